@@ -1,0 +1,72 @@
+# Everything sets itself up: a virtual environment in .venv, from the hashed pins in requirements/.
+# Only Python 3.11 or newer and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+ADD := $(UV) pip install --quiet --python $(BIN)/python
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+PROJECT := $(VENV)/.project
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix serve ui lock clean browser
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(UV): requirements/bootstrap.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || (echo "Python 3.11 or newer is needed: make PYTHON=…" >&2; exit 1)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $(UV)
+
+$(RUNTIME): $(UV) requirements/runtime.txt
+	$(ADD) --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(DEVELOPMENT): $(UV) requirements/development.txt
+	$(ADD) --require-hashes -r requirements/development.txt
+	@touch $@ $(RUNTIME)
+
+$(PROJECT): $(DEVELOPMENT) pyproject.toml
+	$(ADD) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(RUNTIME)  ## Show the whole path on simulated patients
+	$(BIN)/python -m experiments demo
+
+serve: $(RUNTIME)  ## Serve the champions at http://127.0.0.1:3000
+	$(BIN)/python -m serving serve
+
+ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.1:5000
+	$(BIN)/python -m training ui
+
+test: $(PROJECT) browser  ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m experiments reference --check
+
+fix: $(PROJECT)  ## Format, mend what can be mended, rewrite the reference pages
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python -m experiments reference
+
+# Chromium for the page's tests; without it, and without the right to install it, they are skipped.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+	echo "No Chromium, and no right to install it: the page's tests will be skipped." >&2
+
+lock: $(UV)  ## Renew the pins in requirements/
+	requirements/lock.sh $(UV)
+
+clean:  ## Remove the environment and every cache; data and runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

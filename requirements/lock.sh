@@ -1,0 +1,19 @@
+#!/bin/sh
+# Renew the hashed pins. They name no index, so that they install from wherever pip is told to look.
+#   requirements/lock.sh path/to/uv
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    out="requirements/$1.txt"
+    shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+        --no-annotate --no-emit-index-url --no-emit-find-links "$@" --output-file "$out"
+}
+uv="$1"
+all="--extra training --extra serving"
+# The development set decides every version; the others are parts of it.
+compile development pyproject.toml $all --extra trials --group dev
+compile runtime pyproject.toml $all --constraint requirements/development.txt
+compile training pyproject.toml --extra training --constraint requirements/development.txt
+compile serving pyproject.toml --extra serving --constraint requirements/development.txt
+echo "uv>=0.9" | compile bootstrap -
