@@ -1,0 +1,148 @@
+"""Assessments: what is known of a patient before the first dose, from JSON to columns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import Field as Constraint
+
+from features.columns import Columns
+from features.errors import AssessmentError, Problem
+from features.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
+from features.fields import FIELDS
+from features.intake import check_names
+from features.parsing import (
+    JSON_READERS,
+    Reader,
+    RuleBroken,
+    check_numbers,
+    parse_values,
+    read_date,
+)
+from features.validation import validate
+
+JsonRow = Mapping[str, Any]
+
+
+def make_constraint(field: Field) -> Any:
+    """Spell a field's rules as a pydantic annotation."""
+    facts: dict[str, Any] = {"title": field.label}
+    if description := " · ".join(part for part in (field.help, field.unit) if part):
+        facts["description"] = description
+    limits: dict[str, Any] = {
+        "ge": field.low,
+        "le": field.high,
+        "strict": True,
+        "allow_inf_nan": False,
+    }
+    match field.kind:
+        case Kind.NUMBER:
+            annotation: Any = Annotated[float, Constraint(**limits, **facts)]
+        case Kind.INTEGER:
+            annotation = Annotated[float, Constraint(multiple_of=1, **limits, **facts)]
+        case Kind.FLAG:
+            annotation = Annotated[bool, Constraint(strict=True, **facts)]
+        case Kind.CATEGORY:
+            annotation = Annotated[Literal[field.categories], Constraint(**facts)]
+        case Kind.TEXT:
+            annotation = Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
+        case Kind.DATE:
+            annotation = Annotated[
+                str,
+                Constraint(pattern=DATE_PATTERN, strict=True, **facts),
+                AfterValidator(check_date),
+            ]
+    return annotation
+
+
+def check_date(value: str) -> str:
+    """Refuse a date that no calendar has, or that lies outside the accepted years."""
+    try:
+        read_date(FIELDS["assessed_on"], value)
+    except RuleBroken:
+        raise ValueError(FIELDS["assessed_on"].allowed) from None
+    return value
+
+
+def make_assessment_model() -> type[BaseModel]:
+    """Build the pydantic model of an assessment from the field registry."""
+    annotations: dict[str, Any] = {
+        field.name: (
+            make_constraint(field) if field.required else make_constraint(field) | None,
+            ... if field.required else None,
+        )
+        for field in FIELDS.values()
+    }
+    config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    return create_model(
+        "Assessment",
+        __config__=config,
+        __doc__="All that is known of one patient before the first dose, the regimen included.",
+        **annotations,
+    )
+
+
+# One validated assessment; its JSON schema is the one that the service publishes. Rules between
+# fields are not a schema's business: read_assessments applies them.
+Assessment = make_assessment_model()
+
+
+def parse_rows(
+    rows: Sequence[JsonRow], first_row: int = 1, readers: Mapping[Kind, Reader] = JSON_READERS
+) -> tuple[Columns, list[Problem]]:
+    """Read assessments given as JSON objects; null is missing.
+
+    Parameters
+    ----------
+    first_row
+        Number of the first row, for the problems.
+    readers
+        How values are read; those for texts take what a web form sends.
+
+    Returns
+    -------
+    Columns
+        One entry a row.
+    list of Problem
+        Every problem of every row, with row numbers counted from `first_row`.
+
+    Examples
+    --------
+    >>> columns, problems = parse_rows([{"patient_id": "a", "condition": "depression", "phq9": 99}])
+    >>> print(problems[0])
+    phq9 (range), row 1: must be a whole number from 0 to 27 points
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    strange = [name for name in names if name not in FIELDS]
+    parsed = {}
+    for name in names:
+        if name in FIELDS:
+            raw = [row.get(name) for row in rows]
+            values = parse_values(FIELDS[name], raw, readers)
+            parsed[name] = check_numbers(FIELDS[name], values)
+    columns, problems = validate(len(rows), parsed, first_row)
+    return columns, locate_strange(strange, rows, first_row) + problems
+
+
+def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:
+    """Say of each unknown name why it may not come in, and which rows have it."""
+    located = []
+    for name, problem in zip(names, check_names(names, FIELDS), strict=True):
+        having = tuple(first_row + i for i, row in enumerate(rows) if name in row)
+        located.append(replace(problem, rows=having))
+    return located
+
+
+def read_assessments(rows: Sequence[JsonRow]) -> Columns:
+    """Read assessments given as JSON objects, all valid.
+
+    Raises
+    ------
+    AssessmentError
+        If any rule is broken; lists every problem of every row.
+    """
+    columns, problems = parse_rows(rows)
+    if problems:
+        raise AssessmentError(problems, source="assessment")
+    return columns

@@ -1,0 +1,133 @@
+"""The equation: from validated columns to log-odds, split by field on request.
+
+A model gives the log-odds of the outcome as ::
+
+    intercept + sum over features of (present times value, or missing where the value is missing)
+              + effect of the site, where it is known + weight times trees
+
+The same numbers exist once for the model and once for each of its re-developments on resampled
+patients; their spread is the interval.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.columns import Columns
+from features.errors import ArtifactError
+from features.matrix import Feature, build_matrix
+from features.terms import Numbers, Terms
+from features.trees import predict_contributions, predict_margin
+
+MODEL_ALONE = slice(0, 1)
+ALL_VERSIONS = slice(None)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Contributions to the log-odds; each row's, with its intercept, sum to its log-odds.
+
+    Parameters
+    ----------
+    intercept
+        ``[rows]``.
+    fields
+        What each contribution belongs to, the site last where the equation knows sites.
+    contributions
+        ``[rows, fields]``.
+    """
+
+    intercept: Numbers
+    fields: tuple[str, ...]
+    contributions: Numbers
+
+
+@dataclass(frozen=True)
+class Equation:
+    """Everything that turns columns into log-odds.
+
+    Parameters
+    ----------
+    sites
+        Names of the sites that have an effect of their own.
+    boosters
+        Boosted trees, one for each version of `terms`, or none at all.
+
+    Raises
+    ------
+    ArtifactError
+        If the parts do not belong together.
+    """
+
+    features: tuple[Feature, ...]
+    sites: tuple[str, ...]
+    terms: Terms
+    boosters: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.terms.check(len(self.features), len(self.sites))
+        if self.boosters and len(self.boosters) != len(self.terms.intercept):
+            raise ArtifactError("trees and terms do not belong together")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields that the equation reads, the site last."""
+        fields = dict.fromkeys(feature.field for feature in self.features)
+        return (*fields, "site") if self.sites else tuple(fields)
+
+    def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
+        """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
+        terms, matrix = self.terms, build_matrix(columns, self.features)
+        values, absent = split_missing(matrix)
+        log_odds = values @ terms.present[versions].T + absent @ terms.missing[versions].T
+        log_odds += terms.intercept[versions]
+        log_odds += self._mark_sites(columns) @ terms.sites[versions].T
+        if self.boosters:
+            margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
+            log_odds += np.column_stack(margins) * terms.trees[versions]
+        return log_odds
+
+    def explain(self, columns: Columns) -> Explanation:
+        """Split the model's log-odds by field."""
+        terms, matrix = self.terms, build_matrix(columns, self.features)
+        values, absent = split_missing(matrix)
+        reference = terms.centre * terms.present[0]
+        parts = values * terms.present[0] + absent * terms.missing[0] - reference
+        intercept = np.full(columns.size, terms.intercept[0] + reference.sum())
+        if self.boosters:
+            shares = predict_contributions(self.boosters[0], matrix) * terms.trees[0]
+            parts, intercept = parts + shares[:, :-1], intercept + shares[:, -1]
+        site = self._mark_sites(columns) @ terms.sites[0]
+        return Explanation(intercept, self.fields, self._sum_by_field(parts, site))
+
+    def _mark_sites(self, columns: Columns) -> Numbers:
+        """Mark each row's site among the known ones: zeros where it is none of them."""
+        marks = np.zeros((columns.size, len(self.sites)))
+        if self.sites:
+            places = {site: place for place, site in enumerate(self.sites)}
+            for row, site in enumerate(columns.get_texts("site")):
+                if site in places:
+                    marks[row, places[site]] = 1.0
+        return marks
+
+    def _sum_by_field(self, parts: Numbers, site: Numbers) -> Numbers:
+        summed = np.zeros((len(parts), len(self.fields)))
+        for place, feature in enumerate(self.features):
+            summed[:, self.fields.index(feature.field)] += parts[:, place]
+        if self.sites:
+            summed[:, -1] = site
+        return summed
+
+
+def split_missing(matrix: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
+    """Split a matrix into values, 0 where missing, and marks, 1 where missing.
+
+    Examples
+    --------
+    >>> split_missing(np.array([[2.0, np.nan]], dtype=np.float32))
+    (array([[2., 0.]]), array([[0., 1.]]))
+    """
+    absent = np.isnan(matrix)
+    return np.where(absent, np.float32(0), matrix).astype(np.float64), absent.astype(np.float64)

@@ -1,0 +1,134 @@
+"""What can go wrong, as one tree.
+
+::
+
+    KetamineResponseError
+    ├── InputError            what was given cannot be used: exit code 2, HTTP 400
+    │   ├── AssessmentError   an assessment breaks a rule
+    │   ├── CohortError       a cohort file breaks one, or many
+    │   ├── MappingError      a mapping file does
+    │   ├── OutcomeError      an outcome cannot be read as asked
+    │   └── StudyError        a study file does, or asks for what the cohort cannot give
+    ├── ArtifactError         a stored model is damaged, unreadable or not what was promised
+    └── UnavailableError      something needed is not there yet: no champion, no registry
+
+No error carries a patient's value: a problem names the field, the rule and what is allowed.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SHOWN_PROBLEMS = 16
+SHOWN_ROWS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule broken by one field.
+
+    Parameters
+    ----------
+    field
+        Name of the field, column or setting.
+    rule
+        Short name of the rule, stable for machines: ``range``, ``type``, ``unknown`` …
+    message
+        What is allowed, in words. Never the value that was found.
+    rows
+        Rows of the cohort that break it, counted from 1; empty where rows do not apply.
+    """
+
+    field: str
+    rule: str
+    message: str
+    rows: tuple[int, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the problem for JSON; rows only where there are any."""
+        plain: dict[str, Any] = {"field": self.field, "rule": self.rule, "message": self.message}
+        return plain | {"rows": list(self.rows)} if self.rows else plain
+
+    def __str__(self) -> str:
+        where = f", {describe_rows(self.rows)}" if self.rows else ""
+        return f"{self.field} ({self.rule}){where}: {self.message}"
+
+
+def describe_rows(rows: Sequence[int]) -> str:
+    """Name the first few rows and count the rest.
+
+    Examples
+    --------
+    >>> describe_rows([4])
+    'row 4'
+    >>> describe_rows(range(1, 10))
+    'rows 1, 2, 3, 4, 5, 6 and 3 more'
+    """
+    if len(rows) == 1:
+        return f"row {rows[0]}"
+    named = ", ".join(str(row) for row in rows[:SHOWN_ROWS])
+    more = f" and {len(rows) - SHOWN_ROWS} more" if len(rows) > SHOWN_ROWS else ""
+    return f"rows {named}{more}"
+
+
+class KetamineResponseError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class InputError(KetamineResponseError):
+    """What was given cannot be used; every problem found is listed.
+
+    Parameters
+    ----------
+    problems
+        All problems at once, never only the first.
+    source
+        What was read: a file's name, or ``request``.
+    """
+
+    def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        super().__init__(self.describe())
+
+    def describe(self) -> str:
+        """Say on one screen what is wrong."""
+        count = len(self.problems)
+        head = f"{self.source}: " if self.source else ""
+        lines = [f"{head}{count} problem{'s' if count != 1 else ''}"]
+        lines += [f"  {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if count > SHOWN_PROBLEMS:
+            lines.append(f"  … and {count - SHOWN_PROBLEMS} more (--json lists all)")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every problem for JSON."""
+        return {"source": self.source, "errors": [problem.as_dict() for problem in self.problems]}
+
+
+class AssessmentError(InputError):
+    """An assessment breaks a rule."""
+
+
+class CohortError(InputError):
+    """A cohort breaks a rule."""
+
+
+class MappingError(InputError):
+    """A mapping file breaks a rule."""
+
+
+class OutcomeError(InputError):
+    """An outcome cannot be read as asked."""
+
+
+class StudyError(InputError):
+    """A study breaks a rule, or asks for what its cohort cannot give."""
+
+
+class ArtifactError(KetamineResponseError):
+    """A stored model is damaged, unreadable or not what was promised."""
+
+
+class UnavailableError(KetamineResponseError):
+    """Something needed is not there yet."""

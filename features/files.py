@@ -1,0 +1,81 @@
+"""Writing files whole or not at all, and naming content by its digest."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+OPEN_FILES = Path("/proc/self/fd")
+
+
+def digest_bytes(content: bytes) -> str:
+    """Compute the SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Compute the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def write_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears at `path` only once it is complete and on disk.
+
+    Until then it has no name where the file system allows it (Linux's ``O_TMPFILE``), so that a
+    process killed half-way leaves nothing behind; elsewhere it has a temporary one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    nameless = _open_nameless(path.parent)
+    file = os.fdopen(nameless, "w+b") if nameless is not None else passing.open("w+b")
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if nameless is not None:
+                _name(nameless, passing)
+        passing.replace(path)
+    finally:
+        passing.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _name(nameless: int, path: Path) -> None:
+    handles = os.open(OPEN_FILES, os.O_RDONLY)
+    try:
+        # Naming the folder by a handle makes Python call linkat, which follows the entry's link.
+        os.link(str(nameless), path, src_dir_fd=handles, follow_symlinks=True)
+    finally:
+        os.close(handles)
+
+
+def _open_nameless(folder: Path) -> int | None:
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not OPEN_FILES.is_dir():
+        return None
+    try:
+        return os.open(folder, flag | os.O_RDWR, 0o644)
+    except OSError:
+        return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on disk, where the platform can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_bytes_whole(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all."""
+    with write_whole(path) as file:
+        file.write(content)

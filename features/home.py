@@ -1,0 +1,77 @@
+"""Where data and runs live: one folder, unless a team's servers are named."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+HOME_VARIABLE = "KETAMINE_RESPONSE_HOME"
+DEFAULT_HOME = ".ketamine-response"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds everything, and what lies where in it.
+
+    Parameters
+    ----------
+    folder
+        Absolute path.
+    tracking_uri
+        MLflow's store: a database in the folder, or a team's server.
+    bento_folder
+        BentoML's home, with its model store.
+    """
+
+    folder: Path
+    tracking_uri: str
+    bento_folder: Path
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of MLflow's artifacts."""
+        return self.folder / "artifacts"
+
+
+def find_home(environment: Mapping[str, str]) -> Home:
+    """Read from the environment where data and runs live.
+
+    Examples
+    --------
+    >>> find_home({"KETAMINE_RESPONSE_HOME": "/srv/kr"}).tracking_uri
+    'sqlite:////srv/kr/mlflow.db'
+    """
+    folder = Path(environment.get(HOME_VARIABLE, DEFAULT_HOME)).absolute()
+    tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    bento_folder = Path(environment.get("BENTOML_HOME", folder / "bentoml")).absolute()
+    return Home(folder, tracking_uri, bento_folder)
+
+
+# What the libraries around us must be told before they are imported: no telemetry, no calls home,
+# no job runners that we never use.
+QUIET = MappingProxyType(
+    {
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DO_NOT_TRACK": "1",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "OTEL_SDK_DISABLED": "true",
+    }
+)
+
+
+def read_environment() -> Mapping[str, str]:
+    """Return a copy of the environment, for the settings of a process; called at its edge."""
+    return dict(os.environ)
+
+
+def enter_home() -> Home:
+    """Find the home and make it known to the libraries; called once, at the edge of a command."""
+    home = find_home(os.environ)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ["BENTOML_HOME"] = str(home.bento_folder)
+    os.environ[HOME_VARIABLE] = str(home.folder)
+    return home

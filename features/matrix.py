@@ -1,0 +1,124 @@
+"""The feature matrix: columns in, ``float32[rows, features]`` out, nothing fitted.
+
+Every feature is a named, written-down function of one field, so that a model card can carry it and
+any other program can compute it. The same lines serve one patient and a million; rows never see
+each other. The site is not a feature: it enters a model as an effect of its own, known or not.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from features.columns import Columns
+from features.field import Field, Kind
+from features.fields import FIELDS
+
+Transform = Literal["value", "level", "log1p", "above", "excess"]
+Numbers = NDArray[np.float64]
+
+
+class Feature(BaseModel):
+    """One column of the matrix: a transform of one field.
+
+    Parameters
+    ----------
+    transform
+        ``value`` as it is; ``level`` 1 where the category is at position `parameter`; ``log1p``
+        natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` what goes
+        beyond `parameter`, at most 6.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    field: str
+    transform: Transform
+    parameter: float = 0.0
+
+
+def indicate(values: Numbers, met: NDArray[np.bool_]) -> Numbers:
+    """Give 1 where a condition is met, 0 where not, NaN where the value is missing."""
+    return np.where(np.isnan(values), np.nan, met.astype(np.float64))
+
+
+EXCESS_CAP = 6.0
+TRANSFORMS: Mapping[Transform, Callable[[Numbers, float], Numbers]] = MappingProxyType(
+    {
+        "value": lambda values, parameter: values,
+        "level": lambda values, parameter: indicate(values, values == parameter),
+        "log1p": lambda values, parameter: np.log1p(values),
+        "above": lambda values, parameter: indicate(values, values >= parameter),
+        "excess": lambda values, parameter: np.clip(values - parameter, 0.0, EXCESS_CAP),
+    }
+)
+
+# Forms in which the literature states its findings, beside or instead of the plain value.
+EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
+    {
+        "age": (("age", "value", 0), ("age_from_65", "above", 65)),
+        "failed_antidepressants": (
+            ("failed_antidepressants", "value", 0),
+            ("failed_antidepressants_beyond_2", "excess", 2),
+        ),
+        "episode_months": (("log_episode_months", "log1p", 0),),
+        "benzodiazepine_mg": (
+            ("benzodiazepine_mg", "value", 0),
+            ("benzodiazepine_from_8_mg", "above", 8),
+        ),
+    }
+)
+
+
+def make_features(field: Field) -> Iterator[Feature]:
+    """Make the features of one field.
+
+    Examples
+    --------
+    >>> [feature.name for feature in make_features(FIELDS["sex"])]
+    ['sex=female', 'sex=male', 'sex=other']
+    >>> [feature.name for feature in make_features(FIELDS["age"])]
+    ['age', 'age_from_65']
+    """
+    if field.kind in (Kind.TEXT, Kind.DATE):
+        return
+    if field.kind is Kind.CATEGORY:
+        for position, category in enumerate(field.categories):
+            name = f"{field.name}={category}"
+            yield Feature(name=name, field=field.name, transform="level", parameter=position)
+        return
+    plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
+    for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
+        yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
+
+
+def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
+    """List the features of some fields, in the registry's order whatever the order given."""
+    wanted = set(names)
+    fields = (field for name, field in FIELDS.items() if name in wanted)
+    return tuple(feature for field in fields for feature in make_features(field))
+
+
+def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
+    """Compute the feature matrix.
+
+    Returns
+    -------
+    ndarray
+        ``float32[rows, features]``, NaN where the field is missing.
+
+    Examples
+    --------
+    >>> from features.assessment import read_assessments
+    >>> patient = {"patient_id": "a", "condition": "depression", "phq9": 17, "age": 66}
+    >>> build_matrix(read_assessments([patient]), list_features(["age", "bmi"]))
+    array([[66.,  1., nan]], dtype=float32)
+    """
+    matrix = np.empty((columns.size, len(features)), dtype=np.float32)
+    for place, feature in enumerate(features):
+        values = columns.get_numbers(feature.field)
+        matrix[:, place] = TRANSFORMS[feature.transform](values, feature.parameter)
+    return matrix
