@@ -1,0 +1,66 @@
+"""``python -m training``: from a cohort to a registered, evidenced model."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.commands import explain_errors, make_app, say, show_json
+from features.home import enter_home
+
+app = make_app("From a cohort to a registered, evidenced model.")
+
+
+@app.command()
+def fit(
+    study: Annotated[Path, typer.Argument(help="study file (TOML)")],
+    cohort: Annotated[
+        Path | None, typer.Option(help="cohort to use instead of the study's own")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the study"),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="processes", show_default="one a core")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Compare a study's candidates, choose one, and register it."""
+    home = enter_home()
+    # Imported only now: MLflow and scikit-learn take seconds, and --help should not.
+    from training.run import run_study
+    from training.study import read_study
+
+    with explain_errors(as_json):
+        summary = run_study(
+            read_study(study, settings or []), home, jobs or os.cpu_count() or 1, cohort
+        )
+    if as_json:
+        show_json(summary.as_dict())
+        return
+    typer.echo(summary.report)
+    model = summary.as_dict()["model"]
+    say(f"run {summary.run_id} in {home.tracking_uri}")
+    typer.echo(f"Registered {model['name']} version {model['version']} as {model['alias']}.")
+    champion = summary.champion
+    typer.echo(f"Champion: version {champion.version} ({champion.model.card.candidate}).")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port on this machine")] = 5000,
+) -> None:
+    """Look at runs, figures and models in MLflow."""
+    home = enter_home()
+    home.folder.mkdir(parents=True, exist_ok=True)
+    say(f"MLflow at http://127.0.0.1:{port}")
+    # This process becomes MLflow's, so that signals and exit codes are its own.
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    os.execv(sys.executable, [*command, "--backend-store-uri", home.tracking_uri])
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,18 @@
+"""Candidates: the kinds of model that a study compares."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from training.candidates.base import Candidate, Fit
+from training.candidates.base_rate import BaseRate
+from training.candidates.boosted import Boosted
+from training.candidates.logistic import ElasticNet, SeverityOnly
+
+CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
+    {
+        candidate.name: candidate
+        for candidate in (BaseRate(), SeverityOnly(), ElasticNet(), Boosted())
+    }
+)
+
+__all__ = ["CANDIDATES", "Candidate", "Fit"]

@@ -1,0 +1,101 @@
+"""What every candidate is: something that turns a design into an equation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.equation import Equation
+from features.terms import Terms
+from training.design import Design
+from training.recalibration import logit
+
+Settings = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted candidate.
+
+    Parameters
+    ----------
+    settings
+        What the fit chose by cross-validation inside its own courses: penalties, depth, rounds,
+        calibration. A re-fit on other courses takes them as given.
+    """
+
+    equation: Equation
+    settings: Settings
+
+
+class Candidate(Protocol):
+    """A kind of model that a study compares."""
+
+    name: str
+    label: str
+
+    def fit(self, design: Design, seed: int) -> Fit:
+        """Choose settings inside the design and fit; never looks beyond it."""
+
+    def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Fit with settings chosen before, for a re-development on resampled courses."""
+
+
+def make_equation(
+    design: Design,
+    intercept: float,
+    present: NDArray[np.float64],
+    missing: NDArray[np.float64],
+    sites: NDArray[np.float64] | None = None,
+    trees: tuple[Any, float] | None = None,
+) -> Equation:
+    """Assemble an equation of one version.
+
+    Parameters
+    ----------
+    present, missing
+        ``[features]``.
+    sites
+        ``[sites]``; None for no effects.
+    trees
+        Booster and its weight.
+    """
+    effects = np.zeros(len(design.site_names)) if sites is None else sites
+    booster, weight = trees or (None, 0.0)
+    terms = Terms(
+        intercept=np.array([intercept]),
+        present=present[None, :],
+        missing=missing[None, :],
+        sites=effects[None, :],
+        trees=np.array([weight]),
+        centre=find_centre(design),
+    )
+    boosters = () if booster is None else (booster,)
+    return Equation(design.features, design.site_names, terms, boosters)
+
+
+def make_constant(design: Design) -> Equation:
+    """Assemble the equation that gives everyone the base rate."""
+    blank = np.zeros(len(design.features))
+    return make_equation(design, float(compute_base_log_odds(design)), blank, blank)
+
+
+def compute_base_log_odds(design: Design) -> float:
+    """Compute the log-odds of the base rate; half a course each way where all are alike.
+
+    Resampled courses can all be alike; the cohort itself never is.
+    """
+    rate = design.events / design.size
+    if rate in (0.0, 1.0):
+        rate = (design.events + 0.5) / (design.size + 1)
+    return float(logit(np.array(rate)))
+
+
+def find_centre(design: Design) -> NDArray[np.float64]:
+    """Find the mean of each feature, from which contributions are counted."""
+    recorded = ~np.isnan(design.matrix)
+    total = np.where(recorded, design.matrix, 0).sum(axis=0, dtype=np.float64)
+    centre: NDArray[np.float64] = total / np.maximum(recorded.sum(axis=0), 1)
+    return centre

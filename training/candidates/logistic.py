@@ -1,0 +1,201 @@
+"""Logistic candidates: severity alone, and the elastic net on every field offered.
+
+Imputation, scaling and penalty are fitted inside the courses given; the fitted pipeline is then
+written out as an equation, so that nothing of scikit-learn reaches the artifact.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from features.equation import Equation
+from features.matrix import Feature
+from training.candidates.base import Fit, Settings, make_constant, make_equation
+from training.design import Design
+from training.evaluate import compare_losses
+from training.recalibration import calibrate
+from training.split import Fold, split_inner
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """One point of the grid: scikit-learn's `C` and `l1_ratio`."""
+
+    c: float
+    l1_ratio: float
+
+
+NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
+GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 3.0, 8)))
+
+
+class ElasticNet:
+    """Logistic regression with an elastic-net penalty on every field offered.
+
+    A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
+    missing follows the site's form more than the patient, and would carry the site in disguise.
+    """
+
+    name = "elastic_net"
+    label = "elastic net"
+    grid: tuple[Penalty, ...] = GRID
+
+    def fit(self, design: Design, seed: int) -> Fit:
+        """Choose the penalty by log loss on inner folds, and calibrate on them."""
+        design = self.narrow(design)
+        folds = split_inner(design, seed)
+        if not folds or not design.features:
+            return Fit(make_constant(design), {"calibration_slope": 0.0})
+        rows = np.concatenate([fold.test for fold in folds])
+        held_out = hold_out(design, folds, self.grid, seed)
+        outcome, patients = design.outcome[rows], design.patients[rows]
+        penalty = choose_penalty(held_out, outcome, patients)
+        intercept, slope = calibrate(held_out[penalty], outcome)
+        settings = {
+            "c": penalty.c,
+            "l1_ratio": penalty.l1_ratio,
+            "calibration_intercept": intercept,
+            "calibration_slope": slope,
+        }
+        return Fit(self.refit(design, settings, seed), settings)
+
+    def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Fit with the penalty and calibration given."""
+        design = self.narrow(design)
+        if settings["calibration_slope"] == 0 or np.ptp(design.outcome) == 0:
+            return make_constant(design)
+        penalty = Penalty(settings["c"], settings["l1_ratio"])
+        linear = fit_path(design, (penalty,), seed)[penalty]
+        return scale_equation(
+            linear, settings["calibration_intercept"], settings["calibration_slope"]
+        )
+
+    def narrow(self, design: Design) -> Design:
+        """Keep the features that this candidate uses: all."""
+        return design
+
+
+class SeverityOnly(ElasticNet):
+    """Logistic regression on the baseline total of the outcome's own instrument."""
+
+    name = "severity_only"
+    label = "baseline severity alone"
+    grid = (NO_PENALTY,)
+
+    def narrow(self, design: Design) -> Design:
+        """Keep the baseline total, and no site."""
+        kept = [] if design.severity is None else [design.severity]
+        return replace(keep_features(design, kept), sites=np.full(design.size, -1), site_names=())
+
+
+def hold_out(
+    design: Design, folds: list[Fold], grid: Sequence[Penalty], seed: int
+) -> dict[Penalty, Numbers]:
+    """Compute each penalty's log-odds of courses not learned from, in the order of the folds."""
+    said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
+    for fold in folds:
+        test = design.columns.select(fold.test)
+        for penalty, linear in fit_path(design.select(fold.train), grid, seed).items():
+            said[penalty].append(linear.compute_log_odds(test)[:, 0])
+    return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
+
+
+def choose_penalty(
+    held_out: Mapping[Penalty, Numbers], outcome: Numbers, patients: NDArray[np.int64]
+) -> Penalty:
+    """Choose the strongest penalty within one standard error of the lowest log loss."""
+    losses = {
+        penalty: np.logaddexp(0, np.where(outcome == 1, -said, said))
+        for penalty, said in held_out.items()
+    }
+    best = min(losses, key=lambda penalty: losses[penalty].mean())
+    gaps = {p: compare_losses(loss, losses[best], patients) for p, loss in losses.items()}
+    within = [penalty for penalty, gap in gaps.items() if gap.mean <= gap.error]
+    return min(within, key=lambda penalty: (penalty.c, losses[penalty].mean()))
+
+
+def keep_features(design: Design, places: Sequence[int]) -> Design:
+    """Keep some features of a design."""
+    features: tuple[Feature, ...] = tuple(design.features[place] for place in places)
+    severity = places.index(design.severity) if design.severity in places else None
+    matrix = design.matrix[:, list(places)]
+    return replace(design, features=features, matrix=matrix, severity=severity)
+
+
+def build_columns(design: Design) -> ColumnTransformer:
+    """Build the unfitted preparation: means for missing values, scaling, sites."""
+    width = design.matrix.shape[1]
+    impute = SimpleImputer(strategy="mean", keep_empty_features=True)
+    prepare = Pipeline([("impute", impute), ("scale", StandardScaler())])
+    parts = [("features", prepare, list(range(width)))]
+    if design.site_names:
+        numbers = [list(range(len(design.site_names)))]
+        mark = OneHotEncoder(categories=numbers, handle_unknown="ignore", sparse_output=False)
+        parts.append(("sites", mark, [width]))
+    return ColumnTransformer(parts)
+
+
+def build_regression(penalty: Penalty, seed: int) -> LogisticRegression:
+    """Build the unfitted regression."""
+    return LogisticRegression(
+        C=penalty.c,
+        l1_ratio=penalty.l1_ratio,
+        solver="saga" if penalty.l1_ratio else "lbfgs",
+        tol=1e-4,
+        max_iter=500,
+        random_state=seed,
+    )
+
+
+def fit_path(design: Design, grid: Sequence[Penalty], seed: int) -> dict[Penalty, Equation]:
+    """Fit the preparation once and a regression for each penalty, each written as an equation."""
+    columns = build_columns(design)
+    table = columns.fit_transform(np.column_stack([design.matrix, design.sites]).astype(float))
+    fitted = {}
+    with warnings.catch_warnings():
+        # The weakest penalties of the grid may stop early; cross-validation judges what they reach.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        for penalty in grid:
+            regression = build_regression(penalty, seed).fit(table, design.outcome)
+            fitted[penalty] = write_equation(design, columns, regression)
+    return fitted
+
+
+def write_equation(
+    design: Design, columns: ColumnTransformer, regression: LogisticRegression
+) -> Equation:
+    """Write a fitted preparation and regression as an equation with the same log-odds."""
+    prepare = columns.named_transformers_["features"]
+    imputer, scaler = prepare["impute"], prepare["scale"]
+    width, weights = design.matrix.shape[1], regression.coef_[0]
+    present = weights[:width] / scaler.scale_
+    missing = present * imputer.statistics_
+    intercept = regression.intercept_[0] - present @ scaler.mean_
+    sites = weights[width:]
+    return make_equation(design, float(intercept), present, missing, sites)
+
+
+def scale_equation(equation: Equation, intercept: float, slope: float) -> Equation:
+    """Recalibrate an equation: intercept + slope times its log-odds."""
+    terms = equation.terms
+    scaled = replace(
+        terms,
+        intercept=intercept + slope * terms.intercept,
+        present=slope * terms.present,
+        missing=slope * terms.missing,
+        sites=slope * terms.sites,
+        trees=slope * terms.trees,
+    )
+    return replace(equation, terms=scaled)

@@ -1,0 +1,126 @@
+"""Filling in the model card from a run."""
+
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+
+from features import __version__
+from features.cohort import digest_cohort
+from features.columns import Columns
+from features.contract import (
+    IntervalFacts,
+    ModelCard,
+    OutcomeFacts,
+    Population,
+    StudiedRange,
+)
+from features.equation import Equation
+from features.field import Field, Kind
+from features.fields import FIELDS
+from training.comparison import Comparison
+from training.design import Design
+from training.signature import find_xgboost
+from training.study import Study
+
+# Always checked, whether or not the equation reads them: they say whom the study was about.
+POPULATION_FIELDS = ("condition", "age", "agent", "route")
+RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow")
+
+
+def make_card(
+    study: Study,
+    cohort: Columns,
+    design: Design,
+    comparison: Comparison,
+    name: str,
+    equation: Equation,
+) -> ModelCard:
+    """Fill in the card of one candidate fitted on the whole design."""
+    outcome = study.parse_outcome()
+    held = study.validation
+    unit = {"patient": "patients", "site": "sites"}[held.hold_out]
+    return ModelCard(
+        name=outcome.id,
+        outcome=OutcomeFacts(**outcome.describe()),
+        candidate=name,
+        data="simulated" if is_simulated(cohort) else "real",
+        study=study.name,
+        question=study.question,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=study.seed,
+        population=describe_population(cohort, design),
+        features=equation.features,
+        sites=equation.sites,
+        ranges=tuple(list_ranges(study, design, equation)),
+        interval=describe_interval(study, equation),
+        performance=comparison.measures,
+        validation=f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out",
+        verdict=comparison.verdict,
+        data_digest=digest_cohort(cohort),
+        versions=list_versions(),
+    )
+
+
+def is_simulated(columns: Columns) -> bool:
+    """Tell whether any course came out of a simulator."""
+    return bool((columns.get_numbers("simulated") == 1).any())
+
+
+def describe_population(cohort: Columns, design: Design) -> Population:
+    """Count whom the model was developed on."""
+    sites = {site for site in design.columns.get_texts("site") if site is not None}
+    return Population(
+        courses=design.size,
+        events=design.events,
+        patients=len(np.unique(design.patients)),
+        sites=len(sites),
+        without_outcome=cohort.size - design.size,
+    )
+
+
+def describe_interval(study: Study, equation: Equation) -> IntervalFacts:
+    """Say how the intervals were made."""
+    count = len(equation.terms.intercept) - 1
+    share = f"{study.uncertainty.level:.0%}".replace("%", " %")
+    method = f"middle {share} of {count} re-fits on resampled patients, settings held"
+    return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
+
+
+def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
+    """List the studied range of every field that the model reads or the population needs."""
+    instrument = study.parse_outcome().instrument.key
+    wanted = {*equation.fields, *POPULATION_FIELDS, instrument}
+    for name in design.columns.list_recorded():
+        field = FIELDS.get(name)
+        if field is not None and name in wanted:
+            values = design.columns.get_numbers(name)
+            if field.kind is Kind.CATEGORY:
+                seen = np.unique(values[~np.isnan(values)]).astype(int)
+                categories = tuple(field.categories[place] for place in seen)
+                yield StudiedRange(field=name, categories=categories)
+            elif field.numeric:
+                low, high = round_outward(field, float(np.nanmin(values)), float(np.nanmax(values)))
+                yield StudiedRange(field=name, low=low, high=high)
+
+
+def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
+    """Round a range outward to the field's step.
+
+    Examples
+    --------
+    >>> round_outward(FIELDS["age"], 21.0, 66.0)
+    (20.0, 70.0)
+    """
+    step = field.step
+    widened = np.floor(low / step) * step, np.ceil(high / step) * step
+    return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
+
+
+def list_versions() -> dict[str, str]:
+    """List what the numbers depend on."""
+    names = (*RECORDED_VERSIONS, find_xgboost())
+    own = {"ketamine-response": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in names}

@@ -1,0 +1,98 @@
+"""The comparison of a study's candidates, and what follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.contract import Measure
+from training.candidates import CANDIDATES
+from training.design import Design
+from training.evaluate import (
+    Difference,
+    HeldOut,
+    choose_candidate,
+    compare_losses,
+    compute_losses,
+    measure,
+)
+from training.split import derive_seed
+from training.study import Study
+
+MEASURE_SEED = 3
+BASE_RATE = "base_rate"
+# Baseline models of depression treatment reach about .65 on patients from elsewhere.
+LEAKAGE_AUC = 0.78
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the candidates did on courses they had not learned from.
+
+    Parameters
+    ----------
+    measures
+        For each candidate, each measure with its interval.
+    losses
+        For each candidate, ``[courses]``.
+    to_base
+        For each candidate, its difference in log loss to the base rate.
+    chosen
+        The one that the rule of one standard error chose.
+    """
+
+    held_out: Mapping[str, HeldOut]
+    measures: Mapping[str, Mapping[str, Measure]]
+    losses: Mapping[str, NDArray[np.float64]]
+    to_base: Mapping[str, Difference]
+    chosen: str
+
+    @property
+    def beats_base_rate(self) -> bool:
+        """Whether the chosen candidate is better than the base rate beyond one standard error."""
+        gap = self.to_base[self.chosen]
+        return gap.mean < -gap.error
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one or two plain sentences."""
+        gap = self.to_base[self.chosen]
+        label = CANDIDATES[self.chosen].label
+        if not self.beats_base_rate:
+            return (
+                "No candidate beats the base rate: what was recorded at baseline does not tell "
+                "who will respond. The base rate is the estimate."
+            )
+        return (
+            f"The {label} beats the base rate: log loss lower by {-gap.mean:.4f} "
+            f"(standard error {gap.error:.4f}) on patients it had not seen."
+        )
+
+
+def compare(study: Study, design: Design, held_out: Mapping[str, HeldOut]) -> Comparison:
+    """Measure every candidate and choose one."""
+    validation = study.validation
+    losses = {name: compute_losses(said, design.outcome) for name, said in held_out.items()}
+    seed = derive_seed(study.seed, MEASURE_SEED)
+    measures = {
+        name: measure(
+            said, design.outcome, design.patients, validation.resamples, validation.level, seed
+        )
+        for name, said in held_out.items()
+    }
+    base = losses[BASE_RATE]
+    to_base = {n: compare_losses(loss, base, design.patients) for n, loss in losses.items()}
+    chosen, _ = choose_candidate(losses, design.patients)
+    return Comparison(held_out, measures, losses, to_base, chosen)
+
+
+def find_warnings(comparison: Comparison, simulated: bool) -> list[str]:
+    """Say what a reader must know before believing the numbers."""
+    auc = comparison.measures[comparison.chosen]["auc"].value
+    if simulated or auc is None or auc <= LEAKAGE_AUC:
+        return []
+    return [
+        f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
+        "Look for a column that knows the outcome before believing it."
+    ]

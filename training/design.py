@@ -1,0 +1,190 @@
+"""Designs: the courses of a study that can be learned from, as arrays."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.cohort import collect_cohort, read_cohort
+from features.columns import Columns
+from features.errors import CohortError, Problem, StudyError
+from features.field import Kind
+from features.fields import FIELDS
+from features.mapping import read_mapping
+from features.matrix import Feature, build_matrix, list_features
+from features.tables import wrap_table
+from training.study import Study
+
+UNKNOWN_SITE = -1
+
+
+@dataclass(frozen=True)
+class Design:
+    """Courses with a known outcome.
+
+    Parameters
+    ----------
+    matrix
+        ``float32[courses, features]``.
+    outcome
+        ``float64[courses]``, 0 or 1.
+    patients
+        ``int64[courses]``: the same number for all courses of a patient.
+    sites
+        ``int64[courses]``: position in `site_names`, -1 where the site is unknown. Empty names
+        mean that the study does not offer the site.
+    severity
+        Position among the features of the outcome's own baseline total; None where not offered.
+    """
+
+    columns: Columns
+    features: tuple[Feature, ...]
+    matrix: NDArray[np.float32]
+    outcome: NDArray[np.float64]
+    patients: NDArray[np.int64]
+    sites: NDArray[np.int64]
+    site_names: tuple[str, ...]
+    severity: int | None
+
+    @property
+    def size(self) -> int:
+        """Number of courses."""
+        return len(self.outcome)
+
+    @property
+    def events(self) -> int:
+        """Number of courses with the outcome."""
+        return int(self.outcome.sum())
+
+    def select(self, rows: NDArray[Any]) -> "Design":
+        """Keep some courses, repeated ones included."""
+        return Design(
+            columns=self.columns.select(rows),
+            features=self.features,
+            matrix=self.matrix[rows],
+            outcome=self.outcome[rows],
+            patients=self.patients[rows],
+            sites=self.sites[rows],
+            site_names=self.site_names,
+            severity=self.severity,
+        )
+
+
+def load_cohort(study: Study, override: Path | None = None) -> Columns:
+    """Read the cohort of a study, whole and valid.
+
+    Raises
+    ------
+    InputError
+        Everything that :func:`features.cohort.read_cohort` and the mapping may refuse.
+    """
+    mapper = read_mapping(study.locate(study.cohort.mapping))
+    path = override or study.locate(study.cohort.path)
+    if study.cohort.reader is not None:
+        table = find_reader(study.cohort.reader)(path)
+        source = path.name if path else study.cohort.reader
+        opened = wrap_table(table, source, mapper.missing_tokens)
+        return collect_cohort(opened, mapper, study.cohort.ignore_unknown)
+    if path is None:
+        message = "name the cohort with --cohort, or with cohort.path in the study"
+        raise StudyError([Problem("cohort", "required", message)], source=study.name)
+    return read_cohort(path, mapper, study.cohort.ignore_unknown)
+
+
+def find_reader(name: str) -> Any:
+    """Find the function that a study names as its reader."""
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError):
+        message = "must be module:function, importable from here"
+        raise StudyError([Problem("cohort.reader", "import", message)]) from None
+
+
+def filter_courses(study: Study, columns: Columns) -> Columns:
+    """Keep the courses that the study asks for."""
+    kept = np.ones(columns.size, dtype=bool)
+    for name, wanted in study.cohort.where.items():
+        if FIELDS[name].kind is Kind.TEXT:
+            kept &= np.isin(columns.get_texts(name).astype(str), wanted)
+        else:
+            places = [FIELDS[name].categories.index(category) for category in wanted]
+            kept &= np.isin(columns.get_numbers(name), places)
+    if not kept.any():
+        message = "leaves no course of the cohort"
+        raise StudyError([Problem("cohort.where", "empty", message)], source=study.name)
+    return columns.select(kept)
+
+
+def evaluate_outcome(study: Study, columns: Columns) -> NDArray[np.float64]:
+    """Tell the study's outcome of each course, NaN where unknown.
+
+    Raises
+    ------
+    CohortError
+        If no course has both totals, or all that do have the same outcome.
+    """
+    outcome = study.parse_outcome()
+    baseline = columns.get_numbers(outcome.instrument.key)
+    known = outcome.evaluate(baseline, columns.get_numbers(outcome.followup_field))
+    classes = np.unique(known[~np.isnan(known)])
+    if len(classes) == 0:
+        message = f"no course has both {outcome.instrument.key} and {outcome.followup_field}"
+        raise CohortError([Problem(outcome.id, "outcome", message)], source=study.name)
+    if len(classes) == 1:
+        word = "every" if classes[0] == 1 else "no"
+        message = f"{word} course has the outcome; nothing can be learned from one class"
+        raise CohortError([Problem(outcome.id, "one_class", message)], source=study.name)
+    return known
+
+
+def make_design(study: Study, columns: Columns) -> Design:
+    """Turn the courses with a known outcome into arrays."""
+    outcome = evaluate_outcome(study, columns)
+    known = ~np.isnan(outcome)
+    learned = columns.select(known)
+    fields = study.list_fields()
+    features = drop_constant(learned, list_features(fields))
+    names = [feature.name for feature in features]
+    severity = study.parse_outcome().instrument.key
+    sites, site_names = number_sites(learned) if "site" in fields else no_sites(learned)
+    patients = np.unique(learned.get_texts("patient_id").astype(str), return_inverse=True)[1]
+    return Design(
+        columns=learned,
+        features=features,
+        matrix=build_matrix(learned, features),
+        outcome=outcome[known],
+        patients=patients,
+        sites=sites,
+        site_names=site_names,
+        severity=names.index(severity) if severity in names else None,
+    )
+
+
+def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Drop features that are the same in every course: nobody recorded them, or all alike."""
+    matrix = build_matrix(columns, features)
+    kept = []
+    for place, feature in enumerate(features):
+        present = matrix[:, place][~np.isnan(matrix[:, place])]
+        everywhere = len(present) == columns.size
+        if len(present) and not (everywhere and np.ptp(present) == 0):
+            kept.append(feature)
+    return tuple(kept)
+
+
+def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Give each site a number, by name; -1 where the site is unknown."""
+    texts = columns.get_texts("site")
+    names = tuple(sorted({text for text in texts if text is not None}))
+    places = {name: place for place, name in enumerate(names)}
+    numbers = [places.get(text, UNKNOWN_SITE) for text in texts]
+    return np.array(numbers, dtype=np.int64), names
+
+
+def no_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Treat every site as unknown."""
+    return np.full(columns.size, UNKNOWN_SITE, dtype=np.int64), ()

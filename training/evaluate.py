@@ -1,0 +1,227 @@
+"""Measures of performance on courses not learned from, with intervals over resampled patients.
+
+Log loss and Brier score judge the probabilities, AUC the ranking within each fold (base rates that
+differ between folds must not count against anyone), intercept and slope the calibration: 0 and 1
+are perfect, a slope below 1 means estimates too extreme.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.contract import Measure
+from features.response_model import compute_probability
+from training.recalibration import fit_intercept, fit_intercept_slope
+
+Numbers = NDArray[np.float64]
+MEASURES = ("log_loss", "brier", "auc", "intercept", "slope")
+BLOCK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a candidate said of every course when it had not learned from it.
+
+    Parameters
+    ----------
+    log_odds
+        ``[repeats, courses]``.
+    folds
+        ``[repeats, courses]``: the fold in which each course was held out.
+    """
+
+    log_odds: Numbers
+    folds: NDArray[np.int64]
+
+    @property
+    def ranks_nobody(self) -> bool:
+        """Whether everyone in a fold got the same: such a candidate has no slope."""
+        return all(
+            np.ptp(log_odds[folds == fold]) < 1e-9
+            for log_odds, folds in zip(self.log_odds, self.folds, strict=True)
+            for fold in np.unique(folds)
+        )
+
+
+def compute_losses(held_out: HeldOut, outcome: Numbers) -> Numbers:
+    """Compute each course's log loss, averaged over repeats; ``[courses]``."""
+    signed = np.where(outcome == 1, -held_out.log_odds, held_out.log_odds)
+    losses: Numbers = np.logaddexp(0, signed).mean(axis=0)
+    return losses
+
+
+def count_pairs(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+    """Count pairs of one course with the outcome and one without, and those ranked right.
+
+    Parameters
+    ----------
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    concordant, pairs
+        ``[samples]`` each; ties count half.
+
+    Examples
+    --------
+    >>> count_pairs(np.array([1.0, 2, 2]), np.array([0.0, 1, 0]), np.ones((1, 3)))
+    (array([1.5]), array([2.]))
+    """
+    values, places = np.unique(log_odds, return_inverse=True)
+    starts = np.searchsorted(np.sort(places), np.arange(len(values)))
+    order = np.argsort(places, kind="stable")
+    positive = np.add.reduceat((weights * outcome)[:, order], starts, axis=1)
+    negative = np.add.reduceat((weights * (1 - outcome))[:, order], starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative
+    concordant = (positive * (below + negative / 2)).sum(axis=1)
+    return concordant, positive.sum(axis=1) * negative.sum(axis=1)
+
+
+def compute_auc(held_out: HeldOut, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Compute the AUC within folds, over all repeats; ``[samples]``, NaN without pairs."""
+    concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for log_odds, folds in zip(held_out.log_odds, held_out.folds, strict=True):
+        for fold in np.unique(folds):
+            rows = folds == fold
+            right, every = count_pairs(log_odds[rows], outcome[rows], weights[:, rows])
+            concordant, pairs = concordant + right, pairs + every
+    with np.errstate(invalid="ignore"):
+        return concordant / pairs
+
+
+def compute_measures(held_out: HeldOut, outcome: Numbers, weights: Numbers) -> dict[str, Numbers]:
+    """Compute every measure in every weighted sample.
+
+    Returns
+    -------
+    dict
+        For each of :data:`MEASURES`, ``[samples]``; NaN where it is not defined.
+    """
+    total = weights.sum(axis=1)
+    errors = (compute_probability(held_out.log_odds) - outcome) ** 2
+    intercepts, slopes = compute_calibration(held_out, outcome, weights)
+    return {
+        "log_loss": weights @ compute_losses(held_out, outcome) / total,
+        "brier": weights @ errors.mean(axis=0) / total,
+        "auc": compute_auc(held_out, outcome, weights),
+        "intercept": intercepts,
+        "slope": slopes,
+    }
+
+
+def compute_calibration(
+    held_out: HeldOut, outcome: Numbers, weights: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Compute calibration in the large and slope over all repeats together; ``[samples]`` each."""
+    repeats = len(held_out.log_odds)
+    log_odds, outcomes = held_out.log_odds.ravel(), np.tile(outcome, repeats)
+    tiled = np.tile(weights, repeats)
+    intercepts = fit_intercept(log_odds, outcomes, tiled)
+    if held_out.ranks_nobody:
+        return intercepts, np.full(len(weights), np.nan)
+    return intercepts, fit_intercept_slope(log_odds, outcomes, tiled)[:, 1]
+
+
+def resample_patients(patients: NDArray[np.int64], samples: int, seed: int) -> Numbers:
+    """Draw bootstrap samples of whole patients.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, courses]``: how often each course is in each sample.
+    """
+    generator = np.random.default_rng(seed)
+    count = int(patients.max()) + 1
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples)
+    return drawn[:, patients].astype(np.float64)
+
+
+def measure(
+    held_out: HeldOut,
+    outcome: Numbers,
+    patients: NDArray[np.int64],
+    samples: int,
+    level: float,
+    seed: int,
+) -> dict[str, Measure]:
+    """Measure performance, with percentile intervals over resampled patients."""
+    whole = compute_measures(held_out, outcome, np.ones((1, len(outcome))))
+    block = max(1, min(samples, BLOCK_CELLS // held_out.log_odds.size))
+    drawn: dict[str, list[Numbers]] = {name: [] for name in MEASURES}
+    for start in range(0, samples, block):
+        weights = resample_patients(patients, min(block, samples - start), seed + start)
+        for name, values in compute_measures(held_out, outcome, weights).items():
+            drawn[name].append(values)
+    return {
+        name: _summarise(whole[name][0], np.concatenate(drawn[name]), level) for name in MEASURES
+    }
+
+
+def _summarise(value: float, drawn: Numbers, level: float) -> Measure:
+    defined = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or not len(defined):
+        return Measure(value=None)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Measure(value=float(value), low=float(low), high=float(high))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference in log loss between two candidates, on the same held-out courses.
+
+    Parameters
+    ----------
+    error
+        Standard error, over patients.
+    """
+
+    mean: float
+    error: float
+
+
+def compare_losses(losses: Numbers, others: Numbers, patients: NDArray[np.int64]) -> Difference:
+    """Compare losses course by course; negative where the first is better.
+
+    Examples
+    --------
+    >>> gap = compare_losses(np.array([0.5, 0.8]), np.array([0.6, 0.6]), np.array([0, 1]))
+    >>> round(gap.mean, 3), round(gap.error, 3)
+    (0.05, 0.15)
+    """
+    gap = losses - others
+    mean = gap.mean()
+    count = int(patients.max()) + 1
+    sums = np.bincount(patients, weights=gap - mean, minlength=count)
+    correction = count / max(count - 1, 1)
+    return Difference(
+        round(float(mean), 15), float(np.sqrt(correction * (sums**2).sum()) / len(gap))
+    )
+
+
+def choose_candidate(
+    losses: Mapping[str, Numbers], patients: NDArray[np.int64]
+) -> tuple[str, dict[str, Difference]]:
+    """Choose by the one-standard-error rule.
+
+    Of all candidates within one standard error of the lowest log loss, the first in the order of
+    preference is chosen.
+
+    Parameters
+    ----------
+    losses
+        Each candidate's losses, in the order of preference.
+
+    Returns
+    -------
+    str
+        The chosen one.
+    dict
+        Each candidate's difference to the best.
+    """
+    best = min(losses, key=lambda name: losses[name].mean())
+    to_best = {name: compare_losses(loss, losses[best], patients) for name, loss in losses.items()}
+    within = [name for name, gap in to_best.items() if gap.mean <= gap.error]
+    return within[0], to_best

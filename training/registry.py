@@ -1,0 +1,211 @@
+"""The registry: training's only contact with MLflow.
+
+A study is one parent run with a child run for each candidate; what it chose is a version of the
+registered model named after the outcome. Nothing that identifies a patient, and no patient's value,
+is ever logged.
+"""
+
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from features.contract import Measure, ModelCard
+from features.errors import ArtifactError, UnavailableError
+from features.home import Home
+from features.response_model import (
+    ARTIFACT_FOLDER,
+    CHAMPION_ALIAS,
+    DIGEST_TAG,
+    ResponseModel,
+)
+from training.signature import (
+    LOADER_MODULE,
+    find_code,
+    list_requirements,
+    make_example,
+    make_signature,
+)
+from training.study import Study
+
+EXPERIMENT = "ketamine-response"
+PROCESS_TAG = "process"
+LONGEST_PARAMETER = 500
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version in the registry."""
+
+    version: str
+    model: ResponseModel
+
+
+class Registry:
+    """MLflow's tracking store and model registry, for one home.
+
+    Parameters
+    ----------
+    home
+        Where they live. A database in the home is created on first use.
+    """
+
+    def __init__(self, home: Home) -> None:
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        home.folder.mkdir(parents=True, exist_ok=True)
+        mlflow.set_tracking_uri(home.tracking_uri)
+        self.client = mlflow.MlflowClient()
+        self.experiment = self._find_experiment(home)
+
+    def _find_experiment(self, home: Home) -> str:
+        try:
+            found = self.client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return str(found.experiment_id)
+            local = home.tracking_uri.startswith("sqlite")
+            location = home.artifacts.as_uri() if local else None
+            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
+        except MlflowException as error:
+            raise UnavailableError(f"MLflow's store cannot be used: {error.error_code}") from None
+
+    @contextmanager
+    def open_study(self, study: Study) -> Iterator[str]:
+        """Open the parent run of a study, and close those that a killed process left open."""
+        self._close_abandoned()
+        tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}", "outcome": study.outcome}
+        with mlflow.start_run(experiment_id=self.experiment, run_name=study.name, tags=tags) as run:
+            mlflow.log_params(dict(flatten(study.model_dump(mode="json"))))
+            yield run.info.run_id
+
+    def _close_abandoned(self) -> None:
+        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
+        for run in running:
+            host, _, process = run.data.tags.get(PROCESS_TAG, "").partition(":")
+            if host == socket.gethostname() and not is_alive(int(process)):
+                self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def log_candidate(self, name: str, measures: Mapping[str, Measure]) -> None:
+        """Log what a candidate reached as a child run of the open study."""
+        tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+        with mlflow.start_run(experiment_id=self.experiment, run_name=name, nested=True, tags=tags):
+            mlflow.log_param("candidate", name)
+            mlflow.log_metrics(dict(list_metrics(measures)))
+
+    def log_facts(self, card: ModelCard, settings: Mapping[str, float], report: str) -> None:
+        """Log what the study found, and what it rests on, to the open study."""
+        tags = {
+            "data": card.data,
+            "data_digest": card.data_digest,
+            "verdict": card.verdict,
+            "chosen": card.candidate,
+            **{f"version.{name}": found for name, found in card.versions.items()},
+        }
+        mlflow.set_tags(tags)
+        mlflow.log_params({f"chosen.{name}": value for name, value in settings.items()})
+        mlflow.log_metrics(dict(list_metrics(card.performance[card.candidate])))
+        mlflow.log_text(report, "report.md")
+
+    def log_folder(self, folder: Path) -> None:
+        """Log a folder's files to the open study."""
+        mlflow.log_artifacts(str(folder), "figures")
+
+    def register(self, model: ResponseModel) -> RegisteredModel:
+        """Log a model to the open study and make it a version in the registry."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / Path(ARTIFACT_FOLDER).name
+            digest = model.save(folder)
+            logged = mlflow.pyfunc.log_model(
+                name=model.card.candidate.replace("_", "-"),
+                loader_module=LOADER_MODULE,
+                data_path=str(folder),
+                code_paths=[str(find_code())],
+                signature=make_signature(model.card),
+                input_example=make_example(model.card),
+                pip_requirements=list_requirements(),
+                metadata={DIGEST_TAG: digest},
+            )
+        tags = {DIGEST_TAG: digest, "candidate": model.card.candidate, "data": model.card.data}
+        created = self._create_version(model.card, logged, tags)
+        return RegisteredModel(created, ResponseModel(model.card, model.equation, digest))
+
+    def _create_version(self, card: ModelCard, logged: Any, tags: dict[str, str]) -> str:
+        try:
+            self.client.create_registered_model(card.name, description=card.outcome.definition)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self.client.create_model_version(
+            card.name,
+            logged.model_uri,
+            run_id=logged.run_id,
+            tags=tags,
+            model_id=logged.model_id,
+            description=card.verdict,
+        )
+        return str(version.version)
+
+    def name_version(self, name: str, alias: str, version: str) -> None:
+        """Give an alias to a version; atomic, the version that had it loses it."""
+        self.client.set_registered_model_alias(name, alias, version)
+
+    def find_champion(self, name: str) -> RegisteredModel | None:
+        """Load the present champion, checked against the digest that the registry holds.
+
+        Raises
+        ------
+        ArtifactError
+            If it is damaged.
+        """
+        try:
+            found = self.client.get_model_version_by_alias(name, CHAMPION_ALIAS)
+        except MlflowException:
+            return None
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}"))
+        if DIGEST_TAG not in found.tags:
+            raise ArtifactError(f"{name} version {found.version} was not registered by training")
+        stored = folder / ARTIFACT_FOLDER
+        return RegisteredModel(
+            str(found.version), ResponseModel.load(stored, found.tags[DIGEST_TAG])
+        )
+
+
+def list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]]:
+    """List measures and the ends of their intervals as MLflow metrics."""
+    for name, found in measures.items():
+        ends = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        yield from ((key, value) for key, value in ends.items() if value is not None)
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """List a study's settings under dotted names.
+
+    Examples
+    --------
+    >>> dict(flatten({"seed": 1, "validation": {"folds": 5}}))
+    {'seed': '1', 'validation.folds': '5'}
+    """
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        elif value is not None:
+            yield f"{prefix}{name}", str(value)[:LONGEST_PARAMETER]
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process of this machine still runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

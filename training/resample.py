@@ -1,0 +1,122 @@
+"""Resampling: every candidate tested on courses it never saw, the chosen one developed again.
+
+Work is spread over processes of one thread each: threads inside XGBoost stall one another as soon
+as a core has a second job.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from features.commands import track
+from features.equation import Equation
+from features.terms import stack_terms
+from training.candidates import CANDIDATES
+from training.candidates.base import Settings
+from training.design import Design
+from training.evaluate import HeldOut
+from training.split import Fold, derive_seed, split_outer
+from training.study import Study
+
+# Places of the seeds that a run derives from the study's own.
+FOLD_SEED, REDEVELOPMENT_SEED = 1, 2
+TREES_SHARE = 4
+FEWEST_REDEVELOPMENTS = 50
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate in one fold of one repeat."""
+
+    candidate: str
+    repeat: int
+    number: int
+    fold: Fold
+
+
+def cross_validate(study: Study, design: Design, jobs: int) -> Mapping[str, HeldOut]:
+    """Test every candidate of a study on held-out courses.
+
+    Everything that a candidate fits or chooses, it does inside the other folds.
+    """
+    trials = list_trials(study, design)
+    shape = (study.validation.repeats, design.size)
+    said = {name: np.full(shape, np.nan) for name in study.candidates}
+    folds = np.zeros(shape, dtype=np.int64)
+    done = spread(jobs, (delayed(run_trial)(study.seed, design, trial) for trial in trials))
+    for trial, log_odds in track(done, len(trials), "cross-validation"):
+        said[trial.candidate][trial.repeat, trial.fold.test] = log_odds
+        folds[trial.repeat, trial.fold.test] = trial.number
+    return {name: HeldOut(log_odds, folds) for name, log_odds in said.items()}
+
+
+def list_trials(study: Study, design: Design) -> list[Trial]:
+    """List every candidate in every fold of every repeat."""
+    return [
+        Trial(name, repeat, number, fold)
+        for repeat in range(study.validation.repeats)
+        for number, fold in enumerate(split_outer(study, design, repeat))
+        for name in study.candidates
+    ]
+
+
+def run_trial(seed: int, design: Design, trial: Trial) -> tuple[Trial, NDArray[np.float64]]:
+    """Fit one candidate on one fold's learning part and ask it about the rest."""
+    fit_seed = derive_seed(seed, FOLD_SEED, trial.repeat, trial.number)
+    fit = CANDIDATES[trial.candidate].fit(design.select(trial.fold.train), fit_seed)
+    log_odds = fit.equation.compute_log_odds(design.columns.select(trial.fold.test))
+    return trial, log_odds[:, 0]
+
+
+def redevelop(
+    study: Study, design: Design, name: str, equation: Equation, settings: Settings, jobs: int
+) -> Equation:
+    """Fit a candidate again on resampled patients, and join the versions to the equation.
+
+    What the candidate chose by cross-validation (penalty, depth, rounds, calibration) is held.
+    """
+    count = study.uncertainty.redevelopments
+    if equation.boosters:
+        count = max(FEWEST_REDEVELOPMENTS, count // TREES_SHARE)
+    tasks = (
+        delayed(redevelop_once)(study.seed, design, name, settings, number)
+        for number in range(count)
+    )
+    found = dict(track(spread(jobs, tasks), count, "re-developments"))
+    versions = [equation, *(found[number] for number in range(count))]
+    terms = stack_terms([version.terms for version in versions])
+    boosters = tuple(booster for version in versions for booster in version.boosters)
+    return replace(equation, terms=terms, boosters=boosters)
+
+
+def redevelop_once(
+    seed: int, design: Design, name: str, settings: Settings, number: int
+) -> tuple[int, Equation]:
+    """Fit on one bootstrap sample of patients."""
+    fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
+    rows = draw_patients(design, np.random.default_rng(fit_seed))
+    return number, CANDIDATES[name].refit(design.select(rows), settings, fit_seed)
+
+
+def draw_patients(design: Design, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many patients as there are, with replacement, until both outcomes are among them."""
+    order = np.argsort(design.patients, kind="stable")
+    starts = np.searchsorted(design.patients[order], np.arange(design.patients.max() + 2))
+    while True:
+        drawn = generator.integers(len(starts) - 1, size=len(starts) - 1)
+        rows = np.concatenate([order[starts[one] : starts[one + 1]] for one in drawn])
+        if np.ptp(design.outcome[rows]) > 0:
+            return rows
+
+
+def spread(jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
+    """Run tasks over processes, and give their results as they come."""
+    if jobs == 1:
+        return (function(*arguments, **named) for function, arguments, named in tasks)
+    pool = Parallel(jobs, "loky", return_as="generator_unordered", inner_max_num_threads=1)
+    results: Iterator[Any] = pool(tasks)
+    return results

@@ -1,0 +1,189 @@
+"""A run: from a study and its cohort to a registered model, in a handful of calls."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.cohort import digest_cohort
+from features.columns import Columns
+from features.commands import say
+from features.contract import ModelCard
+from features.home import Home
+from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
+from training.candidates import CANDIDATES, Fit
+from training.card import make_card
+from training.comparison import BASE_RATE, Comparison, compare
+from training.design import Design, filter_courses, load_cohort, make_design
+from training.evaluate import compare_losses
+from training.figures import draw_figures
+from training.registry import RegisteredModel, Registry
+from training.report import summarise_candidates, write_report
+from training.resample import cross_validate, redevelop
+from training.split import derive_seed, split_outer
+from training.study import Study
+
+FINAL_SEED = 4
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did.
+
+    Parameters
+    ----------
+    alias
+        ``champion`` where the chosen model is now the one to serve, else ``challenger``.
+    champion
+        The version that now holds the champion's alias.
+    """
+
+    run_id: str
+    card: ModelCard
+    comparison: Comparison
+    report: str
+    version: str
+    alias: str
+    champion: RegisteredModel
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary for JSON."""
+        people = self.card.population
+        return {
+            "run_id": self.run_id,
+            "outcome": self.card.outcome.id,
+            "courses": people.courses,
+            "events": people.events,
+            "base_rate": people.base_rate,
+            "without_outcome": people.without_outcome,
+            "chosen": self.comparison.chosen,
+            "beats_base_rate": self.comparison.beats_base_rate,
+            "verdict": self.comparison.verdict,
+            "data": self.card.data,
+            "candidates": summarise_candidates(self.comparison),
+            "model": {"name": self.card.name, "version": self.version, "alias": self.alias},
+            "champion": {
+                "version": self.champion.version,
+                "candidate": self.champion.model.card.candidate,
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every step of a run needs."""
+
+    study: Study
+    cohort: Columns
+    design: Design
+    comparison: Comparison
+    jobs: int
+
+    def develop(self, name: str) -> tuple[ResponseModel, Fit]:
+        """Fit a candidate on the whole design, with its re-developments and its card."""
+        fit = CANDIDATES[name].fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
+        equation = redevelop(self.study, self.design, name, fit.equation, fit.settings, self.jobs)
+        card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
+        return ResponseModel(card, equation), fit
+
+
+def run_study(study: Study, home: Home, jobs: int, override: Path | None = None) -> Summary:
+    """Run a study: read, compare, choose, develop, log, register.
+
+    Parameters
+    ----------
+    jobs
+        Processes to spread the work over.
+    override
+        Cohort to use instead of the study's own.
+
+    Raises
+    ------
+    InputError
+        If study or cohort break a rule; nothing has been logged by then.
+    """
+    cohort = filter_courses(study, load_cohort(study, override))
+    design = make_design(study, cohort)
+    split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
+    registry = Registry(home)
+    with registry.open_study(study) as run_id:
+        say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
+        comparison = compare(study, design, cross_validate(study, design, jobs))
+        for name, measures in comparison.measures.items():
+            registry.log_candidate(name, measures)
+        work = Work(study, cohort, design, comparison, jobs)
+        model, fit = work.develop(comparison.chosen)
+        report = write_report(model.card, comparison, study.validation.level)
+        registry.log_facts(model.card, fit.settings, report)
+        log_figures(registry, work, model)
+        registered = registry.register(model)
+        champion = choose_champion(registry, work, registered)
+    alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
+    return Summary(run_id, model.card, comparison, report, registered.version, alias, champion)
+
+
+def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
+    """Draw the run's figures and log them."""
+    with tempfile.TemporaryDirectory() as folder:
+        draw_figures(model.card, work.design, work.comparison, model.equation, Path(folder))
+        registry.log_folder(Path(folder))
+
+
+def choose_champion(registry: Registry, work: Work, registered: RegisteredModel) -> RegisteredModel:
+    """Decide which model clinicians see, and name it.
+
+    The chosen one, if it beats the base rate and the present champion on the same patients. Where
+    nothing beats the base rate, the base rate itself: it is what an honest answer then is.
+    """
+    name = registered.model.card.name
+    registry.name_version(name, CHALLENGER_ALIAS, registered.version)
+    present = registry.find_champion(name)
+    if present is not None and keeps_place(work, present):
+        return present
+    is_winner = work.comparison.beats_base_rate or registered.model.card.candidate == BASE_RATE
+    winner = registered if is_winner else registry.register(work.develop(BASE_RATE)[0])
+    registry.name_version(name, CHAMPION_ALIAS, winner.version)
+    return winner
+
+
+def keeps_place(work: Work, present: RegisteredModel) -> bool:
+    """Tell whether the present champion stays: it is as good, or the same thing already."""
+    if work.comparison.beats_base_rate:
+        return not beats(work, work.comparison.chosen, present)
+    card = present.model.card
+    same = card.candidate == BASE_RATE and card.data_digest == digest_cohort(work.cohort)
+    return same or holds(work, present)
+
+
+def beats(work: Work, name: str, present: RegisteredModel) -> bool:
+    """Tell whether a candidate had the lower log loss on the same courses."""
+    gap = compare_losses(
+        work.comparison.losses[name], judge_present(work, present), work.design.patients
+    )
+    return gap.mean < 0
+
+
+def holds(work: Work, present: RegisteredModel) -> bool:
+    """Tell whether the present champion beats the base rate by more than a standard error."""
+    base = work.comparison.losses[BASE_RATE]
+    gap = compare_losses(judge_present(work, present), base, work.design.patients)
+    return gap.mean < -gap.error
+
+
+def judge_present(work: Work, present: RegisteredModel) -> NDArray[np.float64]:
+    """Compute the present champion's loss of each course.
+
+    A champion developed on these very courses knows their outcomes. It is then judged by its kind's
+    held-out losses instead.
+    """
+    card = present.model.card
+    if card.data_digest == digest_cohort(work.cohort) and card.candidate in work.comparison.losses:
+        return work.comparison.losses[card.candidate]
+    log_odds = present.model.equation.compute_log_odds(work.design.columns)[:, 0]
+    losses: NDArray[np.float64] = np.logaddexp(
+        0, np.where(work.design.outcome == 1, -log_odds, log_odds)
+    )
+    return losses

@@ -1,0 +1,220 @@
+"""Studies: one typed TOML file that holds everything a run needs."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.errors import InputError, Problem, StudyError
+from features.field import OFFERED_GROUPS, Group, Kind
+from features.fields import COHORT_FIELDS, FIELDS
+from features.intake import known_after_baseline
+from features.mapping import describe_validation
+from features.outcome import Outcome, parse_outcome
+
+CandidateName = Literal["base_rate", "severity_only", "elastic_net", "xgboost"]
+CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
+
+
+class Part(BaseModel):
+    """Base of every part of a study: frozen, nothing extra."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class CohortPart(Part):
+    """Where the patients come from.
+
+    Parameters
+    ----------
+    path
+        Cohort file, relative to the study; ``--cohort`` overrides it.
+    reader
+        ``module:function`` that turns the path into an Arrow table, for trials that are not one
+        table already.
+    mapping
+        Mapping file, relative to the study.
+    where
+        Courses to keep: for each field, the categories or sites wanted.
+    """
+
+    path: str | None = None
+    reader: str | None = None
+    mapping: str | None = None
+    where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    ignore_unknown: bool = False
+
+
+class FeaturePart(Part):
+    """Which fields the candidates may use; by default every recorded one but the site."""
+
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class ValidationPart(Part):
+    """How candidates are compared.
+
+    Parameters
+    ----------
+    hold_out
+        What stays together in a fold: a patient with all courses, or a site with all patients.
+    level
+        Level of the intervals around measures.
+    resamples
+        Bootstrap samples behind those intervals.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    repeats: Annotated[int, Field(ge=1, le=200)] = 4
+    hold_out: Literal["patient", "site"] = "patient"
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
+
+
+class UncertaintyPart(Part):
+    """How an estimate's interval is made.
+
+    Parameters
+    ----------
+    level
+        Level of the interval around one patient's probability.
+    redevelopments
+        Re-fits of the chosen candidate on resampled patients; trees take a quarter of them.
+    """
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    redevelopments: Annotated[int, Field(ge=20, le=2000)] = 200
+
+
+class Study(Part):
+    """Everything that a run needs.
+
+    Parameters
+    ----------
+    candidates
+        In the order of preference: within one standard error of the best, the first one wins.
+    folder
+        Where the study's relative paths start; not part of the file.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    question: str
+    outcome: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    cohort: CohortPart = Field(default_factory=CohortPart)
+    features: FeaturePart = Field(default_factory=FeaturePart)
+    candidates: tuple[CandidateName, ...] = CANDIDATES
+    validation: ValidationPart = Field(default_factory=ValidationPart)
+    uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    def parse_outcome(self) -> Outcome:
+        """Return the outcome, checked when the study was read."""
+        return parse_outcome(self.outcome)
+
+    def locate(self, relative: str | None) -> Path | None:
+        """Find a file named in the study."""
+        return None if relative is None else self.folder / relative
+
+    def list_fields(self) -> list[str]:
+        """List the fields that the candidates may use, as far as a cohort records them."""
+        offered = [name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS]
+        chosen = offered if self.features.include is None else list(self.features.include)
+        return [name for name in chosen if name not in self.features.exclude]
+
+
+def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
+    """Read a study file.
+
+    Parameters
+    ----------
+    settings
+        ``key=value`` overrides with dotted keys, e.g. ``validation.folds=3``.
+
+    Raises
+    ------
+    StudyError
+        If the file is not TOML of that form, or asks for what does not exist; lists all problems.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        raise StudyError(
+            [Problem("file", "exists", "must be a study file in TOML")], path.name
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError([Problem("file", "toml", str(error))], path.name) from None
+    for setting in settings:
+        apply_setting(table, setting)
+    try:
+        study = Study.model_validate(table | {"folder": path.parent})
+    except ValidationError as error:
+        raise StudyError(describe_validation(error), path.name) from None
+    if problems := check_study(study):
+        raise StudyError(problems, path.name)
+    return study
+
+
+def apply_setting(table: dict[str, Any], setting: str) -> None:
+    """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
+
+    Examples
+    --------
+    >>> table = {"validation": {"folds": 5}}
+    >>> apply_setting(table, "validation.folds=3"); apply_setting(table, "name=mine"); table
+    {'validation': {'folds': 3}, 'name': 'mine'}
+    """
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise StudyError([Problem("--set", "form", "must be key=value")])
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise StudyError([Problem("--set", "form", f"{parent} has no parts")])
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = text
+
+
+def check_study(study: Study) -> list[Problem]:
+    """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
+    problems: list[Problem] = []
+    try:
+        parse_outcome(study.outcome)
+    except InputError as error:
+        problems += error.problems
+    if "base_rate" not in study.candidates:
+        problems.append(Problem("candidates", "base_rate", "must compare with base_rate"))
+    for name in (*(study.features.include or ()), *study.features.exclude):
+        problems += check_feature(name)
+    for name, wanted in study.cohort.where.items():
+        problems += check_filter(name, wanted)
+    return problems
+
+
+def check_feature(name: str) -> list[Problem]:
+    """Refuse features that do not exist, identify a patient, or are known only later."""
+    field = COHORT_FIELDS.get(name)
+    if field is None and not known_after_baseline(name):
+        return [Problem(f"features: {name}", "unknown", "not a known field")]
+    if field is None or field.group is Group.FOLLOWUP:
+        message = "is known only after the first dose; as a feature it would be leakage"
+        return [Problem(f"features: {name}", "leakage", message)]
+    if field.group is Group.IDENTITY and name != "site":
+        return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
+    return []
+
+
+def check_filter(name: str, wanted: Sequence[str]) -> list[Problem]:
+    """Refuse filters on fields without categories, and categories that do not exist."""
+    field = FIELDS.get(name)
+    if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
+        return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]
+    if name != "site" and not set(wanted) <= set(field.categories):
+        return [Problem(f"where: {name}", "category", f"must be {field.allowed}")]
+    return []
