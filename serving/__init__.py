@@ -1,0 +1,1 @@
+"""From an assessment to an estimate: the service, batch scoring, and Bentos."""

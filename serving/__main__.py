@@ -1,0 +1,113 @@
+"""``python -m serving``: from an assessment to an estimate."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.commands import BAD_INPUT, SOME_REJECTED, explain_errors, make_app, say, show_json
+from features.home import enter_home
+
+app = make_app("From an assessment to an estimate.")
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@app.command()
+def pull(as_json: AsJson = False) -> None:
+    """Bring champions from MLflow's registry into BentoML's model store."""
+    home = enter_home()
+    from serving.pull import pull_champions
+
+    with explain_errors(as_json):
+        pulled = pull_champions(home)
+    if as_json:
+        show_json({"champions": [vars(one) for one in pulled]})
+        return
+    for one in pulled:
+        state = "pulled" if one.new else "already here"
+        typer.echo(f"{one.name} version {one.version}: {state} as {one.tag}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on; this machine's only")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+) -> None:
+    """Serve the champions in BentoML's model store."""
+    enter_home()
+    from serving.bundle import ROOT, SERVICE
+    from serving.models import load_champions
+
+    if host not in LOOPBACK:
+        say(f"--host (loopback): without keys only this machine may ask: {', '.join(LOOPBACK)}")
+        raise typer.Exit(BAD_INPUT)
+    with explain_errors():
+        champions = load_champions()
+    for champion in champions:
+        say(f"serving {champion.model.card.name} version {champion.version} ({champion.tag})")
+    address = "127.0.0.1" if host == "localhost" else host
+    # This process becomes BentoML's, so that signals and exit codes are its own.
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT)]
+    os.execv(sys.executable, [*command, "--host", address, "--port", str(port)])
+
+
+@app.command()
+def score(
+    cohort: Annotated[Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet)")],
+    out: Annotated[Path, typer.Option(help="file to write (.parquet or .csv)")],
+    rejects: Annotated[Path | None, typer.Option(help="file for rows that break a rule")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="mapping file (TOML)")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a cohort with the champions in BentoML's model store."""
+    enter_home()
+    from features.mapping import read_mapping
+    from serving.models import load_champions
+    from serving.predictor import Predictor
+    from serving.score import score_cohort
+    from serving.settings import read_settings
+
+    with explain_errors(as_json):
+        settings = read_settings()
+        mapper = read_mapping(mapping)
+        predictor = Predictor(load_champions(), settings.least_sample_size)
+        tally = score_cohort(predictor, cohort, out, rejects, mapper)
+    summary = {
+        "out": str(out),
+        "rows": tally.rows,
+        "estimates": tally.estimates,
+        "abstained": tally.abstained,
+        "without_model": tally.without_model,
+        "rejected": len(tally.rejected),
+        "rejects": None if rejects is None else str(rejects),
+    }
+    if as_json:
+        show_json(summary)
+    else:
+        typer.echo(
+            f"{out}: {tally.rows} rows, {tally.estimates} estimates, {tally.abstained} abstained, "
+            f"{tally.without_model} without a model, {len(tally.rejected)} rejected"
+        )
+    if tally.rejected:
+        say("\n".join(f"  {problem}" for problem in tally.problems[:8]))
+        raise typer.Exit(SOME_REJECTED)
+
+
+@app.command()
+def bundle(as_json: AsJson = False) -> None:
+    """Build a Bento from the champions in BentoML's model store."""
+    enter_home()
+    from serving.bundle import build_bento
+
+    with explain_errors(as_json):
+        tag = build_bento()
+    show_json({"bento": tag}) if as_json else typer.echo(tag)
+
+
+if __name__ == "__main__":
+    app()

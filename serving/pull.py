@@ -1,0 +1,88 @@
+"""Pulling champions from MLflow's registry into BentoML's model store.
+
+The only module of serving that needs MLflow. What it brings is checked against the digest that the
+registry holds; once it is in the store, MLflow may go away.
+"""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from features.errors import ArtifactError, UnavailableError
+from features.home import Home
+from features.response_model import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG, ResponseModel
+from serving.models import DIGEST_FACT, VERSION_LABEL, find_latest, store_model
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """One champion, and whether it was new to the store."""
+
+    name: str
+    version: str
+    tag: str
+    new: bool
+
+
+def pull_champions(home: Home) -> list[Pulled]:
+    """Bring every champion that the store does not have yet.
+
+    Raises
+    ------
+    UnavailableError
+        If the registry cannot be read or has no champion.
+    ArtifactError
+        If a champion is not what the registry promised.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    remove_unfinished(home)
+    mlflow.set_tracking_uri(home.tracking_uri)
+    try:
+        registered = mlflow.MlflowClient().search_registered_models()
+    except MlflowException as error:
+        raise UnavailableError(f"MLflow's registry cannot be read: {error.error_code}") from None
+    named = [model for model in registered if CHAMPION_ALIAS in model.aliases]
+    if not named:
+        raise UnavailableError("the registry has no champion; `python -m training fit` names one")
+    return [pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
+
+
+def pull_champion(name: str, version: str) -> Pulled:
+    """Bring one champion, unless the store's latest is the same."""
+    found = mlflow.MlflowClient().get_model_version(name, version)
+    digest = found.tags.get(DIGEST_TAG)
+    if digest is None:
+        raise ArtifactError(f"{name} version {version} was not registered by training")
+    present = find_latest(name)
+    if present is not None and is_same(present, str(version), digest):
+        return Pulled(name, str(version), str(present.tag), new=False)
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
+    tag = store_model(folder / ARTIFACT_FOLDER, name, str(version), digest)
+    return Pulled(name, str(version), tag, new=True)
+
+
+def is_same(present: Any, version: str, digest: str) -> bool:
+    """Tell whether a stored model is this version with this content, whole."""
+    if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
+        version,
+        digest,
+    ):
+        return False
+    try:
+        ResponseModel.load(Path(present.path), digest)
+    except ArtifactError:
+        return False
+    return True
+
+
+def remove_unfinished(home: Home) -> None:
+    """Remove what a killed pull left in the store."""
+    for folder in (home.bento_folder / "models").glob("*/*/"):
+        if not (folder / "model.yaml").is_file():
+            shutil.rmtree(folder)
