@@ -1,0 +1,1 @@
+"""Studies, the cohort simulator, loaders of real trials, benchmarks, a log of what was found."""

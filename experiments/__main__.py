@@ -1,0 +1,72 @@
+"""``python -m experiments``: simulated cohorts and the demonstration of the whole path."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from features.commands import explain_errors, make_app, say, show_json
+from features.home import enter_home
+
+app = make_app("Simulated cohorts, and the whole path shown on one.")
+
+
+@app.command()
+def simulate(
+    patients: Annotated[int, typer.Option(min=1, help="how many")],
+    seed: Annotated[int, typer.Option(min=0, help="of the patients; the sites are the world's")],
+    out: Annotated[Path, typer.Option(help="cohort to write (.parquet or .csv)")],
+    world: Annotated[str, typer.Option(help="default, weak, strong, stress or null")] = "default",
+    truth: Annotated[Path | None, typer.Option(help="file for each true probability")] = None,
+    intake: Annotated[bool, typer.Option("--intake", help="without follow-up scores")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Simulate a cohort; every file of it says SIMULATED."""
+    from experiments.simulator import find_world, write_simulation
+    from experiments.simulator import simulate as run
+
+    with explain_errors(as_json):
+        simulation = run(find_world(world), patients, seed, intake)
+        write_simulation(simulation.cohort, out)
+        if truth is not None:
+            write_simulation(simulation.truth, truth)
+    written = {"data": "SIMULATED", "patients": patients, "world": world, "cohort": str(out)}
+    if as_json:
+        show_json(written | {"truth": None if truth is None else str(truth)})
+    else:
+        say(f"SIMULATED: {patients} patients of world {world!r}")
+        typer.echo(str(out))
+
+
+@app.command()
+def demo(
+    patients: Annotated[int, typer.Option(min=400, help="simulated patients to learn from")] = 3000,
+    port: Annotated[int, typer.Option(help="port of the service; 0 finds a free one")] = 0,
+) -> None:
+    """Show the whole path on simulated patients: learn, register, score, serve, ask."""
+    home = enter_home()
+    from experiments.demo import run_demo
+
+    with explain_errors():
+        run_demo(home, patients, port)
+
+
+@app.command()
+def reference(
+    check: Annotated[
+        bool, typer.Option("--check", help="only tell whether they are stale")
+    ] = False,
+) -> None:
+    """Write the reference pages of the docs from the registries and the commands."""
+    from experiments.reference import check_pages, write_pages
+
+    with explain_errors():
+        if check:
+            check_pages()
+        else:
+            for path in write_pages():
+                typer.echo(path.name)
+
+
+if __name__ == "__main__":
+    app()

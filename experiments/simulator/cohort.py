@@ -1,0 +1,264 @@
+"""Simulated cohorts as files: what a clinic would have recorded, and apart from it the truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+from numpy.typing import NDArray
+
+from experiments.simulator.items import make_items
+from experiments.simulator.missingness import lose_baseline, lose_followups
+from experiments.simulator.outcomes import (
+    PRIMARY,
+    Followup,
+    compute_truth,
+    make_followups,
+    pick_primary,
+)
+from experiments.simulator.patients import Patients, make_patients
+from experiments.simulator.sites import Sites, make_sites
+from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, ROUTES, World
+from features.consistency import prorate_total
+from features.errors import InputError, Problem
+from features.field import Kind
+from features.fields import COHORT_FIELDS
+from features.files import write_whole
+from features.instruments import INSTRUMENTS
+
+Numbers = NDArray[np.float64]
+
+LABEL = "SIMULATED"
+TOTAL_KEYS = (*PRIMARY, "madrs")
+# Planned by route: agent, mg/kg, mg, sessions, weeks, setting. P.
+REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
+    "iv": ("ketamine", 0.5, np.nan, 6, 3, "clinic"),
+    "intranasal": ("esketamine", np.nan, 84, 8, 4, "clinic"),
+    "im": ("ketamine", 0.75, np.nan, 6, 3, "clinic"),
+    "sublingual": ("ketamine", np.nan, 350, 8, 4, "home"),
+    "sc": ("ketamine", 0.6, np.nan, 6, 3, "clinic"),
+    "oral": ("ketamine", 1.0, np.nan, 8, 4, "home"),
+}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated cohort and its truth.
+
+    Parameters
+    ----------
+    cohort
+        Arrow table with the registry's columns.
+    truth
+        Arrow table: patient, the outcome of the condition's own instrument, and its true
+        probability with everything known.
+    """
+
+    cohort: Any
+    truth: Any
+
+
+def simulate(world: World, count: int, seed: int, intake: bool = False) -> Simulation:
+    """Simulate a cohort.
+
+    Parameters
+    ----------
+    seed
+        Of the patients; the sites are the world's.
+    intake
+        Whether the patients have only just come, so that nothing is known of their outcome.
+    """
+    generator = np.random.default_rng(seed)
+    sites = make_sites(world)
+    patients = make_patients(sites, count, generator)
+    followups = list(make_followups(world, sites, patients, generator))
+    lost = lose_baseline(sites, patients, generator)
+    recorded = record_baseline(sites, patients, lost, generator)
+    totals = {key: judge_against(key, recorded, patients) for key in TOTAL_KEYS}
+    truth = describe_truth(patients, followups, totals)
+    if not intake:
+        responded = find_responders(followups, patients, totals)
+        missed = lose_followups(world, sites, patients, responded, generator)
+        recorded |= record_followups(followups, patients, lost, missed)
+    identity = identify(sites, patients, seed)
+    return Simulation(
+        label_table(identity | recorded), label_table({**pick_keys(identity), **truth})
+    )
+
+
+def identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:
+    """Give every patient a code, a site, a date and the mark of a simulation."""
+    count = len(patients["age"])
+    names = np.array(sites.names, dtype=object)
+    return {
+        "patient_id": np.array([f"SIM-{seed}-{n:07d}" for n in range(1, count + 1)], dtype=object),
+        "site": names[patients["site"].astype(int)],
+        "assessed_on": patients["assessed_on"],
+        "simulated": np.ones(count),
+    }
+
+
+def pick_keys(identity: dict[str, Any]) -> dict[str, Any]:
+    """Pick what the truth needs to be joined to its cohort."""
+    return {name: identity[name] for name in ("patient_id", "simulated")}
+
+
+def record_baseline(
+    sites: Sites, patients: Patients, lost: dict[str, Any], generator: np.random.Generator
+) -> dict[str, Any]:
+    """Write down what each site's form asks for, with what is missing left out.
+
+    Nobody is taken on unmeasured: a patient without any score has the PHQ-9 after all.
+    """
+    recorded = {name: values for name, values in patients.items() if name in COHORT_FIELDS}
+    recorded["sex"] = 1 - patients["female"]  # female is the first category
+    for name in ("site", "assessed_on"):
+        recorded.pop(name)
+    recorded |= plan_regimen(patients)
+    for name in MISSING:
+        recorded[name] = np.where(lost[name], np.nan, recorded[name])
+    for key in PRIMARY:
+        items = make_items(INSTRUMENTS[key], patients[key], generator)
+        by_items = sites.items[key][patients["site"].astype(int)]
+        recorded |= record_items(key, items, recorded[key], by_items, generator)
+    derived = [find_recorded(key, recorded) for key in TOTAL_KEYS]
+    unmeasured = np.logical_and.reduce([np.isnan(total) for total in derived])
+    recorded["phq9"] = np.where(unmeasured, patients["phq9"], recorded["phq9"])
+    return recorded
+
+
+def record_items(
+    key: str,
+    items: Numbers,
+    total: Numbers,
+    by_items: NDArray[np.bool_],
+    generator: np.random.Generator,
+) -> dict[str, Numbers]:
+    """Write down items instead of the total where the site's form has them."""
+    kept = by_items & ~np.isnan(total)
+    dropped = generator.random(items.shape) < ITEM_MISSING
+    shown = np.where(kept[:, None] & ~dropped, items, np.nan)
+    names = INSTRUMENTS[key].item_fields
+    return {key: np.where(by_items, np.nan, total), **dict(zip(names, shown.T, strict=True))}
+
+
+def plan_regimen(patients: Patients) -> dict[str, Any]:
+    """Write down the regimen that goes with each route."""
+    agents, by_weight, fixed, sessions, weeks, settings = zip(
+        *(REGIMENS[route] for route in ROUTES), strict=True
+    )
+    route = patients["route"].astype(int)
+    positions = {
+        "agent": [COHORT_FIELDS["agent"].categories.index(agent) for agent in agents],
+        "route": [COHORT_FIELDS["route"].categories.index(route) for route in ROUTES],
+        "setting": [COHORT_FIELDS["setting"].categories.index(one) for one in settings],
+        "dose_mg_kg": by_weight,
+        "dose_mg": fixed,
+        "sessions": sessions,
+        "weeks": weeks,
+    }
+    return {name: np.array(values, dtype=float)[route] for name, values in positions.items()}
+
+
+def find_recorded(key: str, recorded: dict[str, Any]) -> Numbers:
+    """Find the total on record, derived from items where need be; NaN where there is none."""
+    total: Numbers = recorded[key]
+    names = INSTRUMENTS[key].item_fields
+    if names[0] not in recorded:
+        return total
+    items = np.column_stack([recorded[name] for name in names])
+    return np.where(np.isnan(total), prorate_total(INSTRUMENTS[key], items), total)
+
+
+def judge_against(key: str, recorded: dict[str, Any], patients: Patients) -> Numbers:
+    """Find the total that response is judged against: the one on record, or the true one."""
+    total = find_recorded(key, recorded)
+    return np.where(np.isnan(total), patients[key], total)
+
+
+def describe_truth(
+    patients: Patients, followups: list[Followup], totals: dict[str, Numbers]
+) -> dict[str, Any]:
+    """State the true probability of response on the condition's own instrument, end of series."""
+    by_key = {
+        one.instrument: compute_truth(one, patients[one.instrument], totals[one.instrument])
+        for one in followups
+        if one.horizon == "acute"
+    }
+    outcomes = np.array([f"{key}.acute.response" for key in PRIMARY], dtype=object)
+    return {
+        "outcome": outcomes[patients["condition"].astype(int)],
+        "probability": pick_primary(by_key, patients["condition"]),
+    }
+
+
+def find_responders(
+    followups: list[Followup], patients: Patients, totals: dict[str, Numbers]
+) -> NDArray[np.bool_]:
+    """Find who responded on the condition's own instrument."""
+    met = {
+        one.instrument: INSTRUMENTS[one.instrument].find_response(totals[one.instrument], one.score)
+        for one in followups
+        if one.horizon == "acute"
+    }
+    return pick_primary({key: met[key] for key in PRIMARY}, patients["condition"]).astype(bool)
+
+
+def record_followups(
+    followups: list[Followup], patients: Patients, lost: dict[str, Any], missed: dict[str, Any]
+) -> dict[str, Numbers]:
+    """Write down follow-ups of visits kept, on instruments that the baseline already had."""
+    not_ptsd = patients["condition"] != CONDITIONS.index(("ptsd", 0.15))
+    recorded = {}
+    for one in followups:
+        absent = missed[one.horizon] | lost[one.instrument]
+        if one.instrument == "pcl5":
+            absent = absent | not_ptsd
+        recorded[one.field] = np.where(absent, np.nan, one.score)
+    return recorded
+
+
+def label_table(columns: dict[str, Any]) -> Any:
+    """Make an Arrow table that says SIMULATED in its metadata."""
+    ordered = [name for name in COHORT_FIELDS if name in columns]
+    ordered += [name for name in columns if name not in COHORT_FIELDS]
+    arrays = {name: make_array(name, columns[name]) for name in ordered}
+    return pa.table(arrays).replace_schema_metadata({"data": LABEL})
+
+
+def make_array(name: str, values: Any) -> Any:
+    """Turn positions and numbers into what the registry calls them."""
+    field = COHORT_FIELDS.get(name)
+    if values.dtype == object or field is None:
+        return pa.array(values.tolist())
+    missing = np.isnan(values)
+    if field.kind is Kind.CATEGORY:
+        words = np.array(field.categories, dtype=object)
+        texts = words[np.where(missing, 0, values).astype(int)]
+        return pa.array(texts, pa.string(), mask=missing)
+    if field.kind is Kind.FLAG:
+        return pa.array(np.where(missing, 0, values).astype(bool), mask=missing)
+    if field.kind is Kind.DATE:
+        return pa.array(values.astype(int).astype("datetime64[D]"), pa.date32())
+    if field.kind is Kind.INTEGER:
+        return pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing)
+    return pa.array(values, mask=missing)
+
+
+def write_simulation(table: Any, path: Path) -> None:
+    """Write a simulated table as Parquet or CSV, by the path's ending, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the ending is neither.
+    """
+    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
+    if path.suffix not in writers:
+        problem = Problem("--out", "format", f"must end in one of: {', '.join(writers)}")
+        raise InputError([problem])
+    with write_whole(path) as file:
+        writers[path.suffix](table, file)

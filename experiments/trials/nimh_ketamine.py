@@ -1,0 +1,86 @@
+"""The NIMH crossover trial as OpenNeuro lays it out: two tables, scans as rows.
+
+One row an infusion is what a cohort needs: whatever was measured at the baseline scan, what was
+infused, and the scores two and ten days after it.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.errors import CohortError, Problem
+
+SCALES = {"madrs": "MADRS_Total", "hamd17": "HAM17_Total"}
+PATIENT_GROUPS = ("MDD", "BP")
+NOT_AVAILABLE = "n/a"
+
+Row = dict[str, str]
+Scans = dict[tuple[str, str], Row]
+
+
+def read_infusions(folder: Path | None) -> Any:
+    """Read the data set's folder as one row an infusion of a patient.
+
+    Healthy volunteers, and infusions that did not take place, are no treatment courses.
+
+    Returns
+    -------
+    pyarrow.Table
+        Texts as on disk, ``n/a`` missing.
+
+    Raises
+    ------
+    CohortError
+        If the folder is not laid out as ds005917.
+    """
+    if folder is None:
+        raise CohortError([Problem("cohort", "required", "name the folder with --cohort")])
+    participants = read_table(folder, "participants.tsv")
+    scans = {
+        (row["participant_id"], row["session_id"]): row
+        for row in read_table(folder, "phenotype/phenotype.tsv")
+    }
+    infusions = [row for person in participants for row in list_infusions(person, scans)]
+    return pa.Table.from_pylist(infusions)
+
+
+def read_table(folder: Path, name: str) -> list[Row]:
+    """Read one of the data set's tables."""
+    try:
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, UnicodeDecodeError):
+        message = f"must be in the folder given with --cohort, as in OpenNeuro ds005917: {name}"
+        raise CohortError([Problem(name, "exists", message)], source=folder.name) from None
+
+
+def list_infusions(person: Row, scans: Scans) -> Iterator[dict[str, Any]]:
+    """List one person's infusions.
+
+    The baseline scan precedes both; no score was taken between the first infusion's last scan and
+    the second infusion.
+    """
+    if person["group"] not in PATIENT_GROUPS:
+        return
+    for order in (1, 2):
+        infusion = person[f"infusion_{order}"]
+        if infusion != NOT_AVAILABLE:
+            yield {
+                **{name: person[name] for name in ("participant_id", "age", "sex", "BMI", "group")},
+                "infusion": infusion,
+                "order": str(order),
+                **read_scores(scans, person["participant_id"], infusion),
+            }
+
+
+def read_scores(scans: Scans, participant: str, infusion: str) -> dict[str, str | None]:
+    """Read baseline, day 2 and day 10 after an infusion."""
+    scores: dict[str, str | None] = {}
+    for name, column in SCALES.items():
+        for suffix, session in (("", "b0"), ("_day2", f"{infusion}2"), ("_day10", f"{infusion}10")):
+            found = scans.get((participant, f"ses-{session}"), {}).get(column, NOT_AVAILABLE)
+            scores[name + suffix] = None if found == NOT_AVAILABLE else found
+    return scores
