@@ -40,7 +40,12 @@ def make_constraint(field: Field) -> Any:
         case Kind.NUMBER:
             annotation: Any = Annotated[float, Constraint(**limits, **facts)]
         case Kind.INTEGER:
-            annotation = Annotated[float, Constraint(multiple_of=1, **limits, **facts)]
+            whole: dict[str, Any] = {"multipleOf": 1}
+            annotation = Annotated[
+                float,
+                Constraint(json_schema_extra=whole, **limits, **facts),
+                AfterValidator(check_whole),
+            ]
         case Kind.FLAG:
             annotation = Annotated[bool, Constraint(strict=True, **facts)]
         case Kind.CATEGORY:
@@ -54,6 +59,13 @@ def make_constraint(field: Field) -> Any:
                 AfterValidator(check_date),
             ]
     return annotation
+
+
+def check_whole(value: float) -> float:
+    """Refuse a fraction; pydantic's own check lets tiny ones pass."""
+    if not value.is_integer():
+        raise ValueError("must be a whole number")
+    return value
 
 
 def check_date(value: str) -> str:

@@ -1,9 +1,10 @@
 """What a model promises: the card that travels with it, and the estimate that it gives."""
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
 
 from features.matrix import Feature
 

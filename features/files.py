@@ -79,3 +79,15 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
     """Write a small file whole or not at all."""
     with write_whole(path) as file:
         file.write(content)
+
+
+def write_bytes_new(path: Path, content: bytes) -> None:
+    """Write a small file whole, unless there is one by that name already."""
+    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    write_bytes_whole(passing, content)
+    try:
+        os.link(passing, path)
+    except FileExistsError:
+        pass
+    finally:
+        passing.unlink()

@@ -29,6 +29,12 @@ class Home:
     bento_folder: Path
 
     @property
+    def database(self) -> Path | None:
+        """MLflow's database in the folder; None where a team's server is named."""
+        path = self.folder / "mlflow.db"
+        return path if self.tracking_uri == f"sqlite:///{path}" else None
+
+    @property
     def artifacts(self) -> Path:
         """Folder of MLflow's artifacts."""
         return self.folder / "artifacts"

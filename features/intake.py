@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from features.errors import Problem
 from features.field import Field, Group
+from features.fields import FOLLOWUPS
 
 # The last words of a column name that names, dates or locates a person.
 IDENTIFIER_ENDINGS = (
@@ -99,7 +100,7 @@ def check_name(name: str, hint: str) -> Problem:
     if names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)
-    if known_after_baseline(shown):
+    if name in FOLLOWUPS or known_after_baseline(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)
     return Problem(shown, "unknown", f"not a known field{hint}")

@@ -1,6 +1,6 @@
 """Opening cohort files: CSV, TSV and Parquet, in batches, whole or not at all."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +18,7 @@ BATCH_ROWS = 65_536
 BLOCK_BYTES = 16 << 20
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*DELIMITERS, ".parquet")
+PANDAS_INDEX = "__index_level_"
 MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 
 
@@ -107,7 +108,9 @@ def _open_parquet(path: Path) -> RawTable:
         file = parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError):
         fail(path, "format", "is not a readable Parquet file")
-    names = tuple(file.schema_arrow.names)
+    # pandas writes an index that it was not told to leave out under such a name.
+    columns = file.schema_arrow.names
+    names = tuple(name for name in columns if not name.startswith(PANDAS_INDEX))
     return RawTable(path.name, names, _read_parquet_batches(path, file), text=False)
 
 
@@ -126,34 +129,33 @@ def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
         ragged.append(row.number - 1)
         return "skip"
 
-    reader = csv.open_csv(
-        path,
-        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=csv.ParseOptions(
-            delimiter=DELIMITERS[path.suffix],
-            newlines_in_values=True,
-            invalid_row_handler=note_ragged,
-        ),
-        convert_options=csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            null_values=list(missing),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-        ),
-    )
+    try:
+        reader = csv.open_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=_make_parse_options(path, note_ragged),
+            convert_options=csv.ConvertOptions(
+                column_types={name: pa.string() for name in names},
+                null_values=list(missing),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        _fail_encoding(path)  # the first block is read on opening
     return RawTable(path.name, names, _read_text_batches(path, reader), True, ragged)
+
+
+def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
+    return csv.ParseOptions(
+        delimiter=DELIMITERS[path.suffix], newlines_in_values=True, invalid_row_handler=on_ragged
+    )
 
 
 def _read_header(path: Path) -> tuple[str, ...]:
     try:
-        with csv.open_csv(
-            path,
-            parse_options=csv.ParseOptions(
-                delimiter=DELIMITERS[path.suffix],
-                newlines_in_values=True,
-                invalid_row_handler=lambda row: "skip",
-            ),
-        ) as reader:
+        options = _make_parse_options(path, lambda row: "skip")
+        with csv.open_csv(path, parse_options=options) as reader:
             return tuple(reader.schema.names)
     except UnicodeDecodeError:
         _fail_encoding(path)

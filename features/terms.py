@@ -48,6 +48,7 @@ class Terms:
         """
         versions = len(self.intercept)
         shapes = {
+            "intercept": (versions,),
             "present": (versions, features),
             "missing": (versions, features),
             "sites": (versions, sites),

@@ -1,5 +1,6 @@
 """Bundling: the champions and the code that serves them, as one Bento."""
 
+from contextlib import chdir
 from pathlib import Path
 
 import bentoml
@@ -10,7 +11,7 @@ from serving.models import list_latest, load_champions
 ROOT = Path(serving.__file__).parent.parent
 SERVICE = "serving.service:ResponseService"
 INCLUDED = ["features/**/*.py", "features/*.toml", "serving/**/*.py", "serving/page/*"]
-REQUIREMENTS = ROOT / "requirements" / "serving.txt"
+REQUIREMENTS = "requirements/serving.txt"
 
 
 def build_bento() -> str:
@@ -29,12 +30,13 @@ def build_bento() -> str:
         If one is damaged.
     """
     load_champions()
-    bento = bentoml.bentos.build(
-        SERVICE,
-        build_ctx=str(ROOT),
-        include=INCLUDED,
-        # The pins are hashed and name no index; BentoML's own lock would name one.
-        python={"requirements_txt": str(REQUIREMENTS), "lock_packages": False},
-        models=[str(model.tag) for model in list_latest()],
-    )
+    with chdir(ROOT):  # BentoML looks for the requirements from where it stands
+        bento = bentoml.bentos.build(
+            SERVICE,
+            build_ctx=str(ROOT),
+            include=INCLUDED,
+            # The pins are hashed and name no index; BentoML's own lock would name one.
+            python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
+            models=[str(model.tag) for model in list_latest()],
+        )
     return str(bento.tag)

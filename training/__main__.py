@@ -30,14 +30,16 @@ def fit(
 ) -> None:
     """Compare a study's candidates, choose one, and register it."""
     home = enter_home()
-    # Imported only now: MLflow and scikit-learn take seconds, and --help should not.
-    from training.run import run_study
+    from training.design import load_courses
     from training.study import read_study
 
     with explain_errors(as_json):
-        summary = run_study(
-            read_study(study, settings or []), home, jobs or os.cpu_count() or 1, cohort
-        )
+        asked = read_study(study, settings or [])
+        courses = load_courses(asked, cohort)
+        # MLflow and scikit-learn take seconds to import: not before the input is known to be good.
+        from training.run import run_study
+
+        summary = run_study(asked, courses, home, jobs or os.cpu_count() or 1)
     if as_json:
         show_json(summary.as_dict())
         return

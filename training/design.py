@@ -94,6 +94,24 @@ def load_cohort(study: Study, override: Path | None = None) -> Columns:
     return read_cohort(path, mapper, study.cohort.ignore_unknown)
 
 
+def load_courses(study: Study, override: Path | None = None) -> Columns:
+    """Read the courses that a study is about, and refuse an outcome that they cannot show.
+
+    Parameters
+    ----------
+    override
+        Cohort to use instead of the study's own.
+
+    Raises
+    ------
+    InputError
+        If study or cohort break a rule.
+    """
+    courses = filter_courses(study, load_cohort(study, override))
+    evaluate_outcome(study, courses)
+    return courses
+
+
 def find_reader(name: str) -> Any:
     """Find the function that a study names as its reader."""
     module, _, function = name.partition(":")
@@ -165,13 +183,12 @@ def make_design(study: Study, columns: Columns) -> Design:
 
 
 def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Drop features that are the same in every course: nobody recorded them, or all alike."""
+    """Drop features that nobody recorded, and those that are the same wherever they are."""
     matrix = build_matrix(columns, features)
     kept = []
     for place, feature in enumerate(features):
-        present = matrix[:, place][~np.isnan(matrix[:, place])]
-        everywhere = len(present) == columns.size
-        if len(present) and not (everywhere and np.ptp(present) == 0):
+        recorded = matrix[:, place][~np.isnan(matrix[:, place])]
+        if len(recorded) and np.ptp(recorded) > 0:
             kept.append(feature)
     return tuple(kept)
 

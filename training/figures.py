@@ -63,7 +63,7 @@ def make_axes(title: str, width: float = 5.6) -> tuple[Figure, Any]:
 def draw_roc(comparison: Comparison, outcome: Numbers) -> Figure:
     """Draw each candidate's ROC curve over all repeats; the AUC beside it is within folds."""
     figure, axes = make_axes("Ranking of patients not learned from")
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="chance")
     for name, held_out in comparison.held_out.items():
         if name != BASE_RATE:
             repeats = len(held_out.log_odds)

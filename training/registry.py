@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from features.contract import Measure, ModelCard
 from features.errors import ArtifactError, UnavailableError
+from features.files import write_bytes_new
 from features.home import Home
 from features.response_model import (
     ARTIFACT_FOLDER,
@@ -61,7 +62,7 @@ class Registry:
     def __init__(self, home: Home) -> None:
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
-        home.folder.mkdir(parents=True, exist_ok=True)
+        create_store(home)
         mlflow.set_tracking_uri(home.tracking_uri)
         self.client = mlflow.MlflowClient()
         self.experiment = self._find_experiment(home)
@@ -71,8 +72,7 @@ class Registry:
             found = self.client.get_experiment_by_name(EXPERIMENT)
             if found is not None:
                 return str(found.experiment_id)
-            local = home.tracking_uri.startswith("sqlite")
-            location = home.artifacts.as_uri() if local else None
+            location = home.artifacts.as_uri() if home.database else None
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException as error:
             raise UnavailableError(f"MLflow's store cannot be used: {error.error_code}") from None
@@ -176,6 +176,20 @@ class Registry:
         return RegisteredModel(
             str(found.version), ResponseModel.load(stored, found.tags[DIGEST_TAG])
         )
+
+
+def create_store(home: Home) -> None:
+    """Create MLflow's database, whole or not at all.
+
+    MLflow makes one table after the other; killed in between, it would never open the file again.
+    """
+    path = home.database
+    if path is None or path.exists():
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{draft}").search_experiments()
+        write_bytes_new(path, draft.read_bytes())
 
 
 def list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]]:

@@ -17,7 +17,7 @@ from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseMo
 from training.candidates import CANDIDATES, Fit
 from training.card import make_card
 from training.comparison import BASE_RATE, Comparison, compare
-from training.design import Design, filter_courses, load_cohort, make_design
+from training.design import Design, make_design
 from training.evaluate import compare_losses
 from training.figures import draw_figures
 from training.registry import RegisteredModel, Registry
@@ -90,22 +90,21 @@ class Work:
         return ResponseModel(card, equation), fit
 
 
-def run_study(study: Study, home: Home, jobs: int, override: Path | None = None) -> Summary:
-    """Run a study: read, compare, choose, develop, log, register.
+def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
+    """Run a study on a cohort: compare, choose, develop, log, register.
 
     Parameters
     ----------
+    cohort
+        Valid courses, as :func:`training.design.load_courses` gives them.
     jobs
         Processes to spread the work over.
-    override
-        Cohort to use instead of the study's own.
 
     Raises
     ------
     InputError
-        If study or cohort break a rule; nothing has been logged by then.
+        If the cohort cannot give what the study asks for; nothing has been logged by then.
     """
-    cohort = filter_courses(study, load_cohort(study, override))
     design = make_design(study, cohort)
     split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
     registry = Registry(home)

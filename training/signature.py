@@ -20,25 +20,29 @@ REQUIREMENTS = ("numpy", "pandas", "pyarrow", "pydantic")
 
 
 def list_inputs(card: ModelCard) -> list[Field]:
-    """List the fields that a model takes: what it reads, whom it is for, and their items."""
+    """List the fields that a model takes: what it reads, whom it is for, and their items.
+
+    Every baseline total is taken, since an assessment needs one, whichever it is.
+    """
     named = {feature.field for feature in card.features} | {r.field for r in card.ranges}
-    named |= {*ALWAYS_TAKEN, *(("site",) if card.sites else ())}
     named |= {item for key in named & set(INSTRUMENTS) for item in INSTRUMENTS[key].item_fields}
+    named |= {*ALWAYS_TAKEN, *INSTRUMENTS, *(("site",) if card.sites else ())}
     return [field for name, field in FIELDS.items() if name in named]
 
 
 def make_signature(card: ModelCard) -> ModelSignature:
     """Make MLflow's signature.
 
-    Numbers are doubles, so that they may be missing; flags are booleans, everything else a text.
+    Numbers are doubles, so that they may be missing, and so are flags: MLflow's scoring server
+    reads a missing boolean as true. Everything else is a text.
     """
-    kinds = {
-        Kind.NUMBER: DataType.double,
-        Kind.INTEGER: DataType.double,
-        Kind.FLAG: DataType.boolean,
-    }
+    texts = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
     inputs = [
-        ColSpec(kinds.get(field.kind, DataType.string), field.name, required=field.required)
+        ColSpec(
+            DataType.string if field.kind in texts else DataType.double,
+            field.name,
+            required=field.required,
+        )
         for field in list_inputs(card)
     ]
     outputs = [ColSpec(DataType.double, name) for name in ANSWER_COLUMNS]

@@ -1,0 +1,175 @@
+"""What the tests share: a person to vary, a cohort, and one home where everything has been done."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.home import QUIET
+
+ROOT = Path(__file__).parent.parent
+TRIALS = ROOT.parent / "shared" / "data"
+
+os.environ.update(QUIET)
+
+
+@pytest.fixture
+def make_assessment() -> Callable[..., dict[str, Any]]:
+    """One person with depression; every field can be changed, and None takes it away."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        person = {
+            "patient_id": "a17",
+            "condition": "depression",
+            "age": 44,
+            "sex": "female",
+            "phq9": 17,
+            "agent": "ketamine",
+            "route": "iv",
+        }
+        return {name: value for name, value in (person | changes).items() if value is not None}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trials() -> Path:
+    """The folder with real trials; where it is absent the test is skipped."""
+    if not TRIALS.is_dir():
+        pytest.skip("REAL TRIALS ABSENT: shared/data is not beside this checkout")
+    return TRIALS
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Runs the project's commands as a user would, each in its own process."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every command."""
+        return {**os.environ, "KETAMINE_RESPONSE_HOME": str(self.home), "COLUMNS": "200"}
+
+    def run(
+        self, package: str, *arguments: object, code: int = 0, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one and check its exit code."""
+        command = [sys.executable, "-m", package, *map(str, arguments)]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, (
+            f"{command} gave {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def start(self, package: str, *arguments: object) -> "subprocess.Popen[str]":
+        """Start one and leave it running."""
+        command = [sys.executable, "-m", package, *map(str, arguments)]
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated cohort with outcomes."""
+    from experiments.simulator import WORLDS, simulate, write_simulation
+
+    path = tmp_path_factory.mktemp("cohort") / "cohort.parquet"
+    write_simulation(simulate(WORLDS["default"], 1200, seed=7).cohort, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def intake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated intake cohort: nothing is known of anybody's outcome."""
+    from experiments.simulator import WORLDS, simulate, write_simulation
+
+    path = tmp_path_factory.mktemp("intake") / "intake.parquet"
+    write_simulation(simulate(WORLDS["default"], 400, seed=8, intake=True).cohort, path)
+    return path
+
+
+QUICK = (
+    *("--set", "uncertainty.redevelopments=20", "--set", "validation.resamples=100"),
+    *("--set", 'candidates=["base_rate", "elastic_net"]'),
+)
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Commands:
+    """A home in which the demonstration's study was fitted and its champion pulled."""
+    found = Commands(tmp_path_factory.mktemp("home"))
+    found.run("training", "fit", "experiments/demo.toml", "--cohort", cohort, *QUICK)
+    found.run("serving", "pull")
+    return found
+
+
+@pytest.fixture
+def fresh_commands(tmp_path: Path) -> Commands:
+    """A home in which nothing has been done yet."""
+    return Commands(tmp_path / "home")
+
+
+def wait_until_ready(process: "subprocess.Popen[str]", address: str) -> None:
+    """Wait for a server, and show its log if it does not come."""
+    for _ in range(300):
+        if process.poll() is not None:
+            raise AssertionError(f"the server stopped: {process.communicate()[0]}")
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise AssertionError(f"{address} never answered")
+
+
+@pytest.fixture(scope="session")
+def wait_ready() -> Callable[["subprocess.Popen[str]", str], None]:
+    """Wait for a server."""
+    return wait_until_ready
+
+
+@pytest.fixture(scope="session")
+def service(commands: Commands) -> Iterator[str]:
+    """The address of a real service process with the champion."""
+    from experiments.demo import find_free_port
+
+    port = find_free_port()
+    process = commands.start("serving", "serve", "--port", port)
+    try:
+        wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def store_only(commands: Commands, tmp_path: Path) -> Commands:
+    """A home with nothing but a copy of the model store: no MLflow, no data."""
+    found = Commands(tmp_path / "store-only")
+    shutil.copytree(commands.home / "bentoml", found.home / "bentoml")
+    return found

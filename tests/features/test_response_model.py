@@ -1,0 +1,218 @@
+"""Models on disk and in memory: exact, checked byte by byte, explained exactly."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import xgboost
+
+from features.assessment import read_assessments
+from features.contract import (
+    IntervalFacts,
+    Measure,
+    ModelCard,
+    OutcomeFacts,
+    Population,
+    StudiedRange,
+)
+from features.equation import Equation
+from features.errors import ArtifactError
+from features.matrix import list_features
+from features.outcome import parse_outcome
+from features.response_model import ResponseModel, compute_probability, summarise_versions
+from features.terms import Terms
+
+FEATURES = list_features(["phq9", "bipolar"])
+
+
+def make_terms(**changes):
+    """Two versions: the model and one re-development."""
+    parts = {
+        "intercept": [-1.0, -0.8],
+        "present": [[0.05, 0.4], [0.06, 0.3]],
+        "missing": [[0.85, 0.1], [1.0, 0.0]],
+        "sites": [[0.5], [0.7]],
+        "trees": [0.0, 0.0],
+        "centre": [17.0, 0.25],
+    }
+    return Terms(**{name: np.array(value) for name, value in (parts | changes).items()})
+
+
+def make_card(features=FEATURES):
+    outcome = parse_outcome("phq9.acute.response")
+    return ModelCard(
+        name=outcome.id,
+        outcome=OutcomeFacts(**outcome.describe()),
+        candidate="elastic_net",
+        data="real",
+        study="test",
+        question="?",
+        created="2026-01-01T00:00:00+00:00",
+        seed=1,
+        population=Population(courses=100, events=40, patients=100, sites=1, without_outcome=5),
+        features=features,
+        sites=("north",),
+        ranges=(StudiedRange(field="condition", categories=("depression",)),),
+        interval=IntervalFacts(level=0.8, method="test", redevelopments=1),
+        performance={"elastic_net": {"auc": Measure(value=0.6)}},
+        validation="none",
+        verdict="none",
+        data_digest="0",
+        versions={},
+    )
+
+
+def make_model(terms=None, boosters=()):
+    equation = Equation(FEATURES, ("north",), terms or make_terms(), boosters)
+    return ResponseModel(make_card(), equation)
+
+
+@pytest.fixture
+def people(make_assessment):
+    return read_assessments(
+        [
+            make_assessment(phq9=20, bipolar=True, site="north"),
+            make_assessment(phq9=20, bipolar=None, site="south"),
+            make_assessment(phq9=None, gad7=10, bipolar=False),
+        ]
+    )
+
+
+def grow_trees(rounds):
+    generator = np.random.default_rng(rounds)
+    matrix = generator.normal(size=(200, 2)).astype(np.float32)
+    matrix[generator.random((200, 2)) < 0.2] = np.nan
+    label = generator.integers(0, 2, 200)
+    parameters = {"objective": "binary:logistic", "base_score": 0.5, "max_depth": 2}
+    return xgboost.train(parameters, xgboost.DMatrix(matrix, label), rounds)
+
+
+def test_log_odds_are_those_computed_by_hand(people):
+    log_odds = make_model().equation.compute_log_odds(people)[:, 0]
+    by_hand = [-1.0 + 20 * 0.05 + 0.4 + 0.5, -1.0 + 20 * 0.05 + 0.1, -1.0 + 0.85 + 0.0]
+    assert log_odds == pytest.approx(by_hand, abs=1e-12)
+
+
+@pytest.mark.parametrize("trees", [False, True])
+def test_factors_and_intercept_sum_to_the_log_odds(people, trees):
+    boosters = (grow_trees(7), grow_trees(5)) if trees else ()
+    weights = np.array([0.6, 0.5]) if trees else np.zeros(2)
+    equation = make_model(make_terms(trees=weights), boosters).equation
+    explained = equation.explain(people)
+    assert explained.fields == ("phq9", "bipolar", "site")
+    total = explained.intercept + explained.contributions.sum(axis=1)
+    assert total == pytest.approx(equation.compute_log_odds(people)[:, 0], abs=1e-6)
+
+
+def test_the_interval_and_sample_size_come_from_the_re_developments():
+    log_odds = np.array([[0.0, -0.2, 0.0, 0.1, 0.3]])
+    found = summarise_versions(log_odds, level=0.8)
+    others = 1 / (1 + np.exp(-log_odds[0, 1:]))
+    assert found.probability == pytest.approx([0.5])
+    assert found.low == pytest.approx([np.quantile(others, 0.1)])
+    assert found.high == pytest.approx([np.quantile(others, 0.9)])
+    assert found.effective_sample_size == pytest.approx([0.25 / others.var()])
+
+
+def test_the_sample_size_of_a_base_rate_is_its_number_of_patients():
+    """Thomassen's definition gives back n where the estimate is a share of n patients."""
+    generator = np.random.default_rng(1)
+    shares = generator.binomial(200, 0.4, size=20_000) / 200
+    log_odds = np.log(np.append(0.4, shares) / (1 - np.append(0.4, shares)))
+    size = summarise_versions(log_odds[None, :], 0.8).effective_sample_size
+    assert size == pytest.approx([200], rel=0.03)
+
+
+def test_one_patient_and_many_blocks_get_the_same(people):
+    model = make_model()
+    many = people.select(np.tile(np.arange(3), 6000))
+    assert model.predict(many).probability[:3] == pytest.approx(model.predict(people).probability)
+    assert len(model.predict(many).probability) == 18_000
+
+
+def test_no_patients_get_no_estimates(people):
+    assert len(make_model().predict(people.select(np.array([], dtype=int))).probability) == 0
+
+
+@pytest.mark.parametrize("trees", [False, True])
+def test_a_model_read_back_says_the_same_to_the_last_bit(people, tmp_path, trees):
+    boosters = (grow_trees(7), grow_trees(5)) if trees else ()
+    model = make_model(make_terms(trees=np.array([0.6, 0.5]) * trees), boosters)
+    digest = model.save(tmp_path / "model")
+    again = ResponseModel.load(tmp_path / "model", digest)
+    assert again.digest == digest
+    assert again.predict(people).log_odds.tobytes() == model.predict(people).log_odds.tobytes()
+    assert again.predict(people).low.tobytes() == model.predict(people).low.tobytes()
+
+
+@pytest.mark.parametrize("name", ["card.json", "terms.npz", "trees-0001.ubj"])
+def test_one_changed_byte_is_found(tmp_path, name):
+    model = make_model(make_terms(trees=np.array([0.6, 0.5])), (grow_trees(7), grow_trees(5)))
+    digest = model.save(tmp_path / "model")
+    path = tmp_path / "model" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ArtifactError, match=name.split(".")[0]):
+        ResponseModel.load(tmp_path / "model", digest)
+
+
+@pytest.mark.parametrize("name", ["card.json", "terms.npz"])
+def test_a_missing_file_is_found(tmp_path, name):
+    digest = make_model().save(tmp_path / "model")
+    (tmp_path / "model" / name).unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        ResponseModel.load(tmp_path / "model", digest)
+
+
+def test_a_whole_other_model_is_not_the_one_promised(tmp_path):
+    make_model().save(tmp_path / "model")
+    with pytest.raises(ArtifactError, match="not the one promised"):
+        ResponseModel.load(tmp_path / "model", "0" * 64)
+
+
+def rewrite_card(folder, **changes):
+    """Change the card as an attacker would, digests of files and all."""
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | changes))
+
+
+def test_a_card_cannot_name_files_elsewhere(tmp_path):
+    make_model().save(tmp_path / "model")
+    rewrite_card(tmp_path / "model", files={"../secret": "0" * 64})
+    with pytest.raises(ArtifactError, match="outside its folder"):
+        ResponseModel.load(tmp_path / "model")
+
+
+def test_a_card_of_another_format_is_refused(tmp_path):
+    make_model().save(tmp_path / "model")
+    rewrite_card(tmp_path / "model", format=2)
+    with pytest.raises(ArtifactError, match="format 1"):
+        ResponseModel.load(tmp_path / "model")
+
+
+def test_pickled_arrays_are_never_opened(tmp_path):
+    import hashlib
+
+    make_model().save(tmp_path / "model")
+    buffer = io.BytesIO()
+    np.savez(buffer, intercept=np.array([print], dtype=object), allow_pickle=True)
+    (tmp_path / "model" / "terms.npz").write_bytes(buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    rewrite_card(tmp_path / "model", files={"terms.npz": digest})
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        ResponseModel.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"centre": [1.0]}, {"sites": [[0.5]]}, {"intercept": [np.nan, 0.0]}]
+)
+def test_terms_that_do_not_belong_together_are_refused(changes):
+    with pytest.raises(ArtifactError, match="must hold finite numbers"):
+        make_model(make_terms(**changes))
+
+
+def test_probabilities_stay_within_bounds():
+    extremes = compute_probability(np.array([-1e4, 0.0, 1e4]))
+    assert extremes.tolist() == [0.0, 0.5, 1.0]

@@ -1,0 +1,79 @@
+"""What the tests of serving share: champions made by hand, whose every number is known."""
+
+import numpy as np
+import pytest
+
+from features.contract import (
+    IntervalFacts,
+    Measure,
+    ModelCard,
+    OutcomeFacts,
+    Population,
+    StudiedRange,
+)
+from features.equation import Equation
+from features.matrix import list_features
+from features.outcome import parse_outcome
+from features.response_model import ResponseModel
+from features.terms import Terms
+from serving.models import Champion
+from serving.predictor import Predictor
+
+
+@pytest.fixture(scope="session")
+def make_champion():
+    """A champion that reads PHQ-9, age and whether somebody is bipolar."""
+
+    def make(outcome="phq9.acute.response", conditions=("depression",), data="real", spread=0.1):
+        features = list_features(["bmi", "phq9", "bipolar"])
+        present = np.array([[0.02, -0.05, -0.3]])  # in the registry's order
+        around = present + spread * np.linspace(-0.1, 0.1, 9)[:, None]
+        versions = np.vstack([present, around])
+        terms = Terms(
+            intercept=np.full(10, 0.4),
+            present=versions,
+            missing=versions * np.array([28.0, 16.0, 0.1]),
+            sites=np.tile([[0.5]], (10, 1)),
+            trees=np.zeros(10),
+            centre=np.array([28.0, 16.0, 0.1]),
+        )
+        parsed = parse_outcome(outcome)
+        card = ModelCard(
+            name=outcome,
+            outcome=OutcomeFacts(**parsed.describe()),
+            candidate="elastic_net",
+            data=data,
+            study="by-hand",
+            question="?",
+            created="2026-01-01T00:00:00+00:00",
+            seed=1,
+            population=Population(courses=200, events=80, patients=200, sites=1, without_outcome=5),
+            features=features,
+            sites=("north",),
+            ranges=(
+                StudiedRange(field="condition", categories=conditions),
+                StudiedRange(field="phq9", low=5, high=27),
+                StudiedRange(field="bmi", low=15, high=50),
+                StudiedRange(field="route", categories=("iv", "im")),
+            ),
+            interval=IntervalFacts(level=0.8, method="by hand", redevelopments=9),
+            performance={"elastic_net": {"auc": Measure(value=0.6)}},
+            validation="none",
+            verdict="none",
+            data_digest="0",
+            versions={},
+        )
+        equation = Equation(features, card.sites, terms)
+        return Champion(f"{outcome}:x", "3", ResponseModel(card, equation, "d" * 64))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def predictor(make_champion):
+    """One champion for depression, one for anxiety."""
+    champions = (
+        make_champion(),
+        make_champion("gad7.acute.response", ("anxiety",)),
+    )
+    return Predictor(champions, least_sample_size=10)

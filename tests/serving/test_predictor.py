@@ -1,0 +1,111 @@
+"""The predictor: exact, explained, and ready to say nothing."""
+
+import numpy as np
+import pytest
+
+from features.assessment import read_assessments
+from serving.predictor import Predictor
+
+
+@pytest.fixture
+def ask(predictor, make_assessment):
+    def ask(**changes):
+        return predictor.estimate(read_assessments([make_assessment(**changes)]))[0]
+
+    return ask
+
+
+def test_the_probability_is_the_one_computed_by_hand(ask):
+    (estimate,) = ask(phq9=20, bmi=30, bipolar=True, site="north")["estimates"]
+    log_odds = 0.4 - 0.05 * 20 + 0.02 * 30 - 0.3 + 0.5
+    assert estimate["probability"] == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
+
+
+def test_intercept_and_factors_sum_to_the_log_odds(ask):
+    (estimate,) = ask(phq9=20, bmi=30, bipolar=True, site="north")["estimates"]
+    total = estimate["intercept"] + sum(factor["log_odds"] for factor in estimate["factors"])
+    assert total == pytest.approx(np.log(estimate["probability"] / (1 - estimate["probability"])))
+    sizes = [abs(factor["log_odds"]) for factor in estimate["factors"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_every_promised_field_is_there(ask):
+    (estimate,) = ask()["estimates"]
+    assert set(estimate) == {
+        *("outcome", "probability", "interval", "effective_sample_size", "base_rate"),
+        *("abstained", "intercept", "factors", "imputed", "model", "note"),
+    }
+    assert set(estimate["outcome"]) == {"id", "instrument", "horizon", "criterion", "definition"}
+    assert set(estimate["interval"]) == {"low", "high", "level", "method"}
+    assert estimate["base_rate"] == {"probability": 0.4, "n": 200}
+    assert set(estimate["model"]) == {"name", "version", "digest", "data", "card"}
+    assert estimate["note"] == "prognosis if treated, not treatment benefit"
+    assert estimate["interval"]["low"] < estimate["probability"] < estimate["interval"]["high"]
+
+
+def test_what_is_not_known_is_listed_and_moves_nothing(ask):
+    (estimate,) = ask(bmi=None, bipolar=None)["estimates"]
+    assert estimate["imputed"] == ["bmi", "bipolar", "site"]
+    moved = {f["field"]: f["log_odds"] for f in estimate["factors"]}
+    assert moved.get("bmi", 0) == pytest.approx(0, abs=1e-12)
+
+
+def test_an_unknown_site_is_an_average_one(ask):
+    unknown, unnamed = (ask(site=site)["estimates"][0]["probability"] for site in ("south", None))
+    assert unknown == unnamed
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "fields"),
+    [
+        ({"bmi": 51}, "outside_studied_range", ["bmi"]),
+        ({"bmi": 14, "phq9": 3}, "outside_studied_range", ["phq9", "bmi"]),
+        ({"route": "oral"}, "outside_studied_range", ["route"]),
+        ({"phq9": None, "gad7": 12}, "baseline_missing", ["phq9"]),
+        ({"psychosis": True}, "eligibility", ["psychosis"]),
+        ({"age": 17, "pregnancy": True, "bmi": 51}, "eligibility", ["age", "pregnancy"]),
+    ],
+)
+def test_it_abstains_and_names_the_field(ask, changes, reason, fields):
+    (estimate,) = ask(**changes)["estimates"]
+    assert estimate["abstained"] == {"reason": reason, "fields": fields}
+    assert estimate["probability"] is None
+    assert estimate["interval"] is None
+    assert estimate["effective_sample_size"] is None
+    assert estimate["factors"] == []
+    assert estimate["base_rate"]["probability"] == 0.4
+
+
+@pytest.mark.parametrize("changes", [{"bmi": 50}, {"bmi": 15}, {"route": "im"}, {"route": None}])
+def test_the_edge_of_what_was_studied_is_inside(ask, changes):
+    assert ask(**changes)["estimates"][0]["abstained"] is None
+
+
+def test_too_little_evidence_gives_no_estimate(make_champion, make_assessment):
+    unsure = Predictor((make_champion(spread=2.0),), least_sample_size=10)
+    (result,) = unsure.estimate(read_assessments([make_assessment()]))
+    assert result["estimates"][0]["abstained"] == {"reason": "too_little_evidence", "fields": []}
+
+
+def test_each_condition_is_answered_by_its_own_champions(ask):
+    assert [e["outcome"]["id"] for e in ask()["estimates"]] == ["phq9.acute.response"]
+    anxious = ask(condition="anxiety", gad7=12)["estimates"]
+    assert [e["outcome"]["id"] for e in anxious] == ["gad7.acute.response"]
+    assert ask(condition="ptsd", pcl5=50)["estimates"] == []
+
+
+def test_simulated_data_is_said_in_every_estimate(make_champion, make_assessment):
+    simulated = Predictor((make_champion(data="simulated"),), least_sample_size=1)
+    (estimate,) = simulated.estimate(read_assessments([make_assessment()]))[0]["estimates"]
+    assert estimate["model"]["data"] == "simulated"
+    assert estimate["note"].startswith("SIMULATED DATA")
+
+
+def test_many_rows_get_what_each_would_get_alone(predictor, make_assessment):
+    rows = [
+        make_assessment(patient_id=f"p{n}", phq9=5 + n % 20, condition=condition, gad7=10)
+        for n, condition in enumerate(["depression", "anxiety", "ptsd"] * 10)
+    ]
+    together = predictor.estimate(read_assessments(rows))
+    alone = [predictor.estimate(read_assessments([row]))[0] for row in rows]
+    assert together == alone

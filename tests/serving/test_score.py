@@ -1,0 +1,132 @@
+"""Scoring cohorts: every row accounted for, nothing half-written."""
+
+import json
+
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def score(commands, tmp_path):
+    """Score a cohort file and read what came out."""
+
+    def score(cohort, *options, code=0, name="scores.parquet"):
+        out = tmp_path / "out" / name
+        done = commands.run("serving", "score", cohort, "--out", out, "--json", *options, code=code)
+        return json.loads(done.stdout), out
+
+    return score
+
+
+def test_every_course_has_a_line_for_each_outcome(score, intake):
+    summary, out = score(intake)
+    scores, people = pd.read_parquet(out), pd.read_parquet(intake)
+    assert scores["row"].tolist() == list(range(1, len(people) + 1))
+    assert scores["patient_id"].tolist() == people["patient_id"].tolist()
+    given = scores["probability"].notna().sum()
+    assert summary["rows"] == len(people)
+    assert summary["estimates"] == given
+    assert summary["estimates"] + summary["abstained"] + summary["without_model"] == len(people)
+    assert (scores.loc[people["condition"] != "depression", "abstained"] == "no_model").all()
+    assert set(scores["data"].dropna()) == {"SIMULATED"}
+
+
+def test_probabilities_lie_inside_their_intervals(score, intake):
+    scores = pd.read_parquet(score(intake)[1]).dropna(subset="probability")
+    assert len(scores) > 100
+    assert (scores["low"] <= scores["probability"]).all()
+    assert (scores["probability"] <= scores["high"]).all()
+    assert (scores["base_rate"] == scores["base_rate"].iloc[0]).all()
+
+
+def test_csv_and_parquet_in_and_out_say_the_same(score, intake, tmp_path):
+    pd.read_parquet(intake).to_csv(tmp_path / "intake.csv", index=False)
+    from_parquet = pd.read_parquet(score(intake)[1])
+    from_csv = pd.read_csv(score(tmp_path / "intake.csv", name="scores.csv")[1])
+    assert from_csv["probability"].tolist() == pytest.approx(
+        from_parquet["probability"].tolist(), abs=1e-12, nan_ok=True
+    )
+
+
+def test_bad_rows_are_rejected_and_their_neighbours_scored(score, intake, tmp_path):
+    people = pd.read_parquet(intake).head(10)
+    people.loc[2, "age"] = 300
+    people["sex"] = people["sex"].astype(str).replace("nan", None)
+    people.loc[5, "sex"] = "CANARY"
+    people.loc[7, "patient_id"] = people.loc[1, "patient_id"]
+    people.to_parquet(tmp_path / "bad.parquet")
+    rejects = tmp_path / "rejects.csv"
+    summary, out = score(tmp_path / "bad.parquet", "--rejects", rejects, code=3)
+    assert summary["rejected"] == 3
+    assert pd.read_parquet(out)["row"].tolist() == [1, 2, 4, 5, 7, 9, 10]
+    found = pd.read_csv(rejects)
+    assert found[["row", "field", "rule"]].to_numpy().tolist() == [
+        [3, "age", "range"],
+        [6, "sex", "category"],
+        [8, "patient_id", "duplicate"],
+    ]
+    assert "CANARY" not in rejects.read_text()
+
+
+def test_good_rows_leave_an_empty_list_of_rejects(score, intake, tmp_path):
+    rejects = tmp_path / "rejects.parquet"
+    score(intake, "--rejects", rejects)
+    assert len(pd.read_parquet(rejects)) == 0
+    assert list(pd.read_parquet(rejects)) == ["row", "field", "rule", "message"]
+
+
+def test_a_ragged_line_is_a_rejected_row(score, intake, tmp_path):
+    path = tmp_path / "ragged.csv"
+    pd.read_parquet(intake).head(4).to_csv(path, index=False)
+    lines = path.read_text().splitlines()
+    lines.insert(2, "too,short")
+    path.write_text("\n".join(lines))
+    summary, out = score(path, code=3)
+    assert (summary["rows"], summary["rejected"]) == (5, 1)
+    assert pd.read_parquet(out)["row"].tolist() == [1, 3, 4, 5]
+
+
+def test_a_mapping_is_applied(score, tmp_path):
+    (tmp_path / "clinic.csv").write_text("Pat,Dx,PHQ\n1,MDD,17\n2,MDD,19\n")
+    (tmp_path / "clinic.toml").write_text(
+        '[rename]\nPat = "patient_id"\nDx = "condition"\nPHQ = "phq9"\n'
+        '[values.condition]\nMDD = "depression"\n'
+    )
+    _, out = score(tmp_path / "clinic.csv", "--mapping", tmp_path / "clinic.toml")
+    scores = pd.read_parquet(out)
+    assert scores["probability"].notna().all()
+    assert scores["data"].tolist() == ["SIMULATED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("patient_id,condition,phq9,last_name\na,depression,17,x\n", "identifier"),
+        ("patient_id,condition,phq9,cadss\na,depression,17,3\n", "leakage"),
+        ("patient_id,condition,phq9,shoes\na,depression,17,3\n", "unknown"),
+        ("", "empty"),
+    ],
+)
+def test_a_cohort_that_may_not_come_in_leaves_no_output(score, tmp_path, content, message):
+    path = tmp_path / "cohort.csv"
+    path.write_text(content)
+    errors, out = score(path, code=2)
+    assert errors["errors"][0]["rule"] == message
+    assert not out.exists()
+    assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+def test_an_unknown_ending_is_refused_before_anything_is_read(score, intake):
+    errors, _ = score(intake, name="scores.xlsx", code=2)
+    assert errors["errors"][0]["rule"] == "format"
+
+
+def test_follow_up_scores_in_an_intake_file_change_nothing(score, cohort, tmp_path):
+    people = pd.read_parquet(cohort).head(50)
+    people.to_parquet(tmp_path / "with.parquet")
+    followups = [name for name in people if name.endswith(("_acute", "_day1", "_week12"))]
+    people.drop(columns=followups).to_parquet(tmp_path / "without.parquet")
+    with_them = pd.read_parquet(score(tmp_path / "with.parquet")[1])
+    without = pd.read_parquet(score(tmp_path / "without.parquet")[1])
+    assert followups
+    assert with_them["probability"].equals(without["probability"])

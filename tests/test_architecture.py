@@ -1,0 +1,128 @@
+"""What must hold of the whole: whose code runs, what may import what, what never leaves."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import experiments
+import features
+import serving
+import training
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = (features, training, serving, experiments)
+SOURCES = [path for package in PACKAGES for path in Path(package.__file__).parent.rglob("*.py")]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_our_own_packages_are_imported_and_not_others_of_that_name(package):
+    assert Path(package.__file__).parent.parent == ROOT
+
+
+def test_import_linter_keeps_the_layers(tmp_path):
+    planted = ROOT / "training" / "planted_for_a_test.py"
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+    try:
+        planted.write_text("import serving.predictor\n")
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    finally:
+        planted.unlink()
+    assert done.returncode != 0
+    assert "experiments use training and serving, which meet only in features BROKEN" in done.stdout
+
+
+BLOCKED = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("mlflow", "sklearn", "pandas", "scipy", "matplotlib"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+
+def test_serving_starts_without_mlflow_scikit_learn_and_pandas(commands):
+    script = BLOCKED + (
+        "from features.home import enter_home; enter_home()\n"
+        "import serving.service as s; s.ResponseService.inner(); "
+        "print(len(s.APP.state.predictor.champions))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=commands.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1"
+
+
+def test_scoring_works_without_mlflow_scikit_learn_and_pandas(commands, intake, tmp_path):
+    out = tmp_path / "scores.csv"
+    script = BLOCKED + (
+        "import runpy\n"
+        f"sys.argv = ['score', 'score', {str(intake)!r}, '--out', {str(out)!r}]\n"
+        "runpy.run_module('serving', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=commands.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert out.read_text().count("\n") == 401
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_reads_or_writes_pickles(path):
+    names = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    assert not names & {"pickle", "cloudpickle", "dill", "skops"}
+    assert "allow_pickle=True" not in path.read_text("utf-8")
+
+
+def test_every_pin_has_a_hash_and_none_names_an_index():
+    for path in (ROOT / "requirements").glob("*.txt"):
+        text = path.read_text("utf-8")
+        pins = re.findall(r"^[A-Za-z0-9._-]+==", text, re.MULTILINE)
+        assert pins
+        assert len(pins) <= text.count("--hash=sha256:")
+        assert not re.search(r"https?://|--index|--extra-index|--find-links", text)
+
+
+def test_the_required_packages_are_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    declared = [
+        *project["project"]["dependencies"],
+        *extras["training"],
+        *extras["serving"],
+        *project["dependency-groups"]["dev"],
+    ]
+    names = {re.match(r"[A-Za-z0-9-]+", one).group() for one in declared}
+    assert {
+        "scikit-learn",
+        "xgboost",
+        "xgboost-cpu",
+        "mlflow",
+        "pandas",
+        "bentoml",
+        "pytest",
+    } <= names

@@ -1,0 +1,151 @@
+"""A newcomer's whole way, and the same probability by every road."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.demo import find_free_port
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = 200
+
+
+def post(address, body):
+    request = urllib.request.Request(
+        address, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        raise AssertionError(error.read().decode()[:2000]) from None
+
+
+@pytest.fixture(scope="module")
+def people(intake):
+    """200 assessments of the champion's condition, as rows and as JSON objects."""
+    frame = pd.read_parquet(intake)
+    frame = frame[frame["condition"] == "depression"].head(PEOPLE)
+    assert len(frame) == PEOPLE
+    frame["assessed_on"] = frame["assessed_on"].astype(str)
+    rows = [
+        {name: value for name, value in row.items() if not pd.isna(value)}
+        for row in frame.to_dict("records")
+    ]
+    return frame, rows
+
+
+@pytest.fixture(scope="module")
+def scored(commands, people, tmp_path_factory):
+    """The probabilities that `score` writes; NaN where it abstains."""
+    folder = tmp_path_factory.mktemp("scored")
+    people[0].to_csv(folder / "people.csv", index=False)
+    commands.run("serving", "score", folder / "people.csv", "--out", folder / "scores.parquet")
+    return pd.read_parquet(folder / "scores.parquet")["probability"]
+
+
+def list_probabilities(answers):
+    """List what estimates say; NaN where they abstain."""
+    said = [answer["estimates"][0]["probability"] for answer in answers]
+    return [float("nan") if one is None else one for one in said]
+
+
+def test_the_service_says_what_score_says(service, people, scored):
+    answers = [post(f"{service}/predict", row) for row in people[1]]
+    assert scored.notna().sum() > 150
+    assert list_probabilities(answers) == pytest.approx(scored.tolist(), abs=1e-6, nan_ok=True)
+
+
+def test_a_batch_says_what_score_says(service, people, scored):
+    results = post(f"{service}/predict_batch", {"assessments": people[1]})["results"]
+    assert list_probabilities(results) == pytest.approx(scored.tolist(), abs=1e-6, nan_ok=True)
+
+
+def test_mlflow_models_serve_says_what_score_says(commands, people, scored, wait_ready):
+    port = find_free_port()
+    environment = commands.environment | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{commands.home / 'mlflow.db'}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    model = ["-m", "models:/phq9.acute.response@champion", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, *model],
+        cwd=commands.home,  # not the repository: the model brings its own code
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_ready(process, f"http://127.0.0.1:{port}/ping")
+        body = {"dataframe_records": people[1]}
+        said = post(f"http://127.0.0.1:{port}/invocations", body)["predictions"]
+    finally:
+        os.killpg(process.pid, 15)
+        process.communicate(timeout=30)
+    given = scored.notna().tolist()
+    probabilities = [one["probability"] for one, known in zip(said, given, strict=True) if known]
+    assert probabilities == pytest.approx(scored.dropna().tolist(), abs=1e-6)
+
+
+def test_a_fresh_process_that_loads_the_bento_says_what_score_says(
+    commands, people, scored, wait_ready, tmp_path
+):
+    tag = json.loads(commands.run("serving", "bundle", "--json").stdout)["bento"]
+    port = find_free_port()
+    environment = commands.environment | {"BENTOML_HOME": str(commands.home / "bentoml")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=tmp_path,  # the Bento brings its own code
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_ready(process, f"http://127.0.0.1:{port}/readyz")
+        body = {"assessments": people[1]}
+        results = post(f"http://127.0.0.1:{port}/predict_batch", body)["results"]
+        cards = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/model", timeout=30))
+    finally:
+        os.killpg(process.pid, 15)
+        process.communicate(timeout=30)
+    assert list_probabilities(results) == pytest.approx(scored.tolist(), abs=1e-6, nan_ok=True)
+    assert cards["models"][0]["name"] == "phq9.acute.response"
+
+
+def test_a_bento_keeps_the_models_that_it_was_built_with(commands, tmp_path):
+    """A later champion in the store is for services that follow the store."""
+    tag = json.loads(commands.run("serving", "bundle", "--json").stdout)["bento"]
+    name, version = tag.split(":")
+    bento = (commands.home / "bentoml" / "bentos" / name / version / "bento.yaml").read_text()
+    assert re.search(r"tag: phq9\.acute\.response:[a-z0-9]+", bento)
+    assert (commands.home / "bentoml" / "bentos" / name / version / "src" / "serving").is_dir()
+    assert not (commands.home / "bentoml" / "bentos" / name / version / "src" / "training").exists()
+
+
+def test_the_demonstration_shows_the_whole_path(fresh_commands):
+    shown = fresh_commands.run("experiments", "demo", "--patients", "1200").stdout
+    assert re.search(r"^MLflow run +[0-9a-f]{32}$", shown, re.MULTILINE)
+    assert re.search(r"^Champion +phq9\.acute\.response version \d+$", shown, re.MULTILINE)
+    table = re.search(r"^candidate .*?\n\n", shown, re.MULTILINE | re.DOTALL).group()
+    base = re.search(r"base_rate +(\d\.\d{3}) \(\1\)", table).group(1)
+    assert all(f"({base})" in line for line in table.splitlines()[1:] if line)
+    scores = Path(re.search(r"^Scored file +(.*)$", shown, re.MULTILINE).group(1))
+    assert len(pd.read_parquet(scores)) == 500
+    answer = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])
+    (estimate,) = answer["estimates"]
+    assert 0 < estimate["probability"] < 1
+    assert estimate["model"]["data"] == "simulated"
+    assert shown.count("SIMULATED") >= 2

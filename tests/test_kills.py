@@ -1,0 +1,114 @@
+"""Killed at any moment: nothing half-written is left, and what was there can still be read."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from features.home import find_home
+from features.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from training.registry import Registry
+
+SCORE_KILLS, FIT_KILLS = 12, 8
+STUDY = (
+    *("experiments/demo.toml", "--json", "--jobs", "1"),
+    *("--set", 'candidates=["base_rate", "severity_only"]'),
+    *("--set", "validation.resamples=100", "--set", "uncertainty.redevelopments=20"),
+)
+
+
+def kill_after(process, seconds):
+    """Kill a process after some time; tell whether it was still running."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    running = process.poll() is None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return running
+
+
+def time_whole_run(start):
+    began = time.monotonic()
+    process = start()
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def large_intake(intake, tmp_path_factory):
+    """An intake cohort that takes some seconds."""
+    frame = pd.read_parquet(intake)
+    many = pd.concat([frame.assign(course=number) for number in range(1, 101)])
+    path = tmp_path_factory.mktemp("large") / "intake.parquet"
+    many.to_parquet(path, index=False)
+    return path
+
+
+def test_a_killed_score_leaves_the_whole_output_or_none(commands, large_intake, tmp_path):
+    def start():
+        out = ("--out", tmp_path / "scores.parquet", "--rejects", tmp_path / "rejects.csv")
+        return commands.start("serving", "score", large_intake, *out)
+
+    whole = time_whole_run(start)
+    expected = pd.read_parquet(tmp_path / "scores.parquet")
+    assert len(expected) == 40_000
+    moments = random.Random(1)
+    killed = 0
+    for _ in range(SCORE_KILLS):
+        for name in os.listdir(tmp_path):
+            (tmp_path / name).unlink()
+        killed += kill_after(start(), moments.uniform(0.2, 1.0) * whole)
+        found = set(os.listdir(tmp_path))
+        assert found <= {"scores.parquet", "rejects.csv"}
+        if "scores.parquet" in found:
+            assert pd.read_parquet(tmp_path / "scores.parquet").equals(expected)
+    assert killed > SCORE_KILLS / 2
+
+
+def check_store(home):
+    """Read everything that the registry names, and check it against its digests."""
+    if home.database is None or not home.database.exists():
+        return 0
+    with sqlite3.connect(home.database) as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+    client = Registry(home).client
+    versions = client.search_model_versions()
+    for version in versions:
+        folder = mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}")
+        ResponseModel.load(Path(folder) / ARTIFACT_FOLDER, version.tags[DIGEST_TAG])
+    named = {str(v) for m in client.search_registered_models() for v in m.aliases.values()}
+    assert named <= {str(version.version) for version in versions}
+    return len(versions)
+
+
+def test_a_killed_fit_leaves_a_store_that_can_be_read(fresh_commands, cohort):
+    def start():
+        return fresh_commands.start("training", "fit", *STUDY, "--cohort", cohort)
+
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(fresh_commands.home)})
+    moments = random.Random(2)
+    whole, killed = 20.0, 0
+    for number in range(FIT_KILLS):
+        killed += kill_after(start(), moments.uniform(0.1, 0.9) * whole)
+        check_store(home)
+        hidden = [path for path in home.folder.glob(".*") if path.suffix == ".part"]
+        assert hidden == []
+        if number == 0:
+            whole = time_whole_run(start)
+    assert killed > FIT_KILLS / 2
+    assert check_store(home) >= 1
+    runs = Registry(home).client.search_runs([Registry(home).experiment])
+    open_runs = [run for run in runs if run.info.status == "RUNNING"]
+    time_whole_run(start)
+    again = Registry(home).client.search_runs([Registry(home).experiment])
+    assert not [run for run in again if run.info.status == "RUNNING"], open_runs

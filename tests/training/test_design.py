@@ -1,0 +1,79 @@
+"""Designs: which courses and features a study learns from."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.cohort import read_cohort
+from features.errors import CohortError, StudyError
+from training.design import filter_courses, load_cohort, make_design
+from training.study import Study
+
+
+def make_study(**parts):
+    facts = {"name": "t", "question": "?", "outcome": "phq9.acute.response", "seed": 3}
+    return Study(**(facts | parts))
+
+
+@pytest.fixture
+def columns(cohort):
+    return read_cohort(cohort)
+
+
+def test_only_courses_with_a_known_outcome_are_learned_from(columns):
+    design = make_design(make_study(), columns)
+    baseline, followup = columns.get_numbers("phq9"), columns.get_numbers("phq9_acute")
+    known = ~np.isnan(baseline) & ~np.isnan(followup) & (baseline > 0)
+    assert design.size == known.sum()
+    assert design.events == (2 * followup[known] <= baseline[known]).sum()
+
+
+def test_courses_can_be_chosen_by_category_and_site(columns):
+    study = make_study(cohort={"where": {"condition": ["ptsd"], "site": ["site-02", "site-03"]}})
+    kept = filter_courses(study, columns)
+    assert 0 < kept.size < columns.size
+    assert set(kept.get_texts("site")) <= {"site-02", "site-03"}
+    assert set(kept.get_numbers("condition")) == {2.0}
+
+
+def test_a_filter_that_leaves_nobody_is_refused(columns):
+    with pytest.raises(StudyError, match="leaves no course"):
+        filter_courses(make_study(cohort={"where": {"site": ["nowhere"]}}), columns)
+
+
+def test_features_that_nobody_recorded_or_all_share_are_dropped(columns):
+    design = make_design(make_study(), columns)
+    fields = {feature.field for feature in design.features}
+    assert "bdi2" not in fields
+    assert "prior_response_ketamine" not in fields
+    assert "sex=other" not in {feature.name for feature in design.features}
+
+
+def test_nothing_known_later_is_ever_a_feature(columns):
+    design = make_design(make_study(), columns)
+    assert not {f.field for f in design.features} & {"phq9_acute", "madrs_day1", "phq9_week12"}
+    assert design.site_names == ()
+
+
+def test_an_outcome_that_nobody_has_is_refused(columns):
+    with pytest.raises(CohortError, match=r"\(outcome\): no course has both qids and qids_acute"):
+        make_design(make_study(outcome="qids.acute.response"), columns)
+
+
+@pytest.mark.parametrize(("followup", "word"), [(0, "every"), (27, "no")])
+def test_an_outcome_of_one_class_is_refused(cohort, tmp_path, followup, word):
+    frame = pd.read_parquet(cohort)
+    frame["phq9_acute"] = followup
+    frame.to_parquet(tmp_path / "alike.parquet")
+    with pytest.raises(CohortError, match=rf"\(one_class\): {word} course has the outcome"):
+        make_design(make_study(), read_cohort(tmp_path / "alike.parquet"))
+
+
+def test_a_study_without_a_cohort_says_how_to_name_one():
+    with pytest.raises(StudyError, match="--cohort"):
+        load_cohort(make_study())
+
+
+def test_a_reader_that_does_not_exist_is_refused():
+    with pytest.raises(StudyError, match="module:function"):
+        load_cohort(make_study(cohort={"reader": "nowhere:nothing"}))

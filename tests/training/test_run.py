@@ -1,0 +1,227 @@
+"""Runs against a real MLflow store: what is logged, registered, named champion."""
+
+import json
+import socket
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.simulator import WORLDS, simulate, write_simulation
+from features.assessment import read_assessments
+from features.cohort import read_cohort
+from features.home import find_home
+from features.response_model import DIGEST_TAG
+from training.design import load_courses
+from training.registry import EXPERIMENT, Registry
+from training.run import run_study
+from training.study import Study
+
+QUICK = {
+    "validation": {"folds": 3, "repeats": 1, "resamples": 100},
+    "uncertainty": {"redevelopments": 20},
+}
+
+
+def make_study(**parts):
+    facts = {
+        "name": "t",
+        "question": "?",
+        "outcome": "phq9.acute.response",
+        "seed": 3,
+        "cohort": {"where": {"condition": ["depression"]}},
+    }
+    return Study(**(facts | QUICK | parts))
+
+
+def run_file(study, home, path):
+    """Run a study on a cohort file, in this process."""
+    return run_study(study, load_courses(study, path), home, jobs=1)
+
+
+@pytest.fixture
+def home(tmp_path):
+    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def noise(cohort, tmp_path):
+    """The same patients with outcomes dealt out anew: nothing to learn."""
+    frame = pd.read_parquet(cohort)
+    known = frame["phq9_acute"].notna()
+    dealt = frame.loc[known, "phq9_acute"].sample(frac=1, random_state=4).to_numpy()
+    frame.loc[known, "phq9_acute"] = dealt
+    path = tmp_path / "noise.parquet"
+    frame.drop(columns=["phq9", *(f"phq9_{n}" for n in range(1, 10))]).assign(phq9=18).to_parquet(
+        path
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(cohort, tmp_path_factory):
+    """One run on simulated patients, and the client that sees what it left."""
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
+    summary = run_file(make_study(), home, cohort)
+    return summary, Registry(home).client
+
+
+def test_a_study_is_a_parent_run_with_a_child_for_each_candidate(fitted):
+    summary, client = fitted
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    runs = client.search_runs([experiment.experiment_id])
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert {run.info.run_name for run in children} == set(summary.comparison.measures)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {summary.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_parent_run_tells_everything_the_result_rests_on(fitted):
+    summary, client = fitted
+    data = client.get_run(summary.run_id).data
+    assert data.params["seed"] == "3"
+    assert data.params["validation.folds"] == "3"
+    assert len(data.tags["data_digest"]) == 64
+    assert data.tags["data"] == "simulated"
+    assert data.tags["version.scikit-learn"]
+    assert data.tags["verdict"] == summary.comparison.verdict
+    assert data.metrics["log_loss_low"] < data.metrics["log_loss"] < data.metrics["log_loss_high"]
+    files = {file.path for file in client.list_artifacts(summary.run_id)}
+    files |= {file.path for file in client.list_artifacts(summary.run_id, "figures")}
+    figures = {"figures/roc.png", "figures/calibration.png", "figures/contributions.png"}
+    assert {"report.md", *figures} <= files
+
+
+def test_the_report_says_simulated_and_gives_the_verdict_first(fitted):
+    lines = [line for line in fitted[0].report.splitlines() if line]
+    assert "SIMULATED DATA" in lines[1]
+    assert fitted[0].comparison.verdict in lines[2]
+
+
+def test_the_version_has_digest_signature_example_and_alias(fitted):
+    summary, client = fitted
+    version = client.get_model_version("phq9.acute.response", summary.version)
+    assert len(version.tags[DIGEST_TAG]) == 64
+    model = mlflow.models.get_model_info(f"models:/{version.name}/{version.version}")
+    inputs = {column.name: column for column in model.signature.inputs}
+    assert inputs["patient_id"].required
+    assert not inputs["age"].required
+    assert model.saved_input_example_info
+    found = client.get_model_version_by_alias("phq9.acute.response", "champion")
+    assert str(found.version) == summary.champion.version
+
+
+def test_no_patient_reaches_mlflow(fitted):
+    """No patient's code is anywhere in the store, neither in the database nor in a file."""
+    database = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
+    files = [path for path in database.parent.rglob("*") if path.is_file()]
+    assert database in files
+    assert len(files) > 20
+    assert not [path for path in files if b"SIM-7-" in path.read_bytes()]
+
+
+def test_the_model_loads_as_pyfunc_and_says_what_our_model_says(fitted, make_assessment):
+    summary, _ = fitted
+    function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
+    people = [make_assessment(age=30.0 + n, phq9=10.0 + n) for n in range(10)]
+    said = function.predict(pd.DataFrame(people))
+    expected = summary.champion.model.predict(read_assessments(people))
+    assert said["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
+    assert said["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
+
+
+def test_the_pyfunc_refuses_what_the_service_refuses(fitted, make_assessment):
+    function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
+    with pytest.raises(Exception, match=r"phq9 \(range\)"):
+        function.predict(pd.DataFrame([make_assessment(phq9=99.0, age=44.0)]))
+
+
+def test_the_summary_is_the_promised_json(fitted):
+    plain = json.loads(json.dumps(fitted[0].as_dict()))
+    promised = {"run_id", "outcome", "courses", "events", "chosen", "candidates", "model"}
+    assert promised <= set(plain)
+    assert set(plain["model"]) == {"name", "version", "alias"}
+    for measures in plain["candidates"].values():
+        assert {"log_loss", "brier", "auc", "slope"} <= set(measures)
+
+
+def test_the_card_hides_every_single_value_behind_rounded_ranges(fitted):
+    ranges = {found.field: found for found in fitted[0].card.ranges}
+    assert (ranges["age"].low % 5, ranges["age"].high % 5) == (0, 0)
+    assert ranges["agent"].categories == ("ketamine", "esketamine")
+
+
+def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
+    summary = run_file(make_study(), home, noise)
+    assert summary.comparison.chosen == "base_rate"
+    assert "No candidate beats the base rate" in summary.report
+    assert summary.champion.model.card.candidate == "base_rate"
+    probability = summary.champion.model.predict(read_cohort(noise)).probability
+    assert np.ptp(probability) < 1e-12
+    assert probability[0] == pytest.approx(summary.card.population.base_rate)
+
+
+def test_the_base_rate_is_champion_even_where_the_study_prefers_something_else(home, noise):
+    study = make_study(candidates=("severity_only", "base_rate"))
+    summary = run_file(study, home, noise)
+    assert summary.comparison.chosen == "severity_only"
+    assert summary.alias == "challenger"
+    assert summary.champion.model.card.candidate == "base_rate"
+
+
+def test_the_same_study_again_moves_no_champion(home, cohort):
+    first = run_file(make_study(), home, cohort)
+    again = run_file(make_study(), home, cohort)
+    assert (first.alias, again.alias) == ("champion", "challenger")
+    assert again.champion.version == first.version
+    assert first.as_dict()["candidates"] == again.as_dict()["candidates"]
+
+
+def test_a_better_candidate_takes_over_from_the_base_rate(home, cohort):
+    first = run_file(make_study(candidates=("base_rate",)), home, cohort)
+    better = run_file(make_study(), home, cohort)
+    assert first.champion.model.card.candidate == "base_rate"
+    assert better.alias == "champion"
+    assert better.champion.model.card.candidate != "base_rate"
+
+
+def test_a_champion_stays_where_new_patients_support_it(home, cohort, tmp_path):
+    """Other patients of the same clinics: the base rate alone does not take its place."""
+    good = run_file(make_study(candidates=("base_rate", "elastic_net")), home, cohort)
+    write_simulation(simulate(WORLDS["default"], 2000, seed=70).cohort, tmp_path / "new.parquet")
+    study = make_study(candidates=("base_rate",))
+    poorer = run_file(study, home, tmp_path / "new.parquet")
+    assert good.champion.model.card.candidate == "elastic_net"
+    assert poorer.champion.version == good.version
+
+
+def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noise):
+    """Patients among whom nothing tells who responds: back to the base rate."""
+    good = run_file(make_study(candidates=("base_rate", "elastic_net")), home, cohort)
+    contradicted = run_file(make_study(), home, noise)
+    assert contradicted.champion.version != good.version
+    assert contradicted.champion.model.card.candidate == "base_rate"
+
+
+def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):
+    registry = Registry(home)
+    tags = {"process": "elsewhere:1"}
+    foreign = registry.client.create_run(registry.experiment, tags=tags)
+    dead = registry.client.create_run(
+        registry.experiment, tags={"process": f"{socket.gethostname()}:{2**22 - 3}"}
+    )
+    with registry.open_study(make_study()):
+        pass
+    assert registry.client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert registry.client.get_run(foreign.info.run_id).info.status == "RUNNING"
+
+
+def test_nothing_is_logged_where_the_cohort_is_refused(home, cohort, tmp_path):
+    frame = pd.read_parquet(cohort)
+    frame.loc[0, "age"] = 900
+    frame.to_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(Exception, match=r"age \(range\), row 1"):
+        run_file(make_study(), home, tmp_path / "bad.parquet")
+    assert not home.folder.exists()

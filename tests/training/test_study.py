@@ -1,0 +1,95 @@
+"""Study files: typed, frozen, refused with every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import StudyError
+from training.study import read_study
+
+ROOT = Path(__file__).parent.parent.parent
+STUDY = """
+name = "mine"
+question = "?"
+outcome = "phq9.acute.response"
+seed = 1
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def list_problems(path, *settings):
+    with pytest.raises(StudyError) as refused:
+        read_study(path, settings)
+    return {(problem.field, problem.rule) for problem in refused.value.problems}
+
+
+def test_a_short_study_has_sensible_defaults(write):
+    study = read_study(write(STUDY))
+    assert study.candidates == ("base_rate", "severity_only", "elastic_net", "xgboost")
+    assert study.validation.folds == 5
+    assert "site" not in study.list_fields()
+    assert "phq9" in study.list_fields()
+    assert "psychosis" not in study.list_fields()
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda p: p.name
+)
+def test_every_study_of_the_project_can_be_read(path):
+    study = read_study(path)
+    for part in (study.cohort.mapping, study.cohort.path):
+        located = study.locate(part)
+        assert located is None or located.is_file()
+
+
+def test_settings_override_the_file(write):
+    settings = ["validation.folds=3", 'features.include=["phq9", "site"]', "name=other"]
+    study = read_study(write(STUDY), settings)
+    assert (study.validation.folds, study.name) == (3, "other")
+    assert study.list_fields() == ["phq9", "site"]
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "rule"),
+    [
+        (STUDY.replace("acute", "day1"), "outcome", "recall"),
+        (STUDY.replace("phq9", "phq8"), "outcome", "instrument"),
+        (STUDY.replace("seed = 1", ""), "seed", "missing"),
+        (STUDY.replace("seed = 1", "seed = -1"), "seed", "greater_than_equal"),
+        (STUDY + "surprise = 1\n", "surprise", "extra_forbidden"),
+        (STUDY + "[validation]\nfolds = 1\n", "validation.folds", "greater_than_equal"),
+        (STUDY + '[features]\ninclude = ["phq8"]\n', "features: phq8", "unknown"),
+        (STUDY + '[features]\ninclude = ["phq9_acute"]\n', "features: phq9_acute", "leakage"),
+        (STUDY + '[features]\ninclude = ["cadss"]\n', "features: cadss", "leakage"),
+        (STUDY + '[features]\ninclude = ["patient_id"]\n', "features: patient_id", "identity"),
+        (STUDY + '[cohort]\nwhere = { agent = ["lsd"] }\n', "where: agent", "category"),
+        (STUDY + '[cohort]\nwhere = { age = ["44"] }\n', "where: age", "unknown"),
+        (STUDY + 'candidates = ["xgboost"]\n', "candidates", "base_rate"),
+        (STUDY + 'candidates = ["oracle"]\n', "candidates.0", "literal_error"),
+        ("name = [", "file", "toml"),
+    ],
+)
+def test_a_study_that_makes_no_sense_is_refused(write, text, field, rule):
+    assert (field, rule) in list_problems(write(text))
+
+
+def test_all_problems_come_at_once(write):
+    text = STUDY.replace("acute", "day1") + '[features]\ninclude = ["phq8", "phq9_acute"]\n'
+    assert len(list_problems(write(text))) == 3
+
+
+def test_a_missing_study_is_refused(tmp_path):
+    assert list_problems(tmp_path / "absent.toml") == {("file", "exists")}
+
+
+def test_a_setting_without_a_value_is_refused(write):
+    assert list_problems(write(STUDY), "folds") == {("--set", "form")}
