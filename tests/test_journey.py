@@ -1,4 +1,4 @@
-"""A newcomer's whole way, and the same probability by every road."""
+"""The same probability by every road: HTTP, batch, MLflow, a Bento in a fresh process."""
 
 import json
 import os
@@ -133,19 +133,3 @@ def test_a_bento_keeps_the_models_that_it_was_built_with(commands, tmp_path):
     assert re.search(r"tag: phq9\.acute\.response:[a-z0-9]+", bento)
     assert (commands.home / "bentoml" / "bentos" / name / version / "src" / "serving").is_dir()
     assert not (commands.home / "bentoml" / "bentos" / name / version / "src" / "training").exists()
-
-
-def test_the_demonstration_shows_the_whole_path(fresh_commands):
-    shown = fresh_commands.run("experiments", "demo", "--patients", "1200").stdout
-    assert re.search(r"^MLflow run +[0-9a-f]{32}$", shown, re.MULTILINE)
-    assert re.search(r"^Champion +phq9\.acute\.response version \d+$", shown, re.MULTILINE)
-    table = re.search(r"^candidate .*?\n\n", shown, re.MULTILINE | re.DOTALL).group()
-    base = re.search(r"base_rate +(\d\.\d{3}) \(\1\)", table).group(1)
-    assert all(f"({base})" in line for line in table.splitlines()[1:] if line)
-    scores = Path(re.search(r"^Scored file +(.*)$", shown, re.MULTILINE).group(1))
-    assert len(pd.read_parquet(scores)) == 500
-    answer = json.loads(shown[shown.index("{") : shown.rindex("}") + 1])
-    (estimate,) = answer["estimates"]
-    assert 0 < estimate["probability"] < 1
-    assert estimate["model"]["data"] == "simulated"
-    assert shown.count("SIMULATED") >= 2

