@@ -85,7 +85,7 @@ def describe_interval(study: Study, equation: Equation) -> IntervalFacts:
     """Say how the intervals were made."""
     count = len(equation.terms.intercept) - 1
     share = f"{study.uncertainty.level:.0%}".replace("%", " %")
-    method = f"middle {share} of {count} re-fits on resampled patients, settings held"
+    method = f"middle {share} of {count} re-fits on resampled patients: sampling error alone"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
 
 
