@@ -52,6 +52,16 @@ def demo(
 
 
 @app.command()
+def picture() -> None:
+    """Photograph the clinician's page with an estimate, for the README."""
+    enter_home()
+    from experiments.picture import take_picture
+
+    with explain_errors():
+        typer.echo(str(take_picture()))
+
+
+@app.command()
 def reference(
     check: Annotated[
         bool, typer.Option("--check", help="only tell whether they are stale")

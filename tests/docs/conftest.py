@@ -1,0 +1,133 @@
+"""A clone to play in, as a reader of the docs would have it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+LEFT_OUT = (".venv", ".git", ".ketamine-response", "__pycache__", ".*_cache", ".hypothesis")
+END = "--end-of-command--"
+# Servers that a page starts, and where they say that they are ready.
+SERVERS = {
+    r"make serve": "http://127.0.0.1:3000/readyz",
+    r"make ui": "http://127.0.0.1:5000/health",
+    r"python -m serving serve --port 3000": "http://127.0.0.1:3000/readyz",
+}
+# These run this very test; that they can be made is all that can be asked here.
+OURSELVES = ("make test", "make check")
+
+
+@dataclass
+class Clone:
+    """A copy of the repository with the environment of this one."""
+
+    folder: Path
+    shell: "subprocess.Popen[str] | None" = None
+    server: "subprocess.Popen[str] | None" = None
+    told: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a reader's shell."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("KETAMINE_RESPONSE_")}
+        kept.pop("BENTOML_HOME", None)
+        return kept | {"PATH": f"{self.folder}/.venv/bin{os.pathsep}{os.environ['PATH']}"}
+
+    def run(self, command: str) -> str:
+        """Run one command of a page, and return what it printed."""
+        if command in OURSELVES:
+            command = command.replace("make", "make --dry-run")
+        if command in SERVERS:
+            return self.serve(command)
+        if command != "make demo" or command not in self.told:
+            self.told[command] = self.type_in(command)
+        return self.told[command]
+
+    def type_in(self, command: str) -> str:
+        """Type a command into the page's shell."""
+        assert self.shell is not None
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        self.shell.stdin.write(f"{command}\necho '{END}'\n")
+        self.shell.stdin.flush()
+        lines = []
+        for line in self.shell.stdout:
+            if line.rstrip("\n").endswith(END):
+                lines.append(line.replace(END, ""))
+                return "".join(lines)
+            lines.append(line)
+        raise AssertionError(f"the shell ended: {''.join(lines)}")
+
+    def open_page(self) -> None:
+        """Start a new shell, as for each page."""
+        self.shell = subprocess.Popen(
+            ["bash"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def close_page(self) -> None:
+        """Stop what the page has started."""
+        self.stop_server()
+        if self.shell is not None:
+            self.shell.communicate("exit\n", timeout=30)
+
+    def serve(self, command: str) -> str:
+        """Start a server and wait for it; the one before it is stopped, as by Ctrl-C."""
+        self.stop_server()
+        self.server = subprocess.Popen(
+            command.split(),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for _ in range(300):
+            assert self.server.poll() is None, self.server.communicate()[0]
+            try:
+                urllib.request.urlopen(SERVERS[command], timeout=5).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return ""
+        raise AssertionError(f"{command} never answered")
+
+    def stop_server(self) -> None:
+        """Stop the server, if one runs."""
+        if self.server is not None:
+            os.killpg(self.server.pid, signal.SIGTERM)
+            self.server.communicate(timeout=60)
+            self.server = None
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy in which the demonstration has been run."""
+    if shutil.which("curl") is None:
+        pytest.skip("NO CURL: the commands of the docs were not run")
+    folder = tmp_path_factory.mktemp("clone") / "ketamine-response"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    trials = ROOT.parent / "shared" / "data"
+    if trials.is_dir():
+        (folder / "ds005917").symlink_to(trials / "openneuro-ds005917")
+        (folder / "dia_antidepressant.csv").symlink_to(trials / "dia_antidepressant.csv")
+    found = Clone(folder)
+    found.open_page()
+    found.run("make demo")
+    found.close_page()
+    return found

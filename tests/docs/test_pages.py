@@ -1,0 +1,124 @@
+"""Every command in the README and the docs does what the page says."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.mapping import read_mapping
+from training.study import read_study
+
+ROOT = Path(__file__).parent.parent.parent
+REAL_DATA = "bring-your-own-cohort.md"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def list_commands(page: Path) -> list[tuple[str, list[str]]]:
+    """List a page's commands, each with the lines that it should print."""
+    commands: list[tuple[str, list[str]]] = []
+    blocks = [b for language, b in BLOCK.findall(page.read_text("utf-8")) if language == "console"]
+    for line in "".join(blocks).splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        elif line.startswith(">"):
+            commands[-1] = (f"{commands[-1][0]}\n{line[2:]}", commands[-1][1])
+        else:
+            commands[-1][1].append(line)
+    return commands
+
+
+def find_unprinted(expected: list[str], printed: str) -> str | None:
+    """Find the first line that was not printed, in order; `…` stands for anything."""
+    lines = iter(printed.splitlines())
+    for line in expected:
+        pattern = re.escape(line).replace("…", ".*")
+        if line != "…" and not any(re.fullmatch(pattern, one) for one in lines):
+            return line
+    return None
+
+
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")],
+    key=lambda page: (page.name != "README.md", "tutorial" not in str(page), str(page)),
+)
+WITH_COMMANDS = [page for page in PAGES if list_commands(page)]
+
+
+def test_a_line_that_was_not_printed_is_noticed():
+    printed = "first line\nsecond 17 line\nthird line\n"
+    assert find_unprinted(["first line", "…", "second … line"], printed) is None
+    assert find_unprinted(["second 18 line"], printed) == "second 18 line"
+    assert find_unprinted(["third line", "first line"], printed) == "first line"
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_prints_what_the_page_shows(clone, page):
+    if page.name == REAL_DATA and not (clone.folder / "ds005917").exists():
+        pytest.skip("REAL TRIALS ABSENT: shared/data is not beside this checkout")
+    clone.open_page()
+    try:
+        for command, expected in list_commands(page):
+            printed = clone.run(command)
+            missing = find_unprinted(expected, printed)
+            assert missing is None, f"$ {command}\nnever printed: {missing}\n{printed[-3000:]}"
+            assert "Traceback" not in printed, printed
+    finally:
+        clone.close_page()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_command_is_shown_where_no_test_would_run_it(page):
+    """Shell commands belong into `console` blocks; other blocks are files, tables or output."""
+    for language, block in re.findall(
+        r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
+    ):
+        assert language in ("console", "toml", "text", "")
+        if language != "console" and page.name != "commands.md":
+            assert not re.search(r"^\$ |^python -m|^make ", block, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", text):
+        if target and not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_test_and_module_that_a_page_names_exists(page):
+    for name in re.findall(r"`((?:features|training|serving|experiments|tests)/[\w./-]+)`",
+                           page.read_text("utf-8")):  # fmt: skip
+        assert (ROOT / name).exists(), name
+
+
+def test_the_study_of_the_reference_page_can_be_read(tmp_path):
+    text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
+    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
+    (tmp_path / "study.toml").write_text(block)
+    assert read_study(tmp_path / "study.toml").candidates[0] == "base_rate"
+
+
+def test_the_mapping_of_the_reference_page_can_be_read(tmp_path):
+    text = (ROOT / "docs" / "reference" / "mappings.md").read_text("utf-8")
+    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
+    (tmp_path / "mapping.toml").write_text(block)
+    assert read_mapping(tmp_path / "mapping.toml").get_factor("episode_months") == 12
+
+
+def test_the_demonstration_shows_the_whole_path(clone):
+    shown = clone.told["make demo"]
+    assert re.search(r"^MLflow run +[0-9a-f]{32}$", shown, re.MULTILINE)
+    assert re.search(r"^Champion +phq9\.acute\.response version \d+$", shown, re.MULTILINE)
+    table = re.search(r"^candidate .*?\n\n", shown, re.MULTILINE | re.DOTALL).group()
+    base = re.search(r"base_rate +(\d\.\d{3}) \(\1\)", table).group(1)
+    assert all(f"({base})" in line for line in table.splitlines()[1:] if line)
+    scores = Path(re.search(r"^Scored file +(.*)$", shown, re.MULTILINE).group(1))
+    assert len(pd.read_parquet(scores)) == 500
+    answer = json.loads(shown[shown.index("\n{") : shown.rindex("\n}") + 2])
+    (estimate,) = answer["estimates"]
+    assert 0 < estimate["probability"] < 1
+    assert estimate["model"]["data"] == "simulated"
+    assert shown.count("SIMULATED") >= 2
