@@ -130,7 +130,7 @@ def estimate_share(outcome: Numbers) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(x, 3) for x in estimate_share(np.array([1.0] * 6 + [0.0] * 23))]
-    [0.207, 0.099, 0.384]
+    [0.207, 0.098, 0.384]
     """
     count, share, z = len(outcome), float(outcome.mean()), 1.959964
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)

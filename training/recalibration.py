@@ -125,8 +125,9 @@ def calibrate(log_odds: Numbers, outcome: Numbers) -> tuple[float, float]:
 
     Examples
     --------
-    >>> calibrate(np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.0, 0.0, 0.0, 0.0]))
-    (-1.0986122886681098, 0.0)
+    >>> intercept, slope = calibrate(np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.0, 0.0, 0.0, 0.0]))
+    >>> round(intercept, 9), slope  # the log-odds of one in four
+    (-1.098612289, 0.0)
     """
     whole = np.ones((1, len(outcome)))
     _, slope = fit_intercept_slope(log_odds, outcome, whole)[0]
