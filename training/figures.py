@@ -20,6 +20,8 @@ from training.report import label_candidate
 Numbers = NDArray[np.float64]
 GROUPS = 10
 FEWEST_A_GROUP = 20
+# Estimates nearer than this are one group: the base rate differs a little from fold to fold.
+ALIKE = 0.02
 COLOURS = {
     "base_rate": "#767676",
     "severity_only": "#b35900",
@@ -119,7 +121,7 @@ def draw_calibration(comparison: Comparison, outcome: Numbers) -> Figure:
 def group_patients(estimated: Numbers) -> Iterator[NDArray[np.int64]]:
     """Group patients by estimate, at least 20 a group, one group where all are alike."""
     groups = (
-        1 if np.ptp(estimated) < 1e-3 else max(1, min(GROUPS, len(estimated) // FEWEST_A_GROUP))
+        1 if np.ptp(estimated) < ALIKE else max(1, min(GROUPS, len(estimated) // FEWEST_A_GROUP))
     )
     yield from np.array_split(np.argsort(estimated, kind="stable"), groups)
 
