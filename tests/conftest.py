@@ -21,6 +21,15 @@ TRIALS = ROOT.parent / "shared" / "data"
 os.environ.update(QUIET)
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """Give every test the same environment: MLflow writes its store's address into it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def make_assessment() -> Callable[..., dict[str, Any]]:
     """One person with depression; every field can be changed, and None takes it away."""
