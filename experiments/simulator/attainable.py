@@ -63,8 +63,9 @@ def compute_attainable(
     count = len(known["site"])
     starts = range(0, count, CHUNK)
     chunks = track(starts, len(starts), "attainable probabilities") if len(starts) > 1 else starts
+    # The 1 keeps these draws apart from the patients' own, whose generator has the seed alone.
     parts = [
-        average_draws(world, sites, take_rows(known, start), draws, [seed, start])
+        average_draws(world, sites, take_rows(known, start), draws, [seed, 1, start])
         for start in chunks
     ]
     at_site, at_new_site = np.concatenate(parts, axis=1)
