@@ -1,4 +1,4 @@
-"""The attainable probability: right where it can be worked out, calibrated, and not to be beaten."""
+"""The attainable probability: right where it can be counted out, calibrated, not to be beaten."""
 
 import json
 
@@ -117,7 +117,7 @@ def test_it_is_the_mean_over_everybody_who_looks_the_same(recorded):
 
 def test_its_monte_carlo_error_is_what_the_docstring_says(patients):
     known = lose({name: values[:300] for name, values in patients.items()}, 0.4)
-    found = np.stack([compute_attainable(WORLD, SITES, known, seed=seed)[0] for seed in range(6)])
+    found = np.stack([compute_attainable(WORLD, SITES, known, seed=seed)[0] for seed in range(4)])
     error = found.std(axis=0, ddof=1)
     assert np.sqrt((error**2).mean()) < 0.004
     assert np.quantile(error, 0.99) < 0.01
