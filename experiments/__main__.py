@@ -8,25 +8,35 @@ import typer
 from features.commands import explain_errors, make_app, say, show_json
 from features.home import enter_home
 
+WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
+
 app = make_app("Simulated cohorts, and the whole path shown on one.")
 
 
 @app.command()
 def simulate(
     patients: Annotated[int, typer.Option(min=1, help="how many")],
-    seed: Annotated[int, typer.Option(min=0, help="of the patients; the sites are the world's")],
+    seed: Annotated[int, typer.Option(min=0, help="of the patients, and of new sites")],
     out: Annotated[Path, typer.Option(help="cohort to write (.parquet or .csv)")],
-    world: Annotated[str, typer.Option(help="default, weak, strong, stress or null")] = "default",
+    world: Annotated[str, typer.Option(help=WORLD_HELP)] = "default",
+    new_sites: Annotated[
+        int, typer.Option(min=0, help="sites beside the world's own, to treat at instead")
+    ] = 0,
     truth: Annotated[Path | None, typer.Option(help="file for each true probability")] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, help="for the truth given the recorded fields; 0 leaves it out")
+    ] = 300,
     intake: Annotated[bool, typer.Option("--intake", help="without follow-up scores")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Simulate a cohort; every file of it says SIMULATED."""
-    from experiments.simulator import find_world, write_simulation
+    from experiments.simulator import draw_new_sites, find_world, write_simulation
     from experiments.simulator import simulate as run
 
     with explain_errors(as_json):
-        simulation = run(find_world(world), patients, seed, intake)
+        found = find_world(world)
+        sites = draw_new_sites(found, new_sites, seed) if new_sites else None
+        simulation = run(found, patients, seed, intake, sites, draws if truth else 0)
         write_simulation(simulation.cohort, out)
         if truth is not None:
             write_simulation(simulation.truth, truth)
@@ -36,6 +46,26 @@ def simulate(
     else:
         say(f"SIMULATED: {patients} patients of world {world!r}")
         typer.echo(str(out))
+
+
+@app.command()
+def ceiling(
+    world: Annotated[str, typer.Option(help=WORLD_HELP)] = "default",
+    patients: Annotated[int, typer.Option(min=1000, help="to fit on; rounded up")] = 300_000,
+    new_sites: Annotated[
+        int, typer.Option(min=0, help="fit and test across so many new sites at a time")
+    ] = 0,
+) -> None:
+    """Check that no model fitted on very many simulated courses beats the attainable probability.
+
+    Prints expected log losses (SIMULATED) as one JSON object.
+    """
+    from experiments.ceiling import measure_ceiling
+    from experiments.simulator import find_world
+
+    with explain_errors():
+        losses = measure_ceiling(find_world(world), patients, new_sites)
+    show_json({"data": "SIMULATED", "world": world, "log_loss": losses})
 
 
 @app.command()

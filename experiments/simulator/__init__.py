@@ -4,6 +4,18 @@ Nobody simulated here was ever treated: every file says SIMULATED, in a column a
 """
 
 from experiments.simulator.cohort import Simulation, simulate, write_simulation
-from experiments.simulator.world import WORLDS, World, find_world
+from experiments.simulator.sites import Sites, draw_new_sites, make_sites
+from experiments.simulator.world import World
+from experiments.simulator.worlds import WORLDS, find_world
 
-__all__ = ["WORLDS", "Simulation", "World", "find_world", "simulate", "write_simulation"]
+__all__ = [
+    "WORLDS",
+    "Simulation",
+    "Sites",
+    "World",
+    "draw_new_sites",
+    "find_world",
+    "make_sites",
+    "simulate",
+    "write_simulation",
+]

@@ -10,6 +10,8 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 from numpy.typing import NDArray
 
+from experiments.simulator.attainable import compute_attainable, list_known
+from experiments.simulator.effects import ROUTES
 from experiments.simulator.items import make_items
 from experiments.simulator.missingness import lose_baseline, lose_followups
 from experiments.simulator.outcomes import (
@@ -21,7 +23,7 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.sites import Sites, make_sites
-from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, ROUTES, World
+from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
 from features.consistency import prorate_total
 from features.errors import InputError, Problem
 from features.field import Kind
@@ -53,32 +55,49 @@ class Simulation:
     cohort
         Arrow table with the registry's columns.
     truth
-        Arrow table: patient, the outcome of the condition's own instrument, and its true
-        probability with everything known.
+        Arrow table: patient, the outcome of the condition's own instrument, its true probability
+        with everything known (`probability`) and, if asked for, given the recorded fields alone:
+        at the patient's site (`probability_observed`) and had it been a site never seen
+        (`probability_new_site`).
     """
 
     cohort: Any
     truth: Any
 
 
-def simulate(world: World, count: int, seed: int, intake: bool = False) -> Simulation:
+def simulate(
+    world: World,
+    count: int,
+    seed: int,
+    intake: bool = False,
+    sites: Sites | None = None,
+    draws: int = 0,
+) -> Simulation:
     """Simulate a cohort.
 
     Parameters
     ----------
     seed
-        Of the patients; the sites are the world's.
+        Of the patients; the sites are the world's. Cohorts of one seed share patients, at
+        whatever sites.
     intake
         Whether the patients have only just come, so that nothing is known of their outcome.
+    sites
+        Where they are treated; by default at the world's own twelve sites.
+    draws
+        Of what is missing, for the attainable probabilities in the truth; 0 leaves them out.
     """
     generator = np.random.default_rng(seed)
-    sites = make_sites(world)
+    sites = make_sites(world) if sites is None else sites
     patients = make_patients(sites, count, generator)
     followups = list(make_followups(world, sites, patients, generator))
     lost = lose_baseline(sites, patients, generator)
     recorded = record_baseline(sites, patients, lost, generator)
     totals = {key: judge_against(key, recorded, patients) for key in TOTAL_KEYS}
     truth = describe_truth(patients, followups, totals)
+    if draws:
+        known = list_known(recorded, find_totals(recorded), patients)
+        truth |= describe_attainable(world, sites, known, draws, seed)
     if not intake:
         responded = find_responders(followups, patients, totals)
         missed = lose_followups(world, sites, patients, responded, generator)
@@ -124,7 +143,7 @@ def record_baseline(
         items = make_items(INSTRUMENTS[key], patients[key], generator)
         by_items = sites.items[key][patients["site"].astype(int)]
         recorded |= record_items(key, items, recorded[key], by_items, generator)
-    derived = [find_recorded(key, recorded) for key in TOTAL_KEYS]
+    derived = find_totals(recorded).values()
     unmeasured = np.logical_and.reduce([np.isnan(total) for total in derived])
     recorded["phq9"] = np.where(unmeasured, patients["phq9"], recorded["phq9"])
     return recorded
@@ -173,6 +192,11 @@ def find_recorded(key: str, recorded: dict[str, Any]) -> Numbers:
     return np.where(np.isnan(total), prorate_total(INSTRUMENTS[key], items), total)
 
 
+def find_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
+    """Find every total on record."""
+    return {key: find_recorded(key, recorded) for key in TOTAL_KEYS}
+
+
 def judge_against(key: str, recorded: dict[str, Any], patients: Patients) -> Numbers:
     """Find the total that response is judged against: the one on record, or the true one."""
     total = find_recorded(key, recorded)
@@ -193,6 +217,14 @@ def describe_truth(
         "outcome": outcomes[patients["condition"].astype(int)],
         "probability": pick_primary(by_key, patients["condition"]),
     }
+
+
+def describe_attainable(
+    world: World, sites: Sites, known: Patients, draws: int, seed: int
+) -> dict[str, Numbers]:
+    """State the probability given the recorded fields alone, at this site and at one never seen."""
+    at_site, at_new_site = compute_attainable(world, sites, known, draws, seed)
+    return {"probability_observed": at_site, "probability_new_site": at_new_site}
 
 
 def find_responders(

@@ -67,9 +67,8 @@ def lose_followups(
     world: World, sites: Sites, patients: Patients, responded: Mask, generator: np.random.Generator
 ) -> dict[str, Mask]:
     """Draw who misses which visit: by site, severity and age, and by response where it matters."""
-    habits = np.random.default_rng(world.seed + 1).standard_normal(len(sites.names))
     pull = (
-        SITE_PULL * habits[patients["site"].astype(int)]
+        SITE_PULL * sites.habits[patients["site"].astype(int)]
         + 0.3 * standardise(patients["phq9"])
         - 0.2 * standardise(patients["age"])
         - np.log(world.responder_odds) * responded

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from experiments.simulator.effects import ROUTES, combine_effects
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.sites import Sites, make_sites
 from experiments.simulator.world import (
     CONDITIONS,
-    EFFECTS,
     MADRS_ESKETAMINE_ACUTE,
-    ROUTES,
     SPREADS,
     TARGETS,
     World,
@@ -78,55 +77,31 @@ class Followup:
         return f"{self.instrument}_{self.horizon}"
 
 
-def standardise_effects(patients: Patients) -> dict[str, Numbers]:
-    """Express patients in the units of the effects."""
-    return {
-        "bmi_sd": (np.log(patients["bmi"]) - 3.32) / 0.22,
-        "family_alcohol_use_disorder": patients["family_alcohol_use_disorder"],
-        "heavy_drinking": patients["heavy_drinking"],
-        "benzodiazepine_above_8_mg": (patients["benzodiazepine_mg"] > 8).astype(float),
-        "failed_antidepressants_beyond_2": np.clip(patients["failed_antidepressants"] - 2, 0, 6),
-        "failed_ect": patients["failed_ect"],
-        "log_episode_sd": (np.log(patients["episode_months"]) - 3.0) / 1.3,
-        "phq9_sd": (patients["phq9"] - 17) / 5,
-        "age_decades": (patients["age"] - 45) / 10,
-        "age_from_65": (patients["age"] >= 65).astype(float),
-        "anxiety_comorbid": patients["anxiety_comorbid"],
-        "ace_sd": (patients["ace_score"] - 2.4) / 2.3,
-        "ptsd_comorbid": patients["ptsd_comorbid"],
-        "suicide_attempt": patients["suicide_attempt"],
-        "chronic_pain": patients["chronic_pain"],
-        "expectancy_sd": (patients["expectancy"] - 7) / 2,
-    }
-
-
-def combine_effects(patients: Patients, horizon: str) -> Numbers:
-    """Add up what moves a patient's log-odds."""
-    place = 0 if horizon == "day1" else 1
-    units = standardise_effects(patients)
-    moved: Numbers = np.sum([size[place] * units[name] for name, size in EFFECTS.items()], axis=0)
-    return moved
-
-
 def compute_linear(
     world: World, sites: Sites, patients: Patients, instrument: str, horizon: str
 ) -> Numbers:
     """Compute latent improvement without its noise."""
     site = patients["site"].astype(int)
-    years = (patients["assessed_on"] - DRIFT_FROM) / DAYS_A_YEAR
     strength = world.strength * sites.slopes[site]
     linear: Numbers = (
         lookup_levels(world, patients, instrument, horizon)
         + sites.effects[site]
-        + world.drift * years
-        + strength * combine_effects(patients, horizon)
+        + compute_drift(world, patients)
+        + strength * combine_effects(world.effects, patients, horizon)
     )
     return linear
+
+
+def compute_drift(world: World, patients: Patients) -> Numbers:
+    """Compute how far the log-odds have drifted by each patient's date."""
+    years: Numbers = (patients["assessed_on"] - DRIFT_FROM) / DAYS_A_YEAR
+    return world.drift * years
 
 
 def lookup_levels(world: World, patients: Patients, instrument: str, horizon: str) -> Numbers:
     """Look up the level of each patient's condition and route."""
     levels = np.array(calibrate_levels(world, instrument, horizon))
+    levels = levels + np.array(world.shifts)[:, None]
     found: Numbers = levels[patients["condition"].astype(int), patients["route"].astype(int)]
     return found
 
@@ -137,17 +112,22 @@ def calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple
 
     Done on a reference population of the world, so that no cohort's seed enters.
     """
-    sites = make_sites(world)
-    generator = np.random.default_rng(REFERENCE_SEED)
-    everyone = make_patients(sites, REFERENCE_PATIENTS, generator)
-    moved = world.strength * combine_effects(everyone, horizon)
-    edge = (INSTRUMENTS[instrument].response_percent / 100 - 0.5) / SPREADS[instrument]
+    everyone = draw_reference(world)
+    moved = world.strength * combine_effects(world.effects, everyone, horizon)
+    edge = find_nominal_edge(instrument)
     found = []
     for place, (condition, _) in enumerate(CONDITIONS):
         above_edge = moved[everyone["condition"] == place] - edge
         targets = list_targets(world, condition, instrument, horizon)
         found.append(tuple(solve_level(above_edge, target) for target in targets))
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def draw_reference(world: World) -> Patients:
+    """Draw a world's reference population, the same every time."""
+    generator = np.random.default_rng(REFERENCE_SEED)
+    return make_patients(make_sites(world), REFERENCE_PATIENTS, generator)
 
 
 def list_targets(world: World, condition: str, instrument: str, horizon: str) -> tuple[float, ...]:
@@ -188,8 +168,12 @@ def level_rounding(instrument: str, baseline: Numbers) -> Numbers:
     Half of 18 is 9 and half of 17 is 8: without levelling, even totals would respond more often,
     in a null world too.
     """
-    nominal = INSTRUMENTS[instrument].response_percent / 100
-    return find_edge(instrument, baseline, baseline) - (nominal - 0.5) / SPREADS[instrument]
+    return find_edge(instrument, baseline, baseline) - find_nominal_edge(instrument)
+
+
+def find_nominal_edge(instrument: str) -> float:
+    """Find the latent improvement that is a response, rounding apart."""
+    return (INSTRUMENTS[instrument].response_percent / 100 - 0.5) / SPREADS[instrument]
 
 
 def make_followups(

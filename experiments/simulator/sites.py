@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.simulator.effects import ROUTES
 from experiments.simulator.world import MISSING, World
 
 SITE_COUNT = 12
@@ -18,6 +19,7 @@ MAIN_ROUTES = (
 # Of all that is missing, this much because a site's form never asks.
 BY_FORM = 0.6
 ITEM_SITES = 0.5
+BY_ITEMS = ("phq9", "gad7", "pcl5")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Sites:
         For each field, ``bool[sites]``: the form does not ask.
     items
         For each instrument, ``bool[sites]``: items are recorded, and no total.
+    routes
+        ``[sites]``: position of the main route.
+    habits
+        ``[sites]``: how readily patients miss visits, in standard deviations.
+    new
+        Whether these are sites that nobody has learned from.
     """
 
     names: tuple[str, ...]
@@ -42,6 +50,9 @@ class Sites:
     slopes: NDArray[np.float64]
     skipped: dict[str, NDArray[np.bool_]]
     items: dict[str, NDArray[np.bool_]]
+    routes: NDArray[np.int64]
+    habits: NDArray[np.float64]
+    new: bool = False
 
 
 def make_sites(world: World) -> Sites:
@@ -49,14 +60,45 @@ def make_sites(world: World) -> Sites:
     generator = np.random.default_rng(world.seed)
     weights = generator.dirichlet(np.full(SITE_COUNT, 6.0))
     effects = world.site_spread * generator.standard_normal(SITE_COUNT)
-    if world.site_spread:
+    if world.site_spread and world.veterans:
         effects -= weights @ effects
         effects[VETERANS_SITE] = VETERANS_EFFECT
     slopes = 1 + world.slope_spread * generator.standard_normal(SITE_COUNT)
     skipped = {name: skip_form(weights, share, generator) for name, share in MISSING.items()}
-    items = {key: generator.random(SITE_COUNT) < ITEM_SITES for key in ("phq9", "gad7", "pcl5")}
-    names = tuple(f"site-{number:02d}" for number in range(1, SITE_COUNT + 1))
-    return Sites(names, weights, effects, slopes, skipped, items)
+    items = {key: generator.random(SITE_COUNT) < ITEM_SITES for key in BY_ITEMS}
+    habits = np.random.default_rng(world.seed + 1).standard_normal(SITE_COUNT)
+    names = name_sites("site", SITE_COUNT)
+    routes = np.array([ROUTES.index(route) for route in MAIN_ROUTES])
+    return Sites(names, weights, effects, slopes, skipped, items, routes, habits)
+
+
+def draw_new_sites(world: World, count: int, seed: int) -> Sites:
+    """Draw sites of a world beside its own twelve, from the distributions those came from.
+
+    Parameters
+    ----------
+    seed
+        Of these sites: the same seed gives the same ones.
+    """
+    generator = np.random.default_rng([world.seed, seed, count])
+    share = {name: BY_FORM * missing for name, missing in MISSING.items()}
+    main = [ROUTES.index(route) for route in MAIN_ROUTES]
+    return Sites(
+        names=name_sites("new", count),
+        weights=generator.dirichlet(np.full(count, 6.0)),
+        effects=world.site_spread * generator.standard_normal(count),
+        slopes=1 + world.slope_spread * generator.standard_normal(count),
+        skipped={name: generator.random(count) < part for name, part in share.items()},
+        items={key: generator.random(count) < ITEM_SITES for key in BY_ITEMS},
+        routes=generator.choice(main, size=count),
+        habits=generator.standard_normal(count),
+        new=True,
+    )
+
+
+def name_sites(stem: str, count: int) -> tuple[str, ...]:
+    """Name sites by number."""
+    return tuple(f"{stem}-{number:02d}" for number in range(1, count + 1))
 
 
 def skip_form(

@@ -4,13 +4,13 @@ Figures are calibrated to published cohorts; those marked P are choices, not evi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import InputError, Problem
+from experiments.simulator.effects import PUBLISHED, Effect
 
 # One latent normal variable each; everything about a patient is a monotone function of its own.
 LATENTS = (
@@ -103,30 +103,6 @@ MISSING: Mapping[str, float] = MappingProxyType(
 )
 ITEM_MISSING = 0.01
 
-# What moves the log-odds of response, published sizes shrunk for non-replication: (first day,
-# later). Sex, bipolar and personality disorder are decoys at 0.
-EFFECTS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {
-        "bmi_sd": (0.30, 0.12),
-        "family_alcohol_use_disorder": (0.45, 0.35),
-        "heavy_drinking": (0.15, 0.15),
-        "benzodiazepine_above_8_mg": (-0.55, -0.40),
-        "failed_antidepressants_beyond_2": (-0.06, -0.06),
-        "failed_ect": (-0.35, -0.35),
-        "log_episode_sd": (-0.20, -0.20),
-        "phq9_sd": (-0.10, -0.10),
-        "age_decades": (-0.06, -0.06),
-        "age_from_65": (-0.70, -0.70),
-        "anxiety_comorbid": (0.15, 0.15),
-        "ace_sd": (0.22, 0.22),
-        "ptsd_comorbid": (-0.20, -0.20),
-        "suicide_attempt": (-0.15, -0.15),
-        "chronic_pain": (-0.15, -0.15),
-        "expectancy_sd": (0.25, 0.25),
-    }
-)
-
-ROUTES = ("iv", "intranasal", "im", "sublingual", "sc", "oral")
 # Share that responds, by condition, horizon and route in the order above.
 TARGETS: Mapping[tuple[str, str], tuple[float, ...]] = MappingProxyType(
     {
@@ -156,7 +132,8 @@ class World:
     Parameters
     ----------
     strength
-        What the effects are multiplied by; 1.3 gives an oracle AUC of about .70.
+        What the effects are multiplied by; 1.3 gives an oracle AUC of about .70 with the
+        published ones.
     site_spread, slope_spread
         Standard deviations over sites of the base rate, in log-odds, and of the strength.
     drift
@@ -169,6 +146,13 @@ class World:
         Odds ratio of being followed up, responders against others.
     seed
         Of what belongs to the world and not to a cohort: its sites.
+    effects
+        What moves the log-odds of response.
+    shifts
+        Log-odds by which each condition departs from its published share of responders.
+    veterans
+        Whether one site is like the veterans' clinics and the others make up for chance; else
+        the sites are plain draws from their distribution.
     """
 
     name: str
@@ -180,21 +164,9 @@ class World:
     outcome_missing: float = 0.45
     responder_odds: float = 1.0
     seed: int = 12
-
-
-DEFAULT = World("default")
-WORLDS: Mapping[str, World] = MappingProxyType(
-    {
-        world.name: world
-        for world in (
-            DEFAULT,
-            replace(DEFAULT, name="weak", strength=1.0),
-            replace(DEFAULT, name="strong", strength=1.6),
-            replace(DEFAULT, name="stress", outcome_missing=0.70, responder_odds=2.2),
-            World("null", strength=0.0, site_spread=0.0, slope_spread=0.0, drift=0.0, flat=True),
-        )
-    }
-)
+    effects: tuple[Effect, ...] = PUBLISHED
+    shifts: tuple[float, ...] = (0.0, 0.0, 0.0)
+    veterans: bool = True
 
 
 def correlate() -> NDArray[np.float64]:
@@ -204,16 +176,3 @@ def correlate() -> NDArray[np.float64]:
         row, column = LATENTS.index(first), LATENTS.index(second)
         matrix[row, column] = matrix[column, row] = value
     return matrix
-
-
-def find_world(name: str) -> World:
-    """Find a world by name.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
-    """
-    if name not in WORLDS:
-        raise InputError([Problem("--world", "category", f"must be one of: {', '.join(WORLDS)}")])
-    return WORLDS[name]

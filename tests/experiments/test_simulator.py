@@ -9,11 +9,12 @@ import pytest
 from sklearn import metrics
 
 from experiments.simulator import WORLDS, find_world, simulate, write_simulation
+from experiments.simulator.effects import ROUTES
 from experiments.simulator.items import make_items
 from experiments.simulator.outcomes import compute_truth, make_followups
 from experiments.simulator.patients import make_patients
 from experiments.simulator.sites import VETERANS_SITE, make_sites
-from experiments.simulator.world import CONDITIONS, MISSING, ROUTES, World, correlate
+from experiments.simulator.world import CONDITIONS, MISSING, World, correlate
 from features.cohort import digest_cohort, read_cohort
 from features.errors import InputError
 from features.instruments import INSTRUMENTS
