@@ -3,7 +3,11 @@
 A model gives the log-odds of the outcome as ::
 
     intercept + sum over features of (present times value, or missing where the value is missing)
+              + sum over pairs of features of (weight times product, 0 where either is missing)
               + effect of the site, where it is known + weight times trees
+
+A product counts both features from their centres in their scales; a square has 1 taken off, so that
+it is 0 on average.
 
 The same numbers exist once for the model and once for each of its re-developments on resampled
 patients; their spread is the interval.
@@ -84,6 +88,8 @@ class Equation:
         log_odds = values @ terms.present[versions].T + absent @ terms.missing[versions].T
         log_odds += terms.intercept[versions]
         log_odds += self._mark_sites(columns) @ terms.sites[versions].T
+        if len(terms.pairs):
+            log_odds += self._multiply_pairs(matrix) @ terms.products[versions].T
         if self.boosters:
             margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
             log_odds += np.column_stack(margins) * terms.trees[versions]
@@ -96,20 +102,35 @@ class Equation:
         reference = terms.centre * terms.present[0]
         parts = values * terms.present[0] + absent * terms.missing[0] - reference
         intercept = np.full(columns.size, terms.intercept[0] + reference.sum())
+        if len(terms.pairs):
+            parts += self._share_products(matrix)
         if self.boosters:
             shares = predict_contributions(self.boosters[0], matrix) * terms.trees[0]
             parts, intercept = parts + shares[:, :-1], intercept + shares[:, -1]
         site = self._mark_sites(columns) @ terms.sites[0]
         return Explanation(intercept, self.fields, self._sum_by_field(parts, site))
 
+    def _multiply_pairs(self, matrix: NDArray[np.float32]) -> Numbers:
+        units = (matrix - self.terms.centre) / self.terms.scale
+        return multiply_pairs(units, self.terms.pairs)
+
+    def _share_products(self, matrix: NDArray[np.float32]) -> Numbers:
+        """Split each product of the model evenly between its two features."""
+        terms = self.terms
+        halves = self._multiply_pairs(matrix) * (terms.products[0] / 2)
+        shared = np.zeros(matrix.shape)
+        for side in terms.pairs.T:
+            np.add.at(shared.T, side, halves.T)
+        return shared
+
     def _mark_sites(self, columns: Columns) -> Numbers:
-        """Mark each row's site among the known ones: zeros where it is none of them."""
-        marks = np.zeros((columns.size, len(self.sites)))
-        if self.sites:
-            places = {site: place for place, site in enumerate(self.sites)}
-            for row, site in enumerate(columns.get_texts("site")):
-                if site in places:
-                    marks[row, places[site]] = 1.0
+        """Mark each row's site: a known one, or the last column where it is none of them."""
+        if not self.sites:
+            return np.zeros((columns.size, 0))
+        marks = np.zeros((columns.size, len(self.sites) + 1))
+        places = {site: place for place, site in enumerate(self.sites)}
+        for row, site in enumerate(columns.get_texts("site")):
+            marks[row, places.get(site, -1)] = 1.0
         return marks
 
     def _sum_by_field(self, parts: Numbers, site: Numbers) -> Numbers:
@@ -131,3 +152,17 @@ def split_missing(matrix: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
     """
     absent = np.isnan(matrix)
     return np.where(absent, np.float32(0), matrix).astype(np.float64), absent.astype(np.float64)
+
+
+def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:
+    """Multiply pairs of features in their units, as ``[rows, products]``; 0 where one is missing.
+
+    Examples
+    --------
+    >>> multiply_pairs(np.array([[3.0, 2.0], [3.0, np.nan]]), np.array([[0, 1], [0, 0]]))
+    array([[6., 8.],
+           [0., 8.]])
+    """
+    first, second = pairs.T
+    products: Numbers = np.nan_to_num(units[:, first] * units[:, second] - (first == second))
+    return products

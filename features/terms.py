@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,18 @@ class Terms:
     present, missing
         ``[versions, features]``: per unit of a recorded value, and for a missing one.
     sites
-        ``[versions, sites]``: effect of each known site; an unknown site has none.
+        ``[versions, sites + 1]``: effect of each known site, and last of a site never seen: 0 for
+        the model, and as spread over sites as the sites known for its re-developments. Without
+        known sites ``[versions, 0]``.
     trees
         ``[versions]``: weight of the boosted trees.
-    centre
-        ``[features]``: value from which a feature's contribution is counted.
+    centre, scale
+        ``[features]``: value from which a feature's contribution is counted, and the unit in which
+        products count it.
+    pairs
+        ``int64[products, 2]``: features whose product counts; a feature with itself for its square.
+    products
+        ``[versions, products]``: per unit of each product.
     """
 
     intercept: Numbers
@@ -37,6 +44,9 @@ class Terms:
     sites: Numbers
     trees: Numbers
     centre: Numbers
+    scale: Numbers
+    pairs: NDArray[np.int64]
+    products: Numbers
 
     def check(self, features: int, sites: int) -> None:
         """Refuse arrays whose shapes do not belong together.
@@ -51,21 +61,31 @@ class Terms:
             "intercept": (versions,),
             "present": (versions, features),
             "missing": (versions, features),
-            "sites": (versions, sites),
+            "sites": (versions, sites + 1 if sites else 0),
             "trees": (versions,),
             "centre": (features,),
+            "scale": (features,),
+            "pairs": (len(self.pairs), 2),
+            "products": (versions, len(self.pairs)),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
             if array.shape != shape or not np.isfinite(array).all():
                 raise ArtifactError(f"{TERMS_FILE}: {name} must hold finite numbers {shape}")
+        if len(self.pairs) and not (self.pairs.min() >= 0 and self.pairs.max() < features):
+            raise ArtifactError(f"{TERMS_FILE}: pairs must name features")
+        if not (self.scale > 0).all():
+            raise ArtifactError(f"{TERMS_FILE}: scale must be above 0")
 
 
 def stack_terms(versions: Sequence[Terms]) -> Terms:
-    """Join a model's terms with those of its re-developments; the model's centre counts."""
-    names = ("intercept", "present", "missing", "sites", "trees")
+    """Join a model's terms with those of its re-developments.
+
+    Products are counted from the same centres in the same units, or there are none.
+    """
+    names = ("intercept", "present", "missing", "sites", "trees", "products")
     joined = {name: np.concatenate([getattr(v, name) for v in versions]) for name in names}
-    return Terms(**joined, centre=versions[0].centre)
+    return replace(versions[0], **joined)
 
 
 def dump_terms(terms: Terms) -> bytes:
@@ -85,6 +105,7 @@ def parse_terms(content: bytes) -> Terms:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Terms(**{name: arrays[name].astype(np.float64) for name in arrays.files})
-    except (ValueError, TypeError, OSError, EOFError):
+            found = {name: arrays[name].astype(np.float64) for name in arrays.files}
+            return Terms(**found | {"pairs": found["pairs"].astype(np.int64)})
+    except (KeyError, ValueError, TypeError, OSError, EOFError):
         raise ArtifactError(f"{TERMS_FILE} cannot be read") from None

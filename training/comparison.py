@@ -59,10 +59,15 @@ class Comparison:
         """What was found, in one or two plain sentences."""
         gap = self.to_base[self.chosen]
         label = CANDIDATES[self.chosen].label
-        if not self.beats_base_rate:
+        if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
                 "No candidate beats the base rate: what was recorded at baseline does not tell "
                 "who will respond. The base rate is the estimate."
+            )
+        if not self.beats_base_rate:
+            return (
+                f"The {label} is chosen, as nothing is better than it beyond one standard error; "
+                "yet it does not beat the base rate by as much. The base rate is the estimate."
             )
         return (
             f"The {label} beats the base rate: log loss lower by {-gap.mean:.4f} "

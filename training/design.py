@@ -15,6 +15,7 @@ from features.field import Kind
 from features.fields import FIELDS
 from features.mapping import read_mapping
 from features.matrix import Feature, build_matrix, list_features
+from features.outcome import Outcome
 from features.tables import wrap_table
 from training.study import Study
 
@@ -38,6 +39,8 @@ class Design:
         mean that the study does not offer the site.
     severity
         Position among the features of the outcome's own baseline total; None where not offered.
+    target
+        What the outcome is.
     """
 
     columns: Columns
@@ -48,6 +51,7 @@ class Design:
     sites: NDArray[np.int64]
     site_names: tuple[str, ...]
     severity: int | None
+    target: Outcome
 
     @property
     def size(self) -> int:
@@ -70,6 +74,7 @@ class Design:
             sites=self.sites[rows],
             site_names=self.site_names,
             severity=self.severity,
+            target=self.target,
         )
 
 
@@ -167,7 +172,8 @@ def make_design(study: Study, columns: Columns) -> Design:
     fields = study.list_fields()
     features = drop_constant(learned, list_features(fields))
     names = [feature.name for feature in features]
-    severity = study.parse_outcome().instrument.key
+    target = study.parse_outcome()
+    severity = target.instrument.key
     sites, site_names = number_sites(learned) if "site" in fields else no_sites(learned)
     patients = np.unique(learned.get_texts("patient_id").astype(str), return_inverse=True)[1]
     return Design(
@@ -179,6 +185,7 @@ def make_design(study: Study, columns: Columns) -> Design:
         sites=sites,
         site_names=site_names,
         severity=names.index(severity) if severity in names else None,
+        target=target,
     )
 
 

@@ -23,6 +23,8 @@ FEWEST_A_GROUP = 20
 # Estimates nearer than this are one group: the base rate differs a little from fold to fold.
 ALIKE = 0.02
 COLOURS = {
+    "evidence_prior": "#7b3294",
+    "anchored_xgboost": "#0b7a75",
     "base_rate": "#767676",
     "severity_only": "#b35900",
     "elastic_net": "#00588f",

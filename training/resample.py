@@ -4,7 +4,7 @@ Work is spread over processes of one thread each: threads inside XGBoost stall o
 as a core has a second job.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +16,10 @@ from features.commands import track
 from features.equation import Equation
 from features.terms import stack_terms
 from training.candidates import CANDIDATES
-from training.candidates.base import Settings
+from training.candidates.base import Fit, Settings
 from training.design import Design
 from training.evaluate import HeldOut
-from training.split import Fold, derive_seed, split_outer
+from training.split import Fold, derive_seed, draw_patients, split_outer
 from training.study import Study
 
 # Places of the seeds that a run derives from the study's own.
@@ -72,25 +72,31 @@ def run_trial(seed: int, design: Design, trial: Trial) -> tuple[Trial, NDArray[n
     return trial, log_odds[:, 0]
 
 
-def redevelop(
-    study: Study, design: Design, name: str, equation: Equation, settings: Settings, jobs: int
-) -> Equation:
-    """Fit a candidate again on resampled patients, and join the versions to the equation.
+def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> Equation:
+    """Fit a candidate again on resampled patients, and join the versions to its equation.
 
-    What the candidate chose by cross-validation (penalty, depth, rounds, calibration) is held.
+    What the candidate chose by cross-validation (penalty, depth, rounds, calibration) is held. A
+    candidate with a posterior is drawn from that instead.
     """
     count = study.uncertainty.redevelopments
-    if equation.boosters:
+    if fit.equation.boosters:
         count = max(FEWEST_REDEVELOPMENTS, count // TREES_SHARE)
+    if fit.posterior is not None:
+        generator = np.random.default_rng(derive_seed(study.seed, REDEVELOPMENT_SEED))
+        return join_versions([fit.equation, fit.posterior.draw(count, generator)])
     tasks = (
-        delayed(redevelop_once)(study.seed, design, name, settings, number)
+        delayed(redevelop_once)(study.seed, design, name, fit.settings, number)
         for number in range(count)
     )
     found = dict(track(spread(jobs, tasks), count, "re-developments"))
-    versions = [equation, *(found[number] for number in range(count))]
-    terms = stack_terms([version.terms for version in versions])
-    boosters = tuple(booster for version in versions for booster in version.boosters)
-    return replace(equation, terms=terms, boosters=boosters)
+    return join_versions([fit.equation, *(found[number] for number in range(count))])
+
+
+def join_versions(equations: Sequence[Equation]) -> Equation:
+    """Join the versions of equations that read the same features."""
+    terms = stack_terms([equation.terms for equation in equations])
+    boosters = tuple(booster for equation in equations for booster in equation.boosters)
+    return replace(equations[0], terms=terms, boosters=boosters)
 
 
 def redevelop_once(
@@ -100,17 +106,6 @@ def redevelop_once(
     fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
     rows = draw_patients(design, np.random.default_rng(fit_seed))
     return number, CANDIDATES[name].refit(design.select(rows), settings, fit_seed)
-
-
-def draw_patients(design: Design, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw as many patients as there are, with replacement, until both outcomes are among them."""
-    order = np.argsort(design.patients, kind="stable")
-    starts = np.searchsorted(design.patients[order], np.arange(design.patients.max() + 2))
-    while True:
-        drawn = generator.integers(len(starts) - 1, size=len(starts) - 1)
-        rows = np.concatenate([order[starts[one] : starts[one + 1]] for one in drawn])
-        if np.ptp(design.outcome[rows]) > 0:
-            return rows
 
 
 def spread(jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:

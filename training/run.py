@@ -85,7 +85,7 @@ class Work:
     def develop(self, name: str) -> tuple[ResponseModel, Fit]:
         """Fit a candidate on the whole design, with its re-developments and its card."""
         fit = CANDIDATES[name].fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
-        equation = redevelop(self.study, self.design, name, fit.equation, fit.settings, self.jobs)
+        equation = redevelop(self.study, self.design, name, fit, self.jobs)
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
 

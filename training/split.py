@@ -129,3 +129,14 @@ def _describe_shortage(folds: int, rarest: int) -> Problem:
         f"the rarer of the two has {rarest} ({advice})"
     )
     return Problem("validation.folds", "events", message)
+
+
+def draw_patients(design: Design, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw as many patients as there are, with replacement, until both outcomes are among them."""
+    order = np.argsort(design.patients, kind="stable")
+    starts = np.searchsorted(design.patients[order], np.arange(design.patients.max() + 2))
+    while True:
+        drawn = generator.integers(len(starts) - 1, size=len(starts) - 1)
+        rows = np.concatenate([order[starts[one] : starts[one + 1]] for one in drawn])
+        if np.ptp(design.outcome[rows]) > 0:
+            return rows

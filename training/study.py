@@ -14,7 +14,9 @@ from features.intake import known_after_baseline
 from features.mapping import describe_validation
 from features.outcome import Outcome, parse_outcome
 
-CandidateName = Literal["base_rate", "severity_only", "elastic_net", "xgboost"]
+CandidateName = Literal[
+    "evidence_prior", "anchored_xgboost", "elastic_net", "xgboost", "severity_only", "base_rate"
+]
 CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
 
 

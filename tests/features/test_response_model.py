@@ -32,9 +32,12 @@ def make_terms(**changes):
         "intercept": [-1.0, -0.8],
         "present": [[0.05, 0.4], [0.06, 0.3]],
         "missing": [[0.85, 0.1], [1.0, 0.0]],
-        "sites": [[0.5], [0.7]],
+        "sites": [[0.5, 0.0], [0.7, -0.4]],
         "trees": [0.0, 0.0],
         "centre": [17.0, 0.25],
+        "scale": [5.0, 1.0],
+        "pairs": [[0, 0], [0, 1]],
+        "products": [[0.3, -0.2], [0.1, 0.0]],
     }
     return Terms(**{name: np.array(value) for name, value in (parts | changes).items()})
 
@@ -90,7 +93,13 @@ def grow_trees(rounds):
 
 def test_log_odds_are_those_computed_by_hand(people):
     log_odds = make_model().equation.compute_log_odds(people)[:, 0]
-    by_hand = [-1.0 + 20 * 0.05 + 0.4 + 0.5, -1.0 + 20 * 0.05 + 0.1, -1.0 + 0.85 + 0.0]
+    square = 0.3 * (((20 - 17) / 5) ** 2 - 1)
+    product = -0.2 * (20 - 17) / 5 * (1 - 0.25)
+    by_hand = [
+        -1.0 + 20 * 0.05 + 0.4 + 0.5 + square + product,
+        -1.0 + 20 * 0.05 + 0.1 + square,
+        -1.0 + 0.85 + 0.0,
+    ]
     assert log_odds == pytest.approx(by_hand, abs=1e-12)
 
 
@@ -103,6 +112,12 @@ def test_factors_and_intercept_sum_to_the_log_odds(people, trees):
     assert explained.fields == ("phq9", "bipolar", "site")
     total = explained.intercept + explained.contributions.sum(axis=1)
     assert total == pytest.approx(equation.compute_log_odds(people)[:, 0], abs=1e-6)
+
+
+def test_a_site_never_seen_moves_the_re_developments_alone(people):
+    equation = make_model().equation
+    known, unknown = equation.compute_log_odds(people, slice(None))[:2]
+    assert known - unknown == pytest.approx([0.5 + 0.4 - 0.1 - 0.09, 0.7 + 0.4 + 0.3], abs=1e-9)
 
 
 def test_the_interval_and_sample_size_come_from_the_re_developments():

@@ -33,9 +33,12 @@ def make_champion():
             intercept=np.full(10, 0.4),
             present=versions,
             missing=versions * np.array([28.0, 16.0, 0.1]),
-            sites=np.tile([[0.5]], (10, 1)),
+            sites=np.tile([[0.5, 0.0]], (10, 1)),
             trees=np.zeros(10),
             centre=np.array([28.0, 16.0, 0.1]),
+            scale=np.ones(3),
+            pairs=np.empty((0, 2), dtype=np.int64),
+            products=np.empty((10, 0)),
         )
         parsed = parse_outcome(outcome)
         card = ModelCard(

@@ -5,6 +5,7 @@ import pytest
 
 from features.assessment import read_assessments
 from features.matrix import build_matrix, list_features
+from features.outcome import parse_outcome
 from training.design import Design, number_sites
 
 
@@ -43,6 +44,7 @@ def make_design():
             sites=sites,
             site_names=names,
             severity=[feature.name for feature in features].index("phq9"),
+            target=parse_outcome("phq9.acute.response"),
         )
 
     return make

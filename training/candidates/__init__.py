@@ -3,15 +3,24 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from training.candidates.anchored import AnchoredBoosted
 from training.candidates.base import Candidate, Fit
 from training.candidates.base_rate import BaseRate
 from training.candidates.boosted import Boosted
+from training.candidates.evidence_prior import EvidencePrior
 from training.candidates.logistic import ElasticNet, SeverityOnly
 
 CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
     {
         candidate.name: candidate
-        for candidate in (BaseRate(), SeverityOnly(), ElasticNet(), Boosted())
+        for candidate in (
+            EvidencePrior(),
+            AnchoredBoosted(),
+            ElasticNet(),
+            Boosted(),
+            SeverityOnly(),
+            BaseRate(),
+        )
     }
 )
 

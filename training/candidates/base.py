@@ -24,10 +24,20 @@ class Fit:
     settings
         What the fit chose by cross-validation inside its own courses: penalties, depth, rounds,
         calibration. A re-fit on other courses takes them as given.
+    posterior
+        Where the candidate knows its own uncertainty.
     """
 
     equation: Equation
     settings: Settings
+    posterior: "Posterior | None" = None
+
+
+class Posterior(Protocol):
+    """What can be drawn instead of developing a candidate again on resampled courses."""
+
+    def draw(self, count: int, generator: np.random.Generator) -> Equation:
+        """Draw equations, each a version of the one returned."""
 
 
 class Candidate(Protocol):
@@ -62,7 +72,8 @@ def make_equation(
     trees
         Booster and its weight.
     """
-    effects = np.zeros(len(design.site_names)) if sites is None else sites
+    known = np.zeros(len(design.site_names)) if sites is None else sites
+    effects = np.append(known, 0.0) if design.site_names else known
     booster, weight = trees or (None, 0.0)
     terms = Terms(
         intercept=np.array([intercept]),
@@ -71,6 +82,9 @@ def make_equation(
         sites=effects[None, :],
         trees=np.array([weight]),
         centre=find_centre(design),
+        scale=np.ones(len(design.features)),
+        pairs=np.empty((0, 2), dtype=np.int64),
+        products=np.empty((1, 0)),
     )
     boosters = () if booster is None else (booster,)
     return Equation(design.features, design.site_names, terms, boosters)

@@ -1,5 +1,7 @@
 """Boosted trees: the only file of training that names XGBoost."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,23 +14,21 @@ from features.equation import Equation
 from training.candidates.base import (
     Fit,
     Settings,
-    compute_base_log_odds,
     make_constant,
     make_equation,
 )
 from training.candidates.logistic import scale_equation
 from training.design import Design
-from training.evidence import SIGNS
+from training.evidence import SIGNS, SITE_SPREAD
 from training.recalibration import calibrate
 from training.split import Fold, split_inner
 
 Numbers = NDArray[np.float64]
+Start = Callable[[Design], Equation]
 
 DEPTHS = (1, 3)
 MOST_ROUNDS = 400
 PATIENCE = 30
-# Spread of sites' base rates on the log-odds scale over 13 published acute rates.
-SITE_SPREAD = 0.53
 # No scale_pos_weight: it would ruin the probabilities.
 FIXED_PARAMETERS = {
     "objective": "binary:logistic",
@@ -60,14 +60,14 @@ class Boosted:
         if not folds or not design.features:
             return Fit(make_constant(design), {"calibration_slope": 0.0})
         outcome = design.outcome[np.concatenate([fold.test for fold in folds])]
-        tried = {depth: follow_rounds(design, folds, depth, seed) for depth in DEPTHS}
+        tried = follow_depths(design, folds, fit_start, seed)
         losses = {
             (depth, rounds): loss
             for depth, margins in tried.items()
-            for rounds, loss in enumerate(compute_losses(margins, outcome), 1)
+            for rounds, loss in enumerate(compute_losses(margins, outcome).mean(axis=0))
         }
         depth, rounds = min(losses, key=lambda choice: losses[choice])
-        intercept, slope = calibrate(tried[depth][:, rounds - 1], outcome)
+        intercept, slope = calibrate(tried[depth][:, rounds], outcome)
         settings = {
             "depth": depth,
             "rounds": rounds,
@@ -80,16 +80,27 @@ class Boosted:
         """Fit with depth, rounds and calibration given."""
         if settings["calibration_slope"] == 0 or np.ptp(design.outcome) == 0:
             return make_constant(design)
-        base, sites = fit_start(design)
-        offset = compute_offset(design, base, sites)
-        data = make_data(design, offset)
-        parameters = make_parameters(design, int(settings["depth"]), seed)
-        booster = xgboost.train(parameters, data, int(settings["rounds"]))
-        blank = np.zeros(len(design.features))
-        equation = make_equation(design, base, blank, blank, sites, (booster, 1.0))
+        start = fit_start(design)
+        trees = grow_trees(design, start, settings, seed)
         return scale_equation(
-            equation, settings["calibration_intercept"], settings["calibration_slope"]
+            add_trees(start, trees),
+            settings["calibration_intercept"],
+            settings["calibration_slope"],
         )
+
+
+def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -> Any:
+    """Grow trees of a given depth for a given number of rounds from where an equation ends."""
+    offset = start.compute_log_odds(design.columns)[:, 0]
+    parameters = make_parameters(design, int(settings["depth"]), seed)
+    return xgboost.train(parameters, make_data(design, offset), int(settings["rounds"]))
+
+
+def add_trees(start: Equation, trees: Any) -> Equation:
+    """Add trees to an equation of one version."""
+    if not trees.num_boosted_rounds():
+        return start
+    return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
 
 
 def make_parameters(design: Design, depth: int, seed: int) -> dict[str, Any]:
@@ -105,27 +116,38 @@ def make_data(design: Design, offset: Numbers) -> Any:
     )
 
 
-def follow_rounds(design: Design, folds: list[Fold], depth: int, seed: int) -> Numbers:
-    """Compute the log-odds of courses not learned from after each round.
+def follow_depths(design: Design, folds: list[Fold], begin: Start, seed: int) -> dict[int, Numbers]:
+    """Compute the log-odds of courses not learned from, before and after each round.
+
+    Parameters
+    ----------
+    begin
+        Fits the equation that the trees start from.
 
     Returns
     -------
-    ndarray
-        ``float64[courses in the folds' tests, rounds]``.
+    dict
+        For each depth ``float64[courses in the folds' tests, 1 + rounds]``.
     """
-    return np.concatenate([follow_fold(design, fold, depth, seed) for fold in folds])
+    followed: dict[int, list[Numbers]] = {depth: [] for depth in DEPTHS}
+    for fold in folds:
+        train, test = design.select(fold.train), design.select(fold.test)
+        start = begin(train)
+        for depth, parts in followed.items():
+            parts.append(follow_rounds(train, test, start, make_parameters(design, depth, seed)))
+    return {depth: np.concatenate(parts) for depth, parts in followed.items()}
 
 
-def follow_fold(design: Design, fold: Fold, depth: int, seed: int) -> Numbers:
+def follow_rounds(
+    train: Design, test: Design, start: Equation, parameters: dict[str, Any]
+) -> Numbers:
     """Do so for one fold; after its early stop the log-odds stay as they are."""
-    train, test = design.select(fold.train), design.select(fold.test)
-    base, sites = fit_start(train)
-    starts = [compute_offset(part, base, sites) for part in (train, test)]
+    offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
     booster = xgboost.train(
-        make_parameters(design, depth, seed),
-        make_data(train, starts[0]),
+        parameters,
+        make_data(train, offset),
         MOST_ROUNDS,
-        evals=[(xgboost.DMatrix(test.matrix, label=test.outcome, base_margin=starts[1]), "test")],
+        evals=[(xgboost.DMatrix(test.matrix, label=test.outcome, base_margin=reached), "test")],
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
@@ -135,35 +157,28 @@ def follow_fold(design: Design, fold: Fold, depth: int, seed: int) -> Numbers:
         )
         for done in range(booster.num_boosted_rounds())
     ]
-    reached = starts[1][:, None] + np.cumsum(np.column_stack(steps), axis=1, dtype=np.float64)
-    rest = MOST_ROUNDS - reached.shape[1]
-    return np.hstack([reached, np.repeat(reached[:, -1:], rest, axis=1)])
+    steps += [np.zeros(test.size)] * (MOST_ROUNDS - len(steps))
+    return np.cumsum(np.column_stack([reached, *steps]), axis=1, dtype=np.float64)
 
 
 def compute_losses(margins: Numbers, outcome: Numbers) -> Numbers:
-    """Compute the log loss after each round."""
-    signed = np.where(outcome[:, None] == 1, -margins, margins)
-    losses: Numbers = np.logaddexp(0, signed).mean(axis=0)
+    """Compute each course's log loss after each round, as ``[courses, 1 + rounds]``."""
+    losses: Numbers = np.logaddexp(0, np.where(outcome[:, None] == 1, -margins, margins))
     return losses
 
 
-def fit_start(design: Design) -> tuple[float, Numbers]:
+def fit_start(design: Design) -> Equation:
     """Fit where the trees start: the base rate and each site's shrunken effect.
 
     Site effects are a logistic regression on site alone with a normal prior of the published
     spread; a site without courses gets none.
     """
+    blank = np.zeros(len(design.features))
     known = np.unique(design.sites[design.sites >= 0])
     if len(known) < 2 or np.ptp(design.outcome) == 0:
-        return compute_base_log_odds(design), np.zeros(len(design.site_names))
+        return make_constant(design)
     numbers = [list(range(len(design.site_names)))]
     encoder = OneHotEncoder(categories=numbers, handle_unknown="ignore")
     marks = encoder.fit_transform(design.sites[:, None])
     model = LogisticRegression(C=SITE_SPREAD**2, max_iter=1000).fit(marks, design.outcome)
-    return float(model.intercept_[0]), model.coef_[0]
-
-
-def compute_offset(design: Design, base: float, sites: Numbers) -> Numbers:
-    """Compute where each course starts."""
-    effects = np.append(sites, 0.0)  # the last one is what -1, the unknown site, points at
-    return base + effects[design.sites]
+    return make_equation(design, float(model.intercept_[0]), blank, blank, model.coef_[0])
