@@ -27,6 +27,7 @@ from features.trees import predict_contributions, predict_margin
 
 MODEL_ALONE = slice(0, 1)
 ALL_VERSIONS = slice(None)
+MOST_UNITS = 3.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ class Equation:
         return Explanation(intercept, self.fields, self._sum_by_field(parts, site))
 
     def _multiply_pairs(self, matrix: NDArray[np.float32]) -> Numbers:
-        units = (matrix - self.terms.centre) / self.terms.scale
-        return multiply_pairs(units, self.terms.pairs)
+        return multiply_pairs(
+            count_units(matrix, self.terms.centre, self.terms.scale), self.terms.pairs
+        )
 
     def _share_products(self, matrix: NDArray[np.float32]) -> Numbers:
         """Split each product of the model evenly between its two features."""
@@ -152,6 +154,20 @@ def split_missing(matrix: NDArray[np.float32]) -> tuple[Numbers, Numbers]:
     """
     absent = np.isnan(matrix)
     return np.where(absent, np.float32(0), matrix).astype(np.float64), absent.astype(np.float64)
+
+
+def count_units(matrix: NDArray[np.float32], centre: Numbers, scale: Numbers) -> Numbers:
+    """Count features from their centres in their scales, as products take them.
+
+    At most three either way: a product of two rare values would say more than anybody knows.
+
+    Examples
+    --------
+    >>> count_units(np.array([[17.0, 90.0]]), np.array([12.0, 28.0]), np.array([5.0, 6.0]))
+    array([[1., 3.]])
+    """
+    units: Numbers = np.clip((matrix - centre) / scale, -MOST_UNITS, MOST_UNITS)
+    return units
 
 
 def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:

@@ -17,7 +17,7 @@ from features.columns import Columns
 from features.field import Field, Kind
 from features.fields import FIELDS
 
-Transform = Literal["value", "level", "log1p", "above", "excess"]
+Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
 Numbers = NDArray[np.float64]
 
 
@@ -29,7 +29,8 @@ class Feature(BaseModel):
     transform
         ``value`` as it is; ``level`` 1 where the category is at position `parameter`; ``log1p``
         natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` what goes
-        beyond `parameter`, at most 6.
+        beyond `parameter`, at most 6; ``years`` how many years a date lies before day `parameter`,
+        as a negative number, and 0 from that day on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ def indicate(values: Numbers, met: NDArray[np.bool_]) -> Numbers:
 
 
 EXCESS_CAP = 6.0
+DAYS_A_YEAR = 365.25
 TRANSFORMS: Mapping[Transform, Callable[[Numbers, float], Numbers]] = MappingProxyType(
     {
         "value": lambda values, parameter: values,
@@ -53,6 +55,7 @@ TRANSFORMS: Mapping[Transform, Callable[[Numbers, float], Numbers]] = MappingPro
         "log1p": lambda values, parameter: np.log1p(values),
         "above": lambda values, parameter: indicate(values, values >= parameter),
         "excess": lambda values, parameter: np.clip(values - parameter, 0.0, EXCESS_CAP),
+        "years": lambda values, parameter: np.minimum((values - parameter) / DAYS_A_YEAR, 0.0),
     }
 )
 

@@ -34,8 +34,12 @@ def dump_booster(booster: Any) -> bytes:
 
 
 def predict_margin(booster: Any, matrix: NDArray[np.float32]) -> Numbers:
-    """Sum the leaves that each row falls into, as ``float64[rows]``."""
-    margin = booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+    """Sum the leaves that each row falls into, as ``float64[rows]``.
+
+    Trees read the first columns of the matrix, as many as they were grown on.
+    """
+    own = matrix[:, : booster.num_features()]
+    margin = booster.inplace_predict(own, predict_type="margin", validate_features=False)
     return np.asarray(margin, dtype=np.float64)
 
 
@@ -43,5 +47,7 @@ def predict_contributions(booster: Any, matrix: NDArray[np.float32]) -> Numbers:
     """Split each row's margin by feature (TreeSHAP), ``float64[rows, features + 1]``, bias last."""
     import xgboost
 
-    shares = booster.predict(xgboost.DMatrix(matrix), pred_contribs=True)
-    return np.asarray(shares, dtype=np.float64)
+    width = booster.num_features()
+    shares = booster.predict(xgboost.DMatrix(matrix[:, :width]), pred_contribs=True)
+    others = np.zeros((len(matrix), matrix.shape[1] - width))
+    return np.column_stack([shares[:, :width], others, shares[:, width:]]).astype(np.float64)

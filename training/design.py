@@ -20,6 +20,7 @@ from features.tables import wrap_table
 from training.study import Study
 
 UNKNOWN_SITE = -1
+DAYS_A_MONTH = 30
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def make_design(study: Study, columns: Columns) -> Design:
     known = ~np.isnan(outcome)
     learned = columns.select(known)
     fields = study.list_fields()
-    features = drop_constant(learned, list_features(fields))
+    offered = (*list_features(fields), *(make_trend(learned) if "assessed_on" in fields else ()))
+    features = drop_constant(learned, offered)
     names = [feature.name for feature in features]
     target = study.parse_outcome()
     severity = target.instrument.key
@@ -187,6 +189,18 @@ def make_design(study: Study, columns: Columns) -> Design:
         severity=names.index(severity) if severity in names else None,
         target=target,
     )
+
+
+def make_trend(columns: Columns) -> tuple[Feature, ...]:
+    """Make the feature of calendar time, counted back from the month after the last course.
+
+    Base rates drift; whoever comes later gets the latest one.
+    """
+    days = columns.get_numbers("assessed_on")
+    if np.isnan(days).all():
+        return ()
+    last = (np.nanmax(days) // DAYS_A_MONTH + 1) * DAYS_A_MONTH
+    return (Feature(name="trend", field="assessed_on", transform="years", parameter=float(last)),)
 
 
 def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:

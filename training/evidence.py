@@ -22,7 +22,11 @@ BASE_RATE_SPREAD = 0.8
 ROUTE_SPREAD = 0.4
 # Per standard deviation of a feature that no study speaks of. Chosen.
 UNKNOWN_SPREAD = 0.12
-# The same for a score read after treatment began, which tells more than any baseline. Chosen.
+# Per standard deviation of the outcome's own baseline total, as published for the PHQ-9.
+SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
+# Log-odds a year by which a clinic's base rate may drift. Chosen.
+TREND_SPREAD = 0.10
+# The same of a score read after treatment began, which tells more than any baseline. Chosen.
 EARLY_SPREAD = 0.6
 # Remission over response, over the published acute rates: 28.9 of 53.6 %, 15 of 26 %.
 REMISSION_SHARE = 0.55

@@ -14,6 +14,8 @@ from features.intake import known_after_baseline
 from features.mapping import describe_validation
 from features.outcome import Outcome, parse_outcome
 
+# Of what says whose assessment it is, these may be offered: a site's own level, and drift.
+OFFERED_IDENTITY = ("site", "assessed_on")
 CandidateName = Literal[
     "evidence_prior", "anchored_xgboost", "elastic_net", "xgboost", "severity_only", "base_rate"
 ]
@@ -207,7 +209,7 @@ def check_feature(name: str) -> list[Problem]:
     if field is None or field.group is Group.FOLLOWUP:
         message = "is known only after the first dose; as a feature it would be leakage"
         return [Problem(f"features: {name}", "leakage", message)]
-    if field.group is Group.IDENTITY and name != "site":
+    if field.group is Group.IDENTITY and name not in OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
     return []
 

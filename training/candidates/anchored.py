@@ -7,12 +7,10 @@ import numpy as np
 from features.equation import Equation
 from training.candidates.base import Fit, Settings
 from training.candidates.boosted import add_trees, compute_losses, follow_depths, grow_trees
-from training.candidates.evidence_prior import EvidencePrior, Update
+from training.candidates.evidence_prior import Update, update_literature
 from training.design import Design
 from training.evaluate import compare_losses
 from training.split import draw_patients, split_inner
-
-ANCHOR = EvidencePrior()
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class AnchoredPosterior:
 
 
 class AnchoredBoosted:
-    """XGBoost boosted from the margin of :class:`EvidencePrior`.
+    """XGBoost boosted from the margin of the evidence.
 
     No trees are grown unless they are better than none by more than a standard error on inner
     folds, so that few patients leave the anchor as it is.
@@ -48,7 +46,7 @@ class AnchoredBoosted:
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose depth and rounds on inner folds."""
-        anchor, settings = ANCHOR.update(design), choose_trees(design, seed)
+        anchor, settings = update_literature(design, seed), choose_trees(design, seed)
         if not settings["rounds"]:
             return Fit(anchor.equation, settings, anchor)
         trees = grow_trees(design, anchor.equation, settings, seed)
@@ -57,7 +55,7 @@ class AnchoredBoosted:
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with depth and rounds given."""
-        start = ANCHOR.update(design).equation
+        start = update_literature(design, seed).equation
         return add_trees(start, grow_trees(design, start, settings, seed))
 
 
@@ -68,7 +66,7 @@ def choose_trees(design: Design, seed: int) -> Settings:
     if not folds or not design.features:
         return none
     rows = np.concatenate([fold.test for fold in folds])
-    tried = follow_depths(design, folds, lambda part: ANCHOR.update(part).equation, seed)
+    tried = follow_depths(design, folds, lambda part: update_literature(part, seed).equation, seed)
     losses = {
         depth: compute_losses(margins, design.outcome[rows]) for depth, margins in tried.items()
     }

@@ -109,7 +109,12 @@ def compute_base_log_odds(design: Design) -> float:
 
 def find_centre(design: Design) -> NDArray[np.float64]:
     """Find the mean of each feature, from which contributions are counted."""
-    recorded = ~np.isnan(design.matrix)
-    total = np.where(recorded, design.matrix, 0).sum(axis=0, dtype=np.float64)
-    centre: NDArray[np.float64] = total / np.maximum(recorded.sum(axis=0), 1)
-    return centre
+    return average_recorded(design.matrix)
+
+
+def average_recorded(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Average each column over what is recorded; 0 where nothing is."""
+    recorded = ~np.isnan(matrix)
+    total = np.where(recorded, matrix, 0).sum(axis=0, dtype=np.float64)
+    average: NDArray[np.float64] = total / np.maximum(recorded.sum(axis=0), 1)
+    return average

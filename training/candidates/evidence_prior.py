@@ -5,39 +5,32 @@ The log-odds of a course are ::
     base rate + effect of its site
     + discount x what the literature says of its features
     + departures from the literature, feature by feature
-    + squares and products of features
+    + a few squares, products and steps that nobody published
 
 The discount is 0 where the literature does not hold at all, and 1 where it holds as published. It
-is learned from the courses, and so is how far departures, squares and sites may go: several spreads
-are tried, and each counts by how likely it makes the courses. What is missing takes its mean.
+is learned from the courses, and so is how far departures and sites may go: several spreads are
+tried, and each counts by how likely it makes the courses. What is missing takes its mean.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import combinations, product
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve
 
-from features.equation import Equation, multiply_pairs
-from features.field import Group, Kind
-from features.fields import COHORT_FIELDS
-from features.matrix import Feature
-from features.outcome import Outcome
+from features.equation import ALL_VERSIONS, Equation
+from features.response_model import compute_probability
 from features.terms import Terms
-from training.candidates.base import Fit, Settings, find_centre
+from training.candidates.base import Fit, Settings
+from training.candidates.curves import Curves, list_curves
+from training.candidates.literature import Literature, expect_base_rate, read_literature
+from training.candidates.logistic import scale_equation
 from training.design import Design
-from training.evidence import (
-    BASE_RATE_SPREAD,
-    EARLY_SPREAD,
-    EFFECTS,
-    ROUTE_SPREAD,
-    SITE_SPREAD,
-    UNKNOWN_SPREAD,
-    find_base_rate,
-)
+from training.evidence import BASE_RATE_SPREAD, SITE_SPREAD
 from training.laplace import Mixture, Prior, mix_posteriors
-from training.recalibration import logit
+from training.sparsity import draw_terms
 
 Numbers = NDArray[np.float64]
 
@@ -45,40 +38,16 @@ DISCOUNT, DISCOUNT_SPREAD = 1.0, 0.5
 # That the literature holds to some degree at all; else its discount is 0.
 HOLDS = 0.75
 NOTHING = 1e-4
-# What is tried: departures as multiples of the declared spreads, variance of all products together,
-# and the spread of sites.
-DEPARTURES = (0.08, 0.4, 1.2)
-CURVED = (0.0, 0.05)
+# What is tried: departures as multiples of the declared spreads, and the spread of sites.
+DEPARTURES = (0.1, 0.5, 1.2, 2.4)
+DEPARTURE_SPREAD = 1.0
 SITES = (0.03, 0.25, 0.5, 0.9)
-# Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
-FEWEST_TO_SCALE = 20
-# Per standard deviation of the outcome's own baseline total, as published for the PHQ-9.
-SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
-# Fields whose squares and products are tried; products grow with the square of it.
-MOST_PAIRED = 24
-# Products are left out where less than this speaks for them.
-LEAST_CURVED = 0.01
-
-
-@dataclass(frozen=True)
-class Literature:
-    """What is known of each feature beforehand; ``[features]`` each.
-
-    Parameters
-    ----------
-    size, spread
-        Log-odds for one unit of the feature, and how far it may be off.
-    centre, scale
-        Mean and standard deviation of the feature.
-    pairs
-        ``int64[products, 2]``: squares and products that may count.
-    """
-
-    size: Numbers
-    spread: Numbers
-    centre: Numbers
-    scale: Numbers
-    pairs: NDArray[np.int64]
+# Squares, products and steps: how many are expected, and how large in log-odds a deviation.
+EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.15
+# What is beyond any of these, such as effects that differ between sites: a share of the spread of
+# the log-odds, spread thinly over all curves.
+MISFIT = 0.35
+DRAWS = 120
 
 
 @dataclass(frozen=True)
@@ -87,7 +56,6 @@ class Belief:
 
     holds: bool
     departures: float
-    curved: float
     sites: float
     weight: float
 
@@ -99,29 +67,55 @@ class Update:
     Parameters
     ----------
     mixture
-        Posterior of the coefficients, in the order of :func:`make_table`.
+        Posterior of the coefficients without curves, in the order of :func:`make_table`.
+    drawn
+        ``[draws, curves]``: their coefficients.
+    taken
+        ``[coefficients, curves]``: what the others give up for one unit of each curve.
     """
 
     design: Design
     literature: Literature
     beliefs: tuple[Belief, ...]
     mixture: Mixture
+    curves: Curves
+    drawn: Numbers
+    taken: Numbers
 
     @property
-    def curved(self) -> float:
-        """How much speaks for squares and products."""
-        return float(self.mixture.shares @ [belief.curved > 0 for belief in self.beliefs])
+    def misfit(self) -> float:
+        """Standard deviation of what each curve may be beside the few that are drawn."""
+        if not self.curves.size:
+            return 0.0
+        mean = self.mixture.mean[None, :]
+        curved = self.drawn.mean(axis=0)[None, :]
+        plain = write_equation(self, mean, curved, np.zeros(1))
+        spread = plain.compute_log_odds(self.design.columns).std()
+        return float(MISFIT * spread / np.sqrt(self.curves.size))
 
     @property
     def equation(self) -> Equation:
-        """The equation with mean coefficients, an unseen site taken as the mean of all."""
-        return write_equation(self, self.mixture.mean[None, :], np.zeros(1))
+        """The equation with mean coefficients, an unseen site taken as the mean of all.
+
+        Shrunk towards even odds as the mean of the posterior's probabilities is.
+        """
+        curved = self.drawn.mean(axis=0)[None, :]
+        mean = write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
+        if not self.design.size:
+            return mean
+        log_odds = self.draw(DRAWS, np.random.default_rng(0)).compute_log_odds(
+            self.design.columns, ALL_VERSIONS
+        )
+        return scale_equation(mean, 0.0, find_shrinkage(log_odds))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
         """Draw equations from the posterior, with a new site's effect in each."""
         numbers, coefficients = self.mixture.draw(count, generator)
+        curved = self.drawn[generator.integers(len(self.drawn), size=count)]
+        curved = curved + self.misfit * generator.standard_normal(curved.shape)
         spreads = np.array([belief.sites for belief in self.beliefs])[numbers]
-        return write_equation(self, coefficients, spreads * generator.standard_normal(count))
+        unseen = spreads * generator.standard_normal(count)
+        return write_equation(self, coefficients - curved @ self.taken.T, curved, unseen)
 
     def summarise(self) -> Settings:
         """Say what was learned of the literature as a whole."""
@@ -131,7 +125,7 @@ class Update:
             "discount": float(np.maximum(self.mixture.mean[place], 0)),
             "departures": float(shares @ [belief.departures for belief in self.beliefs]),
             "site_spread": float(shares @ [belief.sites for belief in self.beliefs]),
-            "curved": self.curved,
+            "curves": float(np.count_nonzero(self.drawn, axis=1).mean()),
         }
 
 
@@ -143,171 +137,123 @@ class EvidencePrior:
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Find the posterior; there is nothing to tune."""
-        update = self.update(design)
+        update = update_literature(design, seed)
         return Fit(update.equation, update.summarise(), update)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Find the posterior again."""
-        return self.update(design).equation
-
-    def update(self, design: Design) -> Update:
-        """Update the literature; products that nothing speaks for are left out."""
-        literature = read_literature(design)
-        update = mix_beliefs(design, literature)
-        if len(literature.pairs) and update.curved < LEAST_CURVED:
-            return mix_beliefs(design, replace(literature, pairs=literature.pairs[:0]))
-        return update
+        return update_literature(design, seed).equation
 
 
-def read_literature(design: Design) -> Literature:
-    """Look up what is known of each feature of a design."""
-    centre, scale = measure_features(design)
-    size, spread = np.zeros(len(scale)), np.zeros(len(scale))
-    for place, feature in enumerate(design.features):
-        size[place], spread[place] = look_up(design.target, feature, scale[place])
-    return Literature(size, spread, centre, np.where(scale > 0, scale, 1), list_pairs(design))
+def update_literature(design: Design, seed: int) -> Update:
+    """Find what the courses say under each belief, how likely each makes them, and the curves."""
+    literature = read_literature(design)
+    beliefs = tuple(list_beliefs(design))
+    table, base = make_table(design, literature), expect_base_rate(design)
+    priors = [make_prior(design, belief, base) for belief in beliefs]
+    mixture = mix_posteriors(table, design.outcome, np.ones(design.size), priors)
+    curves = list_curves(design)
+    likeliest = int(mixture.shares.argmax())
+    drawn, taken = draw_curves(
+        design, table, curves.make_table(design, literature), mixture, priors[likeliest], seed
+    )
+    return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
-def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, float]:
-    """Look up the log-odds for one unit of a feature, and how far they may be off.
-
-    Nothing is known of a feature without a scale: it takes no part.
-    """
-    if feature.field == "route":
-        return compare_route(target, feature), ROUTE_SPREAD
-    if feature.name in EFFECTS:
-        effect = EFFECTS[feature.name]
-        return effect.size(target.horizon.key), effect.spread / effect.unit
-    if scale == 0:
-        return 0.0, 0.0
-    if feature.name == target.instrument.key:
-        return SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
-    early = COHORT_FIELDS[feature.field].group is Group.FOLLOWUP
-    return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
-
-
-def compare_route(target: Outcome, feature: Feature) -> float:
-    """Look up how a route's base rate differs from that of all, in log-odds."""
-    route = COHORT_FIELDS["route"].categories[int(feature.parameter)]
-    condition = target.instrument.measures
-    rates = [find_base_rate(target, condition, one) for one in (route, "")]
-    return float(np.diff(logit(np.array(rates[::-1])))[0])
-
-
-def measure_features(design: Design) -> tuple[Numbers, Numbers]:
-    """Measure mean and standard deviation of each feature, as published where courses are few.
-
-    Returns
-    -------
-    tuple
-        Each ``[features]``; the deviation is 0 where it is not known.
-    """
-    recorded = ~np.isnan(design.matrix)
-    counts = recorded.sum(axis=0)
-    centre = find_centre(design)
-    squares = np.where(recorded, (design.matrix - centre) ** 2, 0).sum(axis=0)
-    scale = np.sqrt(squares / np.maximum(counts, 1))
-    for place in np.flatnonzero(counts < FEWEST_TO_SCALE):
-        known = EFFECTS.get(design.features[place].name)
-        centre[place], scale[place] = (known.mean, known.deviation) if known else (0.0, 0.0)
-    return centre, scale
-
-
-def list_pairs(design: Design) -> NDArray[np.int64]:
-    """List squares and products of the fields' first features, of the most recorded fields."""
-    first = {feature.field: place for place, feature in reversed([*enumerate(design.features)])}
-    kinds = {field: COHORT_FIELDS[field].kind for field in first}
-    places = [first[field] for field in first if kinds[field] is not Kind.CATEGORY]
-    recorded = (~np.isnan(design.matrix)).sum(axis=0)
-    chosen = sorted(sorted(places, key=lambda place: -recorded[place])[:MOST_PAIRED])
-    fields = [design.features[place].field for place in chosen]
-    squares = [(p, p) for p, f in zip(chosen, fields, strict=True) if kinds[f] is not Kind.FLAG]
-    return np.array([*squares, *combinations(chosen, 2)], dtype=np.int64).reshape(-1, 2)
-
-
-def list_beliefs(design: Design, literature: Literature) -> Iterator[Belief]:
+def list_beliefs(design: Design) -> Iterator[Belief]:
     """List the ways to see the courses that are tried, neighbours alike."""
     sites = SITES if design.site_names else (0.0,)
-    curved = CURVED if len(literature.pairs) and design.size else (0.0,)
-    for holds, departures, one_curved in product((True, False), DEPARTURES, curved):
-        for site in sites:
-            believed = np.log(HOLDS if holds else 1 - HOLDS) - site**2 / (2 * SITE_SPREAD**2)
-            yield Belief(holds, departures, one_curved, site, float(believed))
-
-
-def mix_beliefs(design: Design, literature: Literature) -> Update:
-    """Find what the courses say under each belief, and how likely each makes them."""
-    beliefs = tuple(list_beliefs(design, literature))
-    table = make_table(design, literature)
-    base = expect_base_rate(design)
-    priors = [make_prior(design, literature, belief, base) for belief in beliefs]
-    mixture = mix_posteriors(table, design.outcome, np.ones(design.size), priors)
-    return Update(design, literature, beliefs, mixture)
+    for holds, departures, site in product((True, False), DEPARTURES, sites):
+        believed = (
+            np.log(HOLDS if holds else 1 - HOLDS)
+            - ((site / SITE_SPREAD) ** 2 + (departures / DEPARTURE_SPREAD) ** 2) / 2
+        )
+        yield Belief(holds, departures, site, float(believed))
 
 
 def make_table(design: Design, literature: Literature) -> Numbers:
     """Make the table of coefficients' multipliers: ``[courses, coefficients]``.
 
-    In this order: base rate, sites, discount, departures, squares and products.
+    In this order: base rate, sites, discount, departures.
     """
-    units = (design.matrix - literature.centre) / literature.scale
     values = np.nan_to_num(design.matrix - literature.centre)
     marks = np.equal.outer(design.sites, np.arange(len(design.site_names))).astype(float)
-    ones = np.ones((design.size, 1))
     known = (values @ literature.size)[:, None]
-    products = multiply_pairs(units, literature.pairs)
-    return np.hstack([ones, marks, known, values * literature.spread, products])
+    return np.hstack([np.ones((design.size, 1)), marks, known, values * literature.spread])
 
 
-def make_prior(design: Design, literature: Literature, belief: Belief, base: float) -> Prior:
+def make_prior(design: Design, belief: Belief, base: float) -> Prior:
     """Make the prior of each coefficient under a belief."""
-    sites, features, pairs = len(design.site_names), len(design.features), len(literature.pairs)
-    mean = np.zeros(2 + sites + features + pairs)
+    sites, features = len(design.site_names), len(design.features)
+    mean = np.zeros(2 + sites + features)
     mean[0], mean[1 + sites] = base, DISCOUNT * belief.holds
-    curved = np.sqrt(belief.curved / max(pairs, 1))
     deviation = np.repeat(
-        [BASE_RATE_SPREAD, belief.sites, DISCOUNT_SPREAD * belief.holds, belief.departures, curved],
-        [1, sites, 1, features, pairs],
+        [BASE_RATE_SPREAD, belief.sites, DISCOUNT_SPREAD * belief.holds, belief.departures],
+        [1, sites, 1, features],
     )
     return Prior(mean, np.maximum(deviation, NOTHING), belief.weight)
 
 
-def expect_base_rate(design: Design) -> float:
-    """Compute the log-odds that the literature expects of these courses, or of any."""
-    measured = design.target.instrument.measures
-    if not design.size:
-        return float(logit(np.array(find_base_rate(design.target, measured))))
-    conditions, routes = (
-        (*COHORT_FIELDS[name].categories, missing)
-        for name, missing in (("condition", measured), ("route", ""))
+def draw_curves(
+    design: Design, table: Numbers, curved: Numbers, mixture: Mixture, prior: Prior, seed: int
+) -> tuple[Numbers, Numbers]:
+    """Draw which curves there are, and find what the other coefficients give up for them.
+
+    Returns
+    -------
+    tuple
+        ``[draws, curves]`` and ``[coefficients, curves]``.
+    """
+    expected = compute_probability(table @ mixture.mean)
+    spread, missed = expected * (1 - expected), design.outcome - expected
+    together = (table * spread[:, None]).T @ curved
+    factor = mixture.posteriors[int(mixture.shares.argmax())].factor
+    taken = cho_solve((factor, True), together)
+    gradient = table.T @ missed - (mixture.mean - prior.mean) * prior.deviation**-2.0
+    drawn = draw_terms(
+        curved.T @ missed - taken.T @ gradient,
+        (curved * spread[:, None]).T @ curved - together.T @ taken,
+        CURVE_SPREAD,
+        min(EXPECTED_CURVES, curved.shape[1] / 10),
+        DRAWS,
+        np.random.default_rng(seed),
     )
-    pairs = [
-        (conditions[int(condition)], routes[int(route)])
-        for condition, route in zip(
-            *(np.nan_to_num(design.columns.get_numbers(n), nan=-1) for n in ("condition", "route")),
-            strict=True,
-        )
-    ]
-    rates = {pair: find_base_rate(design.target, *pair) for pair in set(pairs)}
-    return float(np.mean(logit(np.array([rates[pair] for pair in pairs]))))
+    return drawn, taken
 
 
-def write_equation(update: Update, coefficients: Numbers, unseen: Numbers) -> Equation:
+def find_shrinkage(log_odds: Numbers) -> float:
+    """Find the factor that turns the log-odds of the mean into those of the mean probability.
+
+    The approximation of MacKay (1992), with the variance averaged over courses.
+
+    Parameters
+    ----------
+    log_odds
+        ``[courses, draws]``.
+    """
+    return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
+
+
+def write_equation(
+    update: Update, coefficients: Numbers, curved: Numbers, unseen: Numbers
+) -> Equation:
     """Write coefficients, ``[versions, …]`` each, as an equation."""
-    design, literature = update.design, update.literature
-    sites, features = len(design.site_names), len(design.features)
-    ends = np.cumsum([1, sites, 1, features])
-    base, known, discount, departures, products = np.split(coefficients, ends, axis=1)
-    present = np.maximum(discount, 0) * literature.size + departures * literature.spread
+    design, literature, curves = update.design, update.literature, update.curves
+    ends = np.cumsum([1, len(design.site_names), 1])
+    base, known, discount, departures = np.split(coefficients, ends, axis=1)
+    products, steps = np.split(curved, [len(curves.pairs)], axis=1)
+    lines = np.maximum(discount, 0) * literature.size + departures * literature.spread
+    present = np.hstack([lines, steps / curves.scale])
+    centre = np.append(literature.centre, curves.shares)
     terms = Terms(
-        intercept=base[:, 0] - present @ literature.centre,
+        intercept=base[:, 0] - present @ centre,
         present=present,
-        missing=present * literature.centre,
-        sites=np.column_stack([known, unseen]) if sites else known,
+        missing=present * centre,
+        sites=np.column_stack([known, unseen]) if design.site_names else known,
         trees=np.zeros(len(coefficients)),
-        centre=literature.centre,
-        scale=literature.scale,
-        pairs=literature.pairs,
+        centre=centre,
+        scale=np.append(literature.scale, np.ones(len(curves.steps))),
+        pairs=curves.pairs,
         products=products,
     )
-    return Equation(design.features, design.site_names, terms)
+    return Equation((*design.features, *curves.steps), design.site_names, terms)

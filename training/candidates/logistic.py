@@ -197,5 +197,6 @@ def scale_equation(equation: Equation, intercept: float, slope: float) -> Equati
         missing=slope * terms.missing,
         sites=slope * terms.sites,
         trees=slope * terms.trees,
+        products=slope * terms.products,
     )
     return replace(equation, terms=scaled)
