@@ -32,7 +32,7 @@ COUNTS = {
     "enrichd_cbt": ("enrichd_cbt_bdi.csv", 325, 240),
     "enrichd_cbt_after_acute": ("enrichd_cbt_bdi.csv", 325, 240),
     "help_detox": ("help_detox_cesd.csv", 254, 81),
-    "claus_inpatient": ("claus_inpatient.csv", 39, 15),
+    "claus_inpatient": ("claus_inpatient.csv", 39, 16),
     "panic_imipramine": ("panic_imipramine_pas.csv", 31, 17),
     "fdd_child_ptsd": ("fdd_child_ptsd_emdr_cbt.csv", 42, 28),
     "nimh_ketamine_day10": ("openneuro-ds005917", 26, 3),
