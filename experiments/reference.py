@@ -19,6 +19,11 @@ from features.outcome import HORIZONS
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
 HELP_WIDTH = 96
+FOLLOWUP_RULES = (
+    "In cohorts, all of them. In an assessment, those after which another horizon comes: early "
+    "scores, which only update outcomes read. An instrument that asks about more days than the "
+    "horizon has does not have it."
+)
 
 
 def write_pages() -> list[Path]:
@@ -79,8 +84,8 @@ def describe_fields() -> str:
         f"`{one.item_fields[0]}` to `{one.item_fields[-1]}`" for one in INSTRUMENTS.values()
     )
     parts += [f"## Items\n\n{items}. A total that is missing is derived from its items."]
-    followups = ", ".join(f"`{name}`" for name in list(FOLLOWUPS)[: len(HORIZONS)])
-    parts += [f"## Follow-ups, in cohorts only\n\n`<instrument>_<horizon>`: {followups} …"]
+    followups = ", ".join(f"`{name}`" for name in FOLLOWUPS if name.startswith("madrs_"))
+    parts += [f"## Follow-ups\n\n`<instrument>_<horizon>`: {followups} … {FOLLOWUP_RULES}"]
     rows = [[f"`{ours}`", ", ".join(theirs)] for ours, theirs in UNITS.items()]
     parts += ["## Units that a mapping can convert", format_table(["ours", "from"], rows)]
     return join_page("Fields", *parts)
@@ -105,7 +110,9 @@ def describe_instruments() -> str:
         "Instruments, horizons and outcomes",
         "An outcome is `instrument.horizon.criterion`, e.g. `phq9.acute.response`. Response is a "
         "fall from baseline, judged on whole numbers. An instrument that asks about more days "
-        "than the horizon has is refused; the shortest validated recall counts.",
+        "than the horizon has is refused; the shortest validated recall counts. An update outcome "
+        "names its checkpoint, `phq9.week12.response.after-acute`; its horizon must begin and end "
+        "after the checkpoint.",
         format_table(heading, rows),
         "## Horizons",
         format_table(["key", "days after the first dose", "meaning"], horizons),

@@ -1,4 +1,7 @@
-"""Assessments: what is known of a patient before the first dose, from JSON to columns."""
+"""Assessments: what is known of a patient before the first dose, from JSON to columns.
+
+Where treatment has begun, early scores may stand beside it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -90,7 +93,8 @@ def make_assessment_model() -> type[BaseModel]:
     return create_model(
         "Assessment",
         __config__=config,
-        __doc__="All that is known of one patient before the first dose, the regimen included.",
+        __doc__="All that is known of one patient before the first dose, the regimen included; "
+        "and scores since then, which only an estimate made again reads.",
         **annotations,
     )
 

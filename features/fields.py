@@ -7,12 +7,13 @@ ranges on model cards all come from these entries: ``fields.toml`` and the instr
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
 from features.field import Field, Group, Kind
 from features.instruments import INSTRUMENTS, Instrument
-from features.outcome import HORIZONS
+from features.outcome import CHECKPOINTS, HORIZONS, Horizon, can_read, explain_recall, name_followup
 
 
 def read_declared_fields() -> dict[Group, list[Field]]:
@@ -66,23 +67,27 @@ def make_item_fields(instrument: Instrument) -> Iterator[Field]:
         )
 
 
-def make_followup_fields() -> Iterator[Field]:
-    """Build one field for each instrument and horizon: the columns only a cohort has."""
-    for instrument in INSTRUMENTS.values():
-        for horizon in HORIZONS.values():
+def make_followup_fields(horizons: Iterable[Horizon]) -> Iterator[Field]:
+    """Build one field for each instrument and horizon at which it can be read."""
+    for instrument, horizon in product(INSTRUMENTS.values(), horizons):
+        if can_read(instrument, horizon):
             yield Field(
-                name=f"{instrument.key}_{horizon.key}",
+                name=name_followup(instrument, horizon),
                 kind=Kind.INTEGER,
                 group=Group.FOLLOWUP,
                 label=f"{instrument.name} total, {horizon.label}",
                 high=instrument.high,
                 unit="points",
+                step=5,
                 loinc=instrument.loinc_total,
             )
 
 
 def make_assessment_fields() -> Iterator[Field]:
-    """Build every field of an assessment, in the order in which pages and files show them."""
+    """Build every field of an assessment, in the order in which pages and files show them.
+
+    Early scores come last: only an estimate made again after treatment has begun reads them.
+    """
     declared = read_declared_fields()
     yield from declared[Group.IDENTITY]
     yield from declared[Group.BACKGROUND]
@@ -92,6 +97,7 @@ def make_assessment_fields() -> Iterator[Field]:
     yield from declared[Group.SCREENING]
     for instrument in INSTRUMENTS.values():
         yield from make_item_fields(instrument)
+    yield from make_followup_fields(CHECKPOINTS)
 
 
 def index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
@@ -100,8 +106,17 @@ def index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
 
 
 FIELDS = index_fields(make_assessment_fields())
-FOLLOWUPS = index_fields(make_followup_fields())
+FOLLOWUPS = index_fields(make_followup_fields(HORIZONS.values()))
 COHORT_FIELDS: Mapping[str, Field] = MappingProxyType({**FIELDS, **FOLLOWUPS})
+
+# Follow-ups that no instrument can give, and why.
+UNREADABLE: Mapping[str, str] = MappingProxyType(
+    {
+        name_followup(instrument, horizon): explain_recall(instrument, horizon)
+        for instrument, horizon in product(INSTRUMENTS.values(), HORIZONS.values())
+        if not can_read(instrument, horizon)
+    }
+)
 
 
 def list_fields(*groups: Group) -> list[Field]:

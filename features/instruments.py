@@ -297,6 +297,28 @@ PAS = Instrument(
     remission_at_most=8,
     source="Panic and Agoraphobia Scale, Bandelow 1999; cut-offs and recall recalled",
 )
+BDI = Instrument(
+    key="bdi",
+    name="BDI",
+    measures="depression",
+    item_highs=(3,) * 21,
+    bands=make_bands("minimal, mild, moderate, severe", 0, 10, 19, 30, high=63),
+    recall_days=7,
+    remission_at_most=9,
+    missing_items_allowed=1,
+    source="the first edition, which is not BDI-II; bands, remission, recall and missing-item rule "
+    "recalled; item wording belongs to Pearson and is not shipped",
+)
+PTSDRI = Instrument(
+    key="ptsdri",
+    name="UCLA PTSD-RI",
+    measures="PTSD",
+    item_highs=(4,) * 17,
+    recall_days=30,
+    response_percent=30,
+    source="children's PTSD Reaction Index for DSM-IV, criteria B, C and D; response of 30 % as "
+    "for the other PTSD scales (a choice); items and recall recalled",
+)
 
 INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
     {
@@ -304,6 +326,7 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
         for instrument in (
             *(PHQ9, GAD7, PCL5, MADRS, HAMD17, QIDS),
             *(BDI2, HAMA, CAPS5, CESD, PAS),
+            *(BDI, PTSDRI),
         )
     }
 )

@@ -1,5 +1,7 @@
 """What may come in at all: known columns, no direct identifiers, nothing from after the first dose.
 
+Early scores are known columns; which models may read them is the outcome's business.
+
 The check reads column names alone, before any value is looked at.
 """
 
@@ -9,7 +11,7 @@ from difflib import get_close_matches
 
 from features.errors import Problem
 from features.field import Field, Group
-from features.fields import FOLLOWUPS
+from features.fields import FOLLOWUPS, UNREADABLE
 
 # The last words of a column name that names, dates or locates a person.
 IDENTIFIER_ENDINGS = (
@@ -100,6 +102,8 @@ def check_name(name: str, hint: str) -> Problem:
     if names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)
+    if name in UNREADABLE:
+        return Problem(shown, "recall", UNREADABLE[name])
     if name in FOLLOWUPS or known_after_baseline(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)

@@ -1,11 +1,12 @@
 """The feature matrix: columns in, ``float32[rows, features]`` out, nothing fitted.
 
-Every feature is a named, written-down function of one field, so that a model card can carry it and
-any other program can compute it. The same lines serve one patient and a million; rows never see
-each other. The site is not a feature: it enters a model as an effect of its own, known or not.
+Every feature is a named, written-down function of one field, or of an early score and its baseline,
+so that a model card can carry it and any other program can compute it. The same lines serve one
+patient and a million; rows never see each other. The site is not a feature: it enters a model as an
+effect of its own, known or not.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.columns import Columns
-from features.field import Field, Kind
+from features.field import Field, Group, Kind
 from features.fields import FIELDS
 
 Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
@@ -26,6 +27,9 @@ class Feature(BaseModel):
 
     Parameters
     ----------
+    reference
+        Baseline total from which the field's fall is counted, in per cent, before the transform;
+        None where the field is taken as it is.
     transform
         ``value`` as it is; ``level`` 1 where the category is at position `parameter`; ``log1p``
         natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` what goes
@@ -37,6 +41,7 @@ class Feature(BaseModel):
 
     name: str
     field: str
+    reference: str | None = None
     transform: Transform
     parameter: float = 0.0
 
@@ -46,6 +51,19 @@ def indicate(values: Numbers, met: NDArray[np.bool_]) -> Numbers:
     return np.where(np.isnan(values), np.nan, met.astype(np.float64))
 
 
+def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
+    """Compute the fall from baseline in per cent, at worst -100; NaN without both, or from 0.
+
+    Examples
+    --------
+    >>> compute_fall(np.array([8.0, 40, 3, np.nan]), np.array([16.0, 10, 0, 20]))
+    array([  50., -100.,   nan,   nan])
+    """
+    some = np.where(baseline > 0, baseline, np.nan)
+    return np.maximum(100 * (baseline - early) / some, WORST_FALL)
+
+
+WORST_FALL = -100.0
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
 TRANSFORMS: Mapping[Transform, Callable[[Numbers, float], Numbers]] = MappingProxyType(
@@ -76,8 +94,14 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def make_features(field: Field) -> Iterator[Feature]:
+def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature]:
     """Make the features of one field.
+
+    Parameters
+    ----------
+    beside
+        Names of the fields offered with it. An early score whose baseline is among them has its
+        fall from it as a second feature.
 
     Examples
     --------
@@ -85,6 +109,8 @@ def make_features(field: Field) -> Iterator[Feature]:
     ['sex=female', 'sex=male', 'sex=other']
     >>> [feature.name for feature in make_features(FIELDS["age"])]
     ['age', 'age_from_65']
+    >>> [feature.name for feature in make_features(FIELDS["madrs_day1"], ["madrs"])]
+    ['madrs_day1', 'madrs_day1_fall']
     """
     if field.kind in (Kind.TEXT, Kind.DATE):
         return
@@ -96,13 +122,17 @@ def make_features(field: Field) -> Iterator[Feature]:
     plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
     for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
         yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
+    baseline = field.name.rpartition("_")[0]
+    if field.group is Group.FOLLOWUP and baseline in beside:
+        name = f"{field.name}_fall"
+        yield Feature(name=name, field=field.name, reference=baseline, transform="value")
 
 
 def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
     """List the features of some fields, in the registry's order whatever the order given."""
     wanted = set(names)
     fields = (field for name, field in FIELDS.items() if name in wanted)
-    return tuple(feature for field in fields for feature in make_features(field))
+    return tuple(feature for field in fields for feature in make_features(field, wanted))
 
 
 def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
@@ -123,5 +153,7 @@ def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.fl
     matrix = np.empty((columns.size, len(features)), dtype=np.float32)
     for place, feature in enumerate(features):
         values = columns.get_numbers(feature.field)
+        if feature.reference is not None:
+            values = compute_fall(values, columns.get_numbers(feature.reference))
         matrix[:, place] = TRANSFORMS[feature.transform](values, feature.parameter)
     return matrix

@@ -1,6 +1,10 @@
-"""Outcomes: an instrument, a horizon and a criterion, e.g. ``phq9.acute.response``."""
+"""Outcomes: an instrument, a horizon and a criterion, e.g. ``phq9.acute.response``.
 
-from collections.abc import Mapping
+An update outcome is one estimated again after treatment has begun, from the baseline and from
+scores read up to a checkpoint: ``hamd17.acute.response.after-week2``.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,6 +15,7 @@ from features.errors import OutcomeError, Problem
 from features.instruments import INSTRUMENTS, Instrument
 
 CRITERIA = ("response", "remission")
+UPDATE_MARK = ".after-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +23,66 @@ class Horizon:
     """When an outcome is read, in days after the first dose, both ends included."""
 
     key: str
+    name: str
     label: str
     earliest_days: float
     latest_days: float
+
+    def comes_after(self, other: "Horizon") -> bool:
+        """Tell whether it begins later and ends later than another.
+
+        Examples
+        --------
+        >>> HORIZONS["acute"].comes_after(HORIZONS["week2"])
+        True
+        >>> HORIZONS["week1"].comes_after(HORIZONS["week2"])
+        False
+        """
+        later = self.latest_days > other.latest_days
+        return later and self.earliest_days > other.earliest_days
 
 
 HORIZONS: Mapping[str, Horizon] = MappingProxyType(
     {
         horizon.key: horizon
         for horizon in (
-            Horizon("day1", "12 hours to 3 days after the first dose", 0.5, 3),
-            Horizon("week1", "4 to 10 days after the first dose", 4, 10),
-            Horizon("week2", "11 to 17 days after the first dose", 11, 17),
-            Horizon("acute", "at the end of the acute series, 14 to 45 days", 14, 45),
-            Horizon("week12", "60 to 120 days after the first dose", 60, 120),
-            Horizon("month6", "121 to 270 days after the first dose", 121, 270),
+            Horizon("day1", "day 1", "12 hours to 3 days after the first dose", 0.5, 3),
+            Horizon("week1", "week 1", "4 to 10 days after the first dose", 4, 10),
+            Horizon("week2", "week 2", "11 to 17 days after the first dose", 11, 17),
+            Horizon(
+                "acute", "the acute series", "at the end of the acute series, 14 to 45 days", 14, 45
+            ),
+            Horizon("week12", "week 12", "60 to 120 days after the first dose", 60, 120),
+            Horizon("month6", "month 6", "121 to 270 days after the first dose", 121, 270),
         )
     }
 )
+
+
+# When an estimate may be made again: every horizon that another one comes after.
+CHECKPOINTS = tuple(
+    horizon
+    for horizon in HORIZONS.values()
+    if any(other.comes_after(horizon) for other in HORIZONS.values())
+)
+
+
+def name_followup(instrument: Instrument, horizon: Horizon) -> str:
+    """Name the field with an instrument's total at a horizon."""
+    return f"{instrument.key}_{horizon.key}"
+
+
+def can_read(instrument: Instrument, horizon: Horizon) -> bool:
+    """Tell whether an instrument asks about no more days than the horizon has."""
+    return instrument.shortest_recall <= horizon.latest_days
+
+
+def explain_recall(instrument: Instrument, horizon: Horizon) -> str:
+    """Say why an instrument cannot be read at a horizon."""
+    return (
+        f"{instrument.name} asks about the last {instrument.shortest_recall} days; "
+        f"{horizon.key} ends {horizon.latest_days:g} days after the first dose"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +90,49 @@ class Outcome:
     """What a model predicts.
 
     Use :func:`parse_outcome`, which refuses what cannot be read.
+
+    Parameters
+    ----------
+    checkpoint
+        When it is estimated again, for an update outcome; None for an estimate before treatment.
     """
 
     instrument: Instrument
     horizon: Horizon
     criterion: str
+    checkpoint: Horizon | None = None
 
     @property
     def id(self) -> str:
         """Full name, which is also the registered model's."""
-        return f"{self.instrument.key}.{self.horizon.key}.{self.criterion}"
+        update = f"{UPDATE_MARK}{self.checkpoint.key}" if self.checkpoint else ""
+        return f"{self.instrument.key}.{self.horizon.key}.{self.criterion}{update}"
 
     @property
     def followup_field(self) -> str:
         """Cohort column with the follow-up total."""
-        return f"{self.instrument.key}_{self.horizon.key}"
+        return name_followup(self.instrument, self.horizon)
+
+    @property
+    def early_scores(self) -> tuple[str, ...]:
+        """Follow-up totals that may be features: those read by the checkpoint, of any instrument.
+
+        Examples
+        --------
+        >>> [name for name in parse_outcome("pas.acute.remission.after-week1").early_scores][:3]
+        ['madrs_day1', 'hamd17_day1', 'hama_day1']
+        >>> parse_outcome("pas.acute.remission").early_scores
+        ()
+        """
+        until = self.checkpoint
+        if until is None:
+            return ()
+        return tuple(
+            name_followup(instrument, horizon)
+            for horizon in HORIZONS.values()
+            for instrument in INSTRUMENTS.values()
+            if horizon.latest_days <= until.latest_days and can_read(instrument, horizon)
+        )
 
     @property
     def definition(self) -> str:
@@ -67,12 +142,15 @@ class Outcome:
         --------
         >>> parse_outcome("madrs.day1.response").definition
         'MADRS down by at least 50 % from baseline, 12 hours to 3 days after the first dose'
+        >>> parse_outcome("gad7.week12.remission.after-week2").definition
+        'GAD-7 at most 4, 60 to 120 days after the first dose, estimated again after week 2'
         """
         if self.criterion == "response":
             change = f"down by at least {self.instrument.response_percent} % from baseline"
         else:
             change = f"at most {self.instrument.remission_at_most}"
-        return f"{self.instrument.name} {change}, {self.horizon.label}"
+        update = f", estimated again after {self.checkpoint.name}" if self.checkpoint else ""
+        return f"{self.instrument.name} {change}, {self.horizon.label}{update}"
 
     def evaluate(
         self, baseline: NDArray[np.float64], followup: NDArray[np.float64]
@@ -108,13 +186,14 @@ class Outcome:
 
 
 def parse_outcome(text: str) -> Outcome:
-    """Read ``instrument.horizon.criterion``.
+    """Read ``instrument.horizon.criterion``, and ``.after-horizon`` for an update outcome.
 
     Raises
     ------
     OutcomeError
-        If a part is unknown, if the instrument asks about more days than the horizon has, or if
-        the criterion needs a cut-off that the instrument lacks.
+        If a part is unknown, if the instrument asks about more days than the horizon has, if the
+        criterion needs a cut-off that the instrument lacks, or if the horizon does not come after
+        the checkpoint; lists every problem.
 
     Examples
     --------
@@ -125,37 +204,46 @@ def parse_outcome(text: str) -> Outcome:
     features.errors.OutcomeError: phq9.day1.response: 1 problem
       outcome (recall): PHQ-9 asks about the last 14 days; day1 ends 3 days after the first dose
     """
-    problems = [
-        Problem("outcome", part, f"must be one of: {', '.join(allowed)}")
-        for part, found, allowed in _name_parts(text)
-        if found not in allowed
-    ]
-    if problems or text.count(".") != 2:
-        form = Problem("outcome", "form", "must be instrument.horizon.criterion")
-        raise OutcomeError(problems or [form], source="outcome")
-    instrument, horizon, criterion = text.split(".")
-    outcome = Outcome(INSTRUMENTS[instrument], HORIZONS[horizon], criterion)
-    if problems := _check_readable(outcome):
-        raise OutcomeError(problems, source=outcome.id)
-    return outcome
+    named, mark, checkpoint = text.partition(UPDATE_MARK)
+    parts = named.split(".")
+    instrument, horizon, criterion = [*parts, "", "", ""][:3]
+    until = checkpoint if mark else None
+    unknown = list(_check_parts(instrument, horizon, criterion, until))
+    if not unknown and len(parts) != 3:
+        message = f"must be instrument.horizon.criterion, or that and {UPDATE_MARK}horizon"
+        unknown = [Problem("outcome", "form", message)]
+    problems = [*unknown, *_check_readable(instrument, horizon, criterion, until)]
+    if problems:
+        raise OutcomeError(problems, source="outcome" if unknown else text)
+    return Outcome(
+        INSTRUMENTS[instrument], HORIZONS[horizon], criterion, HORIZONS[until] if until else None
+    )
 
 
-def _name_parts(text: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    parts = [*text.split("."), "", "", ""][:3]
-    allowed = (tuple(INSTRUMENTS), tuple(HORIZONS), CRITERIA)
-    return list(zip(("instrument", "horizon", "criterion"), parts, allowed, strict=True))
+def _check_parts(
+    instrument: str, horizon: str, criterion: str, checkpoint: str | None
+) -> Iterator[Problem]:
+    allowed: dict[str, tuple[str, tuple[str, ...]]] = {
+        "instrument": (instrument, tuple(INSTRUMENTS)),
+        "horizon": (horizon, tuple(HORIZONS)),
+        "criterion": (criterion, CRITERIA),
+    }
+    if checkpoint is not None:
+        allowed["checkpoint"] = (checkpoint, tuple(HORIZONS))
+    for part, (found, known) in allowed.items():
+        if found not in known:
+            yield Problem("outcome", part, f"must be one of: {', '.join(known)}")
 
 
-def _check_readable(outcome: Outcome) -> list[Problem]:
-    instrument, horizon = outcome.instrument, outcome.horizon
-    problems = []
-    if instrument.shortest_recall > horizon.latest_days:
-        message = (
-            f"{instrument.name} asks about the last {instrument.shortest_recall} days; "
-            f"{horizon.key} ends {horizon.latest_days:g} days after the first dose"
-        )
-        problems.append(Problem("outcome", "recall", message))
-    if outcome.criterion == "remission" and instrument.remission_at_most is None:
-        message = f"no total of {instrument.name} defines remission"
-        problems.append(Problem("outcome", "remission", message))
-    return problems
+def _check_readable(
+    instrument: str, horizon: str, criterion: str, checkpoint: str | None
+) -> Iterator[Problem]:
+    scale, read = INSTRUMENTS.get(instrument), HORIZONS.get(horizon)
+    until = HORIZONS.get(checkpoint or "")
+    if scale and read and not can_read(scale, read):
+        yield Problem("outcome", "recall", explain_recall(scale, read))
+    if scale and criterion == "remission" and scale.remission_at_most is None:
+        yield Problem("outcome", "remission", f"no total of {scale.name} defines remission")
+    if read and until and not read.comes_after(until):
+        message = f"{read.key} does not come after the checkpoint {until.key}"
+        yield Problem("outcome", "order", message)

@@ -16,7 +16,15 @@ from features.field import Field, Group
 from features.fields import FIELDS, list_fields
 from features.parsing import TEXT_READERS
 from serving.bodies import refuse
-from serving.predictor import NO_BASELINE, OUTSIDE, REFUSED, TOO_FEW, Predictor
+from serving.predictor import (
+    NO_BASELINE,
+    NO_EARLY,
+    OUTSIDE,
+    REFUSED,
+    TOO_FEW,
+    Predictor,
+    list_early,
+)
 
 PAGE_FOLDER = Path(__file__).parent / "page"
 # The page asks for no identifier; this stands for the patient in front of the clinician.
@@ -33,6 +41,7 @@ SECTIONS = (
 REASONS = {
     REFUSED: "No estimate: a screening rule says this patient should not be treated as planned.",
     NO_BASELINE: "No estimate: improvement cannot be judged without the baseline total.",
+    NO_EARLY: "No estimate yet: it is made from a score taken after treatment has begun.",
     OUTSIDE: "No estimate: this patient is unlike anyone studied in",
     TOO_FEW: "No estimate: too few patients like this one were studied.",
 }
@@ -108,6 +117,8 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
         if sites and title == SECTIONS[0][0]:
             shown.append((FIELDS["site"], True, tuple(sorted(sites))))
         yield title, shown
+    if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):
+        yield "Scores since treatment began", [(FIELDS[name], name in read, ()) for name in early]
 
 
 def order_fields(fields: list[Field], read: set[str]) -> list[Field]:

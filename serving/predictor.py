@@ -22,6 +22,7 @@ from features.contract import (
 from features.eligibility import Eligibility, check_eligibility
 from features.equation import Explanation
 from features.fields import FIELDS
+from features.outcome import parse_outcome
 from features.response_model import Prediction
 from serving.models import Champion
 
@@ -30,6 +31,7 @@ Mask = NDArray[np.bool_]
 # Why no probability is given, gravest first.
 REFUSED = "eligibility"
 NO_BASELINE = "baseline_missing"
+NO_EARLY = "early_score_missing"
 OUTSIDE = "outside_studied_range"
 TOO_FEW = "too_little_evidence"
 
@@ -109,6 +111,8 @@ class Predictor:
     ) -> list[AbstainedPart | None]:
         refused = eligibility.find_refused()[rows]
         unmeasured = columns.find_missing(card.outcome.instrument)
+        early = list_early(card)
+        unread = find_unread(columns, early)
         outside = {found.field: find_outside(columns, found) for found in card.ranges}
         few = prediction.effective_sample_size < self.least_sample_size
         reasons: list[AbstainedPart | None] = []
@@ -120,11 +124,27 @@ class Predictor:
             elif unmeasured[place]:
                 fields = [card.outcome.instrument]
                 reasons.append(AbstainedPart(reason=NO_BASELINE, fields=fields))
+            elif unread[place]:
+                reasons.append(AbstainedPart(reason=NO_EARLY, fields=early))
             elif beyond:
                 reasons.append(AbstainedPart(reason=OUTSIDE, fields=beyond))
             else:
                 reasons.append(AbstainedPart(reason=TOO_FEW, fields=[]) if few[place] else None)
         return reasons
+
+
+def list_early(card: ModelCard) -> list[str]:
+    """List the early scores that an update model was developed with; none for a baseline model."""
+    early = parse_outcome(card.outcome.id).early_scores
+    return [found.field for found in card.ranges if found.field in early]
+
+
+def find_unread(columns: Columns, early: Sequence[str]) -> Mask:
+    """Find rows without any early score, where the model needs one."""
+    unread = np.full(columns.size, bool(early))
+    for name in early:
+        unread &= columns.find_missing(name)
+    return unread
 
 
 def find_outside(columns: Columns, studied: StudiedRange) -> Mask:

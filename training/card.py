@@ -23,7 +23,7 @@ from features.fields import FIELDS
 from training.comparison import Comparison
 from training.design import Design
 from training.signature import find_xgboost
-from training.study import Study
+from training.study import Study, list_early
 
 # Always checked, whether or not the equation reads them: they say whom the study was about.
 POPULATION_FIELDS = ("condition", "age", "agent", "route")
@@ -92,7 +92,8 @@ def describe_interval(study: Study, equation: Equation) -> IntervalFacts:
 def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
     """List the studied range of every field that the model reads or the population needs."""
     instrument = study.parse_outcome().instrument.key
-    wanted = {*equation.fields, *POPULATION_FIELDS, instrument}
+    # An update abstains without any early score, so its card names those that were studied.
+    wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
     for name in design.columns.list_recorded():
         field = FIELDS.get(name)
         if field is not None and name in wanted:

@@ -61,8 +61,8 @@ class Comparison:
         label = CANDIDATES[self.chosen].label
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
-                "No candidate beats the base rate: what was recorded at baseline does not tell "
-                "who will respond. The base rate is the estimate."
+                "No candidate beats the base rate: what was recorded does not tell who will "
+                "respond. The base rate is the estimate."
             )
         if not self.beats_base_rate:
             return (

@@ -17,7 +17,7 @@ from features.mapping import read_mapping
 from features.matrix import Feature, build_matrix, list_features
 from features.outcome import Outcome
 from features.tables import wrap_table
-from training.study import Study
+from training.study import Study, list_early
 
 UNKNOWN_SITE = -1
 DAYS_A_MONTH = 30
@@ -114,7 +114,8 @@ def load_courses(study: Study, override: Path | None = None) -> Columns:
         If study or cohort break a rule.
     """
     courses = filter_courses(study, load_cohort(study, override))
-    evaluate_outcome(study, courses)
+    outcome = evaluate_outcome(study, courses)
+    check_early_scores(study, courses.select(~np.isnan(outcome)))
     return courses
 
 
@@ -163,6 +164,40 @@ def evaluate_outcome(study: Study, columns: Columns) -> NDArray[np.float64]:
         message = f"{word} course has the outcome; nothing can be learned from one class"
         raise CohortError([Problem(outcome.id, "one_class", message)], source=study.name)
     return known
+
+
+def check_early_scores(study: Study, courses: Columns) -> None:
+    """Refuse an update without early scores, or with one that is the outcome's own reading.
+
+    Parameters
+    ----------
+    courses
+        Those with a known outcome.
+
+    Raises
+    ------
+    CohortError
+        Of either kind. A baseline outcome has no early scores and passes.
+    """
+    outcome, early = study.parse_outcome(), list_early(study)
+    if outcome.checkpoint is None:
+        return
+    recorded = [name for name in early if not courses.find_missing(name).all()]
+    problems = [find_same_reading(courses, name, outcome.followup_field) for name in recorded]
+    if not recorded:
+        message = f"no course with the outcome has a score read by {outcome.checkpoint.key}"
+        problems = [Problem(outcome.id, "early_score", message)]
+    if found := [problem for problem in problems if problem is not None]:
+        raise CohortError(found, source=study.name)
+
+
+def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | None:
+    """Find an early score that is the outcome's own under another name: horizons may overlap."""
+    first, last = courses.get_numbers(early), courses.get_numbers(followup)
+    both = ~np.isnan(first) & ~np.isnan(last)
+    if not both.any() or (first[both] != last[both]).any():
+        return None
+    return Problem(early, "same_reading", f"is {followup} in every course; it must be read earlier")
 
 
 def make_design(study: Study, columns: Columns) -> Design:

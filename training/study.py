@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from features.errors import InputError, Problem, StudyError
 from features.field import OFFERED_GROUPS, Group, Kind
 from features.fields import COHORT_FIELDS, FIELDS
-from features.intake import known_after_baseline
+from features.intake import check_names
 from features.mapping import describe_validation
 from features.outcome import Outcome, parse_outcome
 
@@ -52,7 +53,10 @@ class CohortPart(Part):
 
 
 class FeaturePart(Part):
-    """Which fields the candidates may use; by default every recorded one but the site."""
+    """Which fields the candidates may use.
+
+    By default every recorded one but the site; for an update outcome also every early score.
+    """
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
@@ -126,6 +130,7 @@ class Study(Part):
     def list_fields(self) -> list[str]:
         """List the fields that the candidates may use, as far as a cohort records them."""
         offered = [name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS]
+        offered += self.parse_outcome().early_scores
         chosen = offered if self.features.include is None else list(self.features.include)
         return [name for name in chosen if name not in self.features.exclude]
 
@@ -188,30 +193,55 @@ def apply_setting(table: dict[str, Any], setting: str) -> None:
 def check_study(study: Study) -> list[Problem]:
     """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
     problems: list[Problem] = []
+    outcome = None
     try:
-        parse_outcome(study.outcome)
+        outcome = study.parse_outcome()
     except InputError as error:
         problems += error.problems
     if "base_rate" not in study.candidates:
         problems.append(Problem("candidates", "base_rate", "must compare with base_rate"))
     for name in (*(study.features.include or ()), *study.features.exclude):
-        problems += check_feature(name)
+        problems += check_feature(name, outcome)
+    if outcome is not None and outcome.checkpoint and not list_early(study):
+        message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
+        problems.append(Problem("features", "early_score", message))
     for name, wanted in study.cohort.where.items():
         problems += check_filter(name, wanted)
     return problems
 
 
-def check_feature(name: str) -> list[Problem]:
-    """Refuse features that do not exist, identify a patient, or are known only later."""
+def list_early(study: Study) -> list[str]:
+    """List the early scores that a study's candidates may use; none for a baseline outcome."""
+    early = study.parse_outcome().early_scores
+    return [name for name in study.list_fields() if name in early]
+
+
+def check_feature(name: str, outcome: Outcome | None = None) -> list[Problem]:
+    """Refuse features that do not exist, identify a patient, or are known only later.
+
+    Parameters
+    ----------
+    outcome
+        What is predicted: an update outcome may use the scores read by its checkpoint.
+    """
     field = COHORT_FIELDS.get(name)
-    if field is None and not known_after_baseline(name):
-        return [Problem(f"features: {name}", "unknown", "not a known field")]
-    if field is None or field.group is Group.FOLLOWUP:
-        message = "is known only after the first dose; as a feature it would be leakage"
-        return [Problem(f"features: {name}", "leakage", message)]
+    if outcome is not None and name in outcome.early_scores:
+        return []
+    if field is None:
+        (problem,) = check_names([name], COHORT_FIELDS)
+        return [replace(problem, field=f"features: {problem.field}")]
+    if field.group is Group.FOLLOWUP:
+        return [Problem(f"features: {name}", "leakage", explain_leakage(outcome))]
     if field.group is Group.IDENTITY and name not in OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
     return []
+
+
+def explain_leakage(outcome: Outcome | None) -> str:
+    """Say why a follow-up score may not be a feature."""
+    if outcome is None or outcome.checkpoint is None:
+        return "is known only after the first dose; as a feature it would be leakage"
+    return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"
 
 
 def check_filter(name: str, wanted: Sequence[str]) -> list[Problem]:

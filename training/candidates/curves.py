@@ -107,8 +107,8 @@ def list_steps(design: Design) -> Iterator[Feature]:
     """List steps at the quantiles of each field with many values, rounded to the field's step."""
     for place, feature in enumerate(design.features):
         field = COHORT_FIELDS[feature.field]
-        plain = feature.transform in ("value", "log1p") and field.kind is not Kind.FLAG
-        if plain and count_levels(design, place) > FEWEST_LEVELS:
+        plain = feature.transform in ("value", "log1p") and feature.reference is None
+        if plain and field.kind is not Kind.FLAG and count_levels(design, place) > FEWEST_LEVELS:
             values = design.columns.get_numbers(feature.field)
             for limit in np.nanquantile(values, QUANTILES):
                 at = float(np.round(limit / field.step) * field.step)
