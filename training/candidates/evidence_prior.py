@@ -52,7 +52,17 @@ DRAWS = 120
 
 @dataclass(frozen=True)
 class Belief:
-    """One way to see the courses: whether the literature holds, and how far things may go."""
+    """One way to see the courses.
+
+    Parameters
+    ----------
+    holds
+        Whether the literature holds to any degree.
+    departures, sites
+        How far features' effects and sites may go.
+    weight
+        Logarithm of how much is believed of it beforehand.
+    """
 
     holds: bool
     departures: float
@@ -164,10 +174,8 @@ def list_beliefs(design: Design) -> Iterator[Belief]:
     """List the ways to see the courses that are tried, neighbours alike."""
     sites = SITES if design.site_names else (0.0,)
     for holds, departures, site in product((True, False), DEPARTURES, sites):
-        believed = (
-            np.log(HOLDS if holds else 1 - HOLDS)
-            - ((site / SITE_SPREAD) ** 2 + (departures / DEPARTURE_SPREAD) ** 2) / 2
-        )
+        believed = np.log(HOLDS if holds else 1 - HOLDS)
+        believed -= ((site / SITE_SPREAD) ** 2 + (departures / DEPARTURE_SPREAD) ** 2) / 2
         yield Belief(holds, departures, site, float(believed))
 
 
