@@ -36,7 +36,7 @@ def make_series(columns: Columns, field: Field) -> Any:
 def take_categories(table: Table, learned: Table) -> Table:
     """Give categories the coding of the table learned from; what that did not have is missing."""
     known = {
-        name: pd.Categorical(table[name].astype(object), categories=learned[name].cat.categories)
+        name: table[name].cat.set_categories(learned[name].cat.categories)
         for name in table
         if isinstance(table[name].dtype, pd.CategoricalDtype)
     }
