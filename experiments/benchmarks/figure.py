@@ -17,7 +17,10 @@ TITLES = {"known": "at sites learned from", "unseen": "at sites never seen"}
 # Some peers fall far below the base rate; how far is in the table.
 LOWEST, HIGHEST = -0.5, 1.0
 CHOSEN_COLOUR, OUR_COLOUR = "#b00020", "#00588f"
-PEER_COLOURS = ("#777777", "#9a7d0a", "#1e8449", "#6c3483", "#a04000", "#2e86c1", "#5d6d7e")
+PEER_COLOURS = (
+    *("#777777", "#9a7d0a", "#1e8449", "#6c3483"),
+    *("#a04000", "#2e86c1", "#34495e", "#c2185b"),
+)
 # Labels at the lines' ends keep this distance, as a share of the axis.
 LINE_HEIGHT = 0.042
 
@@ -48,10 +51,13 @@ def draw_panel(axes: Any, board: Board, place: str) -> None:
         shares = np.clip([row.share or 0 for row in line], LOWEST, HIGHEST)
         colour, style = choose_style(name, number)
         axes.plot([positions[row.courses] for row in line], shares, color=colour, **style)
-        ends.append((float(shares[-1]), label_method(name).replace("`", ""), colour))
+        below = " ↓" if (line[-1].share or 0) < LOWEST else ""
+        ends.append((float(shares[-1]), label_method(name).replace("`", "") + below, colour))
     write_labels(axes, ends, len(positions) - 0.9)
     axes.set_xticks(list(positions.values()), [f"{courses:,}" for courses in positions])
-    axes.set(ylim=(LOWEST, HIGHEST), xlim=(-0.2, len(positions) + 0.75), xlabel="courses")
+    axes.set(
+        ylim=(LOWEST - 0.03, HIGHEST), xlim=(-0.2, 1.45 * len(positions) - 0.9), xlabel="courses"
+    )
     axes.set_title(TITLES[place], loc="left", fontsize=10)
 
 
@@ -60,7 +66,7 @@ def choose_style(name: str, number: int) -> tuple[str, dict[str, Any]]:
     if name == CHOSEN:
         return CHOSEN_COLOUR, {"linewidth": 3, "zorder": 3}
     if name in OURS:
-        return OUR_COLOUR, {"linewidth": 1.2, "linestyle": "--"}
+        return OUR_COLOUR, {"linewidth": 1.2, "linestyle": "--", "zorder": 4}
     return PEER_COLOURS[number % len(PEER_COLOURS)], {"linewidth": 1.2}
 
 

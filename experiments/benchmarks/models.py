@@ -12,6 +12,8 @@ from typing import Any
 
 from joblib import delayed
 
+import features
+import training
 from experiments import simulator
 from experiments.benchmarks import samples, scores
 from experiments.benchmarks.methods import (
@@ -100,8 +102,12 @@ def answers(method: str, world: str, courses: int) -> bool:
 
 @cache
 def digest_samples() -> str:
-    """Compute the digest of what the samples and their scores depend on."""
+    """Compute the digest of what the samples and their scores depend on.
+
+    Worlds are drawn about the evidence table of training.
+    """
     paths = [*list_sources(simulator, ["*.py"]), STUDY]
+    paths += [*list_sources(training, ["evidence.*"]), *list_sources(features, ["fields.toml"])]
     paths += [Path(str(module.__file__)) for module in (samples, scores)]
     return digest_sources(paths, {})
 

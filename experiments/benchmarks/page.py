@@ -25,7 +25,7 @@ MEAN_SITE = "holds the mean over sites"
 
 def describe(board: Board, request: Request, skipped: Mapping[str, str]) -> str:
     """Describe the results as Markdown."""
-    worlds = f"{request.worlds} drawn worlds, {request.null_cohorts} cohorts of the null world"
+    worlds = f"{request.worlds} drawn worlds, and the null world {request.null_cohorts} times"
     plan = request.plan
     parts = [
         f"SIMULATED: {worlds}; tested on {plan.tested:,} courses at the worlds' own sites and "

@@ -190,8 +190,8 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
                 ("sklearn",),
                 fit_histogram_boosting,
             ),
-            Peer("peer_ridge", "ridge", ("scikit-learn",), ("sklearn",), fit_ridge),
-            Peer("peer_elastic_net", "elastic net", ("scikit-learn",), ("sklearn",),
+            Peer("peer_ridge", "ridge of scikit-learn", ("scikit-learn",), ("sklearn",), fit_ridge),
+            Peer("peer_elastic_net", "elastic net of scikit-learn", ("scikit-learn",), ("sklearn",),
                  fit_elastic_net),
         )
     }
