@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from experiments.benchmarks.commands import app as benchmark
 from features.commands import explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
 
 app = make_app("Simulated cohorts, and the whole path shown on one.")
+app.add_typer(benchmark, name="benchmark")
 
 
 @app.command()

@@ -184,8 +184,11 @@ def describe_commands() -> str:
 
 
 def list_help(path: str, group: Any) -> Iterator[str]:
-    """List the help of each command of a group."""
+    """List the help of each command of a group, and of the groups in it."""
     for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from list_help(f"{path} {name}", command)
+            continue
         context = command.make_context(
             f"{path} {name}", [], resilient_parsing=True, max_content_width=HELP_WIDTH,
             terminal_width=HELP_WIDTH,

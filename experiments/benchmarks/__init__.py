@@ -1,0 +1,1 @@
+"""Benchmarks: what is claimed of the project, measured by one command each."""

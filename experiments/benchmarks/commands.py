@@ -1,0 +1,67 @@
+"""``python -m experiments benchmark``: the commands behind the figures of the docs."""
+
+from typing import Annotated
+
+import typer
+
+from features.commands import BAD_INPUT, explain_errors, make_app, say, show_json
+from features.home import enter_home
+
+SIZES, QUICK_SIZES = "0,60,250,1000,4000", "0,60,250"
+QUICK_METHODS = "chosen,evidence_prior,base_rate,peer_xgboost,peer_ridge"
+
+app = make_app("Measure what is claimed; tables and figures of the docs.")
+
+
+@app.callback()
+def benchmark() -> None:
+    """Measure what is claimed; tables and figures of the docs."""
+
+
+@app.command()
+def models(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="two worlds, few methods and small samples: a minute")
+    ] = False,
+    worlds: Annotated[int, typer.Option(min=1, help="drawn worlds")] = 20,
+    sizes: Annotated[str, typer.Option(help="numbers of courses to learn from")] = SIZES,
+    only: Annotated[str, typer.Option(help="methods, by name; all by default")] = "",
+    again: Annotated[bool, typer.Option("--again", help="do anew what was done")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Compare our candidates with peers on simulated patients (SIMULATED), against the truth.
+
+    What was done before is not done again: results are in the home, under benchmarks/.
+    """
+    if quick and docs:
+        say("--docs: not with --quick, whose samples are too small to be shown")
+        raise typer.Exit(BAD_INPUT)
+    home = enter_home()
+    from experiments.benchmarks.models import Request, choose_methods, parse_sizes, run_benchmark
+    from experiments.benchmarks.page import collect, describe, write_page
+    from experiments.benchmarks.results import Results
+    from experiments.benchmarks.samples import Plan
+    from experiments.benchmarks.summary import arrange
+
+    with explain_errors(as_json):
+        methods, skipped = choose_methods(only or (QUICK_METHODS if quick else ""))
+        for name, why in skipped.items():
+            say(f"SKIPPED: {name} is not compared ({why})")
+        if quick:
+            plan = Plan(
+                250, tested=800, new_sites=20, draws=40, offered=("evidence_prior", "base_rate")
+            )
+            request = Request(min(worlds, 2), 1, parse_sizes(QUICK_SIZES), methods, plan)
+        else:
+            request = Request(worlds, -(-worlds // 4), parse_sizes(sizes), methods, Plan())
+        results = Results(home.folder / "benchmarks" / "models.jsonl")
+        board = arrange(run_benchmark(request, results, jobs, again))
+        text = describe(board, request, skipped)
+        if docs:
+            write_page(text, board)
+    if as_json:
+        show_json(collect(board, request, skipped))
+    else:
+        typer.echo(text)

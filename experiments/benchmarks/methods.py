@@ -1,0 +1,176 @@
+"""Methods: our candidates, the choice that `fit` makes among them, and peers; all asked alike."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import features
+import training
+from experiments.benchmarks import peers, regressions, table
+from experiments.benchmarks.samples import Prepared
+from features.columns import Columns
+from features.equation import ALL_VERSIONS, Equation
+from features.response_model import Prediction, summarise_versions
+from training.candidates import CANDIDATES
+from training.candidates.base import make_equation
+from training.design import Design
+from training.evaluate import HeldOut, choose_candidate, compute_losses
+from training.evidence import find_base_rate
+from training.recalibration import logit
+from training.resample import list_trials, redevelop, run_trial
+from training.split import EVENTS_A_FOLD, derive_seed
+from training.study import Study
+
+Numbers = NDArray[np.float64]
+
+CHOSEN, BASE_RATE = "chosen", "base_rate"
+CHOSEN_LABEL = "the model that `fit` chooses"
+OURS = (CHOSEN, *CANDIDATES)
+# These answer before there is any course to learn from.
+ANSWER_AT_ONCE = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
+# Place of the seed of the final fit, as in a run; importing a run would import MLflow.
+FINAL_SEED = 4
+# What an answer of ours depends on beside the plan.
+SOURCES = (
+    *("candidates/*.py", "laplace.py", "evidence.*", "recalibration.py", "resample.py"),
+    *("split.py", "evaluate.py", "design.py"),
+)
+SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method says of the samples.
+
+    Parameters
+    ----------
+    known, unseen
+        At the world's own sites, and at sites that it has not seen; intervals are NaN where the
+        method has none.
+    picked
+        The candidate behind it.
+    seconds
+        That fitting took, with everything that belongs to it but the re-developments.
+    """
+
+    known: Prediction
+    unseen: Prediction
+    picked: str
+    seconds: float
+
+
+def label_method(name: str) -> str:
+    """Tell a method's name to people."""
+    if name == CHOSEN:
+        return CHOSEN_LABEL
+    return peers.PEERS[name].label if name in peers.PEERS else f"`{name}`"
+
+
+def find_version(name: str) -> str:
+    """Compute the digest of what a method's answers depend on: its sources and packages."""
+    if name in peers.PEERS:
+        paths = [Path(str(module.__file__)) for module in (peers, regressions, table)]
+        versions: Mapping[str, str] = peers.PEERS[name].versions
+    else:
+        paths = [Path(__file__), *list_sources(training, SOURCES)]
+        paths += list_sources(features, SHARED_SOURCES)
+        versions = {"scikit-learn": importlib.metadata.version("scikit-learn")}
+    return digest_sources(paths, versions)
+
+
+def list_sources(package: Any, patterns: Iterable[str]) -> list[Path]:
+    """List source files of a package."""
+    folder = Path(package.__file__).parent
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
+
+def digest_sources(paths: Iterable[Path], versions: Mapping[str, str]) -> str:
+    """Compute the digest of source files and of what they were run with."""
+    digest = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode())
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def answer(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+    """Fit a method and ask it about both samples."""
+    if name in peers.PEERS:
+        return answer_peer(name, world, design, seed)
+    return answer_ours(name, world, design, seed)
+
+
+def answer_ours(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+    """Fit one of ours, and its re-developments for the intervals."""
+    study = world.study.model_copy(update={"seed": seed})
+    start = perf_counter()
+    picked = choose(study, design) if name == CHOSEN else name
+    if design.size or picked != BASE_RATE:
+        fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
+        seconds = perf_counter() - start
+        equation = redevelop(study, design, picked, fit, jobs=1)
+    else:
+        equation, seconds = publish_base_rate(design), perf_counter() - start
+    level = study.uncertainty.level
+    known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
+    return Answer(known, unseen, picked, seconds)
+
+
+def choose(study: Study, design: Design) -> str:
+    """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
+    folds = min(study.validation.folds, count_rarer(design) // EVENTS_A_FOLD)
+    if folds < 2:
+        return study.candidates[0]
+    validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
+    study = study.model_copy(update={"validation": validation})
+    said: dict[str, Numbers] = {n: np.empty((1, design.size)) for n in study.candidates}
+    for trial in list_trials(study, design):
+        _, log_odds = run_trial(study.seed, design, trial)
+        said[trial.candidate][0, trial.fold.test] = log_odds
+    whole = np.zeros((1, design.size), dtype=np.int64)
+    losses = {n: compute_losses(HeldOut(one, whole), design.outcome) for n, one in said.items()}
+    return choose_candidate(losses, design.patients)[0]
+
+
+def count_rarer(design: Design) -> int:
+    """Count the courses with the rarer outcome."""
+    return min(design.events, design.size - design.events)
+
+
+def publish_base_rate(design: Design) -> Equation:
+    """Give everyone the published base rate."""
+    rate = find_base_rate(design.target, design.target.instrument.measures)
+    blank = np.zeros(len(design.features))
+    return make_equation(design, float(logit(np.array(rate))), blank, blank)
+
+
+def ask(equation: Equation, columns: Columns, level: float) -> Prediction:
+    """Ask an equation about courses, as serving does."""
+    return summarise_versions(equation.compute_log_odds(columns, ALL_VERSIONS), level)
+
+
+def answer_peer(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+    """Fit a peer on the same courses and fields."""
+    fields = world.study.list_fields()
+    learned = table.make_table(design.columns, fields)
+    start = perf_counter()
+    predict = peers.PEERS[name].fit(learned, design.outcome, seed)
+    seconds = perf_counter() - start
+    known, unseen = (
+        take_prediction(predict(table.make_table(sample.columns, fields)))
+        for sample in (world.known, world.unseen)
+    )
+    return Answer(known, unseen, name, seconds)
+
+
+def take_prediction(probability: Numbers) -> Prediction:
+    """Take probabilities as a prediction without intervals."""
+    unknown = np.full(len(probability), np.nan)
+    return Prediction(logit(probability), probability, unknown, unknown, unknown)
