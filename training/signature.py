@@ -52,6 +52,8 @@ def make_signature(card: ModelCard) -> ModelSignature:
 def make_example(card: ModelCard) -> pd.DataFrame:
     """Make an invented assessment from the middle of every studied range; it is nobody's."""
     values = {found.field: pick_middle(found) for found in card.ranges}
+    if "dose_mg_kg" in values:
+        values.pop("dose_mg", None)  # a dose is given once
     return pd.DataFrame([{"patient_id": "example", **values}])
 
 

@@ -1,6 +1,7 @@
 """Candidates: equations that say what their pipelines say, and know nothing of unseen sites."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,3 +145,44 @@ def test_trees_start_from_shrunken_site_effects(make_design):
     shares = [design.outcome[design.sites == site].mean() for site in (0, 1)]
     raw = [np.log(share / (1 - share)) for share in shares]
     assert raw[0] > effects[0] > 0 > effects[1] > raw[1]
+
+
+def make_step(design):
+    """Outcomes that follow a threshold and an interaction, which no line sees."""
+    age, phq9 = design.columns.get_numbers("age"), design.columns.get_numbers("phq9")
+    log_odds = np.where((age >= 52) & (phq9 >= 15), 1.8, -0.6)
+    outcome = np.random.default_rng(3).random(design.size) < expit(np.nan_to_num(log_odds))
+    return replace(design, outcome=outcome.astype(float))
+
+
+def test_anchored_trees_are_their_anchor_where_trees_add_nothing(make_design):
+    design = make_design(150, strength=0.0)
+    anchor = CANDIDATES["evidence_prior"].fit(design, 1).equation
+    fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
+    assert fit.settings["rounds"] == 0
+    assert not fit.equation.boosters
+    assert (say(fit.equation, design) == say(anchor, design)).all()
+
+
+def test_anchored_trees_find_what_lines_miss_and_stay_exact(make_design):
+    design = make_step(make_design(2500, missing=0.0))
+    new = make_step(make_design(2500, missing=0.0, seed=8))
+    fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
+    assert fit.settings["rounds"] > 0
+    losses = [
+        np.logaddexp(0, np.where(new.outcome == 1, -1, 1) * say(equation, new)).mean()
+        for equation in (fit.equation, CANDIDATES["evidence_prior"].fit(design, 1).equation)
+    ]
+    assert losses[0] < losses[1]
+    explained = fit.equation.explain(new.columns)
+    total = explained.intercept + explained.contributions.sum(axis=1)
+    assert total == pytest.approx(say(fit.equation, new), abs=1e-6)
+
+
+def test_anchored_trees_are_redrawn_with_their_anchor(make_design):
+    design = make_step(make_design(1200, missing=0.0))
+    fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
+    drawn = fit.posterior.draw(5, np.random.default_rng(1))
+    log_odds = drawn.compute_log_odds(design.columns, slice(None))
+    assert log_odds.shape == (1200, 5)
+    assert (np.ptp(log_odds, axis=1) > 0).all()

@@ -8,6 +8,7 @@ from features.cohort import read_cohort
 from features.errors import CohortError, StudyError
 from features.field import OFFERED_GROUPS
 from features.fields import FIELDS
+from features.matrix import build_matrix
 from training.design import filter_courses, load_cohort, load_courses, make_design
 from training.study import Study
 
@@ -131,3 +132,17 @@ def test_a_study_without_a_cohort_says_how_to_name_one():
 def test_a_reader_that_does_not_exist_is_refused():
     with pytest.raises(StudyError, match="module:function"):
         load_cohort(make_study(cohort={"reader": "nowhere:nothing"}))
+
+
+def test_calendar_time_is_offered_where_a_study_asks_and_ends_with_the_last_month(columns):
+    design = make_design(make_study(features={"include": ["phq9", "assessed_on"]}), columns)
+    (trend,) = (feature for feature in design.features if feature.field == "assessed_on")
+    years = design.matrix[:, design.features.index(trend)]
+    assert -20 < years.min() < years.max() <= 0
+    late = design.columns.replace({"assessed_on": np.full(design.size, trend.parameter + 900.0)})
+    assert (build_matrix(late, [trend]) == 0).all()
+
+
+def test_calendar_time_is_left_out_by_default(columns):
+    names = {feature.name for feature in make_design(make_study(), columns).features}
+    assert "trend" not in names

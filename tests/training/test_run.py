@@ -155,7 +155,7 @@ def test_the_card_hides_every_single_value_behind_rounded_ranges(fitted):
 
 def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
     summary = run_file(make_study(), home, noise)
-    assert summary.comparison.chosen == "base_rate"
+    assert not summary.comparison.beats_base_rate
     assert "No candidate beats the base rate" in summary.report
     assert summary.champion.model.card.candidate == "base_rate"
     probability = summary.champion.model.predict(read_cohort(noise)).probability
