@@ -15,10 +15,12 @@ from features.files import write_bytes_whole
 from features.instruments import INSTRUMENTS, Instrument
 from features.mapping import UNITS
 from features.outcome import HORIZONS
+from training.evidence import BASE_RATES, EFFECTS, Effect
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
 HELP_WIDTH = 96
+EFFECT_HEADING = ["feature", "for", "first day", "later", "spread", "sign held", "source"]
 FOLLOWUP_RULES = (
     "In cohorts, all of them. In an assessment, those after which another horizon comes: early "
     "scores, which only update outcomes read. An instrument that asks about more days than the "
@@ -96,6 +98,35 @@ def describe_field(field: Field) -> list[str]:
     name = f"`{field.name}`" + (" (required)" if field.required else "")
     notes = "; ".join(part for part in (field.help, field.source) if part)
     return [name, field.label, field.allowed, field.loinc or "", notes]
+
+
+def describe_evidence() -> str:
+    """Write what the literature says, as the evidence candidate starts from it."""
+    effects = [describe_effect(effect) for effect in EFFECTS.values()]
+    rates = [
+        [one.condition, f"`{one.horizon}`", one.route or "others", f"{one.share:.0%}", one.source]
+        for one in BASE_RATES
+    ]
+    return join_page(
+        "Published evidence",
+        "What `evidence_prior` believes before it has seen a patient. Sizes are log-odds of "
+        "response, published ones shrunk by 50 to 75 % because few have been replicated; the "
+        "spread is the standard deviation of what a size may be at one clinic. How far all of it "
+        "holds is learned. A figure marked *recalled* was not seen in a source; *chosen* is "
+        "nobody's finding.",
+        "## Effects",
+        format_table(EFFECT_HEADING, effects),
+        "## Base rates of response",
+        format_table(["condition", "horizon", "route", "share", "source"], rates),
+    )
+
+
+def describe_effect(effect: Effect) -> list[str]:
+    """Describe one effect as a table's row."""
+    sizes = [f"{size:+.2f}" for size in (effect.first_day, effect.later)]
+    source = effect.source + (" (recalled)" if effect.recalled else "")
+    held, spread = "yes" if effect.agreed else "", f"{effect.spread:.2f}"
+    return [f"`{effect.feature}`", f"{effect.unit:g} more", *sizes, spread, held, source]
 
 
 def describe_instruments() -> str:
@@ -202,5 +233,6 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "eligibility.md": describe_eligibility,
         "fields.md": describe_fields,
         "instruments.md": describe_instruments,
+        "evidence.md": describe_evidence,
     }
 )

@@ -20,6 +20,7 @@ from features.contract import (
 from features.equation import Equation
 from features.field import Field, Kind
 from features.fields import FIELDS
+from training.candidates import WITH_POSTERIOR
 from training.comparison import Comparison
 from training.design import Design
 from training.signature import find_xgboost
@@ -55,7 +56,7 @@ def make_card(
         features=equation.features,
         sites=equation.sites,
         ranges=tuple(list_ranges(study, design, equation)),
-        interval=describe_interval(study, equation),
+        interval=describe_interval(study, name, equation),
         performance=comparison.measures,
         validation=f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out",
         verdict=comparison.verdict,
@@ -81,11 +82,13 @@ def describe_population(cohort: Columns, design: Design) -> Population:
     )
 
 
-def describe_interval(study: Study, equation: Equation) -> IntervalFacts:
+def describe_interval(study: Study, name: str, equation: Equation) -> IntervalFacts:
     """Say how the intervals were made."""
     count = len(equation.terms.intercept) - 1
     share = f"{study.uncertainty.level:.0%}".replace("%", " %")
-    method = f"middle {share} of {count} re-fits on resampled patients: sampling error alone"
+    made = "draws of the posterior" if name in WITH_POSTERIOR else "re-fits on resampled patients"
+    left = "" if name in WITH_POSTERIOR else ": sampling error alone"
+    method = f"middle {share} of {count} {made}{left}"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
 
 

@@ -19,6 +19,7 @@ from training.candidates import CANDIDATES
 from training.candidates.base import Fit, Settings
 from training.design import Design
 from training.evaluate import HeldOut
+from training.evidence import SITE_SPREAD
 from training.split import Fold, derive_seed, draw_patients, split_outer
 from training.study import Study
 
@@ -105,7 +106,17 @@ def redevelop_once(
     """Fit on one bootstrap sample of patients."""
     fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
     rows = draw_patients(design, np.random.default_rng(fit_seed))
-    return number, CANDIDATES[name].refit(design.select(rows), settings, fit_seed)
+    equation = CANDIDATES[name].refit(design.select(rows), settings, fit_seed)
+    return number, place_unseen(equation, np.random.default_rng(fit_seed))
+
+
+def place_unseen(equation: Equation, generator: np.random.Generator) -> Equation:
+    """Give a site never seen an effect of its own, as far off as sites are from one another."""
+    if not equation.sites:
+        return equation
+    sites = equation.terms.sites.copy()
+    sites[:, -1] = SITE_SPREAD * generator.standard_normal(len(sites))
+    return replace(equation, terms=replace(equation.terms, sites=sites))
 
 
 def spread(jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:

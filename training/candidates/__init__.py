@@ -24,4 +24,7 @@ CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
     }
 )
 
-__all__ = ["CANDIDATES", "Candidate", "Fit"]
+# Those that know their own uncertainty; the others are developed again on resampled patients.
+WITH_POSTERIOR = ("evidence_prior", "anchored_xgboost")
+
+__all__ = ["CANDIDATES", "WITH_POSTERIOR", "Candidate", "Fit"]
