@@ -87,6 +87,9 @@ def make_update(make_champion):
             sites=np.zeros((10, 0)),
             trees=np.zeros(10),
             centre=np.array([16.0, 10.0, 30.0]),
+            scale=np.ones(3),
+            pairs=np.empty((0, 2), dtype=np.int64),
+            products=np.empty((10, 0)),
         )
         ranges = (
             StudiedRange(field="condition", categories=("depression",)),
