@@ -34,7 +34,7 @@ from training.sparsity import draw_terms
 
 Numbers = NDArray[np.float64]
 
-DISCOUNT, DISCOUNT_SPREAD = 1.0, 0.5
+DISCOUNT, DISCOUNT_SPREAD = 1.0, 0.7
 # That the literature holds to some degree at all; else its discount is 0.
 HOLDS = 0.75
 NOTHING = 1e-4
@@ -43,7 +43,7 @@ DEPARTURES = (0.1, 0.5, 1.2, 2.4)
 DEPARTURE_SPREAD = 1.0
 SITES = (0.03, 0.25, 0.5, 0.9)
 # Squares, products and steps: how many are expected, and how large in log-odds a deviation.
-EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.15
+EXPECTED_CURVES, CURVE_SPREAD = 12.0, 0.15
 # What is beyond any of these, such as effects that differ between sites: a share of the spread of
 # the log-odds, spread thinly over all curves.
 MISFIT = 0.35
