@@ -115,7 +115,7 @@ def write_attrition(found: Attrition) -> list[str]:
         f"({100 * found.missing / found.courses:.0f} %); {found.unmeasured} more have no baseline "
         "total to judge it by.",
         "",
-        f"{explain_weights(found)} The assumption: {ASSUMPTION}.",
+        f"{explain_weights(found)} Estimates assume: {ASSUMPTION}.",
         "",
         *write_gaps(found.gaps),
         *write_scenarios(found.scenarios),
@@ -125,7 +125,7 @@ def write_attrition(found: Attrition) -> list[str]:
 def explain_weights(found: Attrition) -> str:
     """Say whether courses were weighted, and what that cost."""
     if found.effective is None or found.largest is None:
-        return "Those that have it count alike, whoever they stand for."
+        return "Those that have it count alike: the base rate is theirs."
     having = found.courses - found.missing
     return (
         f"Those that have it are weighted to stand in for the others: {having} courses tell as "

@@ -119,24 +119,6 @@ def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
         assert f"`{gap['feature']}`" in section
 
 
-def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
-    """The base rate that a clinician reads is the weighted one, as the model's own is."""
-    candidates = ("base_rate",)
-    plain = run_file(make_study(candidates=candidates), home, cohort)
-    study = make_study(candidates=candidates, attrition={"weights": True})
-    weighted = run_file(study, home, cohort)
-    people = weighted.card.population
-    assert plain.card.population.weighted_rate is None
-    assert people.base_rate == people.weighted_rate != people.events / people.courses
-    assert weighted.champion.version == weighted.version
-    probability = weighted.champion.model.predict(read_cohort(cohort)).probability
-    assert probability == pytest.approx(people.base_rate)
-    found = weighted.attrition
-    assert found.effective < people.courses
-    assert f"tell as much as {found.effective:.0f} would" in weighted.report
-    assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
-
-
 def test_the_version_has_digest_signature_example_and_alias(fitted):
     summary, client = fitted
     version = client.get_model_version("phq9.acute.response", summary.version)
@@ -240,6 +222,24 @@ def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noi
     contradicted = run_file(make_study(), home, noise)
     assert contradicted.champion.version != good.version
     assert contradicted.champion.model.card.candidate == "base_rate"
+
+
+def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
+    """The base rate that a clinician reads is the weighted one, as the model's own is."""
+    candidates = ("base_rate",)
+    plain = run_file(make_study(candidates=candidates), home, cohort)
+    study = make_study(candidates=candidates, attrition={"weights": True})
+    weighted = run_file(study, home, cohort)
+    people = weighted.card.population
+    assert plain.card.population.weighted_rate is None
+    assert people.base_rate == people.weighted_rate != people.events / people.courses
+    assert weighted.champion.version == weighted.version
+    probability = weighted.champion.model.predict(read_cohort(cohort)).probability
+    assert probability == pytest.approx(people.base_rate)
+    found = weighted.attrition
+    assert found.effective < people.courses
+    assert f"tell as much as {found.effective:.0f} would" in weighted.report
+    assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
 
 
 def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):
