@@ -39,6 +39,9 @@ class Population(Facts):
         Treatment courses with a known outcome; the ones learned from.
     without_outcome
         Courses left out because their outcome is missing.
+    weighted_rate
+        Share with the outcome, courses weighted to stand in for those that lack it; None where
+        all count alike.
     """
 
     courses: int
@@ -46,11 +49,12 @@ class Population(Facts):
     patients: int
     sites: int
     without_outcome: int
+    weighted_rate: float | None = None
 
     @property
     def base_rate(self) -> float:
-        """Share of courses with the outcome."""
-        return self.events / self.courses
+        """Share of courses with the outcome, weighted if the study weighted them."""
+        return self.events / self.courses if self.weighted_rate is None else self.weighted_rate
 
 
 class StudiedRange(Facts):

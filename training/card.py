@@ -72,6 +72,8 @@ def is_simulated(columns: Columns) -> bool:
 
 def describe_population(cohort: Columns, design: Design) -> Population:
     """Count whom the model was developed on."""
+    weights = design.given_weights
+    weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
     sites = {site for site in design.columns.get_texts("site") if site is not None}
     return Population(
         courses=design.size,
@@ -79,6 +81,7 @@ def describe_population(cohort: Columns, design: Design) -> Population:
         patients=len(np.unique(design.patients)),
         sites=len(sites),
         without_outcome=cohort.size - design.size,
+        weighted_rate=weighted,
     )
 
 

@@ -82,13 +82,21 @@ def compare(study: Study, design: Design, held_out: Mapping[str, HeldOut]) -> Co
     seed = derive_seed(study.seed, MEASURE_SEED)
     measures = {
         name: measure(
-            said, design.outcome, design.patients, validation.resamples, validation.level, seed
+            said,
+            design.outcome,
+            design.patients,
+            validation.resamples,
+            validation.level,
+            seed,
+            design.given_weights,
         )
         for name, said in held_out.items()
     }
-    base = losses[BASE_RATE]
-    to_base = {n: compare_losses(loss, base, design.patients) for n, loss in losses.items()}
-    chosen, _ = choose_candidate(losses, design.patients)
+    base, weights = losses[BASE_RATE], design.given_weights
+    to_base = {
+        name: compare_losses(loss, base, design.patients, weights) for name, loss in losses.items()
+    }
+    chosen, _ = choose_candidate(losses, design.patients, weights)
     return Comparison(held_out, measures, losses, to_base, chosen)
 
 

@@ -42,6 +42,8 @@ class Design:
         Position among the features of the outcome's own baseline total; None where not offered.
     target
         What the outcome is.
+    given_weights
+        How much each course counts, ``float64[courses]``; None where all count alike.
     """
 
     columns: Columns
@@ -53,6 +55,7 @@ class Design:
     site_names: tuple[str, ...]
     severity: int | None
     target: Outcome
+    given_weights: NDArray[np.float64] | None = None
 
     @property
     def size(self) -> int:
@@ -63,6 +66,23 @@ class Design:
     def events(self) -> int:
         """Number of courses with the outcome."""
         return int(self.outcome.sum())
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How much each course counts, ``float64[courses]``; ones where all count alike."""
+        return np.ones(self.size) if self.given_weights is None else self.given_weights
+
+    @property
+    def effective_weights(self) -> NDArray[np.float64]:
+        """The weights scaled to sum to the effective number of courses (Kish, 1965).
+
+        For whatever measures its own certainty: uneven weights tell less than as many even ones.
+        """
+        if self.given_weights is None:
+            return self.weights
+        squared = (self.given_weights**2).sum()
+        scaled: NDArray[np.float64] = self.given_weights * (self.given_weights.sum() / squared)
+        return scaled
 
     def select(self, rows: NDArray[Any]) -> "Design":
         """Keep some courses, repeated ones included."""
@@ -76,6 +96,7 @@ class Design:
             site_names=self.site_names,
             severity=self.severity,
             target=self.target,
+            given_weights=None if self.given_weights is None else self.given_weights[rows],
         )
 
 
@@ -205,13 +226,12 @@ def make_design(study: Study, columns: Columns) -> Design:
     outcome = evaluate_outcome(study, columns)
     known = ~np.isnan(outcome)
     learned = columns.select(known)
-    fields = study.list_fields()
-    offered = (*list_features(fields), *(make_trend(learned) if "assessed_on" in fields else ()))
-    features = drop_constant(learned, offered)
+    features = offer_features(study, learned)
     names = [feature.name for feature in features]
     target = study.parse_outcome()
     severity = target.instrument.key
-    sites, site_names = number_sites(learned) if "site" in fields else no_sites(learned)
+    offers_site = "site" in study.list_fields()
+    sites, site_names = number_sites(learned) if offers_site else no_sites(learned)
     patients = np.unique(learned.get_texts("patient_id").astype(str), return_inverse=True)[1]
     return Design(
         columns=learned,
@@ -224,6 +244,13 @@ def make_design(study: Study, columns: Columns) -> Design:
         severity=names.index(severity) if severity in names else None,
         target=target,
     )
+
+
+def offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
+    """List the features of the fields that a study offers, as far as these courses vary in them."""
+    fields = study.list_fields()
+    trend = make_trend(columns) if "assessed_on" in fields else ()
+    return drop_constant(columns, (*list_features(fields), *trend))
 
 
 def make_trend(columns: Columns) -> tuple[Feature, ...]:

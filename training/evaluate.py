@@ -146,13 +146,21 @@ def measure(
     samples: int,
     level: float,
     seed: int,
+    counted: Numbers | None = None,
 ) -> dict[str, Measure]:
-    """Measure performance, with percentile intervals over resampled patients."""
-    whole = compute_measures(held_out, outcome, np.ones((1, len(outcome))))
+    """Measure performance, with percentile intervals over resampled patients.
+
+    Parameters
+    ----------
+    counted
+        How much each course counts, ``[courses]``; None where all count alike.
+    """
+    each = np.ones(len(outcome)) if counted is None else counted
+    whole = compute_measures(held_out, outcome, each[None, :])
     block = max(1, min(samples, BLOCK_CELLS // held_out.log_odds.size))
     drawn: dict[str, list[Numbers]] = {name: [] for name in MEASURES}
     for start in range(0, samples, block):
-        weights = resample_patients(patients, min(block, samples - start), seed + start)
+        weights = each * resample_patients(patients, min(block, samples - start), seed + start)
         for name, values in compute_measures(held_out, outcome, weights).items():
             drawn[name].append(values)
     return {
@@ -182,8 +190,18 @@ class Difference:
     error: float
 
 
-def compare_losses(losses: Numbers, others: Numbers, patients: NDArray[np.int64]) -> Difference:
+def compare_losses(
+    losses: Numbers,
+    others: Numbers,
+    patients: NDArray[np.int64],
+    weights: Numbers | None = None,
+) -> Difference:
     """Compare losses course by course; negative where the first is better.
+
+    Parameters
+    ----------
+    weights
+        How much each course counts, ``[courses]``; None where all count alike.
 
     Examples
     --------
@@ -192,17 +210,20 @@ def compare_losses(losses: Numbers, others: Numbers, patients: NDArray[np.int64]
     (0.05, 0.15)
     """
     gap = losses - others
-    mean = gap.mean()
+    counted = np.ones(len(gap)) if weights is None else weights
+    mean = np.average(gap, weights=counted)
     count = int(patients.max()) + 1
-    sums = np.bincount(patients, weights=gap - mean, minlength=count)
+    sums = np.bincount(patients, weights=counted * (gap - mean), minlength=count)
     correction = count / max(count - 1, 1)
     return Difference(
-        round(float(mean), 15), float(np.sqrt(correction * (sums**2).sum()) / len(gap))
+        round(float(mean), 15), float(np.sqrt(correction * (sums**2).sum()) / counted.sum())
     )
 
 
 def choose_candidate(
-    losses: Mapping[str, Numbers], patients: NDArray[np.int64]
+    losses: Mapping[str, Numbers],
+    patients: NDArray[np.int64],
+    weights: Numbers | None = None,
 ) -> tuple[str, dict[str, Difference]]:
     """Choose by the one-standard-error rule.
 
@@ -213,6 +234,8 @@ def choose_candidate(
     ----------
     losses
         Each candidate's losses, in the order of preference.
+    weights
+        How much each course counts, ``[courses]``; None where all count alike.
 
     Returns
     -------
@@ -221,7 +244,9 @@ def choose_candidate(
     dict
         Each candidate's difference to the best.
     """
-    best = min(losses, key=lambda name: losses[name].mean())
-    to_best = {name: compare_losses(loss, losses[best], patients) for name, loss in losses.items()}
+    best = min(losses, key=lambda name: np.average(losses[name], weights=weights))
+    to_best = {
+        name: compare_losses(loss, losses[best], patients, weights) for name, loss in losses.items()
+    }
     within = [name for name, gap in to_best.items() if gap.mean <= gap.error]
     return within[0], to_best

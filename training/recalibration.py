@@ -116,12 +116,19 @@ def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> NDArr
     return both
 
 
-def calibrate(log_odds: Numbers, outcome: Numbers) -> tuple[float, float]:
+def calibrate(
+    log_odds: Numbers, outcome: Numbers, weights: Numbers | None = None
+) -> tuple[float, float]:
     """Find the intercept and slope that calibrate log-odds of courses not learned from.
 
     Calibration may shrink, never sharpen: below 0 the slope would turn a candidate on its head, and
     above 1 it would trust a handful of courses over the candidate's own penalty. Where the log-odds
     say nothing, the slope is 0 and the intercept the base rate's.
+
+    Parameters
+    ----------
+    weights
+        How much each course counts; None where all count alike.
 
     Examples
     --------
@@ -129,7 +136,7 @@ def calibrate(log_odds: Numbers, outcome: Numbers) -> tuple[float, float]:
     >>> round(intercept, 9), slope  # the log-odds of one in four
     (-1.098612289, 0.0)
     """
-    whole = np.ones((1, len(outcome)))
+    whole = np.ones((1, len(outcome))) if weights is None else weights[None, :]
     _, slope = fit_intercept_slope(log_odds, outcome, whole)[0]
     slope = 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, MOST_SLOPE))
     return float(fit_intercept(slope * log_odds, outcome, whole)[0]), slope

@@ -1,10 +1,11 @@
 """The report of a run, in words and tables: verdict first, then the numbers behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.contract import SIMULATED_NOTE, Measure, ModelCard
 from features.outcome import parse_outcome
+from training.attrition import ASSUMPTION, Attrition, Gap, Scenario
 from training.candidates import CANDIDATES
 from training.comparison import BASE_RATE, Comparison, find_warnings
 
@@ -46,10 +47,15 @@ def list_rows(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def format_table(comparison: Comparison) -> str:
-    """Format the comparison as a Markdown table that also reads well as text."""
+def format_comparison(comparison: Comparison) -> str:
+    """Format the comparison as a table."""
     head = ["candidate", *HEADINGS.values(), "log loss against base rate"]
-    rows = [head, *list_rows(comparison)]
+    return format_table([head, *list_rows(comparison)])
+
+
+def format_table(rows: list[list[str]]) -> str:
+    """Format rows, the heading first, as a Markdown table that also reads well as text."""
+    head = rows[0]
     widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
@@ -59,7 +65,9 @@ def format_table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def write_report(card: ModelCard, comparison: Comparison, level: float) -> str:
+def write_report(
+    card: ModelCard, comparison: Comparison, level: float, attrition: Attrition
+) -> str:
     """Write the whole report in Markdown."""
     people = card.population
     # The alarm knows what baseline alone can reach; an early score may say far more.
@@ -76,22 +84,94 @@ def write_report(card: ModelCard, comparison: Comparison, level: float) -> str:
         f"Outcome: {card.outcome.definition}.",
         "",
         f"{people.courses} courses of {people.patients} patients with the outcome known, "
-        f"{people.events} of them positive: base rate {100 * people.base_rate:.1f} %. "
+        f"{people.events} of them positive: base rate {100 * people.base_rate:.1f} %"
+        f"{'' if people.weighted_rate is None else ' by weight'}. "
         f"{people.without_outcome} more courses have no outcome and were left out; if those who "
         "do not report fare differently, the base rate is off by that much.",
         "",
         f"## Candidates ({card.validation})",
         "",
-        format_table(comparison),
+        format_comparison(comparison),
         "",
         f"Intervals: {100 * level:g} % over resampled patients. Intercept 0 and slope 1 are "
         "perfect calibration. AUC compares patients within a fold. → is the choice: the first in "
         "the study's order of preference within one standard error of the lowest log loss.",
         "",
+        *write_attrition(attrition),
         f"An estimate is {card.note}.",
         "",
     ]
     return "\n".join(lines)
+
+
+def write_attrition(found: Attrition) -> list[str]:
+    """Write the part on missing outcomes; nothing where every course has one."""
+    if not found.missing:
+        return []
+    return [
+        "## Outcomes that are missing",
+        "",
+        f"{found.missing} of {found.courses} courses that could have had the outcome lack it "
+        f"({100 * found.missing / found.courses:.0f} %); {found.unmeasured} more have no baseline "
+        "total to judge it by.",
+        "",
+        f"{explain_weights(found)} Estimates assume: {ASSUMPTION}.",
+        "",
+        *write_gaps(found.gaps),
+        *write_scenarios(found.scenarios),
+    ]
+
+
+def explain_weights(found: Attrition) -> str:
+    """Say whether courses were weighted, and what that cost."""
+    if found.effective is None or found.largest is None:
+        return "Those that have it count alike: the base rate is theirs."
+    having = found.courses - found.missing
+    return (
+        f"Those that have it are weighted to stand in for the others: {having} courses tell as "
+        f"much as {found.effective:.0f} would with even weights; the largest weight is "
+        f"{found.largest:.1f}."
+    )
+
+
+def write_gaps(gaps: Sequence[Gap]) -> list[str]:
+    """Write the largest differences at baseline; nothing where too few could be compared."""
+    if not gaps:
+        return []
+    named = "; ".join(f"{gap.label} (`{gap.feature}`) {gap.difference:+.2f}" for gap in gaps)
+    return [
+        "Largest differences at baseline, those without the outcome less those with it, in "
+        f"standard deviations: {named}.",
+        "",
+    ]
+
+
+def write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
+    """Write the sensitivity table; nothing where the study asks for no odds ratio."""
+    if not scenarios:
+        return []
+    head = ["odds ratio", "those who lack it", "base rate", "predicted", "intercept", "slope"]
+    return [
+        format_table([head, *(format_scenario(scenario) for scenario in scenarios)]),
+        "",
+        "What follows, if the odds of response of those who lack the outcome are so many times "
+        "those of patients with the same baseline who have it: their share, that of all, what the "
+        "chosen candidate says of all on average, and its calibration among all. No data can tell "
+        "which row is true. Sampling error comes on top.",
+        "",
+    ]
+
+
+def format_scenario(scenario: Scenario) -> list[str]:
+    """Format one row of the sensitivity table."""
+    shares = (scenario.missing_rate, scenario.base_rate, scenario.predicted)
+    slope = "-" if scenario.slope is None else f"{scenario.slope:.2f}"
+    return [
+        f"{scenario.odds_ratio:.2f}",
+        *(f"{100 * share:.1f} %" for share in shares),
+        f"{round(scenario.intercept, 2) + 0:+.2f}",  # plus 0: never -0.00
+        slope,
+    ]
 
 
 def summarise_candidates(comparison: Comparison) -> dict[str, dict[str, Any]]:

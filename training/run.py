@@ -14,8 +14,9 @@ from features.commands import say
 from features.contract import ModelCard
 from features.home import Home
 from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
+from training.attrition import Attrition, describe_attrition
 from training.candidates import CANDIDATES, Fit
-from training.card import make_card
+from training.card import describe_population, make_card
 from training.comparison import BASE_RATE, Comparison, compare
 from training.design import Design, make_design
 from training.evaluate import compare_losses
@@ -25,6 +26,7 @@ from training.report import summarise_candidates, write_report
 from training.resample import cross_validate, redevelop
 from training.split import derive_seed, split_outer
 from training.study import Study
+from training.weighting import Enrolment, list_enrolled, weigh_courses
 
 FINAL_SEED = 4
 
@@ -44,6 +46,7 @@ class Summary:
     run_id: str
     card: ModelCard
     comparison: Comparison
+    attrition: Attrition
     report: str
     version: str
     alias: str
@@ -64,6 +67,7 @@ class Summary:
             "verdict": self.comparison.verdict,
             "data": self.card.data,
             "candidates": summarise_candidates(self.comparison),
+            "attrition": self.attrition.as_dict(),
             "model": {"name": self.card.name, "version": self.version, "alias": self.alias},
             "champion": {
                 "version": self.champion.version,
@@ -79,6 +83,7 @@ class Work:
     study: Study
     cohort: Columns
     design: Design
+    enrolment: Enrolment
     comparison: Comparison
     jobs: int
 
@@ -88,6 +93,11 @@ class Work:
         equation = redevelop(self.study, self.design, name, fit, self.jobs)
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
+
+    def describe_attrition(self, model: ResponseModel) -> Attrition:
+        """Describe missing outcomes, and what they may do to a model."""
+        held_out = self.comparison.held_out[model.card.candidate]
+        return describe_attrition(self.study, self.design, self.enrolment, held_out, model.equation)
 
 
 def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
@@ -105,7 +115,8 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     InputError
         If the cohort cannot give what the study asks for; nothing has been logged by then.
     """
-    design = make_design(study, cohort)
+    enrolment = list_enrolled(study, cohort)
+    design = weigh_courses(study, make_design(study, cohort), enrolment)
     split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
     registry = Registry(home)
     with registry.open_study(study) as run_id:
@@ -113,15 +124,18 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         comparison = compare(study, design, cross_validate(study, design, jobs))
         for name, measures in comparison.measures.items():
             registry.log_candidate(name, measures)
-        work = Work(study, cohort, design, comparison, jobs)
+        work = Work(study, cohort, design, enrolment, comparison, jobs)
         model, fit = work.develop(comparison.chosen)
-        report = write_report(model.card, comparison, study.validation.level)
+        attrition = work.describe_attrition(model)
+        report = write_report(model.card, comparison, study.validation.level, attrition)
         registry.log_facts(model.card, fit.settings, report)
         log_figures(registry, work, model)
         registered = registry.register(model)
         champion = choose_champion(registry, work, registered)
     alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
-    return Summary(run_id, model.card, comparison, report, registered.version, alias, champion)
+    return Summary(
+        run_id, model.card, comparison, attrition, report, registered.version, alias, champion
+    )
 
 
 def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
@@ -154,21 +168,27 @@ def keeps_place(work: Work, present: RegisteredModel) -> bool:
         return not beats(work, work.comparison.chosen, present)
     card = present.model.card
     same = card.candidate == BASE_RATE and card.data_digest == digest_cohort(work.cohort)
+    # The same courses can be counted otherwise: other weights, another filter.
+    same &= card.population == describe_population(work.cohort, work.design)
     return same or holds(work, present)
 
 
 def beats(work: Work, name: str, present: RegisteredModel) -> bool:
     """Tell whether a candidate had the lower log loss on the same courses."""
     gap = compare_losses(
-        work.comparison.losses[name], judge_present(work, present), work.design.patients
+        work.comparison.losses[name],
+        judge_present(work, present),
+        work.design.patients,
+        work.design.given_weights,
     )
     return gap.mean < 0
 
 
 def holds(work: Work, present: RegisteredModel) -> bool:
     """Tell whether the present champion beats the base rate by more than a standard error."""
-    base = work.comparison.losses[BASE_RATE]
-    gap = compare_losses(judge_present(work, present), base, work.design.patients)
+    base, design = work.comparison.losses[BASE_RATE], work.design
+    losses = judge_present(work, present)
+    gap = compare_losses(losses, base, design.patients, design.given_weights)
     return gap.mean < -gap.error
 
 

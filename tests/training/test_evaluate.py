@@ -124,3 +124,23 @@ def test_the_first_within_one_standard_error_of_the_best_is_chosen():
     assert choose_candidate({"simple": base, "rich": close}, patients)[0] == "simple"
     assert choose_candidate({"simple": base, "rich": clear}, patients)[0] == "rich"
     assert choose_candidate({"rich": close, "simple": base}, patients)[0] == "rich"
+
+
+def test_a_course_that_counts_twice_is_as_good_as_one_that_is_there_twice():
+    generator = np.random.default_rng(3)
+    patients, counts = np.arange(60), generator.integers(1, 4, 60)
+    outcome = np.arange(60) % 2.0
+    log_odds, others = generator.normal(size=(2, 60))
+    twice = np.repeat(patients, counts)
+    weighted = compare_losses(log_odds, others, patients, counts.astype(float))
+    repeated = compare_losses(log_odds[twice], others[twice], twice)
+    assert weighted.mean == pytest.approx(repeated.mean, abs=1e-12)
+    assert weighted.error == pytest.approx(repeated.error, abs=1e-12)
+    whole = HeldOut(log_odds[None, :], np.zeros((1, 60), dtype=np.int64))
+    longer = HeldOut(log_odds[None, twice], np.zeros((1, len(twice)), dtype=np.int64))
+    found = measure(whole, outcome, patients, 100, 0.95, 1, counts.astype(float))
+    expected = measure(longer, outcome[twice], twice, 100, 0.95, 1)
+    for name, one in expected.items():
+        assert (found[name].value, found[name].low, found[name].high) == pytest.approx(
+            (one.value, one.low, one.high), abs=1e-7
+        )

@@ -96,7 +96,8 @@ def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_
     assert (fitted["courses"], fitted["events"], fitted["data"]) == (29, 6, "real")
     assert not fitted["beats_base_rate"]
     assert fitted["verdict"].startswith("No candidate beats the base rate")
-    assert fitted["model"] == {"name": "madrs.day1.response", "version": "1", "alias": "champion"}
+    assert fitted["model"]["name"] == "madrs.day1.response"
+    assert fitted["champion"]["candidate"] == "base_rate"
     fresh_commands.run("serving", "pull")
     people = pd.DataFrame([make_assessment(madrs=32), make_assessment(patient_id="b", madrs=30)])
     people.to_csv(fresh_commands.home / "people.csv", index=False)

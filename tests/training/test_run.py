@@ -17,7 +17,7 @@ from features.response_model import DIGEST_TAG
 from training.design import load_courses
 from training.registry import EXPERIMENT, Registry
 from training.run import run_study
-from training.study import Study
+from training.study import ODDS_RATIOS, Study
 
 QUICK = {
     "validation": {"folds": 3, "repeats": 1, "resamples": 100},
@@ -98,6 +98,25 @@ def test_the_report_says_simulated_and_gives_the_verdict_first(fitted):
     lines = [line for line in fitted[0].report.splitlines() if line]
     assert "SIMULATED DATA" in lines[1]
     assert fitted[0].comparison.verdict in lines[2]
+
+
+def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
+    summary = fitted[0]
+    found = summary.as_dict()["attrition"]
+    counted = summary.card.population
+    assert found["missing"] + found["unmeasured"] == counted.without_outcome
+    assert found["courses"] - found["missing"] == counted.courses
+    assert found["effective"] is None
+    assert [row["odds_ratio"] for row in found["scenarios"]] == list(ODDS_RATIOS)
+    assert 0 < len(found["gaps"]) <= 5
+    section = summary.report.partition("## Outcomes that are missing")[2]
+    assert f"{found['missing']} of {found['courses']} courses" in section
+    assert found["assumption"] in section
+    for row in found["scenarios"]:
+        assert f"| {row['odds_ratio']:.2f} " in section
+        assert f"{100 * row['base_rate']:.1f} %" in section
+    for gap in found["gaps"]:
+        assert f"`{gap['feature']}`" in section
 
 
 def test_the_version_has_digest_signature_example_and_alias(fitted):
@@ -203,6 +222,24 @@ def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noi
     contradicted = run_file(make_study(), home, noise)
     assert contradicted.champion.version != good.version
     assert contradicted.champion.model.card.candidate == "base_rate"
+
+
+def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
+    """The base rate that a clinician reads is the weighted one, as the model's own is."""
+    candidates = ("base_rate",)
+    plain = run_file(make_study(candidates=candidates), home, cohort)
+    study = make_study(candidates=candidates, attrition={"weights": True})
+    weighted = run_file(study, home, cohort)
+    people = weighted.card.population
+    assert plain.card.population.weighted_rate is None
+    assert people.base_rate == people.weighted_rate != people.events / people.courses
+    assert weighted.champion.version == weighted.version
+    probability = weighted.champion.model.predict(read_cohort(cohort)).probability
+    assert probability == pytest.approx(people.base_rate)
+    found = weighted.attrition
+    assert found.effective < people.courses
+    assert f"tell as much as {found.effective:.0f} would" in weighted.report
+    assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
 
 
 def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):

@@ -68,6 +68,7 @@ def test_settings_override_the_file(write):
         (STUDY.replace("seed = 1", "seed = -1"), "seed", "greater_than_equal"),
         (STUDY + "surprise = 1\n", "surprise", "extra_forbidden"),
         (STUDY + "[validation]\nfolds = 1\n", "validation.folds", "greater_than_equal"),
+        (STUDY + "[attrition]\nodds_ratios = [0.0]\n", "attrition.odds_ratios.0", "greater_than"),
         (STUDY + '[features]\ninclude = ["phq8"]\n', "features: phq8", "unknown"),
         (STUDY + '[features]\ninclude = ["phq9_acute"]\n', "features: phq9_acute", "leakage"),
         (STUDY + '[features]\ninclude = ["cadss"]\n', "features: cadss", "leakage"),

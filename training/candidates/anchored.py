@@ -6,7 +6,13 @@ import numpy as np
 
 from features.equation import Equation
 from training.candidates.base import Fit, Settings
-from training.candidates.boosted import add_trees, compute_losses, follow_depths, grow_trees
+from training.candidates.boosted import (
+    add_trees,
+    average_losses,
+    compute_losses,
+    follow_depths,
+    grow_trees,
+)
 from training.candidates.evidence_prior import Update, update_literature
 from training.design import Design
 from training.evaluate import compare_losses
@@ -70,7 +76,9 @@ def choose_trees(design: Design, seed: int) -> Settings:
     losses = {
         depth: compute_losses(margins, design.outcome[rows]) for depth, margins in tried.items()
     }
-    depth = min(losses, key=lambda one: losses[one].mean(axis=0).min())
-    rounds = int(losses[depth].mean(axis=0).argmin())
-    gain = compare_losses(losses[depth][:, rounds], losses[depth][:, 0], design.patients[rows])
+    weights = design.weights[rows]
+    means = {depth: average_losses(loss, weights) for depth, loss in losses.items()}
+    depth = min(means, key=lambda one: means[one].min())
+    rounds, found = int(means[depth].argmin()), losses[depth]
+    gain = compare_losses(found[:, rounds], found[:, 0], design.patients[rows], weights)
     return {"depth": depth, "rounds": rounds} if gain.mean < -gain.error else none

@@ -101,8 +101,8 @@ def compute_base_log_odds(design: Design) -> float:
 
     Resampled courses can all be alike; the cohort itself never is.
     """
-    rate = design.events / design.size
-    if rate in (0.0, 1.0):
+    rate = float(np.average(design.outcome, weights=design.weights))
+    if design.events in (0, design.size):
         rate = (design.events + 0.5) / (design.size + 1)
     return float(logit(np.array(rate)))
 

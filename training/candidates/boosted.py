@@ -59,15 +59,16 @@ class Boosted:
         folds = split_inner(design, seed)
         if not folds or not design.features:
             return Fit(make_constant(design), {"calibration_slope": 0.0})
-        outcome = design.outcome[np.concatenate([fold.test for fold in folds])]
+        rows = np.concatenate([fold.test for fold in folds])
+        outcome, weights = design.outcome[rows], design.weights[rows]
         tried = follow_depths(design, folds, fit_start, seed)
         losses = {
             (depth, rounds): loss
             for depth, margins in tried.items()
-            for rounds, loss in enumerate(compute_losses(margins, outcome).mean(axis=0))
+            for rounds, loss in enumerate(average_losses(compute_losses(margins, outcome), weights))
         }
         depth, rounds = min(losses, key=lambda choice: losses[choice])
-        intercept, slope = calibrate(tried[depth][:, rounds], outcome)
+        intercept, slope = calibrate(tried[depth][:, rounds], outcome, weights)
         settings = {
             "depth": depth,
             "rounds": rounds,
@@ -112,7 +113,11 @@ def make_parameters(design: Design, depth: int, seed: int) -> dict[str, Any]:
 def make_data(design: Design, offset: Numbers) -> Any:
     """Build XGBoost's matrix, starting from an offset in log-odds."""
     return xgboost.QuantileDMatrix(
-        design.matrix, label=design.outcome, base_margin=offset, nthread=1
+        design.matrix,
+        label=design.outcome,
+        weight=design.given_weights,
+        base_margin=offset,
+        nthread=1,
     )
 
 
@@ -143,11 +148,14 @@ def follow_rounds(
 ) -> Numbers:
     """Do so for one fold; after its early stop the log-odds stay as they are."""
     offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
+    judged = xgboost.DMatrix(
+        test.matrix, label=test.outcome, weight=test.given_weights, base_margin=reached
+    )
     booster = xgboost.train(
         parameters,
         make_data(train, offset),
         MOST_ROUNDS,
-        evals=[(xgboost.DMatrix(test.matrix, label=test.outcome, base_margin=reached), "test")],
+        evals=[(judged, "test")],
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
@@ -167,6 +175,12 @@ def compute_losses(margins: Numbers, outcome: Numbers) -> Numbers:
     return losses
 
 
+def average_losses(losses: Numbers, weights: Numbers) -> Numbers:
+    """Average losses over courses, each counted by its weight; ``[1 + rounds]``."""
+    averaged: Numbers = np.average(losses, axis=0, weights=weights)
+    return averaged
+
+
 def fit_start(design: Design) -> Equation:
     """Fit where the trees start: the base rate and each site's shrunken effect.
 
@@ -180,5 +194,6 @@ def fit_start(design: Design) -> Equation:
     numbers = [list(range(len(design.site_names)))]
     encoder = OneHotEncoder(categories=numbers, handle_unknown="ignore")
     marks = encoder.fit_transform(design.sites[:, None])
-    model = LogisticRegression(C=SITE_SPREAD**2, max_iter=1000).fit(marks, design.outcome)
+    model = LogisticRegression(C=SITE_SPREAD**2, max_iter=1000)
+    model.fit(marks, design.outcome, sample_weight=design.given_weights)
     return make_equation(design, float(model.intercept_[0]), blank, blank, model.coef_[0])

@@ -161,7 +161,7 @@ def update_literature(design: Design, seed: int) -> Update:
     beliefs = tuple(list_beliefs(design))
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [make_prior(design, belief, base) for belief in beliefs]
-    mixture = mix_posteriors(table, design.outcome, np.ones(design.size), priors)
+    mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors)
     curves = list_curves(design)
     likeliest = int(mixture.shares.argmax())
     drawn, taken = draw_curves(
@@ -213,7 +213,8 @@ def draw_curves(
         ``[draws, curves]`` and ``[coefficients, curves]``.
     """
     expected = compute_probability(table @ mixture.mean)
-    spread, missed = expected * (1 - expected), design.outcome - expected
+    weights = design.effective_weights
+    spread, missed = weights * expected * (1 - expected), weights * (design.outcome - expected)
     together = (table * spread[:, None]).T @ curved
     factor = mixture.posteriors[int(mixture.shares.argmax())].factor
     taken = cho_solve((factor, True), together)

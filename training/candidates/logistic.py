@@ -61,8 +61,9 @@ class ElasticNet:
         rows = np.concatenate([fold.test for fold in folds])
         held_out = hold_out(design, folds, self.grid, seed)
         outcome, patients = design.outcome[rows], design.patients[rows]
-        penalty = choose_penalty(held_out, outcome, patients)
-        intercept, slope = calibrate(held_out[penalty], outcome)
+        weights = design.weights[rows]
+        penalty = choose_penalty(held_out, outcome, patients, weights)
+        intercept, slope = calibrate(held_out[penalty], outcome, weights)
         settings = {
             "c": penalty.c,
             "l1_ratio": penalty.l1_ratio,
@@ -113,17 +114,21 @@ def hold_out(
 
 
 def choose_penalty(
-    held_out: Mapping[Penalty, Numbers], outcome: Numbers, patients: NDArray[np.int64]
+    held_out: Mapping[Penalty, Numbers],
+    outcome: Numbers,
+    patients: NDArray[np.int64],
+    weights: Numbers,
 ) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
     losses = {
         penalty: np.logaddexp(0, np.where(outcome == 1, -said, said))
         for penalty, said in held_out.items()
     }
-    best = min(losses, key=lambda penalty: losses[penalty].mean())
-    gaps = {p: compare_losses(loss, losses[best], patients) for p, loss in losses.items()}
+    means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
+    best = losses[min(means, key=lambda penalty: means[penalty])]
+    gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
     within = [penalty for penalty, gap in gaps.items() if gap.mean <= gap.error]
-    return min(within, key=lambda penalty: (penalty.c, losses[penalty].mean()))
+    return min(within, key=lambda penalty: (penalty.c, means[penalty]))
 
 
 def keep_features(design: Design, places: Sequence[int]) -> Design:
@@ -168,7 +173,8 @@ def fit_path(design: Design, grid: Sequence[Penalty], seed: int) -> dict[Penalty
         # The weakest penalties of the grid may stop early; cross-validation judges what they reach.
         warnings.simplefilter("ignore", ConvergenceWarning)
         for penalty in grid:
-            regression = build_regression(penalty, seed).fit(table, design.outcome)
+            regression = build_regression(penalty, seed)
+            regression.fit(table, design.outcome, sample_weight=design.given_weights)
             fitted[penalty] = write_equation(design, columns, regression)
     return fitted
 
