@@ -89,9 +89,12 @@ def describe_interval(study: Study, name: str, equation: Equation) -> IntervalFa
     """Say how the intervals were made."""
     count = len(equation.terms.intercept) - 1
     share = f"{study.uncertainty.level:.0%}".replace("%", " %")
-    made = "draws of the posterior" if name in WITH_POSTERIOR else "re-fits on resampled patients"
-    left = "" if name in WITH_POSTERIOR else ": sampling error alone"
-    method = f"middle {share} of {count} {made}{left}"
+    made = (
+        "models that evidence and data allow"
+        if name in WITH_POSTERIOR
+        else "re-fits on resampled patients: sampling error alone"
+    )
+    method = f"middle {share} of {count} {made}"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
 
 
