@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.special import log_ndtr
 
 from features.response_model import compute_probability
 
@@ -54,6 +55,12 @@ class Posterior:
     mode: Numbers
     factor: Numbers
     evidence: float
+
+    def find_deviation(self, place: int) -> float:
+        """Find the standard deviation of one coefficient."""
+        unit = np.zeros(len(self.mode))
+        unit[place] = 1.0
+        return float(np.linalg.norm(solve_triangular(self.factor, unit, lower=True)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,11 @@ def has_moved(before: Numbers, after: Numbers) -> bool:
 
 
 def mix_posteriors(
-    table: Numbers, outcome: Numbers, weights: Numbers, priors: Sequence[Prior]
+    table: Numbers,
+    outcome: Numbers,
+    weights: Numbers,
+    priors: Sequence[Prior],
+    positive: int | None = None,
 ) -> Mixture:
     """Find the posterior under each prior, and how much each counts.
 
@@ -114,6 +125,9 @@ def mix_posteriors(
         ``[courses]``; outcomes are 0 or 1.
     priors
         Neighbours in the sequence should be alike: each search starts where the last one ended.
+    positive
+        Place of a coefficient that cannot be negative: a prior under which the courses would have
+        it so counts for as little as is left of it above 0.
     """
     curvature, start = Curvature(table, weights), priors[0].mean
     found: list[Posterior] = []
@@ -121,6 +135,12 @@ def mix_posteriors(
         found.append(find_posterior(table, outcome, weights, prior, start, curvature))
         start = found[-1].mode
     evidence = np.array([posterior.evidence for posterior in found])
+    if positive is not None:
+        evidence += [
+            log_ndtr(after.mode[positive] / after.find_deviation(positive))
+            - log_ndtr(before.mean[positive] / before.deviation[positive])
+            for before, after in zip(priors, found, strict=True)
+        ]
     shares = np.exp(evidence - evidence.max())
     return Mixture(tuple(found), shares / shares.sum())
 

@@ -122,3 +122,13 @@ def test_draws_come_from_each_posterior_as_often_as_it_counts():
     numbers, drawn = Mixture(two, np.array([0.25, 0.75])).draw(4000, np.random.default_rng(1))
     assert numbers.mean() == pytest.approx(0.75, abs=0.03)
     assert (np.sign(drawn[:, 0]) == np.where(numbers == 1, 1, -1)).all()
+
+
+def test_a_prior_that_needs_a_negative_value_counts_for_nothing_where_none_is_allowed():
+    table, outcome = make_courses(500, (0.0, -0.8))
+    free, none = (Prior(np.zeros(2), np.array([1.0, spread])) for spread in (1.0, 1e-4))
+    counted = np.ones(500)
+    assert mix_posteriors(table, outcome, counted, [free, none]).shares[0] > 0.99
+    assert mix_posteriors(table, outcome, counted, [free, none], positive=1).shares[0] < 0.01
+    upwards = mix_posteriors(table * [1, -1], outcome, counted, [free, none], positive=1)
+    assert upwards.shares[0] > 0.99

@@ -161,7 +161,8 @@ def update_literature(design: Design, seed: int) -> Update:
     beliefs = tuple(list_beliefs(design))
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [make_prior(design, belief, base) for belief in beliefs]
-    mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors)
+    discount = 1 + len(design.site_names)
+    mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors, discount)
     curves = list_curves(design)
     likeliest = int(mixture.shares.argmax())
     drawn, taken = draw_curves(
