@@ -21,6 +21,8 @@ MOST_STEPS, MOST_HALVINGS = 100, 30
 SETTLED = 1e-4
 # Curvature is computed anew once the courses' weights have moved by this share.
 MOVED = 0.02
+# Standard deviations below 0 from which a coefficient is clearly negative.
+CLEARLY = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,8 @@ def mix_posteriors(
     priors
         Neighbours in the sequence should be alike: each search starts where the last one ended.
     positive
-        Place of a coefficient that cannot be negative: a prior under which the courses would have
-        it so counts for as little as is left of it above 0.
+        Place of a coefficient that cannot be negative: a prior counts for as little as is left of
+        its posterior above 0, and for nothing where the courses would have it clearly below.
     """
     curvature, start = Curvature(table, weights), priors[0].mean
     found: list[Posterior] = []
@@ -137,12 +139,18 @@ def mix_posteriors(
     evidence = np.array([posterior.evidence for posterior in found])
     if positive is not None:
         evidence += [
-            log_ndtr(after.mode[positive] / after.find_deviation(positive))
+            weigh_above(after, positive)
             - log_ndtr(before.mean[positive] / before.deviation[positive])
             for before, after in zip(priors, found, strict=True)
         ]
     shares = np.exp(evidence - evidence.max())
     return Mixture(tuple(found), shares / shares.sum())
+
+
+def weigh_above(posterior: Posterior, place: int) -> float:
+    """Compute the logarithm of how much of a coefficient's posterior is above 0."""
+    distance = posterior.mode[place] / posterior.find_deviation(place)
+    return float(log_ndtr(distance)) if distance > -CLEARLY else -np.inf
 
 
 def find_posterior(
