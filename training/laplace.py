@@ -73,6 +73,11 @@ class Mixture:
     shares: Numbers
 
     @property
+    def likeliest(self) -> int:
+        """Which prior counts most."""
+        return int(self.shares.argmax())
+
+    @property
     def mean(self) -> Numbers:
         """Mean coefficients."""
         return np.average([one.mode for one in self.posteriors], axis=0, weights=self.shares)

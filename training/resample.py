@@ -105,9 +105,10 @@ def redevelop_once(
 ) -> tuple[int, Equation]:
     """Fit on one bootstrap sample of patients."""
     fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
-    rows = draw_patients(design, np.random.default_rng(fit_seed))
+    generator = np.random.default_rng(fit_seed)
+    rows = draw_patients(design, generator)
     equation = CANDIDATES[name].refit(design.select(rows), settings, fit_seed)
-    return number, place_unseen(equation, np.random.default_rng(fit_seed))
+    return number, place_unseen(equation, generator)
 
 
 def place_unseen(equation: Equation, generator: np.random.Generator) -> Equation:

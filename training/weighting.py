@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.columns import Columns
 from features.matrix import Feature, build_matrix
-from training.design import Design, evaluate_outcome, number_sites, offer_features
+from training.design import Design, evaluate_outcome, mark_sites, number_sites, offer_features
 from training.study import Study
 
 Numbers = NDArray[np.float64]
@@ -105,7 +105,7 @@ def make_table(enrolment: Enrolment) -> Numbers:
     absent = np.isnan(matrix)
     # Features of one field are missing together, and one mark says it.
     marks = np.unique(absent[:, absent.any(axis=0)], axis=1)
-    sites = np.equal.outer(enrolment.sites, np.arange(len(enrolment.site_names)))
+    sites = mark_sites(enrolment.sites, enrolment.site_names)
     return np.hstack([np.nan_to_num(units), marks, sites]).astype(np.float64)
 
 

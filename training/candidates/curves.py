@@ -54,12 +54,6 @@ class Curves:
         deviation: Numbers = np.sqrt(self.shares * (1 - self.shares))
         return deviation
 
-    def select(self, kept: NDArray[np.bool_]) -> "Curves":
-        """Keep some of the terms."""
-        pairs, steps = np.split(kept, [len(self.pairs)])
-        chosen = tuple(step for step, keep in zip(self.steps, steps, strict=True) if keep)
-        return Curves(self.pairs[pairs], chosen, self.shares[steps])
-
     def make_table(self, design: Design, literature: Literature) -> Numbers:
         """Make the table of terms, ``[courses, terms]``: of about unit spread, 0 if missing."""
         units = count_units(design.matrix, literature.centre, literature.scale)

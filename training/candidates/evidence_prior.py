@@ -14,6 +14,7 @@ tried, and each counts by how likely it makes the courses. What is missing takes
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -27,7 +28,7 @@ from training.candidates.base import Fit, Settings
 from training.candidates.curves import Curves, list_curves
 from training.candidates.literature import Literature, expect_base_rate, read_literature
 from training.candidates.logistic import scale_equation
-from training.design import Design
+from training.design import Design, mark_sites
 from training.evidence import BASE_RATE_SPREAD, SITE_SPREAD
 from training.laplace import Mixture, Prior, mix_posteriors
 from training.sparsity import draw_terms
@@ -92,7 +93,7 @@ class Update:
     drawn: Numbers
     taken: Numbers
 
-    @property
+    @cached_property
     def misfit(self) -> float:
         """Standard deviation of what each curve may be beside the few that are drawn."""
         if not self.curves.size:
@@ -103,7 +104,7 @@ class Update:
         spread = plain.compute_log_odds(self.design.columns).std()
         return float(MISFIT * spread / np.sqrt(self.curves.size))
 
-    @property
+    @cached_property
     def equation(self) -> Equation:
         """The equation with mean coefficients, an unseen site taken as the mean of all.
 
@@ -164,10 +165,8 @@ def update_literature(design: Design, seed: int) -> Update:
     discount = 1 + len(design.site_names)
     mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors, discount)
     curves = list_curves(design)
-    likeliest = int(mixture.shares.argmax())
-    drawn, taken = draw_curves(
-        design, table, curves.make_table(design, literature), mixture, priors[likeliest], seed
-    )
+    curved, prior = curves.make_table(design, literature), priors[mixture.likeliest]
+    drawn, taken = draw_curves(design, table, curved, mixture, prior, seed)
     return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
@@ -186,7 +185,7 @@ def make_table(design: Design, literature: Literature) -> Numbers:
     In this order: base rate, sites, discount, departures.
     """
     values = np.nan_to_num(design.matrix - literature.centre)
-    marks = np.equal.outer(design.sites, np.arange(len(design.site_names))).astype(float)
+    marks = mark_sites(design.sites, design.site_names)
     known = (values @ literature.size)[:, None]
     return np.hstack([np.ones((design.size, 1)), marks, known, values * literature.spread])
 
@@ -217,7 +216,7 @@ def draw_curves(
     weights = design.effective_weights
     spread, missed = weights * expected * (1 - expected), weights * (design.outcome - expected)
     together = (table * spread[:, None]).T @ curved
-    factor = mixture.posteriors[int(mixture.shares.argmax())].factor
+    factor = mixture.posteriors[mixture.likeliest].factor
     taken = cho_solve((factor, True), together)
     gradient = table.T @ missed - (mixture.mean - prior.mean) * prior.deviation**-2.0
     drawn = draw_terms(
