@@ -6,6 +6,8 @@ A model gives the log-odds of the outcome as ::
               + sum over pairs of features of (weight times product, 0 where either is missing)
               + effect of the site, where it is known + weight times trees
 
+and calibrates them (:mod:`features.calibration`).
+
 A product counts both features from their centres in their scales; a square has 1 taken off, so that
 it is 0 on average.
 
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.calibration import calibrate_log_odds, find_steepness
 from features.columns import Columns
 from features.errors import ArtifactError
 from features.matrix import Feature, build_matrix
@@ -94,10 +97,13 @@ class Equation:
         if self.boosters:
             margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
             log_odds += np.column_stack(margins) * terms.trees[versions]
-        return log_odds
+        return calibrate_log_odds(log_odds, terms.calibration[versions])
 
     def explain(self, columns: Columns) -> Explanation:
-        """Split the model's log-odds by field."""
+        """Split the model's log-odds by field.
+
+        A calibration that is no straight line scales all contributions of a patient alike.
+        """
         terms, matrix = self.terms, build_matrix(columns, self.features)
         values, absent = split_missing(matrix)
         reference = terms.centre * terms.present[0]
@@ -108,8 +114,11 @@ class Equation:
         if self.boosters:
             shares = predict_contributions(self.boosters[0], matrix) * terms.trees[0]
             parts, intercept = parts + shares[:, :-1], intercept + shares[:, -1]
-        site = self._mark_sites(columns) @ terms.sites[0]
-        return Explanation(intercept, self.fields, self._sum_by_field(parts, site))
+        summed = self._sum_by_field(parts, self._mark_sites(columns) @ terms.sites[0])
+        calibration = terms.calibration[0]
+        steepness = find_steepness(intercept + summed.sum(axis=1), intercept, calibration)
+        start = calibrate_log_odds(intercept[:, None], calibration[None, :])[:, 0]
+        return Explanation(start, self.fields, summed * steepness[:, None])
 
     def _multiply_pairs(self, matrix: NDArray[np.float32]) -> Numbers:
         return multiply_pairs(

@@ -11,6 +11,8 @@ from features.errors import ArtifactError
 
 Numbers = NDArray[np.float64]
 TERMS_FILE = "terms.npz"
+# What log-odds are straight lines of, before they are calibrated; one number or row a version.
+LINEAR = ("intercept", "present", "missing", "sites", "trees", "products")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Terms:
         ``int64[products, 2]``: features whose product counts; a feature with itself for its square.
     products
         ``[versions, products]``: per unit of each product.
+    calibration
+        ``[versions, 3]``: what is done to the sum of all that, see :mod:`features.calibration`.
     """
 
     intercept: Numbers
@@ -47,6 +51,7 @@ class Terms:
     scale: Numbers
     pairs: NDArray[np.int64]
     products: Numbers
+    calibration: Numbers
 
     def check(self, features: int, sites: int) -> None:
         """Refuse arrays whose shapes do not belong together.
@@ -67,6 +72,7 @@ class Terms:
             "scale": (features,),
             "pairs": (len(self.pairs), 2),
             "products": (versions, len(self.pairs)),
+            "calibration": (versions, 3),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -76,6 +82,8 @@ class Terms:
             raise ArtifactError(f"{TERMS_FILE}: pairs must name features")
         if not (self.scale > 0).all():
             raise ArtifactError(f"{TERMS_FILE}: scale must be above 0")
+        if not (self.calibration[:, 1:] >= 0).all():
+            raise ArtifactError(f"{TERMS_FILE}: calibration must not turn the order round")
 
 
 def stack_terms(versions: Sequence[Terms]) -> Terms:
@@ -83,7 +91,7 @@ def stack_terms(versions: Sequence[Terms]) -> Terms:
 
     Products are counted from the same centres in the same units, or there are none.
     """
-    names = ("intercept", "present", "missing", "sites", "trees", "products")
+    names = (*LINEAR, "calibration")
     joined = {name: np.concatenate([getattr(v, name) for v in versions]) for name in names}
     return replace(versions[0], **joined)
 

@@ -90,7 +90,7 @@ def describe_interval(study: Study, name: str, equation: Equation) -> IntervalFa
     count = len(equation.terms.intercept) - 1
     share = f"{study.uncertainty.level:.0%}".replace("%", " %")
     made = (
-        "models that evidence and data allow"
+        "models that evidence and data allow, moved as re-fits on resampled patients move"
         if name in WITH_POSTERIOR
         else "re-fits on resampled patients: sampling error alone"
     )

@@ -16,7 +16,6 @@ TOLERANCE = 1e-10
 MOST_HALVINGS = 30
 LONGEST_STEP = 5.0
 STEEPEST = 30.0
-MOST_SLOPE = 1.0
 
 
 def logit(probability: Numbers) -> Numbers:
@@ -114,29 +113,3 @@ def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> NDArr
     spread = weights @ design[:, 1] ** 2 / total - mean**2
     both &= spread > 1e-10 * (1 + mean**2)
     return both
-
-
-def calibrate(
-    log_odds: Numbers, outcome: Numbers, weights: Numbers | None = None
-) -> tuple[float, float]:
-    """Find the intercept and slope that calibrate log-odds of courses not learned from.
-
-    Calibration may shrink, never sharpen: below 0 the slope would turn a candidate on its head, and
-    above 1 it would trust a handful of courses over the candidate's own penalty. Where the log-odds
-    say nothing, the slope is 0 and the intercept the base rate's.
-
-    Parameters
-    ----------
-    weights
-        How much each course counts; None where all count alike.
-
-    Examples
-    --------
-    >>> intercept, slope = calibrate(np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.0, 0.0, 0.0, 0.0]))
-    >>> round(intercept, 9), slope  # the log-odds of one in four
-    (-1.098612289, 0.0)
-    """
-    whole = np.ones((1, len(outcome))) if weights is None else weights[None, :]
-    _, slope = fit_intercept_slope(log_odds, outcome, whole)[0]
-    slope = 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, MOST_SLOPE))
-    return float(fit_intercept(slope * log_odds, outcome, whole)[0]), slope

@@ -38,6 +38,7 @@ def make_terms(**changes):
         "scale": [5.0, 1.0],
         "pairs": [[0, 0], [0, 1]],
         "products": [[0.3, -0.2], [0.1, 0.0]],
+        "calibration": [[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]],
     }
     return Terms(**{name: np.array(value) for name, value in (parts | changes).items()})
 
@@ -112,6 +113,23 @@ def test_factors_and_intercept_sum_to_the_log_odds(people, trees):
     assert explained.fields == ("phq9", "bipolar", "site")
     total = explained.intercept + explained.contributions.sum(axis=1)
     assert total == pytest.approx(equation.compute_log_odds(people)[:, 0], abs=1e-6)
+
+
+def test_calibrated_factors_still_sum_to_the_log_odds(people):
+    """Beta calibration is no straight line; who is at the reference is among the cases."""
+    bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.0, 1.0, 1.0]])
+    plain = make_model().equation.compute_log_odds(people)[:, 0]
+    equation = make_model(bent).equation
+    by_hand = -0.2 + 0.4 * np.log1p(np.exp(plain)) - 0.9 * np.log1p(np.exp(-plain))
+    assert equation.compute_log_odds(people)[:, 0] == pytest.approx(by_hand, abs=1e-12)
+    explained = equation.explain(people)
+    total = explained.intercept + explained.contributions.sum(axis=1)
+    assert total == pytest.approx(by_hand, abs=1e-9)
+
+
+def test_a_calibration_that_reverses_the_order_is_refused():
+    with pytest.raises(ArtifactError, match="order"):
+        make_model(make_terms(calibration=[[0.0, -1.0, 1.0], [0.0, 1.0, 1.0]]))
 
 
 def test_a_site_never_seen_moves_the_re_developments_alone(people):

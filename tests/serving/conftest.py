@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from features.calibration import IDENTITY
 from features.contract import (
     IntervalFacts,
     Measure,
@@ -39,6 +40,7 @@ def make_champion():
             scale=np.ones(3),
             pairs=np.empty((0, 2), dtype=np.int64),
             products=np.empty((10, 0)),
+            calibration=np.tile(IDENTITY, (10, 1)),
         )
         parsed = parse_outcome(outcome)
         card = ModelCard(
@@ -90,6 +92,7 @@ def make_update(make_champion):
             scale=np.ones(3),
             pairs=np.empty((0, 2), dtype=np.int64),
             products=np.empty((10, 0)),
+            calibration=np.tile(IDENTITY, (10, 1)),
         )
         ranges = (
             StudiedRange(field="condition", categories=("depression",)),

@@ -9,6 +9,7 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
 from features.equation import Equation
+from training.calibration import NONE
 from training.candidates import CANDIDATES
 from training.candidates.boosted import Boosted, fit_start
 from training.candidates.logistic import (
@@ -130,7 +131,7 @@ def test_trees_keep_to_the_evidenced_sign(make_design):
     outcome = (np.nan_to_num(age) >= 65).astype(float)
     flipped = design.select(np.arange(design.size))
     object.__setattr__(flipped, "outcome", outcome)
-    settings = {"depth": 3, "rounds": 50, "calibration_intercept": 0.0, "calibration_slope": 1.0}
+    settings = {"depth": 3, "rounds": 50, **NONE.as_settings()}
     place = [feature.name for feature in design.features].index("age_from_65")
     alone = keep_features(flipped, [place])
     equation = Boosted().refit(alone, settings, 1)

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.equation import Equation
+from training.calibration import NONE, Calibration, HeldBack, choose_calibration
 from training.candidates.base import Fit, Settings
 from training.candidates.boosted import (
     add_trees,
@@ -39,6 +41,10 @@ class AnchoredPosterior:
             drawn, terms=replace(drawn.terms, trees=np.ones(count)), boosters=tuple(trees)
         )
 
+    def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
+        """Find the anchor again on resampled courses; each draw has trees of its own anyway."""
+        return self.anchor.redevelop(rows, seed)
+
 
 class AnchoredBoosted:
     """XGBoost boosted from the margin of the evidence.
@@ -51,26 +57,28 @@ class AnchoredBoosted:
     label = "published evidence with boosted trees"
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Choose depth and rounds on inner folds."""
+        """Choose depth, rounds and calibration on inner folds."""
         anchor, settings = update_literature(design, seed), choose_trees(design, seed)
+        calibration = Calibration.from_settings(settings)
         if not settings["rounds"]:
-            return Fit(anchor.equation, settings, anchor)
+            return Fit(calibration.apply_to(anchor.equation), settings, anchor)
         trees = grow_trees(design, anchor.equation, settings, seed)
-        equation = add_trees(anchor.equation, trees)
+        equation = calibration.apply_to(add_trees(anchor.equation, trees))
         return Fit(equation, settings, AnchoredPosterior(anchor, settings))
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Fit with depth and rounds given."""
+        """Fit with depth, rounds and calibration given."""
         start = update_literature(design, seed).equation
-        return add_trees(start, grow_trees(design, start, settings, seed))
+        grown = add_trees(start, grow_trees(design, start, settings, seed))
+        return Calibration.from_settings(settings).apply_to(grown)
 
 
 def choose_trees(design: Design, seed: int) -> Settings:
-    """Choose depth and rounds by log loss on inner folds; no rounds unless they clearly help."""
-    none = {"depth": 0, "rounds": 0}
+    """Choose by log loss on inner folds; no rounds unless they clearly help."""
+    none = {"depth": 0.0, "rounds": 0.0}
     folds = split_inner(design, seed)
     if not folds or not design.features:
-        return none
+        return none | NONE.as_settings()
     rows = np.concatenate([fold.test for fold in folds])
     tried = follow_depths(design, folds, lambda part: update_literature(part, seed).equation, seed)
     losses = {
@@ -81,4 +89,8 @@ def choose_trees(design: Design, seed: int) -> Settings:
     depth = min(means, key=lambda one: means[one].min())
     rounds, found = int(means[depth].argmin()), losses[depth]
     gain = compare_losses(found[:, rounds], found[:, 0], design.patients[rows], weights)
-    return {"depth": depth, "rounds": rounds} if gain.mean < -gain.error else none
+    helped = gain.mean < -gain.error
+    log_odds = tried[depth][:, rounds if helped else 0]
+    calibration = choose_calibration(HeldBack.gather(design, folds, log_odds), "none")
+    grown = {"depth": depth, "rounds": rounds} if helped else none
+    return grown | calibration.as_settings()

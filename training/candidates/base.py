@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from features.calibration import IDENTITY
 from features.equation import Equation
 from features.terms import Terms
 from training.design import Design
@@ -34,10 +35,13 @@ class Fit:
 
 
 class Posterior(Protocol):
-    """What can be drawn instead of developing a candidate again on resampled courses."""
+    """What a candidate knows of its own uncertainty if the model holds."""
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
-        """Draw equations, each a version of the one returned."""
+        """Draw equations before calibration, each a version of the one returned."""
+
+    def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
+        """Develop the equation again on resampled courses, with the same terms."""
 
 
 class Candidate(Protocol):
@@ -85,6 +89,7 @@ def make_equation(
         scale=np.ones(len(design.features)),
         pairs=np.empty((0, 2), dtype=np.int64),
         products=np.empty((1, 0)),
+        calibration=np.array([IDENTITY]),
     )
     boosters = () if booster is None else (booster,)
     return Equation(design.features, design.site_names, terms, boosters)

@@ -11,16 +11,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 from features.equation import Equation
+from training.calibration import SAYS_NOTHING, Calibration, HeldBack, choose_calibration
 from training.candidates.base import (
     Fit,
     Settings,
     make_constant,
     make_equation,
 )
-from training.candidates.logistic import scale_equation
 from training.design import Design
 from training.evidence import SIGNS, SITE_SPREAD
-from training.recalibration import calibrate
 from training.split import Fold, split_inner
 
 Numbers = NDArray[np.float64]
@@ -58,7 +57,7 @@ class Boosted:
         """Choose depth and rounds by log loss on inner folds, and calibrate on them."""
         folds = split_inner(design, seed)
         if not folds or not design.features:
-            return Fit(make_constant(design), {"calibration_slope": 0.0})
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings())
         rows = np.concatenate([fold.test for fold in folds])
         outcome, weights = design.outcome[rows], design.weights[rows]
         tried = follow_depths(design, folds, fit_start, seed)
@@ -68,26 +67,19 @@ class Boosted:
             for rounds, loss in enumerate(average_losses(compute_losses(margins, outcome), weights))
         }
         depth, rounds = min(losses, key=lambda choice: losses[choice])
-        intercept, slope = calibrate(tried[depth][:, rounds], outcome, weights)
-        settings = {
-            "depth": depth,
-            "rounds": rounds,
-            "calibration_intercept": intercept,
-            "calibration_slope": slope,
-        }
+        said = HeldBack.gather(design, folds, tried[depth][:, rounds])
+        calibration = choose_calibration(said, "logistic")
+        settings = {"depth": depth, "rounds": rounds} | calibration.as_settings()
         return Fit(self.refit(design, settings, seed), settings)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with depth, rounds and calibration given."""
-        if settings["calibration_slope"] == 0 or np.ptp(design.outcome) == 0:
+        calibration = Calibration.from_settings(settings)
+        if calibration.says_nothing or np.ptp(design.outcome) == 0:
             return make_constant(design)
         start = fit_start(design)
         trees = grow_trees(design, start, settings, seed)
-        return scale_equation(
-            add_trees(start, trees),
-            settings["calibration_intercept"],
-            settings["calibration_slope"],
-        )
+        return calibration.apply_to(add_trees(start, trees))
 
 
 def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -> Any:

@@ -13,7 +13,7 @@ tried, and each counts by how likely it makes the courses. What is missing takes
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -21,17 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
+from features.calibration import IDENTITY
 from features.equation import ALL_VERSIONS, Equation
 from features.response_model import compute_probability
-from features.terms import Terms
+from features.terms import LINEAR, Terms
+from training.calibration import NONE, Calibration, HeldBack, choose_calibration
 from training.candidates.base import Fit, Settings
 from training.candidates.curves import Curves, list_curves
 from training.candidates.literature import Literature, expect_base_rate, read_literature
-from training.candidates.logistic import scale_equation
 from training.design import Design, mark_sites
 from training.evidence import BASE_RATE_SPREAD, SITE_SPREAD
 from training.laplace import Mixture, Prior, mix_posteriors
 from training.sparsity import draw_terms
+from training.split import split_inner
 
 Numbers = NDArray[np.float64]
 
@@ -43,11 +45,10 @@ NOTHING = 1e-4
 DEPARTURES = (0.1, 0.5, 1.2, 2.4)
 DEPARTURE_SPREAD = 1.0
 SITES = (0.03, 0.25, 0.5, 0.9)
+# That sites differ at all; if so, by the published spread, give or take a factor of 1.8.
+DIFFER, SITE_DOUBT = 0.85, 0.6
 # Squares, products and steps: how many are expected, and how large in log-odds a deviation.
 EXPECTED_CURVES, CURVE_SPREAD = 12.0, 0.15
-# What is beyond any of these, such as effects that differ between sites: a share of the spread of
-# the log-odds, spread thinly over all curves.
-MISFIT = 0.35
 DRAWS = 120
 
 
@@ -94,39 +95,32 @@ class Update:
     taken: Numbers
 
     @cached_property
-    def misfit(self) -> float:
-        """Standard deviation of what each curve may be beside the few that are drawn."""
-        if not self.curves.size:
-            return 0.0
-        mean = self.mixture.mean[None, :]
+    def mean(self) -> Equation:
+        """The equation with mean coefficients, an unseen site taken as the mean of all."""
         curved = self.drawn.mean(axis=0)[None, :]
-        plain = write_equation(self, mean, curved, np.zeros(1))
-        spread = plain.compute_log_odds(self.design.columns).std()
-        return float(MISFIT * spread / np.sqrt(self.curves.size))
+        return write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
 
     @cached_property
     def equation(self) -> Equation:
-        """The equation with mean coefficients, an unseen site taken as the mean of all.
-
-        Shrunk towards even odds as the mean of the posterior's probabilities is.
-        """
-        curved = self.drawn.mean(axis=0)[None, :]
-        mean = write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
+        """The mean, shrunk towards even odds as the mean of the posterior's probabilities is."""
         if not self.design.size:
-            return mean
+            return self.mean
         log_odds = self.draw(DRAWS, np.random.default_rng(0)).compute_log_odds(
             self.design.columns, ALL_VERSIONS
         )
-        return scale_equation(mean, 0.0, find_shrinkage(log_odds))
+        return shrink_equation(self.mean, find_shrinkage(log_odds))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
         """Draw equations from the posterior, with a new site's effect in each."""
         numbers, coefficients = self.mixture.draw(count, generator)
         curved = self.drawn[generator.integers(len(self.drawn), size=count)]
-        curved = curved + self.misfit * generator.standard_normal(curved.shape)
         spreads = np.array([belief.sites for belief in self.beliefs])[numbers]
         unseen = spreads * generator.standard_normal(count)
         return write_equation(self, coefficients - curved @ self.taken.T, curved, unseen)
+
+    def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
+        """Find the mean again on resampled courses, its curves and centres held."""
+        return update_literature(self.design.select(rows), seed, self).mean
 
     def summarise(self) -> Settings:
         """Say what was learned of the literature as a whole."""
@@ -147,36 +141,74 @@ class EvidencePrior:
     label = "published evidence, updated"
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Find the posterior; there is nothing to tune."""
-        update = update_literature(design, seed)
-        return Fit(update.equation, update.summarise(), update)
+        """Find the posterior, and calibrate it where inner folds clearly ask for that."""
+        update, calibration = update_literature(design, seed), calibrate_update(design, seed)
+        settings = {**update.summarise(), **calibration.as_settings()}
+        return Fit(calibration.apply_to(update.equation), settings, update)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Find the posterior again."""
-        return update_literature(design, seed).equation
+        """Find the posterior again, with the calibration given."""
+        equation = update_literature(design, seed).equation
+        return Calibration.from_settings(settings).apply_to(equation)
 
 
-def update_literature(design: Design, seed: int) -> Update:
-    """Find what the courses say under each belief, how likely each makes them, and the curves."""
-    literature = read_literature(design)
+def calibrate_update(design: Design, seed: int) -> Calibration:
+    """Choose the calibration on inner folds; none unless another is clearly better."""
+    folds = split_inner(design, seed)
+    if not folds:
+        return NONE
+    log_odds = [
+        update_literature(design.select(fold.train), seed).equation.compute_log_odds(
+            design.columns.select(fold.test)
+        )
+        for fold in folds
+    ]
+    said = HeldBack.gather(design, folds, np.concatenate(log_odds)[:, 0])
+    return choose_calibration(said, "none")
+
+
+def update_literature(design: Design, seed: int, held: Update | None = None) -> Update:
+    """Find what the courses say under each belief, how likely each makes them, and the curves.
+
+    Parameters
+    ----------
+    held
+        Where features are counted from, in which units, and which curves there may be, as on the
+        courses that these were drawn from; None to find them anew.
+    """
+    literature = held.literature if held else read_literature(design)
     beliefs = tuple(list_beliefs(design))
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [make_prior(design, belief, base) for belief in beliefs]
     discount = 1 + len(design.site_names)
     mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors, discount)
-    curves = list_curves(design)
+    curves = held.curves if held else list_curves(design)
     curved, prior = curves.make_table(design, literature), priors[mixture.likeliest]
     drawn, taken = draw_curves(design, table, curved, mixture, prior, seed)
     return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
 def list_beliefs(design: Design) -> Iterator[Belief]:
-    """List the ways to see the courses that are tried, neighbours alike."""
-    sites = SITES if design.site_names else (0.0,)
-    for holds, departures, site in product((True, False), DEPARTURES, sites):
+    """List the ways to see the courses that are tried."""
+    sites = weigh_sites() if design.site_names else {0.0: 0.0}
+    for holds, departures, (site, weight) in product((True, False), DEPARTURES, sites.items()):
         believed = np.log(HOLDS if holds else 1 - HOLDS)
-        believed -= ((site / SITE_SPREAD) ** 2 + (departures / DEPARTURE_SPREAD) ** 2) / 2
+        believed += weight - (departures / DEPARTURE_SPREAD) ** 2 / 2
         yield Belief(holds, departures, site, float(believed))
+
+
+def weigh_sites() -> dict[float, float]:
+    """Weigh each spread of sites beforehand; logarithms of shares.
+
+    Examples
+    --------
+    >>> {site: round(float(np.exp(weight)), 2) for site, weight in weigh_sites().items()}
+    {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
+    """
+    none, *some = SITES
+    apart = -((np.log(np.array(some) / SITE_SPREAD) / SITE_DOUBT) ** 2) / 2
+    weights = np.log(DIFFER) + apart - np.logaddexp.reduce(apart)
+    return {none: float(np.log(1 - DIFFER)), **dict(zip(some, weights.tolist(), strict=True))}
 
 
 def make_table(design: Design, literature: Literature) -> Numbers:
@@ -243,6 +275,13 @@ def find_shrinkage(log_odds: Numbers) -> float:
     return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
 
 
+def shrink_equation(equation: Equation, factor: float) -> Equation:
+    """Multiply all log-odds of an equation."""
+    terms = equation.terms
+    shrunk = {name: factor * getattr(terms, name) for name in LINEAR}
+    return replace(equation, terms=replace(terms, **shrunk))
+
+
 def write_equation(
     update: Update, coefficients: Numbers, curved: Numbers, unseen: Numbers
 ) -> Equation:
@@ -264,5 +303,6 @@ def write_equation(
         scale=np.append(literature.scale, np.ones(len(curves.steps))),
         pairs=curves.pairs,
         products=products,
+        calibration=np.tile(IDENTITY, (len(coefficients), 1)),
     )
     return Equation((*design.features, *curves.steps), design.site_names, terms)

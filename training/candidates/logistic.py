@@ -20,10 +20,16 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.equation import Equation
 from features.matrix import Feature
+from training.calibration import (
+    NONE,
+    SAYS_NOTHING,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+)
 from training.candidates.base import Fit, Settings, make_constant, make_equation
 from training.design import Design
 from training.evaluate import compare_losses
-from training.recalibration import calibrate
 from training.split import Fold, split_inner
 
 Numbers = NDArray[np.float64]
@@ -57,31 +63,23 @@ class ElasticNet:
         design = self.narrow(design)
         folds = split_inner(design, seed)
         if not folds or not design.features:
-            return Fit(make_constant(design), {"calibration_slope": 0.0})
-        rows = np.concatenate([fold.test for fold in folds])
-        held_out = hold_out(design, folds, self.grid, seed)
-        outcome, patients = design.outcome[rows], design.patients[rows]
-        weights = design.weights[rows]
-        penalty = choose_penalty(held_out, outcome, patients, weights)
-        intercept, slope = calibrate(held_out[penalty], outcome, weights)
-        settings = {
-            "c": penalty.c,
-            "l1_ratio": penalty.l1_ratio,
-            "calibration_intercept": intercept,
-            "calibration_slope": slope,
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings())
+        said = {
+            penalty: HeldBack.gather(design, folds, log_odds)
+            for penalty, log_odds in hold_out(design, folds, self.grid, seed).items()
         }
+        penalty = choose_penalty(said)
+        calibration = choose_calibration(said[penalty], "logistic")
+        settings = vars(penalty) | calibration.as_settings()
         return Fit(self.refit(design, settings, seed), settings)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with the penalty and calibration given."""
-        design = self.narrow(design)
-        if settings["calibration_slope"] == 0 or np.ptp(design.outcome) == 0:
+        design, calibration = self.narrow(design), Calibration.from_settings(settings)
+        if calibration.says_nothing or np.ptp(design.outcome) == 0:
             return make_constant(design)
         penalty = Penalty(settings["c"], settings["l1_ratio"])
-        linear = fit_path(design, (penalty,), seed)[penalty]
-        return scale_equation(
-            linear, settings["calibration_intercept"], settings["calibration_slope"]
-        )
+        return calibration.apply_to(fit_path(design, (penalty,), seed)[penalty])
 
     def narrow(self, design: Design) -> Design:
         """Keep the features that this candidate uses: all."""
@@ -113,17 +111,11 @@ def hold_out(
     return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
 
 
-def choose_penalty(
-    held_out: Mapping[Penalty, Numbers],
-    outcome: Numbers,
-    patients: NDArray[np.int64],
-    weights: Numbers,
-) -> Penalty:
+def choose_penalty(said: Mapping[Penalty, HeldBack]) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
-    losses = {
-        penalty: np.logaddexp(0, np.where(outcome == 1, -said, said))
-        for penalty, said in held_out.items()
-    }
+    some = next(iter(said.values()))
+    weights, patients = some.weights, some.patients
+    losses = {penalty: one.compute_losses(NONE) for penalty, one in said.items()}
     means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
     best = losses[min(means, key=lambda penalty: means[penalty])]
     gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
@@ -191,18 +183,3 @@ def write_equation(
     intercept = regression.intercept_[0] - present @ scaler.mean_
     sites = weights[width:]
     return make_equation(design, float(intercept), present, missing, sites)
-
-
-def scale_equation(equation: Equation, intercept: float, slope: float) -> Equation:
-    """Recalibrate an equation: intercept + slope times its log-odds."""
-    terms = equation.terms
-    scaled = replace(
-        terms,
-        intercept=intercept + slope * terms.intercept,
-        present=slope * terms.present,
-        missing=slope * terms.missing,
-        sites=slope * terms.sites,
-        trees=slope * terms.trees,
-        products=slope * terms.products,
-    )
-    return replace(equation, terms=scaled)
