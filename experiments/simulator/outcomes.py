@@ -144,7 +144,10 @@ def solve_level(above_edge: Numbers, target: float) -> float:
     def miss(level: float) -> float:
         return float(compute_probability(above_edge + level).mean() - target)
 
-    return float(optimize.brentq(miss, -20, 20))
+    reach = 20.0
+    while miss(-reach) > 0 or miss(reach) < 0:  # some drawn worlds have very sure patients
+        reach *= 2
+    return float(optimize.brentq(miss, -reach, reach))
 
 
 def find_edge(instrument: str, baseline: Numbers, recorded: Numbers) -> Numbers:

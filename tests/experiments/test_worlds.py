@@ -72,6 +72,10 @@ def test_the_same_drawn_world_and_seed_give_the_same_cohort(worlds):
     assert not first.cohort.equals(simulate(worlds[4], 60, seed=1).cohort)
 
 
+def test_a_world_with_very_sure_patients_can_be_drawn():
+    assert find_world("world-205").strength > 0
+
+
 @pytest.mark.parametrize("name", ["world-", "world-x", "world--1", "world-1.5", "xworld-1"])
 def test_a_world_without_a_number_is_refused(name):
     with pytest.raises(InputError, match="world-0"):
