@@ -18,6 +18,7 @@ from training.candidates.logistic import (
     fit_path,
     keep_features,
 )
+from training.candidates.trees import SPACE
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -130,7 +131,8 @@ def test_trees_keep_to_the_evidenced_sign(make_design):
     outcome = (np.nan_to_num(age) >= 65).astype(float)
     flipped = design.select(np.arange(design.size))
     object.__setattr__(flipped, "outcome", outcome)
-    settings = {"depth": 3, "rounds": 50, "calibration_intercept": 0.0, "calibration_slope": 1.0}
+    held = {"rounds": 50, "calibration_intercept": 0.0, "calibration_slope": 1.0}
+    settings = {**SPACE.fixed[1], **held}
     place = [feature.name for feature in design.features].index("age_from_65")
     alone = keep_features(flipped, [place])
     equation = Boosted().refit(alone, settings, 1)

@@ -1,22 +1,26 @@
 """Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.equation import Equation
 from training.candidates.base import Fit, Settings
-from training.candidates.boosted import (
+from training.candidates.evidence_prior import Update, update_literature
+from training.candidates.trees import (
+    Choice,
     add_trees,
-    average_losses,
-    compute_losses,
-    follow_depths,
+    choose_trees,
     grow_trees,
 )
-from training.candidates.evidence_prior import Update, update_literature
 from training.design import Design
 from training.evaluate import compare_losses
 from training.split import draw_patients, split_inner
+from training.tuning import UNTUNED, Tuning
+
+NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class AnchoredPosterior:
         )
 
 
+@dataclass(frozen=True)
 class AnchoredBoosted:
     """XGBoost boosted from the margin of the evidence.
 
@@ -47,38 +52,45 @@ class AnchoredBoosted:
     folds, so that few patients leave the anchor as it is.
     """
 
+    tuning: Tuning = UNTUNED
+
     name = "anchored_xgboost"
     label = "published evidence with boosted trees"
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Choose depth and rounds on inner folds."""
-        anchor, settings = update_literature(design, seed), choose_trees(design, seed)
-        if not settings["rounds"]:
-            return Fit(anchor.equation, settings, anchor)
+        """Choose settings and rounds on inner folds."""
+        anchor, folds = update_literature(design, seed), split_inner(design, seed)
+        if not folds or not design.features:
+            return Fit(anchor.equation, NO_TREES, anchor)
+
+        def begin(part: Design) -> Equation:
+            return update_literature(part, seed).equation
+
+        tried = choose_trees(self.name, design, folds, begin, self.tuning, seed)
+        rounds = count_rounds(tried, design, np.concatenate([fold.test for fold in folds]))
+        if not rounds:
+            return Fit(anchor.equation, NO_TREES, anchor, tried.trials)
+        settings = {**tried.settings, "rounds": rounds}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = add_trees(anchor.equation, trees)
-        return Fit(equation, settings, AnchoredPosterior(anchor, settings))
+        return Fit(equation, settings, AnchoredPosterior(anchor, settings), tried.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Fit with depth and rounds given."""
+        """Fit with settings and rounds given."""
         start = update_literature(design, seed).equation
+        if not settings["rounds"]:
+            return start
         return add_trees(start, grow_trees(design, start, settings, seed))
 
 
-def choose_trees(design: Design, seed: int) -> Settings:
-    """Choose depth and rounds by log loss on inner folds; no rounds unless they clearly help."""
-    none = {"depth": 0, "rounds": 0}
-    folds = split_inner(design, seed)
-    if not folds or not design.features:
-        return none
-    rows = np.concatenate([fold.test for fold in folds])
-    tried = follow_depths(design, folds, lambda part: update_literature(part, seed).equation, seed)
-    losses = {
-        depth: compute_losses(margins, design.outcome[rows]) for depth, margins in tried.items()
-    }
-    weights = design.weights[rows]
-    means = {depth: average_losses(loss, weights) for depth, loss in losses.items()}
-    depth = min(means, key=lambda one: means[one].min())
-    rounds, found = int(means[depth].argmin()), losses[depth]
-    gain = compare_losses(found[:, rounds], found[:, 0], design.patients[rows], weights)
-    return {"depth": depth, "rounds": rounds} if gain.mean < -gain.error else none
+def count_rounds(tried: Choice, design: Design, rows: NDArray[np.int64]) -> int:
+    """Count the rounds that do best on inner folds; none unless they clearly help.
+
+    Parameters
+    ----------
+    rows
+        Of the courses in the folds' tests.
+    """
+    patients, weights = design.patients[rows], design.weights[rows]
+    gain = compare_losses(tried.best, tried.losses[:, 0], patients, weights)
+    return tried.rounds if gain.mean < -gain.error else 0
