@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 OPEN_FILES = Path("/proc/self/fd")
@@ -20,6 +22,20 @@ def digest_file(path: Path) -> str:
     """Compute the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def list_sources(package: ModuleType, patterns: Iterable[str]) -> list[Path]:
+    """List source files of a package."""
+    folder = Path(str(package.__file__)).parent
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+
+
+def digest_sources(paths: Iterable[Path], versions: Mapping[str, str]) -> str:
+    """Compute the digest of source files and of what they were run with."""
+    digest = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode())
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @contextlib.contextmanager

@@ -39,6 +39,11 @@ class Home:
         """Folder of MLflow's artifacts."""
         return self.folder / "artifacts"
 
+    @property
+    def tuning(self) -> Path:
+        """Folder where runs that are not finished keep their trials of settings."""
+        return self.folder / "tuning"
+
 
 def find_home(environment: Mapping[str, str]) -> Home:
     """Read from the environment where data and runs live.

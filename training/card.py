@@ -28,7 +28,7 @@ from training.study import Study, list_early
 
 # Always checked, whether or not the equation reads them: they say whom the study was about.
 POPULATION_FIELDS = ("condition", "age", "agent", "route")
-RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow")
+RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 
 
 def make_card(

@@ -1,6 +1,7 @@
 """The registry: training's only contact with MLflow.
 
-A study is one parent run with a child run for each candidate; what it chose is a version of the
+A study is one parent run with a child run for each candidate, and the chosen one has a child run
+for each trial of its settings; what it chose is a version of the
 registered model named after the outcome. Nothing that identifies a patient, and no patient's value,
 is ever logged.
 """
@@ -9,14 +10,17 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from features.contract import Measure, ModelCard
 from features.errors import ArtifactError, UnavailableError
@@ -36,6 +40,7 @@ from training.signature import (
     make_signature,
 )
 from training.study import Study
+from training.tuning import TuningTrial
 
 EXPERIMENT = "ketamine-response"
 PROCESS_TAG = "process"
@@ -81,7 +86,7 @@ class Registry:
     def open_study(self, study: Study) -> Iterator[str]:
         """Open the parent run of a study, and close those that a killed process left open."""
         self._close_abandoned()
-        tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}", "outcome": study.outcome}
+        tags = {"outcome": study.outcome, **tag_process()}
         with mlflow.start_run(experiment_id=self.experiment, run_name=study.name, tags=tags) as run:
             mlflow.log_params(dict(flatten(study.model_dump(mode="json"))))
             yield run.info.run_id
@@ -93,12 +98,37 @@ class Registry:
             if host == socket.gethostname() and not is_alive(int(process)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def log_candidate(self, name: str, measures: Mapping[str, Measure]) -> None:
-        """Log what a candidate reached as a child run of the open study."""
-        tags = {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
-        with mlflow.start_run(experiment_id=self.experiment, run_name=name, nested=True, tags=tags):
+    def log_candidate(self, name: str, measures: Mapping[str, Measure]) -> str:
+        """Log what a candidate reached as a child run of the open study; return the run's id."""
+        with mlflow.start_run(
+            experiment_id=self.experiment, run_name=name, nested=True, tags=tag_process()
+        ) as run:
             mlflow.log_param("candidate", name)
             mlflow.log_metrics(dict(list_metrics(measures)))
+            return str(run.info.run_id)
+
+    def log_trials(self, candidate: str, trials: Sequence[TuningTrial]) -> None:
+        """Log the settings that a candidate's final fit tried, each as a child run of its own.
+
+        Parameters
+        ----------
+        candidate
+            The candidate's run.
+        """
+        for number, trial in enumerate(trials):
+            state = "pruned" if trial.pruned else "complete"
+            tags = {MLFLOW_PARENT_RUN_ID: candidate, "state": state, **tag_process()}
+            run = self.client.create_run(
+                self.experiment, tags=tags, run_name=f"trial-{number:03d}"
+            ).info.run_id
+            params = [Param(name, str(value)) for name, value in trial.settings.items()]
+            moment = int(time.time() * 1000)
+            metrics = [
+                Metric("inner_log_loss", loss, moment, fold)
+                for fold, loss in enumerate(trial.losses, start=1)
+            ]
+            self.client.log_batch(run, metrics, params)
+            self.client.set_terminated(run)
 
     def log_facts(self, card: ModelCard, settings: Mapping[str, float], report: str) -> None:
         """Log what the study found, and what it rests on, to the open study."""
@@ -212,6 +242,11 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from flatten(value, f"{prefix}{name}.")
         elif value is not None:
             yield f"{prefix}{name}", str(value)[:LONGEST_PARAMETER]
+
+
+def tag_process() -> dict[str, str]:
+    """Say which process has a run open, so that the next one can close it."""
+    return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
 
 
 def is_alive(process: int) -> bool:

@@ -16,8 +16,7 @@ from features.commands import track
 from features.equation import Equation
 from features.terms import LINEAR, stack_terms
 from training.calibration import Calibration
-from training.candidates import CANDIDATES
-from training.candidates.base import Fit
+from training.candidates import CANDIDATES, Candidate, Fit
 from training.design import Design
 from training.evaluate import HeldOut
 from training.evidence import SITE_SPREAD
@@ -43,16 +42,27 @@ class Trial:
     fold: Fold
 
 
-def cross_validate(study: Study, design: Design, jobs: int) -> Mapping[str, HeldOut]:
+def cross_validate(
+    study: Study, design: Design, candidates: Mapping[str, Candidate], jobs: int
+) -> Mapping[str, HeldOut]:
     """Test every candidate of a study on held-out courses.
 
     Everything that a candidate fits or chooses, it does inside the other folds.
+
+    Parameters
+    ----------
+    candidates
+        By name; those that the study does not compare are left out.
     """
     trials = list_trials(study, design)
     shape = (study.validation.repeats, design.size)
     said = {name: np.full(shape, np.nan) for name in study.candidates}
     folds = np.zeros(shape, dtype=np.int64)
-    done = spread(jobs, (delayed(run_trial)(study.seed, design, trial) for trial in trials))
+    tasks = (
+        delayed(run_trial)(candidates[trial.candidate], study.seed, design, trial)
+        for trial in trials
+    )
+    done = spread(jobs, tasks)
     for trial, log_odds in track(done, len(trials), "cross-validation"):
         said[trial.candidate][trial.repeat, trial.fold.test] = log_odds
         folds[trial.repeat, trial.fold.test] = trial.number
@@ -69,10 +79,12 @@ def list_trials(study: Study, design: Design) -> list[Trial]:
     ]
 
 
-def run_trial(seed: int, design: Design, trial: Trial) -> tuple[Trial, NDArray[np.float64]]:
+def run_trial(
+    candidate: Candidate, seed: int, design: Design, trial: Trial
+) -> tuple[Trial, NDArray[np.float64]]:
     """Fit one candidate on one fold's learning part and ask it about the rest."""
     fit_seed = derive_seed(seed, FOLD_SEED, trial.repeat, trial.number)
-    fit = CANDIDATES[trial.candidate].fit(design.select(trial.fold.train), fit_seed)
+    fit = candidate.fit(design.select(trial.fold.train), fit_seed)
     log_odds = fit.equation.compute_log_odds(design.columns.select(trial.fold.test))
     return trial, log_odds[:, 0]
 

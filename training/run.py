@@ -1,6 +1,7 @@
 """A run: from a study and its cohort to a registered model, in a handful of calls."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from features.contract import ModelCard
 from features.home import Home
 from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
 from training.attrition import Attrition, describe_attrition
-from training.candidates import CANDIDATES, Fit
+from training.candidates import Candidate, Fit, make_candidates
 from training.card import describe_population, make_card
 from training.comparison import BASE_RATE, Comparison, compare
 from training.design import Design, make_design
@@ -26,6 +27,7 @@ from training.report import summarise_candidates, write_report
 from training.resample import cross_validate, redevelop
 from training.split import derive_seed, split_outer
 from training.study import Study
+from training.tuning import Tuning
 from training.weighting import Enrolment, list_enrolled, weigh_courses
 
 FINAL_SEED = 4
@@ -85,11 +87,12 @@ class Work:
     design: Design
     enrolment: Enrolment
     comparison: Comparison
+    candidates: Mapping[str, Candidate]
     jobs: int
 
     def develop(self, name: str) -> tuple[ResponseModel, Fit]:
         """Fit a candidate on the whole design, with its re-developments and its card."""
-        fit = CANDIDATES[name].fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
+        fit = self.candidates[name].fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
         equation = redevelop(self.study, self.design, name, fit, self.jobs)
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
@@ -119,19 +122,25 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
     registry = Registry(home)
+    tuning = Tuning(study.tuning.trials, home.tuning / study.name)
+    candidates = make_candidates(tuning)
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
-        comparison = compare(study, design, cross_validate(study, design, jobs))
-        for name, measures in comparison.measures.items():
-            registry.log_candidate(name, measures)
-        work = Work(study, cohort, design, enrolment, comparison, jobs)
+        comparison = compare(study, design, cross_validate(study, design, candidates, jobs))
+        runs = {
+            name: registry.log_candidate(name, measures)
+            for name, measures in comparison.measures.items()
+        }
+        work = Work(study, cohort, design, enrolment, comparison, candidates, jobs)
         model, fit = work.develop(comparison.chosen)
+        registry.log_trials(runs[comparison.chosen], fit.trials)
         attrition = work.describe_attrition(model)
         report = write_report(model.card, comparison, study.validation.level, attrition)
         registry.log_facts(model.card, fit.settings, report)
         log_figures(registry, work, model)
         registered = registry.register(model)
         champion = choose_champion(registry, work, registered)
+    tuning.forget()
     alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
     return Summary(
         run_id, model.card, comparison, attrition, report, registered.version, alias, champion

@@ -84,6 +84,19 @@ class ValidationPart(Part):
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
 
 
+class TuningPart(Part):
+    """How the settings of boosted trees are found.
+
+    Parameters
+    ----------
+    trials
+        Settings that each fit tries, in every fold and again at the end. Up to two, the two fixed
+        ones alone; more are suggested by Optuna.
+    """
+
+    trials: Annotated[int, Field(ge=0, le=500)] = 0
+
+
 class UncertaintyPart(Part):
     """How an estimate's interval is made.
 
@@ -134,6 +147,7 @@ class Study(Part):
     features: FeaturePart = Field(default_factory=FeaturePart)
     candidates: tuple[CandidateName, ...] = CANDIDATES
     validation: ValidationPart = Field(default_factory=ValidationPart)
+    tuning: TuningPart = Field(default_factory=TuningPart)
     uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
     attrition: AttritionPart = Field(default_factory=AttritionPart)
     folder: Annotated[Path, Field(exclude=True)] = Path()

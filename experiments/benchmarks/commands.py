@@ -65,3 +65,21 @@ def models(
         show_json(collect(board, request, skipped))
     else:
         typer.echo(text)
+
+
+@app.command()
+def tuning(
+    worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 4,
+    trials: Annotated[int, typer.Option(min=3, max=500, help="settings that each fit tries")] = 30,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Measure what tuning costs boosted trees, and what it gains (SIMULATED)."""
+    enter_home()
+    from experiments.benchmarks.tuning import collect, describe, run_benchmark
+
+    found = run_benchmark(worlds, trials, jobs)
+    if as_json:
+        show_json(collect(found))
+    else:
+        typer.echo(describe(found, trials))

@@ -1,13 +1,10 @@
 """Methods: our candidates, the choice that `fit` makes among them, and peers; all asked alike."""
 
-import hashlib
 import importlib.metadata
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +15,7 @@ from experiments.benchmarks import peers, regressions, table
 from experiments.benchmarks.samples import Prepared
 from features.columns import Columns
 from features.equation import ALL_VERSIONS, Equation
+from features.files import digest_sources, list_sources
 from features.response_model import Prediction, summarise_versions
 from training.candidates import CANDIDATES
 from training.candidates.base import make_equation
@@ -41,7 +39,7 @@ FINAL_SEED = 4
 # What an answer of ours depends on beside the plan.
 SOURCES = (
     *("candidates/*.py", "laplace.py", "evidence.*", "recalibration.py", "resample.py"),
-    *("split.py", "evaluate.py", "design.py"),
+    *("split.py", "evaluate.py", "design.py", "tuning.py"),
 )
 SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
 
@@ -86,20 +84,6 @@ def find_version(name: str) -> str:
     return digest_sources(paths, versions)
 
 
-def list_sources(package: Any, patterns: Iterable[str]) -> list[Path]:
-    """List source files of a package."""
-    folder = Path(package.__file__).parent
-    return sorted(path for pattern in patterns for path in folder.glob(pattern))
-
-
-def digest_sources(paths: Iterable[Path], versions: Mapping[str, str]) -> str:
-    """Compute the digest of source files and of what they were run with."""
-    digest = hashlib.sha256(json.dumps(dict(versions), sort_keys=True).encode())
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def answer(name: str, world: Prepared, design: Design, seed: int) -> Answer:
     """Fit a method and ask it about both samples."""
     if name in peers.PEERS:
@@ -132,7 +116,7 @@ def choose(study: Study, design: Design) -> str:
     study = study.model_copy(update={"validation": validation})
     said: dict[str, Numbers] = {n: np.empty((1, design.size)) for n in study.candidates}
     for trial in list_trials(study, design):
-        _, log_odds = run_trial(study.seed, design, trial)
+        _, log_odds = run_trial(CANDIDATES[trial.candidate], study.seed, design, trial)
         said[trial.candidate][0, trial.fold.test] = log_odds
     whole = np.zeros((1, design.size), dtype=np.int64)
     losses = {n: compute_losses(HeldOut(one, whole), design.outcome) for n, one in said.items()}

@@ -20,15 +20,14 @@ from experiments.benchmarks.methods import (
     ANSWER_AT_ONCE,
     OURS,
     answer,
-    digest_sources,
     find_version,
-    list_sources,
 )
 from experiments.benchmarks.peers import PEERS
 from experiments.benchmarks.results import Result, Results
 from experiments.benchmarks.samples import STUDY, Plan, prepare, take_courses
 from features.commands import say, track
 from features.errors import InputError, Problem
+from features.files import digest_sources, list_sources
 from training.resample import spread
 from training.split import derive_seed
 
@@ -146,7 +145,7 @@ def run_benchmark(
         Whether to do anew what has been done.
     """
     tasks = request.list_tasks()
-    done = {} if again else results.read()
+    done = {} if again else results.read_latest()
     left = [task for task in tasks if task.key not in done]
     if len(left) < len(tasks):
         say(f"{len(tasks) - len(left)} of {len(tasks)} results are there already")
@@ -155,7 +154,7 @@ def run_benchmark(
     found = spread(jobs, (delayed(run_task)(task, task.key, log) for task in left))
     for result in track(found, len(left), "models"):
         results.add(result)
-    known = results.read()
+    known = results.read_latest()
     return [known[task.key] for task in tasks]
 
 

@@ -209,7 +209,7 @@ def test_the_latest_of_two_results_counts(tmp_path):
     results = Results(tmp_path / "r.jsonl")
     for value in (1, 2):
         results.add({"key": "a", "value": value})
-    assert results.read() == {"a": {"key": "a", "value": 2}}
+    assert results.read_latest() == {"a": {"key": "a", "value": 2}}
 
 
 def test_verdicts_can_fail():

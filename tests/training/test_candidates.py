@@ -19,6 +19,7 @@ from training.candidates.logistic import (
     fit_path,
     keep_features,
 )
+from training.candidates.trees import SPACE
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -131,7 +132,7 @@ def test_trees_keep_to_the_evidenced_sign(make_design):
     outcome = (np.nan_to_num(age) >= 65).astype(float)
     flipped = design.select(np.arange(design.size))
     object.__setattr__(flipped, "outcome", outcome)
-    settings = {"depth": 3, "rounds": 50, **NONE.as_settings()}
+    settings = {**SPACE.fixed[1], "rounds": 50, **NONE.as_settings()}
     place = [feature.name for feature in design.features].index("age_from_65")
     alone = keep_features(flipped, [place])
     equation = Boosted().refit(alone, settings, 1)

@@ -14,6 +14,7 @@ from features.assessment import read_assessments
 from features.cohort import read_cohort
 from features.home import find_home
 from features.response_model import DIGEST_TAG
+from training.candidates.trees import SPACE
 from training.design import load_courses
 from training.registry import EXPERIMENT, Registry
 from training.run import run_study
@@ -253,6 +254,33 @@ def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort)
         pass
     assert registry.client.get_run(dead.info.run_id).info.status == "KILLED"
     assert registry.client.get_run(foreign.info.run_id).info.status == "RUNNING"
+
+
+def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(home, cohort):
+    study = make_study(candidates=("xgboost", "base_rate"), tuning={"trials": 12})
+    summary = run_file(study, home, cohort)
+    client = Registry(home).client
+    runs = client.search_runs([client.get_run(summary.run_id).info.experiment_id])
+    (candidate,) = [run for run in runs if run.info.run_name == "xgboost"]
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    trials = [r for r, p in zip(runs, parents, strict=True) if p == candidate.info.run_id]
+    by_name = {run.info.run_name: run for run in trials}
+    assert sorted(by_name) == [f"trial-{number:03d}" for number in range(12)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in trials:
+        assert set(run.data.params) == set(SPACE.ranges)
+        history = client.get_metric_history(run.info.run_id, "inner_log_loss")
+        pruned = run.data.tags["state"] == "pruned"
+        assert [one.step for one in history] == list(range(1, len(history) + 1))
+        assert (len(history) < 5) == pruned
+        assert run.data.metrics["inner_log_loss"] == history[-1].value
+    assert by_name["trial-000"].data.params["depth"] == "1"
+    assert by_name["trial-000"].data.tags["state"] == "complete"
+    assert client.get_run(summary.run_id).data.params["tuning.trials"] == "12"
+    assert {f"chosen.{name}" for name in SPACE.ranges} <= set(
+        client.get_run(summary.run_id).data.params
+    )
+    assert not list(home.tuning.iterdir())
 
 
 def test_nothing_is_logged_where_the_cohort_is_refused(home, cohort, tmp_path):

@@ -37,6 +37,7 @@ def test_a_short_study_has_sensible_defaults(write):
     assert study.candidates[:2] == ("evidence_prior", "anchored_xgboost")
     assert study.candidates[-1] == "base_rate"
     assert study.validation.folds == 5
+    assert study.tuning.trials == 0
     assert "site" not in study.list_fields()
     assert "phq9" in study.list_fields()
     assert "psychosis" not in study.list_fields()
@@ -68,6 +69,10 @@ def test_settings_override_the_file(write):
         (STUDY.replace("seed = 1", "seed = -1"), "seed", "greater_than_equal"),
         (STUDY + "surprise = 1\n", "surprise", "extra_forbidden"),
         (STUDY + "[validation]\nfolds = 1\n", "validation.folds", "greater_than_equal"),
+        (STUDY + "[tuning]\ntrials = -1\n", "tuning.trials", "greater_than_equal"),
+        (STUDY + "[tuning]\ntrials = 501\n", "tuning.trials", "less_than_equal"),
+        (STUDY + "[tuning]\ntrials = 2.5\n", "tuning.trials", "int_from_float"),
+        (STUDY + "[tuning]\nseconds = 9\n", "tuning.seconds", "extra_forbidden"),
         (STUDY + "[attrition]\nodds_ratios = [0.0]\n", "attrition.odds_ratios.0", "greater_than"),
         (STUDY + '[features]\ninclude = ["phq8"]\n', "features: phq8", "unknown"),
         (STUDY + '[features]\ninclude = ["phq9_acute"]\n', "features: phq9_acute", "leakage"),

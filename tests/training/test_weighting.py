@@ -10,7 +10,7 @@ from scipy.special import expit
 from features.cohort import read_cohort
 from training.candidates import CANDIDATES
 from training.candidates.base import make_constant
-from training.candidates.boosted import grow_trees
+from training.candidates.trees import STUMPS, grow_trees
 from training.design import make_design as design_study
 from training.study import Study
 from training.weighting import (
@@ -148,7 +148,7 @@ def test_trees_themselves_heed_weights(make_design):
     """From the same start, and with no calibration to do it for them."""
     design = make_design(400)
     uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
-    start, settings = make_constant(design), {"depth": 1, "rounds": 50}
+    start, settings = make_constant(design), {**STUMPS, "rounds": 50}
     plain, weighted = (
         grow_trees(one, start, settings, seed=1).inplace_predict(design.matrix).mean()
         for one in (design, uneven)

@@ -9,22 +9,31 @@ from training.candidates.base_rate import BaseRate
 from training.candidates.boosted import Boosted
 from training.candidates.evidence_prior import EvidencePrior
 from training.candidates.logistic import ElasticNet, SeverityOnly
+from training.tuning import UNTUNED, Tuning
 
-CANDIDATES: Mapping[str, Candidate] = MappingProxyType(
-    {
-        candidate.name: candidate
-        for candidate in (
-            EvidencePrior(),
-            AnchoredBoosted(),
-            ElasticNet(),
-            Boosted(),
-            SeverityOnly(),
-            BaseRate(),
-        )
-    }
-)
+
+def make_candidates(tuning: Tuning) -> Mapping[str, Candidate]:
+    """Make every kind, in the order of preference.
+
+    Parameters
+    ----------
+    tuning
+        For those that grow trees.
+    """
+    made = (
+        EvidencePrior(),
+        AnchoredBoosted(tuning),
+        ElasticNet(),
+        Boosted(tuning),
+        SeverityOnly(),
+        BaseRate(),
+    )
+    return MappingProxyType({candidate.name: candidate for candidate in made})
+
+
+CANDIDATES = make_candidates(UNTUNED)
 
 # Those that know their own uncertainty; the others are developed again on resampled patients.
 WITH_POSTERIOR = ("evidence_prior", "anchored_xgboost")
 
-__all__ = ["CANDIDATES", "WITH_POSTERIOR", "Candidate", "Fit"]
+__all__ = ["CANDIDATES", "WITH_POSTERIOR", "Candidate", "Fit", "make_candidates"]

@@ -1,6 +1,7 @@
 """Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,17 +9,19 @@ from numpy.typing import NDArray
 from features.equation import Equation
 from training.calibration import NONE, Calibration, HeldBack, choose_calibration
 from training.candidates.base import Fit, Settings
-from training.candidates.boosted import (
+from training.candidates.evidence_prior import Update, update_literature
+from training.candidates.trees import (
+    Choice,
     add_trees,
-    average_losses,
-    compute_losses,
-    follow_depths,
+    choose_trees,
     grow_trees,
 )
-from training.candidates.evidence_prior import Update, update_literature
 from training.design import Design
 from training.evaluate import compare_losses
 from training.split import draw_patients, split_inner
+from training.tuning import UNTUNED, Tuning
+
+NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class AnchoredPosterior:
         return self.anchor.redevelop(rows, seed)
 
 
+@dataclass(frozen=True)
 class AnchoredBoosted:
     """XGBoost boosted from the margin of the evidence.
 
@@ -53,44 +57,48 @@ class AnchoredBoosted:
     folds, so that few patients leave the anchor as it is.
     """
 
+    tuning: Tuning = UNTUNED
+
     name = "anchored_xgboost"
     label = "published evidence with boosted trees"
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Choose depth, rounds and calibration on inner folds."""
-        anchor, settings = update_literature(design, seed), choose_trees(design, seed)
-        calibration = Calibration.from_settings(settings)
-        if not settings["rounds"]:
-            return Fit(calibration.apply_to(anchor.equation), settings, anchor)
+        """Choose settings, rounds and calibration on inner folds."""
+        anchor, folds = update_literature(design, seed), split_inner(design, seed)
+        if not folds or not design.features:
+            return Fit(anchor.equation, {**NO_TREES, **NONE.as_settings()}, anchor)
+
+        def begin(part: Design) -> Equation:
+            return update_literature(part, seed).equation
+
+        tried = choose_trees(self.name, design, folds, begin, self.tuning, seed)
+        rounds = count_rounds(tried, design, np.concatenate([fold.test for fold in folds]))
+        said = HeldBack.gather(design, folds, tried.margins[:, rounds])
+        calibration = choose_calibration(said, "none")
+        if not rounds:
+            settings = {**NO_TREES, **calibration.as_settings()}
+            return Fit(calibration.apply_to(anchor.equation), settings, anchor, tried.trials)
+        settings = {**tried.settings, "rounds": rounds, **calibration.as_settings()}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = calibration.apply_to(add_trees(anchor.equation, trees))
-        return Fit(equation, settings, AnchoredPosterior(anchor, settings))
+        return Fit(equation, settings, AnchoredPosterior(anchor, settings), tried.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Fit with depth, rounds and calibration given."""
-        start = update_literature(design, seed).equation
-        grown = add_trees(start, grow_trees(design, start, settings, seed))
-        return Calibration.from_settings(settings).apply_to(grown)
+        """Fit with settings, rounds and calibration given."""
+        equation = update_literature(design, seed).equation
+        if settings["rounds"]:
+            equation = add_trees(equation, grow_trees(design, equation, settings, seed))
+        return Calibration.from_settings(settings).apply_to(equation)
 
 
-def choose_trees(design: Design, seed: int) -> Settings:
-    """Choose by log loss on inner folds; no rounds unless they clearly help."""
-    none = {"depth": 0.0, "rounds": 0.0}
-    folds = split_inner(design, seed)
-    if not folds or not design.features:
-        return none | NONE.as_settings()
-    rows = np.concatenate([fold.test for fold in folds])
-    tried = follow_depths(design, folds, lambda part: update_literature(part, seed).equation, seed)
-    losses = {
-        depth: compute_losses(margins, design.outcome[rows]) for depth, margins in tried.items()
-    }
-    weights = design.weights[rows]
-    means = {depth: average_losses(loss, weights) for depth, loss in losses.items()}
-    depth = min(means, key=lambda one: means[one].min())
-    rounds, found = int(means[depth].argmin()), losses[depth]
-    gain = compare_losses(found[:, rounds], found[:, 0], design.patients[rows], weights)
-    helped = gain.mean < -gain.error
-    log_odds = tried[depth][:, rounds if helped else 0]
-    calibration = choose_calibration(HeldBack.gather(design, folds, log_odds), "none")
-    grown = {"depth": depth, "rounds": rounds} if helped else none
-    return grown | calibration.as_settings()
+def count_rounds(tried: Choice, design: Design, rows: NDArray[np.int64]) -> int:
+    """Count the rounds that do best on inner folds; none unless they clearly help.
+
+    Parameters
+    ----------
+    rows
+        Of the courses in the folds' tests.
+    """
+    patients, weights = design.patients[rows], design.weights[rows]
+    gain = compare_losses(tried.best, tried.losses[:, 0], patients, weights)
+    return tried.rounds if gain.mean < -gain.error else 0

@@ -12,6 +12,7 @@ from features.equation import Equation
 from features.terms import Terms
 from training.design import Design
 from training.recalibration import logit
+from training.tuning import TuningTrial
 
 Settings = Mapping[str, float]
 
@@ -27,11 +28,14 @@ class Fit:
         calibration. A re-fit on other courses takes them as given.
     posterior
         Where the candidate knows its own uncertainty.
+    trials
+        Settings of trees that were tried.
     """
 
     equation: Equation
     settings: Settings
     posterior: "Posterior | None" = None
+    trials: tuple[TuningTrial, ...] = ()
 
 
 class Posterior(Protocol):
@@ -47,8 +51,13 @@ class Posterior(Protocol):
 class Candidate(Protocol):
     """A kind of model that a study compares."""
 
-    name: str
-    label: str
+    @property
+    def name(self) -> str:
+        """What studies call it."""
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose settings inside the design and fit; never looks beyond it."""
