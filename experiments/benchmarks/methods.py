@@ -20,10 +20,8 @@ from features.columns import Columns
 from features.equation import ALL_VERSIONS, Equation
 from features.response_model import Prediction, summarise_versions
 from training.candidates import CANDIDATES
-from training.candidates.base import make_equation
 from training.design import Design
 from training.evaluate import HeldOut, choose_candidate, compute_losses
-from training.evidence import find_base_rate
 from training.recalibration import logit
 from training.resample import list_trials, redevelop, run_trial
 from training.split import EVENTS_A_FOLD, derive_seed
@@ -112,12 +110,9 @@ def answer_ours(name: str, world: Prepared, design: Design, seed: int) -> Answer
     study = world.study.model_copy(update={"seed": seed})
     start = perf_counter()
     picked = choose(study, design) if name == CHOSEN else name
-    if design.size or picked != BASE_RATE:
-        fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
-        seconds = perf_counter() - start
-        equation = redevelop(study, design, picked, fit, jobs=1)
-    else:
-        equation, seconds = publish_base_rate(design), perf_counter() - start
+    fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
+    seconds = perf_counter() - start
+    equation = redevelop(study, design, picked, fit, jobs=1)
     level = study.uncertainty.level
     known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
     return Answer(known, unseen, picked, seconds)
@@ -142,13 +137,6 @@ def choose(study: Study, design: Design) -> str:
 def count_rarer(design: Design) -> int:
     """Count the courses with the rarer outcome."""
     return min(design.events, design.size - design.events)
-
-
-def publish_base_rate(design: Design) -> Equation:
-    """Give everyone the published base rate."""
-    rate = find_base_rate(design.target, design.target.instrument.measures)
-    blank = np.zeros(len(design.features))
-    return make_equation(design, float(logit(np.array(rate))), blank, blank)
 
 
 def ask(equation: Equation, columns: Columns, level: float) -> Prediction:

@@ -112,10 +112,11 @@ class Update:
         """
         curved = self.drawn.mean(axis=0)[None, :]
         mean = write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
-        if not self.design.size:
+        treated = self.design.described
+        if not treated.size:
             return mean
         log_odds = self.draw(DRAWS, np.random.default_rng(0)).compute_log_odds(
-            self.design.columns, ALL_VERSIONS
+            treated.columns, ALL_VERSIONS
         )
         return scale_equation(mean, 0.0, find_shrinkage(log_odds))
 
