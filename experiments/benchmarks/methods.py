@@ -38,8 +38,8 @@ ANSWER_AT_ONCE = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
 FINAL_SEED = 4
 # What an answer of ours depends on beside the plan.
 SOURCES = (
-    *("candidates/*.py", "laplace.py", "evidence.*", "recalibration.py", "resample.py"),
-    *("split.py", "evaluate.py", "design.py"),
+    *("candidates/*.py", "laplace.py", "sparsity.py", "evidence.*", "recalibration.py"),
+    *("resample.py", "split.py", "evaluate.py", "design.py"),
 )
 SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
 
