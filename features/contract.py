@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from features.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
+PUBLISHED_NOTE = "from published evidence alone: nobody's outcome is known here yet"
 SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
 
 DataOrigin = Literal["real", "simulated"]
@@ -42,6 +43,8 @@ class Population(Facts):
     weighted_rate
         Share with the outcome, courses weighted to stand in for those that lack it; None where
         all count alike.
+    published_rate
+        Published share with the outcome, where none of theirs is known yet; None otherwise.
     """
 
     courses: int
@@ -50,11 +53,15 @@ class Population(Facts):
     sites: int
     without_outcome: int
     weighted_rate: float | None = None
+    published_rate: float | None = None
 
     @property
     def base_rate(self) -> float:
-        """Share of courses with the outcome, weighted if the study weighted them."""
-        return self.events / self.courses if self.weighted_rate is None else self.weighted_rate
+        """Share of courses with the outcome: weighted if the study did, published if unknown."""
+        for rate in (self.published_rate, self.weighted_rate):
+            if rate is not None:
+                return rate
+        return self.events / self.courses
 
 
 class StudiedRange(Facts):
@@ -145,7 +152,10 @@ class IntervalPart(TypedDict):
 
 
 class BaseRatePart(TypedDict):
-    """The share that responded among those studied, and how many they were."""
+    """The share that responded among those studied, and how many they were.
+
+    The published share where nobody was: ``n`` is 0.
+    """
 
     probability: float
     n: int

@@ -114,7 +114,10 @@ class Predictor:
         early = list_early(card)
         unread = find_unread(columns, early)
         outside = {found.field: find_outside(columns, found) for found in card.ranges}
-        few = prediction.effective_sample_size < self.least_sample_size
+        # Before the first outcome nobody is worth so many patients; whoever asked for such a model
+        # wants to see how little it knows.
+        least = self.least_sample_size if card.population.courses else 0
+        few = prediction.effective_sample_size < least
         reasons: list[AbstainedPart | None] = []
         for place, row in enumerate(rows):
             beyond = [name for name, mask in outside.items() if mask[place]]

@@ -65,8 +65,9 @@ class Commands:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of every command."""
-        return {**os.environ, "KETAMINE_RESPONSE_HOME": str(self.home), "COLUMNS": "200"}
+        """The environment of every command, without what MLflow wrote into this process's."""
+        kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        return {**kept, "KETAMINE_RESPONSE_HOME": str(self.home), "COLUMNS": "200"}
 
     def run(
         self, package: str, *arguments: object, code: int = 0, **environment: str
@@ -133,6 +134,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Commands
     found.run("training", "fit", "experiments/demo.toml", "--cohort", cohort, *QUICK)
     found.run("serving", "pull")
     return found
+
+
+@pytest.fixture(scope="session")
+def make_commands() -> Callable[[Path], Commands]:
+    """Commands for a home of one's own."""
+    return Commands
 
 
 @pytest.fixture

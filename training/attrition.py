@@ -104,21 +104,29 @@ class Attrition:
 
 
 def describe_attrition(
-    study: Study, design: Design, enrolment: Enrolment, held_out: HeldOut, equation: Equation
+    study: Study,
+    design: Design,
+    enrolment: Enrolment,
+    held_out: HeldOut | None,
+    equation: Equation,
 ) -> Attrition:
     """Describe who lacks the outcome, and vary what is assumed of them.
 
     Parameters
     ----------
     held_out
-        What the chosen candidate said of the design's courses when it had not learned from them.
+        What the chosen candidate said of the design's courses when it had not learned from them;
+        None where nobody's outcome is known, and so nothing can be compared.
     equation
         The chosen candidate, developed on the whole design.
     """
     weights = design.given_weights
     without = enrolment.columns.select(~enrolment.reported)
     told = equation.compute_log_odds(without)[:, 0]
-    ratios = study.attrition.odds_ratios if without.size else ()
+    scenarios = []
+    if without.size and held_out is not None:
+        ratios = study.attrition.odds_ratios
+        scenarios = [vary_odds(ratio, held_out, design.outcome, told) for ratio in ratios]
     return Attrition(
         courses=enrolment.columns.size,
         missing=without.size,
@@ -126,7 +134,7 @@ def describe_attrition(
         gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
-        scenarios=tuple(vary_odds(ratio, held_out, design.outcome, told) for ratio in ratios),
+        scenarios=tuple(scenarios),
     )
 
 

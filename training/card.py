@@ -11,6 +11,8 @@ from features import __version__
 from features.cohort import digest_cohort
 from features.columns import Columns
 from features.contract import (
+    NOTE,
+    PUBLISHED_NOTE,
     IntervalFacts,
     ModelCard,
     OutcomeFacts,
@@ -20,7 +22,9 @@ from features.contract import (
 from features.equation import Equation
 from features.field import Field, Kind
 from features.fields import FIELDS
+from features.response_model import compute_probability
 from training.candidates import WITH_POSTERIOR
+from training.candidates.literature import expect_base_rate
 from training.comparison import Comparison
 from training.design import Design
 from training.signature import find_xgboost
@@ -56,12 +60,17 @@ def make_card(
         features=equation.features,
         sites=equation.sites,
         ranges=tuple(list_ranges(study, design, equation)),
-        interval=describe_interval(study, name, equation),
+        interval=describe_interval(study, name, design, equation),
         performance=comparison.measures,
-        validation=f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out",
+        validation=(
+            f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out"
+            if comparison.is_measured
+            else "none: nobody's outcome is known yet"
+        ),
         verdict=comparison.verdict,
         data_digest=digest_cohort(cohort),
         versions=list_versions(),
+        note=NOTE if design.size else f"{NOTE}; {PUBLISHED_NOTE}",
     )
 
 
@@ -73,6 +82,7 @@ def is_simulated(columns: Columns) -> bool:
 def describe_population(cohort: Columns, design: Design) -> Population:
     """Count whom the model was developed on."""
     weights = design.given_weights
+    published = None if design.size else compute_probability(np.array(expect_base_rate(design)))
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
     sites = {site for site in design.columns.get_texts("site") if site is not None}
     return Population(
@@ -82,18 +92,19 @@ def describe_population(cohort: Columns, design: Design) -> Population:
         sites=len(sites),
         without_outcome=cohort.size - design.size,
         weighted_rate=weighted,
+        published_rate=None if published is None else float(published),
     )
 
 
-def describe_interval(study: Study, name: str, equation: Equation) -> IntervalFacts:
+def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
     """Say how the intervals were made."""
     count = len(equation.terms.intercept) - 1
     share = f"{study.uncertainty.level:.0%}".replace("%", " %")
-    made = (
-        "models that evidence and data allow, moved as re-fits on resampled patients move"
-        if name in WITH_POSTERIOR
-        else "re-fits on resampled patients: sampling error alone"
-    )
+    made = "re-fits on resampled patients: sampling error alone"
+    if not design.size:
+        made = "models that published evidence allows"
+    elif name in WITH_POSTERIOR:
+        made = "models that evidence and data allow, moved as re-fits on resampled patients move"
     method = f"middle {share} of {count} {made}"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
 
@@ -103,10 +114,11 @@ def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[St
     instrument = study.parse_outcome().instrument.key
     # An update abstains without any early score, so its card names those that were studied.
     wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
-    for name in design.columns.list_recorded():
+    columns = design.described.columns
+    for name in columns.list_recorded():
         field = FIELDS.get(name)
         if field is not None and name in wanted:
-            values = design.columns.get_numbers(name)
+            values = columns.get_numbers(name)
             if field.kind is Kind.CATEGORY:
                 seen = np.unique(values[~np.isnan(values)]).astype(int)
                 categories = tuple(field.categories[place] for place in seen)

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import Measure
-from training.candidates import CANDIDATES
+from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
 from training.design import Design
 from training.evaluate import (
+    MEASURES,
     Difference,
     HeldOut,
     choose_candidate,
@@ -39,7 +40,8 @@ class Comparison:
     to_base
         For each candidate, its difference in log loss to the base rate.
     chosen
-        The one that the rule of one standard error chose.
+        The one that the rule of one standard error chose; where nothing could be measured, the
+        preferred one.
     """
 
     held_out: Mapping[str, HeldOut]
@@ -49,14 +51,26 @@ class Comparison:
     chosen: str
 
     @property
+    def is_measured(self) -> bool:
+        """Whether any course had an outcome to be tested on."""
+        return bool(self.held_out)
+
+    @property
     def beats_base_rate(self) -> bool:
         """Whether the chosen candidate is better than the base rate beyond one standard error."""
+        if not self.is_measured:
+            return False
         gap = self.to_base[self.chosen]
         return gap.mean < -gap.error
 
     @property
     def verdict(self) -> str:
         """What was found, in one or two plain sentences."""
+        if not self.is_measured:
+            return (
+                "Nobody's outcome is known yet: nothing was learned and nothing could be measured. "
+                "The published base rate is the estimate."
+            )
         gap = self.to_base[self.chosen]
         label = CANDIDATES[self.chosen].label
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
@@ -98,6 +112,13 @@ def compare(study: Study, design: Design, held_out: Mapping[str, HeldOut]) -> Co
     }
     chosen, _ = choose_candidate(losses, design.patients, weights)
     return Comparison(held_out, measures, losses, to_base, chosen)
+
+
+def await_outcomes(study: Study) -> Comparison:
+    """Compare nothing, where nobody's outcome is known yet; the preferred candidate is chosen."""
+    names = [name for name in study.candidates if name in WITHOUT_OUTCOMES]
+    unknown = dict.fromkeys(MEASURES, Measure(value=None))
+    return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
 
 
 def find_warnings(comparison: Comparison, simulated: bool) -> list[str]:

@@ -1,7 +1,7 @@
 """Designs: the courses of a study that can be learned from, as arrays."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from training.study import Study, list_early
 
 UNKNOWN_SITE = -1
 DAYS_A_MONTH = 30
+NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Design:
         What the outcome is.
     given_weights
         How much each course counts, ``float64[courses]``; None where all count alike.
+    enrolled
+        Where no outcome is known yet: the courses that await theirs, their outcomes NaN. They say
+        how features are spread, and nothing is learned from them.
     """
 
     columns: Columns
@@ -56,6 +60,12 @@ class Design:
     severity: int | None
     target: Outcome
     given_weights: NDArray[np.float64] | None = None
+    enrolled: "Design | None" = None
+
+    @property
+    def described(self) -> "Design":
+        """The courses that say who is treated: those learned from, or those that await outcomes."""
+        return self if self.enrolled is None else self.enrolled
 
     @property
     def size(self) -> int:
@@ -97,6 +107,7 @@ class Design:
             severity=self.severity,
             target=self.target,
             given_weights=None if self.given_weights is None else self.given_weights[rows],
+            enrolled=self.enrolled,
         )
 
 
@@ -171,20 +182,56 @@ def evaluate_outcome(study: Study, columns: Columns) -> NDArray[np.float64]:
     Raises
     ------
     CohortError
-        If no course has both totals, or all that do have the same outcome.
+        If no course has both totals, or all that do have the same outcome. Where the study says
+        that no outcome is known yet: if one is, or no course has the baseline total.
     """
     outcome = study.parse_outcome()
     baseline = columns.get_numbers(outcome.instrument.key)
     known = outcome.evaluate(baseline, columns.get_numbers(outcome.followup_field))
-    classes = np.unique(known[~np.isnan(known)])
+    outcomes = known[~np.isnan(known)]
+    if study.awaits_outcomes:
+        problem = check_none_known(outcome, outcomes, find_judged(outcome, columns))
+    else:
+        problem = check_known(outcome, outcomes)
+    if problem is not None:
+        raise CohortError([problem], source=study.name)
+    return known
+
+
+def check_known(outcome: Outcome, outcomes: NDArray[np.float64]) -> Problem | None:
+    """Refuse known outcomes that are none, or all alike."""
+    classes = np.unique(outcomes)
     if len(classes) == 0:
-        message = f"no course has both {outcome.instrument.key} and {outcome.followup_field}"
-        raise CohortError([Problem(outcome.id, "outcome", message)], source=study.name)
+        message = (
+            f"no course has both {outcome.instrument.key} and {outcome.followup_field}; if there "
+            f"is no follow-up yet, ask for published evidence alone: {NONE_YET}"
+        )
+        return Problem(outcome.id, "outcome", message)
     if len(classes) == 1:
         word = "every" if classes[0] == 1 else "no"
         message = f"{word} course has the outcome; nothing can be learned from one class"
-        raise CohortError([Problem(outcome.id, "one_class", message)], source=study.name)
-    return known
+        return Problem(outcome.id, "one_class", message)
+    return None
+
+
+def check_none_known(
+    outcome: Outcome, outcomes: NDArray[np.float64], judged: NDArray[np.bool_]
+) -> Problem | None:
+    """Refuse outcomes that a study says do not exist, and courses that could never have one."""
+    if len(outcomes):
+        message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
+        return Problem(outcome.id, "outcome", message)
+    if not judged.any():
+        message = f"no course has a baseline {outcome.instrument.key} to judge the outcome by"
+        return Problem(outcome.id, "baseline", message)
+    return None
+
+
+def find_judged(outcome: Outcome, columns: Columns) -> NDArray[np.bool_]:
+    """Tell which courses' outcome could be judged, were it reported; ``bool[courses]``."""
+    baseline = columns.get_numbers(outcome.instrument.key)
+    judged: NDArray[np.bool_] = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
+    return judged
 
 
 def check_early_scores(study: Study, courses: Columns) -> None:
@@ -222,10 +269,18 @@ def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | 
 
 
 def make_design(study: Study, columns: Columns) -> Design:
-    """Turn the courses with a known outcome into arrays."""
+    """Turn the courses with a known outcome into arrays; with none yet, those that await it."""
     outcome = evaluate_outcome(study, columns)
-    known = ~np.isnan(outcome)
-    learned = columns.select(known)
+    if not study.awaits_outcomes:
+        known = ~np.isnan(outcome)
+        return arrange_courses(study, columns.select(known), outcome[known])
+    judged = find_judged(study.parse_outcome(), columns)
+    enrolled = arrange_courses(study, columns.select(judged), outcome[judged])
+    return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
+
+
+def arrange_courses(study: Study, learned: Columns, outcome: NDArray[np.float64]) -> Design:
+    """Arrange courses as arrays."""
     features = offer_features(study, learned)
     names = [feature.name for feature in features]
     target = study.parse_outcome()
@@ -237,7 +292,7 @@ def make_design(study: Study, columns: Columns) -> Design:
         columns=learned,
         features=features,
         matrix=build_matrix(learned, features),
-        outcome=outcome[known],
+        outcome=outcome,
         patients=patients,
         sites=sites,
         site_names=site_names,

@@ -36,11 +36,10 @@ def draw_figures(
     card: ModelCard, design: Design, comparison: Comparison, equation: Equation, folder: Path
 ) -> None:
     """Draw every figure into a folder, as PNG."""
-    figures = {
-        "roc": draw_roc(comparison, design.outcome),
-        "calibration": draw_calibration(comparison, design.outcome),
-        "contributions": draw_contributions(equation, design),
-    }
+    figures = {"contributions": draw_contributions(equation, design)}
+    if comparison.is_measured:
+        figures["roc"] = draw_roc(comparison, design.outcome)
+        figures["calibration"] = draw_calibration(comparison, design.outcome)
     for name, figure in figures.items():
         if card.simulated:
             figure.text(
@@ -159,6 +158,6 @@ def draw_contributions(equation: Equation, design: Design) -> Figure:
 
 def summarise_contributions(equation: Equation, design: Design) -> Mapping[str, float]:
     """Return each field's mean absolute contribution, fields without any left out."""
-    explanation = equation.explain(design.columns)
+    explanation = equation.explain(design.described.columns)
     sizes = np.abs(explanation.contributions).mean(axis=0)
     return {n: float(s) for n, s in zip(explanation.fields, sizes, strict=True) if s > 0}

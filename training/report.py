@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from features.contract import SIMULATED_NOTE, Measure, ModelCard
+from features.contract import SIMULATED_NOTE, Measure, ModelCard, Population
 from features.outcome import parse_outcome
 from training.attrition import ASSUMPTION, Attrition, Gap, Scenario
 from training.candidates import CANDIDATES
@@ -83,25 +83,52 @@ def write_report(
         f"Question: {card.question}",
         f"Outcome: {card.outcome.definition}.",
         "",
-        f"{people.courses} courses of {people.patients} patients with the outcome known, "
-        f"{people.events} of them positive: base rate {100 * people.base_rate:.1f} %"
-        f"{'' if people.weighted_rate is None else ' by weight'}. "
-        f"{people.without_outcome} more courses have no outcome and were left out; if those who "
-        "do not report fare differently, the base rate is off by that much.",
+        count_courses(people),
         "",
         f"## Candidates ({card.validation})",
         "",
+        *write_candidates(comparison, level),
+        "",
+        *(write_attrition(attrition) if comparison.is_measured else []),
+        f"An estimate is {card.note}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def count_courses(people: Population) -> str:
+    """Say how many courses were learned from, and their base rate."""
+    rate = f"{100 * people.base_rate:.1f} %"
+    if not people.courses:
+        return (
+            f"{people.without_outcome} courses, and nobody's outcome is known yet. The base rate "
+            f"of {rate} is a published one, of 0 courses here; ranges and means are those of "
+            "patients before treatment."
+        )
+    return (
+        f"{people.courses} courses of {people.patients} patients with the outcome known, "
+        f"{people.events} of them positive: base rate {rate}"
+        f"{'' if people.weighted_rate is None else ' by weight'}. "
+        f"{people.without_outcome} more courses have no outcome and were left out; if those who "
+        "do not report fare differently, the base rate is off by that much."
+    )
+
+
+def write_candidates(comparison: Comparison, level: float) -> list[str]:
+    """Write the table of candidates and how to read it; where there is none, why."""
+    if not comparison.is_measured:
+        return [
+            "Not compared: whether any of them tells who will respond can be measured once "
+            f"outcomes are known. Chosen by the order of preference alone: the "
+            f"{label_candidate(comparison.chosen)}."
+        ]
+    return [
         format_comparison(comparison),
         "",
         f"Intervals: {100 * level:g} % over resampled patients. Intercept 0 and slope 1 are "
         "perfect calibration. AUC compares patients within a fold. → is the choice: the first in "
         "the study's order of preference within one standard error of the lowest log loss.",
-        "",
-        *write_attrition(attrition),
-        f"An estimate is {card.note}.",
-        "",
     ]
-    return "\n".join(lines)
 
 
 def write_attrition(found: Attrition) -> list[str]:

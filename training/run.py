@@ -18,7 +18,7 @@ from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseMo
 from training.attrition import Attrition, describe_attrition
 from training.candidates import Candidate, Fit, make_candidates
 from training.card import describe_population, make_card
-from training.comparison import BASE_RATE, Comparison, compare
+from training.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.design import Design, make_design
 from training.evaluate import compare_losses
 from training.figures import draw_figures
@@ -99,7 +99,7 @@ class Work:
 
     def describe_attrition(self, model: ResponseModel) -> Attrition:
         """Describe missing outcomes, and what they may do to a model."""
-        held_out = self.comparison.held_out[model.card.candidate]
+        held_out = self.comparison.held_out.get(model.card.candidate)
         return describe_attrition(self.study, self.design, self.enrolment, held_out, model.equation)
 
 
@@ -120,13 +120,14 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     """
     enrolment = list_enrolled(study, cohort)
     design = weigh_courses(study, make_design(study, cohort), enrolment)
-    split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
+    if design.size:
+        split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
     registry = Registry(home)
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
     candidates = make_candidates(tuning)
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
-        comparison = compare(study, design, cross_validate(study, design, candidates, jobs))
+        comparison = compare_candidates(study, design, candidates, jobs)
         runs = {
             name: registry.log_candidate(name, measures)
             for name, measures in comparison.measures.items()
@@ -147,6 +148,15 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     )
 
 
+def compare_candidates(
+    study: Study, design: Design, candidates: Mapping[str, Candidate], jobs: int
+) -> Comparison:
+    """Compare the study's candidates, as far as there are outcomes to compare them on."""
+    if not design.size:
+        return await_outcomes(study)
+    return compare(study, design, cross_validate(study, design, candidates, jobs))
+
+
 def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
     """Draw the run's figures and log them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -158,7 +168,8 @@ def choose_champion(registry: Registry, work: Work, registered: RegisteredModel)
     """Decide which model clinicians see, and name it.
 
     The chosen one, if it beats the base rate and the present champion on the same patients. Where
-    nothing beats the base rate, the base rate itself: it is what an honest answer then is.
+    nothing beats the base rate, the base rate itself: it is what an honest answer then is. So it is
+    before anybody's outcome is known; it is then the published one.
     """
     name = registered.model.card.name
     registry.name_version(name, CHALLENGER_ALIAS, registered.version)
@@ -173,6 +184,8 @@ def choose_champion(registry: Registry, work: Work, registered: RegisteredModel)
 
 def keeps_place(work: Work, present: RegisteredModel) -> bool:
     """Tell whether the present champion stays: it is as good, or the same thing already."""
+    if not work.comparison.is_measured:
+        return not is_outdated(work, present)
     if work.comparison.beats_base_rate:
         return not beats(work, work.comparison.chosen, present)
     card = present.model.card
@@ -180,6 +193,16 @@ def keeps_place(work: Work, present: RegisteredModel) -> bool:
     # The same courses can be counted otherwise: other weights, another filter.
     same &= card.population == describe_population(work.cohort, work.design)
     return same or holds(work, present)
+
+
+def is_outdated(work: Work, present: RegisteredModel) -> bool:
+    """Tell whether the present champion is the published base rate, for fewer patients enrolled.
+
+    Only that gives way without any outcome: its studied ranges are those of fewer patients.
+    """
+    card = present.model.card
+    published = card.candidate == BASE_RATE and not card.population.courses
+    return published and card.data_digest != digest_cohort(work.cohort)
 
 
 def beats(work: Work, name: str, present: RegisteredModel) -> bool:

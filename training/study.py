@@ -45,6 +45,8 @@ class CohortPart(Part):
         Mapping file, relative to the study.
     where
         Courses to keep: for each field, the categories or sites wanted.
+    outcomes
+        ``none-yet`` where nobody's outcome is known and published evidence alone is to answer.
     """
 
     path: str | None = None
@@ -52,6 +54,7 @@ class CohortPart(Part):
     mapping: str | None = None
     where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
+    outcomes: Literal["known", "none-yet"] = "known"
 
 
 class FeaturePart(Part):
@@ -152,6 +155,11 @@ class Study(Part):
     attrition: AttritionPart = Field(default_factory=AttritionPart)
     folder: Annotated[Path, Field(exclude=True)] = Path()
 
+    @property
+    def awaits_outcomes(self) -> bool:
+        """Whether nobody's outcome is known yet."""
+        return self.cohort.outcomes == "none-yet"
+
     def parse_outcome(self) -> Outcome:
         """Return the outcome, checked when the study was read."""
         return parse_outcome(self.outcome)
@@ -238,6 +246,9 @@ def check_study(study: Study) -> list[Problem]:
     if outcome is not None and outcome.checkpoint and not list_early(study):
         message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
         problems.append(Problem("features", "early_score", message))
+    if outcome is not None and outcome.checkpoint and study.awaits_outcomes:
+        message = "no published evidence says what early scores tell; fit the baseline outcome"
+        problems.append(Problem("cohort.outcomes", "update", message))
     for name, wanted in study.cohort.where.items():
         problems += check_filter(name, wanted)
     return problems

@@ -17,7 +17,14 @@ from sklearn.linear_model import LogisticRegression
 
 from features.columns import Columns
 from features.matrix import Feature, build_matrix
-from training.design import Design, evaluate_outcome, mark_sites, number_sites, offer_features
+from training.design import (
+    Design,
+    evaluate_outcome,
+    find_judged,
+    mark_sites,
+    number_sites,
+    offer_features,
+)
 from training.study import Study
 
 Numbers = NDArray[np.float64]
@@ -63,9 +70,7 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
     courses
         All courses of the study, as :func:`training.design.load_courses` gives them.
     """
-    target = study.parse_outcome()
-    baseline = courses.get_numbers(target.instrument.key)
-    judged = ~np.isnan(target.evaluate(baseline, np.zeros(courses.size)))
+    judged = find_judged(study.parse_outcome(), courses)
     enrolled = courses.select(judged)
     features = offer_features(study, enrolled)
     sites, names = number_sites(enrolled)
@@ -82,7 +87,7 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
 
 def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
     """Weight a design's courses for those that lack the outcome, where the study asks for it."""
-    if not study.attrition.weights:
+    if not (study.attrition.weights and design.size):
         return design
     weights = compute_weights(fit_reporting(enrolment), enrolment.reported)
     return replace(design, given_weights=weights)

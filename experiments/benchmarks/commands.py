@@ -1,5 +1,6 @@
 """``python -m experiments benchmark``: the commands behind the figures of the docs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -83,3 +84,44 @@ def tuning(
         show_json(collect(found))
     else:
         typer.echo(describe(found, trials))
+
+
+@app.command()
+def trials(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="two candidates and one repeat: half a minute")
+    ] = False,
+    data: Annotated[
+        Path, typer.Option(help="folder with the trials' files; those absent are named")
+    ] = Path(),
+    only: Annotated[str, typer.Option(help="studies, by file name; all by default")] = "",
+    again: Annotated[bool, typer.Option("--again", help="do anew what was done")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Compare all candidates on every real trial that is here, patients held out, and sites.
+
+    What was done before is not done again: results are in the home, under benchmarks/.
+    """
+    if docs and (quick or only):
+        say("--docs: not with --quick or --only, which leave out what the page must show")
+        raise typer.Exit(BAD_INPUT)
+    home = enter_home()
+    from experiments.benchmarks.results import Results
+    from experiments.benchmarks.trials import QUICK, Plan, choose_studies, list_tasks, run_benchmark
+    from experiments.benchmarks.trials_page import collect, describe, write_page
+
+    with explain_errors(as_json):
+        tasks, skipped = list_tasks(choose_studies(only), data, QUICK if quick else Plan())
+        for name, why in skipped.items():
+            say(f"SKIPPED: {name} is not compared ({why})")
+        results = Results(home.folder / "benchmarks" / "trials.jsonl")
+        found = run_benchmark(tasks, results, jobs, again)
+        text = describe(found, skipped)
+        if docs:
+            write_page(text, found)
+    if as_json:
+        show_json(collect(found, skipped))
+    else:
+        typer.echo(text)

@@ -18,10 +18,8 @@ from features.equation import ALL_VERSIONS, Equation
 from features.files import digest_sources, list_sources
 from features.response_model import Prediction, summarise_versions
 from training.candidates import CANDIDATES
-from training.candidates.base import make_equation
 from training.design import Design
 from training.evaluate import HeldOut, choose_candidate, compute_losses
-from training.evidence import find_base_rate
 from training.recalibration import logit
 from training.resample import list_trials, redevelop, run_trial
 from training.split import EVENTS_A_FOLD, derive_seed
@@ -38,8 +36,8 @@ ANSWER_AT_ONCE = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
 FINAL_SEED = 4
 # What an answer of ours depends on beside the plan.
 SOURCES = (
-    *("candidates/*.py", "laplace.py", "evidence.*", "recalibration.py", "resample.py"),
-    *("split.py", "evaluate.py", "design.py", "tuning.py"),
+    *("candidates/*.py", "laplace.py", "sparsity.py", "evidence.*", "calibration.py"),
+    *("recalibration.py", "resample.py", "split.py", "evaluate.py", "design.py", "tuning.py"),
 )
 SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
 
@@ -96,12 +94,9 @@ def answer_ours(name: str, world: Prepared, design: Design, seed: int) -> Answer
     study = world.study.model_copy(update={"seed": seed})
     start = perf_counter()
     picked = choose(study, design) if name == CHOSEN else name
-    if design.size or picked != BASE_RATE:
-        fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
-        seconds = perf_counter() - start
-        equation = redevelop(study, design, picked, fit, jobs=1)
-    else:
-        equation, seconds = publish_base_rate(design), perf_counter() - start
+    fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
+    seconds = perf_counter() - start
+    equation = redevelop(study, design, picked, fit, jobs=1)
     level = study.uncertainty.level
     known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
     return Answer(known, unseen, picked, seconds)
@@ -126,13 +121,6 @@ def choose(study: Study, design: Design) -> str:
 def count_rarer(design: Design) -> int:
     """Count the courses with the rarer outcome."""
     return min(design.events, design.size - design.events)
-
-
-def publish_base_rate(design: Design) -> Equation:
-    """Give everyone the published base rate."""
-    rate = find_base_rate(design.target, design.target.instrument.measures)
-    blank = np.zeros(len(design.features))
-    return make_equation(design, float(logit(np.array(rate))), blank, blank)
 
 
 def ask(equation: Equation, columns: Columns, level: float) -> Prediction:

@@ -127,14 +127,23 @@ def write_page(text: str, board: Board) -> None:
     KetamineResponseError
         If the page has no marks.
     """
-    page = PAGE.read_text("utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise KetamineResponseError(f"{PAGE.name} has lost the marks that results go between")
-    write_figure(board, FIGURE)
     image = (
         f"![Share of the attainable gain by number of courses, SIMULATED](../images/{FIGURE.name})"
     )
-    whole = f"{before}{BEGIN}\n\n{image}\n\n{text}\n\n{END}{after}"
-    write_bytes_whole(PAGE, whole.encode())
+    fill_page(PAGE, BEGIN, f"{image}\n\n{text}")
+    write_figure(board, FIGURE)
+
+
+def fill_page(path: Path, mark: str, text: str) -> None:
+    """Write a text between a page's marks, and leave the rest of the page as it is.
+
+    Raises
+    ------
+    KetamineResponseError
+        If the page has no marks.
+    """
+    before, begin, rest = path.read_text("utf-8").partition(mark)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise KetamineResponseError(f"{path.name} has lost the marks that results go between")
+    write_bytes_whole(path, f"{before}{mark}\n\n{text}\n\n{END}{after}".encode())

@@ -35,5 +35,14 @@ CANDIDATES = make_candidates(UNTUNED)
 
 # Those that know their own uncertainty; the others are developed again on resampled patients.
 WITH_POSTERIOR = ("evidence_prior", "anchored_xgboost")
+# Those that need nobody's outcome. Trees on top of the evidence would be the evidence alone.
+WITHOUT_OUTCOMES = ("evidence_prior", "base_rate")
 
-__all__ = ["CANDIDATES", "WITH_POSTERIOR", "Candidate", "Fit", "make_candidates"]
+__all__ = [
+    "CANDIDATES",
+    "WITHOUT_OUTCOMES",
+    "WITH_POSTERIOR",
+    "Candidate",
+    "Fit",
+    "make_candidates",
+]

@@ -123,7 +123,7 @@ def compute_base_log_odds(design: Design) -> float:
 
 def find_centre(design: Design) -> NDArray[np.float64]:
     """Find the mean of each feature, from which contributions are counted."""
-    return average_recorded(design.matrix)
+    return average_recorded(design.described.matrix)
 
 
 def average_recorded(matrix: NDArray[np.float32]) -> NDArray[np.float64]:

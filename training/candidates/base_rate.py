@@ -1,23 +1,53 @@
 """The base rate: the same probability for everyone, and the bar for everything else."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from features.equation import Equation
-from training.candidates.base import Fit, Settings, make_constant
+from features.terms import stack_terms
+from training.candidates.base import Fit, Settings, make_constant, make_equation
+from training.candidates.literature import expect_base_rate
 from training.design import Design
+from training.evidence import BASE_RATE_SPREAD
+
+
+@dataclass(frozen=True)
+class PublishedRate:
+    """What a clinic's base rate may be, as long as nobody's outcome is known there."""
+
+    equation: Equation
+
+    def draw(self, count: int, generator: np.random.Generator) -> Equation:
+        """Draw base rates about the published one, as far off as clinics are."""
+        terms = stack_terms([self.equation.terms] * count)
+        moved = terms.intercept + BASE_RATE_SPREAD * generator.standard_normal(count)
+        return replace(self.equation, terms=replace(terms, intercept=moved))
+
+    def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
+        """Give the published one again: there is no course to resample."""
+        return self.equation
 
 
 class BaseRate:
-    """Gives everyone the share that had the outcome; uses no field at all."""
+    """Gives everyone the share that had the outcome; uses no field at all.
+
+    Without any course it is the published share.
+    """
 
     name = "base_rate"
     label = "base rate"
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Count."""
-        return Fit(self.refit(design, {}, seed), {})
+        equation = self.refit(design, {}, seed)
+        return Fit(equation, {}, None if design.size else PublishedRate(equation))
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Count again."""
-        blank = replace(design, features=(), matrix=design.matrix[:, :0], site_names=())
-        return make_constant(blank)
+        matrix = design.matrix[:, :0]
+        blank = replace(design, features=(), matrix=matrix, site_names=(), enrolled=None)
+        if design.size:
+            return make_constant(blank)
+        return make_equation(blank, expect_base_rate(design), np.zeros(0), np.zeros(0))

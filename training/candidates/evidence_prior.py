@@ -105,11 +105,12 @@ class Update:
     @cached_property
     def equation(self) -> Equation:
         """The mean, shrunk towards even odds as the mean of the posterior's probabilities is."""
-        if not self.design.size:
+        treated = self.design.described
+        if not treated.size:
             return self.mean
-        some = np.arange(0, self.design.size, 1 + self.design.size // ENOUGH_TO_AVERAGE)
+        some = np.arange(0, treated.size, 1 + treated.size // ENOUGH_TO_AVERAGE)
         drawn = self.draw(DRAWS, np.random.default_rng(0))
-        log_odds = drawn.compute_log_odds(self.design.columns.select(some), ALL_VERSIONS)
+        log_odds = drawn.compute_log_odds(treated.columns.select(some), ALL_VERSIONS)
         return shrink_equation(self.mean, find_shrinkage(log_odds))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:

@@ -92,10 +92,11 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
     tuple
         Each ``[features]``; the deviation is 0 where it is not known.
     """
-    recorded = ~np.isnan(design.matrix)
+    matrix = design.described.matrix
+    recorded = ~np.isnan(matrix)
     counts = recorded.sum(axis=0)
     centre = find_centre(design)
-    squares = np.where(recorded, (design.matrix - centre) ** 2, 0).sum(axis=0)
+    squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
     for place in np.flatnonzero(counts < FEWEST_TO_SCALE):
         known = EFFECTS.get(design.features[place].name)
@@ -105,7 +106,7 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
 
 def expect_base_rate(design: Design) -> float:
     """Compute the log-odds that the literature expects of these courses, or of any."""
-    measured = design.target.instrument.measures
+    measured, design = design.target.instrument.measures, design.described
     if not design.size:
         return float(logit(np.array(find_base_rate(design.target, measured))))
     conditions, routes = (

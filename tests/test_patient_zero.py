@@ -1,0 +1,115 @@
+"""Answers from patient zero: assessments alone, a real service, and then the first outcomes."""
+
+import json
+import urllib.parse
+import urllib.request
+
+import mlflow
+import pandas as pd
+import pytest
+
+OUTCOME = "phq9.acute.response"
+NONE_YET = ("--set", "cohort.outcomes=none-yet")
+
+
+@pytest.fixture(scope="module")
+def clinic(make_commands, intake, tmp_path_factory):
+    """A home in which assessments were fitted that have no follow-up yet, and what `fit` said."""
+    found = make_commands(tmp_path_factory.mktemp("clinic"))
+    study = ("training", "fit", "experiments/demo.toml", "--cohort", intake, "--json")
+    refused = found.run(*study, code=2)
+    assert "cohort.outcomes" in refused.stdout + refused.stderr
+    fitted = json.loads(found.run(*study, *NONE_YET).stdout)
+    found.run("serving", "pull")
+    return found, fitted
+
+
+@pytest.fixture(scope="module")
+def address(clinic, wait_ready):
+    """The address of a real service process with the clinic's champion."""
+    from experiments.demo import find_free_port
+
+    port = find_free_port()
+    process = clinic[0].start("serving", "serve", "--port", port)
+    try:
+        wait_ready(process, f"http://127.0.0.1:{port}/readyz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def ask(address, body, kind="application/json"):
+    request = urllib.request.Request(address, body.encode(), {"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.read().decode()
+
+
+def test_fit_tells_machines_that_nothing_was_measured(clinic):
+    fitted = clinic[1]
+    assert (fitted["courses"], fitted["events"], fitted["chosen"]) == (0, 0, "evidence_prior")
+    assert fitted["model"] == {"name": OUTCOME, "version": "1", "alias": "challenger"}
+    assert fitted["champion"]["candidate"] == "base_rate"
+    assert fitted["candidates"]["evidence_prior"]["log_loss"] is None
+
+
+def test_the_first_patient_gets_the_published_rate_with_a_wide_interval(
+    clinic, address, make_assessment
+):
+    answer = json.loads(ask(f"{address}/predict", json.dumps(make_assessment())))
+    (estimate,) = answer["estimates"]
+    assert estimate["abstained"] is None
+    assert estimate["probability"] == pytest.approx(clinic[1]["base_rate"])
+    assert estimate["base_rate"] == {"probability": clinic[1]["base_rate"], "n": 0}
+    assert estimate["interval"]["high"] - estimate["interval"]["low"] > 0.35
+    assert 0 < estimate["effective_sample_size"] < 10
+    assert "nobody's outcome is known here yet" in estimate["note"]
+    assert "SIMULATED" in estimate["note"]
+
+
+def test_the_card_that_the_service_shows_has_no_measures(address):
+    with urllib.request.urlopen(f"{address}/model", timeout=30) as response:
+        (model,) = json.load(response)["models"]
+    assert model["population"]["courses"] == 0
+    assert model["performance"]["base_rate"]["auc"]["value"] is None
+
+
+def test_the_page_says_where_the_estimate_comes_from(address):
+    form = urllib.parse.urlencode({"condition": "depression", "phq9": "17"})
+    page = ask(f"{address}/", form, "application/x-www-form-urlencoded")
+    assert '<p class="probability">' in page
+    assert "everybody gets the published base rate" in page
+    beyond = form + "&age=100"
+    page = ask(f"{address}/", beyond, "application/x-www-form-urlencoded")
+    assert "In published studies" in page
+    assert "Of 0 patients" not in page
+
+
+def test_score_and_the_pyfunc_answer_too(clinic, make_assessment, tmp_path):
+    home, fitted = clinic
+    pd.DataFrame([make_assessment()]).to_csv(tmp_path / "people.csv", index=False)
+    home.run("serving", "score", tmp_path / "people.csv", "--out", tmp_path / "scores.csv")
+    (scored,) = pd.read_csv(tmp_path / "scores.csv").to_dict("records")
+    assert scored["probability"] == pytest.approx(fitted["base_rate"])
+    assert scored["base_rate"] == pytest.approx(fitted["base_rate"])
+    mlflow.set_tracking_uri(f"sqlite:///{home.home / 'mlflow.db'}")
+    challenger = mlflow.pyfunc.load_model(f"models:/{OUTCOME}@challenger")
+    asked = pd.DataFrame([make_assessment(age=44.0, phq9=score) for score in (8.0, 24.0)])
+    mild, severe = challenger.predict(asked)["probability"]
+    assert mild > severe
+
+
+def test_the_first_outcomes_take_over(clinic, cohort):
+    """Enough of them to compare candidates: what the published rate stood in for is now known."""
+    home, _ = clinic
+    quick = ("--set", 'candidates=["evidence_prior", "base_rate"]', "--set", "validation.folds=3")
+    fitted = json.loads(
+        home.run("training", "fit", "experiments/demo.toml", "--cohort", cohort, *quick, "--json")
+        .stdout
+    )  # fmt: skip
+    assert fitted["champion"]["version"] not in ("1", "2")
+    assert fitted["courses"] > 100
+    pulled = json.loads(home.run("serving", "pull", "--json").stdout)["champions"]
+    assert [(one["name"], one["version"]) for one in pulled] == [
+        (OUTCOME, fitted["champion"]["version"])
+    ]

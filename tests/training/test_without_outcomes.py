@@ -1,0 +1,257 @@
+"""Fits before anybody's outcome is known: what is asked for, what is said, who becomes champion."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.assessment import read_assessments
+from features.contract import PUBLISHED_NOTE
+from features.errors import CohortError, StudyError
+from features.home import find_home
+from features.response_model import ARTIFACT_FOLDER, ResponseModel
+from training.candidates import CANDIDATES
+from training.design import load_courses, make_design
+from training.evidence import BASE_RATE_SPREAD
+from training.registry import Registry
+from training.run import run_study
+from training.study import Study, read_study
+
+OUTCOME = "phq9.acute.response"
+NONE_YET = {"outcomes": "none-yet"}
+DEPRESSED = {"where": {"condition": ["depression"]}}
+FIELDS = ("age", "bmi", "phq9", "systolic", "expectancy", "route")
+
+
+def make_study(cohort=NONE_YET, **parts):
+    facts = {"name": "t", "question": "?", "outcome": OUTCOME, "seed": 3}
+    facts |= {"cohort": DEPRESSED | cohort, "features": {"include": FIELDS}}
+    quick = {"validation": {"folds": 3, "repeats": 1, "resamples": 100}}
+    return Study(**(facts | quick | {"uncertainty": {"redevelopments": 400}} | parts))
+
+
+ALONE = make_study(candidates=("base_rate", "elastic_net"))
+
+
+@pytest.fixture
+def home(tmp_path):
+    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def fit(home):
+    return lambda study, path: run_study(study, load_courses(study, path), home, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def waiting(intake, tmp_path_factory):
+    """A run on assessments alone, and the registry that it left."""
+    folder = tmp_path_factory.mktemp("waiting")
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(folder)})
+    study = make_study()
+    return run_study(study, load_courses(study, intake), home, jobs=1), Registry(home)
+
+
+@pytest.fixture
+def design(intake):
+    return make_design(make_study(), load_courses(make_study(), intake))
+
+
+def write(frame, path, **columns):
+    frame.assign(**columns).to_parquet(path)
+    return path
+
+
+def test_the_refusal_names_the_setting_that_asks_for_it(intake):
+    with pytest.raises(CohortError, match=r'no course has both .* cohort\.outcomes = "none-yet"'):
+        load_courses(make_study(cohort={}), intake)
+
+
+def test_it_can_be_asked_for_on_the_command_line(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(f'name = "t"\nquestion = "?"\noutcome = "{OUTCOME}"\nseed = 1\n')
+    assert not read_study(path).awaits_outcomes
+    assert read_study(path, ["cohort.outcomes=none-yet"]).awaits_outcomes
+    with pytest.raises(StudyError, match=r"cohort\.outcomes"):
+        read_study(path, ["cohort.outcomes=never"])
+
+
+def test_known_outcomes_are_never_passed_over(cohort):
+    with pytest.raises(CohortError, match=r"\d+ courses have the outcome; take .* away"):
+        load_courses(make_study(), cohort)
+
+
+@pytest.mark.parametrize("followup", [0, 27])
+def test_outcomes_of_one_class_are_outcomes(intake, tmp_path, followup):
+    """Ten responders out of ten say something; an estimate that leaves them out would not."""
+    path = write(pd.read_parquet(intake), tmp_path / "alike.parquet", phq9_acute=followup)
+    for study, rule in ((make_study(), "outcome"), (make_study(cohort={}), "one_class")):
+        with pytest.raises(CohortError, match=rf"\({rule}\)"):
+            load_courses(study, path)
+
+
+def test_too_few_outcomes_are_refused_with_advice_as_before(fit, cohort, tmp_path):
+    frame = pd.read_parquet(cohort)
+    frame.loc[frame.index > 60, "phq9_acute"] = np.nan
+    few = write(frame, tmp_path / "few.parquet")
+    with pytest.raises(StudyError, match="the rarer of the two has"):
+        fit(make_study(cohort={}, validation={"folds": 50}), few)
+
+
+def test_courses_without_a_baseline_to_judge_by_are_refused(intake, tmp_path):
+    frame = pd.read_parquet(intake).drop(columns=["phq9", *(f"phq9_{n}" for n in range(1, 10))])
+    path = write(frame, tmp_path / "unmeasured.parquet", madrs=30)
+    with pytest.raises(CohortError, match=r"\(baseline\): no course has a baseline phq9"):
+        load_courses(make_study(), path)
+
+
+def test_an_update_is_refused_as_no_evidence_speaks_of_early_scores(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(f'name = "t"\nquestion = "?"\noutcome = "{OUTCOME}.after-week2"\nseed = 1\n')
+    with pytest.raises(StudyError, match=r"cohort\.outcomes \(update\)"):
+        read_study(path, ["cohort.outcomes=none-yet"])
+
+
+def test_features_ranges_and_means_are_those_of_the_patients_enrolled(design, intake):
+    columns = load_courses(make_study(), intake)
+    assert (design.size, design.events) == (0, 0)
+    assert design.enrolled.size == (columns.get_numbers("phq9") > 0).sum() > 100
+    names = [feature.name for feature in design.features]
+    assert {"age", "phq9", "systolic"} <= set(names)
+    centre = CANDIDATES["evidence_prior"].fit(design, 1).equation.terms.centre
+    for name in ("age", "phq9", "systolic"):
+        values = design.enrolled.columns.get_numbers(name)
+        assert centre[names.index(name)] == pytest.approx(np.nanmean(values))
+
+
+def test_severity_takes_part_once_its_spread_is_known(design):
+    equation = CANDIDATES["evidence_prior"].fit(design, 1).equation
+    people = read_assessments(
+        [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
+    )
+    mild, severe = equation.compute_log_odds(people)[:, 0]
+    assert mild > severe
+
+
+def test_the_base_rate_is_the_published_one_of_the_routes_planned(intake, tmp_path):
+    """Intranasal on the first day: 18 % in the evidence table, where the others have 45 %."""
+    for route, share in (("intranasal", 0.18), ("iv", 0.45)):
+        path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
+        study = make_study(outcome="madrs.day1.response")
+        found = make_design(study, load_courses(study, path))
+        fit = CANDIDATES["base_rate"].fit(found, 1)
+        log_odds = fit.equation.compute_log_odds(found.enrolled.columns)[:, 0]
+        assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(share)
+        drawn = fit.posterior.draw(4000, np.random.default_rng(1)).terms.intercept
+        assert drawn.mean() == pytest.approx(np.log(share / (1 - share)), abs=0.05)
+        assert drawn.std() == pytest.approx(BASE_RATE_SPREAD, rel=0.05)
+
+
+def test_nothing_is_measured_and_everything_says_so(waiting):
+    report, plain = waiting[0].report, waiting[0].as_dict()
+    assert (plain["courses"], plain["events"], plain["chosen"]) == (0, 0, "evidence_prior")
+    assert set(plain["candidates"]) == {"evidence_prior", "base_rate"}
+    for measures in plain["candidates"].values():
+        intervals = measures.pop("intervals")
+        assert set(measures.values()) == {None}
+        assert all(ends == [None, None] for ends in intervals.values())
+    assert not plain["beats_base_rate"]
+    assert plain["verdict"].startswith("Nobody's outcome is known yet")
+    assert plain["attrition"]["missing"] == plain["attrition"]["courses"] > 0
+    assert plain["attrition"]["scenarios"] == ()
+    assert "Not compared" in report
+    assert "of 0 courses here" in report
+    assert "| candidate" not in report
+    assert "Outcomes that are missing" not in report
+
+
+def test_the_card_says_that_nobody_was_learned_from(waiting):
+    card = waiting[0].card
+    people = card.population
+    assert (people.courses, people.events, people.patients, people.sites) == (0, 0, 0, 0)
+    assert people.base_rate == people.published_rate
+    assert 0.3 < people.base_rate < 0.6
+    assert card.validation == "none: nobody's outcome is known yet"
+    assert PUBLISHED_NOTE in card.note
+    assert card.interval.method.endswith("models that published evidence allows")
+    assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
+
+
+def test_the_evidence_is_challenger_and_the_published_base_rate_champion(waiting):
+    assert waiting[0].alias == "challenger"
+    assert waiting[0].card.candidate == "evidence_prior"
+    champion = waiting[0].champion.model
+    assert champion.card.candidate == "base_rate"
+    people = read_assessments(
+        [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
+    )
+    said = champion.predict(people)
+    rate = champion.card.population.base_rate
+    assert said.probability == pytest.approx(rate)
+    # 80 % of a normal distribution lie within 1.28 standard deviations of its mean.
+    reach = 1.2816 * BASE_RATE_SPREAD
+    ends = [1 / (1 + np.exp(-(np.log(rate / (1 - rate)) + sign * reach))) for sign in (-1, 1)]
+    assert [said.low[0], said.high[0]] == pytest.approx(ends, abs=0.04)
+    assert (said.effective_sample_size < 10).all()
+
+
+def test_the_evidence_gives_patients_their_own_wide_interval(waiting):
+    summary, registry = waiting
+    source = registry.client.get_model_version(OUTCOME, summary.version).source
+    folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
+    model = ResponseModel.load(folder)
+    people = [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
+    said = model.predict(read_assessments(people))
+    assert said.probability[0] > said.probability[1]
+    assert (said.high - said.low > 0.35).all()
+    assert (said.effective_sample_size < 10).all()
+
+
+def test_figures_show_what_moves_the_estimate_and_no_measure(waiting):
+    summary, registry = waiting
+    files = registry.client.list_artifacts(summary.run_id, "figures")
+    assert {file.path for file in files} == {"figures/contributions.png"}
+
+
+def test_a_champion_that_learned_from_outcomes_stays(fit, cohort, intake):
+    learned = fit(make_study(cohort={}, candidates=("base_rate",)), cohort)
+    later = fit(make_study(), intake)
+    assert later.champion.version == learned.champion.version
+    assert later.alias == "challenger"
+
+
+def test_the_published_base_rate_gives_way_to_that_of_more_patients(fit, intake, tmp_path):
+    """Else patients beyond the first ones' ranges would get no estimate for months."""
+    first, again = (fit(ALONE, intake) for _ in range(2))
+    assert first.alias == "champion"
+    assert again.champion.version == first.version
+    more = write(pd.read_parquet(intake), tmp_path / "more.parquet", age=85)
+    assert fit(ALONE, more).alias == "champion"
+
+
+def test_a_model_of_the_evidence_that_somebody_made_champion_stays(fit, home, intake, tmp_path):
+    first = fit(make_study(), intake)
+    Registry(home).name_version(OUTCOME, "champion", first.version)
+    more = write(pd.read_parquet(intake), tmp_path / "more.parquet", age=85)
+    assert fit(ALONE, more).champion.version == first.version
+
+
+def test_outcomes_replace_the_published_base_rate(fit, cohort, intake):
+    fit(ALONE, intake)
+    learned = fit(make_study(cohort={}, candidates=("base_rate",)), cohort)
+    assert learned.champion.version == learned.version
+    assert learned.card.population.published_rate is None
+
+
+def test_a_study_that_prefers_the_base_rate_gets_it_alone(fit, intake):
+    summary = fit(ALONE, intake)
+    assert summary.comparison.chosen == "base_rate"
+    assert summary.alias == "champion"
+    assert summary.champion.version == "1"
+
+
+def test_weights_need_somebody_who_reported(fit, intake):
+    summary = fit(make_study(attrition={"weights": True}), intake)
+    assert summary.attrition.effective is None
