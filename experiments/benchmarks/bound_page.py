@@ -119,8 +119,8 @@ def get_share(one: Share) -> float:
 def rule(found: dict[str, Share], target: float) -> dict[str, str]:
     """Rule on one target.
 
-    What the ideal statistician or ours reached can be reached. From above is what the ideal statistician reached, or
-    one who is told more, whichever is more, with two standard errors.
+    What the ideal statistician or ours reached can be reached. From above is what the former
+    reached, or one who is told more, whichever is more, with two standard errors.
     """
     best = max((found[kind] for kind in (OURS, "ideal") if kind in found), key=get_share)
     above = [one for kind, one in found.items() if kind in ("ideal", "told")]
