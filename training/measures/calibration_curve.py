@@ -112,7 +112,7 @@ def compute_covariance(
     information = design.T @ (design * (each * fitted * (1 - fitted))[:, None])
     if np.isnan(information).any():
         return np.full_like(information, np.nan)
-    bread: Numbers = np.linalg.inv(information)
+    bread = np.linalg.inv(information).astype(np.float64)
     if weights is None and patients is None:
         return bread
     people = number_patients(patients, len(outcome))

@@ -142,7 +142,7 @@ def pool(
         float(np.hypot(error, np.sqrt(between))) * _find_reach(level, count - 2),
     ]
     around = [
-        make_measure(*(return_from(scale, mean + side * reach) for side in (0, -1, 1)))
+        make_measure(*(return_from(scale, end) for end in (mean, mean - reach, mean + reach)))
         for reach in reaches
     ]
     return Pooled(
