@@ -29,9 +29,9 @@ from training.recalibration import fit_intercept, fit_intercept_slope, fit_logis
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
 KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
-# Courses of the rarer class that a spline needs for so many knots; below, the line. Chosen: ten
-# for each of its slopes, and more for the bends of five.
-NEEDED = {3: 20, 5: 100}
+# Courses of the rarer class that a spline needs for so many knots; below, the line. Chosen: ten for
+# each of two slopes; and the two hundred that Van Calster et al. (J Clin Epidemiol 2016) ask for.
+NEEDED = {3: 20, 5: 200}
 ERRORS = ("ici", "e50", "e90", "emax")
 
 
@@ -188,7 +188,7 @@ def choose_knots(outcome: Numbers) -> int:
 
     Examples
     --------
-    >>> [choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 100)]
+    >>> [choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
     [0, 3, 5]
     """
     rarer = min(outcome.sum(), len(outcome) - outcome.sum())

@@ -207,7 +207,7 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     smallest_first = sorted(range(len(people)), key=lambda place: sum(people[place]))
     for place in smallest_first:
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
-        if not len(together) or (len(together) > 1 and together.sum(axis=0).min() >= cell):
+        if not len(together) or together.sum(axis=0).min() >= cell:
             break
         hidden[place] = True
     return hidden

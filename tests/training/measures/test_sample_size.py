@@ -34,6 +34,13 @@ def test_r2_from_the_auc_is_what_the_papers_simulation_tends_to(truth):
         assert abs(found - row["r2"]) < 4 * row["error"]
 
 
+@pytest.mark.parametrize(
+    ("auc", "prevalence", "expected"), [(0.70, 0.5, 2081), (0.65, 0.5, 3756), (0.70, 0.3, 2459)]
+)
+def test_thirty_parameters_need_what_the_docs_say(auc, prevalence, expected):
+    assert compute_sample_size(30, prevalence, auc=auc).required == expected
+
+
 def test_a_weak_model_is_bound_by_overfitting_and_few_parameters_by_the_base_rate():
     assert compute_sample_size(30, 0.5, auc=0.7).binding == "overfitting"
     assert compute_sample_size(2, 0.5, r2=0.3).binding == "base_rate"
