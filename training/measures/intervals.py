@@ -14,7 +14,7 @@ Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]
 
 # Scales on which an interval can be symmetric. A share is not transformed, only kept within 0 to 1.
-PLAIN, SHARE, LOG, LOGIT = SCALES = ("plain", "share", "log", "logit")
+PLAIN, SHARE, LOG, LOGIT = "plain", "share", "log", "logit"
 BLOCK_CELLS = 4_000_000
 
 

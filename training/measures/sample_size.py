@@ -17,7 +17,7 @@ REACH = 1.96
 # Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of .99.
 NODES = 80
 
-OVERFITTING, FIT, BASE_RATE = CRITERIA = ("overfitting", "apparent_fit", "base_rate")
+OVERFITTING, FIT, BASE_RATE = CRITERIA = "overfitting", "apparent_fit", "base_rate"
 
 
 @dataclass(frozen=True)
