@@ -43,7 +43,7 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     """
     centre, scale = log_odds.mean(), log_odds.std() or 1.0
     design = np.column_stack([np.ones_like(log_odds), (log_odds - centre) / scale])
-    found = _maximise(design, np.zeros_like(log_odds), outcome, weights)
+    found = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
     slope = found[:, 1] / scale
     fitted = np.column_stack([found[:, 0] - slope * centre, slope])
     fitted[np.abs(slope) > STEEPEST] = np.nan
@@ -53,11 +53,26 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
 def fit_intercept(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
     """Fit outcome ~ intercept + log-odds, the slope held at 1; ``[samples]``."""
     design = np.ones((len(log_odds), 1))
-    return _maximise(design, log_odds, outcome, weights)[:, 0]
+    return fit_logistic(design, log_odds, outcome, weights)[:, 0]
 
 
-def _maximise(design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Climb each sample's likelihood by Newton steps, halved wherever they would lead down."""
+def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Climb each sample's likelihood by Newton steps, halved wherever they would lead down.
+
+    Parameters
+    ----------
+    design
+        ``[rows, columns]`` of like size: a column of ones, then those that carry the log-odds.
+    offset, outcome
+        ``[rows]``.
+    weights
+        ``[samples, rows]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, columns]``; NaN where no finite maximum exists.
+    """
     samples, width = len(weights), design.shape[1]
     found = np.zeros((samples, width))
     active = _find_solvable(design, outcome, weights)

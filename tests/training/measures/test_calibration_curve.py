@@ -1,0 +1,177 @@
+"""Calibration against R: regressions by glm, splines by rms, sandwiches by robcov."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from training.measures.calibration_curve import (
+    estimate_intercept,
+    estimate_ratio,
+    estimate_slope,
+    fit_curve,
+    measure_curve,
+)
+from training.recalibration import logit
+
+KNOTS = {"three_knots": 3, "five_knots": 5}
+FEW = {"samples": 100, "level": 0.95, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def said(truth):
+    return truth["calibration"]
+
+
+def measure_errors(courses, count=None, weights=None):
+    return measure_curve(
+        courses.probability, courses.outcome, courses.patients, **FEW, weights=weights, count=count
+    )
+
+
+def test_intercept_and_slope_agree_with_glm(courses, said):
+    log_odds = logit(courses.probability)
+    intercept = estimate_intercept(log_odds, courses.outcome)
+    slope = estimate_slope(log_odds, courses.outcome)
+    assert intercept.value == pytest.approx(said["intercept"], abs=1e-7)
+    assert intercept.error == pytest.approx(said["intercept_error"], abs=1e-7)
+    assert slope.value == pytest.approx(said["slope"], abs=1e-7)
+    assert slope.error == pytest.approx(said["slope_error"], abs=1e-7)
+
+
+def test_slope_agrees_with_val_prob(courses, said):
+    slope = estimate_slope(logit(courses.probability), courses.outcome)
+    assert slope.value == pytest.approx(said["val_prob"]["Slope"], abs=1e-8)
+
+
+def test_patients_with_several_courses_widen_or_narrow_errors_as_robcov_says(courses, said):
+    log_odds, patients = logit(courses.probability), courses.patients
+    expected = said["clustered"]
+    slope = estimate_slope(log_odds, courses.outcome, patients=patients)
+    intercept = estimate_intercept(log_odds, courses.outcome, patients=patients)
+    ratio = estimate_ratio(courses.probability, courses.outcome, patients=patients)
+    assert slope.error == pytest.approx(expected["slope_error"], abs=1e-7)
+    assert intercept.error == pytest.approx(expected["intercept_error"], abs=1e-7)
+    assert ratio.move("log").error == pytest.approx(expected["ratio_log_error"], abs=1e-9)
+
+
+def test_weights_are_heeded_as_by_glm(courses, said):
+    log_odds, patients, weights = logit(courses.probability), courses.patients, courses.weights
+    expected = said["weighted"]
+    slope = estimate_slope(log_odds, courses.outcome, weights, patients)
+    ratio = estimate_ratio(courses.probability, courses.outcome, weights, patients)
+    assert slope.value == pytest.approx(expected["slope"], abs=1e-7)
+    assert slope.error == pytest.approx(expected["slope_error"], abs=1e-7)
+    assert ratio.value == pytest.approx(expected["ratio"], abs=1e-9)
+    assert ratio.move("log").error == pytest.approx(expected["ratio_log_error"], abs=1e-9)
+
+
+def test_observed_over_expected_agrees_with_r(courses, said):
+    found = estimate_ratio(courses.probability, courses.outcome).make_interval(0.95, "log")
+    assert found.value == pytest.approx(said["ratio"], abs=1e-9)
+    assert [found.low, found.high] == pytest.approx(said["ratio_interval"], abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", KNOTS)
+def test_the_curve_and_its_interval_agree_with_a_spline_of_rms(courses, said, kind):
+    curve = fit_curve(courses.probability, courses.outcome, count=KNOTS[kind])
+    at, expected = np.array(said["at"]), said[kind]
+    low, high = curve.read_interval(at, 0.95)
+    assert curve.knots == pytest.approx(expected["knots"], abs=1e-9)
+    assert curve.read(at) == pytest.approx(expected["observed"], abs=1e-7)
+    # Only to 1e-6: the weights of R's covariance are those before its last step.
+    assert low == pytest.approx(expected["low"], abs=1e-6)
+    assert high == pytest.approx(expected["high"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "count"), [*KNOTS.items(), ("line", 0)])
+def test_errors_of_the_curve_agree_with_r(courses, said, kind, count):
+    for name, found in measure_errors(courses, count).items():
+        assert found.value == pytest.approx(said[kind][name], abs=1e-7)
+        assert found.low < found.high
+
+
+def test_loess_and_lowess_see_the_same_miscalibration(courses, said):
+    """Other smoothers, other numbers: near, no more."""
+    ici = measure_errors(courses, 3)["ici"].value
+    assert ici == pytest.approx(said["loess"]["ici"], abs=0.025)
+    assert ici == pytest.approx(said["val_prob"]["Eavg"], abs=0.025)
+
+
+def test_even_weights_change_nothing_and_uneven_ones_do(courses):
+    plain = measure_errors(courses, 3)["ici"].value
+    assert measure_errors(courses, 3, np.ones(200))["ici"].value == pytest.approx(plain, abs=1e-9)
+    assert abs(measure_errors(courses, 3, courses.weights)["ici"].value - plain) > 1e-4
+
+
+def test_a_course_that_counts_twice_is_as_good_as_two(courses):
+    """In value; the knots are placed by hand of a count that does not move them."""
+    rows = np.repeat(np.arange(200), 1 + (np.arange(200) % 2))
+    counted = 1.0 + (np.arange(200) % 2)
+    once = measure_curve(
+        courses.probability, courses.outcome, courses.patients, **FEW, weights=counted, count=0
+    )
+    twice = measure_curve(
+        courses.probability[rows], courses.outcome[rows], courses.patients[rows], **FEW, count=0
+    )
+    for name, found in once.items():
+        assert found.value == pytest.approx(twice[name].value, abs=1e-9)
+
+
+def test_thirty_courses_have_a_straight_line_and_an_interval_that_says_how_little_it_is():
+    generator = np.random.default_rng(4)
+    probability = expit(generator.normal(0, 0.8, 30))
+    outcome = (generator.random(30) < probability).astype(float)
+    curve = fit_curve(probability, outcome)
+    low, high = curve.read_interval(np.array([0.5]), 0.95)
+    assert len(curve.knots) == 0
+    assert high[0] - low[0] > 0.25
+    slope = estimate_slope(logit(probability), outcome).value
+    assert curve.coefficients[1] == pytest.approx(slope, abs=1e-7)
+
+
+def test_small_samples_never_break_it():
+    """Where a resample is separated it is left out; where all are, no interval is given."""
+    generator = np.random.default_rng(11)
+    for size in (6, 10, 15, 30):
+        probability = expit(generator.normal(0, 0.8, size))
+        outcome = np.arange(size) % 3 == 0
+        found = measure_curve(probability, outcome.astype(float), np.arange(size), **FEW)
+        assert set(found) == {"ici", "e50", "e90", "emax"}
+
+
+@pytest.mark.parametrize(
+    ("probability", "outcome"),
+    [([0.5] * 4, [0, 1, 0, 1]), ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), ([0.1, 0.2], [1, 1])],
+    ids=["everybody the same", "separated", "one class"],
+)
+def test_where_there_is_no_curve_none_is_drawn(probability, outcome):
+    said, truth = np.array(probability), np.array(outcome, float)
+    assert fit_curve(said, truth) is None
+    found = measure_curve(said, truth, np.arange(len(said)), **FEW)
+    assert all(one.value is None for one in found.values())
+
+
+def test_equal_estimates_where_knots_would_be_leave_a_line():
+    probability = np.repeat([0.3, 0.5], [95, 5])
+    outcome = np.tile([1.0, 0.0], 50)
+    assert len(fit_curve(probability, outcome, count=5).knots) == 0
+
+
+def test_without_an_event_the_ratio_is_0_and_has_no_interval():
+    found = estimate_ratio(np.full(5, 0.2), np.zeros(5)).make_interval(0.95, "log")
+    assert (found.value, found.low) == (0.0, None)
+    assert np.isnan(estimate_intercept(np.zeros(5), np.zeros(5)).value)
+
+
+# What docs/reference/measures.md says of a perfect model's distance.
+@pytest.mark.parametrize(
+    ("size", "expected"), [(30, 0.09), (100, 0.06), (300, 0.03), (1000, 0.02)], ids=str
+)
+def test_a_perfect_models_distance_is_above_0_and_shrinks_with_size(size, expected):
+    generator, found = np.random.default_rng(0), []
+    for _ in range(200):
+        probability = expit(generator.normal(0, 0.8, size))
+        outcome = (generator.random(size) < probability).astype(float)
+        curve = fit_curve(probability, outcome)
+        found.append(np.abs(curve.read(probability) - probability).mean())
+    assert np.mean(found) == pytest.approx(expected, abs=0.006)

@@ -1,0 +1,113 @@
+"""AUC, its error and differences, against pROC and against pairs counted one by one."""
+
+import numpy as np
+import pytest
+
+from training.measures.discrimination import compare_aucs, estimate_auc, place_courses
+
+
+@pytest.fixture(scope="module")
+def said(truth):
+    return truth["discrimination"]
+
+
+def read(measure):
+    return [measure.low, measure.high]
+
+
+def test_auc_and_delong_interval_agree_with_proc(courses, said):
+    found = estimate_auc(courses.probability, courses.outcome)
+    assert found.value == pytest.approx(said["auc"], abs=1e-9)
+    assert found.error == pytest.approx(said["error"], abs=1e-9)
+    assert read(found.make_interval(0.95, "share")) == pytest.approx(said["interval"], abs=1e-9)
+    logit = read(found.make_interval(0.95, "logit"))
+    assert logit == pytest.approx(said["logit_interval"], abs=1e-9)
+
+
+def test_ties_count_half_as_in_proc(courses, said):
+    assert len(np.unique(courses.other)) < 100
+    found = estimate_auc(courses.other, courses.outcome)
+    assert found.value == pytest.approx(said["other_auc"], abs=1e-9)
+    interval = read(found.make_interval(0.95, "share"))
+    assert interval == pytest.approx(said["other_interval"], abs=1e-9)
+
+
+def test_the_paired_comparison_agrees_with_roc_test(courses, said):
+    found = compare_aucs(courses.probability, courses.other, courses.outcome)
+    assert found.value == pytest.approx(said["difference"], abs=1e-9)
+    assert found.value / found.error == pytest.approx(said["z"], abs=1e-8)
+    assert found.p_value == pytest.approx(said["p"], abs=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["clustered", "weighted"])
+def test_obuchowskis_error_agrees_with_pairs_counted_one_by_one(courses, said, weighted):
+    weights = courses.weights if weighted else None
+    found = estimate_auc(courses.probability, courses.outcome, weights, courses.patients)
+    expected = said["weighted" if weighted else "clustered"]
+    assert found.value == pytest.approx(expected["auc"], abs=1e-9)
+    assert found.error == pytest.approx(expected["error"], abs=1e-9)
+
+
+def test_copies_of_every_course_do_not_make_a_clustered_error_smaller(courses):
+    """Each patient's courses twice over: twice the rows, no more patients."""
+    twice = [np.tile(one, 2) for one in (courses.probability, courses.outcome, courses.patients)]
+    plain = estimate_auc(courses.probability, courses.outcome, None, courses.patients)
+    doubled = estimate_auc(twice[0], twice[1], None, twice[2])
+    assert doubled.error == pytest.approx(plain.error, abs=1e-12)
+    assert estimate_auc(twice[0], twice[1]).error < 0.75 * plain.error
+
+
+def test_weights_count_only_against_each_other(courses):
+    plain = estimate_auc(courses.probability, courses.outcome, courses.weights)
+    larger = estimate_auc(courses.probability, courses.outcome, 7 * courses.weights)
+    assert (larger.value, larger.error) == pytest.approx((plain.value, plain.error))
+
+
+def test_three_against_two_by_hand():
+    """Scores 3, 2, 1 with the outcome and 2, 0 without: right pairs 2, 1.5 and 1 of 2."""
+    score, outcome = np.array([3.0, 2, 1, 2, 0]), np.array([1.0, 1, 1, 0, 0])
+    assert place_courses(score, outcome, np.ones(5)) == pytest.approx([1, 0.75, 0.5, 0.5, 1])
+    found = estimate_auc(score, outcome)
+    assert found.value == 0.75
+    # Variances of placements 1/16 of three and 1/8 of two.
+    assert found.error**2 == pytest.approx((1 / 16) / 3 + (1 / 8) / 2)
+
+
+def test_one_class_has_no_auc():
+    found = estimate_auc(np.array([0.1, 0.2]), np.ones(2))
+    assert found.make_interval(0.95, "logit").value is None
+    assert np.isnan(compare_aucs(np.arange(2.0), np.arange(2.0), np.ones(2)).p_value)
+
+
+def test_one_course_of_a_class_has_an_auc_without_an_interval():
+    found = estimate_auc(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, 0])).make_interval(0.95)
+    assert (found.value, found.low, found.high) == (0.0, None, None)
+
+
+def test_a_score_does_not_differ_from_itself(courses):
+    found = compare_aucs(courses.probability, courses.probability * 2, courses.outcome)
+    assert (found.value, found.error) == (0.0, 0.0)
+    assert np.isnan(found.p_value)
+
+
+def test_a_hundred_thousand_courses_agree_with_wilcoxon():
+    """Pairs are not formed: that would need 20 GB."""
+    generator = np.random.default_rng(5)
+    outcome = (generator.random(100_000) < 0.4).astype(float)
+    score = generator.normal(0.5 * outcome, 1.0)
+    ranks = np.empty(100_000)
+    ranks[np.argsort(score)] = np.arange(1, 100_001)
+    positive = outcome.sum()
+    wilcoxon = ranks[outcome == 1].sum() - positive * (positive + 1) / 2
+    expected = wilcoxon / (positive * (100_000 - positive))
+    assert estimate_auc(score, outcome).value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    generator, covered = np.random.default_rng(8), 0
+    for _ in range(400):
+        outcome = np.repeat([1.0, 0.0], 40)
+        score = generator.normal(outcome, 1.0)
+        found = estimate_auc(score, outcome).make_interval(0.95, "logit")
+        covered += found.low < 0.7602499 < found.high  # Phi(1 / sqrt 2)
+    assert 0.92 < covered / 400 < 0.975

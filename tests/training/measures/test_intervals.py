@@ -1,0 +1,54 @@
+"""Intervals: scales, patients, and what is left where something is not defined."""
+
+import numpy as np
+import pytest
+
+from features.contract import Measure
+from training.measures.intervals import (
+    Estimated,
+    correct_few,
+    make_measure,
+    resample,
+    sum_by_patient,
+    summarise_draws,
+)
+
+
+def test_an_interval_is_symmetric_on_its_scale():
+    found = Estimated(2.0, 0.5).make_interval(0.9, "log")
+    assert found.low * found.high == pytest.approx(4.0)
+    assert found.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
+
+
+def test_a_share_stays_within_0_and_1():
+    assert Estimated(0.95, 0.1).make_interval(0.95, "share").high == 1.0
+    assert Estimated(0.95, 0.1).make_interval(0.95, "plain").high > 1.0
+
+
+@pytest.mark.parametrize(("value", "scale"), [(0.0, "log"), (1.0, "logit"), (0.0, "logit")])
+def test_a_value_without_a_place_on_the_scale_has_no_interval(value, scale):
+    assert Estimated(value, 0.1).make_interval(0.95, scale) == Measure(value=value)
+
+
+def test_what_is_not_defined_is_none_and_never_nan():
+    assert make_measure(np.nan, 0.0, 1.0) == Measure(value=None)
+    assert make_measure(0.5, np.nan, 1.0) == Measure(value=0.5)
+    assert summarise_draws(0.5, np.full(3, np.nan), 0.95) == Measure(value=0.5)
+
+
+def test_one_patient_tells_nothing_of_how_patients_differ():
+    assert np.isnan(correct_few(1))
+    assert correct_few(5) == 1.25
+
+
+def test_sums_over_patients_keep_columns_apart():
+    parts = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
+    assert sum_by_patient(parts, np.array([1, 0, 1])).tolist() == [[2.0, 20.0], [5.0, 50.0]]
+
+
+def test_a_patients_courses_are_drawn_together_and_keep_their_weights():
+    patients, weights = np.array([0, 0, 1, 2]), np.array([1.0, 3.0, 1.0, 0.5])
+    drawn = resample(lambda each: each, patients, samples=50, seed=1, weights=weights)
+    assert drawn.shape == (50, 4)
+    assert np.array_equal(drawn[:, 1], 3 * drawn[:, 0])
+    assert np.array_equal(drawn[:, 0] + drawn[:, 2] + 2 * drawn[:, 3], np.full(50, 3.0))

@@ -1,0 +1,77 @@
+"""Sample sizes against published examples, R's arithmetic and the paper's own simulation."""
+
+import pytest
+
+from training.measures.sample_size import compute_sample_size, count_parameters, derive_r2
+
+# The examples that pmsampsize is delivered with, as its own tests have them (Python 0.1.0, run
+# beside this one; read in its repository).
+PUBLISHED = [
+    ({"r2": 0.288}, (623, 662, 221)),
+    ({"auc": 0.89}, (615, 660, 221)),
+    ({"r2": 0.55}, (255, 532, 221)),
+]
+
+
+@pytest.mark.parametrize(("known", "expected"), PUBLISHED, ids=str)
+def test_published_examples_come_out(known, expected):
+    found = compute_sample_size(24, 0.174, **known)
+    assert tuple(found.courses.values()) == expected
+    assert found.required == max(expected)
+    assert found.binding == "apparent_fit"
+
+
+def test_r_says_the_same(truth):
+    for row in truth["sizes"]:
+        found = compute_sample_size(row["parameters"], row["prevalence"], r2=row["r2"])
+        assert found.courses == {name: row[name] for name in found.courses}
+
+
+def test_r2_from_the_auc_is_what_the_papers_simulation_tends_to(truth):
+    """Within four of its standard errors; the paper itself draws once."""
+    for row in truth["simulated_r2"]:
+        found = derive_r2(row["auc"], row["prevalence"])
+        assert abs(found - row["r2"]) < 4 * row["error"]
+
+
+@pytest.mark.parametrize(
+    ("auc", "prevalence", "expected"), [(0.70, 0.5, 2081), (0.65, 0.5, 3756), (0.70, 0.3, 2459)]
+)
+def test_thirty_parameters_need_what_the_docs_say(auc, prevalence, expected):
+    assert compute_sample_size(30, prevalence, auc=auc).required == expected
+
+
+def test_a_weak_model_is_bound_by_overfitting_and_few_parameters_by_the_base_rate():
+    assert compute_sample_size(30, 0.5, auc=0.7).binding == "overfitting"
+    assert compute_sample_size(2, 0.5, r2=0.3).binding == "base_rate"
+
+
+def test_the_verdict_names_what_binds_and_what_would_do():
+    needed = compute_sample_size(30, 0.5, auc=0.7)
+    assert needed.judge(needed.required).startswith(f"{needed.required} courses are enough")
+    assert "too few" in needed.judge(needed.required - 1)
+    assert "5 parameters at the most" in needed.judge(400)
+    assert "not do for a single parameter" in needed.judge(100)
+
+
+def test_the_parameters_that_would_do_are_consistent_with_the_size():
+    for courses in (385, 800, 2081):
+        most = count_parameters(courses, 0.5, derive_r2(0.7, 0.5))
+        assert compute_sample_size(most, 0.5, auc=0.7).required <= courses
+        assert compute_sample_size(most + 1, 0.5, auc=0.7).required > courses
+
+
+@pytest.mark.parametrize(
+    ("parameters", "prevalence", "known", "message"),
+    [
+        (0, 0.3, {"r2": 0.1}, "parameters"),
+        (3, 1.0, {"r2": 0.1}, "prevalence"),
+        (3, 0.3, {}, "one of r2 and auc"),
+        (3, 0.3, {"r2": 0.1, "auc": 0.7}, "one of r2 and auc"),
+        (3, 0.3, {"auc": 0.5}, "auc"),
+        (3, 0.3, {"r2": 0.8}, "r2"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(parameters, prevalence, known, message):
+    with pytest.raises(ValueError, match=message):
+        compute_sample_size(parameters, prevalence, **known)

@@ -1,0 +1,113 @@
+"""Subgroups: the numbers are those of the other measures, and small groups stay hidden."""
+
+import numpy as np
+import pytest
+
+from training.measures.calibration_curve import estimate_ratio
+from training.measures.discrimination import estimate_auc
+from training.measures.subgroups import Limits, hide_small, tabulate_subgroups
+
+
+def tabulate(courses, labels, **options):
+    return tabulate_subgroups(
+        courses.probability, courses.outcome, {"sex": np.asarray(labels)}, 0.95, **options
+    )
+
+
+def label(*counts):
+    """So many courses of each name, mixed."""
+    names = np.repeat([f"group {number}" for number in range(len(counts))], counts)
+    return np.random.default_rng(1).permutation(names)
+
+
+def test_a_rows_measures_are_those_of_its_courses_alone(courses):
+    labels = label(120, 80)
+    for row in tabulate(courses, labels, patients=courses.patients, weights=courses.weights):
+        one = labels == row.name
+        given = (
+            courses.probability[one],
+            courses.outcome[one],
+            courses.weights[one],
+            np.unique(courses.patients[one], return_inverse=True)[1],
+        )
+        assert row.courses == one.sum()
+        assert row.events == courses.outcome[one].sum()
+        assert row.estimate == pytest.approx(np.average(given[0], weights=given[2]))
+        assert row.ratio == estimate_ratio(*given).make_interval(0.95, "log")
+        assert row.auc == estimate_auc(*given).make_interval(0.95, "logit")
+        assert row.note == ""
+
+
+def test_a_group_that_is_too_small_says_so_and_nothing_else(courses):
+    small = tabulate(courses, label(80, 95, 25))[2]
+    assert small.note == "too few"
+    assert (small.estimate, small.ratio, small.auc, small.detectable) == (None,) * 4
+
+
+def test_counts_of_a_small_cell_are_hidden_and_so_are_those_that_would_give_them_away(courses):
+    large, middle, small = tabulate(courses, label(130, 60, 10))
+    assert (small.courses, small.events, small.note) == (None, None, "too few")
+    assert (middle.courses, middle.events, middle.ratio) == (None, None, None)
+    assert "give away" in middle.note
+    assert large.courses == 130
+
+
+def test_a_group_that_all_responded_in_is_hidden_however_large(courses):
+    labels = np.where(courses.outcome == 1, "yes", "no")
+    assert [row.events for row in tabulate(courses, labels)] == [None, None]
+
+
+def test_a_group_of_one_is_no_reason_to_hide_the_only_other_group_of_everybody(courses):
+    (row,) = tabulate(courses, np.full(200, "all"))
+    assert row.courses == 200
+    assert row.detectable is None  # there are no others to differ from
+
+
+def test_cells_count_patients_and_not_courses(courses):
+    """Sixty courses of two patients: enough courses, yet of two people."""
+    labels = np.where(np.arange(200) < 60, "few", "many")
+    patients = np.where(np.arange(200) < 60, np.arange(200) % 2, np.arange(200))
+    patients = np.unique(patients, return_inverse=True)[1]
+    assert tabulate(courses, labels)[0].courses == 60
+    assert tabulate(courses, labels, patients=patients)[0].courses is None
+
+
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        ([(5, 50), (5, 50), (90, 90)], [True, True, False]),  # together ten and a hundred
+        ([(4, 50), (5, 50), (90, 90)], [True, True, True]),  # together nine
+        ([(9, 9)], [True]),
+        ([(10, 10), (10, 10)], [False, False]),
+    ],
+)
+def test_what_is_hidden_together_is_large_enough(people, expected):
+    assert hide_small(people, 10) == expected
+
+
+def test_an_auc_needs_more_courses_than_a_ratio(courses):
+    rows = tabulate(courses, label(160, 40), limits=Limits(ranked=25))
+    assert rows[1].ratio.value is not None
+    assert rows[1].auc is None
+    assert rows[1].note == "too few for an AUC"
+
+
+def test_unknown_labels_are_a_group_of_their_own(courses):
+    labels = np.where(np.arange(200) < 100, None, "iv").astype(object)
+    assert [row.name for row in tabulate(courses, labels)] == ["iv", "unknown"]
+
+
+def test_a_difference_as_large_as_detectable_is_found_four_times_in_five():
+    """One group's estimates are too low by that factor, over and over."""
+    generator, found, size = np.random.default_rng(2), 0, 400
+    outcome = (generator.random(2 * size) < 0.4).astype(float)
+    labels = np.repeat(["a", "b"], size)
+    said = np.full(2 * size, 0.4)
+    factor = tabulate_subgroups(said, outcome, {"x": labels}, 0.95)[0].detectable
+    shares = np.repeat([0.4 * factor**0.5, 0.4 / factor**0.5], size)
+    for _ in range(400):
+        truth = (generator.random(2 * size) < shares).astype(float)
+        moved = [estimate_ratio(said[labels == one], truth[labels == one]) for one in "ab"]
+        gap, other = (one.move("log") for one in moved)
+        found += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
+    assert 0.72 < found / 400 < 0.88

@@ -1,0 +1,311 @@
+"""Calibration: intercept, slope, observed over expected, and the flexible curve with its errors.
+
+The curve is a logistic regression of outcomes on a restricted cubic spline of the log-odds, as in
+`CalibrationCurves::val.prob.ci.2(smooth = "rcs")`. Unlike loess it has a likelihood and standard
+errors, takes weights, and with few courses becomes the straight line of the calibration slope.
+Errors are those of Austin and Steyerberg (Stat Med 2019).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.contract import Measure
+from features.response_model import compute_probability
+from training.measures.intervals import (
+    UNDEFINED,
+    Estimated,
+    Numbers,
+    Patients,
+    correct_few,
+    find_reach,
+    number_patients,
+    resample,
+    sum_by_patient,
+    summarise_draws,
+    weigh_alike,
+)
+from training.recalibration import fit_intercept, fit_intercept_slope, fit_logistic, logit
+
+# Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
+KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
+# Courses of the rarer class that a spline needs for so many knots; below, the line. Chosen: ten for
+# each of two slopes; and the two hundred that Van Calster et al. (J Clin Epidemiol 2016) ask for.
+NEEDED = {3: 20, 5: 200}
+ERRORS = ("ici", "e50", "e90", "emax")
+
+
+def estimate_ratio(
+    probability: Numbers,
+    outcome: Numbers,
+    weights: Numbers | None = None,
+    patients: Patients | None = None,
+) -> Estimated:
+    """Estimate observed over expected; its interval is symmetric on the log scale.
+
+    What is expected is taken as known (Debray et al., BMJ 2017). Without weights and patients the
+    error of the logarithm is ``sqrt((1 - share) / events)``.
+
+    Examples
+    --------
+    >>> found = estimate_ratio(np.full(10, 0.4), np.array([1.0] * 5 + [0.0] * 5))
+    >>> round(found.value, 3), round(found.move("log").error, 4)
+    (1.25, 0.3162)
+    """
+    each = weigh_alike(weights, len(outcome))
+    events, expected = float(each @ outcome), float(each @ probability)
+    if not events:
+        return Estimated(0.0, np.nan) if expected else UNDEFINED
+    share = events / each.sum()
+    if weights is None and patients is None:
+        error = np.sqrt((1 - share) / events)
+    else:
+        people = number_patients(patients, len(outcome))
+        sums = sum_by_patient(each * (outcome - share), people)
+        error = np.sqrt(correct_few(len(sums)) * (sums**2).sum()) / events
+    return Estimated(events / expected, float(error * events / expected))
+
+
+def estimate_intercept(
+    log_odds: Numbers,
+    outcome: Numbers,
+    weights: Numbers | None = None,
+    patients: Patients | None = None,
+) -> Estimated:
+    """Estimate calibration in the large: the intercept with the log-odds as offset."""
+    each = weigh_alike(weights, len(outcome))
+    (intercept,) = fit_intercept(log_odds, outcome, each[None, :])
+    design, fitted = np.ones((len(outcome), 1)), compute_probability(log_odds + intercept)
+    covariance = compute_covariance(design, fitted, outcome, weights, patients)
+    return Estimated(float(intercept), float(np.sqrt(covariance[0, 0])))
+
+
+def estimate_slope(
+    log_odds: Numbers,
+    outcome: Numbers,
+    weights: Numbers | None = None,
+    patients: Patients | None = None,
+) -> Estimated:
+    """Estimate the calibration slope; NaN where there is none."""
+    each = weigh_alike(weights, len(outcome))
+    intercept, slope = fit_intercept_slope(log_odds, outcome, each[None, :])[0]
+    if np.isnan(slope):
+        return UNDEFINED
+    design = np.column_stack([np.ones_like(log_odds), log_odds])
+    fitted = compute_probability(intercept + slope * log_odds)
+    covariance = compute_covariance(design, fitted, outcome, weights, patients)
+    return Estimated(float(slope), float(np.sqrt(covariance[1, 1])))
+
+
+def compute_covariance(
+    design: Numbers,
+    fitted: Numbers,
+    outcome: Numbers,
+    weights: Numbers | None,
+    patients: Patients | None,
+) -> Numbers:
+    """Compute the covariance of a logistic regression's coefficients.
+
+    The inverse information; with weights or patients the sandwich, summed over patients.
+    """
+    each = weigh_alike(weights, len(outcome))
+    information = design.T @ (design * (each * fitted * (1 - fitted))[:, None])
+    if np.isnan(information).any():
+        return np.full_like(information, np.nan)
+    bread = np.linalg.inv(information).astype(np.float64)
+    if weights is None and patients is None:
+        return bread
+    people = number_patients(patients, len(outcome))
+    scores = sum_by_patient(design * (each * (outcome - fitted))[:, None], people)
+    found: Numbers = correct_few(len(scores)) * bread @ scores.T @ scores @ bread
+    return found
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A flexible calibration curve.
+
+    Parameters
+    ----------
+    knots
+        On the log-odds; empty for a straight line.
+    coefficients, covariance
+        Of the columns of :func:`make_basis`.
+    """
+
+    knots: Numbers
+    coefficients: Numbers
+    covariance: Numbers
+
+    def read(self, probability: Numbers) -> Numbers:
+        """Read which share responds among those given an estimate."""
+        return compute_probability(make_basis(logit(probability), self.knots) @ self.coefficients)
+
+    def read_interval(self, probability: Numbers, level: float) -> tuple[Numbers, Numbers]:
+        """Read its pointwise interval, symmetric on the log-odds."""
+        basis = make_basis(logit(probability), self.knots)
+        middle, reach = basis @ self.coefficients, find_reach(level)
+        width = reach * np.sqrt(((basis @ self.covariance) * basis).sum(axis=1))
+        return compute_probability(middle - width), compute_probability(middle + width)
+
+
+def fit_curve(
+    probability: Numbers,
+    outcome: Numbers,
+    weights: Numbers | None = None,
+    patients: Patients | None = None,
+    count: int | None = None,
+) -> Curve | None:
+    """Fit the calibration curve.
+
+    Parameters
+    ----------
+    count
+        How many knots, 0 for a straight line; None to let :func:`choose_knots` say.
+
+    Returns
+    -------
+    Curve
+        None where no curve exists: everybody given the same, one class, or classes that the
+        estimates separate.
+    """
+    log_odds = logit(probability)
+    knots = place_knots(log_odds, choose_knots(outcome) if count is None else count)
+    if np.ptp(log_odds) < 1e-9:
+        return None
+    basis = make_basis(log_odds, knots)
+    each = weigh_alike(weights, len(outcome))
+    (coefficients,) = fit_basis(basis, outcome, each[None, :])
+    if np.isnan(coefficients).any():
+        return None
+    fitted = compute_probability(basis @ coefficients)
+    covariance = compute_covariance(basis, fitted, outcome, weights, patients)
+    return Curve(knots, coefficients, covariance)
+
+
+def choose_knots(outcome: Numbers) -> int:
+    """Choose the number of knots by the size of the rarer class.
+
+    Examples
+    --------
+    >>> [choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
+    [0, 3, 5]
+    """
+    rarer = min(outcome.sum(), len(outcome) - outcome.sum())
+    return max((count for count, needed in NEEDED.items() if rarer >= needed), default=0)
+
+
+def place_knots(log_odds: Numbers, count: int) -> Numbers:
+    """Place knots at Harrell's quantiles; none where they would coincide."""
+    knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
+    return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
+
+
+def make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
+    """Make the columns of a restricted cubic spline: ones, the log-odds, one a knot but two.
+
+    Returns
+    -------
+    ndarray
+        ``[courses, 2]`` without knots, else ``[courses, knots]``; straight beyond the outer knots.
+
+    Examples
+    --------
+    >>> make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
+    array([[1.  , 1.  , 0.25],
+           [1.  , 3.  , 3.  ]])
+    """
+    columns = [np.ones_like(log_odds), log_odds]
+    for knot in knots[:-2]:
+        before, last = knots[-2:]
+        cubes = [np.maximum(log_odds - one, 0) ** 3 for one in (knot, before, last)]
+        share = (last - knot) / (last - before)
+        bend = cubes[0] - share * cubes[1] + (share - 1) * cubes[2]
+        columns.append(bend / (last - knots[0]) ** 2)
+    return np.column_stack(columns)
+
+
+def fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Fit the basis's coefficients in every sample, ``[samples, columns]``.
+
+    The columns of a spline resemble each other: the climb is made on orthogonal ones.
+    """
+    orthogonal, triangle = np.linalg.qr(basis)
+    scale = np.sqrt(len(basis))
+    found = fit_logistic(scale * orthogonal, np.zeros(len(basis)), outcome, weights)
+    coefficients: Numbers = np.linalg.solve(triangle, scale * found.T).T
+    return coefficients
+
+
+def measure_curve(
+    probability: Numbers,
+    outcome: Numbers,
+    patients: Patients,
+    samples: int,
+    level: float,
+    seed: int,
+    weights: Numbers | None = None,
+    count: int | None = None,
+) -> dict[str, Measure]:
+    """Measure the distance of the curve from perfect calibration, over all estimates.
+
+    Returns
+    -------
+    dict
+        The mean (`ici`), median, 90th percentile and maximum, with percentile intervals over
+        resampled patients, the knots kept. They cannot be negative, so with few courses even a
+        perfect model's are well above 0.
+    """
+    curve = fit_curve(probability, outcome, weights, count=count)
+    if curve is None:
+        return dict.fromkeys(ERRORS, Measure(value=None))
+    basis = make_basis(logit(probability), curve.knots)
+
+    def compute(drawn: Numbers) -> Numbers:
+        observed = compute_probability(fit_basis(basis, outcome, drawn) @ basis.T)
+        return np.array(
+            [
+                summarise_errors(row, counted)
+                for row, counted in zip(np.abs(observed - probability), drawn, strict=True)
+            ]
+        )
+
+    whole = compute(weigh_alike(weights, len(outcome))[None, :])[0]
+    drawn = resample(compute, patients, samples, seed, weights)
+    return {
+        name: summarise_draws(float(value), found, level)
+        for name, value, found in zip(ERRORS, whole, drawn.T, strict=True)
+    }
+
+
+def summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
+    """Summarise absolute errors: mean, median, 90th percentile, maximum.
+
+    Examples
+    --------
+    >>> summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
+    array([0.125, 0.15 , 0.2  , 0.2  ])
+    """
+    middle, most = find_quantiles(errors, weights, np.array([0.5, 0.9]))
+    mean = weights @ errors / weights.sum()
+    return np.array([mean, middle, most, errors[weights > 0].max()])
+
+
+def find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
+    """Find quantiles as if each value were there `weights` times (R's type 7 where all once).
+
+    Examples
+    --------
+    >>> find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
+    array([2. , 2.7])
+    """
+    order = np.argsort(values)
+    ends = np.cumsum(weights[order])
+    place = at * (ends[-1] - 1)
+    below, rest = np.floor(place), place % 1
+    found = [
+        values[order][np.minimum(np.searchsorted(ends, one, side="right"), len(values) - 1)]
+        for one in (below, below + 1)
+    ]
+    quantiles: Numbers = (1 - rest) * found[0] + rest * found[1]
+    return quantiles

@@ -1,0 +1,124 @@
+"""Decision curves: what treating by the model is worth, over thresholds (Vickers and Elkin, 2006).
+
+A threshold is the lowest probability of response at which treatment is thought worthwhile: it says
+how many treated without response one response is worth. Net benefit counts responders treated,
+less those treated in vain at that rate. An estimate is prognosis if treated: net benefit takes it
+that responders would not have responded without, and so overrates treatment, whoever chooses.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.contract import Measure
+from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
+
+THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What treating by the model is worth at one threshold.
+
+    Parameters
+    ----------
+    treated
+        Share of courses whose estimate reaches the threshold.
+    benefit
+        Net benefit: responders treated, per course, net of those treated in vain.
+    treat_all
+        That of treating everybody; that of treating nobody is 0.
+    standardised
+        Net benefit over the base rate, which is the most that it can be.
+    gain
+        Net benefit less that of the better of treating all and none.
+    """
+
+    threshold: float
+    treated: float
+    benefit: Measure
+    treat_all: Measure
+    standardised: Measure
+    gain: Measure
+
+
+def compute_benefits(
+    probability: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers
+) -> Numbers:
+    """Compute net benefit at every threshold in every weighted sample.
+
+    Parameters
+    ----------
+    probability, outcome
+        ``[courses]``; treated are those with a probability of the threshold or more.
+    thresholds
+        ``[thresholds]``, above 0 and below 1.
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, thresholds]``.
+
+    Examples
+    --------
+    >>> said, truth = np.array([0.8, 0.5, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
+    >>> compute_benefits(said, truth, np.array([0.25, 0.5]), np.ones((1, 4))).round(4)
+    array([[0.4167, 0.25  ]])
+    """
+    odds = thresholds / (1 - thresholds)
+    treated = probability[:, None] >= thresholds
+    worth = treated * (outcome[:, None] - (1 - outcome[:, None]) * odds)
+    benefits: Numbers = weights @ worth / weights.sum(axis=1, keepdims=True)
+    return benefits
+
+
+def compute_decisions(
+    probability: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers
+) -> Numbers:
+    """Compute net benefit, that of treating all, standardised net benefit and gain.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, 4, thresholds]``.
+    """
+    benefit = compute_benefits(probability, outcome, thresholds, weights)
+    treat_all = compute_benefits(np.ones_like(probability), outcome, thresholds, weights)
+    share = (weights @ outcome / weights.sum(axis=1))[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        standardised = np.where(share > 0, benefit / share, np.nan)
+    return np.stack([benefit, treat_all, standardised, benefit - np.maximum(treat_all, 0)], axis=1)
+
+
+def measure_decisions(
+    probability: Numbers,
+    outcome: Numbers,
+    patients: Patients,
+    samples: int,
+    level: float,
+    seed: int,
+    weights: Numbers | None = None,
+    thresholds: tuple[float, ...] = THRESHOLDS,
+) -> list[Decision]:
+    """Measure the decision curve, with percentile intervals over resampled patients."""
+    at, each = np.array(thresholds), weigh_alike(weights, len(outcome))
+
+    def compute(drawn: Numbers) -> Numbers:
+        return compute_decisions(probability, outcome, at, drawn)
+
+    whole = compute(each[None, :])[0]
+    drawn = resample(compute, patients, samples, seed, weights)
+    treated = each @ (probability[:, None] >= at) / each.sum()
+    return [
+        Decision(
+            threshold,
+            float(treated[place]),
+            *(
+                summarise_draws(float(whole[kind, place]), drawn[:, kind, place], level)
+                for kind in range(4)
+            ),
+        )
+        for place, threshold in enumerate(thresholds)
+    ]

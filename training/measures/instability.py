@@ -1,0 +1,148 @@
+"""Instability: how far the model would have been another one, had other patients come.
+
+Riley and Collins (Biometrical Journal 2023): the whole development is repeated on resampled
+patients, and every version is applied to the patients at hand.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.measures.calibration_curve import fit_curve
+from training.measures.decision import compute_benefits
+from training.measures.intervals import Numbers, weigh_alike
+
+# Fewer courses in a band would say something of single ones.
+FEWEST_IN_BAND = 10
+
+
+@dataclass(frozen=True)
+class Band:
+    """Courses with estimates near each other.
+
+    Parameters
+    ----------
+    courses
+        How many.
+    estimate, low, high
+        Means of the estimate and of the limits of its versions.
+    error
+        Mean absolute difference between the estimate and its versions.
+    """
+
+    courses: int
+    estimate: float
+    low: float
+    high: float
+    error: float
+
+
+def find_limits(versions: Numbers, level: float) -> tuple[Numbers, Numbers]:
+    """Find between which probabilities the versions lie for each course.
+
+    Parameters
+    ----------
+    versions
+        ``[courses, versions]``: what each re-developed model says.
+
+    Returns
+    -------
+    low, high
+        ``[courses]`` each.
+    """
+    low, high = np.quantile(versions, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return low, high
+
+
+def compute_errors(probability: Numbers, versions: Numbers) -> Numbers:
+    """Compute each course's mean absolute prediction error, ``[courses]``.
+
+    Examples
+    --------
+    >>> compute_errors(np.array([0.5]), np.array([[0.4, 0.5, 0.7]])).round(3)
+    array([0.1])
+    """
+    errors: Numbers = np.abs(versions - probability[:, None]).mean(axis=1)
+    return errors
+
+
+def compute_flips(probability: Numbers, versions: Numbers, threshold: float) -> Numbers:
+    """Compute each course's share of versions on the other side of a threshold, ``[courses]``.
+
+    Examples
+    --------
+    >>> compute_flips(np.array([0.5, 0.2]), np.array([[0.4, 0.6], [0.1, 0.3]]), 0.5)
+    array([0.5, 0. ])
+    """
+    here, there = probability[:, None] >= threshold, versions >= threshold
+    flips: Numbers = (here != there).mean(axis=1)
+    return flips
+
+
+def band_estimates(
+    probability: Numbers,
+    versions: Numbers,
+    level: float,
+    bands: int = 10,
+    weights: Numbers | None = None,
+) -> list[Band]:
+    """Summarise instability by the size of the estimate, in bands of about as many courses.
+
+    Parameters
+    ----------
+    bands
+        At the most: fewer where a band would have less than ten courses. Equal estimates share one.
+    """
+    places = find_bands(probability, bands)
+    each = weigh_alike(weights, len(probability))
+    values = np.stack(
+        [probability, *find_limits(versions, level), compute_errors(probability, versions)]
+    )
+    return [
+        Band(int(rows.sum()), *(values[:, rows] @ each[rows] / each[rows].sum()).tolist())
+        for rows in (places == place for place in np.unique(places))
+    ]
+
+
+def find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
+    """Find the number of the band in which each estimate lies, ``[courses]``.
+
+    Examples
+    --------
+    >>> find_bands(np.repeat([0.1, 0.2, 0.3], 10), 10)[::10]
+    array([0, 1, 2])
+    """
+    count = max(1, min(bands, len(probability) // FEWEST_IN_BAND))
+    limits = np.quantile(probability, np.arange(1, count) / count, method="inverted_cdf")
+    return np.searchsorted(np.unique(limits), probability)
+
+
+def draw_curves(
+    versions: Numbers, outcome: Numbers, at: Numbers, weights: Numbers | None = None
+) -> Numbers:
+    """Draw each version's calibration curve on the patients at hand.
+
+    Parameters
+    ----------
+    at
+        Estimates at which to read the curves, ``[points]``.
+
+    Returns
+    -------
+    ndarray
+        ``[versions, points]``; NaN for a version that has no curve.
+    """
+    curves = [fit_curve(version, outcome, weights) for version in versions.T]
+    nothing = np.full(len(at), np.nan)
+    return np.stack([nothing if curve is None else curve.read(at) for curve in curves])
+
+
+def draw_benefits(
+    versions: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers | None = None
+) -> Numbers:
+    """Draw each version's decision curve on the patients at hand, ``[versions, thresholds]``."""
+    each = weigh_alike(weights, len(outcome))[None, :]
+    return np.concatenate(
+        [compute_benefits(version, outcome, thresholds, each) for version in versions.T]
+    )

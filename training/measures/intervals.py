@@ -1,0 +1,172 @@
+"""Intervals: from a standard error, on the scale where it is symmetric, or by the bootstrap."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from features.contract import Measure
+from training.evaluate import resample_patients
+
+Numbers = NDArray[np.float64]
+Patients = NDArray[np.int64]
+
+# Scales on which an interval can be symmetric. A share is not transformed, only kept within 0 to 1.
+PLAIN, SHARE, LOG, LOGIT = "plain", "share", "log", "logit"
+BLOCK_CELLS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A number and its standard error; NaN where one is not defined."""
+
+    value: float
+    error: float
+
+    def move(self, scale: str) -> "Estimated":
+        """Move to a scale, the error by the delta method; both NaN where the scale has no place.
+
+        Examples
+        --------
+        >>> Estimated(0.5, 0.05).move("logit")
+        Estimated(value=0.0, error=0.2)
+        """
+        if scale in (PLAIN, SHARE):
+            return self
+        inside = self.value > 0 and (scale == LOG or self.value < 1)
+        if not inside:
+            return UNDEFINED
+        if scale == LOG:
+            return Estimated(float(np.log(self.value)), self.error / self.value)
+        slope = self.value * (1 - self.value)
+        return Estimated(float(special.logit(self.value)), self.error / slope)
+
+    def make_interval(self, level: float, scale: str = PLAIN) -> Measure:
+        """Make the normal interval, symmetric on a scale.
+
+        Examples
+        --------
+        >>> Estimated(0.5, 0.05).make_interval(0.95).low
+        0.4020018007729973
+        >>> Estimated(1.0, 0.0).make_interval(0.95, "logit")
+        Measure(value=1.0, low=None, high=None)
+        """
+        moved, reach = self.move(scale), find_reach(level)
+        low, high = (
+            return_from(scale, moved.value + side * reach * moved.error) for side in (-1, 1)
+        )
+        return make_measure(self.value, low, high)
+
+
+UNDEFINED = Estimated(np.nan, np.nan)
+
+
+def make_measure(value: float, low: float, high: float) -> Measure:
+    """Make a measure of numbers that may be NaN."""
+    if not np.isfinite(value):
+        return Measure(value=None)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return Measure(value=float(value))
+    return Measure(value=float(value), low=float(low), high=float(high))
+
+
+def find_reach(level: float) -> float:
+    """Find how many standard errors an interval reaches to either side.
+
+    Examples
+    --------
+    >>> round(find_reach(0.95), 6)
+    1.959964
+    """
+    return float(stats.norm.ppf((1 + level) / 2))
+
+
+def return_from(scale: str, value: float) -> float:
+    """Return a number from a scale to its own.
+
+    Examples
+    --------
+    >>> return_from("logit", 0.0), return_from("share", 1.2)
+    (0.5, 1.0)
+    """
+    if scale == LOG:
+        return float(np.exp(value))
+    if scale == LOGIT:
+        return float(special.expit(value))
+    return float(np.clip(value, 0, 1)) if scale == SHARE else value
+
+
+def weigh_alike(weights: Numbers | None, size: int) -> Numbers:
+    """Return the weights, or ones where all count alike."""
+    return np.ones(size) if weights is None else weights
+
+
+def number_patients(patients: Patients | None, size: int) -> Patients:
+    """Return positions of patients, or take each course as a patient of its own."""
+    return np.arange(size) if patients is None else patients
+
+
+def sum_by_patient(parts: Numbers, patients: Patients) -> Numbers:
+    """Sum what each course adds, ``[courses]`` or ``[courses, columns]``, over each patient.
+
+    Examples
+    --------
+    >>> sum_by_patient(np.array([1.0, 2.0, 4.0]), np.array([0, 0, 1]))
+    array([3., 4.])
+    """
+    sums = np.zeros((int(patients.max()) + 1, *parts.shape[1:]))
+    np.add.at(sums, patients, parts)
+    return sums
+
+
+def correct_few(count: int) -> float:
+    """Return the correction of a variance between so many patients; NaN for one."""
+    return count / (count - 1) if count > 1 else np.nan
+
+
+def resample(
+    statistic: Callable[[Numbers], Numbers],
+    patients: Patients,
+    samples: int,
+    seed: int,
+    weights: Numbers | None = None,
+) -> Numbers:
+    """Compute a statistic on bootstrap samples of whole patients.
+
+    Parameters
+    ----------
+    statistic
+        From weights ``[samples, courses]`` to ``[samples, ...]``.
+    weights
+        How much each course counts, ``[courses]``; None where all count alike.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, ...]``.
+    """
+    each = weigh_alike(weights, len(patients))
+    block = max(1, min(samples, BLOCK_CELLS // len(patients)))
+    return np.concatenate(
+        [
+            statistic(each * resample_patients(patients, min(block, samples - start), seed + start))
+            for start in range(0, samples, block)
+        ]
+    )
+
+
+def summarise_draws(value: float, drawn: Numbers, level: float) -> Measure:
+    """Put the percentile interval of draws around a value; draws that are NaN are left out.
+
+    Examples
+    --------
+    >>> summarise_draws(2.0, np.array([1.0, 2.0, 3.0, np.nan]), 0.5)
+    Measure(value=2.0, low=1.5, high=2.5)
+    """
+    defined = drawn[np.isfinite(drawn)]
+    if not len(defined):
+        return make_measure(value, np.nan, np.nan)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return make_measure(value, float(low), float(high))

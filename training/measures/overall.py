@@ -1,0 +1,66 @@
+"""Overall performance: log loss, Brier score, and the Brier score against that of the base rate."""
+
+import numpy as np
+
+from features.contract import Measure
+from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
+from training.recalibration import logit
+
+OVERALL = ("log_loss", "brier", "scaled_brier")
+
+
+def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Compute the three in every weighted sample.
+
+    The scaled Brier score, or index of prediction accuracy (Kattan and Gerds, Diagn Progn Res
+    2018), is 1 less the Brier score over that of the sample's own base rate: 1 is perfect, 0 no
+    better than the base rate, below 0 worse; NaN in a sample of one class.
+
+    Parameters
+    ----------
+    probability, outcome
+        ``[courses]``.
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, 3]``, in the order of :data:`OVERALL`.
+
+    Examples
+    --------
+    >>> said, truth = np.array([0.8, 0.4, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
+    >>> compute_overall(said, truth, np.ones((1, 4))).round(4)  # (.04+.36+.36+.04)/4; 1-.2/.25
+    array([[0.5697, 0.2   , 0.2   ]])
+    """
+    log_odds, total = logit(probability), weights.sum(axis=1)
+    losses = np.logaddexp(0, np.where(outcome == 1, -log_odds, log_odds))
+    brier = weights @ (probability - outcome) ** 2 / total
+    share = weights @ outcome / total
+    constant = share * (1 - share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.where(constant > 0, 1 - brier / constant, np.nan)
+    return np.column_stack([weights @ losses / total, brier, scaled])
+
+
+def measure_overall(
+    probability: Numbers,
+    outcome: Numbers,
+    patients: Patients,
+    samples: int,
+    level: float,
+    seed: int,
+    weights: Numbers | None = None,
+) -> dict[str, Measure]:
+    """Measure the three, with percentile intervals over resampled patients."""
+
+    def compute(drawn: Numbers) -> Numbers:
+        return compute_overall(probability, outcome, drawn)
+
+    whole = compute(weigh_alike(weights, len(outcome))[None, :])[0]
+    drawn = resample(compute, patients, samples, seed, weights)
+    return {
+        name: summarise_draws(float(value), found, level)
+        for name, value, found in zip(OVERALL, whole, drawn.T, strict=True)
+    }

@@ -1,0 +1,183 @@
+"""How many courses a model with so many parameters needs.
+
+Riley et al. (Stat Med 2019; BMJ 2020) for a binary outcome, as in `pmsampsize`: little
+overfitting, an apparent fit that is near the true one, and a precise base rate.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+SHRINKAGE = 0.9
+OPTIMISM = 0.05
+MARGIN = 0.05
+# As published, not 1.959964.
+REACH = 1.96
+# Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of .99.
+NODES = 80
+
+OVERFITTING, FIT, BASE_RATE = CRITERIA = "overfitting", "apparent_fit", "base_rate"
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """The courses needed, by each criterion.
+
+    Parameters
+    ----------
+    parameters
+        Coefficients that the data may choose between, those left out in the end included.
+    prevalence
+        Share of courses with the outcome.
+    r2
+        Cox-Snell R2 that the model is expected to have.
+    courses
+        For each of :data:`CRITERIA`.
+    """
+
+    parameters: int
+    prevalence: float
+    r2: float
+    courses: dict[str, int]
+
+    @property
+    def binding(self) -> str:
+        """The criterion that asks for most."""
+        return max(self.courses, key=lambda criterion: self.courses[criterion])
+
+    @property
+    def required(self) -> int:
+        """Courses that satisfy all of them."""
+        return self.courses[self.binding]
+
+    @property
+    def events(self) -> int:
+        """Courses with the outcome among those required."""
+        return int(np.ceil(self.required * self.prevalence))
+
+    @property
+    def events_per_parameter(self) -> float:
+        """Courses with the outcome, among those required, per parameter."""
+        return self.required * self.prevalence / self.parameters
+
+    def judge(self, courses: int) -> str:
+        """Say whether so many courses are enough, and if not by which criterion.
+
+        Examples
+        --------
+        >>> print(compute_sample_size(24, 0.174, r2=0.288).judge(300))
+        300 courses are too few: 662 are needed (apparent_fit), 116 with the outcome. 300 would do \
+for 10 parameters at the most.
+        """
+        if courses >= self.required:
+            return f"{courses} courses are enough: {self.required} are needed ({self.binding})."
+        most = count_parameters(courses, self.prevalence, self.r2)
+        could = f"{courses} would do for {most} parameters at the most."
+        if not most:
+            could = "They would not do for a single parameter."
+        return (
+            f"{courses} courses are too few: {self.required} are needed ({self.binding}), "
+            f"{self.events} with the outcome. {could}"
+        )
+
+
+def compute_sample_size(
+    parameters: int, prevalence: float, r2: float | None = None, auc: float | None = None
+) -> SampleSize:
+    """Compute how many courses are needed.
+
+    Parameters
+    ----------
+    r2, auc
+        One of them: the expected Cox-Snell R2, or the AUC from which to derive it.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument and what is allowed.
+
+    Examples
+    --------
+    >>> needed = compute_sample_size(24, 0.174, r2=0.288)  # the example of pmsampsize
+    >>> needed.courses
+    {'overfitting': 623, 'apparent_fit': 662, 'base_rate': 221}
+    >>> needed.required, needed.binding, needed.events, round(needed.events_per_parameter, 2)
+    (662, 'apparent_fit', 116, 4.8)
+    """
+    if parameters < 1 or not 0 < prevalence < 1:
+        raise ValueError("parameters must be 1 or more, prevalence between 0 and 1")
+    if (r2 is None) == (auc is None):
+        raise ValueError("one of r2 and auc must be given")
+    expected = derive_r2(auc, prevalence) if r2 is None and auc is not None else r2
+    if expected is None or not 0 < expected < compute_highest_r2(prevalence):
+        raise ValueError("r2 must be above 0 and below what the prevalence allows")
+    courses = {
+        OVERFITTING: parameters * _count_for(SHRINKAGE, expected),
+        FIT: parameters * _count_for(_find_shrinkage(expected, prevalence), expected),
+        BASE_RATE: (REACH / MARGIN) ** 2 * prevalence * (1 - prevalence),
+    }
+    whole = {criterion: int(np.ceil(needed)) for criterion, needed in courses.items()}
+    return SampleSize(parameters, prevalence, expected, whole)
+
+
+def count_parameters(courses: int, prevalence: float, r2: float) -> int:
+    """Count the parameters that so many courses would do for; 0 where not even for the base rate.
+
+    Examples
+    --------
+    >>> count_parameters(662, 0.174, 0.288), count_parameters(661, 0.174, 0.288)
+    (24, 23)
+    """
+    if courses < compute_sample_size(1, prevalence, r2).courses[BASE_RATE]:
+        return 0
+    strictest = max(SHRINKAGE, _find_shrinkage(r2, prevalence))
+    return int(courses / _count_for(strictest, r2))
+
+
+def compute_highest_r2(prevalence: float) -> float:
+    """Compute the highest Cox-Snell R2 that a prevalence allows.
+
+    Examples
+    --------
+    >>> round(compute_highest_r2(0.5), 4), round(compute_highest_r2(0.174), 4)
+    (0.75, 0.6032)
+    """
+    entropy = special.entr(prevalence) + special.entr(1 - prevalence)
+    return float(-np.expm1(-2 * entropy))
+
+
+def derive_r2(auc: float, prevalence: float) -> float:
+    """Derive the Cox-Snell R2 from the AUC (Riley, Van Calster and Collins, Stat Med 2021).
+
+    Log-odds are taken as normal with one spread among those with and those without the outcome.
+    The paper draws a million of them; here the expectation is computed by quadrature.
+
+    Examples
+    --------
+    >>> round(derive_r2(0.89, 0.174), 3)
+    0.291
+    """
+    if not 0.5 < auc < 1:
+        raise ValueError("auc must be above 0.5 and below 1")
+    apart = np.sqrt(2) * stats.norm.ppf(auc)
+    nodes, shares = np.polynomial.hermite_e.hermegauss(NODES)
+    shares = shares / shares.sum()
+    intercept = special.logit(prevalence) - apart**2 / 2
+    with_outcome = shares @ special.log_expit(intercept + apart * (nodes + apart))
+    without = shares @ special.log_expit(-(intercept + apart * nodes))
+    entropy = special.entr(prevalence) + special.entr(1 - prevalence)
+    likelihood = prevalence * with_outcome + (1 - prevalence) * without
+    return float(-np.expm1(-2 * (likelihood + entropy)))
+
+
+def _find_shrinkage(r2: float, prevalence: float) -> float:
+    """Find the shrinkage at which the apparent fit is too good by no more than is allowed."""
+    return r2 / (r2 + OPTIMISM * compute_highest_r2(prevalence))
+
+
+def _count_for(shrinkage: float, r2: float) -> float:
+    """Count the courses per parameter for an expected shrinkage; none where r2 exceeds it."""
+    if r2 >= shrinkage:
+        return 0.0
+    return float(1 / ((shrinkage - 1) * np.log1p(-r2 / shrinkage)))
