@@ -20,7 +20,7 @@ from experiments.benchmarks.ideal import (
 )
 from experiments.benchmarks.ideal_sampler import weigh_prior
 from experiments.benchmarks.ideal_told import expect_told
-from experiments.benchmarks.methods import BASE_RATE, FINAL_SEED, ask, publish_base_rate
+from experiments.benchmarks.methods import BASE_RATE, FINAL_SEED, ask
 from experiments.benchmarks.models import METHOD_SEED, digest_samples, tell_version
 from experiments.benchmarks.results import Result, Results
 from experiments.benchmarks.samples import Plan, Prepared, Sample, prepare, take_courses
@@ -84,12 +84,12 @@ QUICK = Request(
 def run_bound(request: Request, results: Results) -> list[Result]:
     """Find what has not been found yet, world by world, and return all results asked for."""
     keys = {n: make_key(f"world-{n}", request, n) for n in range(1, request.worlds + 1)}
-    done = results.read()
+    done = results.read_latest()
     left = [number for number, key in keys.items() if key not in done]
     for number in track(left, len(left), "worlds"):
         rows = list(run_world(f"world-{number}", request.list_sizes(number), request))
         results.add({"key": keys[number], "data": "SIMULATED", "rows": rows})
-    done = results.read()
+    done = results.read_latest()
     return [row for key in keys.values() for row in done[key]["rows"]]
 
 
@@ -162,10 +162,7 @@ def score_others(world: Prepared, sample: Sample, size: int, plan: Plan) -> dict
     seed = derive_seed(derive_seed(plan.seed, 0, METHOD_SEED), FINAL_SEED)
     losses = {"attainable": compute_loss(sample.attainable, sample.attainable)}
     for name in (OURS, BASE_RATE):
-        if size or name != BASE_RATE:
-            equation = CANDIDATES[name].fit(design, seed).equation
-        else:
-            equation = publish_base_rate(design)
+        equation = CANDIDATES[name].fit(design, seed).equation
         said = ask(equation, sample.columns, world.study.uncertainty.level).probability
         losses[name] = compute_loss(np.clip(said, SUREST, 1 - SUREST), sample.attainable)
     return losses
