@@ -29,6 +29,7 @@ from experiments.benchmarks.trials import (
 )
 from experiments.benchmarks.trials_verdicts import judge
 from features.errors import InputError
+from training.candidates import CANDIDATES
 from training.resample import cross_validate
 from training.split import split_outer
 
@@ -46,7 +47,7 @@ def task():
 
 @pytest.fixture(scope="module")
 def held_out(task):
-    return cross_validate(task.study, task.design, jobs=1)
+    return cross_validate(task.study, task.design, CANDIDATES, jobs=1)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ class Stressed:
         known = dict(zip(codes, truth, strict=True))
         asked = self.enrolment.columns.get_texts("patient_id")
         self.truth = float(np.mean([known[code] for code in asked]))
-        self.held_out = cross_validate(STRESS, self.design, jobs=1)
+        self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1)
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
     def describe(self, study=STRESS):
