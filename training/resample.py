@@ -25,7 +25,8 @@ from training.study import Study
 
 # Places of the seeds that a run derives from the study's own.
 FOLD_SEED, REDEVELOPMENT_SEED = 1, 2
-TREES_SHARE = 4
+# Trees are slow to grow, and beside a posterior re-developments add little: a share is enough.
+FEWER_SHARE = 4
 FEWEST_REDEVELOPMENTS = 50
 # How much of the moves of re-developments is added to the posterior's draws. All of it would count
 # sampling twice; set on drawn worlds, so that the interval holds the truth as often as it says.
@@ -96,9 +97,10 @@ def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> E
     candidate with a posterior is drawn from that, and each draw moved as its re-development moves.
     """
     count = study.uncertainty.redevelopments
+    fewer = max(FEWEST_REDEVELOPMENTS, count // FEWER_SHARE)
     if fit.equation.boosters:
-        count = max(FEWEST_REDEVELOPMENTS, count // TREES_SHARE)
-    number = range(count if design.size else 0)
+        count = fewer
+    number = range((min(count, fewer) if fit.posterior else count) if design.size else 0)
     tasks = (delayed(redevelop_once)(study.seed, design, name, fit, one) for one in number)
     found = dict(track(spread(jobs, tasks), len(number), "re-developments"))
     again = [found[one] for one in number]
@@ -115,12 +117,14 @@ def move_versions(drawn: Equation, again: Equation) -> Equation:
     """Move draws from a posterior as re-developments on resampled patients move.
 
     A posterior is as narrow as it would be if the model held. How much the model moves from sample
-    to sample shows where it does not; a part of that is added.
+    to sample shows where it does not; a part of that is added. With fewer re-developments than
+    draws, each moves several.
     """
-    moved = {}
+    moved, versions = {}, len(drawn.terms.intercept)
     for name in LINEAR:
         found = getattr(again.terms, name)
-        moved[name] = getattr(drawn.terms, name) + MOVED * (found - found.mean(axis=0))
+        moves = MOVED * (found - found.mean(axis=0))
+        moved[name] = getattr(drawn.terms, name) + np.resize(moves, (versions, *moves.shape[1:]))
     return replace(drawn, terms=replace(drawn.terms, **moved))
 
 

@@ -3,8 +3,9 @@
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 import features
 import training
 from experiments.benchmarks import peers, regressions, table
-from experiments.benchmarks.samples import Prepared
+from experiments.benchmarks.samples import Plan, Prepared, prepare, take_courses
 from features.columns import Columns
 from features.equation import ALL_VERSIONS, Equation
 from features.files import digest_sources, list_sources
@@ -43,6 +44,29 @@ SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a method is tried.
+
+    Parameters
+    ----------
+    cohort
+        Which cohort of the world: a world may be tried on several.
+    courses
+        Number of courses to learn from.
+    """
+
+    world: str
+    cohort: int
+    courses: int
+    plan: Plan
+
+    def prepare(self) -> tuple[Prepared, Design]:
+        """Draw the world's samples, and the courses to learn from."""
+        world = prepare(self.world, self.cohort, self.plan)
+        return world, take_courses(world, self.courses)
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a method says of the samples.
 
@@ -54,7 +78,7 @@ class Answer:
     picked
         The candidate behind it.
     seconds
-        That fitting took, with everything that belongs to it but the re-developments.
+        Of a processor that fitting took, with all that belongs to it but the re-developments.
     """
 
     known: Prediction
@@ -82,24 +106,41 @@ def find_version(name: str) -> str:
     return digest_sources(paths, versions)
 
 
-def answer(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+def answer(name: str, place: Place, seed: int) -> Answer:
     """Fit a method and ask it about both samples."""
     if name in peers.PEERS:
-        return answer_peer(name, world, design, seed)
-    return answer_ours(name, world, design, seed)
+        return answer_peer(name, place, seed)
+    return answer_ours(name, place, seed)
 
 
-def answer_ours(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+def answer_ours(name: str, place: Place, seed: int) -> Answer:
     """Fit one of ours, and its re-developments for the intervals."""
-    study = world.study.model_copy(update={"seed": seed})
-    start = perf_counter()
-    picked = choose(study, design) if name == CHOSEN else name
-    fit = CANDIDATES[picked].fit(design, derive_seed(seed, FINAL_SEED))
-    seconds = perf_counter() - start
-    equation = redevelop(study, design, picked, fit, jobs=1)
-    level = study.uncertainty.level
+    world, design = place.prepare()
+    start = process_time()
+    picked = choose(make_study(world, seed), design) if name == CHOSEN else name
+    choosing = process_time() - start
+    equation, fitting = develop(picked, place, seed)
+    level = world.study.uncertainty.level
     known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
-    return Answer(known, unseen, picked, seconds)
+    return Answer(known, unseen, picked, choosing + fitting)
+
+
+@lru_cache(maxsize=len(CANDIDATES))
+def develop(name: str, place: Place, seed: int) -> tuple[Equation, float]:
+    """Fit a candidate with its re-developments, and tell how long the fit alone took.
+
+    Kept, as what `fit` chooses is one of those that are asked alone too.
+    """
+    world, design = place.prepare()
+    start = process_time()
+    fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
+    seconds = process_time() - start
+    return redevelop(make_study(world, seed), design, name, fit, jobs=1), seconds
+
+
+def make_study(world: Prepared, seed: int) -> Study:
+    """Make the study of a world with a seed."""
+    return world.study.model_copy(update={"seed": seed})
 
 
 def choose(study: Study, design: Design) -> str:
@@ -128,13 +169,14 @@ def ask(equation: Equation, columns: Columns, level: float) -> Prediction:
     return summarise_versions(equation.compute_log_odds(columns, ALL_VERSIONS), level)
 
 
-def answer_peer(name: str, world: Prepared, design: Design, seed: int) -> Answer:
+def answer_peer(name: str, place: Place, seed: int) -> Answer:
     """Fit a peer on the same courses and fields."""
+    world, design = place.prepare()
     fields = world.study.list_fields()
     learned = table.make_table(design.columns, fields)
-    start = perf_counter()
+    start = process_time()
     predict = peers.PEERS[name].fit(learned, design.outcome, seed)
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     known, unseen = (
         take_prediction(predict(table.make_table(sample.columns, fields)))
         for sample in (world.known, world.unseen)

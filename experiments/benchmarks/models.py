@@ -19,12 +19,13 @@ from experiments.benchmarks import samples, scores
 from experiments.benchmarks.methods import (
     ANSWER_AT_ONCE,
     OURS,
+    Place,
     answer,
     find_version,
 )
 from experiments.benchmarks.peers import PEERS
 from experiments.benchmarks.results import Result, Results
-from experiments.benchmarks.samples import STUDY, Plan, prepare, take_courses
+from experiments.benchmarks.samples import STUDY, Plan, prepare
 from features.commands import say, track
 from features.errors import InputError, Problem
 from features.files import digest_sources, list_sources
@@ -162,9 +163,9 @@ def run_task(task: Task, key: str, log: Path) -> Result:
     """Fit one method and score it; what it has to say goes into the log."""
     with keep_words(log, task):
         world = prepare(task.world, task.cohort, task.plan)
-        design = take_courses(world, task.courses)
+        place = Place(task.world, task.cohort, task.courses, task.plan)
         seed = derive_seed(task.plan.seed, task.cohort, METHOD_SEED)
-        said = answer(task.method, world, design, seed)
+        said = answer(task.method, place, seed)
     told: dict[str, Any] = {name: value for name, value in asdict(task).items() if name != "plan"}
     return {
         "key": key,

@@ -35,6 +35,17 @@ def test_draws_are_moved_by_a_part_of_what_re_developments_move(make_design):
     assert say(move_versions(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
 
 
+def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
+    design = make_design(150)
+    fit = CANDIDATES["evidence_prior"].fit(design, 1)
+    drawn = fit.posterior.draw(5, np.random.default_rng(1))
+    samples = [draw_patients(design, np.random.default_rng(seed)) for seed in range(2)]
+    again = join_versions([fit.posterior.redevelop(rows, 1) for rows in samples])
+    apart = say(move_versions(drawn, again), design.columns) - say(drawn, design.columns)
+    assert apart[:, [2, 3, 4]] == pytest.approx(apart[:, [0, 1, 0]], abs=1e-9)
+    assert np.abs(apart[:, 0] - apart[:, 1]).max() > 0.01
+
+
 def test_a_re_development_counts_features_as_the_model_does(make_design):
     """Other courses have other means and thresholds; held, so that versions can be joined."""
     design = make_design(150)
