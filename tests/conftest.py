@@ -23,7 +23,11 @@ os.environ.update(QUIET)
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Give every test the same environment: MLflow writes its store's address into it."""
+    """Give every test the same environment: MLflow writes its store's address into it.
+
+    Fixtures of a whole module do so before any test's environment is noted.
+    """
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -65,9 +69,8 @@ class Commands:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of every command, without what MLflow wrote into this process's."""
-        kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-        return {**kept, "KETAMINE_RESPONSE_HOME": str(self.home), "COLUMNS": "200"}
+        """The environment of every command."""
+        return {**os.environ, "KETAMINE_RESPONSE_HOME": str(self.home), "COLUMNS": "200"}
 
     def run(
         self, package: str, *arguments: object, code: int = 0, **environment: str
