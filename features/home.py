@@ -22,11 +22,14 @@ class Home:
         MLflow's store: a database in the folder, or a team's server.
     bento_folder
         BentoML's home, with its model store.
+    user
+        Who works here, for the history of champions.
     """
 
     folder: Path
     tracking_uri: str
     bento_folder: Path
+    user: str = "unknown"
 
     @property
     def database(self) -> Path | None:
@@ -56,7 +59,8 @@ def find_home(environment: Mapping[str, str]) -> Home:
     folder = Path(environment.get(HOME_VARIABLE, DEFAULT_HOME)).absolute()
     tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     bento_folder = Path(environment.get("BENTOML_HOME", folder / "bentoml")).absolute()
-    return Home(folder, tracking_uri, bento_folder)
+    user = environment.get("LOGNAME") or environment.get("USER") or "unknown"
+    return Home(folder, tracking_uri, bento_folder, user)
 
 
 # What the libraries around us must be told before they are imported: no telemetry, no calls home,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from features.commands import explain_errors, make_app, say, show_json
+from features.commands import FAILED, explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -49,6 +49,49 @@ def fit(
     typer.echo(f"Registered {model['name']} version {model['version']} as {model['alias']}.")
     champion = summary.champion
     typer.echo(f"Champion: version {champion.version} ({champion.model.card.candidate}).")
+
+
+@app.command()
+def history(
+    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="fail if an event is missing, changed or out of order")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show who made which version the champion, when and why."""
+    home = enter_home()
+    from training.history import describe_history
+    from training.registry import Registry
+
+    with explain_errors(as_json):
+        kept = Registry(home).open_history(outcome)
+        events, problems = kept.read().events, kept.verify()
+    if as_json:
+        told = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
+        show_json({"outcome": outcome, "events": told, "problems": list(problems)})
+    else:
+        typer.echo(describe_history(events, problems))
+    if verify and problems:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def rollback(
+    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    reason: Annotated[str, typer.Option(help="why, for the history")],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Make the champion before the present one champion again."""
+    home = enter_home()
+    from training.registry import Registry
+
+    with explain_errors(as_json):
+        event = Registry(home).roll_back(outcome, home.user, reason)
+    if as_json:
+        show_json(event.model_dump(mode="json"))
+    else:
+        typer.echo(f"Champion of {outcome}: version {event.after}, no longer {event.before}.")
 
 
 @app.command()

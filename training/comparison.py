@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,21 @@ class Comparison:
             return False
         gap = self.to_base[self.chosen]
         return gap.mean < -gap.error
+
+    @property
+    def gate(self) -> tuple[dict[str, Any], ...]:
+        """What decides on the champion, with its number, for the history."""
+        if not self.is_measured:
+            return ()
+        gap = self.to_base[self.chosen]
+        criterion = {
+            "criterion": "log loss below the base rate's by more than a standard error",
+            "candidate": self.chosen,
+            "difference": gap.mean,
+            "error": gap.error,
+            "passed": self.beats_base_rate,
+        }
+        return (criterion,)
 
     @property
     def verdict(self) -> str:

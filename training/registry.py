@@ -28,10 +28,10 @@ from features.files import write_bytes_new
 from features.home import Home
 from features.response_model import (
     ARTIFACT_FOLDER,
-    CHAMPION_ALIAS,
     DIGEST_TAG,
     ResponseModel,
 )
+from training.history import Event, History, find_previous
 from training.signature import (
     LOADER_MODULE,
     find_code,
@@ -187,6 +187,10 @@ class Registry:
         """Give an alias to a version; atomic, the version that had it loses it."""
         self.client.set_registered_model_alias(name, alias, version)
 
+    def open_history(self, name: str) -> History:
+        """Open the history of an outcome's champions."""
+        return History(self.client, name)
+
     def find_champion(self, name: str) -> RegisteredModel | None:
         """Load the present champion, checked against the digest that the registry holds.
 
@@ -195,17 +199,41 @@ class Registry:
         ArtifactError
             If it is damaged.
         """
-        try:
-            found = self.client.get_model_version_by_alias(name, CHAMPION_ALIAS)
-        except MlflowException:
-            return None
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}"))
+        version = self.open_history(name).find_champion()
+        return None if version is None else self.load_version(name, version)
+
+    def roll_back(self, name: str, who: str, reason: str) -> Event:
+        """Make the champion before the present one champion again, if it is still whole.
+
+        Raises
+        ------
+        UnavailableError
+            If there is none.
+        ArtifactError
+            If it is damaged.
+        """
+        history = self.open_history(name)
+        history.resume()
+        previous = find_previous(history.read().events)
+        if previous is None:
+            raise UnavailableError(f"{name} has no champion before the present one")
+        self.load_version(name, previous)
+        return history.change(previous, "rollback", who, reason)
+
+    def load_version(self, name: str, version: str) -> RegisteredModel:
+        """Load one version, checked likewise.
+
+        Raises
+        ------
+        ArtifactError
+            If it is damaged, or was not registered by training.
+        """
+        found = self.client.get_model_version(name, version)
         if DIGEST_TAG not in found.tags:
-            raise ArtifactError(f"{name} version {found.version} was not registered by training")
+            raise ArtifactError(f"{name} version {version} was not registered by training")
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
         stored = folder / ARTIFACT_FOLDER
-        return RegisteredModel(
-            str(found.version), ResponseModel.load(stored, found.tags[DIGEST_TAG])
-        )
+        return RegisteredModel(str(version), ResponseModel.load(stored, found.tags[DIGEST_TAG]))
 
 
 def create_store(home: Home) -> None:

@@ -88,6 +88,7 @@ class Work:
     enrolment: Enrolment
     comparison: Comparison
     candidates: Mapping[str, Candidate]
+    user: str
     jobs: int
 
     def develop(self, name: str) -> tuple[ResponseModel, Fit]:
@@ -123,6 +124,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     if design.size:
         split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
     registry = Registry(home)
+    registry.open_history(study.parse_outcome().id).resume()
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
     candidates = make_candidates(tuning)
     with registry.open_study(study) as run_id:
@@ -132,7 +134,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
             name: registry.log_candidate(name, measures)
             for name, measures in comparison.measures.items()
         }
-        work = Work(study, cohort, design, enrolment, comparison, candidates, jobs)
+        work = Work(study, cohort, design, enrolment, comparison, candidates, home.user, jobs)
         model, fit = work.develop(comparison.chosen)
         registry.log_trials(runs[comparison.chosen], fit.trials)
         attrition = work.describe_attrition(model)
@@ -178,7 +180,10 @@ def choose_champion(registry: Registry, work: Work, registered: RegisteredModel)
         return present
     is_winner = work.comparison.beats_base_rate or registered.model.card.candidate == BASE_RATE
     winner = registered if is_winner else registry.register(work.develop(BASE_RATE)[0])
-    registry.name_version(name, CHAMPION_ALIAS, winner.version)
+    verdict = work.comparison.verdict
+    registry.open_history(name).change(
+        winner.version, "promotion", work.user, verdict, work.comparison.gate
+    )
     return winner
 
 

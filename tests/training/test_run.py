@@ -12,10 +12,12 @@ import pytest
 from experiments.simulator import WORLDS, simulate, write_simulation
 from features.assessment import read_assessments
 from features.cohort import read_cohort
+from features.errors import ArtifactError, UnavailableError
 from features.home import find_home
-from features.response_model import DIGEST_TAG
+from features.response_model import ARTIFACT_FOLDER, DIGEST_TAG
 from training.candidates.trees import SPACE
 from training.design import load_courses
+from training.history import History
 from training.registry import EXPERIMENT, Registry
 from training.run import run_study
 from training.study import ODDS_RATIOS, Study
@@ -223,6 +225,45 @@ def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noi
     contradicted = run_file(make_study(), home, noise)
     assert contradicted.champion.version != good.version
     assert contradicted.champion.model.card.candidate == "base_rate"
+
+
+def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
+    summary, client = fitted
+    (event,) = History(client, summary.card.name).read().events
+    assert (event.action, event.before, event.after) == ("promotion", None, summary.version)
+    assert event.reason == summary.comparison.verdict
+    gap = summary.comparison.to_base[summary.comparison.chosen]
+    assert event.gate[0]["difference"] == pytest.approx(gap.mean)
+    assert event.gate[0]["passed"]
+
+
+def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
+    study = make_study(candidates=("evidence_prior", "base_rate"))
+    first, second = (run_file(study, home, cohort) for _ in range(2))
+    registry, name = Registry(home), first.card.name
+    assert second.champion.version == first.version
+    with pytest.raises(UnavailableError, match="before"):
+        registry.roll_back(name, "somebody", "worse")
+    registry.open_history(name).change(second.version, "override", "somebody", "newer")
+    event = registry.roll_back(name, "somebody", "worse at our clinic")
+    assert (event.before, event.after) == (second.version, first.version)
+    assert registry.find_champion(name).version == first.version
+    registry.open_history(name).change(second.version, "override", "somebody", "newer")
+    source = registry.client.get_model_version(name, first.version).source
+    folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
+    (folder / "terms.npz").write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match="damaged"):
+        registry.roll_back(name, "somebody", "worse")
+    assert registry.find_champion(name).version == second.version
+
+
+def test_a_run_refuses_a_history_that_was_changed(home, cohort):
+    study = make_study(candidates=("evidence_prior", "base_rate"))
+    first = run_file(study, home, cohort)
+    client = Registry(home).client
+    client.delete_model_version(first.card.name + ".history", "1")
+    with pytest.raises(ArtifactError, match="broken"):
+        run_file(study, home, cohort)
 
 
 def test_weights_reach_the_model_the_card_and_the_report(home, cohort):

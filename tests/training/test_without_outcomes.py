@@ -233,7 +233,8 @@ def test_the_published_base_rate_gives_way_to_that_of_more_patients(fit, intake,
 
 def test_a_model_of_the_evidence_that_somebody_made_champion_stays(fit, home, intake, tmp_path):
     first = fit(make_study(), intake)
-    Registry(home).name_version(OUTCOME, "champion", first.version)
+    history = Registry(home).open_history(OUTCOME)
+    history.change(first.version, "override", "somebody", "we trust the evidence")
     more = write(pd.read_parquet(intake), tmp_path / "more.parquet", age=85)
     assert fit(ALONE, more).champion.version == first.version
 
