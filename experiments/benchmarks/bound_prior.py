@@ -17,7 +17,7 @@ from experiments.simulator.drawn import WIDER
 from experiments.simulator.effects import ROUTES
 from experiments.simulator.world import TARGETS
 from training.candidates.evidence_prior import DISCOUNT, DISCOUNT_SPREAD
-from training.evidence import BASE_RATE_SPREAD, ROUTE_SPREAD
+from training.evidence import BASE_RATE_SPREAD, ROUTE_SPREAD, SITE_SPREAD
 
 WORLDS = 2000
 
@@ -33,7 +33,7 @@ def compare_priors() -> Iterator[list[str]]:
     levels = equations.levels[iv] - special.logit(TARGETS["depression", "acute"][iv])
     yield show("discount of the published sizes", discount, f"{DISCOUNT} ({DISCOUNT_SPREAD})")
     yield show("a route less what is published of it, log-odds", routes, f"0 ({ROUTE_SPREAD})")
-    yield show("base rate less the published one, log-odds", levels, f"0 ({BASE_RATE_SPREAD})")
+    yield show("base rate less the published one, log-odds", levels, f"0 ({np.sqrt(BASE_RATE_SPREAD**2 - SITE_SPREAD**2):.1f})")
 
 
 def show(label: str, values: NDArray[np.floating], ours: str) -> list[str]:
