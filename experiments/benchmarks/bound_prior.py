@@ -33,7 +33,11 @@ def compare_priors() -> Iterator[list[str]]:
     levels = equations.levels[iv] - special.logit(TARGETS["depression", "acute"][iv])
     yield show("discount of the published sizes", discount, f"{DISCOUNT} ({DISCOUNT_SPREAD})")
     yield show("a route less what is published of it, log-odds", routes, f"0 ({ROUTE_SPREAD})")
-    yield show("base rate less the published one, log-odds", levels, f"0 ({np.sqrt(BASE_RATE_SPREAD**2 - SITE_SPREAD**2):.1f})")
+    yield show(
+        "base rate less the published one, log-odds",
+        levels,
+        f"0 ({np.sqrt(BASE_RATE_SPREAD**2 - SITE_SPREAD**2):.1f})",
+    )
 
 
 def show(label: str, values: NDArray[np.floating], ours: str) -> list[str]:
