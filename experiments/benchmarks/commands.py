@@ -123,6 +123,8 @@ def trials(
             write_page(text, found)
     if as_json:
         show_json(collect(found, skipped))
+    else:
+        typer.echo(text)
 
 
 @app.command()
