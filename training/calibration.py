@@ -11,7 +11,7 @@ from features.calibration import IDENTITY, calibrate_log_odds
 from features.equation import Equation
 from features.response_model import compute_probability
 from training.design import Design
-from training.evaluate import compare_losses
+from training.evaluate import compare_losses, compute_log_loss
 from training.recalibration import fit_intercept, fit_intercept_slope
 from training.split import Fold
 
@@ -60,9 +60,7 @@ class HeldBack:
 
     def compute_losses(self, calibration: "Calibration") -> Numbers:
         """Compute the log loss of each course once calibrated."""
-        log_odds = calibration.apply(self.log_odds)
-        losses: Numbers = np.logaddexp(0, np.where(self.outcome == 1, -log_odds, log_odds))
-        return losses
+        return compute_log_loss(calibration.apply(self.log_odds), self.outcome)
 
 
 @dataclass(frozen=True)

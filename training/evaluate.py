@@ -45,10 +45,21 @@ class HeldOut:
         )
 
 
+def compute_log_loss(log_odds: Numbers, outcome: Numbers) -> Numbers:
+    """Compute the log loss of log-odds, each against its outcome; shapes as NumPy broadcasts them.
+
+    Examples
+    --------
+    >>> compute_log_loss(np.zeros(2), np.array([1.0, 0.0])).round(3)
+    array([0.693, 0.693])
+    """
+    losses: Numbers = np.logaddexp(0, np.where(outcome == 1, -log_odds, log_odds))
+    return losses
+
+
 def compute_losses(held_out: HeldOut, outcome: Numbers) -> Numbers:
     """Compute each course's log loss, averaged over repeats; ``[courses]``."""
-    signed = np.where(outcome == 1, -held_out.log_odds, held_out.log_odds)
-    losses: Numbers = np.logaddexp(0, signed).mean(axis=0)
+    losses: Numbers = compute_log_loss(held_out.log_odds, outcome).mean(axis=0)
     return losses
 
 

@@ -20,7 +20,7 @@ from training.candidates import Candidate, Fit, make_candidates
 from training.card import describe_population, make_card
 from training.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.design import Design, make_design
-from training.evaluate import compare_losses
+from training.evaluate import compare_losses, compute_log_loss
 from training.figures import draw_figures
 from training.registry import RegisteredModel, Registry
 from training.report import summarise_candidates, write_report
@@ -239,7 +239,4 @@ def judge_present(work: Work, present: RegisteredModel) -> NDArray[np.float64]:
     if card.data_digest == digest_cohort(work.cohort) and card.candidate in work.comparison.losses:
         return work.comparison.losses[card.candidate]
     log_odds = present.model.equation.compute_log_odds(work.design.columns)[:, 0]
-    losses: NDArray[np.float64] = np.logaddexp(
-        0, np.where(work.design.outcome == 1, -log_odds, log_odds)
-    )
-    return losses
+    return compute_log_loss(log_odds, work.design.outcome)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.equation import Equation
 from training.candidates.base import Settings
 from training.design import Design
-from training.evaluate import compare_losses
+from training.evaluate import compare_losses, compute_log_loss
 from training.evidence import SIGNS
 from training.split import Fold
 from training.tuning import Range, Search, Space, Tuning, TuningTrial, choose_trial, try_settings
@@ -138,7 +138,7 @@ def choose_trees(
     def follow(settings: Settings) -> Choice:
         parameters = make_parameters(design, settings, seed)
         margins = np.concatenate([follow_rounds(part, parameters) for part in parts])
-        losses = compute_losses(margins, design.outcome[rows])
+        losses = compute_log_loss(margins, design.outcome[rows][:, None])
         rounds = int(np.average(losses, axis=0, weights=weights).argmin())
         return Choice(settings, rounds, margins, losses, trials)
 
@@ -209,7 +209,7 @@ def lose_rounds(part: Part, parameters: Mapping[str, Any]) -> Numbers:
 
     After an early stop it stays as it is.
     """
-    reached = compute_losses(part.reached[:, None], part.test.outcome)
+    reached = compute_log_loss(part.reached[:, None], part.test.outcome[:, None])
     before = np.average(reached, axis=0, weights=part.test.weights)
     _, after = grow_judged(part, parameters)
     return np.concatenate([before, after, np.repeat(after[-1:], MOST_ROUNDS - len(after))])
@@ -247,9 +247,3 @@ def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers
         verbose_eval=False,
     )
     return booster, np.array(found["test"]["logloss"])
-
-
-def compute_losses(margins: Numbers, outcome: Numbers) -> Numbers:
-    """Compute each course's log loss after each round, as ``[courses, 1 + rounds]``."""
-    losses: Numbers = np.logaddexp(0, np.where(outcome[:, None] == 1, -margins, margins))
-    return losses

@@ -3,6 +3,7 @@
 import numpy as np
 
 from features.contract import Measure
+from training.evaluate import compute_log_loss
 from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
 from training.recalibration import logit
 
@@ -35,7 +36,7 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
     array([[0.5697, 0.2   , 0.2   ]])
     """
     log_odds, total = logit(probability), weights.sum(axis=1)
-    losses = np.logaddexp(0, np.where(outcome == 1, -log_odds, log_odds))
+    losses = compute_log_loss(log_odds, outcome)
     brier = weights @ (probability - outcome) ** 2 / total
     share = weights @ outcome / total
     constant = share * (1 - share)
