@@ -15,7 +15,7 @@ The same numbers exist once for the model and once for each of its re-developmen
 patients; their spread is the interval.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from features.calibration import calibrate_log_odds, find_steepness
 from features.columns import Columns
 from features.errors import ArtifactError
 from features.matrix import Feature, build_matrix
-from features.terms import Numbers, Terms
+from features.terms import LINEAR, Numbers, Terms
 from features.trees import predict_contributions, predict_margin
 
 MODEL_ALONE = slice(0, 1)
@@ -98,6 +98,13 @@ class Equation:
             margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
             log_odds += np.column_stack(margins) * terms.trees[versions]
         return calibrate_log_odds(log_odds, terms.calibration[versions])
+
+    def select_version(self, version: int) -> "Equation":
+        """Return one version as a model of its own."""
+        chosen = slice(version, version + 1)
+        names = (*LINEAR, "calibration")
+        kept = {name: getattr(self.terms, name)[chosen] for name in names}
+        return replace(self, terms=replace(self.terms, **kept), boosters=self.boosters[chosen])
 
     def explain(self, columns: Columns) -> Explanation:
         """Split the model's log-odds by field.

@@ -43,6 +43,11 @@ class Home:
         return self.folder / "artifacts"
 
     @property
+    def validation(self) -> Path:
+        """Folder where runs that are not finished keep what repeated developments said."""
+        return self.folder / "validation"
+
+    @property
     def tuning(self) -> Path:
         """Folder where runs that are not finished keep their trials of settings."""
         return self.folder / "tuning"

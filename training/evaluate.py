@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from features.contract import Measure
 from features.response_model import compute_probability
+from training.measures.intervals import resample, summarise_draws
 from training.recalibration import fit_intercept, fit_intercept_slope
 
 Numbers = NDArray[np.float64]
 MEASURES = ("log_loss", "brier", "auc", "intercept", "slope")
-BLOCK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -136,20 +136,6 @@ def compute_calibration(
     return intercepts, fit_intercept_slope(log_odds, outcomes, tiled)[:, 1]
 
 
-def resample_patients(patients: NDArray[np.int64], samples: int, seed: int) -> Numbers:
-    """Draw bootstrap samples of whole patients.
-
-    Returns
-    -------
-    ndarray
-        ``[samples, courses]``: how often each course is in each sample.
-    """
-    generator = np.random.default_rng(seed)
-    count = int(patients.max()) + 1
-    drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples)
-    return drawn[:, patients].astype(np.float64)
-
-
 def measure(
     held_out: HeldOut,
     outcome: Numbers,
@@ -167,24 +153,17 @@ def measure(
         How much each course counts, ``[courses]``; None where all count alike.
     """
     each = np.ones(len(outcome)) if counted is None else counted
-    whole = compute_measures(held_out, outcome, each[None, :])
-    block = max(1, min(samples, BLOCK_CELLS // held_out.log_odds.size))
-    drawn: dict[str, list[Numbers]] = {name: [] for name in MEASURES}
-    for start in range(0, samples, block):
-        weights = each * resample_patients(patients, min(block, samples - start), seed + start)
-        for name, values in compute_measures(held_out, outcome, weights).items():
-            drawn[name].append(values)
+
+    def compute(weights: Numbers) -> Numbers:
+        found = compute_measures(held_out, outcome, weights)
+        return np.column_stack([found[name] for name in MEASURES])
+
+    whole = compute(each[None, :])[0]
+    drawn = resample(compute, patients, samples, seed, counted, len(held_out.log_odds))
     return {
-        name: _summarise(whole[name][0], np.concatenate(drawn[name]), level) for name in MEASURES
+        name: summarise_draws(float(value), found, level)
+        for name, value, found in zip(MEASURES, whole, drawn.T, strict=True)
     }
-
-
-def _summarise(value: float, drawn: Numbers, level: float) -> Measure:
-    defined = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or not len(defined):
-        return Measure(value=None)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Measure(value=float(value), low=float(low), high=float(high))
 
 
 @dataclass(frozen=True)

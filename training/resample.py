@@ -1,4 +1,4 @@
-"""Resampling: every candidate tested on courses it never saw, the chosen one developed again.
+"""Resampling: the chosen candidate developed again on resampled patients, for its intervals.
 
 Work is spread over processes of one thread each: threads inside XGBoost stall one another as soon
 as a core has a second job.
@@ -23,71 +23,14 @@ from training.evidence import SITE_SPREAD
 from training.split import Fold, derive_seed, draw_patients, split_outer
 from training.study import Study
 
-# Places of the seeds that a run derives from the study's own.
-FOLD_SEED, REDEVELOPMENT_SEED = 1, 2
+# Place of the seeds that are derived from the study's own; see training.validation.units.
+REDEVELOPMENT_SEED = 2
 # Trees are slow to grow, and beside a posterior re-developments add little: a share is enough.
 FEWER_SHARE = 4
 FEWEST_REDEVELOPMENTS = 50
 # How much of the moves of re-developments is added to the posterior's draws. All of it would count
 # sampling twice; set on drawn worlds, so that the interval holds the truth as often as it says.
 MOVED = 0.4
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One candidate in one fold of one repeat."""
-
-    candidate: str
-    repeat: int
-    number: int
-    fold: Fold
-
-
-def cross_validate(
-    study: Study, design: Design, candidates: Mapping[str, Candidate], jobs: int
-) -> Mapping[str, HeldOut]:
-    """Test every candidate of a study on held-out courses.
-
-    Everything that a candidate fits or chooses, it does inside the other folds.
-
-    Parameters
-    ----------
-    candidates
-        By name; those that the study does not compare are left out.
-    """
-    trials = list_trials(study, design)
-    shape = (study.validation.repeats, design.size)
-    said = {name: np.full(shape, np.nan) for name in study.candidates}
-    folds = np.zeros(shape, dtype=np.int64)
-    tasks = (
-        delayed(run_trial)(candidates[trial.candidate], study.seed, design, trial)
-        for trial in trials
-    )
-    done = spread(jobs, tasks)
-    for trial, log_odds in track(done, len(trials), "cross-validation"):
-        said[trial.candidate][trial.repeat, trial.fold.test] = log_odds
-        folds[trial.repeat, trial.fold.test] = trial.number
-    return {name: HeldOut(log_odds, folds) for name, log_odds in said.items()}
-
-
-def list_trials(study: Study, design: Design) -> list[Trial]:
-    """List every candidate in every fold of every repeat."""
-    return [
-        Trial(name, repeat, number, fold)
-        for repeat in range(study.validation.repeats)
-        for number, fold in enumerate(split_outer(study, design, repeat))
-        for name in study.candidates
-    ]
-
-
-def run_trial(
-    candidate: Candidate, seed: int, design: Design, trial: Trial
-) -> tuple[Trial, NDArray[np.float64]]:
-    """Fit one candidate on one fold's learning part and ask it about the rest."""
-    fit_seed = derive_seed(seed, FOLD_SEED, trial.repeat, trial.number)
-    fit = candidate.fit(design.select(trial.fold.train), fit_seed)
-    log_odds = fit.equation.compute_log_odds(design.columns.select(trial.fold.test))
-    return trial, log_odds[:, 0]
 
 
 def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> Equation:

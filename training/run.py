@@ -86,8 +86,10 @@ class Work:
     cohort: Columns
     design: Design
     enrolment: Enrolment
+    crossed: CrossValidation | None
     comparison: Comparison
     candidates: Mapping[str, Candidate]
+    store: Store
     user: str
     jobs: int
 
@@ -97,6 +99,27 @@ class Work:
         equation = redevelop(self.study, self.design, name, fit, self.jobs)
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
+
+    def validate(self, model: ResponseModel, fit: Fit, champion: ChampionFacts | None) -> Findings:
+        """Repeat the procedure that led to a model, and find what can be said of it."""
+        name = model.card.candidate
+        evidence = None
+        if self.design.size:
+            procedure = choose_procedure(self.study, self.candidates, name, fit)
+            evidence = gather_evidence(self.study, self.design, procedure, self.store, self.jobs)
+        return find_development(
+            Development(
+                self.study,
+                self.design,
+                model.card,
+                model.equation,
+                self.comparison,
+                self.describe_attrition(model),
+                self.crossed,
+                evidence,
+                champion,
+            )
+        )
 
     def describe_attrition(self, model: ResponseModel) -> Attrition:
         """Describe missing outcomes, and what they may do to a model."""

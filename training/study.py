@@ -78,6 +78,13 @@ class ValidationPart(Part):
         Level of the intervals around measures.
     resamples
         Bootstrap samples behind those intervals.
+    profile
+        ``full`` repeats the whole procedure, choice, tuning and calibration included, for the
+        report; ``quick`` fits the chosen candidate again, what it chose held, and less often.
+    bootstraps
+        Bootstrap samples on which the procedure is repeated; 0 for none.
+    latest
+        Share of courses, the latest, that is held out for the temporal validation.
     """
 
     folds: Annotated[int, Field(ge=2, le=50)] = 5
@@ -85,6 +92,9 @@ class ValidationPart(Part):
     hold_out: Literal["patient", "site"] = "patient"
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    profile: Literal["full", "quick"] = "full"
+    bootstraps: Annotated[int, Field(ge=0, le=2000)] = 200
+    latest: Annotated[float, Field(gt=0, lt=1)] = 0.25
 
 
 class TuningPart(Part):

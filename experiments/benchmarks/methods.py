@@ -20,11 +20,14 @@ from features.files import digest_sources, list_sources
 from features.response_model import Prediction, summarise_versions
 from training.candidates import CANDIDATES
 from training.design import Design
-from training.evaluate import HeldOut, choose_candidate, compute_losses
+from training.evaluate import choose_candidate, compute_log_loss
 from training.recalibration import logit
-from training.resample import list_trials, redevelop, run_trial
+from training.resample import redevelop
 from training.split import EVENTS_A_FOLD, derive_seed
 from training.study import Study
+from training.validation.procedure import Contest
+from training.validation.runs import run_unit
+from training.validation.units import list_folds
 
 Numbers = NDArray[np.float64]
 
@@ -150,12 +153,12 @@ def choose(study: Study, design: Design) -> str:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
     study = study.model_copy(update={"validation": validation})
-    said: dict[str, Numbers] = {n: np.empty((1, design.size)) for n in study.candidates}
-    for trial in list_trials(study, design):
-        _, log_odds = run_trial(CANDIDATES[trial.candidate], study.seed, design, trial)
-        said[trial.candidate][0, trial.fold.test] = log_odds
-    whole = np.zeros((1, design.size), dtype=np.int64)
-    losses = {n: compute_losses(HeldOut(one, whole), design.outcome) for n, one in said.items()}
+    contest = Contest({name: CANDIDATES[name] for name in study.candidates})
+    losses = {name: np.empty(design.size) for name in study.candidates}
+    for unit in list_folds(study, design)[0]:
+        _, answer = run_unit(contest, design, unit)
+        for name, log_odds in zip(answer.names, answer.log_odds, strict=True):
+            losses[name][unit.test] = compute_log_loss(log_odds, design.outcome[unit.test])
     return choose_candidate(losses, design.patients)[0]
 
 

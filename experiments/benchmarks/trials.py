@@ -28,7 +28,7 @@ from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
 from training.comparison import BASE_RATE, compare
 from training.design import Design, load_courses, make_design, number_sites
 from training.evaluate import HeldOut, compare_losses, compute_losses, measure
-from training.resample import cross_validate
+from training.validation.runs import cross_validate
 from training.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study import Study, read_study
 
@@ -226,7 +226,7 @@ def run_benchmark(
 def run_task(task: Task, jobs: int) -> Result:
     """Test every candidate on one study's held-out courses, and the choice among them."""
     study, design = task.study, task.design
-    held_out = cross_validate(study, design, CANDIDATES, jobs)
+    held_out = cross_validate(study, design, CANDIDATES, jobs).held_out
     comparison = compare(study, design, held_out)
     served = comparison.chosen if comparison.beats_base_rate else BASE_RATE
     return {
@@ -323,7 +323,7 @@ def choose_inside(task: Task, rows: NDArray[np.int64], seed: int, jobs: int) -> 
     except StudyError:
         return task.study.candidates[0], BASE_RATE
     study = study.model_copy(update={"seed": derive_seed(study.seed, CHOICE_SEED, seed)})
-    comparison = compare(study, design, cross_validate(study, design, CANDIDATES, jobs))
+    comparison = compare(study, design, cross_validate(study, design, CANDIDATES, jobs).held_out)
     served = comparison.chosen if comparison.beats_base_rate else BASE_RATE
     return comparison.chosen, served
 

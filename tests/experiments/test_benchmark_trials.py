@@ -30,7 +30,7 @@ from experiments.benchmarks.trials import (
 from experiments.benchmarks.trials_verdicts import judge
 from features.errors import InputError
 from training.candidates import CANDIDATES
-from training.resample import cross_validate
+from training.validation.runs import cross_validate
 from training.split import split_outer
 
 ROOT = Path(__file__).parent.parent.parent
@@ -47,7 +47,7 @@ def task():
 
 @pytest.fixture(scope="module")
 def held_out(task):
-    return cross_validate(task.study, task.design, CANDIDATES, jobs=1)
+    return cross_validate(task.study, task.design, CANDIDATES, jobs=1).held_out
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from training.attrition import FEWEST_COMPARED, compare_baseline, describe_attri
 from training.candidates import CANDIDATES
 from training.design import load_courses, make_design
 from training.evaluate import HeldOut
-from training.resample import cross_validate
+from training.validation.runs import cross_validate
 from training.study import ODDS_RATIOS, AttritionPart, Study
 from training.weighting import list_enrolled, weigh_courses
 
@@ -42,7 +42,7 @@ class Stressed:
         known = dict(zip(codes, truth, strict=True))
         asked = self.enrolment.columns.get_texts("patient_id")
         self.truth = float(np.mean([known[code] for code in asked]))
-        self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1)
+        self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
     def describe(self, study=STRESS):

@@ -13,8 +13,8 @@ from training.evaluate import (
     compute_measures,
     count_pairs,
     measure,
-    resample_patients,
 )
+from training.measures.intervals import resample_patients
 
 
 @pytest.fixture

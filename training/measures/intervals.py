@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from features.contract import Measure
-from training.evaluate import resample_patients
 
 Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]
@@ -126,12 +125,27 @@ def correct_few(count: int) -> float:
     return count / (count - 1) if count > 1 else np.nan
 
 
+def resample_patients(patients: Patients, samples: int, seed: int) -> Numbers:
+    """Draw bootstrap samples of whole patients.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, courses]``: how often each course is in each sample.
+    """
+    generator = np.random.default_rng(seed)
+    count = int(patients.max()) + 1
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples)
+    return drawn[:, patients].astype(np.float64)
+
+
 def resample(
     statistic: Callable[[Numbers], Numbers],
     patients: Patients,
     samples: int,
     seed: int,
     weights: Numbers | None = None,
+    copies: int = 1,
 ) -> Numbers:
     """Compute a statistic on bootstrap samples of whole patients.
 
@@ -141,6 +155,9 @@ def resample(
         From weights ``[samples, courses]`` to ``[samples, ...]``.
     weights
         How much each course counts, ``[courses]``; None where all count alike.
+    copies
+        How many times the statistic takes each weight: samples are computed in blocks of bounded
+        memory.
 
     Returns
     -------
@@ -148,7 +165,7 @@ def resample(
         ``[samples, ...]``.
     """
     each = weigh_alike(weights, len(patients))
-    block = max(1, min(samples, BLOCK_CELLS // len(patients)))
+    block = max(1, min(samples, BLOCK_CELLS // (copies * len(patients))))
     return np.concatenate(
         [
             statistic(each * resample_patients(patients, min(block, samples - start), seed + start))

@@ -1,0 +1,127 @@
+"""Runs of units: spread over processes, and taken from the store where they are there already."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import delayed
+from numpy.typing import NDArray
+
+from features.commands import track
+from training.candidates import Candidate
+from training.design import Design
+from training.evaluate import HeldOut
+from training.resample import spread
+from training.study import Study
+from training.validation.procedure import Answer, Contest, Procedure
+from training.validation.store import Store
+from training.validation.units import Unit, list_folds
+
+NOTHING_KEPT = Store()
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What was said of every course by fits that had not learned from it.
+
+    Parameters
+    ----------
+    held_out
+        By each candidate.
+    nested
+        By the whole procedure: in each fold by the candidate that the other folds chose.
+    picked
+        How many folds chose each candidate.
+    """
+
+    held_out: Mapping[str, HeldOut]
+    nested: HeldOut
+    picked: Mapping[str, int]
+
+
+def run_units(
+    procedure: Procedure,
+    design: Design,
+    units: Sequence[Unit],
+    store: Store,
+    jobs: int,
+    label: str,
+) -> Iterator[tuple[Unit, Answer]]:
+    """Run units that have not been run yet; all answers, in the units' order."""
+    found = {unit.key: store.read(unit.key) for unit in units}
+    left = [unit for unit in units if found[unit.key] is None]
+    tasks = (delayed(run_unit)(procedure, design, unit, store) for unit in left)
+    found |= dict(track(spread(jobs, tasks), len(left), label))
+    for unit in units:
+        answer = found[unit.key]
+        if answer is not None:
+            yield unit, answer
+
+
+def run_unit(
+    procedure: Procedure, design: Design, unit: Unit, store: Store = NOTHING_KEPT
+) -> tuple[str, Answer]:
+    """Run one unit and keep what it said."""
+    learned, asked = design.select(unit.train), design.select(unit.test)
+    answer = procedure.answer(learned, asked, unit.seed)
+    store.add(unit.key, answer)
+    return unit.key, answer
+
+
+def cross_validate(
+    study: Study,
+    design: Design,
+    candidates: Mapping[str, Candidate],
+    jobs: int,
+    store: Store = NOTHING_KEPT,
+) -> CrossValidation:
+    """Test every candidate of a study on held-out courses, and the choice among them.
+
+    Everything that a candidate fits or chooses, it does inside the other folds.
+
+    Parameters
+    ----------
+    candidates
+        By name; those that the study does not compare are left out.
+    """
+    repeats = list_folds(study, design)
+    contest = Contest({name: candidates[name] for name in study.candidates})
+    units = [unit for folds in repeats for unit in folds]
+    found = run_units(contest, design, units, store, jobs, "cross-validation")
+    answers = {unit.key: answer for unit, answer in found}
+    numbers = number_folds(repeats, design.size)
+    said: dict[str, HeldOut] = {
+        name: HeldOut(gather(repeats, answers, design.size, name), numbers)
+        for name in study.candidates
+    }
+    picks = [answer.picked for answer in answers.values()]
+    return CrossValidation(
+        said,
+        HeldOut(gather(repeats, answers, design.size), numbers),
+        {name: picks.count(name) for name in study.candidates},
+    )
+
+
+def gather(
+    repeats: Sequence[Sequence[Unit]],
+    answers: Mapping[str, Answer],
+    size: int,
+    name: str | None = None,
+) -> NDArray[np.float64]:
+    """Gather what one candidate said, or the one that each fold picked; ``[repeats, courses]``."""
+    said = np.full((len(repeats), size), np.nan)
+    for repeat, folds in enumerate(repeats):
+        for unit in folds:
+            answer = answers[unit.key]
+            place = answer.names.index(name or answer.picked)
+            said[repeat, unit.test] = answer.log_odds[place]
+    return said
+
+
+def number_folds(repeats: Sequence[Sequence[Unit]], size: int) -> NDArray[np.int64]:
+    """Count up the fold in which each course was held out; ``[repeats, courses]``."""
+    numbers = np.zeros((len(repeats), size), dtype=np.int64)
+    for repeat, folds in enumerate(repeats):
+        for number, unit in enumerate(folds):
+            numbers[repeat, unit.test] = number
+    return numbers

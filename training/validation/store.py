@@ -1,0 +1,83 @@
+"""The store of answers: one file a unit, whole or not there, until the run has ended."""
+
+import hashlib
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+
+import features
+import training
+from features.cohort import digest_cohort
+from features.files import digest_sources, list_sources, write_bytes_whole
+from training.design import Design
+from training.study import Study
+from training.validation.procedure import Answer
+
+# Parts of a study on which no answer depends.
+READERS: dict[str, Any] = {
+    "validation": {"level", "resamples", "bootstraps"},
+    "uncertainty": True,
+    "gate": True,
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """What units said; several processes may add to it.
+
+    Parameters
+    ----------
+    folder
+        Need not exist yet. None to keep nothing.
+    """
+
+    folder: Path | None = None
+
+    def read(self, key: str) -> Answer | None:
+        """Read what a unit said; None where it has not, or its file is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            with np.load(self.folder / f"{key}.npz", allow_pickle=False) as arrays:
+                names = tuple(arrays["names"].tolist())
+                return Answer(str(arrays["picked"]), names, arrays["log_odds"])
+        except (OSError, ValueError, KeyError, EOFError):
+            return None
+
+    def add(self, key: str, answer: Answer) -> None:
+        """Keep what a unit said; it is on disk on return."""
+        if self.folder is None:
+            return
+        content = io.BytesIO()
+        np.savez(
+            content,
+            allow_pickle=False,
+            picked=np.array(answer.picked),
+            names=np.array(answer.names),
+            log_odds=answer.log_odds,
+        )
+        write_bytes_whole(self.folder / f"{key}.npz", content.getvalue())
+
+    def forget(self) -> None:
+        """Remove it all."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def open_store(folder: Path, study: Study, design: Design) -> Store:
+    """Open the store of a run, named by all that its answers depend on."""
+    paths = [*list_sources(features, ["*.py", "*.toml"]), *list_sources(training, ["**/*.py"])]
+    told = {
+        "study": study.model_dump(mode="json", exclude=READERS),
+        "courses": digest_cohort(design.columns),
+        "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
+        "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
+    }
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return Store(folder / digest[:16])
