@@ -358,6 +358,13 @@ class Findings(Facts):
         What must be known before any number is believed.
     cohort
         In words: whom it was tested on.
+    level
+        Of the intervals around measures.
+    base_rate
+        Share of the courses with the outcome, weighted if the study weights; None where it was not
+        computed.
+    mean_estimate
+        Mean of what the model says of the courses, by the way of testing that calibration shows.
     recorded
         For each field offered, the share of courses in which it is recorded.
     bounds
@@ -376,6 +383,9 @@ class Findings(Facts):
     events: int
     patients: int
     simulated: bool
+    level: float = 0.95
+    base_rate: float | None = None
+    mean_estimate: float | None = None
     candidates: tuple[Compared, ...] = ()
     performance: tuple[Performance, ...]
     calibration: CalibrationFacts | None = None
