@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from features.commands import FAILED, explain_errors, make_app, say, show_json
+from features.files import write_bytes_whole
 from features.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -92,6 +93,66 @@ def rollback(
         show_json(event.model_dump(mode="json"))
     else:
         typer.echo(f"Champion of {outcome}: version {event.after}, no longer {event.before}.")
+
+
+@app.command()
+def promote(
+    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="version", show_default="the challenger")
+    ] = None,
+    override_reason: Annotated[
+        str, typer.Option(help="why it shall be champion even if it fails, for the history")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Make a version the champion, if it meets every criterion of its study."""
+    home = enter_home()
+    from training.reference import parse_reference
+
+    with explain_errors(as_json):
+        asked = parse_reference(
+            outcome if version is None else f"{outcome}@{version}", "challenger"
+        )
+        from training.promotion import describe_promotion
+        from training.promotion import promote as move_champion
+        from training.registry import Registry
+
+        done = move_champion(Registry(home), asked, home.user, override_reason)
+    if as_json:
+        show_json(done.as_dict())
+    else:
+        typer.echo(describe_promotion(done))
+    if done.state == "refused":
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def card(
+    model: Annotated[
+        str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write instead")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show the model card of a version: what it is, for whom, and what was found of it."""
+    home = enter_home()
+    from training.reference import parse_reference
+
+    with explain_errors(as_json):
+        asked = parse_reference(model)
+        from training.model_card import read_registered_card, write_model_card
+        from training.registry import Registry
+
+        found = read_registered_card(Registry(home), asked)
+    text = write_model_card(found)
+    if out is not None:
+        write_bytes_whole(out, text.encode())
+        say(f"{out}: model card of {asked.name} version {found.version}")
+    if as_json:
+        show_json(found.as_dict())
+    elif out is None:
+        typer.echo(text, nl=False)
 
 
 @app.command()

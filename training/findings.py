@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from features.contract import Facts, Measure, ModelCard
+from training.study import GatePart
 
 Way = Literal["apparent", "corrected", "nested", "sites", "temporal", "external"]
 
@@ -357,6 +360,8 @@ class Findings(Facts):
         In words: whom it was tested on.
     recorded
         For each field offered, the share of courses in which it is recorded.
+    bounds
+        What the study asks before a model may become champion; `gate` is what came of it.
     """
 
     format: Literal[1] = 1
@@ -383,6 +388,7 @@ class Findings(Facts):
     attrition: AttritionFacts | None = None
     recorded: Mapping[str, float] = {}
     champion: ChampionFacts | None = None
+    bounds: GatePart = Field(default_factory=GatePart)
     gate: tuple[Criterion, ...] = ()
     passed: bool | None = None
     recalibration: RecalibrationFacts | None = None

@@ -9,7 +9,7 @@ process killed in between leaves an alias that the next command sets right.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from features.contract import Facts
 from features.errors import ArtifactError, UnavailableError
 from features.response_model import CHAMPION_ALIAS
+from training.tables import format_bounds, format_number
 
 Action = Literal["promotion", "override", "rollback"]
 Gate = tuple[Mapping[str, Any], ...]
@@ -145,8 +146,25 @@ class History:
         UnavailableError, ArtifactError
             As :meth:`record` does.
         """
-        head = self.read().head
-        event = Event(
+        return self.record(self.follow(self.read().head, after, action, who, reason, gate))
+
+    def follow(
+        self,
+        head: Event | None,
+        after: str,
+        action: Action,
+        who: str,
+        reason: str,
+        gate: Gate = (),
+    ) -> Event:
+        """Make the event that follows another; not recorded yet.
+
+        Parameters
+        ----------
+        head
+            The last event when it was decided: if another comes in between, this one is void.
+        """
+        return Event(
             number=head.number + 1 if head else 1,
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             who=who,
@@ -157,7 +175,6 @@ class History:
             gate=gate,
             previous=head.digest if head else "",
         )
-        return self.record(event)
 
     def record(self, event: Event) -> Event:
         """Make a change of the champion: the event first, then the alias.
@@ -293,12 +310,32 @@ def find_previous(events: Sequence[Event]) -> str | None:
 
 
 def describe_history(events: Sequence[Event], problems: Sequence[str]) -> str:
-    """Describe each event on a line of its own, the latest last, and what is wrong."""
-    lines = [
-        f"{event.number}. {event.at} {event.who}: {event.action} of version {event.after}"
-        f"{f' in place of {event.before}' if event.before else ''}. {event.reason}"
-        for event in events
-    ]
+    """Describe each event with the numbers that decided, the latest last, and what is wrong."""
+    lines = [line for event in events for line in describe_event(event)]
     count = f"{len(events)} event{'s' if len(events) != 1 else ''}"
     verdict = [f"BROKEN: {problem}" for problem in problems] or [f"{count}, the chain is whole"]
     return "\n".join([*lines, *verdict])
+
+
+def describe_event(event: Event) -> Iterator[str]:
+    """Describe one event: who, when, what and why; then what passed, and what failed."""
+    before = f" in place of {event.before}" if event.before else ""
+    what = f"{event.action} of version {event.after}{before}"
+    yield f"{event.number}. {event.at} {event.who}: {what}. {event.reason}"
+    for word, verdict in (("passed", True), ("FAILED", False), ("does not apply", None)):
+        told = [describe_number(one) for one in event.gate if one.get("passed") is verdict]
+        if told:
+            yield f"   {word}: {'; '.join(told)}"
+
+
+def describe_number(criterion: Mapping[str, Any]) -> str:
+    """Describe what one criterion was and had to be, as an event holds it.
+
+    Examples
+    --------
+    >>> describe_number({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
+    'instability 0.04 (at most 0.1)'
+    """
+    value, low, high = (criterion.get(key) for key in ("value", "low", "high"))
+    asked = "" if low is None and high is None else f" ({format_bounds(low, high)})"
+    return f"{criterion.get('name', 'criterion')} {format_number(value)}{asked}"

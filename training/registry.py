@@ -21,17 +21,21 @@ import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from pydantic import ValidationError
 
 from features.contract import Measure, ModelCard
 from features.errors import ArtifactError, UnavailableError
-from features.files import write_bytes_new
+from features.files import digest_bytes, write_bytes_new
 from features.home import Home
 from features.response_model import (
     ARTIFACT_FOLDER,
     DIGEST_TAG,
     ResponseModel,
 )
+from training.criteria import Standing
+from training.findings import Findings
 from training.history import Event, History, find_previous
+from training.reference import Reference
 from training.signature import (
     LOADER_MODULE,
     find_code,
@@ -44,6 +48,9 @@ from training.tuning import TuningTrial
 
 EXPERIMENT = "ketamine-response"
 PROCESS_TAG = "process"
+CANDIDATE_TAG = "candidate"
+FINDINGS_TAG = "findings_digest"
+FINDINGS_FILE, REPORT_FILE = "findings.json", "report.html"
 LONGEST_PARAMETER = 500
 
 
@@ -163,7 +170,7 @@ class Registry:
                 pip_requirements=list_requirements(),
                 metadata={DIGEST_TAG: digest},
             )
-        tags = {DIGEST_TAG: digest, "candidate": model.card.candidate, "data": model.card.data}
+        tags = {DIGEST_TAG: digest, CANDIDATE_TAG: model.card.candidate, "data": model.card.data}
         created = self._create_version(model.card, logged, tags)
         return RegisteredModel(created, ResponseModel(model.card, model.equation, digest))
 
@@ -220,6 +227,77 @@ class Registry:
         self.load_version(name, previous)
         return history.change(previous, "rollback", who, reason)
 
+    def find_version(self, reference: Reference) -> str:
+        """Find the version that a reference means.
+
+        Raises
+        ------
+        UnavailableError
+            If there is none.
+        """
+        name, version = reference.name, reference.version
+        try:
+            if version is not None:
+                return str(self.client.get_model_version(name, version).version)
+            return str(self.client.get_model_version_by_alias(name, reference.alias).version)
+        except MlflowException:
+            missing = f"version {version}" if version is not None else reference.alias
+            hint = "`python -m training fit` registers one"
+            raise UnavailableError(f"the registry has no {missing} of {name}; {hint}") from None
+
+    def list_aliases(self, name: str, version: str) -> tuple[str, ...]:
+        """List the aliases that a version has now."""
+        return tuple(sorted(self.client.get_model_version(name, version).aliases))
+
+    def find_standing(self, name: str) -> Standing | None:
+        """Find which version is champion, and what kind; it need not be whole to be replaced."""
+        version = self.open_history(name).find_champion()
+        if version is None:
+            return None
+        found = self.client.get_model_version(name, version)
+        return Standing(version, found.tags.get(CANDIDATE_TAG, ""))
+
+    def log_findings(self, findings: Findings, html: str) -> None:
+        """Keep what validation found with the run of the version that it is about.
+
+        The version's tag holds the digest, so that a number changed afterwards is found out.
+        """
+        found = self.client.get_model_version(findings.card.name, findings.version)
+        content = findings.model_dump_json(indent=1).encode()
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            (folder / FINDINGS_FILE).write_bytes(content)
+            (folder / REPORT_FILE).write_bytes(html.encode())
+            path = name_report(findings.card.candidate)
+            self.client.log_artifacts(found.run_id, scratch, path)
+        digest = digest_bytes(content)
+        self.client.set_model_version_tag(found.name, found.version, FINDINGS_TAG, digest)
+
+    def read_findings(self, name: str, version: str) -> Findings | None:
+        """Read what validation found of a version; None if it was registered without.
+
+        Raises
+        ------
+        ArtifactError
+            If it is missing, damaged, or of another version.
+        """
+        found = self.client.get_model_version(name, version)
+        digest = found.tags.get(FINDINGS_TAG)
+        if digest is None:
+            return None
+        path = f"{name_report(found.tags.get(CANDIDATE_TAG, ''))}/{FINDINGS_FILE}"
+        findings = parse_findings(self._download(found.run_id, path), digest)
+        if (findings.card.name, findings.version) != (name, str(version)):
+            raise ArtifactError(f"{FINDINGS_FILE} is not about {name} version {version}")
+        return findings
+
+    def _download(self, run_id: str, path: str) -> bytes:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                return Path(self.client.download_artifacts(run_id, path, scratch)).read_bytes()
+            except (MlflowException, OSError):
+                raise ArtifactError(f"{path} is missing or unreadable") from None
+
     def load_version(self, name: str, version: str) -> RegisteredModel:
         """Load one version, checked likewise.
 
@@ -234,6 +312,27 @@ class Registry:
         folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
         stored = folder / ARTIFACT_FOLDER
         return RegisteredModel(str(version), ResponseModel.load(stored, found.tags[DIGEST_TAG]))
+
+
+def name_report(candidate: str) -> str:
+    """Name the folder of a run in which a candidate's report lies."""
+    return f"report/{candidate}"
+
+
+def parse_findings(content: bytes, digest: str) -> Findings:
+    """Read findings, if they are the ones promised.
+
+    Raises
+    ------
+    ArtifactError
+        If they are not, or are no findings.
+    """
+    if digest_bytes(content) != digest:
+        raise ArtifactError(f"{FINDINGS_FILE} is damaged: its digest differs from the registry's")
+    try:
+        return Findings.model_validate_json(content)
+    except ValidationError:
+        raise ArtifactError(f"{FINDINGS_FILE} holds no findings of format 1") from None
 
 
 def create_store(home: Home) -> None:

@@ -8,6 +8,7 @@ from features.outcome import parse_outcome
 from training.attrition import ASSUMPTION, Attrition, Gap, Scenario
 from training.candidates import CANDIDATES
 from training.comparison import BASE_RATE, Comparison, find_warnings
+from training.tables import format_measure, format_table
 
 HEADINGS = {
     "log_loss": "log loss",
@@ -16,22 +17,6 @@ HEADINGS = {
     "intercept": "intercept",
     "slope": "slope",
 }
-
-
-def format_measure(found: Measure, digits: int = 3) -> str:
-    """Format a measure with its interval.
-
-    Examples
-    --------
-    >>> format_measure(Measure(value=0.6512, low=0.6, high=0.7))
-    '0.651 (0.600 to 0.700)'
-    >>> format_measure(Measure(value=None))
-    '-'
-    """
-    if found.value is None:
-        return "-"
-    value, low, high = (f"{x:.{digits}f}" for x in (found.value, found.low or 0, found.high or 0))
-    return f"{value} ({low} to {high})"
 
 
 def list_rows(comparison: Comparison) -> list[list[str]]:
@@ -51,18 +36,6 @@ def format_comparison(comparison: Comparison) -> str:
     """Format the comparison as a table."""
     head = ["candidate", *HEADINGS.values(), "log loss against base rate"]
     return format_table([head, *list_rows(comparison)])
-
-
-def format_table(rows: list[list[str]]) -> str:
-    """Format rows, the heading first, as a Markdown table that also reads well as text."""
-    head = rows[0]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
-    lines = [
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
 
 
 def write_report(

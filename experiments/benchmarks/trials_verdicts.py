@@ -6,7 +6,7 @@ from typing import Any
 from experiments.benchmarks.results import Result
 from experiments.benchmarks.verdicts import Verdict
 from features.contract import Measure
-from training.report import format_measure
+from training.tables import format_measure
 
 # How much worse than prevalence alone the Brier score may be.
 MOST_EXCESS = 0.003

@@ -115,10 +115,21 @@ def compute_sample_size(
     courses = {
         OVERFITTING: parameters * _count_for(SHRINKAGE, expected),
         FIT: parameters * _count_for(_find_shrinkage(expected, prevalence), expected),
-        BASE_RATE: (REACH / MARGIN) ** 2 * prevalence * (1 - prevalence),
+        BASE_RATE: count_for_base_rate(prevalence, MARGIN),
     }
     whole = {criterion: int(np.ceil(needed)) for criterion, needed in courses.items()}
     return SampleSize(parameters, prevalence, expected, whole)
+
+
+def count_for_base_rate(prevalence: float, margin: float) -> int:
+    """Count the courses from which the base rate is known to within a margin, with 95 %.
+
+    Examples
+    --------
+    >>> count_for_base_rate(0.5, 0.05), count_for_base_rate(0.5, 0.1)
+    (385, 97)
+    """
+    return int(np.ceil((REACH / margin) ** 2 * prevalence * (1 - prevalence)))
 
 
 def count_parameters(courses: int, prevalence: float, r2: float) -> int:
