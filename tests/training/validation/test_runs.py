@@ -1,0 +1,98 @@
+"""Runs of units: the same numbers in one process and in two, and after a kill."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from training.candidates import CANDIDATES
+from training.study import Study
+from training.validation.procedure import Answer
+from training.validation.runs import cross_validate, run_units
+from training.validation.store import Store, open_store
+from training.validation.units import list_bootstraps, list_folds
+
+STUDY = Study(
+    name="by-hand",
+    question="?",
+    outcome="phq9.acute.response",
+    seed=1,
+    candidates=("evidence_prior", "elastic_net", "base_rate"),
+    validation={"folds": 3, "repeats": 2},
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Answers by the mean outcome of what it learned from, and says so in a file."""
+
+    folder: object
+
+    def answer(self, learned, asked, seed):
+        (self.folder / f"{seed}").touch()
+        said = np.full((1, asked.size), learned.outcome.mean())
+        return Answer("base_rate", ("base_rate",), said)
+
+
+def run(procedure, design, units, store, jobs=1):
+    found = run_units(procedure, design, units, store, jobs, "test")
+    return {unit.key: answer.log_odds for unit, answer in found}
+
+
+def test_what_is_in_the_store_is_not_done_again(make_design, tmp_path):
+    design, store = make_design(60), Store(tmp_path / "store")
+    units = list_bootstraps(STUDY, design, 5)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir(), second.mkdir()
+    run(Counted(first), design, units[:3], store)
+    whole = run(Counted(second), design, units, store)
+    assert {path.name for path in second.iterdir()} == {str(unit.seed) for unit in units[3:]}
+    fresh = run(Counted(second), design, units, Store())
+    assert whole.keys() == fresh.keys()
+    assert all((whole[key] == fresh[key]).all() for key in whole)
+
+
+def test_a_damaged_answer_is_given_again(make_design, tmp_path):
+    design, store = make_design(60), Store(tmp_path)
+    units = list_bootstraps(STUDY, design, 2)
+    asked = tmp_path / "asked"
+    asked.mkdir()
+    expected = run(Counted(asked), design, units, store)
+    path = tmp_path / f"{units[0].key}.npz"
+    path.write_bytes(path.read_bytes()[:40])
+    assert (run(Counted(asked), design, units, store)["bootstrap-0"] == expected["bootstrap-0"]).all()
+
+
+def test_a_store_is_named_by_all_that_its_answers_depend_on(make_design, tmp_path):
+    design = make_design(60)
+    name = open_store(tmp_path, STUDY, design).folder
+    assert name == open_store(tmp_path, STUDY, design).folder
+    more = STUDY.model_copy(
+        update={"validation": STUDY.validation.model_copy(update={"bootstraps": 500})}
+    )
+    assert open_store(tmp_path, more, design).folder == name
+    others = [
+        open_store(tmp_path, STUDY.model_copy(update={"seed": 2}), design),
+        open_store(tmp_path, STUDY, make_design(60, seed=2)),
+    ]
+    assert len({name, *(store.folder for store in others)}) == 3
+
+
+def test_cross_validation_is_the_same_in_one_process_and_in_two(make_design):
+    design = make_design(120)
+    first, second = (cross_validate(STUDY, design, CANDIDATES, jobs) for jobs in (1, 2))
+    for name in STUDY.candidates:
+        assert first.held_out[name].log_odds == pytest.approx(second.held_out[name].log_odds)
+    assert first.picked == second.picked
+
+
+def test_the_nested_answer_is_the_picked_candidates_in_each_fold(make_design):
+    design = make_design(120)
+    found = cross_validate(STUDY, design, CANDIDATES, jobs=1)
+    assert sum(found.picked.values()) == 6
+    for repeat, folds in enumerate(list_folds(STUDY, design)):
+        for unit in folds:
+            said = found.nested.log_odds[repeat, unit.test]
+            by_name = [found.held_out[name].log_odds[repeat, unit.test] for name in found.picked]
+            assert any((said == one).all() for one in by_name)
+    assert (found.nested.folds == found.held_out["base_rate"].folds).all()

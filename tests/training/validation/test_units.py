@@ -1,0 +1,118 @@
+"""Units of work: who is learned from, and who is asked about."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training.study import Study
+from training.validation.units import (
+    count_drawn,
+    draw_bootstrap,
+    find_latest,
+    list_bootstraps,
+    list_folds,
+    list_latest,
+    list_sites,
+)
+
+
+def make_study(**validation):
+    return Study(
+        name="by-hand",
+        question="?",
+        outcome="phq9.acute.response",
+        seed=1,
+        validation={"folds": 3, "repeats": 2} | validation,
+    )
+
+
+@pytest.fixture
+def at_sites(make_design):
+    """120 courses of 60 patients, at three sites; ten patients were treated at two of them."""
+    design = make_design(120, site_effects=(0.4, 0.0, -0.4))
+    patients = np.repeat(np.arange(60), 2)
+    sites = np.array([f"site-{person % 3}" for person in patients], dtype=object)
+    sites[1:20:2] = [f"site-{(person + 1) % 3}" for person in range(10)]
+    return replace(design, patients=patients, columns=design.columns.replace({"site": sites}))
+
+
+def dated(design, days):
+    return replace(design, columns=design.columns.replace({"assessed_on": np.array(days, float)}))
+
+
+def test_folds_ask_about_every_course_once_in_each_repeat(at_sites):
+    for folds in list_folds(make_study(), at_sites):
+        assert sorted(np.concatenate([unit.test for unit in folds])) == list(range(120))
+        for unit in folds:
+            shared = set(at_sites.patients[unit.train]) & set(at_sites.patients[unit.test])
+            assert not shared
+
+
+def test_every_unit_has_a_key_and_a_seed_of_its_own(at_sites):
+    study = make_study()
+    units = [unit for folds in list_folds(study, at_sites) for unit in folds]
+    units += [*list_bootstraps(study, at_sites, 30), *list_sites(study, at_sites)]
+    assert len({unit.key for unit in units}) == len(units) == 6 + 30 + 3
+    assert len({unit.seed for unit in units}) == len(units)
+
+
+def test_a_bootstrap_sample_holds_patients_whole_and_is_the_same_each_time(at_sites):
+    study = make_study()
+    unit = draw_bootstrap(study, at_sites, 4)
+    assert (unit.train == draw_bootstrap(study, at_sites, 4).train).all()
+    counted = count_drawn(unit, 120).reshape(60, 2)
+    assert (counted[:, 0] == counted[:, 1]).all()
+    assert counted.sum() == 120
+    assert (unit.test == np.arange(120)).all()
+
+
+def test_more_samples_leave_the_first_ones_as_they_were(at_sites):
+    few, many = (list_bootstraps(make_study(), at_sites, count) for count in (3, 8))
+    assert all((one.train == other.train).all() for one, other in zip(few, many, strict=False))
+
+
+def test_nobody_of_a_site_held_out_teaches_elsewhere(at_sites):
+    sites = at_sites.columns.get_texts("site")
+    for place, unit in enumerate(list_sites(make_study(), at_sites)):
+        assert set(sites[unit.test]) == {f"site-{place}"}
+        assert not set(at_sites.patients[unit.train]) & set(at_sites.patients[unit.test])
+
+
+def test_courses_without_a_site_are_only_learned_from(at_sites):
+    sites = at_sites.columns.get_texts("site").copy()
+    sites[100:] = None
+    design = replace(at_sites, columns=at_sites.columns.replace({"site": sites}))
+    units = list_sites(make_study(), design)
+    assert max(unit.test.max() for unit in units) < 100
+    assert all(set(range(100, 120)) <= set(unit.train) for unit in units)
+
+
+def test_one_site_alone_cannot_be_held_out(make_design):
+    assert list_sites(make_study(), make_design(60, site_effects=(0.0,))) == []
+    assert list_sites(make_study(), make_design(60)) == []
+
+
+def test_the_latest_courses_are_asked_about_by_what_earlier_ones_taught(make_design):
+    days = np.random.default_rng(5).permutation(200)
+    design = dated(make_design(200), days)
+    (unit,) = list_latest(make_study(), design)
+    assert sorted(days[unit.test]) == list(range(150, 200))
+    assert days[unit.train].max() < 150
+
+
+def test_courses_of_one_day_stay_together(make_design):
+    design = dated(make_design(100), np.repeat([1, 2, 3], [50, 10, 40]))
+    assert set(find_latest(design, 0.25)) == set(range(60, 100))
+
+
+def test_a_patient_among_the_latest_teaches_nothing_earlier(at_sites):
+    design = dated(at_sites, np.arange(120)[::-1])
+    (unit,) = list_latest(make_study(latest=0.21), design)
+    assert not set(design.patients[unit.train]) & set(design.patients[unit.test])
+
+
+def test_without_dates_or_with_a_single_day_none_are_the_latest(make_design):
+    design = make_design(60)
+    assert list_latest(make_study(), design) == []
+    assert list_latest(make_study(), dated(design, np.full(60, 7))) == []
