@@ -15,6 +15,7 @@ from features.errors import Problem
 from features.field import Field, Group
 from features.fields import FIELDS, list_fields
 from features.parsing import TEXT_READERS
+from features.studied import list_early
 from serving.bodies import refuse
 from serving.predictor import (
     NO_BASELINE,
@@ -23,7 +24,6 @@ from serving.predictor import (
     REFUSED,
     TOO_FEW,
     Predictor,
-    list_early,
 )
 
 PAGE_FOLDER = Path(__file__).parent / "page"

@@ -17,16 +17,13 @@ from features.contract import (
     IntervalPart,
     ModelCard,
     ModelPart,
-    StudiedRange,
 )
 from features.eligibility import Eligibility, check_eligibility
 from features.equation import Explanation
 from features.fields import FIELDS
-from features.outcome import parse_outcome
 from features.response_model import Prediction
+from features.studied import find_outside, find_unread, list_early
 from serving.models import Champion
-
-Mask = NDArray[np.bool_]
 
 # Why no probability is given, gravest first.
 REFUSED = "eligibility"
@@ -134,32 +131,6 @@ class Predictor:
             else:
                 reasons.append(AbstainedPart(reason=TOO_FEW, fields=[]) if few[place] else None)
         return reasons
-
-
-def list_early(card: ModelCard) -> list[str]:
-    """List the early scores that an update model was developed with; none for a baseline model."""
-    early = parse_outcome(card.outcome.id).early_scores
-    return [found.field for found in card.ranges if found.field in early]
-
-
-def find_unread(columns: Columns, early: Sequence[str]) -> Mask:
-    """Find rows without any early score, where the model needs one."""
-    unread = np.full(columns.size, bool(early))
-    for name in early:
-        unread &= columns.find_missing(name)
-    return unread
-
-
-def find_outside(columns: Columns, studied: StudiedRange) -> Mask:
-    """Find rows whose value the model has never seen; a missing value is not outside."""
-    values = columns.get_numbers(studied.field)
-    known = ~np.isnan(values)
-    if studied.categories:
-        names = FIELDS[studied.field].categories
-        return known & ~np.isin(values, [names.index(name) for name in studied.categories])
-    low = -np.inf if studied.low is None else studied.low
-    high = np.inf if studied.high is None else studied.high
-    return known & ((values < low) | (values > high))
 
 
 def describe_estimate(answers: Answers, explanation: Explanation, place: int) -> Estimate:
