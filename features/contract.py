@@ -92,6 +92,25 @@ class IntervalFacts(Facts):
     redevelopments: int
 
 
+class Recalibrated(Facts):
+    """A cohort on which a model was recalibrated after its development.
+
+    Parameters
+    ----------
+    intercept, slope
+        Its log-odds became the slope times what they were, plus the intercept.
+    data_digest
+        SHA-256 of the canonical content of that cohort.
+    """
+
+    intercept: float
+    slope: float
+    courses: int
+    events: int
+    patients: int
+    data_digest: str
+
+
 class ModelCard(Facts):
     """Facts that travel with the model.
 
@@ -105,6 +124,8 @@ class ModelCard(Facts):
         Cross-validated measures of every candidate, the chosen one's among them.
     data_digest
         SHA-256 of the canonical content of the cohort.
+    recalibrated
+        The cohorts on which it was recalibrated since, the latest last.
     files
         SHA-256 of each file beside the card.
     """
@@ -129,6 +150,7 @@ class ModelCard(Facts):
     data_digest: str
     versions: Mapping[str, str]
     note: str = NOTE
+    recalibrated: tuple[Recalibrated, ...] = ()
     files: Mapping[str, str] = Field(default_factory=dict)
 
     @property

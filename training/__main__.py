@@ -128,6 +128,47 @@ def promote(
 
 
 @app.command()
+def validate(
+    model: Annotated[
+        str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
+    ],
+    cohort: Annotated[Path, typer.Argument(help="cohort with outcomes (CSV, TSV, Parquet)")],
+    out: Annotated[Path, typer.Option(help="folder for report.html and findings.json")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="mapping file (TOML) for a cohort's own columns")
+    ] = None,
+    ignore_unknown: Annotated[
+        bool, typer.Option("--ignore-unknown", help="leave out columns that are no fields")
+    ] = False,
+    register: Annotated[
+        bool, typer.Option("--register", help="register the recalibrated model as a new version")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Test a registered model on a cohort that it never saw, and propose a recalibration."""
+    home = enter_home()
+    from features.cohort import read_cohort
+    from features.mapping import read_mapping
+    from training.reference import parse_reference
+
+    with explain_errors(as_json):
+        asked = parse_reference(model)
+        courses = read_cohort(cohort, read_mapping(mapping), ignore_unknown)
+        from training.external_validation import describe_validation, prepare_folder
+        from training.external_validation import validate as validate_model
+        from training.registry import Registry
+
+        folder = prepare_folder(out)
+        done = validate_model(Registry(home), asked, courses, folder, register)
+    for path in done.files:
+        say(f"{path}: written")
+    if as_json:
+        show_json(done.as_dict())
+    else:
+        typer.echo(describe_validation(done, register))
+
+
+@app.command()
 def card(
     model: Annotated[
         str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")

@@ -332,11 +332,28 @@ class ChecklistItem(Facts):
 
 
 class RecalibrationFacts(Facts):
-    """A proposed recalibration: the log-odds times the slope, plus the intercept."""
+    """A proposed recalibration: the log-odds times the slope, plus the intercept.
+
+    Parameters
+    ----------
+    version
+        Under which the recalibrated model was registered; None where it was not.
+    kind
+        ``intercept``: the slope stays 1.
+    p_any, p_slope
+        Of the closed test; see training.validation.closed_test. The latter is None for a model that
+        ranks nobody.
+    because
+        Why it is proposed, in words.
+    """
 
     intercept: float
     slope: float
     version: str | None = None
+    kind: Literal["intercept", "both"] = "both"
+    p_any: float | None = None
+    p_slope: float | None = None
+    because: str = ""
 
 
 class Findings(Facts):

@@ -1,9 +1,9 @@
 """The registry: training's only contact with MLflow.
 
 A study is one parent run with a child run for each candidate, and the chosen one has a child run
-for each trial of its settings; what it chose is a version of the
-registered model named after the outcome. Nothing that identifies a patient, and no patient's value,
-is ever logged.
+for each trial of its settings; what it chose is a version of the registered model named after the
+outcome. A validation on another cohort is a run of its own. Nothing that identifies a patient, and
+no patient's value, is ever logged.
 """
 
 import logging
@@ -51,6 +51,7 @@ PROCESS_TAG = "process"
 CANDIDATE_TAG = "candidate"
 FINDINGS_TAG = "findings_digest"
 FINDINGS_FILE, REPORT_FILE = "findings.json", "report.html"
+VALIDATION_FOLDER = "validation"
 LONGEST_PARAMETER = 500
 
 
@@ -104,6 +105,36 @@ class Registry:
             host, _, process = run.data.tags.get(PROCESS_TAG, "").partition(":")
             if host == socket.gethostname() and not is_alive(int(process)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    @contextmanager
+    def open_validation(self, findings: Findings, digest: str) -> Iterator[str]:
+        """Open the run of a validation on another cohort.
+
+        Parameters
+        ----------
+        digest
+            SHA-256 of the cohort's canonical content.
+        """
+        self._close_abandoned()
+        tags = {
+            "purpose": "validation",
+            "outcome": findings.card.name,
+            "validated_version": str(findings.version),
+            "data": "simulated" if findings.simulated else "real",
+            "data_digest": digest,
+            "verdict": findings.verdict,
+            **tag_process(),
+        }
+        name = f"{findings.card.name} version {findings.version}"
+        with mlflow.start_run(experiment_id=self.experiment, run_name=name, tags=tags) as run:
+            yield run.info.run_id
+
+    def log_validation(self, findings: Findings, html: str) -> None:
+        """Log what a validation found to its open run."""
+        for performance in findings.performance:
+            mlflow.log_metrics(dict(list_metrics(performance.measures)))
+        mlflow.log_text(findings.model_dump_json(indent=1), f"{VALIDATION_FOLDER}/{FINDINGS_FILE}")
+        mlflow.log_text(html, f"{VALIDATION_FOLDER}/{REPORT_FILE}")
 
     def log_candidate(self, name: str, measures: Mapping[str, Measure]) -> str:
         """Log what a candidate reached as a child run of the open study; return the run's id."""

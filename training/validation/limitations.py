@@ -63,9 +63,24 @@ def describe_absence(found: Findings) -> Iterator[str]:
 def describe_ways(found: Findings) -> Iterator[str]:
     """Say which ways of testing are missing."""
     if found.purpose == "external":
+        yield from describe_external(found)
         return
     if found.find_performance("sites") is None:
         yield "No site was held out: how it does at a clinic never seen is not known."
     if found.find_performance("temporal") is None:
         yield "The latest courses were not held out: whether it keeps is not known."
     yield "Nobody outside the study has validated it: performance elsewhere is likely to be lower."
+
+
+def describe_external(found: Findings) -> Iterator[str]:
+    """Say what validation on one cohort leaves open."""
+    yield (
+        "That the model did not learn from these courses is known from the digests of whole "
+        "cohorts alone: patients who are in both would not be noticed."
+    )
+    if found.instability is not None and found.instability.versions:
+        yield (
+            f"Instability and thin lines are those of the {found.instability.versions} versions "
+            f"stored with the model ({found.card.interval.method}): nothing was developed again "
+            "here."
+        )

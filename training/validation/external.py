@@ -1,0 +1,154 @@
+"""The findings of a registered model on a cohort that it never saw."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.columns import concatenate_columns
+from features.contract import ModelCard
+from features.matrix import build_matrix
+from training.attrition import ASSUMPTION, compare_baseline, vary_odds
+from training.checklist import answer_checklist
+from training.design import number_sites
+from training.evaluate import HeldOut
+from training.findings import AttritionFacts, Findings, GapFacts, Performance, ScenarioFacts, Way
+from training.gate import judge, passes
+from training.study import ODDS_RATIOS
+from training.validation.across_sites import measure_across_sites
+from training.validation.case_mix import describe_case_mix, describe_precision
+from training.validation.description import (
+    describe_calibration,
+    describe_decisions,
+    describe_factors,
+    describe_instability,
+    describe_subgroups,
+    share_recorded,
+)
+from training.validation.external_verdict import list_alarms, write_verdict
+from training.validation.limitations import list_limitations
+from training.validation.performance import measure_performance
+from training.validation.selection import describe_selection
+from training.validation.tested import Tested
+from training.weighting import Enrolment
+
+Numbers = NDArray[np.float64]
+
+
+def find_external(tested: Tested) -> Findings:
+    """Find all that can be said of a registered model on a cohort, the gate's answer included."""
+    card, selection, said = tested.model.card, tested.selection, tested.said
+    performance = tuple(list_performance(tested))
+    measured = next(one for one in performance if one.way == tested.way)
+    found = Findings(
+        purpose="external",
+        profile="full",
+        card=card,
+        version=tested.version,
+        verdict=write_verdict(tested, measured.measures),
+        alarms=tuple(list_alarms(tested, measured.measures)),
+        cohort=describe_selection(selection),
+        courses=len(said.outcome),
+        events=int(said.outcome.sum()),
+        patients=len(np.unique(said.patients)),
+        simulated=card.simulated or tested.simulated,
+        level=tested.effort.level,
+        base_rate=float(said.outcome.mean()),
+        mean_estimate=float(said.probability.mean()),
+        performance=performance,
+        attrition=describe_missing(tested),
+        recorded=share_recorded(selection.columns, list_fields(card)),
+        bounds=tested.bounds,
+        recalibration=tested.proposal.as_facts(),
+        **draw_figures(tested),
+    )
+    criteria = judge(found, tested.bounds)
+    limits = (
+        *describe_case_mix(card, tested.model.equation, selection, said.log_odds),
+        *describe_precision(measured.measures),
+        *list_limitations(found),
+    )
+    judged = {"gate": criteria, "passed": passes(criteria), "limitations": limits}
+    found = found.model_copy(update=judged)
+    return found.model_copy(update={"checklist": answer_checklist(found)})
+
+
+def list_fields(card: ModelCard) -> list[str]:
+    """List the fields that a model reads, and those that say whom it is for."""
+    site = ["site"] if card.sites else []
+    named = [*(one.field for one in card.features), *site, *(one.field for one in card.ranges)]
+    return list(dict.fromkeys(named))
+
+
+def list_performance(tested: Tested) -> Iterator[Performance]:
+    """List performance by the way of testing that this is, and why there are no others."""
+    others = "told by the study that fitted the model"
+    for way in get_args(Way):
+        if way != tested.way:
+            because = "the model learned from these courses" if way == "external" else others
+            yield Performance(way=way, method="", courses=0, events=0, measures={}, because=because)
+    said = tested.said
+    yield Performance(
+        way=tested.way,
+        method=tested.method,
+        courses=len(said.outcome),
+        events=int(said.outcome.sum()),
+        measures=measure_performance(said, tested.effort),
+    )
+
+
+def draw_figures(tested: Tested) -> dict[str, object]:
+    """Describe all that a report draws and tabulates."""
+    said, versions, effort = tested.said, tested.versions, tested.effort
+    rest = (said, tested.way, effort, versions, said.outcome)
+    columns, equation = tested.selection.columns, tested.model.equation
+    sites = tested.by_site()
+    return {
+        "calibration": describe_calibration(*rest),
+        "decision": describe_decisions(*rest),
+        "instability": describe_instability(
+            said.probability, versions, effort.level, float(np.mean(tested.bounds.thresholds))
+        ),
+        "across_sites": None if sites is None else measure_across_sites(*sites, effort.level),
+        "subgroups": describe_subgroups(
+            said, columns, tested.selection.target.instrument, effort.level
+        ),
+        "factors": describe_factors(equation, columns, tested.model.card.interval.level),
+    }
+
+
+def describe_missing(tested: Tested) -> AttritionFacts:
+    """Describe the courses without an outcome, and what they may do to the model's calibration."""
+    selection, log_odds = tested.selection, tested.log_odds[:, 0]
+    awaiting, known = selection.awaiting, len(selection.outcome)
+    told = tested.model.equation.compute_log_odds(awaiting)[:, 0]
+    held_out = HeldOut(log_odds[None, :], np.zeros((1, known), dtype=np.int64))
+    ratios = ODDS_RATIOS if awaiting.size else ()
+    scenarios = [vary_odds(ratio, held_out, selection.outcome, told) for ratio in ratios]
+    return AttritionFacts(
+        courses=known + awaiting.size,
+        missing=awaiting.size,
+        unmeasured=selection.size - known - awaiting.size,
+        gaps=tuple(GapFacts(**vars(gap)) for gap in compare_baseline(list_enrolled(tested))),
+        effective=None,
+        largest=None,
+        scenarios=tuple(ScenarioFacts(**vars(row)) for row in scenarios),
+        assumption=ASSUMPTION,
+    )
+
+
+def list_enrolled(tested: Tested) -> Enrolment:
+    """List the courses that could have had the outcome, with the features that the model reads."""
+    selection = tested.selection
+    columns = concatenate_columns([selection.columns, selection.awaiting])
+    sites, names = number_sites(columns)
+    features = tested.model.card.features
+    return Enrolment(
+        columns=columns,
+        features=features,
+        matrix=build_matrix(columns, features),
+        sites=sites,
+        site_names=names,
+        reported=np.arange(columns.size) < len(selection.outcome),
+    )

@@ -1,0 +1,85 @@
+"""The verdict on a model that met a cohort, and what must be known before it is believed."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from features.contract import Measure
+from training.evaluate import compare_losses, compute_log_loss
+from training.recalibration import logit
+from training.study import LEAKAGE_AUC
+from training.tables import format_measure
+from training.validation.tested import Tested
+
+SAME_COURSES = (
+    "The model learned from these very courses: this is apparent performance, not validation."
+)
+MIXED = (
+    "Model and cohort are not of one kind: one is simulated, the other is real. Nothing here holds "
+    "for anybody."
+)
+
+
+def list_alarms(tested: Tested, measures: Mapping[str, Measure]) -> Iterator[str]:
+    """List what must be known before any number is believed."""
+    simulated = tested.model.card.simulated
+    if tested.known:
+        yield SAME_COURSES
+    if simulated != tested.simulated:
+        yield MIXED
+    auc = measures["auc"].value
+    early = tested.selection.target.checkpoint is not None
+    if not (simulated or early) and auc is not None and auc > LEAKAGE_AUC:
+        yield (
+            f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
+            "Look for a column that knows the outcome before believing it."
+        )
+
+
+def write_verdict(tested: Tested, measures: Mapping[str, Measure]) -> str:
+    """Write what was found, in three plain sentences."""
+    return " ".join(
+        [
+            describe_level(tested, measures["ratio"]),
+            describe_ranking(tested, measures),
+            describe_proposal(tested),
+        ]
+    )
+
+
+def describe_level(tested: Tested, ratio: Measure) -> str:
+    """Say whether as many had the outcome as were expected to."""
+    said = tested.said
+    met = "that it learned from" if tested.known else "that it never saw"
+    if tested.folds.any():
+        met = "on which it was recalibrated fold by fold"
+    observed, expected = (f"{100 * x.mean():.1f} %" for x in (said.outcome, said.probability))
+    return (
+        f"On {len(said.outcome)} courses {met}, {observed} had the outcome and {expected} were "
+        f"expected to: a ratio of {format_measure(ratio, 2)}."
+    )
+
+
+def describe_ranking(tested: Tested, measures: Mapping[str, Measure]) -> str:
+    """Say how it ranks, and whether it beats the base rate that it came with."""
+    said = tested.said
+    if said.ranks_nobody:
+        return "It gives everybody the same, so it has neither ranking nor slope."
+    base = np.full(len(said.outcome), logit(np.array(tested.model.card.population.base_rate)))
+    losses, others = (compute_log_loss(x, said.outcome) for x in (said.log_odds, base))
+    gap = compare_losses(losses, others, said.patients)
+    kind = "beats" if gap.mean < -gap.error else "does not beat"
+    return (
+        f"It ranks with an AUC of {format_measure(measures['auc'], 2)}, its calibration slope is "
+        f"{format_measure(measures['slope'], 2)}, and it {kind} the development's base rate for "
+        f"all: log loss differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
+    )
+
+
+def describe_proposal(tested: Tested) -> str:
+    """Say which recalibration is proposed, and why."""
+    found = tested.proposal
+    if found.kind == "none":
+        return f"No recalibration is proposed: {found.because}."
+    stretched = f"times {found.slope:.3f}, " if found.kind == "both" else ""
+    return f"Proposed: the log-odds {stretched}plus {found.intercept:.3f}; {found.because}."
