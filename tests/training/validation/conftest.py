@@ -2,6 +2,7 @@
 
 import csv
 
+import mlflow
 import numpy as np
 import pytest
 
@@ -17,10 +18,12 @@ from features.contract import (
     StudiedRange,
 )
 from features.equation import Equation
+from features.home import find_home
 from features.matrix import list_features
 from features.outcome import parse_outcome
 from features.response_model import ResponseModel
 from features.terms import Terms
+from training.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 FIELDS = ("age", "phq9", "gad7")
@@ -161,6 +164,20 @@ def draw():
 def write():
     """Writes rows as a CSV file."""
     return write_rows
+
+
+@pytest.fixture(scope="session")
+def make_registered():
+    """Registers the known model in a home, and makes it champion."""
+
+    def make(folder):
+        registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
+        with mlflow.start_run(experiment_id=registry.experiment):
+            added = registry.register(make_model())
+        history = registry.open_history(OUTCOME)
+        history.change(added.version, "promotion", "somebody", "the first")
+
+    return make
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The closed test, by hand and against an independent optimiser; recalibration, to the last bit."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from features.assessment import read_assessments
 from training.validation.closed_test import (
@@ -14,6 +16,8 @@ from training.validation.closed_test import (
     recalibrate,
     run_closed_test,
 )
+
+TRUTH = Path(__file__).parents[1] / "measures" / "truth.json"
 
 
 def draw_outcomes(intercept, slope, size=4000, seed=1):
@@ -46,6 +50,21 @@ def test_two_groups_give_the_p_values_computed_by_hand():
     low, high = math.log(0.3 / 0.7), math.log(0.6 / 0.4)
     assert found.kind == "both"
     assert (found.intercept, found.slope) == pytest.approx(((low + high) / 2, (high - low) / 2))
+
+
+def test_r_says_the_same_of_two_hundred_courses():
+    """With z the log-odds of ../measures/truth.json and d0 twice the log loss, R 4 gives
+
+    m1 <- glm(outcome ~ 1 + offset(z), binomial); m2 <- glm(outcome ~ z, binomial)
+    pchisq(d0 - deviance(m2), 2, lower.tail = FALSE), pchisq(deviance(m1) - deviance(m2), 1, ...)
+    """
+    courses = json.loads(TRUTH.read_text("utf-8"))["courses"]
+    found = run_closed_test(logit(np.array(courses["probability"])), np.array(courses["outcome"]))
+    assert found.p_any == pytest.approx(0.00358199645326122, rel=1e-8)
+    assert found.p_slope == pytest.approx(0.00285218707691893, rel=1e-8)
+    assert found.kind == "both"
+    assert found.intercept == pytest.approx(-0.185031490028281, rel=1e-8)
+    assert found.slope == pytest.approx(0.592319832102751, rel=1e-8)
 
 
 @pytest.mark.parametrize(("intercept", "slope"), [(0.0, 1.0), (0.25, 1.0), (0.3, 0.6), (-0.1, 1.3)])
@@ -143,5 +162,3 @@ def test_no_fold_learns_from_its_own_patients():
         told = learned.intercept + learned.slope * log_odds[own]
         assert found.log_odds[own, 0] == pytest.approx(told)
         assert found.log_odds[own, 1] - found.log_odds[own, 0] == pytest.approx(0.1 * learned.slope)
-
-
