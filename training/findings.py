@@ -358,6 +358,8 @@ class Findings(Facts):
         What must be known before any number is believed.
     cohort
         In words: whom it was tested on.
+    level
+        Of the intervals around measures.
     recorded
         For each field offered, the share of courses in which it is recorded.
     bounds
@@ -376,6 +378,7 @@ class Findings(Facts):
     events: int
     patients: int
     simulated: bool
+    level: float = 0.95
     candidates: tuple[Compared, ...] = ()
     performance: tuple[Performance, ...]
     calibration: CalibrationFacts | None = None

@@ -22,12 +22,18 @@ from training.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.design import Design, make_design
 from training.evaluate import compare_losses, compute_log_loss
 from training.figures import draw_figures
+from training.findings import ChampionFacts, Findings
+from training.gate import list_failed
 from training.registry import RegisteredModel, Registry
-from training.report import summarise_candidates, write_report
-from training.resample import cross_validate, redevelop
+from training.report import plain_measures, summarise_candidates, write_report
+from training.resample import redevelop
 from training.split import derive_seed, split_outer
 from training.study import Study
 from training.tuning import Tuning
+from training.validation.development import Development, find_development
+from training.validation.evidence import choose_procedure, gather_evidence
+from training.validation.runs import CrossValidation, cross_validate
+from training.validation.store import Store, open_store
 from training.weighting import Enrolment, list_enrolled, weigh_courses
 
 FINAL_SEED = 4
@@ -108,9 +114,7 @@ class Work:
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
 
-    def validate(
-        self, model: ResponseModel, fit: Fit, present: RegisteredModel | None
-    ) -> Findings:
+    def validate(self, model: ResponseModel, fit: Fit, present: RegisteredModel | None) -> Findings:
         """Repeat the procedure that led to a model, find what can be said of it, and judge it."""
         name, evidence = model.card.candidate, None
         if self.design.size:
@@ -167,7 +171,16 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
             for name, measures in comparison.measures.items()
         }
         work = Work(
-            study, cohort, design, enrolment, crossed, comparison, candidates, store, home.user, jobs
+            study,
+            cohort,
+            design,
+            enrolment,
+            crossed,
+            comparison,
+            candidates,
+            store,
+            home.user,
+            jobs,
         )
         model, fit = work.develop(comparison.chosen)
         registry.log_trials(runs[comparison.chosen], fit.trials)
