@@ -360,6 +360,11 @@ class Findings(Facts):
         In words: whom it was tested on.
     level
         Of the intervals around measures.
+    base_rate
+        Share of the courses with the outcome, weighted if the study weights; None where it was not
+        computed.
+    mean_estimate
+        Mean of what the model says of the courses, by the way of testing that calibration shows.
     recorded
         For each field offered, the share of courses in which it is recorded.
     bounds
@@ -379,6 +384,8 @@ class Findings(Facts):
     patients: int
     simulated: bool
     level: float = 0.95
+    base_rate: float | None = None
+    mean_estimate: float | None = None
     candidates: tuple[Compared, ...] = ()
     performance: tuple[Performance, ...]
     calibration: CalibrationFacts | None = None

@@ -18,12 +18,15 @@ from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseMo
 from training.attrition import Attrition, describe_attrition
 from training.candidates import Candidate, Fit, make_candidates
 from training.card import describe_population, make_card
+from training.checklist import answer_checklist
 from training.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.design import Design, make_design
 from training.evaluate import compare_losses, compute_log_loss
 from training.figures import draw_figures
 from training.findings import ChampionFacts, Findings
-from training.gate import list_failed
+from training.gate import judge, list_failed, passes
+from training.history import Event
+from training.html import render_report
 from training.registry import RegisteredModel, Registry
 from training.report import plain_measures, summarise_candidates, write_report
 from training.resample import redevelop
@@ -184,18 +187,26 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         )
         model, fit = work.develop(comparison.chosen)
         registry.log_trials(runs[comparison.chosen], fit.trials)
-        present = registry.find_champion(name)
+        head, present = registry.open_history(name).read().head, registry.find_champion(name)
         findings = work.validate(model, fit, present)
         report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
         log_figures(registry, work, model)
         registered = registry.register(model)
-        registry.log_findings(findings, render_report(findings), registered)
-        champion = choose_champion(registry, work, registered, present, findings)
+        findings = findings.model_copy(update={"version": registered.version})
+        registry.log_findings(findings, render_report(findings))
+        champion = choose_champion(registry, work, registered, present, head, findings)
     tuning.forget()
     store.forget()
     alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
     return Summary(run_id, comparison, findings, report, registered.version, alias, champion)
+
+
+def judge_findings(found: Findings) -> Findings:
+    """Put what the gate says of findings, and the checklist's answers, beside them."""
+    criteria = judge(found, found.bounds)
+    judged = found.model_copy(update={"gate": criteria, "passed": passes(criteria)})
+    return judged.model_copy(update={"checklist": answer_checklist(judged)})
 
 
 def compare_candidates(
@@ -220,6 +231,7 @@ def choose_champion(
     work: Work,
     registered: RegisteredModel,
     present: RegisteredModel | None,
+    head: Event | None,
     findings: Findings,
 ) -> RegisteredModel:
     """Let the gate decide which model clinicians see, and name it.
@@ -227,6 +239,12 @@ def choose_champion(
     The chosen one if it passes. If not, the present champion stays as long as these patients bear
     it out. Else it is the base rate: what an honest answer then is. So it is before anybody's
     outcome is known; it is then the published one.
+
+    Parameters
+    ----------
+    head
+        The last change of the champion when the findings were judged: whoever made another since
+        came first.
     """
     name = registered.model.card.name
     registry.name_version(name, CHALLENGER_ALIAS, registered.version)
@@ -235,13 +253,9 @@ def choose_champion(
     if present is not None and not passed and keeps_place(work, present):
         return present
     winner = registered if passed or is_base else registry.register(work.develop(BASE_RATE)[0])
-    registry.open_history(name).change(
-        winner.version,
-        "promotion",
-        work.user,
-        explain_promotion(work, findings, passed),
-        tuple(one.model_dump(mode="json") for one in findings.gate),
-    )
+    history, reason = registry.open_history(name), explain_promotion(work, findings, passed)
+    gate = tuple(one.model_dump(mode="json") for one in findings.gate)
+    history.record(history.follow(head, winner.version, "promotion", work.user, reason, gate))
     return winner
 
 

@@ -11,7 +11,7 @@ from features.equation import Equation
 from features.response_model import compute_probability
 from training.attrition import ASSUMPTION, Attrition
 from training.candidates import CANDIDATES
-from training.comparison import MEASURE_SEED, Comparison
+from training.comparison import MEASURE_SEED, Comparison, find_warnings
 from training.design import Design
 from training.findings import (
     AttritionFacts,
@@ -110,6 +110,9 @@ def find_development(known: Development) -> Findings:
         events=design.events,
         patients=len(np.unique(design.patients)),
         simulated=card.simulated,
+        alarms=tuple(list_alarms(known)),
+        level=known.study.validation.level,
+        bounds=known.study.gate,
         candidates=tuple(list_compared(known)),
         performance=(),
         attrition=copy_attrition(known.attrition),
@@ -119,6 +122,17 @@ def find_development(known: Development) -> Findings:
     if known.crossed is not None and known.evidence is not None:
         found = found.model_copy(update=test_model(known, known.crossed, known.evidence))
     return found.model_copy(update={"limitations": tuple(list_limitations(found))})
+
+
+def list_alarms(known: Development) -> list[str]:
+    """List what must be known before any number is believed.
+
+    The leakage alarm knows what baseline alone can reach; an early score may say far more.
+    """
+    updated = known.study.parse_outcome().checkpoint is not None
+    if updated or known.crossed is None:
+        return []
+    return find_warnings(known.comparison, known.card.simulated)
 
 
 def describe_cohort(design: Design) -> str:

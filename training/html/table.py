@@ -1,0 +1,31 @@
+"""Tables, as values; the template draws them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+Cell = str | Markup
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first cell of each row names the row.
+
+    Parameters
+    ----------
+    wordy
+        Whether its cells are sentences: these wrap, numbers do not.
+    """
+
+    caption: Cell
+    head: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    wordy: bool = False
+
+
+def make_table(
+    caption: Cell, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], wordy: bool = False
+) -> Table:
+    """Make a table from rows of any kind."""
+    return Table(caption, tuple(head), tuple(tuple(row) for row in rows), wordy)
