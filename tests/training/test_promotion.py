@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 from typer.testing import CliRunner
 
@@ -73,8 +74,6 @@ def test_findings_are_read_as_they_were_logged_and_the_report_lies_beside(regist
 def test_two_versions_of_one_run_have_findings_of_their_own(register, developed, make_findings):
     registry, versions = register.registry, {}
     study = registry.client.create_run(registry.experiment).info.run_id
-    import mlflow
-
     with mlflow.start_run(run_id=study):
         for candidate, model in developed.items():
             versions[candidate] = registry.register(model).version
@@ -306,13 +305,12 @@ while True:
 """
 
 
-@pytest.mark.parametrize("delay", [0.3, 1.1])
-def test_a_killed_promotion_leaves_one_champion(register, ask, home, history, delay):
+def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
     versions = [register(**OVERFITTED), register(**OVERFITTED)]
     ask(versions[0], "the first")
     with start(KILLED, str(home.folder), *(f"{NAME}@{one}" for one in versions)) as process:
         assert process.stdout.readline() == "ready\n"
-        time.sleep(delay)
+        time.sleep(0.7)
         process.send_signal(signal.SIGKILL)
     assert history.verify() == ()
     history.resume()
