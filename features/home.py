@@ -69,13 +69,14 @@ def find_home(environment: Mapping[str, str]) -> Home:
 
 
 # What the libraries around us must be told before they are imported: no telemetry, no calls home,
-# no job runners that we never use.
+# no job runners that we never use, no progress bars but our own.
 QUIET = MappingProxyType(
     {
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "OTEL_SDK_DISABLED": "true",
     }

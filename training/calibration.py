@@ -102,7 +102,21 @@ NONE = Calibration(*IDENTITY)
 SAYS_NOTHING = Calibration(0.0, 0.0, 0.0)
 
 
-def choose_calibration(said: HeldBack, preferred: str) -> Calibration:
+@dataclass(frozen=True)
+class Choice:
+    """The calibration chosen.
+
+    Parameters
+    ----------
+    losses
+        Each course's log loss by one of the same kind, fitted on the other folds; ``[courses]``.
+    """
+
+    calibration: Calibration
+    losses: Numbers
+
+
+def choose_calibration(said: HeldBack, preferred: str) -> Choice:
     """Choose a kind of calibration on folds that it was not fitted on, and fit it on all.
 
     Parameters
@@ -112,13 +126,21 @@ def choose_calibration(said: HeldBack, preferred: str) -> Calibration:
 
     Returns
     -------
-    Calibration
-        The preferred kind where there are too few folds to choose.
+    Choice
+        Of the preferred kind where there are too few folds to choose.
     """
     losses = {kind: cross_losses(said, kind) for kind in KINDS}
     best = min(losses, key=lambda kind: np.average(losses[kind], weights=said.weights))
     gap = compare_losses(losses[best], losses[preferred], said.patients, said.weights)
-    return fit_calibration(best if gap.mean < -CLEARLY * gap.error else preferred, said)
+    kind = best if gap.mean < -CLEARLY * gap.error else preferred
+    return Choice(fit_calibration(kind, said), losses[kind])
+
+
+def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numbers:
+    """Place losses of the folds' tests in the order of a design's courses; NaN where in none."""
+    placed = np.full(design.size, np.nan)
+    placed[np.concatenate([fold.test for fold in folds])] = losses
+    return placed
 
 
 def cross_losses(said: HeldBack, kind: str) -> Numbers:

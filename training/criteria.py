@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from features.outcome import parse_outcome
 from training.comparison import BASE_RATE
-from training.findings import Compared, Criterion, Findings, Performance
+from training.findings import Compared, Criterion, Findings, Way
 from training.measures.sample_size import count_for_base_rate
 from training.study import GatePart
 
+EVIDENCE: tuple[Way, ...] = ("corrected", "nested")
 AGAIN = "fit again on today's cohort"
 # Thresholds are multiples of .05 in floating point.
 CLOSE = 1e-9
@@ -66,21 +67,36 @@ def refuse_tie(criterion: Criterion) -> Criterion:
     return criterion.model_copy(update={"passed": False, "because": "no better and no worse"})
 
 
-def find_evidence(findings: Findings) -> Performance | None:
-    """Find the performance to judge by: on patients from elsewhere, or corrected for optimism.
+class Evidence(NamedTuple):
+    """One measure, and the way of testing behind it; None where it was not measured."""
 
-    Nested cross-validation stands in where there was no bootstrap.
+    value: float | None
+    way: Way | None
+
+    def name(self, measure: str) -> str:
+        """Name the measure with its way of testing."""
+        return measure if self.way is None else f"{measure}, {self.way}"
+
+    def explain(self, low: float, below: str, above: str) -> str:
+        """Say what it means to be beyond one bound or the other; nothing if not measured."""
+        if self.value is None:
+            return ""
+        return below if self.value < low else above
+
+
+def find_evidence(findings: Findings, name: str) -> Evidence:
+    """Find a measure on patients from elsewhere, or corrected for optimism.
+
+    Nested cross-validation stands in where there was no bootstrap, and where optimism is not
+    defined: the slope of a model that separates its own patients is infinite.
     """
-    if findings.purpose == "external":
-        return findings.find_performance("external")
-    return findings.find_performance("corrected") or findings.find_performance("nested")
-
-
-def read_measure(findings: Findings, name: str) -> float | None:
-    """Read one measure of the evidence; None where it was not measured."""
-    found = find_evidence(findings)
-    measure = None if found is None else found.measures.get(name)
-    return None if measure is None else measure.value
+    external: tuple[Way, ...] = ("external",)
+    for way in external if findings.purpose == "external" else EVIDENCE:
+        found = findings.find_performance(way)
+        measure = None if found is None else found.measures.get(name)
+        if measure is not None and measure.value is not None and not math.isnan(measure.value):
+            return Evidence(measure.value, way)
+    return Evidence(None, None)
 
 
 def judge_base_rate(findings: Findings, bounds: GatePart) -> Criterion:
@@ -106,44 +122,19 @@ def find_candidate(findings: Findings) -> Compared | None:
 def judge_slope(findings: Findings, bounds: GatePart) -> Criterion:
     """Ask whether estimates are as far apart as the patients are."""
     low, high = bounds.calibration_slope
-    value = read_measure(findings, "slope")
-    return decide(
-        "calibration_slope",
-        f"calibration slope{name_way(findings)}",
-        value,
-        low,
-        high,
-        explain_side(
-            value, low, "estimates are too extreme: overfitted", "estimates are too timid"
-        ),
-    )
+    found = find_evidence(findings, "slope")
+    because = found.explain(low, "estimates are too extreme: overfitted", "estimates are too timid")
+    question = found.name("calibration slope")
+    return decide("calibration_slope", question, found.value, low, high, because)
 
 
 def judge_ratio(findings: Findings, bounds: GatePart) -> Criterion:
     """Ask whether as many respond as are expected to."""
     low, high = bounds.calibration_ratio
-    value = read_measure(findings, "ratio")
-    return decide(
-        "calibration_ratio",
-        f"observed over expected{name_way(findings)}",
-        value,
-        low,
-        high,
-        explain_side(value, low, "estimates are too high", "estimates are too low"),
-    )
-
-
-def name_way(findings: Findings) -> str:
-    """Name the way of testing behind a measure."""
-    found = find_evidence(findings)
-    return "" if found is None else f", {found.way}"
-
-
-def explain_side(value: float | None, low: float, below: str, above: str) -> str:
-    """Say what it means to be beyond one bound or the other; nothing where there is no number."""
-    if value is None:
-        return ""
-    return below if value < low else above
+    found = find_evidence(findings, "ratio")
+    because = found.explain(low, "estimates are too high", "estimates are too low")
+    question = found.name("observed over expected")
+    return decide("calibration_ratio", question, found.value, low, high, because)
 
 
 def judge_benefit(findings: Findings, bounds: GatePart) -> Criterion:
@@ -255,13 +246,14 @@ def judge_subgroups(findings: Findings, bounds: GatePart) -> Criterion:
 
 def judge_leakage(findings: Findings, bounds: GatePart) -> Criterion:
     """Ask whether the model ranks better than baseline can."""
-    value = read_measure(findings, "auc")
+    found = find_evidence(findings, "auc")
+    known = "" if found.value is None else "too good to be true: some column may know the outcome"
     criterion = decide(
         "leakage",
-        f"AUC{name_way(findings)}, from baseline alone",
-        value,
+        found.name("AUC from baseline alone"),
+        found.value,
         high=bounds.highest_auc,
-        because="" if value is None else "too good to be true: some column may know the outcome",
+        because=known,
     )
     if parse_outcome(findings.card.outcome.id).checkpoint is not None:
         return waive(criterion, "early scores may tell far more than baseline")

@@ -48,6 +48,8 @@ class Design:
     enrolled
         Where no outcome is known yet: the courses that await theirs, their outcomes NaN. They say
         how features are spread, and nothing is learned from them.
+    inner_folds
+        Into how many folds a fit may split the courses at the most, to choose its settings.
     """
 
     columns: Columns
@@ -61,6 +63,7 @@ class Design:
     target: Outcome
     given_weights: NDArray[np.float64] | None = None
     enrolled: "Design | None" = None
+    inner_folds: int = 5
 
     @property
     def described(self) -> "Design":
@@ -108,6 +111,7 @@ class Design:
             target=self.target,
             given_weights=None if self.given_weights is None else self.given_weights[rows],
             enrolled=self.enrolled,
+            inner_folds=self.inner_folds,
         )
 
 

@@ -16,9 +16,9 @@ from training.reference import Reference
 from training.registry import FINDINGS_FILE, REPORT_FILE, Registry
 from training.study import GatePart
 from training.tables import format_measure, format_table
+from training.validation.encounter import Encounter, meet_cohort
 from training.validation.external import find_external
 from training.validation.recalibrated import make_recalibrated
-from training.validation.tested import Tested, test_model
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def validate(
     name, version = reference.name, registry.find_version(reference)
     model = registry.load_version(name, version).model
     before = registry.read_findings(name, version)
-    tested = test_model(model, version, cohort, GatePart() if before is None else before.bounds)
-    findings = find_external(tested)
-    with registry.open_validation(findings, tested.digest) as run_id:
+    encounter = meet_cohort(model, version, cohort, GatePart() if before is None else before.bounds)
+    findings = find_external(encounter)
+    with registry.open_validation(findings, encounter.digest) as run_id:
         if register:
-            findings = register_recalibrated(registry, tested, findings)
+            findings = register_recalibrated(registry, encounter, findings)
         report = render_report(findings)
         registry.log_validation(findings, report)
     contents = {FINDINGS_FILE: findings.model_dump_json(indent=1), REPORT_FILE: report}
@@ -108,7 +108,7 @@ def validate(
     return ExternalValidation(findings, run_id, tuple(out / file for file in contents))
 
 
-def register_recalibrated(registry: Registry, tested: Tested, findings: Findings) -> Findings:
+def register_recalibrated(registry: Registry, encounter: Encounter, findings: Findings) -> Findings:
     """Register the recalibrated model with findings of its own, where one is proposed.
 
     Returns
@@ -119,7 +119,7 @@ def register_recalibrated(registry: Registry, tested: Tested, findings: Findings
     proposed = findings.recalibration
     if proposed is None:
         return findings
-    model, own = make_recalibrated(tested, proposed)
+    model, own = make_recalibrated(encounter, proposed)
     version = registry.register(model).version
     own = own.model_copy(update={"version": version})
     registry.log_findings(own, render_report(own))

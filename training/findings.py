@@ -50,6 +50,8 @@ class Performance(Facts):
         was not done.
     optimism
         Mean over the re-developments; only for ``corrected``.
+    shrinkage
+        By which the apparent slope is multiplied to correct it; only for ``corrected``.
     because
         Why this was not done; empty where it was.
     """
@@ -60,6 +62,7 @@ class Performance(Facts):
     events: int
     measures: Mapping[str, Measure]
     optimism: Mapping[str, float] = {}
+    shrinkage: float | None = None
     because: str = ""
 
 

@@ -163,7 +163,8 @@ def describe_unvalidated(card: ModelCard) -> Iterator[str]:
 
 def describe_findings(findings: Findings) -> Iterator[str]:
     """Describe what validation found."""
-    yield f"Tested on {findings.cohort}: {findings.courses} courses, {findings.events} responses."
+    counted = f"{findings.courses} courses, {findings.events} with the outcome"
+    yield f"Tested on {findings.cohort}: {counted}."
     done = [one for one in findings.performance if one.measures]
     yield list_items([describe_way(one) for one in findings.performance])
     yield tabulate(done, DISCRIMINATION)

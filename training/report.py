@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from features.contract import SIMULATED_NOTE, Measure, ModelCard, Population
-from features.outcome import parse_outcome
-from training.attrition import ASSUMPTION, Attrition, Gap, Scenario
+from features.contract import SIMULATED_NOTE, Measure, Population
 from training.candidates import CANDIDATES
-from training.comparison import BASE_RATE, Comparison, find_warnings
+from training.comparison import BASE_RATE, Comparison
+from training.findings import AttritionFacts, Findings, GapFacts, ScenarioFacts
+from training.gate import describe_gate
 from training.tables import format_measure, format_table
 
 HEADINGS = {
@@ -17,56 +17,81 @@ HEADINGS = {
     "intercept": "intercept",
     "slope": "slope",
 }
+PERFORMANCE = {
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "scaled_brier": "scaled Brier",
+    "ratio": "observed / expected",
+    "intercept": "intercept",
+    "slope": "slope",
+    "ici": "ICI",
+    "e50": "E50",
+    "e90": "E90",
+}
 
 
-def list_rows(comparison: Comparison) -> list[list[str]]:
+def list_rows(found: Findings) -> list[list[str]]:
     """List the table's rows, the base rate's first, the chosen one marked."""
-    names = sorted(comparison.measures, key=lambda name: name != BASE_RATE)
     rows = []
-    for name in names:
-        gap = comparison.to_base[name]
-        against = "-" if name == BASE_RATE else f"{gap.mean:+.4f} ± {gap.error:.4f}"
-        mark = "→ " if name == comparison.chosen else ""
-        found = [format_measure(comparison.measures[name][key]) for key in HEADINGS]
-        rows.append([mark + name, *found, against])
+    for one in sorted(found.candidates, key=lambda one: one.name != BASE_RATE):
+        against = "-" if one.name == BASE_RATE else f"{one.difference:+.4f} ± {one.error:.4f}"
+        mark = "→ " if one.chosen else ""
+        cells = [format_measure(one.measures[key]) for key in HEADINGS]
+        rows.append([mark + one.name, *cells, against])
     return rows
 
 
-def format_comparison(comparison: Comparison) -> str:
-    """Format the comparison as a table."""
-    head = ["candidate", *HEADINGS.values(), "log loss against base rate"]
-    return format_table([head, *list_rows(comparison)])
-
-
-def write_report(
-    card: ModelCard, comparison: Comparison, level: float, attrition: Attrition
-) -> str:
-    """Write the whole report in Markdown."""
-    people = card.population
-    # The alarm knows what baseline alone can reach; an early score may say far more.
-    updated = parse_outcome(card.outcome.id).checkpoint is not None
-    alarms = [] if updated else find_warnings(comparison, card.simulated)
+def write_report(found: Findings) -> str:
+    """Write the findings of a study in Markdown; the whole report is the HTML file."""
+    card = found.card
     lines = [
         f"# {card.outcome.id}: {card.study}",
         "",
-        *([f"**{SIMULATED_NOTE}**", ""] if card.simulated else []),
-        *(f"**{alarm}**\n" for alarm in alarms),
-        f"**{comparison.verdict}**",
+        *([f"**{SIMULATED_NOTE}**", ""] if found.simulated else []),
+        *(f"**{alarm}**\n" for alarm in found.alarms),
+        f"**{found.verdict}**",
         "",
         f"Question: {card.question}",
         f"Outcome: {card.outcome.definition}.",
         "",
-        count_courses(people),
+        count_courses(card.population),
         "",
         f"## Candidates ({card.validation})",
         "",
-        *write_candidates(comparison, level),
+        *write_candidates(found),
         "",
-        *(write_attrition(attrition) if comparison.is_measured else []),
+        *write_performance(found),
+        *(write_attrition(found.attrition) if found.attrition and found.candidates else []),
+        "## Gate",
+        "",
+        describe_gate(found.gate),
+        "",
         f"An estimate is {card.note}.",
         "",
     ]
     return "\n".join(lines)
+
+
+def write_performance(found: Findings) -> list[str]:
+    """Write the table of the chosen model's performance by each way of testing."""
+    done = [one for one in found.performance if one.measures]
+    if not done:
+        return []
+    names = [name for name in PERFORMANCE if any(name in one.measures for one in done)]
+    rows = [
+        [PERFORMANCE[name], *(format_measure(one.measures[name]) for one in done)] for name in names
+    ]
+    ways = [f"{one.way}: {one.method}" for one in done]
+    ways += [f"{one.way}: not done, {one.because}" for one in found.performance if one.because]
+    return [
+        "## Performance of the chosen candidate",
+        "",
+        format_table([["measure", *(one.way for one in done)], *rows]),
+        "",
+        *(f"- {way}" for way in ways),
+        "",
+    ]
 
 
 def count_courses(people: Population) -> str:
@@ -87,24 +112,25 @@ def count_courses(people: Population) -> str:
     )
 
 
-def write_candidates(comparison: Comparison, level: float) -> list[str]:
+def write_candidates(found: Findings) -> list[str]:
     """Write the table of candidates and how to read it; where there is none, why."""
-    if not comparison.is_measured:
+    if not found.candidates:
         return [
             "Not compared: whether any of them tells who will respond can be measured once "
             f"outcomes are known. Chosen by the order of preference alone: the "
-            f"{label_candidate(comparison.chosen)}."
+            f"{label_candidate(found.card.candidate)}."
         ]
+    head = ["candidate", *HEADINGS.values(), "log loss against base rate"]
     return [
-        format_comparison(comparison),
+        format_table([head, *list_rows(found)]),
         "",
-        f"Intervals: {100 * level:g} % over resampled patients. Intercept 0 and slope 1 are "
+        f"Intervals: {100 * found.level:g} % over resampled patients. Intercept 0 and slope 1 are "
         "perfect calibration. AUC compares patients within a fold. → is the choice: the first in "
         "the study's order of preference within one standard error of the lowest log loss.",
     ]
 
 
-def write_attrition(found: Attrition) -> list[str]:
+def write_attrition(found: AttritionFacts) -> list[str]:
     """Write the part on missing outcomes; nothing where every course has one."""
     if not found.missing:
         return []
@@ -115,14 +141,14 @@ def write_attrition(found: Attrition) -> list[str]:
         f"({100 * found.missing / found.courses:.0f} %); {found.unmeasured} more have no baseline "
         "total to judge it by.",
         "",
-        f"{explain_weights(found)} Estimates assume: {ASSUMPTION}.",
+        f"{explain_weights(found)} Estimates assume: {found.assumption}.",
         "",
         *write_gaps(found.gaps),
         *write_scenarios(found.scenarios),
     ]
 
 
-def explain_weights(found: Attrition) -> str:
+def explain_weights(found: AttritionFacts) -> str:
     """Say whether courses were weighted, and what that cost."""
     if found.effective is None or found.largest is None:
         return "Those that have it count alike: the base rate is theirs."
@@ -134,7 +160,7 @@ def explain_weights(found: Attrition) -> str:
     )
 
 
-def write_gaps(gaps: Sequence[Gap]) -> list[str]:
+def write_gaps(gaps: Sequence[GapFacts]) -> list[str]:
     """Write the largest differences at baseline; nothing where too few could be compared."""
     if not gaps:
         return []
@@ -146,7 +172,7 @@ def write_gaps(gaps: Sequence[Gap]) -> list[str]:
     ]
 
 
-def write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
+def write_scenarios(scenarios: Sequence[ScenarioFacts]) -> list[str]:
     """Write the sensitivity table; nothing where the study asks for no odds ratio."""
     if not scenarios:
         return []
@@ -162,7 +188,7 @@ def write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
     ]
 
 
-def format_scenario(scenario: Scenario) -> list[str]:
+def format_scenario(scenario: ScenarioFacts) -> list[str]:
     """Format one row of the sensitivity table."""
     shares = (scenario.missing_rate, scenario.base_rate, scenario.predicted)
     slope = "-" if scenario.slope is None else f"{scenario.slope:.2f}"

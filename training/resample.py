@@ -4,23 +4,21 @@ Work is spread over processes of one thread each: threads inside XGBoost stall o
 as a core has a second job.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from features.commands import track
 from features.equation import Equation
 from features.terms import LINEAR, stack_terms
 from training.calibration import Calibration
-from training.candidates import CANDIDATES, Candidate, Fit
+from training.candidates import CANDIDATES, Fit
 from training.design import Design
-from training.evaluate import HeldOut
 from training.evidence import SITE_SPREAD
-from training.split import Fold, derive_seed, draw_patients, split_outer
+from training.split import derive_seed, draw_patients
 from training.study import Study
 
 # Place of the seeds that are derived from the study's own; see training.validation.units.

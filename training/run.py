@@ -18,16 +18,26 @@ from features.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseMo
 from training.attrition import Attrition, describe_attrition
 from training.candidates import Candidate, Fit, make_candidates
 from training.card import describe_population, make_card
+from training.checklist import answer_checklist
 from training.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.design import Design, make_design
 from training.evaluate import compare_losses, compute_log_loss
 from training.figures import draw_figures
+from training.findings import ChampionFacts, Findings
+from training.gate import judge, list_failed, passes
+from training.history import Event
+from training.html import render_report
 from training.registry import RegisteredModel, Registry
-from training.report import summarise_candidates, write_report
-from training.resample import cross_validate, redevelop
+from training.report import plain_measures, summarise_candidates, write_report
+from training.resample import redevelop
 from training.split import derive_seed, split_outer
 from training.study import Study
 from training.tuning import Tuning
+from training.validation.development import Development, find_development
+from training.validation.evidence import choose_procedure, gather_evidence
+from training.validation.runs import CrossValidation, cross_validate
+from training.validation.store import Store, open_store
+from training.validation.tested import Tested
 from training.weighting import Enrolment, list_enrolled, weigh_courses
 
 FINAL_SEED = 4
@@ -39,6 +49,8 @@ class Summary:
 
     Parameters
     ----------
+    report
+        In Markdown; the run holds the whole one, as HTML.
     alias
         ``champion`` where the chosen model is now the one to serve, else ``challenger``.
     champion
@@ -46,17 +58,21 @@ class Summary:
     """
 
     run_id: str
-    card: ModelCard
     comparison: Comparison
-    attrition: Attrition
+    findings: Findings
     report: str
     version: str
     alias: str
     champion: RegisteredModel
 
+    @property
+    def card(self) -> ModelCard:
+        """The chosen model's card."""
+        return self.findings.card
+
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
-        people = self.card.population
+        people, found = self.card.population, self.findings
         return {
             "run_id": self.run_id,
             "outcome": self.card.outcome.id,
@@ -66,10 +82,12 @@ class Summary:
             "without_outcome": people.without_outcome,
             "chosen": self.comparison.chosen,
             "beats_base_rate": self.comparison.beats_base_rate,
-            "verdict": self.comparison.verdict,
+            "verdict": found.verdict,
             "data": self.card.data,
             "candidates": summarise_candidates(self.comparison),
-            "attrition": self.attrition.as_dict(),
+            "performance": {one.way: plain_measures(one.measures) for one in found.performance},
+            "gate": {"passed": found.passed, "failed": list_failed(found.gate)},
+            "attrition": None if found.attrition is None else found.attrition.model_dump(),
             "model": {"name": self.card.name, "version": self.version, "alias": self.alias},
             "champion": {
                 "version": self.champion.version,
@@ -100,26 +118,16 @@ class Work:
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
 
-    def validate(self, model: ResponseModel, fit: Fit, champion: ChampionFacts | None) -> Findings:
-        """Repeat the procedure that led to a model, and find what can be said of it."""
-        name = model.card.candidate
-        evidence = None
-        if self.design.size:
-            procedure = choose_procedure(self.study, self.candidates, name, fit)
-            evidence = gather_evidence(self.study, self.design, procedure, self.store, self.jobs)
-        return find_development(
-            Development(
-                self.study,
-                self.design,
-                model.card,
-                model.equation,
-                self.comparison,
-                self.describe_attrition(model),
-                self.crossed,
-                evidence,
-                champion,
-            )
-        )
+    def validate(self, model: ResponseModel, fit: Fit, present: RegisteredModel | None) -> Findings:
+        """Repeat the procedure that led to a model, find what can be said of it, and judge it."""
+        study, design, tested = self.study, self.design, None
+        if self.crossed is not None:
+            procedure = choose_procedure(study, self.candidates, model.card.candidate, fit)
+            evidence = gather_evidence(study, design, procedure, self.store, self.jobs)
+            tested = Tested(study, design, model.equation, self.crossed, evidence)
+        attrition, champion = self.describe_attrition(model), compare_champion(self, present)
+        known = Development(study, design, model.card, self.comparison, attrition, tested, champion)
+        return judge_findings(find_development(known))
 
     def describe_attrition(self, model: ResponseModel) -> Attrition:
         """Describe missing outcomes, and what they may do to a model."""
@@ -128,7 +136,7 @@ class Work:
 
 
 def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
-    """Run a study on a cohort: compare, choose, develop, log, register.
+    """Run a study on a cohort: compare, choose, develop, validate, log, register, judge.
 
     Parameters
     ----------
@@ -146,40 +154,62 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     if design.size:
         split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
-    registry = Registry(home)
-    registry.open_history(study.parse_outcome().id).resume()
+    registry, name = Registry(home), study.parse_outcome().id
+    registry.open_history(name).resume()
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
     candidates = make_candidates(tuning)
+    store = open_store(home.validation / study.name, study, design)
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
-        comparison = compare_candidates(study, design, candidates, jobs)
+        crossed, comparison = compare_candidates(study, design, candidates, store, jobs)
         runs = {
             name: registry.log_candidate(name, measures)
             for name, measures in comparison.measures.items()
         }
-        work = Work(study, cohort, design, enrolment, comparison, candidates, home.user, jobs)
+        work = Work(
+            study,
+            cohort,
+            design,
+            enrolment,
+            crossed,
+            comparison,
+            candidates,
+            store,
+            home.user,
+            jobs,
+        )
         model, fit = work.develop(comparison.chosen)
         registry.log_trials(runs[comparison.chosen], fit.trials)
-        attrition = work.describe_attrition(model)
-        report = write_report(model.card, comparison, study.validation.level, attrition)
+        head, present = registry.open_history(name).read().head, registry.find_champion(name)
+        findings = work.validate(model, fit, present)
+        report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
         log_figures(registry, work, model)
         registered = registry.register(model)
-        champion = choose_champion(registry, work, registered)
+        findings = findings.model_copy(update={"version": registered.version})
+        registry.log_findings(findings, render_report(findings))
+        champion = choose_champion(registry, work, registered, present, head, findings)
     tuning.forget()
+    store.forget()
     alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
-    return Summary(
-        run_id, model.card, comparison, attrition, report, registered.version, alias, champion
-    )
+    return Summary(run_id, comparison, findings, report, registered.version, alias, champion)
+
+
+def judge_findings(found: Findings) -> Findings:
+    """Put what the gate says of findings, and the checklist's answers, beside them."""
+    criteria = judge(found, found.bounds)
+    judged = found.model_copy(update={"gate": criteria, "passed": passes(criteria)})
+    return judged.model_copy(update={"checklist": answer_checklist(judged)})
 
 
 def compare_candidates(
-    study: Study, design: Design, candidates: Mapping[str, Candidate], jobs: int
-) -> Comparison:
+    study: Study, design: Design, candidates: Mapping[str, Candidate], store: Store, jobs: int
+) -> tuple[CrossValidation | None, Comparison]:
     """Compare the study's candidates, as far as there are outcomes to compare them on."""
     if not design.size:
-        return await_outcomes(study)
-    return compare(study, design, cross_validate(study, design, candidates, jobs))
+        return None, await_outcomes(study)
+    crossed = cross_validate(study, design, candidates, jobs, store)
+    return crossed, compare(study, design, crossed.held_out)
 
 
 def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
@@ -189,33 +219,52 @@ def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
         registry.log_folder(Path(folder))
 
 
-def choose_champion(registry: Registry, work: Work, registered: RegisteredModel) -> RegisteredModel:
-    """Decide which model clinicians see, and name it.
+def choose_champion(
+    registry: Registry,
+    work: Work,
+    registered: RegisteredModel,
+    present: RegisteredModel | None,
+    head: Event | None,
+    findings: Findings,
+) -> RegisteredModel:
+    """Let the gate decide which model clinicians see, and name it.
 
-    The chosen one, if it beats the base rate and the present champion on the same patients. Where
-    nothing beats the base rate, the base rate itself: it is what an honest answer then is. So it is
-    before anybody's outcome is known; it is then the published one.
+    The chosen one if it passes. If not, the present champion stays as long as these patients bear
+    it out. Else it is the base rate: what an honest answer then is. So it is before anybody's
+    outcome is known; it is then the published one.
+
+    Parameters
+    ----------
+    head
+        The last change of the champion when the findings were judged: whoever made another since
+        came first.
     """
     name = registered.model.card.name
     registry.name_version(name, CHALLENGER_ALIAS, registered.version)
-    present = registry.find_champion(name)
-    if present is not None and keeps_place(work, present):
+    is_base = registered.model.card.candidate == BASE_RATE
+    passed = bool(findings.passed) and not is_base and work.comparison.is_measured
+    if present is not None and not passed and keeps_place(work, present):
         return present
-    is_winner = work.comparison.beats_base_rate or registered.model.card.candidate == BASE_RATE
-    winner = registered if is_winner else registry.register(work.develop(BASE_RATE)[0])
-    verdict = work.comparison.verdict
-    registry.open_history(name).change(
-        winner.version, "promotion", work.user, verdict, work.comparison.gate
-    )
+    winner = registered if passed or is_base else registry.register(work.develop(BASE_RATE)[0])
+    history, reason = registry.open_history(name), explain_promotion(work, findings, passed)
+    gate = tuple(one.model_dump(mode="json") for one in findings.gate)
+    history.record(history.follow(head, winner.version, "promotion", work.user, reason, gate))
     return winner
 
 
+def explain_promotion(work: Work, findings: Findings, passed: bool) -> str:
+    """Say why a version becomes champion: the verdict, and what the gate refused."""
+    failed = list_failed(findings.gate)
+    if passed or not failed or not work.comparison.is_measured:
+        return findings.verdict
+    refused = f"The gate refused {findings.card.candidate}: {', '.join(failed)}."
+    return f"{findings.verdict} {refused}"
+
+
 def keeps_place(work: Work, present: RegisteredModel) -> bool:
-    """Tell whether the present champion stays: it is as good, or the same thing already."""
+    """Tell whether the present champion stays: these patients bear it out, or it is the same."""
     if not work.comparison.is_measured:
         return not is_outdated(work, present)
-    if work.comparison.beats_base_rate:
-        return not beats(work, work.comparison.chosen, present)
     card = present.model.card
     same = card.candidate == BASE_RATE and card.data_digest == digest_cohort(work.cohort)
     # The same courses can be counted otherwise: other weights, another filter.
@@ -233,15 +282,22 @@ def is_outdated(work: Work, present: RegisteredModel) -> bool:
     return published and card.data_digest != digest_cohort(work.cohort)
 
 
-def beats(work: Work, name: str, present: RegisteredModel) -> bool:
-    """Tell whether a candidate had the lower log loss on the same courses."""
+def compare_champion(work: Work, present: RegisteredModel | None) -> ChampionFacts | None:
+    """Compare the chosen candidate with the present champion, on the same held-out courses."""
+    if present is None or not work.comparison.is_measured:
+        return None
     gap = compare_losses(
-        work.comparison.losses[name],
+        work.comparison.losses[work.comparison.chosen],
         judge_present(work, present),
         work.design.patients,
         work.design.given_weights,
     )
-    return gap.mean < 0
+    return ChampionFacts(
+        version=present.version,
+        candidate=present.model.card.candidate,
+        difference=gap.mean,
+        error=gap.error,
+    )
 
 
 def holds(work: Work, present: RegisteredModel) -> bool:

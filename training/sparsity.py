@@ -77,13 +77,20 @@ def visit_terms(
         Log-odds that a term is in, before its own gradient is looked at.
     """
     size = len(coefficients)
-    luck = np.log(1 / generator.uniform(1e-300, 1, size) - 1)
+    needed = -np.log(1 / generator.uniform(1e-300, 1, size) - 1)
     noise = np.sqrt(variance) * generator.standard_normal(size)
-    for term in generator.permutation(size).tolist():
+    order, place = generator.permutation(size), 0
+    while place < size:
+        # Most terms are out and stay out, which leaves the slopes as they are: they are passed by.
+        enters = prior + variance * slope * slope / 2 > needed
+        changes = (enters | (coefficients != 0))[order[place:]]
+        ahead = int(changes.argmax())
+        if not changes[ahead]:
+            break
+        term, place = order[place + ahead], place + ahead + 1
         before = coefficients[term]
         pull = slope[term] + curvature[term, term] * before
         mean = variance[term] * pull
-        after = mean + noise[term] if prior[term] + mean * pull / 2 > -luck[term] else 0.0
-        if after != before:
-            slope -= curvature[term] * (after - before)
-            coefficients[term] = after
+        after = mean + noise[term] if prior[term] + mean * pull / 2 > needed[term] else 0.0
+        slope -= curvature[term] * (after - before)
+        coefficients[term] = after

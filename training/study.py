@@ -188,7 +188,7 @@ class GatePart(Part):
     """
 
     standard_errors: Annotated[float, Field(ge=0, le=5)] = 1.0
-    calibration_slope: Bounds = (0.7, 1.4)
+    calibration_slope: Bounds = (0.7, 1.5)
     calibration_ratio: Bounds = (0.8, 1.25)
     thresholds: Thresholds = (0.2, 0.6)
     net_benefit_margin: Annotated[float, Field(ge=0, le=0.2)] = 0.02

@@ -16,7 +16,7 @@ from experiments.benchmarks.ideal_worlds import (
 from experiments.simulator.drawn import WIDER
 from experiments.simulator.effects import ROUTES
 from experiments.simulator.world import TARGETS
-from training.candidates.evidence_prior import DISCOUNT, DISCOUNT_SPREAD
+from training.candidates.update import DISCOUNT, DISCOUNT_SPREAD
 from training.evidence import BASE_RATE_SPREAD, ROUTE_SPREAD, SITE_SPREAD
 
 WORLDS = 2000

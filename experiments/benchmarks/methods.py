@@ -154,7 +154,7 @@ def choose(study: Study, design: Design) -> str:
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
     study = study.model_copy(update={"validation": validation})
     contest = Contest({name: CANDIDATES[name] for name in study.candidates})
-    losses = {name: np.empty(design.size) for name in study.candidates}
+    losses: dict[str, Numbers] = {name: np.empty(design.size) for name in study.candidates}
     for unit in list_folds(study, design)[0]:
         _, answer = run_unit(contest, design, unit)
         for name, log_odds in zip(answer.names, answer.log_odds, strict=True):

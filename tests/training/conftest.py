@@ -1,12 +1,37 @@
 """What the tests of training share: designs with a known truth."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from features.assessment import read_assessments
+from features.contract import (
+    IntervalFacts,
+    Measure,
+    ModelCard,
+    OutcomeFacts,
+    Population,
+    StudiedRange,
+)
+from features.home import find_home
 from features.matrix import build_matrix, list_features
 from features.outcome import parse_outcome
-from training.design import Design, number_sites
+from training.design import Design, load_courses, number_sites
+from training.findings import (
+    ChampionFacts,
+    Compared,
+    DecisionFacts,
+    DecisionPoint,
+    Findings,
+    InstabilityFacts,
+    Performance,
+    SubgroupFacts,
+)
+from training.measures.decision import THRESHOLDS
+from training.registry import Registry, create_store
+from training.run import run_study
+from training.study import Study
 
 
 @pytest.fixture
@@ -47,4 +72,161 @@ def make_design():
             target=parse_outcome("phq9.acute.response"),
         )
 
+    return make
+
+
+def make_card(**changes):
+    """The facts of a model that was never fitted."""
+    outcome = changes.pop("outcome", "phq9.acute.response")
+    facts = {
+        "name": outcome,
+        "outcome": OutcomeFacts(**parse_outcome(outcome).describe()),
+        "candidate": "elastic_net",
+        "data": "real",
+        "study": "by-hand",
+        "question": "?",
+        "created": "2026-01-01T00:00:00+00:00",
+        "seed": 1,
+        "population": Population(courses=240, events=108, patients=240, sites=1, without_outcome=3),
+        "features": (),
+        "ranges": (StudiedRange(field="condition", categories=("depression",)),),
+        "interval": IntervalFacts(level=0.8, method="by hand", redevelopments=20),
+        "performance": {},
+        "validation": "by hand",
+        "verdict": "Good enough.",
+        "data_digest": "0" * 64,
+        "versions": {},
+    }
+    return ModelCard(**(facts | changes))
+
+
+def make_performance(way, measures):
+    """What one way of testing saw."""
+    found = {name: Measure(value=value) for name, value in measures.items()}
+    return Performance(way=way, method="by hand", courses=240, events=108, measures=found)
+
+
+def make_decision(gains):
+    """A decision curve by the gain at each threshold."""
+    none = Measure(value=None)
+    rest = dict.fromkeys(("benefit", "treat_all", "standardised"), none)
+    points = [
+        DecisionPoint(threshold=at, treated=0.5, gain=Measure(value=gain), **rest)
+        for at, gain in gains.items()
+    ]
+    return DecisionFacts(way="nested", points=tuple(points))
+
+
+def make_subgroup(name, low, high):
+    """One row of the table of subgroups, with the interval of its observed over expected."""
+    ratio = Measure(value=(low * high) ** 0.5, low=low, high=high)
+    return SubgroupFacts(grouping="sex", name=name, courses=80, events=36, ratio=ratio)
+
+
+GOOD = {"auc": 0.66, "log_loss": 0.65, "slope": 1.0, "ratio": 1.0, "intercept": 0.0}
+CALIBRATED = {"female": (0.8, 1.3), "male": (0.7, 1.1)}
+
+
+@pytest.fixture
+def make_findings():
+    """Findings of a model that meets every criterion, save for what is given."""
+
+    def make(
+        card=None,
+        difference=-0.02,
+        error=0.01,
+        ways=None,
+        gains=None,
+        ratios=None,
+        champion=None,
+        **changes,
+    ):
+        card = card if isinstance(card, ModelCard) else make_card(**(card or {}))
+        own = Compared(
+            name=card.candidate,
+            label="by hand",
+            chosen=True,
+            measures={},
+            difference=difference,
+            error=error,
+        )
+        ways = {"corrected": {}} if ways is None else ways
+        gains = dict.fromkeys(THRESHOLDS, 0.01) | (gains or {})
+        ratios = CALIBRATED if ratios is None else ratios
+        facts = {
+            "purpose": "development",
+            "profile": "full",
+            "card": card,
+            "verdict": "Good enough.",
+            "cohort": "240 courses made up by hand",
+            "courses": 240,
+            "events": 108,
+            "patients": 240,
+            "simulated": card.simulated,
+            "candidates": (own,),
+            "performance": tuple(make_performance(way, GOOD | ways[way]) for way in ways),
+            "decision": make_decision(gains),
+            "instability": InstabilityFacts(versions=40, level=0.95, error=0.04),
+            "subgroups": tuple(make_subgroup(name, *ratios[name]) for name in ratios),
+            "champion": champion and ChampionFacts(**({"error": 0.01} | champion)),
+        }
+        return Findings(**(facts | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def developed(cohort, tmp_path_factory):
+    """Two models as studies develop them, by candidate."""
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("developed"))})
+    facts = {
+        "name": "developed",
+        "question": "?",
+        "outcome": "phq9.acute.response",
+        "seed": 3,
+        "cohort": {"where": {"condition": ["depression"]}},
+        "validation": {"folds": 3, "repeats": 1, "resamples": 100},
+        "uncertainty": {"redevelopments": 20},
+    }
+    for candidates in (("severity_only", "base_rate"), ("base_rate",)):
+        study = Study(**facts, candidates=candidates)
+        run_study(study, load_courses(study, cohort), home, jobs=1)
+    registry = Registry(home)
+    versions = registry.client.search_model_versions(f"name='{study.outcome}'")
+    models = [registry.load_version(study.outcome, str(one.version)).model for one in versions]
+    return {model.card.candidate: model for model in models}
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A home with an empty MLflow store: making its tables takes a while."""
+    folder = tmp_path_factory.mktemp("empty")
+    create_store(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
+    return folder
+
+
+@pytest.fixture
+def home(empty_store, tmp_path):
+    """A home of one's own."""
+    folder = tmp_path / "home"
+    shutil.copytree(empty_store, folder)
+    return find_home({"KETAMINE_RESPONSE_HOME": str(folder), "USER": "somebody"})
+
+
+@pytest.fixture
+def register(home, developed, make_findings):
+    """Register a version in a run of its own, with findings where they are given."""
+    registry = Registry(home)
+
+    def make(candidate="severity_only", found=True, **changes):
+        model = developed[candidate]
+        study = Study(name="by-hand", question="?", outcome=model.card.name, seed=1)
+        with registry.open_study(study):
+            version = registry.register(model).version
+        if found:
+            findings = make_findings(card=model.card, version=version, **changes)
+            registry.log_findings(findings, "<p>report</p>")
+        return version
+
+    make.registry = registry
     return make

@@ -75,7 +75,7 @@ def test_courses_count_by_their_weights():
 def test_a_clear_case_is_chosen_whatever_was_preferred(kind):
     said = say(TRUTHS[kind], 5000, spread=3.0)
     for preferred in KINDS:
-        chosen = choose_calibration(said, preferred)
+        chosen = choose_calibration(said, preferred).calibration
         gap = said.compute_losses(chosen).mean() - said.compute_losses(TRUTHS[kind]).mean()
         assert gap < 0.002
 
@@ -85,8 +85,20 @@ def test_the_preferred_kind_is_kept_where_it_holds(preferred):
     kept = 0
     for seed in range(20):
         said = say(TRUTHS[preferred], 80, seed)
-        kept += choose_calibration(said, preferred) == fit_calibration(preferred, said)
+        kept += choose_calibration(said, preferred).calibration == fit_calibration(preferred, said)
     assert kept >= 18
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_choices_losses_are_by_calibrations_of_its_kind_fitted_on_the_other_folds(kind):
+    said = say(TRUTHS[kind], 5000, spread=3.0)
+    chosen = choose_calibration(said, kind)
+    assert chosen.calibration == fit_calibration(kind, said)
+    for fold in range(5):
+        held = said.select(said.folds == fold)
+        calibration = fit_calibration(kind, said.select(said.folds != fold))
+        expected = -log_expit(np.where(held.outcome == 1, 1, -1) * calibration.apply(held.log_odds))
+        assert chosen.losses[said.folds == fold] == pytest.approx(expected, abs=1e-12)
 
 
 def test_courses_that_are_all_alike_leave_log_odds_as_they_are():

@@ -1,27 +1,27 @@
 """Candidates: equations that say what their pipelines say, and know nothing of unseen sites."""
 
-import warnings
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.equation import Equation
-from training.calibration import NONE
-from training.candidates import CANDIDATES
+from training.calibration import NONE, HeldBack, choose_calibration
+from training.candidates import CANDIDATES, make_candidates
 from training.candidates.boosted import Boosted, fit_start
-from training.candidates.logistic import (
-    Penalty,
-    build_columns,
-    build_regression,
-    fit_path,
-    keep_features,
-)
+from training.candidates.logistic import Penalty, hold_out, keep_features
 from training.candidates.trees import SPACE
-
-warnings.simplefilter("ignore", ConvergenceWarning)
+from training.candidates.update import update_literature
+from training.evaluate import compute_log_loss
+from training.split import split_inner
+from training.tuning import UNTUNED
 
 
 def say(equation: Equation, design):
@@ -33,16 +33,52 @@ def rename_sites(design, name):
     return columns
 
 
+def build_pipeline(design, penalty):
+    """The elastic net as scikit-learn has it, on features and marked sites, to the last digits."""
+    width = design.matrix.shape[1]
+    impute = SimpleImputer(strategy="mean", keep_empty_features=True)
+    prepare = Pipeline([("impute", impute), ("scale", StandardScaler())])
+    parts = [("features", prepare, list(range(width)))]
+    if design.site_names:
+        numbers = [list(range(len(design.site_names)))]
+        mark = OneHotEncoder(categories=numbers, handle_unknown="ignore", sparse_output=False)
+        parts.append(("sites", mark, [width]))
+    solver = "saga" if penalty.l1_ratio else "lbfgs"
+    regression = LogisticRegression(
+        C=penalty.c, l1_ratio=penalty.l1_ratio, solver=solver, tol=1e-8, max_iter=100_000
+    )
+    return Pipeline([("columns", ColumnTransformer(parts)), ("regression", regression)])
+
+
+def tabulate(design):
+    return np.column_stack([design.matrix, design.sites]).astype(float)
+
+
 @pytest.mark.parametrize("sites", [(), (1.0, -1.0, 0.0)])
-@pytest.mark.parametrize("penalty", [Penalty(0.1, 0.5), Penalty(1.0, 0.0)])
-def test_equation_says_what_the_pipeline_says(make_design, sites, penalty):
+@pytest.mark.parametrize("penalty", [Penalty(0.1, 0.5), Penalty(0.02, 1.0), Penalty(1.0, 0.0)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equation_says_what_scikit_learns_pipeline_says(make_design, sites, penalty, weighted):
     design, new = make_design(site_effects=sites), make_design(site_effects=sites, seed=2)
-    equation = fit_path(design, (penalty,), seed=1)[penalty]
-    columns = build_columns(design)
-    table = columns.fit_transform(np.column_stack([design.matrix, design.sites]).astype(float))
-    regression = build_regression(penalty, 1).fit(table, design.outcome)
-    asked = columns.transform(np.column_stack([new.matrix, new.sites]).astype(float))
-    assert say(equation, new) == pytest.approx(regression.decision_function(asked), abs=1e-9)
+    if weighted:
+        design = replace(design, given_weights=np.random.default_rng(1).uniform(0.2, 3, 300))
+    settings = {**vars(penalty), **NONE.as_settings()}
+    equation = CANDIDATES["elastic_net"].refit(design, settings, 1)
+    pipeline = build_pipeline(design, penalty)
+    pipeline.fit(tabulate(design), design.outcome, regression__sample_weight=design.given_weights)
+    assert say(equation, new) == pytest.approx(pipeline.decision_function(tabulate(new)), abs=1e-3)
+
+
+def test_held_out_log_odds_are_those_of_equations_fitted_on_the_other_folds(make_design):
+    design = make_design(site_effects=(1.0, -1.0, 0.0), missing=0.3)
+    folds, candidate = split_inner(design, 1), CANDIDATES["elastic_net"]
+    held_out = hold_out(design, folds, candidate.grid)
+    for penalty in candidate.grid:
+        settings = {**vars(penalty), **NONE.as_settings()}
+        said = [
+            say(candidate.refit(design.select(fold.train), settings, 1), design.select(fold.test))
+            for fold in folds
+        ]
+        assert held_out[penalty] == pytest.approx(np.concatenate(said), abs=1e-3)
 
 
 def test_missing_values_take_the_mean_of_the_courses_learned_from_and_move_nothing(make_design):
@@ -188,3 +224,161 @@ def test_anchored_trees_are_redrawn_with_their_anchor(make_design):
     log_odds = drawn.compute_log_odds(design.columns, slice(None))
     assert log_odds.shape == (1200, 5)
     assert (np.ptp(log_odds, axis=1) > 0).all()
+
+
+def gather(design, log_odds):
+    return HeldBack.gather(design, split_inner(design, 1), np.concatenate(log_odds))
+
+
+def list_parts(design):
+    """The learning part and the test of each inner fold."""
+    return [
+        (design.select(fold.train), design.select(fold.test)) for fold in split_inner(design, 1)
+    ]
+
+
+def place(design, losses):
+    rows = np.concatenate([fold.test for fold in split_inner(design, 1)])
+    return losses[np.argsort(rows)]
+
+
+def repeat_patients(design):
+    """Courses as a bootstrap draws them: whole patients, some several times."""
+    rows = np.random.default_rng(5).integers(0, design.size, design.size)
+    return design.select(rows)
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_the_base_rates_inner_losses_are_those_of_the_other_folds_weighted_share(
+    make_design, drawn
+):
+    weights = np.random.default_rng(1).uniform(0.2, 3, 120)
+    design = replace(make_design(120), given_weights=weights)
+    design = repeat_patients(design) if drawn else design
+    expected = np.empty(design.size)
+    for fold in split_inner(design, 1):
+        share = np.average(design.outcome[fold.train], weights=design.weights[fold.train])
+        held = design.outcome[fold.test]
+        expected[fold.test] = -np.log(np.where(held == 1, share, 1 - share))
+    assert CANDIDATES["base_rate"].fit(design, 1).inner == pytest.approx(expected, abs=1e-12)
+
+
+def test_severitys_inner_losses_are_those_of_fits_and_calibrations_on_the_other_folds(make_design):
+    """Fitted and calibrated here by scikit-learn alone; with a slope below 1 it sets no limit."""
+    design = make_design(400, strength=0.03, missing=0.0)
+    severity, outcome = design.matrix[:, [design.severity]].astype(float), design.outcome
+    said, expected = np.empty(400), np.empty(400)
+    folds = split_inner(design, 1)
+    exact = {"C": np.inf, "tol": 1e-10, "max_iter": 10_000}
+    for fold in folds:
+        model = LogisticRegression(**exact).fit(severity[fold.train], outcome[fold.train])
+        said[fold.test] = model.decision_function(severity[fold.test])
+    for fold in folds:
+        model = LogisticRegression(**exact).fit(said[fold.train, None], outcome[fold.train])
+        assert 0 < model.coef_[0, 0] < 1
+        calibrated = model.decision_function(said[fold.test, None])
+        expected[fold.test] = compute_log_loss(calibrated, outcome[fold.test])
+    fit = CANDIDATES["severity_only"].fit(design, 1)
+    assert fit.settings["calibration_below"] == fit.settings["calibration_above"]
+    assert fit.inner == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make_design):
+    design = repeat_patients(make_design(200))
+    said = [
+        say(update_literature(learned, 1).equation, test) for learned, test in list_parts(design)
+    ]
+    expected = choose_calibration(gather(design, said), "none").losses
+    assert (CANDIDATES["evidence_prior"].fit(design, 1).inner == place(design, expected)).all()
+
+
+def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_design):
+    """A test's course that early stopping looks at is judged by as many rounds as all are."""
+    design = make_step(make_design(1200, missing=0.0))
+    for name, preferred in (("xgboost", "logistic"), ("anchored_xgboost", "none")):
+        fit = CANDIDATES[name].fit(design, 1)
+        assert fit.settings["rounds"] > 0
+        settings = {**fit.settings, **NONE.as_settings()}
+        said = [
+            say(CANDIDATES[name].refit(learned, settings, 1), test)
+            for learned, test in list_parts(design)
+        ]
+        expected = choose_calibration(gather(design, said), preferred).losses
+        assert fit.inner == pytest.approx(place(design, expected), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_inner_losses_are_better_than_the_base_rates_where_there_is_a_signal(make_design, name):
+    design = make_design(600, strength=0.25)
+    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    assert inner.shape == (600,)
+    assert np.isfinite(inner).all()
+    assert name == "base_rate" or inner.mean() < base.mean() - 0.03
+
+
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_courses_too_few_for_inner_folds_have_no_inner_losses(make_design, name):
+    design = make_design(30)
+    rows = [*np.flatnonzero(design.outcome == 1)[:1], *np.flatnonzero(design.outcome == 0)]
+    assert CANDIDATES[name].fit(design.select(np.array(rows)), 1).inner is None
+
+
+@pytest.mark.parametrize("name", list(CANDIDATES))
+def test_without_features_inner_losses_say_no_more_than_the_base_rate(make_design, name):
+    design = keep_features(make_design(200), [])
+    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    assert inner.mean() == pytest.approx(base.mean(), abs=0.01)
+
+
+def test_a_design_says_into_how_many_folds_it_may_be_split(make_design):
+    design = replace(make_design(200), inner_folds=3)
+    assert len(split_inner(design, 1)) == 3
+    assert len(split_inner(repeat_patients(design), 1)) == 3
+    assert len(split_inner(make_design(200), 1)) == 5
+
+
+def count_updates(monkeypatch):
+    from training.candidates import evidence_prior
+
+    found = []
+
+    def update(design, seed):
+        found.append(design.size)
+        return update_literature(design, seed)
+
+    monkeypatch.setattr(evidence_prior, "update_literature", update)
+    return found
+
+
+def test_candidates_made_together_find_updates_of_one_design_once_and_say_the_same(
+    make_design, monkeypatch
+):
+    design, other = make_step(make_design(600)), make_design(600, seed=2)
+    names = ("evidence_prior", "anchored_xgboost")
+    alone = [make_candidates(UNTUNED)[name].fit(design, 1) for name in names]
+    together, found = make_candidates(UNTUNED), count_updates(monkeypatch)
+    for one in (other, design):
+        fits = [together[name].fit(one, 1) for name in names]
+    assert len(found) == 2 * (1 + 5)
+    for fit, expected in zip(fits, alone, strict=True):
+        assert (say(fit.equation, other) == say(expected.equation, other)).all()
+        assert (fit.inner == expected.inner).all()
+
+
+def test_another_design_seed_or_number_of_folds_has_updates_of_its_own(make_design, monkeypatch):
+    design, candidates = make_design(120), make_candidates(UNTUNED)
+    found = count_updates(monkeypatch)
+    for one, seed in ((design, 1), (replace(design, inner_folds=3), 1), (design, 2)):
+        fit = candidates["evidence_prior"].fit(one, seed)
+        expected = make_candidates(UNTUNED)["evidence_prior"].fit(one, seed)
+        assert (say(fit.equation, design) == say(expected.equation, design)).all()
+        assert (fit.inner == expected.inner).all()
+    assert len(found) == 2 * (6 + 4 + 6)
+
+
+def test_candidates_that_go_to_another_process_leave_their_courses_behind(make_design):
+    candidates = make_candidates(UNTUNED)
+    before = [len(pickle.dumps(candidates[name])) for name in candidates]
+    for name in candidates:
+        candidates[name].fit(make_design(120), 1)
+    assert [len(pickle.dumps(candidates[name])) for name in candidates] == before

@@ -10,8 +10,8 @@ from features.outcome import parse_outcome
 from features.response_model import compute_probability
 from training.candidates import CANDIDATES
 from training.candidates.curves import list_curves
-from training.candidates.evidence_prior import find_shrinkage, update_literature
 from training.candidates.literature import expect_base_rate, read_literature
+from training.candidates.update import find_shrinkage, update_literature
 from training.design import Design, number_sites
 from training.evidence import EFFECTS
 

@@ -62,7 +62,7 @@ def make_event(history, after, action="promotion", reason="better"):
         before=head.after if head else None,
         after=after,
         reason=reason,
-        gate=({"criterion": "slope", "value": 0.97, "passed": True},),
+        gate=({"name": "slope", "value": 0.97, "low": 0.7, "high": 1.5, "passed": True},),
         previous=head.digest if head else "",
     )
 
@@ -223,7 +223,8 @@ def test_a_rollback_takes_back_one_promotion_after_the_other(history):
 def test_the_history_tells_who_when_what_and_why(told):
     lines = describe_history(told.read().events, told.verify()).splitlines()
     when = "2026-01-01T00:00:00+00:00"
-    assert lines[1] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
+    assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
+    assert lines[3] == "   passed: slope 0.97 (0.7 to 1.5)"
     assert lines[-1] == "3 events, the chain is whole"
     change_event(told, 3, who="nobody")
     assert "BROKEN" in describe_history(told.read().events, told.verify())

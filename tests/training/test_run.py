@@ -233,7 +233,7 @@ def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
     assert (event.action, event.before, event.after) == ("promotion", None, summary.version)
     assert event.reason == summary.comparison.verdict
     gap = summary.comparison.to_base[summary.comparison.chosen]
-    assert event.gate[0]["difference"] == pytest.approx(gap.mean)
+    assert event.gate[0]["value"] == pytest.approx(gap.mean)
     assert event.gate[0]["passed"]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from features.errors import StudyError
 from training.split import join_groups, split_inner, split_outer, split_stratified
@@ -39,6 +40,21 @@ def test_a_patients_courses_never_part(seed):
     outcome = generator.integers(0, 2, size=120).astype(float)
     for fold in split_stratified(outcome, patients, 4, seed):
         assert not set(patients[fold.train]) & set(patients[fold.test])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([2, 3, 5, 8]), st.sampled_from([10, 60, 400]))
+def test_folds_are_those_of_scikit_learn(seed, folds, patients):
+    generator = np.random.default_rng(seed)
+    units = generator.integers(0, patients, size=160)
+    outcome = (generator.random(160) < generator.choice([0.2, 0.5])).astype(float)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    expected = splitter.split(np.zeros(160), outcome.astype(int), units)
+    for fold, (train, test) in zip(
+        split_stratified(outcome, units, folds, seed), expected, strict=True
+    ):
+        assert fold.train.tolist() == train.tolist()
+        assert fold.test.tolist() == test.tolist()
 
 
 def test_a_sites_patients_never_part_when_sites_are_held_out(make_design):

@@ -1,11 +1,12 @@
 """Study files: typed, frozen, refused with every problem at once."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from features.errors import StudyError
-from training.study import read_study
+from training.study import GatePart, Study, read_study
 
 ROOT = Path(__file__).parent.parent.parent
 STUDY = """
@@ -74,6 +75,22 @@ def test_settings_override_the_file(write):
         (STUDY + "[tuning]\ntrials = 2.5\n", "tuning.trials", "int_from_float"),
         (STUDY + "[tuning]\nseconds = 9\n", "tuning.seconds", "extra_forbidden"),
         (STUDY + "[attrition]\nodds_ratios = [0.0]\n", "attrition.odds_ratios.0", "greater_than"),
+        (
+            STUDY + "[gate]\ncalibration_slope = [1.5, 0.7]\n",
+            "gate.calibration_slope",
+            "value_error",
+        ),
+        (
+            STUDY + "[gate]\ncalibration_ratio = [0.0, 1.2]\n",
+            "gate.calibration_ratio.0",
+            "greater_than",
+        ),
+        (STUDY + "[gate]\nsubgroup_ratio = [0.5, inf]\n", "gate.subgroup_ratio.1", "finite_number"),
+        (STUDY + "[gate]\nthresholds = [0.2, 1.0]\n", "gate.thresholds.1", "less_than"),
+        (STUDY + "[gate]\nthresholds = [0.4]\n", "gate.thresholds.1", "missing"),
+        (STUDY + "[gate]\nhighest_auc = 0.5\n", "gate.highest_auc", "greater_than"),
+        (STUDY + "[gate]\ninstability = nan\n", "gate.instability", "less_than_equal"),
+        (STUDY + "[gate]\nslope = 1.0\n", "gate.slope", "extra_forbidden"),
         (STUDY + '[features]\ninclude = ["phq8"]\n', "features: phq8", "unknown"),
         (STUDY + '[features]\ninclude = ["phq9_acute"]\n', "features: phq9_acute", "leakage"),
         (STUDY + '[features]\ninclude = ["cadss"]\n', "features: cadss", "leakage"),
@@ -143,3 +160,19 @@ def test_a_missing_study_is_refused(tmp_path):
 
 def test_a_setting_without_a_value_is_refused(write):
     assert list_problems(write(STUDY), "folds") == {("--set", "form")}
+
+
+def test_the_reference_page_lists_every_key_of_a_study_with_its_default(tmp_path):
+    """And the gate's values there are the defaults."""
+    text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
+    block = text.split("```toml\n")[1].split("```")[0]
+    table = tomllib.loads(block)
+    for name, field in Study.model_fields.items():
+        if field.exclude:
+            continue
+        assert name in table, name
+        part = field.default_factory and field.default_factory()
+        for key in type(part).model_fields if part is not None else ():
+            assert key in table[name], f"{name}.{key}"
+    (tmp_path / "study.toml").write_text(block)
+    assert read_study(tmp_path / "study.toml").gate == GatePart()

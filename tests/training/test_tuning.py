@@ -239,6 +239,7 @@ def test_a_journal_is_taken_for_the_very_same_fit_alone(make_design):
         digest_of(replace(design, outcome=flipped)),
         digest_of(replace(design, matrix=matrix)),
         digest_of(replace(design, given_weights=np.full(120, 0.5))),
+        digest_of(replace(design, inner_folds=3)),
         digest_of(replace(design, site_names=("site-0", "other"))),
         digest_of(design.select(np.arange(119))),
         digest_of(design.select(np.arange(120)[::-1])),

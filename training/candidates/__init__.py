@@ -7,7 +7,7 @@ from training.candidates.anchored import AnchoredBoosted
 from training.candidates.base import Candidate, Fit
 from training.candidates.base_rate import BaseRate
 from training.candidates.boosted import Boosted
-from training.candidates.evidence_prior import EvidencePrior
+from training.candidates.evidence_prior import EvidencePrior, Updates
 from training.candidates.logistic import ElasticNet, SeverityOnly
 from training.tuning import UNTUNED, Tuning
 
@@ -20,9 +20,10 @@ def make_candidates(tuning: Tuning) -> Mapping[str, Candidate]:
     tuning
         For those that grow trees.
     """
+    updates = Updates()
     made = (
-        EvidencePrior(),
-        AnchoredBoosted(tuning),
+        EvidencePrior(updates),
+        AnchoredBoosted(tuning, updates),
         ElasticNet(),
         Boosted(tuning),
         SeverityOnly(),

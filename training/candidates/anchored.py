@@ -1,24 +1,21 @@
 """Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.equation import Equation
-from training.calibration import NONE, Calibration, HeldBack, choose_calibration
+from training.calibration import NONE, Calibration, HeldBack, choose_calibration, place_losses
 from training.candidates.base import Fit, Settings
-from training.candidates.evidence_prior import Update, update_literature
-from training.candidates.trees import (
-    Choice,
-    add_trees,
-    choose_trees,
-    grow_trees,
-)
+from training.candidates.evidence_prior import Updates, calibrate_update
+from training.candidates.trees import Choice, add_trees, choose_trees, grow_trees
+from training.candidates.update import Update
 from training.design import Design
 from training.evaluate import compare_losses
-from training.split import draw_patients, split_inner
+from training.split import Fold, draw_patients
 from training.tuning import UNTUNED, Tuning
 
 NO_TREES: Settings = MappingProxyType({"rounds": 0})
@@ -58,47 +55,46 @@ class AnchoredBoosted:
     """
 
     tuning: Tuning = UNTUNED
+    updates: Updates = field(default_factory=Updates)
 
     name = "anchored_xgboost"
     label = "published evidence with boosted trees"
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose settings, rounds and calibration on inner folds."""
-        anchor, folds = update_literature(design, seed), split_inner(design, seed)
+        updated = self.updates.find(design, seed)
+        anchor, folds = updated.whole, updated.folds
         if not folds or not design.features:
-            return Fit(anchor.equation, {**NO_TREES, **NONE.as_settings()}, anchor)
-
-        def begin(part: Design) -> Equation:
-            return update_literature(part, seed).equation
-
-        tried = choose_trees(self.name, design, folds, begin, self.tuning, seed)
-        rounds = count_rounds(tried, design, np.concatenate([fold.test for fold in folds]))
-        said = HeldBack.gather(design, folds, tried.margins[:, rounds])
-        calibration = choose_calibration(said, "none")
+            calibration, inner = calibrate_update(updated)
+            settings = {**NO_TREES, **calibration.as_settings()}
+            return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
+        tried = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
+        rounds = count_rounds(tried, design, folds)
+        said = HeldBack.gather(design, folds, tried.margins if rounds else tried.reached)
+        chosen = choose_calibration(said, "none")
+        calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
         if not rounds:
             settings = {**NO_TREES, **calibration.as_settings()}
-            return Fit(calibration.apply_to(anchor.equation), settings, anchor, tried.trials)
+            equation = calibration.apply_to(anchor.equation)
+            return Fit(equation, settings, inner, anchor, tried.trials)
         settings = {**tried.settings, "rounds": rounds, **calibration.as_settings()}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = calibration.apply_to(add_trees(anchor.equation, trees))
-        return Fit(equation, settings, AnchoredPosterior(anchor, settings), tried.trials)
+        return Fit(equation, settings, inner, AnchoredPosterior(anchor, settings), tried.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
-        equation = update_literature(design, seed).equation
+        equation = self.updates.find(design, seed).whole.equation
         if settings["rounds"]:
             equation = add_trees(equation, grow_trees(design, equation, settings, seed))
         return Calibration.from_settings(settings).apply_to(equation)
 
 
-def count_rounds(tried: Choice, design: Design, rows: NDArray[np.int64]) -> int:
-    """Count the rounds that do best on inner folds; none unless they clearly help.
-
-    Parameters
-    ----------
-    rows
-        Of the courses in the folds' tests.
-    """
-    patients, weights = design.patients[rows], design.weights[rows]
-    gain = compare_losses(tried.best, tried.losses[:, 0], patients, weights)
+def count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
+    """Count the rounds that do best on inner folds; none unless they clearly help."""
+    with_trees, without = (
+        HeldBack.gather(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)
+    )
+    losses, others = with_trees.compute_losses(NONE), without.compute_losses(NONE)
+    gain = compare_losses(losses, others, without.patients, without.weights)
     return tried.rounds if gain.mean < -gain.error else 0

@@ -1,6 +1,6 @@
 """What every candidate is: something that turns a design into an equation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +11,9 @@ from features.calibration import IDENTITY
 from features.equation import Equation
 from features.terms import Terms
 from training.design import Design
+from training.evaluate import compute_log_loss
 from training.recalibration import logit
+from training.split import Fold
 from training.tuning import TuningTrial
 
 Settings = Mapping[str, float]
@@ -26,6 +28,10 @@ class Fit:
     settings
         What the fit chose by cross-validation inside its own courses: penalties, depth, rounds,
         calibration. A re-fit on other courses takes them as given.
+    inner
+        Each course's log loss on the inner folds: as said by a fit on the other folds, calibrated
+        as the other folds would have it, with the settings chosen. ``[courses]``, NaN where a
+        course is in no fold's test; None without folds. All candidates are given the same folds.
     posterior
         Where the candidate knows its own uncertainty.
     trials
@@ -34,6 +40,7 @@ class Fit:
 
     equation: Equation
     settings: Settings
+    inner: NDArray[np.float64] | None = None
     posterior: "Posterior | None" = None
     trials: tuple[TuningTrial, ...] = ()
 
@@ -108,6 +115,17 @@ def make_constant(design: Design) -> Equation:
     """Assemble the equation that gives everyone the base rate."""
     blank = np.zeros(len(design.features))
     return make_equation(design, float(compute_base_log_odds(design)), blank, blank)
+
+
+def cross_base_rate(design: Design, folds: Sequence[Fold]) -> NDArray[np.float64] | None:
+    """Compute each course's log loss by the base rate of the other inner folds, ``[courses]``."""
+    if not folds:
+        return None
+    losses = np.full(design.size, np.nan)
+    for fold in folds:
+        said = compute_base_log_odds(design.select(fold.train))
+        losses[fold.test] = compute_log_loss(np.array(said), design.outcome[fold.test])
+    return losses
 
 
 def compute_base_log_odds(design: Design) -> float:

@@ -7,10 +7,17 @@ from numpy.typing import NDArray
 
 from features.equation import Equation
 from features.terms import stack_terms
-from training.candidates.base import Fit, Settings, make_constant, make_equation
+from training.candidates.base import (
+    Fit,
+    Settings,
+    cross_base_rate,
+    make_constant,
+    make_equation,
+)
 from training.candidates.literature import expect_base_rate
 from training.design import Design
 from training.evidence import BASE_RATE_SPREAD
+from training.split import split_inner
 
 
 @dataclass(frozen=True)
@@ -40,9 +47,10 @@ class BaseRate:
     label = "base rate"
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Count."""
+        """Count, and on the inner folds too."""
         equation = self.refit(design, {}, seed)
-        return Fit(equation, {}, None if design.size else PublishedRate(equation))
+        inner = cross_base_rate(design, split_inner(design, seed))
+        return Fit(equation, {}, inner, None if design.size else PublishedRate(equation))
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Count again."""

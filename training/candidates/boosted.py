@@ -7,8 +7,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 from features.equation import Equation
-from training.calibration import SAYS_NOTHING, Calibration, HeldBack, choose_calibration
-from training.candidates.base import Fit, Settings, make_constant, make_equation
+from training.calibration import (
+    SAYS_NOTHING,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+    place_losses,
+)
+from training.candidates.base import (
+    Fit,
+    Settings,
+    cross_base_rate,
+    make_constant,
+    make_equation,
+)
 from training.candidates.trees import add_trees, choose_trees, grow_trees
 from training.design import Design
 from training.evidence import SITE_SPREAD
@@ -33,12 +45,14 @@ class Boosted:
         """Choose settings and rounds by log loss on inner folds, and calibrate on them."""
         folds = split_inner(design, seed)
         if not folds or not design.features:
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings())
-        tried = choose_trees(self.name, design, folds, fit_start, self.tuning, seed)
-        said = HeldBack.gather(design, folds, tried.margins[:, tried.rounds])
-        calibration = choose_calibration(said, "logistic")
-        settings = {**tried.settings, "rounds": tried.rounds, **calibration.as_settings()}
-        return Fit(self.refit(design, settings, seed), settings, trials=tried.trials)
+            inner = cross_base_rate(design, folds)
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+        starts = [fit_start(design.select(fold.train)) for fold in folds]
+        tried = choose_trees(self.name, design, folds, starts, self.tuning, seed)
+        chosen = choose_calibration(HeldBack.gather(design, folds, tried.margins), "logistic")
+        settings = {**tried.settings, "rounds": tried.rounds, **chosen.calibration.as_settings()}
+        inner = place_losses(design, folds, chosen.losses)
+        return Fit(self.refit(design, settings, seed), settings, inner, trials=tried.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""

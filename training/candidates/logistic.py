@@ -1,22 +1,16 @@
 """Logistic candidates: severity alone, and the elastic net on every field offered.
 
-Imputation, scaling and penalty are fitted inside the courses given; the fitted pipeline is then
-written out as an equation, so that nothing of scikit-learn reaches the artifact.
+Imputation, scaling and penalty are fitted inside the courses given; the fitted coefficients are
+then written out as an equation, so that nothing of scikit-learn reaches the artifact.
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.equation import Equation
 from features.matrix import Feature
@@ -26,10 +20,19 @@ from training.calibration import (
     Calibration,
     HeldBack,
     choose_calibration,
+    place_losses,
 )
-from training.candidates.base import Fit, Settings, make_constant, make_equation
-from training.design import Design
+from training.candidates.base import (
+    Fit,
+    Settings,
+    average_recorded,
+    cross_base_rate,
+    make_constant,
+    make_equation,
+)
+from training.design import Design, mark_sites
 from training.evaluate import compare_losses
+from training.lasso import fit_penalties
 from training.split import Fold, split_inner
 
 Numbers = NDArray[np.float64]
@@ -44,8 +47,10 @@ class Penalty:
 
 
 NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
-# The weakest is a normal prior of .55 for a standard deviation; weaker ones took most of the time.
+# The weakest is a normal prior of .55 for a standard deviation.
 GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
+# Standard deviation up to which a feature is constant but for rounding.
+CONSTANT = 1e-8
 
 
 class ElasticNet:
@@ -64,15 +69,17 @@ class ElasticNet:
         design = self.narrow(design)
         folds = split_inner(design, seed)
         if not folds or not design.features:
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings())
+            inner = cross_base_rate(design, folds)
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
         said = {
             penalty: HeldBack.gather(design, folds, log_odds)
-            for penalty, log_odds in hold_out(design, folds, self.grid, seed).items()
+            for penalty, log_odds in hold_out(design, folds, self.grid).items()
         }
         penalty = choose_penalty(said)
-        calibration = choose_calibration(said[penalty], "logistic")
-        settings = vars(penalty) | calibration.as_settings()
-        return Fit(self.refit(design, settings, seed), settings)
+        chosen = choose_calibration(said[penalty], "logistic")
+        settings = vars(penalty) | chosen.calibration.as_settings()
+        inner = place_losses(design, folds, chosen.losses)
+        return Fit(self.refit(design, settings, seed), settings, inner)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with the penalty and calibration given."""
@@ -80,7 +87,9 @@ class ElasticNet:
         if calibration.says_nothing or np.ptp(design.outcome) == 0:
             return make_constant(design)
         penalty = Penalty(settings["c"], settings["l1_ratio"])
-        return calibration.apply_to(fit_path(design, (penalty,), seed)[penalty])
+        preparation = prepare_features(design)
+        coefficients = fit_path(preparation.make_table(design), design, (penalty,))[penalty]
+        return calibration.apply_to(write_equation(design, preparation, coefficients))
 
     def narrow(self, design: Design) -> Design:
         """Keep the features that this candidate uses: all."""
@@ -100,15 +109,42 @@ class SeverityOnly(ElasticNet):
         return replace(keep_features(design, kept), sites=np.full(design.size, -1), site_names=())
 
 
-def hold_out(
-    design: Design, folds: list[Fold], grid: Sequence[Penalty], seed: int
-) -> dict[Penalty, Numbers]:
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to features first: means for missing values, units of standard deviations.
+
+    Parameters
+    ----------
+    centre, scale
+        ``[features]``: mean of what is recorded, and standard deviation once the mean stands for
+        what is not; 1 where nothing varies.
+    """
+
+    centre: Numbers
+    scale: Numbers
+
+    def make_table(self, design: Design) -> Numbers:
+        """Make the table of features and sites, ``[courses, features + sites]``."""
+        values = np.nan_to_num((design.matrix - self.centre) / self.scale)
+        return np.hstack([values, mark_sites(design.sites, design.site_names)])
+
+
+def prepare_features(design: Design) -> Preparation:
+    """Measure the features of the courses learned from."""
+    centre = average_recorded(design.matrix)
+    scale = np.nan_to_num(design.matrix - centre).std(axis=0)
+    return Preparation(centre, np.where(scale > CONSTANT, scale, 1))
+
+
+def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
     """Compute each penalty's log-odds of courses not learned from, in the order of the folds."""
     said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
     for fold in folds:
-        test = design.columns.select(fold.test)
-        for penalty, linear in fit_path(design.select(fold.train), grid, seed).items():
-            said[penalty].append(linear.compute_log_odds(test)[:, 0])
+        train, test = design.select(fold.train), design.select(fold.test)
+        preparation = prepare_features(train)
+        learned, asked = preparation.make_table(train), preparation.make_table(test)
+        for penalty, found in fit_path(learned, train, grid).items():
+            said[penalty].append(found[0] + asked @ found[1:])
     return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
 
 
@@ -132,55 +168,37 @@ def keep_features(design: Design, places: Sequence[int]) -> Design:
     return replace(design, features=features, matrix=matrix, severity=severity)
 
 
-def build_columns(design: Design) -> ColumnTransformer:
-    """Build the unfitted preparation: means for missing values, scaling, sites."""
-    width = design.matrix.shape[1]
-    impute = SimpleImputer(strategy="mean", keep_empty_features=True)
-    prepare = Pipeline([("impute", impute), ("scale", StandardScaler())])
-    parts = [("features", prepare, list(range(width)))]
-    if design.site_names:
-        numbers = [list(range(len(design.site_names)))]
-        mark = OneHotEncoder(categories=numbers, handle_unknown="ignore", sparse_output=False)
-        parts.append(("sites", mark, [width]))
-    return ColumnTransformer(parts)
+def fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
+    """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
+    found: dict[Penalty, Numbers] = {}
+    for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
+        path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
+        fits = fit_sparse(table, design, path) if l1_ratio else fit_ridges(table, design, path)
+        found |= dict(zip(path, fits, strict=True))
+    return found
 
 
-def build_regression(penalty: Penalty, seed: int) -> LogisticRegression:
-    """Build the unfitted regression."""
-    return LogisticRegression(
-        C=penalty.c,
-        l1_ratio=penalty.l1_ratio,
-        solver="saga" if penalty.l1_ratio else "lbfgs",
-        tol=1e-4,
-        max_iter=500,
-        random_state=seed,
+def fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+    """Fit with penalties that leave columns out, the strongest first."""
+    strengths = [1 / penalty.c for penalty in path]
+    outcome, weights = design.outcome, design.weights
+    return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
+
+
+def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+    """Fit with penalties that shrink columns and leave none out, or with next to none."""
+    for penalty in path:
+        regression = LogisticRegression(C=penalty.c, tol=1e-4, max_iter=500)
+        regression.fit(table, design.outcome, sample_weight=design.given_weights)
+        yield np.append(regression.intercept_, regression.coef_[0])
+
+
+def write_equation(design: Design, preparation: Preparation, coefficients: Numbers) -> Equation:
+    """Write coefficients as an equation with the same log-odds."""
+    width = len(preparation.scale)
+    intercept, weights = coefficients[0], coefficients[1:]
+    present = weights[:width] / preparation.scale
+    missing = present * preparation.centre
+    return make_equation(
+        design, float(intercept - missing.sum()), present, missing, weights[width:]
     )
-
-
-def fit_path(design: Design, grid: Sequence[Penalty], seed: int) -> dict[Penalty, Equation]:
-    """Fit the preparation once and a regression for each penalty, each written as an equation."""
-    columns = build_columns(design)
-    table = columns.fit_transform(np.column_stack([design.matrix, design.sites]).astype(float))
-    fitted = {}
-    with warnings.catch_warnings():
-        # The weakest penalties of the grid may stop early; cross-validation judges what they reach.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        for penalty in grid:
-            regression = build_regression(penalty, seed)
-            regression.fit(table, design.outcome, sample_weight=design.given_weights)
-            fitted[penalty] = write_equation(design, columns, regression)
-    return fitted
-
-
-def write_equation(
-    design: Design, columns: ColumnTransformer, regression: LogisticRegression
-) -> Equation:
-    """Write a fitted preparation and regression as an equation with the same log-odds."""
-    prepare = columns.named_transformers_["features"]
-    imputer, scaler = prepare["impute"], prepare["scale"]
-    width, weights = design.matrix.shape[1], regression.coef_[0]
-    present = weights[:width] / scaler.scale_
-    missing = present * imputer.statistics_
-    intercept = regression.intercept_[0] - present @ scaler.mean_
-    sites = weights[width:]
-    return make_equation(design, float(intercept), present, missing, sites)

@@ -1,6 +1,6 @@
 """Trees: the only file of training that names XGBoost."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,6 @@ from training.split import Fold
 from training.tuning import Range, Search, Space, Tuning, TuningTrial, choose_trial, try_settings
 
 Numbers = NDArray[np.float64]
-Start = Callable[[Design], Equation]
 
 MOST_ROUNDS = 400
 PATIENCE = 30
@@ -81,6 +80,22 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Grown:
+    """Trees grown on the inner folds with the same settings.
+
+    Parameters
+    ----------
+    boosters
+        One for each fold.
+    losses
+        Log loss over all folds before and after each round, ``[1 + rounds]``.
+    """
+
+    boosters: tuple[Any, ...]
+    losses: Numbers
+
+
+@dataclass(frozen=True)
 class Choice:
     """The settings chosen on inner folds.
 
@@ -88,32 +103,29 @@ class Choice:
     ----------
     rounds
         With the lowest log loss.
-    margins
-        Log-odds of courses not learned from, before and after each round:
-        ``float64[courses in the folds' tests, 1 + rounds]``.
-    losses
-        Each course's log loss likewise.
+    reached, margins
+        Log-odds of courses not learned from, ``[courses in the folds' tests]``: before the first
+        round, and after so many.
     trials
         All that were tried.
     """
 
     settings: Settings
     rounds: int
+    reached: Numbers
     margins: Numbers
-    losses: Numbers
     trials: tuple[TuningTrial, ...]
-
-    @property
-    def best(self) -> Numbers:
-        """Each course's log loss after so many rounds."""
-        losses: Numbers = self.losses[:, self.rounds]
-        return losses
 
 
 def choose_trees(
-    name: str, design: Design, folds: list[Fold], begin: Start, tuning: Tuning, seed: int
+    name: str,
+    design: Design,
+    folds: list[Fold],
+    starts: Sequence[Equation],
+    tuning: Tuning,
+    seed: int,
 ) -> Choice:
-    """Choose settings by log loss on inner folds.
+    """Choose settings and rounds by log loss on inner folds.
 
     The fixed ones give way only to settings that are better by more than a standard error: the best
     of many trials is in part the luckiest.
@@ -122,39 +134,44 @@ def choose_trees(
     ----------
     name
         The candidate's.
-    begin
-        Fits the equation that the trees start from.
+    starts
+        The equation that each fold's trees start from.
     """
     rows = np.concatenate([fold.test for fold in folds])
-    weights = design.weights[rows]
-    parts = [make_part(design, fold, begin) for fold in folds]
+    outcome, weights = design.outcome[rows], design.weights[rows]
+    parts = [make_part(design, *both) for both in zip(folds, starts, strict=True)]
+    reached = np.concatenate([part.reached for part in parts])
     journal = tuning.open_journal(name, design, seed, {"xgboost": xgboost.__version__})
+    kept: dict[frozenset[tuple[str, float]], Grown] = {}
 
     def judge(settings: Settings) -> Iterator[float]:
-        return judge_parameters(parts, make_parameters(design, settings, seed))
+        # Trees of fixed settings are kept: mostly one of them is chosen.
+        for grown in grow_parts(parts, make_parameters(design, settings, seed)):
+            yield float(grown.losses.min())
+        if settings in SPACE.fixed:
+            kept[frozenset(settings.items())] = grown
 
     trials = try_settings(Search(SPACE, judge, len(parts), seed, journal), tuning.trials)
 
     def follow(settings: Settings) -> Choice:
         parameters = make_parameters(design, settings, seed)
-        margins = np.concatenate([follow_rounds(part, parameters) for part in parts])
-        losses = compute_log_loss(margins, design.outcome[rows][:, None])
-        rounds = int(np.average(losses, axis=0, weights=weights).argmin())
-        return Choice(settings, rounds, margins, losses, trials)
+        grown = kept.get(frozenset(settings.items())) or [*grow_parts(parts, parameters)][-1]
+        rounds = int(grown.losses.argmin())
+        return Choice(settings, rounds, reached, predict_parts(parts, grown, rounds), trials)
 
     held, found = choose_trial(trials[: len(SPACE.fixed)]), choose_trial(trials)
     chosen = follow(held.settings)
     if found is held:
         return chosen
     other = follow(found.settings)
-    gain = compare_losses(other.best, chosen.best, design.patients[rows], weights)
+    better, worse = (compute_log_loss(one.margins, outcome) for one in (other, chosen))
+    gain = compare_losses(better, worse, design.patients[rows], weights)
     return other if gain.mean < -gain.error else chosen
 
 
-def make_part(design: Design, fold: Fold, begin: Start) -> Part:
-    """Fit where the trees of an inner fold start, and build its matrices."""
+def make_part(design: Design, fold: Fold, start: Equation) -> Part:
+    """Build the matrices of an inner fold, its trees to start from an equation."""
     train, test = design.select(fold.train), design.select(fold.test)
-    start = begin(train)
     offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
     judged = xgboost.DMatrix(
         test.matrix, label=test.outcome, weight=test.given_weights, base_margin=reached, nthread=1
@@ -195,37 +212,38 @@ def add_trees(start: Equation, trees: Any) -> Equation:
     return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
 
 
-def judge_parameters(parts: list[Part], parameters: Mapping[str, Any]) -> Iterator[float]:
-    """Give the log loss at the best round of the inner folds so far, after each of them."""
+def grow_parts(parts: Sequence[Part], parameters: Mapping[str, Any]) -> Iterator[Grown]:
+    """Grow trees on one inner fold after the other; gives all that were grown so far."""
+    boosters: list[Any] = []
     total, counted = np.zeros(1 + MOST_ROUNDS), 0.0
     for part in parts:
+        booster, losses = grow_judged(part, parameters)
         weight = part.test.weights.sum()
-        total, counted = total + weight * lose_rounds(part, parameters), counted + weight
-        yield float(total.min() / counted)
+        total, counted = total + weight * losses, counted + weight
+        boosters.append(booster)
+        yield Grown(tuple(boosters), total / counted)
 
 
-def lose_rounds(part: Part, parameters: Mapping[str, Any]) -> Numbers:
-    """Compute the log loss of an inner fold before and after each round, ``[1 + rounds]``.
+def predict_parts(parts: Sequence[Part], grown: Grown, rounds: int) -> Numbers:
+    """Compute the log-odds of the inner folds' tests after so many rounds, one fold after another.
 
-    After an early stop it stays as it is.
+    After an early stop they stay as they are.
     """
-    reached = compute_log_loss(part.reached[:, None], part.test.outcome[:, None])
-    before = np.average(reached, axis=0, weights=part.test.weights)
-    _, after = grow_judged(part, parameters)
-    return np.concatenate([before, after, np.repeat(after[-1:], MOST_ROUNDS - len(after))])
+    return np.concatenate(
+        [
+            part.reached + predict_rounds(booster, part.test.matrix, rounds)
+            for part, booster in zip(parts, grown.boosters, strict=True)
+        ]
+    )
 
 
-def follow_rounds(part: Part, parameters: Mapping[str, Any]) -> Numbers:
-    """Compute the log-odds of an inner fold before and after each round, likewise."""
-    booster, _ = grow_judged(part, parameters)
-    steps = [
-        booster.inplace_predict(
-            part.test.matrix, iteration_range=(done, done + 1), predict_type="margin"
-        )
-        for done in range(booster.num_boosted_rounds())
-    ]
-    steps += [np.zeros(part.test.size)] * (MOST_ROUNDS - len(steps))
-    return np.cumsum(np.column_stack([part.reached, *steps]), axis=1, dtype=np.float64)
+def predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
+    """Compute what the first rounds of trees add to log-odds."""
+    if not rounds:  # means all of them to XGBoost
+        return np.zeros(len(matrix))
+    done = min(rounds, booster.num_boosted_rounds())
+    added = booster.inplace_predict(matrix, iteration_range=(0, done), predict_type="margin")
+    return np.asarray(added, dtype=np.float64)
 
 
 def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
@@ -234,7 +252,8 @@ def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers
     Returns
     -------
     tuple
-        The booster, and the log loss after each round.
+        The booster, and the log loss before and after each round, ``[1 + rounds]``. After an early
+        stop it stays as it is.
     """
     found: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
@@ -246,4 +265,7 @@ def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
-    return booster, np.array(found["test"]["logloss"])
+    after = found["test"]["logloss"]
+    reached = compute_log_loss(part.reached, part.test.outcome)
+    before = float(np.average(reached, weights=part.test.weights))
+    return booster, np.array([before, *after, *after[-1:] * (MOST_ROUNDS - len(after))])

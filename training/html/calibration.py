@@ -1,4 +1,4 @@
-"""The calibration curve: do as many respond as were told?"""
+"""The calibration curve: whether as many respond as were told."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ from training.html.table import Table, make_table
 from training.html.words import TESTED_ON, tell_outcome
 
 HEADING = "Do as many respond as were told?"
-X = Scale(0, 1, 44, 388)
+X = Scale(0, 1, 44, 378)
 Y = Scale(0, 1, 414, 70)
 BARS = Scale(0, 1, 530, 474)
 HEIGHT = 566
@@ -40,15 +40,11 @@ def draw_calibration(findings: Findings) -> Figure:
             "The bars count the courses by their estimate."
         )
         return Figure(
-            "calibration", HEADING, caption, (draw_bars_alone(facts),), tabulate_bars(facts)
+            "calibration", HEADING, caption, (draw_bars_alone(facts),), (tabulate_bars(facts),)
         )
-    return Figure(
-        "calibration",
-        HEADING,
-        caption_curve(facts),
-        (draw_curve(facts, tell_outcome(findings.card)),),
-        tabulate_curve(facts),
-    )
+    drawing = draw_curve(facts, tell_outcome(findings.card))
+    tables = tabulate_curve(facts), tabulate_bars(facts)
+    return Figure("calibration", HEADING, caption_curve(facts), (drawing,), tables)
 
 
 def draw_curve(facts: CalibrationFacts, came_true: str) -> Markup:
@@ -122,8 +118,8 @@ def draw_bars_alone(facts: CalibrationFacts) -> Markup:
 def caption_curve(facts: CalibrationFacts) -> Markup:
     """Say how to read it."""
     versions = (
-        " The thin lines are the curves of models developed again on resampled patients: the wider "
-        "they spread, the less of this curve is owed to anything but chance."
+        " The thin lines are the curves of models developed again on resampled patients: had other "
+        "patients come, the curve could have been any of them."
         if facts.versions
         else " No re-developed versions were drawn: there were none."
     )

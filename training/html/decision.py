@@ -1,4 +1,4 @@
-"""The decision curve: is choosing by the model worth more than treating all, or none?"""
+"""The decision curve: whether choosing by the model is worth more than treating all, or none."""
 
 from markupsafe import Markup
 
@@ -20,7 +20,7 @@ from training.html.table import Table, make_table
 from training.html.words import TESTED_ON
 
 HEADING = "Is choosing by the model worth more than treating all, or none?"
-LEFT, RIGHT, BOTTOM, TOP = 48, 388, 334, 92
+LEFT, RIGHT, BOTTOM, TOP = 48, 382, 334, 92
 # How far below nothing the axis goes: treating all may fall without end.
 FLOOR = -0.1
 HEIGHT = 374
@@ -32,7 +32,7 @@ def draw_decision(findings: Findings) -> Figure:
     if facts is None or not facts.points:
         return Figure("decision", HEADING, Markup("No decision curve was drawn: not measured."))
     return Figure(
-        "decision", HEADING, caption_decision(facts), (draw_benefits(facts),), tabulate(facts)
+        "decision", HEADING, caption_decision(facts), (draw_benefits(facts),), (tabulate(facts),)
     )
 
 

@@ -8,6 +8,7 @@ from training.html.forest import Row, draw_forest, scale_plain
 from training.html.numbers import show_measure, show_share
 from training.html.svg import share_in
 from training.html.table import make_table
+from training.html.words import BASE_RATE
 
 HEADING = "What moves the estimates?"
 MOST = 15
@@ -18,8 +19,9 @@ def draw_factors(findings: Findings) -> Figure:
     """Draw how much each field moves the log-odds, the one that moves most first."""
     factors = sorted(findings.factors, key=lambda one: -(one.deviation.value or 0))
     if not factors:
-        caption = Markup("Nothing: everybody gets the same estimate, or it was not measured.")
-        return Figure("factors", HEADING, caption)
+        same = findings.card.candidate == BASE_RATE
+        caption = "Nothing: everybody gets the base rate." if same else "Not measured here."
+        return Figure("factors", HEADING, Markup(caption))
     rows = [Row(one.label, one.deviation, describe(one), "bar") for one in factors[:MOST]]
     drawing = draw_forest(
         "factors-drawing",
@@ -35,7 +37,7 @@ def draw_factors(findings: Findings) -> Figure:
         ["Field", "Standard deviation in log-odds", "Recorded"],
         ([one.label, show_measure(one.deviation, 2), show_share(one.recorded)] for one in factors),
     )
-    return Figure("factors", HEADING, caption_factors(len(factors) > MOST), (drawing,), table)
+    return Figure("factors", HEADING, caption_factors(len(factors) > MOST), (drawing,), (table,))
 
 
 def describe(factor: FactorFacts) -> Markup:

@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from features.contract import ModelCard, StudiedRange
 from training.findings import AttritionFacts, Findings, SampleSizeFacts
-from training.html.numbers import NOTHING, show_count, show_number, show_share
+from training.html.numbers import NOTHING, show_count, show_number, show_plain, show_share
 from training.html.table import Cell, Table, make_table
 from training.html.words import SAMPLE_SIZES, name_field, name_key
 
@@ -81,12 +81,7 @@ def show_range(studied: StudiedRange) -> Cell:
     """Show a range, or its categories."""
     if studied.categories:
         return ", ".join(studied.categories)
-    return Markup("{} to {}").format(show_end(studied.low), show_end(studied.high))
-
-
-def show_end(value: float | None) -> Markup:
-    """Show an end of a range with as many digits as it has."""
-    return show_number(value, 0 if value is None or value == int(value) else 2)
+    return Markup("{} to {}").format(show_plain(studied.low), show_plain(studied.high))
 
 
 def tabulate_keys(caption: str, head: str, facts: dict[str, str]) -> Table | None:

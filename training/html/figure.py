@@ -27,4 +27,4 @@ class Figure:
     heading: str
     caption: Markup
     drawings: tuple[Markup, ...] = ()
-    table: Table | None = None
+    tables: tuple[Table, ...] = ()

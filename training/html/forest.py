@@ -9,12 +9,14 @@ from markupsafe import Markup
 from features.contract import Measure
 from training.html.svg import WIDTH, Scale, cover, draw, draw_across, frame, measure_in
 
-LEFT, RIGHT = 8, 392
+LEFT, RIGHT = 14, 386
 ROW = 36
 HEAD = 26
 TOP = 8
 ARROW = 6
-MOST_LETTERS = 34
+# Widths of a letter of a label, and of smaller text, on average.
+LETTER, SMALL = 6.6, 5.6
+FEWEST_LETTERS = 10
 # A row whose interval reaches beyond these ends in an arrow, lest one site flatten all others.
 FACTORS = (0.25, 4.0)
 
@@ -91,14 +93,22 @@ def draw_row(row: Row, x: Scale, y: float, reference: float, digits: int) -> Mar
     """Draw one row."""
     if row.kind == "head":
         return draw("text", row.label, x=4, y=y + 17, class_="head")
-    label = row.label if len(row.label) <= MOST_LETTERS else f"{row.label[: MOST_LETTERS - 1]}…"
+    value = measure_in(row.measure, digits)
     bold = "label strong" if row.kind in ("pooled", "next") else "label"
+    label = draw("tspan", shorten(row.label, row.detail, value), class_=bold)
     texts = [
-        draw("text", draw("tspan", label, class_=bold), " ", row.detail, x=4, y=y + 12,
-             class_="tick"),
-        draw("text", measure_in(row.measure, digits), x=WIDTH - 4, y=y + 12, class_="tick end"),
-    ]  # fmt: skip
+        draw("rect", x=0, y=y, width=WIDTH, height=15, class_="paper"),
+        draw("text", label, " ", row.detail, x=4, y=y + 12, class_="tick"),
+        draw("text", value, x=WIDTH - 4, y=y + 12, class_="tick end"),
+    ]
     return draw("g", *texts, *draw_mark(row, x, y + 22, reference))
+
+
+def shorten(label: str, detail: Markup, value: Markup) -> str:
+    """Shorten a label that has no room beside the other texts of its row."""
+    others = len(detail.striptags()) + len(value.striptags())
+    room = max(int((WIDTH - 20 - SMALL * others) / LETTER), FEWEST_LETTERS)
+    return label if len(label) <= room else f"{label[: room - 1]}\u2026"
 
 
 def draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Markup]:
@@ -120,7 +130,7 @@ def draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Markup
     if row.kind == "bar":
         start = x.keep(reference)
         yield draw(
-            "rect", x=min(start, at), y=y - 5, width=abs(at - start), height=10, class_="bar"
+            "rect", x=min(start, at), y=y - 5, width=abs(at - start), height=10, class_="size"
         )
     yield draw("line", x1=low, x2=high, y1=y, y2=y, class_="whisker")
     yield from draw_arrows(found, x, y)

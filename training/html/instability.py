@@ -9,7 +9,7 @@ from training.html.svg import Scale, draw, draw_across, draw_key, draw_line, dra
 from training.html.table import Table, make_table
 
 HEADING = "How far would estimates be others, had other patients come?"
-X = Scale(0, 1, 44, 388)
+X = Scale(0, 1, 44, 378)
 Y = Scale(0, 1, 400, 56)
 HEIGHT = 440
 END = 4
@@ -24,7 +24,7 @@ def draw_instability(findings: Findings) -> Figure:
     if not facts.bands:
         return Figure("instability", HEADING, caption_instability(facts))
     return Figure(
-        "instability", HEADING, caption_instability(facts), (draw_bands(facts),), tabulate(facts)
+        "instability", HEADING, caption_instability(facts), (draw_bands(facts),), (tabulate(facts),)
     )
 
 

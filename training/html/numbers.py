@@ -12,7 +12,8 @@ from features.contract import Measure
 
 Number = float | int
 # What is not defined; never an empty cell.
-NOTHING = "–"
+NOTHING = "\u2013"
+MINUS = "\u2212"
 
 
 def write_number(value: Number, digits: int = 3, signed: bool = False) -> str:
@@ -22,11 +23,11 @@ def write_number(value: Number, digits: int = 3, signed: bool = False) -> str:
     --------
     >>> write_number(0.65123), write_number(-0.0001, 2), write_number(1234, 0)
     ('0.651', '0.00', '1,234')
-    >>> write_number(0.031, 2, signed=True), write_number(-0.031, 2)
-    ('+0.03', '−0.03')
+    >>> write_number(0.031, 2, signed=True), write_number(0.0, 2, signed=True)
+    ('+0.03', '0.00')
     """
-    text = f"{round(value, digits) + 0:{'+' if signed else ''},.{digits}f}"
-    return text.replace("-", "−")
+    rounded = round(value, digits) + 0
+    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)
 
 
 def mark(value: Number, text: str) -> Markup:
@@ -39,10 +40,24 @@ def show_number(value: Number | None, digits: int = 3, signed: bool = False) -> 
 
     Examples
     --------
-    >>> print(show_number(0.65123), show_number(None))
-    <data value="0.65123">0.651</data> –
+    >>> print(show_number(0.65123))
+    <data value="0.65123">0.651</data>
     """
     return Markup(NOTHING) if value is None else mark(value, write_number(value, digits, signed))
+
+
+def show_plain(value: Number | None) -> Markup:
+    """Show a number that is round already: a bound, a seed, the end of a range.
+
+    Examples
+    --------
+    >>> print(show_plain(0.8), show_plain(20260101))
+    <data value="0.8">0.8</data> <data value="20260101">20260101</data>
+    """
+    if value is None:
+        return Markup(NOTHING)
+    text = str(value) if isinstance(value, int) else f"{value:.3f}".rstrip("0").rstrip(".")
+    return mark(value, text.replace("-", MINUS))
 
 
 def show_count(value: int | None) -> Markup:

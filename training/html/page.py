@@ -15,7 +15,7 @@ from training.html.decision import draw_decision
 from training.html.factors import draw_factors
 from training.html.figure import Figure
 from training.html.instability import draw_instability
-from training.html.sites import draw_sites, tabulate_pooled
+from training.html.sites import draw_sites
 from training.html.subgroups import draw_subgroups
 from training.html.summary import summarise
 from training.html.table import Table
@@ -26,6 +26,7 @@ HELPERS = (
     numbers.show_count,
     numbers.show_measure,
     numbers.show_number,
+    numbers.show_plain,
     numbers.show_share,
     words.name_field,
     words.tell_outcome,
@@ -44,7 +45,7 @@ def render_report(findings: Findings) -> str:
     return get_template().render(
         findings=findings,
         card=findings.card,
-        style=Markup(style),  # noqa: S704
+        style=Markup(style),
         style_digest=b64encode(sha256(style.encode()).digest()).decode(),
         summary=summarise(findings),
         figures=draw_figures(findings),
@@ -92,12 +93,10 @@ def draw_figures(findings: Findings) -> list[Figure]:
 def make_tables(findings: Findings) -> dict[str, Table | None]:
     """Make every table outside the figures; None where there is nothing to show."""
     card, size, attrition = findings.card, findings.sample_size, findings.attrition
-    across = findings.across_sites
     return {
         "gate": performance.tabulate_gate(findings),
         "performance": performance.tabulate_performance(findings),
         "candidates": performance.tabulate_candidates(findings),
-        "pooled": tabulate_pooled(across) if across and across.pooled else None,
         "sizes": facts.tabulate_sizes(size) if size else None,
         "gaps": facts.tabulate_gaps(attrition) if attrition else None,
         "scenarios": facts.tabulate_scenarios(attrition) if attrition else None,

@@ -6,12 +6,12 @@ from typing import get_args
 from markupsafe import Markup
 
 from training.findings import Criterion, Findings, Performance, Way
-from training.html.numbers import NOTHING, show_measure, show_number, show_share
+from training.html.numbers import NOTHING, show_measure, show_number, show_plain, show_share
 from training.html.table import Cell, Table, make_table
 from training.html.words import MEASURES, WAYS, get_digits, name_key, name_measure
 
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
-NO_REASON = "nothing was found on it"
+NO_REASON = "the findings hold nothing of it"
 
 
 def tabulate_performance(findings: Findings) -> Table | None:
@@ -42,11 +42,11 @@ def list_cells(performance: Performance, key: str) -> Iterator[Cell]:
 
 
 def list_undone(findings: Findings) -> list[tuple[str, str]]:
-    """List the ways of testing that were not used, and why."""
+    """List the ways of testing that were not used, and why; elsewhere there is but one."""
     reasons: dict[Way, str] = {one.way: one.because for one in findings.performance}
     return [
         (WAYS[way], reasons.get(way) or NO_REASON)
-        for way in get_args(Way)
+        for way in (("external",) if findings.purpose == "external" else get_args(Way))
         if findings.find_performance(way) is None
     ]
 
@@ -91,7 +91,7 @@ def tabulate_gate(findings: Findings) -> Table | None:
 
 def show_bounds(criterion: Criterion) -> Cell:
     """Say between which bounds the value must be."""
-    low, high = show_number(criterion.low), show_number(criterion.high)
+    low, high = show_plain(criterion.low), show_plain(criterion.high)
     if criterion.low is None and criterion.high is None:
         return NOTHING
     if criterion.high is None:
@@ -106,6 +106,6 @@ def show_result(criterion: Criterion) -> Markup:
     kind, text = {
         True: ("passed", "✓ passed"),
         False: ("failed", "✗ failed"),
-        None: ("idle", "– does not apply"),
+        None: ("idle", f"{NOTHING} does not apply"),
     }[criterion.passed]
     return Markup('<span class="{}">{}</span>').format(kind, text)

@@ -31,7 +31,8 @@ def draw_sites(findings: Findings) -> Figure:
     keys = DRAWN if "ratio" in measured else OTHERWISE
     verb = tell_outcome(findings.card)
     drawings = tuple(draw_measure(facts, key, verb) for key in keys if key in measured)
-    return Figure("sites", HEADING, caption_sites(facts), drawings, tabulate(facts))
+    tables = (tabulate(facts), *([tabulate_pooled(facts)] if facts.pooled else []))
+    return Figure("sites", HEADING, caption_sites(facts), drawings, tables)
 
 
 def list_measured(facts: AcrossSites) -> list[str]:

@@ -1,4 +1,4 @@
-"""Subgroups: is the model as well calibrated for one group as for another?"""
+"""Subgroups: whether the model is as well calibrated for one group as for another."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -31,7 +31,7 @@ def draw_subgroups(findings: Findings) -> Figure:
         1.0,
         "observed over expected",
     )
-    return Figure("subgroups", HEADING, caption_subgroups(rows), (drawing,), tabulate(rows))
+    return Figure("subgroups", HEADING, caption_subgroups(rows), (drawing,), (tabulate(rows),))
 
 
 def list_rows(rows: tuple[SubgroupFacts, ...], verb: str) -> Iterator[Row]:

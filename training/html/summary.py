@@ -13,7 +13,7 @@ from training.html.numbers import (
     show_points,
     show_share,
 )
-from training.html.words import HEADLINES, TESTED_ON, tell_outcome
+from training.html.words import BASE_RATE, HEADLINES, TESTED_ON, tell_outcome
 
 # Where along the curve: near its lower end, in the middle, near its upper end.
 PLACES = (0.1, 0.5, 0.9)
@@ -99,11 +99,11 @@ def choose_points(points: tuple[CurvePoint, ...]) -> list[CurvePoint]:
 
 def compare_with_base(findings: Findings) -> Markup | None:
     """Tell whether the model beats giving everybody the base rate."""
+    if findings.card.candidate == BASE_RATE:
+        return Markup("It gives everybody the base rate: nothing recorded told better who is who.")
     chosen = next((one for one in findings.candidates if one.chosen), None)
     if chosen is None:
         return compare_by_score(findings)
-    if findings.card.candidate == "base_rate":
-        return Markup("It gives everybody the base rate: no candidate told better who responds.")
     if chosen.difference >= 0:
         text = "It is no better than giving everybody the base rate"
     elif -chosen.difference > BEYOND_CHANCE * chosen.error:
@@ -130,17 +130,17 @@ def compare_by_score(findings: Findings) -> Markup | None:
     return Markup("{}: its scaled Brier score is {}.").format(text, show_measure(score))
 
 
-def rank(findings: Findings) -> Markup | None:
+def rank(findings: Findings) -> Markup:
     """Tell how well it ranks."""
     headline = find_headline(findings)
     if headline is None:
-        return None
+        return Markup("Nobody can say yet: nothing was tested.")
     auc = headline.measures.get("auc")
     if auc is None or auc.value is None:
         return Markup("It ranks nobody: everybody gets the same, or nearly the same, estimate.")
     return Markup(
-        "Shown two patients of whom one {} and the other did not, it gave the higher estimate to "
-        "the right one in {} such pairs, tested on {}; a coin would do so in half of them."
+        "Of pairs of patients of whom one {} and the other did not, about {} were ranked rightly, "
+        "tested on {}; by tossing a coin it would be half of them."
     ).format(tell_outcome(findings.card), show_frequency(auc.value), TESTED_ON[headline.way])
 
 
@@ -173,7 +173,8 @@ def summarise_width(findings: Findings) -> list[Markup]:
     if facts is not None and facts.error is not None:
         told.append(
             Markup(
-                "Had other patients been studied, an estimate would on average be another one by {}."
+                "Had other patients been studied, an estimate would on average have been {} higher "
+                "or lower."
             ).format(show_points(facts.error))
         )
     return told

@@ -12,12 +12,15 @@ import numpy as np
 from markupsafe import Markup
 
 from features.contract import Measure
-from training.html.numbers import NOTHING, Number, write_number
+from training.html.numbers import MINUS, NOTHING, Number, write_number
 
 WIDTH = 400
 MOST_TICKS = 6
 STEPS = (1, 2, 5, 10)
-FACTORS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 10)
+# Ticks of an axis that multiplies, the most wanted first.
+FACTORS = (1, 2, 0.5, 4, 0.25, 1.5, 0.67, 1.25, 0.8, 3, 0.33)
+# How far apart ticks are at least.
+APART = 34
 Point = tuple[float, float]
 
 
@@ -89,27 +92,25 @@ class Scale:
         --------
         >>> Scale(0.02, 0.31, 0, 1).list_ticks()
         [0.1, 0.2, 0.3]
-        >>> Scale(0.4, 2.1, 0, 1, multiplies=True).list_ticks()
-        [0.5, 0.67, 0.8, 1.0, 1.5, 2.0]
+        >>> Scale(0.4, 2.1, 0, 100, multiplies=True).list_ticks()
+        [0.5, 1, 2]
         """
         if self.multiplies:
-            inside = [one for one in FACTORS if self.low <= one <= self.high]
-            return [float(one) for one in space_out(inside)]
+            return self.list_factors()
         unit = 10.0 ** np.floor(np.log10((self.high - self.low) / MOST_TICKS))
         steps = (unit * step for step in STEPS)
         step = next(one for one in steps if (self.high - self.low) / one <= MOST_TICKS)
         first, last = np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9)
-        return [round(float(step * place), 10) for place in np.arange(first, last + 1)]
+        return [round(float(step * place), 10) + 0 for place in np.arange(first, last + 1)]
 
-
-def space_out(values: Sequence[float]) -> list[float]:
-    """Leave out values so that no two of a multiplying axis come near each other; 1 stays."""
-    kept: list[float] = []
-    widest = np.log(values[-1] / values[0]) / MOST_TICKS if len(values) > MOST_TICKS else 0
-    for value in sorted(values, key=lambda one: abs(np.log(one))):
-        if all(abs(np.log(value / other)) >= widest * 0.75 for other in kept):
-            kept.append(value)
-    return sorted(kept)
+    def list_factors(self) -> list[float]:
+        """List the most wanted factors that have room between each other."""
+        kept: list[float] = []
+        for one in FACTORS:
+            near = (abs(self.place(one) - self.place(other)) < APART for other in kept)
+            if self.low <= one <= self.high and not any(near):
+                kept.append(one)
+        return sorted(kept)
 
 
 def cover(values: Iterable[float | None], step: float, *within: float) -> tuple[float, float]:
@@ -186,7 +187,7 @@ def draw_up(y: Scale, left: float, right: float, name: str, share: bool = True) 
 
 def place_tick(x: float, y: float, value: float, share: bool, anchor: str) -> Markup:
     """Write a tick's value."""
-    text = f"{value:.0%}".replace("%", "\u00a0%") if share else f"{value:g}".replace("-", "−")
+    text = f"{value:.0%}".replace("%", "\u00a0%") if share else f"{value:g}".replace("-", MINUS)
     return draw("text", text, x=x, y=y, class_=f"tick {anchor}")
 
 

@@ -42,6 +42,7 @@ SAMPLE_SIZES = {
     "apparent_fit": "apparent fit near the true one (within 0.05)",
     "base_rate": "a precise base rate (within 0.05)",
 }
+BASE_RATE = "base_rate"
 CAME_TRUE = {"response": "responded", "remission": "reached remission"}
 
 

@@ -1,7 +1,8 @@
 """Descriptions: what a report draws and tabulates, from what was said of courses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from features.contract import Measure
 from features.equation import Equation
 from features.fields import COHORT_FIELDS, FIELDS
 from features.instruments import Instrument
-from features.response_model import compute_probability
 from training.findings import (
     Bin,
     CalibrationFacts,
@@ -21,6 +21,7 @@ from training.findings import (
     FactorFacts,
     InstabilityBand,
     InstabilityFacts,
+    Performance,
     SampleSizeFacts,
     SubgroupFacts,
     Way,
@@ -39,6 +40,7 @@ from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import tabulate_subgroups
 from training.validation.groups import label_courses
 from training.validation.performance import Effort, Said
+from training.validation.tested import Tested
 
 Numbers = NDArray[np.float64]
 
@@ -185,28 +187,33 @@ def describe_subgroups(
     return tuple(SubgroupFacts(**vars(row)) for row in rows)
 
 
-def describe_sample_size(
-    courses: int, prevalence: float, parameters: int, auc: float | None, optimism: float | None
-) -> SampleSizeFacts:
+def describe_sample_size(tested: Tested, performance: Sequence[Performance]) -> SampleSizeFacts:
     """Say whether the courses are enough for an unpenalised model of so many parameters.
 
-    Parameters
-    ----------
-    parameters
-        0 for a model that gives everybody the same.
-    optimism
-        Of the mean log loss, negative; None where it was not measured. Each unpenalised parameter
-        brings one over the number of courses.
+    Each unpenalised parameter brings an optimism of the mean log loss of one over the courses: so
+    measured optimism tells as how many of them the model counts.
     """
+    by_way = {one.way: one for one in performance}
+    corrected = by_way["corrected"]
+    auc = (corrected.measures or by_way["nested"].measures)["auc"].value
+    optimism, courses = corrected.optimism.get("log_loss"), tested.design.size
+    prevalence = float(np.average(tested.design.outcome, weights=tested.design.weights))
     effective = None if optimism is None else float(max(0.0, -optimism * courses))
-    told = {"parameters": parameters, "effective": effective, "prevalence": prevalence}
-    if not parameters or auc is None or auc < LEAST_AUC:
+    told: dict[str, Any] = {
+        "parameters": tested.parameters,
+        "effective": effective,
+        "prevalence": prevalence,
+    }
+    if not tested.parameters or auc is None or auc < LEAST_AUC:
         verdict = "It ranks nobody: only the base rate has to be precise."
         return SampleSizeFacts(**told, auc=None, courses={}, binding=None, verdict=verdict)
-    needed = compute_sample_size(parameters, prevalence, auc=auc)
-    verdict = needed.judge(courses)
+    needed = compute_sample_size(tested.parameters, prevalence, auc=auc)
     return SampleSizeFacts(
-        **told, auc=auc, courses=needed.courses, binding=needed.binding, verdict=verdict
+        **told,
+        auc=auc,
+        courses=needed.courses,
+        binding=needed.binding,
+        verdict=needed.judge(courses),
     )
 
 
@@ -249,8 +256,3 @@ def enclose(value: float, drawn: Numbers, level: float) -> Measure:
 def share_recorded(columns: Columns, names: list[str]) -> Mapping[str, float]:
     """Compute the share of courses in which each field is recorded."""
     return {name: float(1 - columns.find_missing(name).mean()) for name in names}
-
-
-def tell_probability(log_odds: Numbers) -> Numbers:
-    """Turn log-odds into probabilities, empty ones included."""
-    return compute_probability(log_odds) if log_odds.size else log_odds

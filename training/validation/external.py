@@ -26,46 +26,46 @@ from training.validation.description import (
     describe_subgroups,
     share_recorded,
 )
+from training.validation.encounter import Encounter
 from training.validation.external_verdict import list_alarms, write_verdict
 from training.validation.limitations import list_limitations
-from training.validation.performance import measure_performance
 from training.validation.selection import describe_selection
-from training.validation.tested import Tested
+from training.validation.tested import describe_performance
 from training.weighting import Enrolment
 
 Numbers = NDArray[np.float64]
 
 
-def find_external(tested: Tested) -> Findings:
+def find_external(encounter: Encounter) -> Findings:
     """Find all that can be said of a registered model on a cohort, the gate's answer included."""
-    card, selection, said = tested.model.card, tested.selection, tested.said
-    performance = tuple(list_performance(tested))
-    measured = next(one for one in performance if one.way == tested.way)
+    card, selection, said = encounter.model.card, encounter.selection, encounter.said
+    performance = tuple(list_performance(encounter))
+    measured = next(one for one in performance if one.way == encounter.way)
     found = Findings(
         purpose="external",
         profile="full",
         card=card,
-        version=tested.version,
-        verdict=write_verdict(tested, measured.measures),
-        alarms=tuple(list_alarms(tested, measured.measures)),
+        version=encounter.version,
+        verdict=write_verdict(encounter, measured.measures),
+        alarms=tuple(list_alarms(encounter, measured.measures)),
         cohort=describe_selection(selection),
         courses=len(said.outcome),
         events=int(said.outcome.sum()),
         patients=len(np.unique(said.patients)),
-        simulated=card.simulated or tested.simulated,
-        level=tested.effort.level,
+        simulated=card.simulated or encounter.simulated,
+        level=encounter.effort.level,
         base_rate=float(said.outcome.mean()),
         mean_estimate=float(said.probability.mean()),
         performance=performance,
-        attrition=describe_missing(tested),
+        attrition=describe_missing(encounter),
         recorded=share_recorded(selection.columns, list_fields(card)),
-        bounds=tested.bounds,
-        recalibration=tested.proposal.as_facts(),
-        **draw_figures(tested),
+        bounds=encounter.bounds,
+        recalibration=encounter.proposal.as_facts(),
+        **draw_figures(encounter),
     )
-    criteria = judge(found, tested.bounds)
+    criteria = judge(found, encounter.bounds)
     limits = (
-        *describe_case_mix(card, tested.model.equation, selection, said.log_odds),
+        *describe_case_mix(card, encounter.model.equation, selection, said.log_odds),
         *describe_precision(measured.measures),
         *list_limitations(found),
     )
@@ -81,48 +81,42 @@ def list_fields(card: ModelCard) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def list_performance(tested: Tested) -> Iterator[Performance]:
+def list_performance(encounter: Encounter) -> Iterator[Performance]:
     """List performance by the way of testing that this is, and why there are no others."""
     others = "told by the study that fitted the model"
     for way in get_args(Way):
-        if way != tested.way:
+        if way == encounter.way:
+            yield describe_performance(way, encounter.method, encounter.said, encounter.effort)
+        else:
             because = "the model learned from these courses" if way == "external" else others
-            yield Performance(way=way, method="", courses=0, events=0, measures={}, because=because)
-    said = tested.said
-    yield Performance(
-        way=tested.way,
-        method=tested.method,
-        courses=len(said.outcome),
-        events=int(said.outcome.sum()),
-        measures=measure_performance(said, tested.effort),
-    )
+            yield describe_performance(way, "", None, encounter.effort, because)
 
 
-def draw_figures(tested: Tested) -> dict[str, object]:
+def draw_figures(encounter: Encounter) -> dict[str, object]:
     """Describe all that a report draws and tabulates."""
-    said, versions, effort = tested.said, tested.versions, tested.effort
-    rest = (said, tested.way, effort, versions, said.outcome)
-    columns, equation = tested.selection.columns, tested.model.equation
-    sites = tested.by_site()
+    said, versions, effort = encounter.said, encounter.versions, encounter.effort
+    rest = (said, encounter.way, effort, versions, said.outcome)
+    columns, equation = encounter.selection.columns, encounter.model.equation
+    sites = encounter.by_site()
     return {
         "calibration": describe_calibration(*rest),
         "decision": describe_decisions(*rest),
         "instability": describe_instability(
-            said.probability, versions, effort.level, float(np.mean(tested.bounds.thresholds))
+            said.probability, versions, effort.level, float(np.mean(encounter.bounds.thresholds))
         ),
         "across_sites": None if sites is None else measure_across_sites(*sites, effort.level),
         "subgroups": describe_subgroups(
-            said, columns, tested.selection.target.instrument, effort.level
+            said, columns, encounter.selection.target.instrument, effort.level
         ),
-        "factors": describe_factors(equation, columns, tested.model.card.interval.level),
+        "factors": describe_factors(equation, columns, encounter.model.card.interval.level),
     }
 
 
-def describe_missing(tested: Tested) -> AttritionFacts:
+def describe_missing(encounter: Encounter) -> AttritionFacts:
     """Describe the courses without an outcome, and what they may do to the model's calibration."""
-    selection, log_odds = tested.selection, tested.log_odds[:, 0]
+    selection, log_odds = encounter.selection, encounter.log_odds[:, 0]
     awaiting, known = selection.awaiting, len(selection.outcome)
-    told = tested.model.equation.compute_log_odds(awaiting)[:, 0]
+    told = encounter.model.equation.compute_log_odds(awaiting)[:, 0]
     held_out = HeldOut(log_odds[None, :], np.zeros((1, known), dtype=np.int64))
     ratios = ODDS_RATIOS if awaiting.size else ()
     scenarios = [vary_odds(ratio, held_out, selection.outcome, told) for ratio in ratios]
@@ -130,7 +124,7 @@ def describe_missing(tested: Tested) -> AttritionFacts:
         courses=known + awaiting.size,
         missing=awaiting.size,
         unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(GapFacts(**vars(gap)) for gap in compare_baseline(list_enrolled(tested))),
+        gaps=tuple(GapFacts(**vars(gap)) for gap in compare_baseline(list_enrolled(encounter))),
         effective=None,
         largest=None,
         scenarios=tuple(ScenarioFacts(**vars(row)) for row in scenarios),
@@ -138,12 +132,12 @@ def describe_missing(tested: Tested) -> AttritionFacts:
     )
 
 
-def list_enrolled(tested: Tested) -> Enrolment:
+def list_enrolled(encounter: Encounter) -> Enrolment:
     """List the courses that could have had the outcome, with the features that the model reads."""
-    selection = tested.selection
+    selection = encounter.selection
     columns = concatenate_columns([selection.columns, selection.awaiting])
     sites, names = number_sites(columns)
-    features = tested.model.card.features
+    features = encounter.model.card.features
     return Enrolment(
         columns=columns,
         features=features,

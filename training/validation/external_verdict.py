@@ -9,7 +9,7 @@ from training.evaluate import compare_losses, compute_log_loss
 from training.recalibration import logit
 from training.study import LEAKAGE_AUC
 from training.tables import format_measure
-from training.validation.tested import Tested
+from training.validation.encounter import Encounter
 
 SAME_COURSES = (
     "The model learned from these very courses: this is apparent performance, not validation."
@@ -20,15 +20,15 @@ MIXED = (
 )
 
 
-def list_alarms(tested: Tested, measures: Mapping[str, Measure]) -> Iterator[str]:
+def list_alarms(encounter: Encounter, measures: Mapping[str, Measure]) -> Iterator[str]:
     """List what must be known before any number is believed."""
-    simulated = tested.model.card.simulated
-    if tested.known:
+    simulated = encounter.model.card.simulated
+    if encounter.known:
         yield SAME_COURSES
-    if simulated != tested.simulated:
+    if simulated != encounter.simulated:
         yield MIXED
     auc = measures["auc"].value
-    early = tested.selection.target.checkpoint is not None
+    early = encounter.selection.target.checkpoint is not None
     if not (simulated or early) and auc is not None and auc > LEAKAGE_AUC:
         yield (
             f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
@@ -36,22 +36,22 @@ def list_alarms(tested: Tested, measures: Mapping[str, Measure]) -> Iterator[str
         )
 
 
-def write_verdict(tested: Tested, measures: Mapping[str, Measure]) -> str:
+def write_verdict(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
     """Write what was found, in three plain sentences."""
     return " ".join(
         [
-            describe_level(tested, measures["ratio"]),
-            describe_ranking(tested, measures),
-            describe_proposal(tested),
+            describe_level(encounter, measures["ratio"]),
+            describe_ranking(encounter, measures),
+            describe_proposal(encounter),
         ]
     )
 
 
-def describe_level(tested: Tested, ratio: Measure) -> str:
+def describe_level(encounter: Encounter, ratio: Measure) -> str:
     """Say whether as many had the outcome as were expected to."""
-    said = tested.said
-    met = "that it learned from" if tested.known else "that it never saw"
-    if tested.folds.any():
+    said = encounter.said
+    met = "that it learned from" if encounter.known else "that it never saw"
+    if encounter.folds.any():
         met = "on which it was recalibrated fold by fold"
     observed, expected = (f"{100 * x.mean():.1f} %" for x in (said.outcome, said.probability))
     return (
@@ -60,12 +60,12 @@ def describe_level(tested: Tested, ratio: Measure) -> str:
     )
 
 
-def describe_ranking(tested: Tested, measures: Mapping[str, Measure]) -> str:
+def describe_ranking(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
     """Say how it ranks, and whether it beats the base rate that it came with."""
-    said = tested.said
+    said = encounter.said
     if said.ranks_nobody:
         return "It gives everybody the same, so it has neither ranking nor slope."
-    base = np.full(len(said.outcome), logit(np.array(tested.model.card.population.base_rate)))
+    base = np.full(len(said.outcome), logit(np.array(encounter.model.card.population.base_rate)))
     losses, others = (compute_log_loss(x, said.outcome) for x in (said.log_odds, base))
     gap = compare_losses(losses, others, said.patients)
     kind = "beats" if gap.mean < -gap.error else "does not beat"
@@ -76,9 +76,9 @@ def describe_ranking(tested: Tested, measures: Mapping[str, Measure]) -> str:
     )
 
 
-def describe_proposal(tested: Tested) -> str:
+def describe_proposal(encounter: Encounter) -> str:
     """Say which recalibration is proposed, and why."""
-    found = tested.proposal
+    found = encounter.proposal
     if found.kind == "none":
         return f"No recalibration is proposed: {found.because}."
     stretched = f"times {found.slope:.3f}, " if found.kind == "both" else ""

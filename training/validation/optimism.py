@@ -2,11 +2,18 @@
 
 Harrell's bootstrap (Regression Modeling Strategies, 2015, 5.3.4): the procedure is repeated on
 resampled patients; what each version reaches on its own sample, less what it reaches on the courses
-at hand, is its optimism. The mean is taken from the model's own apparent performance. The interval
-is that of apparent performance over the samples, moved as far (Noma et al., Stat Med 2021).
+at hand, is its optimism. The mean is taken from the model's own apparent performance.
+
+The slope is a scale: to shrink all log-odds by half doubles it, on the own sample and on others. So
+its optimism is a factor. A model without shrinkage has an apparent slope of 1, and nothing differs
+from the difference that others take. The curve's distances cannot be corrected so: those of a
+shrunken model are largest on its own sample.
+
+The interval is that of the apparent performance, moved as far: it holds the sampling error of the
+courses tested on, not that of the procedure (Noma et al., Stat Med 2021, on what that leaves out).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +21,15 @@ from numpy.typing import NDArray
 
 from features.contract import Measure
 from training.design import Design
-from training.measures.intervals import summarise_draws
+from training.measures.intervals import make_measure
 from training.validation.performance import MEASURES, compute_performance
 from training.validation.procedure import Answer
 from training.validation.units import Unit, count_drawn
 
 Numbers = NDArray[np.float64]
+
+# Measures whose optimism is a difference.
+ADDED = ("auc", "log_loss", "brier", "scaled_brier", "ratio", "intercept")
 
 
 @dataclass(frozen=True)
@@ -43,9 +53,19 @@ class Redeveloped:
     others: Numbers
 
     @property
-    def optimism(self) -> Numbers:
-        """Mean optimism, ``[measures]``; NaN where no version has both."""
-        return average_defined(self.own - self.others)
+    def optimism(self) -> dict[str, float]:
+        """Mean optimism of each of :data:`ADDED`; NaN where no version has both."""
+        mean = average_defined(self.own - self.others)
+        return {name: float(mean[MEASURES.index(name)]) for name in ADDED}
+
+    @property
+    def shrinkage(self) -> float:
+        """Mean of the slope on the courses at hand over that on the own sample; NaN without."""
+        place = MEASURES.index("slope")
+        own, others = self.own[:, place], self.others[:, place]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(own > 0, others / own, np.nan)
+        return float(average_defined(ratio[:, None])[0])
 
 
 def gather_versions(design: Design, found: Iterable[tuple[Unit, Answer]]) -> Redeveloped:
@@ -70,22 +90,27 @@ def average_defined(values: Numbers) -> Numbers:
         return np.where(count > 0, np.where(defined, values, 0).sum(axis=0) / count, np.nan)
 
 
-def correct_optimism(apparent: Numbers, versions: Redeveloped, level: float) -> dict[str, Measure]:
+def correct_optimism(apparent: Mapping[str, Measure], versions: Redeveloped) -> dict[str, Measure]:
     """Take the optimism from the apparent performance.
-
-    Parameters
-    ----------
-    apparent
-        ``[measures]``.
 
     Returns
     -------
     dict
-        Each measure; None where the model or all versions have none.
+        Each of :data:`ADDED` and the slope; None where the model or all versions have none.
     """
-    corrected = apparent - versions.optimism
-    moved = versions.own - versions.optimism
-    return {
-        name: summarise_draws(float(value), drawn, level)
-        for name, value, drawn in zip(MEASURES, corrected, moved.T, strict=True)
+    moved = {
+        name: map_measure(apparent[name], 1.0, -optimism)
+        for name, optimism in versions.optimism.items()
     }
+    return moved | {"slope": map_measure(apparent["slope"], versions.shrinkage, 0.0)}
+
+
+def map_measure(found: Measure, factor: float, added: float) -> Measure:
+    """Multiply a measure and its interval, and add to them."""
+    if found.value is None:
+        return found
+    value, low, high = (
+        np.nan if end is None else factor * end + added
+        for end in (found.value, found.low, found.high)
+    )
+    return make_measure(value, low, high)

@@ -17,8 +17,8 @@ from training.validation.closed_test import (
     propose_nothing,
     recalibrate,
 )
+from training.validation.encounter import Encounter
 from training.validation.external import find_external
-from training.validation.tested import Tested
 
 RECALIBRATION_SEED = 9
 # Patients with a course of the rarer class, so that every fold has some of them.
@@ -26,7 +26,7 @@ FEWEST = 20
 
 
 def make_recalibrated(
-    tested: Tested, proposed: RecalibrationFacts
+    encounter: Encounter, proposed: RecalibrationFacts
 ) -> tuple[ResponseModel, Findings]:
     """Recalibrate a model, and test the recalibration on patients that it did not learn from.
 
@@ -35,24 +35,24 @@ def make_recalibrated(
     CohortError
         If there are too few courses to test it on.
     """
-    selection, card = tested.selection, tested.model.card
+    selection, card = encounter.selection, encounter.model.card
     if count_rarer(selection.outcome, selection.patients) < FEWEST:
         message = f"to test a recalibration, both classes need {FEWEST} patients at least"
         raise CohortError([Problem(card.name, "recalibration", message)], source="cohort")
     seed = derive_seed(card.seed, RECALIBRATION_SEED)
-    crossed = cross_recalibrate(tested.log_odds, selection.outcome, selection.patients, seed)
-    equation = recalibrate(tested.model.equation, proposed.intercept, proposed.slope)
+    crossed = cross_recalibrate(encounter.log_odds, selection.outcome, selection.patients, seed)
+    equation = recalibrate(encounter.model.equation, proposed.intercept, proposed.slope)
     model = ResponseModel(card, equation)
-    findings = find_external(retest(tested, model, crossed))
-    facts = write_card(tested, proposed, findings)
+    findings = find_external(retest(encounter, model, crossed))
+    facts = write_card(encounter, proposed, findings)
     return replace(model, card=facts), findings.model_copy(update={"card": facts})
 
 
-def retest(tested: Tested, model: ResponseModel, crossed: CrossRecalibrated) -> Tested:
+def retest(encounter: Encounter, model: ResponseModel, crossed: CrossRecalibrated) -> Encounter:
     """Take what recalibrated models said of courses held out in place of what the model said."""
     folds = len(np.unique(crossed.folds))
     return replace(
-        tested,
+        encounter,
         model=model,
         version=None,
         log_odds=crossed.log_odds,
@@ -63,20 +63,19 @@ def retest(tested: Tested, model: ResponseModel, crossed: CrossRecalibrated) -> 
     )
 
 
-def write_card(tested: Tested, proposed: RecalibrationFacts, findings: Findings) -> ModelCard:
+def write_card(encounter: Encounter, proposed: RecalibrationFacts, findings: Findings) -> ModelCard:
     """Fill in the card: the development's facts, and where and how it was recalibrated."""
-    card = tested.model.card
-    origin = f"version {tested.version}" if tested.version else "a registered version"
-    told = (
-        f"{findings.courses} courses of {findings.patients} patients, cohort {tested.digest[:12]}"
-    )
+    card = encounter.model.card
+    origin = f"version {encounter.version}" if encounter.version else "a registered version"
+    people = f"{findings.courses} courses of {findings.patients} patients"
+    told = f"{people}, cohort {encounter.digest[:12]}"
     facts = Recalibrated(
         intercept=proposed.intercept,
         slope=proposed.slope,
         courses=findings.courses,
         events=findings.events,
         patients=findings.patients,
-        data_digest=tested.digest,
+        data_digest=encounter.digest,
     )
     performance = findings.find_performance("external")
     changes = {

@@ -1,137 +1,172 @@
-"""A registered model tested on a cohort: what it said of each course, and what came of them."""
+"""A model tested in every way that its study's courses allow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cohort import digest_cohort
-from features.columns import Columns
-from features.contract import ModelCard
-from features.equation import ALL_VERSIONS
-from features.fields import FIELDS
-from features.response_model import ResponseModel, compute_probability
-from training.card import is_simulated
+from features.contract import Measure
+from features.equation import Equation
+from features.response_model import compute_probability
 from training.comparison import MEASURE_SEED
-from training.design import number_sites
-from training.findings import Way
+from training.design import Design
+from training.findings import Performance, Way
 from training.split import derive_seed
-from training.study import GatePart
-from training.validation.closed_test import ClosedTest, propose_nothing, run_closed_test
-from training.validation.performance import Effort, Said
-from training.validation.selection import Selection, select_courses
+from training.study import Study
+from training.validation.evidence import Evidence
+from training.validation.optimism import correct_optimism
+from training.validation.performance import (
+    Effort,
+    Said,
+    flatten_repeats,
+    measure_performance,
+)
+from training.validation.runs import CrossValidation
 
 Numbers = NDArray[np.float64]
-
-RESAMPLES, LEVEL = 1000, 0.95
-AS_IT_IS = "the registered model as it is"
 
 
 @dataclass(frozen=True)
 class Tested:
-    """What a model said of a cohort's courses.
+    """A model, and what repeated developments of its procedure said.
 
     Parameters
     ----------
-    version
-        In the registry; None before it has one.
-    log_odds
-        ``[courses, versions]``, the model itself first.
-    folds
-        ``int64[courses]``: courses are ranked against those of their own fold.
-    digest
-        SHA-256 of the cohort's canonical content.
-    known
-        Whether the model learned from these very courses.
-    simulated
-        Whether the cohort is.
-    bounds
-        What the gate asks.
-    proposal
-        What the closed test proposes.
+    equation
+        Of the model, developed on the whole design.
     """
 
-    model: ResponseModel
-    version: str | None
-    selection: Selection
-    log_odds: Numbers
-    folds: NDArray[np.int64]
-    method: str
-    digest: str
-    known: bool
-    simulated: bool
-    bounds: GatePart
-    proposal: ClosedTest
-
-    @property
-    def way(self) -> Way:
-        """The way of testing that this is."""
-        return "apparent" if self.known else "external"
+    study: Study
+    design: Design
+    equation: Equation
+    crossed: CrossValidation
+    evidence: Evidence
 
     @property
     def effort(self) -> Effort:
         """How intervals are made."""
-        return Effort(RESAMPLES, LEVEL, derive_seed(self.model.card.seed, MEASURE_SEED))
+        asked = self.study.validation
+        return Effort(asked.resamples, asked.level, derive_seed(self.study.seed, MEASURE_SEED))
 
-    @property
-    def said(self) -> Said:
-        """What the model said."""
-        chosen = self.selection
-        return Said(self.log_odds[:, 0], chosen.outcome, chosen.patients, self.folds)
+    @cached_property
+    def own(self) -> Said:
+        """What the model says of the courses that it learned from."""
+        design = self.design
+        return Said(
+            self.equation.compute_log_odds(design.columns)[:, 0],
+            design.outcome,
+            design.patients,
+            np.zeros(design.size, dtype=np.int64),
+            design.given_weights,
+        )
+
+    @cached_property
+    def nested(self) -> Said:
+        """What the procedure said in cross-validation, one repeat after the other."""
+        design = self.design
+        return flatten_repeats(
+            self.crossed.nested, design.outcome, design.patients, design.given_weights
+        )
+
+    @cached_property
+    def averaged(self) -> Said:
+        """The same, the repeats averaged: one estimate a course."""
+        size, repeats = self.design.size, len(self.crossed.nested.log_odds)
+        first = self.nested.select(np.arange(size * repeats) < size)
+        return replace(first, log_odds=self.crossed.nested.log_odds.mean(axis=0))
 
     @property
     def versions(self) -> Numbers:
-        """Probabilities by the model's stored versions, ``[versions, courses]``."""
-        return compute_probability(self.log_odds[:, 1:].T)
+        """Probabilities by re-developed models, ``[versions, courses]``."""
+        if self.evidence.versions is None:
+            return np.empty((0, self.design.size))
+        return compute_probability(self.evidence.versions.log_odds)
 
-    def by_site(self) -> tuple[Said, tuple[str, ...]] | None:
-        """Return what was said at sites that are known, by site; None for fewer than two."""
-        sites, names = number_sites(self.selection.columns)
-        if len(names) < 2:
-            return None
-        return replace(self.said, groups=sites).select(sites >= 0), names
+    @property
+    def parameters(self) -> int:
+        """Coefficients that the data chose between; none where everybody gets the same."""
+        if self.own.ranks_nobody:
+            return 0
+        equation = self.equation
+        return len(equation.features) + len(equation.sites) + len(equation.terms.pairs)
 
 
-def test_model(
-    model: ResponseModel, version: str | None, cohort: Columns, bounds: GatePart
-) -> Tested:
-    """Test a model on a cohort.
-
-    Raises
-    ------
-    CohortError
-        If no course, or only one class, is left to test it on.
-    """
-    selection = select_courses(model.card, cohort)
-    log_odds = model.equation.compute_log_odds(selection.columns, ALL_VERSIONS)
-    known = learned_from(model.card, cohort)
-    proposal = run_closed_test(log_odds[:, 0], selection.outcome)
-    if known:
-        proposal = propose_nothing(1.0, None, "the model learned from these courses")
-    return Tested(
-        model=model,
-        version=version,
-        selection=selection,
-        log_odds=log_odds,
-        folds=np.zeros(len(log_odds), dtype=np.int64),
-        method=AS_IT_IS,
-        digest=digest_cohort(cohort),
-        known=known,
-        simulated=is_simulated(cohort),
-        bounds=bounds,
-        proposal=proposal,
+def list_performance(tested: Tested) -> Iterator[Performance]:
+    """List performance by every way of testing, those that could not be done included."""
+    evidence, effort, validation = tested.evidence, tested.effort, tested.study.validation
+    apparent = describe_performance(
+        "apparent", "the courses that it learned from", tested.own, effort
+    )
+    yield apparent
+    yield correct_performance(tested, apparent.measures)
+    held = {"patient": "patients", "site": "sites"}[validation.hold_out]
+    yield describe_performance(
+        "nested",
+        f"{validation.repeats} times {validation.folds}-fold cross-validation of the whole "
+        f"procedure, {held} held out",
+        tested.nested,
+        effort,
+        repeats=validation.repeats,
+    )
+    yield describe_performance(
+        "sites",
+        f"each of {len(evidence.names)} sites by what the others taught",
+        evidence.sites,
+        effort,
+        "it takes two sites at least, and the others must have both outcomes",
+    )
+    yield describe_performance(
+        "temporal",
+        f"the latest {100 * validation.latest:.0f} % of courses by what the earlier ones taught",
+        evidence.latest,
+        effort,
+        "it takes courses assessed on different days, with both outcomes among early and late",
     )
 
 
-def learned_from(card: ModelCard, cohort: Columns) -> bool:
-    """Tell whether a model was developed, or recalibrated, on this very cohort.
+def describe_performance(
+    way: Way, method: str, said: Said | None, effort: Effort, because: str = "", repeats: int = 1
+) -> Performance:
+    """Describe performance by one way of testing.
 
-    Studies may keep some conditions alone, so that part of the cohort counts, too.
+    Parameters
+    ----------
+    because
+        Why it was not done, where it was not.
+    repeats
+        How often each course is there.
     """
-    digests = {card.data_digest, *(one.data_digest for one in card.recalibrated)}
-    ranges: Mapping[str, tuple[str, ...]] = {one.field: one.categories for one in card.ranges}
-    names = FIELDS["condition"].categories
-    studied = [names.index(name) for name in ranges.get("condition", ())]
-    part = cohort.select(np.isin(cohort.get_numbers("condition"), studied))
-    return digest_cohort(cohort) in digests or digest_cohort(part) in digests
+    if said is None:
+        return Performance(
+            way=way, method=method, courses=0, events=0, measures={}, because=because
+        )
+    return Performance(
+        way=way,
+        method=method,
+        courses=len(said.outcome) // repeats,
+        events=int(said.outcome.sum()) // repeats,
+        measures=measure_performance(said, effort),
+    )
+
+
+def correct_performance(tested: Tested, apparent: Mapping[str, Measure]) -> Performance:
+    """Describe apparent performance less optimism."""
+    versions, design = tested.evidence.versions, tested.design
+    if versions is None:
+        because = "the study asks for no bootstrap re-developments"
+        return describe_performance("corrected", "bootstrap", None, tested.effort, because)
+    whole = "the whole procedure"
+    if tested.study.validation.profile == "quick":
+        whole = "the chosen candidate alone, its choices held"
+    return Performance(
+        way="corrected",
+        method=f"apparent less the optimism of {len(versions.picked)} bootstrap re-developments "
+        f"of {whole}",
+        courses=design.size,
+        events=design.events,
+        measures=correct_optimism(apparent, versions),
+        optimism={name: one for name, one in versions.optimism.items() if np.isfinite(one)},
+        shrinkage=versions.shrinkage if np.isfinite(versions.shrinkage) else None,
+    )

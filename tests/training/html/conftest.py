@@ -1,4 +1,4 @@
-"""Findings made by hand: rich, sparse, of the base rate, of another cohort. SIMULATED, all of them."""
+"""Findings made by hand: rich, sparse, of the base rate, of another cohort; all SIMULATED."""
 
 import shutil
 
@@ -109,7 +109,7 @@ def make_performance():
             optimism=optimism or {},
         )  # fmt: skip
 
-    optimism = {name: 0.0113 for name in ("auc", "scaled_brier", "slope")}
+    optimism = dict.fromkeys(("auc", "scaled_brier", "slope"), 0.0113)
     return (
         made("apparent", "on the courses learned from", -0.011),
         made("corrected", "bootstrap, 200 re-developments", 0.0, optimism),
@@ -237,7 +237,7 @@ def make_gate():
     return (
         criterion("log_loss_difference", "Is it better than the base rate?", -0.02117, None, -0.005,
                   True),
-        criterion("calibration_slope", "Is the slope between 0.8 and 1.2?", 0.96713, 0.8, 1.2, True),
+        criterion("calibration_slope", "Is the slope near 1?", 0.96713, 0.8, 1.2, True),
         criterion("next_site_slope", "Is it at the next site?", 0.71317, 0.8, 1.2, False,
                   "the slope to be expected at the next site is below 0.8"),
         criterion("external", "Was it validated elsewhere?", None, 1, None, None,

@@ -9,9 +9,9 @@ from features.errors import CohortError
 from features.outcome import parse_outcome
 from training.html.page import render_report
 from training.study import GatePart
+from training.validation.encounter import meet_cohort
 from training.validation.external import find_external
 from training.validation.recalibrated import make_recalibrated
-from training.validation.tested import test_model as meet  # pytest would take it for a test
 
 GATE = GatePart()
 
@@ -21,7 +21,7 @@ def find():
     """Findings of a model on a cohort."""
 
     def find_on(model, cohort):
-        return find_external(meet(model, "3", cohort, GATE))
+        return find_external(meet_cohort(model, "3", cohort, GATE))
 
     return find_on
 
@@ -211,9 +211,9 @@ def test_an_update_needs_an_early_score_and_not_the_outcome_itself(find, known_m
 
 def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw, read):
     cohort = read(draw(2000, intercept=0.5, slope=0.6))
-    tested = meet(known_model(), "3", cohort, GATE)
-    before = find_external(tested)
-    model, found = make_recalibrated(tested, before.recalibration)
+    encounter = meet_cohort(known_model(), "3", cohort, GATE)
+    before = find_external(encounter)
+    model, found = make_recalibrated(encounter, before.recalibration)
     measures = get_external(found)
     assert measures["slope"].value == pytest.approx(1, abs=0.1)
     assert measures["intercept"].value == pytest.approx(0, abs=0.02)
@@ -225,22 +225,22 @@ def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw,
     assert digest_cohort(cohort)[:12] in model.card.validation
     assert "version 3" in model.card.verdict
     assert found.card == model.card
-    again = find_external(meet(model, "4", cohort, GATE))
+    again = find_external(meet_cohort(model, "4", cohort, GATE))
     assert "apparent performance" in again.alarms[0], "it learned its level from these courses"
 
 
 def test_the_findings_of_a_recalibration_do_not_flatter_noise(known_model, draw, read):
     """Where outcomes have nothing to do with the model, held-out folds show it."""
     cohort = read(draw(400, slope=0.25, seed=5))
-    tested = meet(known_model(), "3", cohort, GATE)
-    model, found = make_recalibrated(tested, find_external(tested).recalibration)
-    own = model.equation.compute_log_odds(tested.selection.columns)[:, 0]
-    outcome = tested.selection.outcome
+    encounter = meet_cohort(known_model(), "3", cohort, GATE)
+    model, found = make_recalibrated(encounter, find_external(encounter).recalibration)
+    own = model.equation.compute_log_odds(encounter.selection.columns)[:, 0]
+    outcome = encounter.selection.outcome
     apparent = np.logaddexp(0, np.where(outcome == 1, -own, own)).mean()
     assert get_external(found)["log_loss"].value > apparent
 
 
 def test_too_few_courses_to_test_a_recalibration_are_refused(known_model, draw, read):
-    tested = meet(known_model(), "3", read(draw(30, intercept=3)), GATE)
+    encounter = meet_cohort(known_model(), "3", read(draw(30, intercept=3)), GATE)
     with pytest.raises(CohortError, match="both classes need 20 patients"):
-        make_recalibrated(tested, find_external(tested).recalibration)
+        make_recalibrated(encounter, find_external(encounter).recalibration)

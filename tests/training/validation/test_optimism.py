@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from features.contract import Measure
 from training.validation.optimism import Redeveloped, correct_optimism, gather_versions
 from training.validation.performance import MEASURES, compute_performance
 from training.validation.procedure import Answer
@@ -47,7 +48,8 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
             rows = generator.integers(size, size=size)
             said = fit_plainly(predictors, outcome, rows)[None, :]
             found.append((Unit(str(number), rows, all_rows, 0), Answer("a", ("a",), said)))
-        measures = correct_optimism(apparent, gather_versions(design, found), 0.95)
+        told_apparent = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
+        measures = correct_optimism(told_apparent, gather_versions(design, found))
         corrected.append([measures[name].value for name in PLACES])
     auc, brier, slope = np.mean(corrected, axis=0)
     for name, ours in (("dxy", 2 * auc - 1), ("brier", brier), ("slope", slope)):
@@ -55,29 +57,42 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
         assert abs(ours - told["mean_corrected"][name]) < 3.5 * error, name
 
 
+def make_versions(own, others):
+    """Versions that reach the same by every measure."""
+    return Redeveloped(
+        ("a",) * len(own),
+        np.zeros((len(own), 4)),
+        *(np.tile(np.array(reached)[:, None], len(MEASURES)) for reached in (own, others)),
+    )
+
+
+APPARENT = dict.fromkeys(MEASURES, Measure(value=0.7, low=0.6, high=0.9))
+
+
 def test_optimism_is_what_versions_reach_on_their_own_sample_less_what_they_reach_on_all():
-    own, others = np.full((3, len(MEASURES)), 0.8), np.full((3, len(MEASURES)), 0.7)
-    own[2] = 0.9
-    found = Redeveloped(("a", "a", "b"), np.zeros((3, 4)), own, others)
-    assert found.optimism == pytest.approx(np.full(len(MEASURES), 0.4 / 3))
+    found = correct_optimism(APPARENT, make_versions([0.8, 0.8, 0.9], [0.7, 0.7, 0.7]))
+    expected = (0.7 - 0.4 / 3, 0.6 - 0.4 / 3, 0.9 - 0.4 / 3)
+    assert (found["auc"].value, found["auc"].low, found["auc"].high) == pytest.approx(expected)
 
 
-def test_versions_without_a_slope_are_left_out_of_its_optimism():
-    own, others = np.full((2, len(MEASURES)), 1.0), np.full((2, len(MEASURES)), 0.75)
-    own[1, PLACES["slope"]] = np.nan
-    found = Redeveloped(("a", "base_rate"), np.zeros((2, 4)), own, others)
-    assert found.optimism[PLACES["slope"]] == pytest.approx(0.25)
-    nothing = replace(found, own=np.full_like(own, np.nan))
-    assert correct_optimism(np.ones(len(MEASURES)), nothing, 0.95)["slope"].value is None
+def test_the_optimism_of_a_slope_is_a_factor():
+    """One version is shrunk to a quarter, on both sides alike: that changes nothing."""
+    found = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
+    assert (found.value, found.low, found.high) == pytest.approx((0.35, 0.3, 0.45))
 
 
-def test_the_interval_is_that_of_apparent_performance_moved_by_the_optimism():
-    generator = np.random.default_rng(1)
-    own = np.tile(0.7 + 0.05 * generator.standard_normal(4000)[:, None], len(MEASURES))
-    found = Redeveloped(("a",) * 4000, np.zeros((4000, 1)), own, own - 0.1)
-    measured = correct_optimism(np.full(len(MEASURES), 0.7), found, 0.95)["auc"]
-    assert measured.value == pytest.approx(0.6)
-    assert (measured.low, measured.high) == pytest.approx((0.502, 0.698), abs=0.006)
+def test_versions_without_a_slope_are_left_out():
+    versions = make_versions([1.0, np.nan], [0.75, np.nan])
+    assert versions.shrinkage == pytest.approx(0.75)
+    assert correct_optimism(APPARENT, versions)["slope"].value == pytest.approx(0.525)
+    nothing = correct_optimism(APPARENT, make_versions([np.nan], [0.5]))
+    assert nothing["slope"].value is None
+    assert nothing["auc"].value is None
+
+
+def test_what_a_model_has_not_cannot_be_corrected():
+    apparent = APPARENT | {"slope": Measure(value=None)}
+    assert correct_optimism(apparent, make_versions([1.0], [0.5]))["slope"].value is None
 
 
 def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(make_design):
