@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.contract import Measure
 from training.evaluate import compare_losses, compute_log_loss
@@ -61,19 +62,34 @@ def describe_level(encounter: Encounter, ratio: Measure) -> str:
 
 
 def describe_ranking(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
-    """Say how it ranks, and whether it beats the base rate that it came with."""
+    """Say how it ranks, and whether it beats giving everybody one base rate."""
     said = encounter.said
     if said.ranks_nobody:
         return "It gives everybody the same, so it has neither ranking nor slope."
-    base = np.full(len(said.outcome), logit(np.array(encounter.model.card.population.base_rate)))
-    losses, others = (compute_log_loss(x, said.outcome) for x in (said.log_odds, base))
+    losses, others = (
+        compute_log_loss(told, said.outcome) for told in (said.log_odds, tell_base_rate(encounter))
+    )
     gap = compare_losses(losses, others, said.patients)
     kind = "beats" if gap.mean < -gap.error else "does not beat"
+    source = "the other folds" if encounter.folds.any() else "its development"
     return (
         f"It ranks with an AUC of {format_measure(measures['auc'], 2)}, its calibration slope is "
-        f"{format_measure(measures['slope'], 2)}, and it {kind} the development's base rate for "
-        f"all: log loss differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
+        f"{format_measure(measures['slope'], 2)}, and it {kind} the base rate of "
+        f"{source}, given to all: log loss differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
     )
+
+
+def tell_base_rate(encounter: Encounter) -> NDArray[np.float64]:
+    """Tell the log-odds of the base rate known before each course; ``[courses]``.
+
+    That of the development; of a recalibration, which learns the level here, that of other folds.
+    """
+    outcome, folds = encounter.selection.outcome, encounter.folds
+    rates = np.full(len(outcome), encounter.model.card.population.base_rate)
+    if folds.any():
+        for fold in np.unique(folds):
+            rates[folds == fold] = outcome[folds != fold].mean()
+    return logit(rates)
 
 
 def describe_proposal(encounter: Encounter) -> str:

@@ -78,7 +78,7 @@ def describe_external(found: Findings) -> Iterator[str]:
         "That the model did not learn from these courses is known from the digests of whole "
         "cohorts alone: patients who are in both would not be noticed."
     )
-    yield "Estimates that the service would withhold for too little evidence are among those tested."
+    yield "Estimates that the service would withhold for too little evidence were tested, too."
     if found.instability is not None and found.instability.versions:
         yield (
             f"Instability and thin lines are those of the {found.instability.versions} versions "

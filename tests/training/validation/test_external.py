@@ -218,6 +218,8 @@ def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw,
     assert measures["slope"].value == pytest.approx(1, abs=0.1)
     assert measures["intercept"].value == pytest.approx(0, abs=0.02)
     assert measures["log_loss"].value < get_external(before)["log_loss"].value
+    assert "beats the base rate of the other folds" in found.verdict
+    assert "beats the base rate of its development" in before.verdict
     assert found.passed
     assert not found.alarms
     (facts,) = model.card.recalibrated
