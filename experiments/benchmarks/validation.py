@@ -1,4 +1,4 @@
-"""The benchmark of validation: is what a report says of performance true, where truth is known?
+"""The benchmark of validation: what a report says of performance, against the truth.
 
 In each drawn world the procedure is validated as `fit` does it; the model is then asked about many
 new patients, whose true probabilities are known, at the same sites and at new ones.
@@ -31,7 +31,7 @@ from training.validation.evidence import choose_procedure, gather_evidence
 from training.validation.performance import MEASURES, compute_performance
 from training.validation.runs import cross_validate
 from training.validation.store import Store
-from training.validation.tested import Tested, list_performance
+from training.validation.validated import Validated, list_performance
 
 Numbers = NDArray[np.float64]
 
@@ -108,15 +108,15 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
     evidence = gather_evidence(study, design, procedure, Store(), 1)
-    tested = Tested(study, design, fit.equation, crossed, evidence)
+    validated = Validated(study, design, fit.equation, crossed, evidence)
     results.add(
         {
             "key": key,
             "data": "SIMULATED",
             "world": world,
             "chosen": chosen,
-            "found": {one.way: plain(one.measures) for one in list_performance(tested)},
-            "next_site": predict_site(tested),
+            "found": {one.way: plain(one.measures) for one in list_performance(validated)},
+            "next_site": predict_site(validated),
             "true": find_truth(fit.equation, prepared.known),
             "new_sites": find_truth_at_sites(fit.equation, prepared.unseen),
         }
@@ -135,12 +135,12 @@ def plain(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [one.value, one.low, one.high] for name, one in measures.items()}
 
 
-def predict_site(tested: Tested) -> dict[str, list[float | None]]:
+def predict_site(validated: Validated) -> dict[str, list[float | None]]:
     """Predict what a new site will show, from sites held out one by one."""
-    said = tested.evidence.sites
+    said = validated.evidence.sites
     if said is None:
         return {}
-    found = measure_across_sites(said, tested.evidence.names, tested.effort.level)
+    found = measure_across_sites(said, validated.evidence.names, validated.effort.level)
     return plain({name: one.next_site for name, one in found.pooled.items()})
 
 
