@@ -91,7 +91,7 @@ class Scale:
         Examples
         --------
         >>> Scale(0.02, 0.31, 0, 1).list_ticks()
-        [0.1, 0.2, 0.3]
+        [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
         >>> Scale(0.4, 2.1, 0, 100, multiplies=True).list_ticks()
         [0.5, 1, 2]
         """
