@@ -62,7 +62,7 @@ def take_picture(out: Path = PICTURE) -> Path:
         If there is no Chromium, no Playwright, or no champion to serve.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with serve(0) as address, open_page() as page:
+    with open_page() as page, serve(0) as address:
         page.goto(address)
         for name, value in ENTERED.items():
             control = page.locator(f"#{name}")

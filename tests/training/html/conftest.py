@@ -532,7 +532,8 @@ def make_findings():
     return lambda name: MADE[name]()
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: Playwright runs but once at a time in a process.
+@pytest.fixture(scope="module")
 def browser():
     """A real Chromium."""
     if CHROMIUM is None:

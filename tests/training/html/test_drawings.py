@@ -59,13 +59,19 @@ def test_the_calibration_curve_is_that_of_the_json(page, full):
     )
 
 
-def test_the_band_goes_up_one_end_and_back_along_the_other(page, full):
-    drawing = find_drawing(page, "calibration-drawing")
+def list_highs_and_lows(full, name):
+    if name == "calibration":
+        return [(point.high, point.low) for point in full.calibration.points]
+    return [(point.benefit.high, point.benefit.low) for point in full.decision.points]
+
+
+@pytest.mark.parametrize("name", ["calibration", "decision"])
+def test_the_band_goes_along_the_upper_ends_and_back_along_the_lower_ones(page, full, name):
+    drawing = find_drawing(page, f"{name}-drawing")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
     band = [read_place(up, y) for _, y in read_points(drawing.find("polygon", class_="band"))]
-    points = full.calibration.points
-    known = [point.high for point in points] + [point.low for point in reversed(points)]
-    assert band == pytest.approx(known, abs=1e-4)
+    highs, lows = zip(*list_highs_and_lows(full, name), strict=True)
+    assert band == pytest.approx([*highs, *reversed(lows)], abs=1e-4)
 
 
 def test_a_version_without_a_curve_is_left_out_and_a_gap_is_left_open(page, full):
@@ -150,6 +156,7 @@ def test_factors_are_as_long_as_they_move(page, full):
     found = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
     known = sorted((factor.deviation.value for factor in full.factors), reverse=True)
     assert found == pytest.approx(known, abs=1e-4)
+    assert not list(drawing.find_all("rect", class_="mark"))
 
 
 def test_a_subgroup_that_is_hidden_has_no_mark(page, full):

@@ -71,6 +71,8 @@ def test_the_day_is_that_of_the_json(full, read):
         ("full", "Of those told 28 %, about 31 in 100 responded (25 % to 36 %)."),
         ("full", "It is better than giving everybody the base rate, beyond chance"),
         ("full", "about 65 in 100 were ranked rightly"),
+        ("full", "Weighted for those whose outcome is missing, the base rate is 47 %."),
+        ("external", "The base rate is 38 %. The model says 46 % on average."),
         ("external", "but chance alone could do that"),
         ("base_rate", "It gives everybody the base rate"),
         ("base_rate", "It ranks nobody"),
