@@ -84,13 +84,17 @@ def demo(
 
 
 @app.command()
-def picture() -> None:
-    """Photograph the clinician's page with an estimate, for the README."""
+def picture(
+    report: Annotated[
+        Path | None, typer.Option(help="a validation report's HTML file, to photograph instead")
+    ] = None,
+) -> None:
+    """Photograph the clinician's page with an estimate, for the README; or a report's figure."""
     enter_home()
-    from experiments.picture import take_picture
+    from experiments.picture import take_picture, take_report_picture
 
     with explain_errors():
-        typer.echo(str(take_picture()))
+        typer.echo(str(take_picture() if report is None else take_report_picture(report)))
 
 
 @app.command()

@@ -1,12 +1,16 @@
-"""The picture of the README: the clinician's page with one estimate, taken in a real browser."""
+"""Pictures of the docs, taken in a real browser: the clinician's page, and a validation report."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from experiments.demo import serve
 from features.errors import UnavailableError
 
-PICTURE = Path(__file__).parent.parent / "docs" / "images" / "page.png"
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+PICTURE, REPORT_PICTURE = IMAGES / "page.png", IMAGES / "report.png"
 WIDTH, HEIGHT = 1000, 830
 ENTERED = {
     "condition": "depression",
@@ -27,13 +31,14 @@ ENTERED = {
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
-def take_picture(out: Path = PICTURE) -> Path:
-    """Serve the champions, fill in the page, and photograph the estimate.
+@contextmanager
+def open_page() -> Iterator[Any]:
+    """Open a browser's empty page.
 
     Raises
     ------
     UnavailableError
-        If there is no Chromium, no Playwright, or no champion to serve.
+        If there is no Chromium, or no Playwright.
     """
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
@@ -42,10 +47,22 @@ def take_picture(out: Path = PICTURE) -> Path:
         raise UnavailableError("the picture needs playwright: `make check` installs it") from None
     if browser is None:
         raise UnavailableError("the picture needs Chromium")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with serve(0) as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=list(QUIET))
-        page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        yield chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        chromium.close()
+
+
+def take_picture(out: Path = PICTURE) -> Path:
+    """Serve the champions, fill in the page, and photograph the estimate.
+
+    Raises
+    ------
+    UnavailableError
+        If there is no Chromium, no Playwright, or no champion to serve.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open_page() as page, serve(0) as address:
         page.goto(address)
         for name, value in ENTERED.items():
             control = page.locator(f"#{name}")
@@ -54,5 +71,21 @@ def take_picture(out: Path = PICTURE) -> Path:
         page.get_by_role("button", name="Estimate").click()
         page.locator("#estimate").wait_for()
         page.screenshot(path=out)
-        chromium.close()
+    return out
+
+
+def take_report_picture(report: Path, out: Path = REPORT_PICTURE) -> Path:
+    """Photograph the first figure of a validation report.
+
+    Raises
+    ------
+    UnavailableError
+        If there is no Chromium, no Playwright, or no such report.
+    """
+    if not report.is_file():
+        raise UnavailableError("the picture needs the HTML file of a validation report")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open_page() as page:
+        page.goto(report.resolve().as_uri())
+        page.locator("section.figure").first.screenshot(path=out)
     return out

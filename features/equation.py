@@ -196,5 +196,8 @@ def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:
            [0., 8.]])
     """
     first, second = pairs.T
-    products: Numbers = np.nan_to_num(units[:, first] * units[:, second] - (first == second))
+    products: Numbers = units.take(first, axis=1)
+    products *= units.take(second, axis=1)
+    products -= first == second
+    products[np.isnan(products)] = 0
     return products

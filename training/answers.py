@@ -1,7 +1,7 @@
 """What a run can say of the items of TRIPOD+AI: one function an item, empty where it cannot."""
 
 from training.findings import Findings, Way
-from training.html.words import TESTED_ON, WAYS
+from training.html.words import TESTED_ON, WAYS, name_measure
 
 
 def name_study(findings: Findings) -> str:
@@ -243,12 +243,11 @@ def tell_performance(findings: Findings, way: Way) -> str:
 def describe_spread(findings: Findings) -> str:
     """Say how far sites differ."""
     pooled = findings.across_sites.pooled if findings.across_sites else {}
-    return " ".join(
-        f"{key}: spread {one.spread:.2f}, {one.inconsistency:.0%} not owed to chance.".replace(
-            "%", " %"
-        )
+    told = (
+        f"{name_measure(key)}: spread {one.spread:.2f}, {one.inconsistency:.0%} not owed to chance."
         for key, one in pooled.items()
     )
+    return " ".join(told).replace("%", " %")
 
 
 def repeat_verdict(findings: Findings) -> str:

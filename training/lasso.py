@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
@@ -117,7 +118,10 @@ def solve_step(
         warm_start=True,
     )
     model.coef_ = found[1:].copy()
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        config_context(assume_finite=True, skip_parameter_validation=True),
+    ):
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(factor.T, solve_triangular(factor, pull, lower=True))
     others = model.coef_

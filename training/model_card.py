@@ -122,7 +122,8 @@ def describe_model(registered: RegisteredCard) -> Iterator[str]:
     yield f"It estimates the probability of: {card.outcome.definition}."
     yield f"Intervals: {card.interval.method}. An estimate is {card.note}."
     fields = dict.fromkeys(one.field for one in card.features)
-    yield f"It reads {', '.join(f'`{name}`' for name in fields) or 'no field'}."
+    sites = f" It knows {len(card.sites)} sites by name." if card.sites else ""
+    yield f"It reads {', '.join(f'`{name}`' for name in fields) or 'no field'}.{sites}"
 
 
 def describe_use(card: ModelCard) -> Iterator[str]:

@@ -17,6 +17,7 @@ HEADINGS = {
     "intercept": "intercept",
     "slope": "slope",
 }
+NOT_MEASURED = Measure(value=None)
 PERFORMANCE = {
     "auc": "AUC",
     "log_loss": "log loss",
@@ -80,7 +81,8 @@ def write_performance(found: Findings) -> list[str]:
         return []
     names = [name for name in PERFORMANCE if any(name in one.measures for one in done)]
     rows = [
-        [PERFORMANCE[name], *(format_measure(one.measures[name]) for one in done)] for name in names
+        [PERFORMANCE[name], *(format_measure(one.measures.get(name, NOT_MEASURED)) for one in done)]
+        for name in names
     ]
     ways = [f"{one.way}: {one.method}" for one in done]
     ways += [f"{one.way}: not done, {one.because}" for one in found.performance if one.because]

@@ -37,7 +37,7 @@ from training.validation.development import Development, find_development
 from training.validation.evidence import choose_procedure, gather_evidence
 from training.validation.runs import CrossValidation, cross_validate
 from training.validation.store import Store, open_store
-from training.validation.tested import Tested
+from training.validation.validated import Validated
 from training.weighting import Enrolment, list_enrolled, weigh_courses
 
 FINAL_SEED = 4
@@ -120,13 +120,15 @@ class Work:
 
     def validate(self, model: ResponseModel, fit: Fit, present: RegisteredModel | None) -> Findings:
         """Repeat the procedure that led to a model, find what can be said of it, and judge it."""
-        study, design, tested = self.study, self.design, None
+        study, design, validated = self.study, self.design, None
         if self.crossed is not None:
             procedure = choose_procedure(study, self.candidates, model.card.candidate, fit)
             evidence = gather_evidence(study, design, procedure, self.store, self.jobs)
-            tested = Tested(study, design, model.equation, self.crossed, evidence)
+            validated = Validated(study, design, model.equation, self.crossed, evidence)
         attrition, champion = self.describe_attrition(model), compare_champion(self, present)
-        known = Development(study, design, model.card, self.comparison, attrition, tested, champion)
+        known = Development(
+            study, design, model.card, self.comparison, attrition, validated, champion
+        )
         return judge_findings(find_development(known))
 
     def describe_attrition(self, model: ResponseModel) -> Attrition:

@@ -157,3 +157,44 @@ def bound(
         show_json(collect(rows, request))
     else:
         typer.echo(text)
+
+
+@app.command()
+def validation(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="two worlds and few re-developments: a minute")
+    ] = False,
+    worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 40,
+    costs: Annotated[
+        bool, typer.Option("--costs/--no-costs", help="also time a whole run, by profile")
+    ] = True,
+    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    docs: Annotated[bool, typer.Option("--docs", help="write the page")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Check what a report says of performance against the truth (SIMULATED), and what it costs.
+
+    What was done before is not done again, but for the costs: results are in the home, under
+    benchmarks/.
+    """
+    if quick and docs:
+        say("--docs: not with --quick, whose samples are too small to be shown")
+        raise typer.Exit(BAD_INPUT)
+    home = enter_home()
+    from experiments.benchmarks.results import Results
+    from experiments.benchmarks.validation import QUICK, Request, run_checks
+    from experiments.benchmarks.validation_cost import measure_costs
+    from experiments.benchmarks.validation_page import collect, describe, write_page
+
+    with explain_errors(as_json):
+        request = QUICK if quick else Request(worlds)
+        results = Results(home.folder / "benchmarks" / "validation.jsonl")
+        found = run_checks(request, results, jobs)
+        spent = measure_costs(jobs, *((400, 20) if quick else ())) if costs else []
+        text = describe(found, spent, request)
+        if docs:
+            write_page(text)
+    if as_json:
+        show_json(collect(found, spent, request))
+    else:
+        typer.echo(text)

@@ -28,9 +28,9 @@ from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
 from training.comparison import BASE_RATE, compare
 from training.design import Design, load_courses, make_design, number_sites
 from training.evaluate import HeldOut, compare_losses, compute_losses, measure
-from training.validation.runs import cross_validate
 from training.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study import Study, read_study
+from training.validation.runs import cross_validate
 
 Numbers = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The benchmark of validation: is what a report says of performance true, where truth is known?
+"""The benchmark of validation: what a report says of performance, against the truth.
 
 In each drawn world the procedure is validated as `fit` does it; the model is then asked about many
 new patients, whose true probabilities are known, at the same sites and at new ones.
@@ -7,7 +7,7 @@ new patients, whose true probabilities are known, at the same sites and at new o
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,13 +16,23 @@ from numpy.typing import NDArray
 
 import training
 from experiments.benchmarks.results import Result, Results
-from experiments.benchmarks.samples import Plan, Sample, prepare, take_courses
+from experiments.benchmarks.samples import (
+    PATIENTS_A_COURSE,
+    Plan,
+    Sample,
+    find_courses,
+    prepare,
+    read_simulated,
+    take_courses,
+)
+from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
 from features.columns import Columns
 from features.commands import say, track
 from features.equation import Equation
 from features.files import digest_sources, list_sources
 from training.candidates import CANDIDATES, Candidate
 from training.comparison import compare
+from training.design import evaluate_outcome
 from training.resample import spread
 from training.split import derive_seed
 from training.study import CandidateName, Study
@@ -31,7 +41,7 @@ from training.validation.evidence import choose_procedure, gather_evidence
 from training.validation.performance import MEASURES, compute_performance
 from training.validation.runs import cross_validate
 from training.validation.store import Store
-from training.validation.tested import Tested, list_performance
+from training.validation.validated import Validated, list_performance
 
 Numbers = NDArray[np.float64]
 
@@ -101,6 +111,7 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     """Validate in one world, find the truth, and keep both."""
     prepared = prepare(world, 0, request.plan)
     study = set_validation(prepared.study, request)
+    home, elsewhere = draw_followed(world, study, request)
     design = take_courses(prepared, request.courses)
     candidates: dict[str, Candidate] = {name: CANDIDATES[name] for name in study.candidates}
     crossed = cross_validate(study, design, candidates, 1, Store())
@@ -108,19 +119,45 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
     evidence = gather_evidence(study, design, procedure, Store(), 1)
-    tested = Tested(study, design, fit.equation, crossed, evidence)
+    validated = Validated(study, design, fit.equation, crossed, evidence)
     results.add(
         {
             "key": key,
             "data": "SIMULATED",
             "world": world,
             "chosen": chosen,
-            "found": {one.way: plain(one.measures) for one in list_performance(tested)},
-            "next_site": predict_site(tested),
-            "true": find_truth(fit.equation, prepared.known),
-            "new_sites": find_truth_at_sites(fit.equation, prepared.unseen),
+            "found": {one.way: plain(one.measures) for one in list_performance(validated)},
+            "next_site": predict_site(validated),
+            "true": find_truth(fit.equation, home),
+            "new_sites": find_truth_at_sites(fit.equation, elsewhere),
         }
     )
+
+
+def draw_followed(name: str, study: Study, request: Request) -> tuple[Sample, Sample]:
+    """Draw new patients at the world's own sites, and at new ones.
+
+    Those whose outcome is known, like those that the report is about: whoever does not report has
+    another baseline, and a model may rank them better or worse.
+    """
+    world = find_world(name)
+    # Not "new" to the simulator, so that it tells the truth with the site's effect known.
+    elsewhere = replace(draw_new_sites(world, request.new_sites, request.plan.seed), new=False)
+    return (
+        draw_sample(world, study, make_sites(world), request, derive_seed(request.plan.seed, 2)),
+        draw_sample(world, study, elsewhere, request, derive_seed(request.plan.seed, 3)),
+    )
+
+
+def draw_sample(world: World, study: Study, sites: Sites, request: Request, seed: int) -> Sample:
+    """Draw courses with a known outcome, with their attainable probabilities."""
+    patients = PATIENTS_A_COURSE * request.tested
+    simulation = simulate(world, patients, seed, sites=sites, draws=request.plan.draws)
+    rows = find_courses(study, read_simulated(simulation))
+    columns = read_simulated(simulation).select(rows)
+    known = ~np.isnan(evaluate_outcome(study, columns))
+    at_site = simulation.truth["probability_observed"].to_numpy()[rows[known]]
+    return Sample(columns.select(known), at_site, at_site)
 
 
 def set_validation(study: Study, request: Request) -> Study:
@@ -135,12 +172,12 @@ def plain(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [one.value, one.low, one.high] for name, one in measures.items()}
 
 
-def predict_site(tested: Tested) -> dict[str, list[float | None]]:
+def predict_site(validated: Validated) -> dict[str, list[float | None]]:
     """Predict what a new site will show, from sites held out one by one."""
-    said = tested.evidence.sites
+    said = validated.evidence.sites
     if said is None:
         return {}
-    found = measure_across_sites(said, tested.evidence.names, tested.effort.level)
+    found = measure_across_sites(said, validated.evidence.names, validated.effort.level)
     return plain({name: one.next_site for name, one in found.pooled.items()})
 
 

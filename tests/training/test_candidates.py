@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -14,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.equation import Equation
 from training.calibration import NONE, HeldBack, choose_calibration
-from training.candidates import CANDIDATES, make_candidates
+from training.candidates import CANDIDATES, make_candidates, trees
 from training.candidates.boosted import Boosted, fit_start
 from training.candidates.logistic import Penalty, hold_out, keep_features
 from training.candidates.trees import SPACE
@@ -65,7 +66,7 @@ def test_equation_says_what_scikit_learns_pipeline_says(make_design, sites, pena
     equation = CANDIDATES["elastic_net"].refit(design, settings, 1)
     pipeline = build_pipeline(design, penalty)
     pipeline.fit(tabulate(design), design.outcome, regression__sample_weight=design.given_weights)
-    assert say(equation, new) == pytest.approx(pipeline.decision_function(tabulate(new)), abs=1e-3)
+    assert say(equation, new) == pytest.approx(pipeline.decision_function(tabulate(new)), abs=5e-3)
 
 
 def test_held_out_log_odds_are_those_of_equations_fitted_on_the_other_folds(make_design):
@@ -264,23 +265,24 @@ def test_the_base_rates_inner_losses_are_those_of_the_other_folds_weighted_share
 
 
 def test_severitys_inner_losses_are_those_of_fits_and_calibrations_on_the_other_folds(make_design):
-    """Fitted and calibrated here by scikit-learn alone; with a slope below 1 it sets no limit."""
-    design = make_design(400, strength=0.03, missing=0.0)
+    """Fitted and calibrated here by scikit-learn and SciPy alone."""
+    design = make_design(400, missing=0.0)
     severity, outcome = design.matrix[:, [design.severity]].astype(float), design.outcome
     said, expected = np.empty(400), np.empty(400)
     folds = split_inner(design, 1)
-    exact = {"C": np.inf, "tol": 1e-10, "max_iter": 10_000}
     for fold in folds:
-        model = LogisticRegression(**exact).fit(severity[fold.train], outcome[fold.train])
+        model = fit_exactly(severity[fold.train], outcome[fold.train])
         said[fold.test] = model.decision_function(severity[fold.test])
     for fold in folds:
-        model = LogisticRegression(**exact).fit(said[fold.train, None], outcome[fold.train])
-        assert 0 < model.coef_[0, 0] < 1
-        calibrated = model.decision_function(said[fold.test, None])
-        expected[fold.test] = compute_log_loss(calibrated, outcome[fold.test])
-    fit = CANDIDATES["severity_only"].fit(design, 1)
-    assert fit.settings["calibration_below"] == fit.settings["calibration_above"]
-    assert fit.inner == pytest.approx(expected, abs=1e-3)
+        learned, held = said[fold.train], outcome[fold.train]
+        slope = np.clip(fit_exactly(learned[:, None], held).coef_[0, 0], 0, 1)
+        level = brentq(lambda one: (expit(one + slope * learned) - held).sum(), -5, 5)  # noqa: B023
+        expected[fold.test] = compute_log_loss(level + slope * said[fold.test], outcome[fold.test])
+    assert CANDIDATES["severity_only"].fit(design, 1).inner == pytest.approx(expected, abs=1e-3)
+
+
+def fit_exactly(table, outcome):
+    return LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(table, outcome)
 
 
 def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make_design):
@@ -292,8 +294,9 @@ def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make
     assert (CANDIDATES["evidence_prior"].fit(design, 1).inner == place(design, expected)).all()
 
 
-def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_design):
-    """A test's course that early stopping looks at is judged by as many rounds as all are."""
+def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_design, monkeypatch):
+    """Without early stopping, every fold has as many rounds as were chosen."""
+    monkeypatch.setattr(trees, "PATIENCE", trees.MOST_ROUNDS)
     design = make_step(make_design(1200, missing=0.0))
     for name, preferred in (("xgboost", "logistic"), ("anchored_xgboost", "none")):
         fit = CANDIDATES[name].fit(design, 1)
@@ -368,7 +371,7 @@ def test_candidates_made_together_find_updates_of_one_design_once_and_say_the_sa
 def test_another_design_seed_or_number_of_folds_has_updates_of_its_own(make_design, monkeypatch):
     design, candidates = make_design(120), make_candidates(UNTUNED)
     found = count_updates(monkeypatch)
-    for one, seed in ((design, 1), (replace(design, inner_folds=3), 1), (design, 2)):
+    for one, seed in ((design, 1), (design, 2), (replace(design, inner_folds=3), 2)):
         fit = candidates["evidence_prior"].fit(one, seed)
         expected = make_candidates(UNTUNED)["evidence_prior"].fit(one, seed)
         assert (say(fit.equation, design) == say(expected.equation, design)).all()

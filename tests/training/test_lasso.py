@@ -1,4 +1,4 @@
-"""Paths of penalties, against scikit-learn's own solver and the conditions that an optimum meets."""
+"""Paths of penalties, against scikit-learn's own solver and the conditions of an optimum."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,14 @@ from training.run import run_study
 from training.study import ODDS_RATIOS, Study
 
 QUICK = {
-    "validation": {"folds": 3, "repeats": 1, "resamples": 100},
+    "validation": {
+        "folds": 3,
+        "repeats": 1,
+        "resamples": 100,
+        "profile": "quick",
+        "bootstraps": 20,
+    },
+    "gate": {"redevelopments": 0},
     "uncertainty": {"redevelopments": 20},
 }
 

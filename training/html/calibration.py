@@ -25,7 +25,7 @@ HEADING = "Do as many respond as were told?"
 X = Scale(0, 1, 44, 378)
 Y = Scale(0, 1, 414, 70)
 BARS = Scale(0, 1, 530, 474)
-HEIGHT = 566
+HEIGHT = 540
 MOST_ROWS = 21
 
 

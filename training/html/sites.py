@@ -88,7 +88,7 @@ def caption_sites(facts: AcrossSites) -> Markup:
         told.append("Nothing was pooled: too few sites could be measured.")
     if any(pooled.next_site.low is None for pooled in facts.pooled.values()):
         told.append("So few sites say nothing of the next one.")
-    return Markup("").join([" ".join(told)])
+    return Markup(" ").join(told)
 
 
 def tabulate(facts: AcrossSites) -> Table:

@@ -64,11 +64,10 @@ def summarise_average(findings: Findings) -> list[Markup]:
     if not findings.courses:
         told = [Markup("Nobody's outcome is known here yet: nothing could be tested.")]
     if findings.base_rate is not None:
-        told.append(
-            Markup("That is the base rate: {}.").format(show_share(findings.base_rate))
-            if findings.courses
-            else Markup("The published base rate is {}.").format(show_share(findings.base_rate))
-        )
+        text = "The base rate is {}." if findings.courses else "The published base rate is {}."
+        if findings.attrition is not None and findings.attrition.effective is not None:
+            text = "Weighted for those whose outcome is missing, the base rate is {}."
+        told.append(Markup(text).format(show_share(findings.base_rate)))
     if findings.mean_estimate is not None:
         mean = show_share(findings.mean_estimate)
         told.append(Markup("The model says {} on average.").format(mean))

@@ -91,7 +91,7 @@ class Scale:
         Examples
         --------
         >>> Scale(0.02, 0.31, 0, 1).list_ticks()
-        [0.1, 0.2, 0.3]
+        [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]
         >>> Scale(0.4, 2.1, 0, 100, multiplies=True).list_ticks()
         [0.5, 1, 2]
         """
@@ -191,11 +191,11 @@ def place_tick(x: float, y: float, value: float, share: bool, anchor: str) -> Ma
     return draw("text", text, x=x, y=y, class_=f"tick {anchor}")
 
 
-def draw_key(entries: Sequence[tuple[str, str]], top: float = 12) -> Markup:
+def draw_key(entries: Sequence[tuple[str, str]]) -> Markup:
     """Draw what each kind of line means, two a row."""
     drawn = []
     for number, (kind, text) in enumerate(entries):
-        x, y = 4 + 200 * (number % 2), top + 17 * (number // 2)
+        x, y = 4 + 200 * (number % 2), 12 + 17 * (number // 2)
         mark = (
             draw("rect", x=x, y=y - 5, width=24, height=10, class_=kind)
             if kind == "band"

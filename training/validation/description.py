@@ -40,7 +40,7 @@ from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import tabulate_subgroups
 from training.validation.groups import label_courses
 from training.validation.performance import Effort, Said
-from training.validation.tested import Tested
+from training.validation.validated import Validated
 
 Numbers = NDArray[np.float64]
 
@@ -187,7 +187,9 @@ def describe_subgroups(
     return tuple(SubgroupFacts(**vars(row)) for row in rows)
 
 
-def describe_sample_size(tested: Tested, performance: Sequence[Performance]) -> SampleSizeFacts:
+def describe_sample_size(
+    validated: Validated, performance: Sequence[Performance]
+) -> SampleSizeFacts:
     """Say whether the courses are enough for an unpenalised model of so many parameters.
 
     Each unpenalised parameter brings an optimism of the mean log loss of one over the courses: so
@@ -196,18 +198,18 @@ def describe_sample_size(tested: Tested, performance: Sequence[Performance]) -> 
     by_way = {one.way: one for one in performance}
     corrected = by_way["corrected"]
     auc = (corrected.measures or by_way["nested"].measures)["auc"].value
-    optimism, courses = corrected.optimism.get("log_loss"), tested.design.size
-    prevalence = float(np.average(tested.design.outcome, weights=tested.design.weights))
+    optimism, courses = corrected.optimism.get("log_loss"), validated.design.size
+    prevalence = float(np.average(validated.design.outcome, weights=validated.design.weights))
     effective = None if optimism is None else float(max(0.0, -optimism * courses))
     told: dict[str, Any] = {
-        "parameters": tested.parameters,
+        "parameters": validated.parameters,
         "effective": effective,
         "prevalence": prevalence,
     }
-    if not tested.parameters or auc is None or auc < LEAST_AUC:
+    if not validated.parameters or auc is None or auc < LEAST_AUC:
         verdict = "It ranks nobody: only the base rate has to be precise."
         return SampleSizeFacts(**told, auc=None, courses={}, binding=None, verdict=verdict)
-    needed = compute_sample_size(tested.parameters, prevalence, auc=auc)
+    needed = compute_sample_size(validated.parameters, prevalence, auc=auc)
     return SampleSizeFacts(
         **told,
         auc=auc,

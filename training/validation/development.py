@@ -32,7 +32,7 @@ from training.validation.description import (
     share_recorded,
 )
 from training.validation.limitations import list_limitations
-from training.validation.tested import Tested, list_performance
+from training.validation.validated import Validated, list_performance
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Development:
 
     Parameters
     ----------
-    tested
+    validated
         None where nobody's outcome is known, and so nothing could be tested.
     champion
         The present one on the same courses; None where there is none.
@@ -52,7 +52,7 @@ class Development:
     card: ModelCard
     comparison: Comparison
     attrition: Attrition
-    tested: Tested | None
+    validated: Validated | None
     champion: ChampionFacts | None
 
 
@@ -79,8 +79,8 @@ def find_development(known: Development) -> Findings:
         recorded=share_recorded(design.described.columns, known.study.list_fields()),
         champion=known.champion,
     )
-    if known.tested is not None:
-        found = found.model_copy(update=describe_tests(known.tested))
+    if known.validated is not None:
+        found = found.model_copy(update=describe_validated(known.validated))
     return found.model_copy(update={"limitations": tuple(list_limitations(found))})
 
 
@@ -90,7 +90,7 @@ def list_alarms(known: Development) -> list[str]:
     The leakage alarm knows what baseline alone can reach; an early score may say far more.
     """
     updated = known.study.parse_outcome().checkpoint is not None
-    if updated or known.tested is None:
+    if updated or known.validated is None:
         return []
     return find_warnings(known.comparison, known.card.simulated)
 
@@ -118,7 +118,7 @@ def list_compared(known: Development) -> Iterator[Compared]:
 
 def count_picked(known: Development) -> dict[str, float]:
     """Count which share of re-developments chose each candidate; nothing where it was held."""
-    versions = None if known.tested is None else known.tested.evidence.versions
+    versions = None if known.validated is None else known.validated.evidence.versions
     if versions is None or known.study.validation.profile == "quick":
         return {}
     return {
@@ -126,11 +126,11 @@ def count_picked(known: Development) -> dict[str, float]:
     }
 
 
-def describe_tests(tested: Tested) -> dict[str, Any]:
+def describe_validated(validated: Validated) -> dict[str, Any]:
     """Describe what testing says: performance by every way, and what the figures draw."""
-    study, design, effort = tested.study, tested.design, tested.effort
-    nested, versions, sites = tested.nested, tested.versions, tested.evidence.sites
-    performance = tuple(list_performance(tested))
+    study, design, effort = validated.study, validated.design, validated.effort
+    nested, versions, sites = validated.nested, validated.versions, validated.evidence.sites
+    performance = tuple(list_performance(validated))
     way: Way = "nested"
     told = (nested, way, effort, versions, design.outcome)
     instrument, (low, high) = study.parse_outcome().instrument, study.gate.thresholds
@@ -140,14 +140,16 @@ def describe_tests(tested: Tested) -> dict[str, Any]:
         "calibration": describe_calibration(*told),
         "decision": describe_decisions(*told),
         "instability": describe_instability(
-            tested.own.probability, versions, effort.level, (low + high) / 2
+            validated.own.probability, versions, effort.level, (low + high) / 2
         ),
         "across_sites": None
         if sites is None
-        else measure_across_sites(sites, tested.evidence.names, effort.level),
-        "subgroups": describe_subgroups(tested.averaged, design.columns, instrument, effort.level),
-        "sample_size": describe_sample_size(tested, performance),
-        "factors": describe_factors(tested.equation, design.columns, study.uncertainty.level),
+        else measure_across_sites(sites, validated.evidence.names, effort.level),
+        "subgroups": describe_subgroups(
+            validated.averaged, design.columns, instrument, effort.level
+        ),
+        "sample_size": describe_sample_size(validated, performance),
+        "factors": describe_factors(validated.equation, design.columns, study.uncertainty.level),
     }
 
 

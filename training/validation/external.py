@@ -30,7 +30,7 @@ from training.validation.encounter import Encounter
 from training.validation.external_verdict import list_alarms, write_verdict
 from training.validation.limitations import list_limitations
 from training.validation.selection import describe_selection
-from training.validation.tested import describe_performance
+from training.validation.validated import describe_performance
 from training.weighting import Enrolment
 
 Numbers = NDArray[np.float64]

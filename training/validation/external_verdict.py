@@ -74,8 +74,8 @@ def describe_ranking(encounter: Encounter, measures: Mapping[str, Measure]) -> s
     source = "the other folds" if encounter.folds.any() else "its development"
     return (
         f"It ranks with an AUC of {format_measure(measures['auc'], 2)}, its calibration slope is "
-        f"{format_measure(measures['slope'], 2)}, and it {kind} the base rate of "
-        f"{source}, given to all: log loss differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
+        f"{format_measure(measures['slope'], 2)}, and it {kind} the base rate of {source}, given "
+        f"to all: log loss differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
     )
 
 

@@ -1,6 +1,9 @@
 """Findings made by hand: rich, sparse, of the base rate, of another cohort; all SIMULATED."""
 
+import json
 import shutil
+from dataclasses import dataclass
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -420,6 +423,97 @@ MADE = {
 }
 
 
+# Elements that have no end tag.
+VOID = ("meta", "link", "br", "img", "hr", "input")
+
+
+@dataclass(frozen=True)
+class Element:
+    """An element with what is in it: other elements, and texts."""
+
+    tag: str
+    attributes: dict
+    inside: list
+
+    def find_all(self, tag, **attributes):
+        """Find elements by tag and by classes or other attributes, in order."""
+        wanted = {name.rstrip("_").replace("_", "-"): one for name, one in attributes.items()}
+        for one in self.inside:
+            if isinstance(one, Element):
+                given = {k: v.split() if k == "class" else [v] for k, v in one.attributes.items()}
+                if one.tag == tag and all(v in given.get(k, []) for k, v in wanted.items()):
+                    yield one
+                yield from one.find_all(tag, **attributes)
+
+    def find(self, tag, **attributes):
+        return next(self.find_all(tag, **attributes))
+
+    def list_texts(self, above=()):
+        """List every text with the elements around it, the innermost last."""
+        for one in self.inside:
+            if isinstance(one, Element):
+                yield from one.list_texts((*above, self))
+            elif one.strip():
+                yield one.strip(), (*above, self)
+
+    @property
+    def text(self):
+        return " ".join(text for text, _ in self.list_texts())
+
+
+class Reader(HTMLParser):
+    """Reads a page into elements, and fails on one that is not closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = [Element("", {}, [])]
+
+    def handle_starttag(self, tag, attrs):
+        made = Element(tag, dict(attrs), [])
+        self.open[-1].inside.append(made)
+        if tag not in VOID:
+            self.open.append(made)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data):
+        self.open[-1].inside.append(data)
+
+
+def read_page(text):
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert len(reader.open) == 1
+    return reader.open[0]
+
+
+@pytest.fixture(scope="session")
+def read():
+    """Read a page into elements."""
+    return read_page
+
+
+@pytest.fixture(scope="session")
+def list_values():
+    """List every number, or every text, of the findings' JSON."""
+
+    def listed(findings, kind):
+        found, left = [], [json.loads(findings.model_dump_json())]
+        while left:
+            one = left.pop()
+            if isinstance(one, dict):
+                left += [*one.values(), *one]
+            elif isinstance(one, list):
+                left += one
+            elif isinstance(one, kind) and not isinstance(one, bool):
+                found.append(one)
+        return found
+
+    return listed
+
+
 @pytest.fixture(scope="session", params=list(MADE))
 def findings(request):
     """Each of them in turn."""
@@ -438,7 +532,8 @@ def make_findings():
     return lambda name: MADE[name]()
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: Playwright runs but once at a time in a process.
+@pytest.fixture(scope="module")
 def browser():
     """A real Chromium."""
     if CHROMIUM is None:

@@ -29,7 +29,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Tested:
+class Validated:
     """A model, and what repeated developments of its procedure said.
 
     Parameters
@@ -93,20 +93,20 @@ class Tested:
         return len(equation.features) + len(equation.sites) + len(equation.terms.pairs)
 
 
-def list_performance(tested: Tested) -> Iterator[Performance]:
+def list_performance(validated: Validated) -> Iterator[Performance]:
     """List performance by every way of testing, those that could not be done included."""
-    evidence, effort, validation = tested.evidence, tested.effort, tested.study.validation
+    evidence, effort, validation = validated.evidence, validated.effort, validated.study.validation
     apparent = describe_performance(
-        "apparent", "the courses that it learned from", tested.own, effort
+        "apparent", "the courses that it learned from", validated.own, effort
     )
     yield apparent
-    yield correct_performance(tested, apparent.measures)
+    yield correct_performance(validated, apparent.measures)
     held = {"patient": "patients", "site": "sites"}[validation.hold_out]
     yield describe_performance(
         "nested",
         f"{validation.repeats} times {validation.folds}-fold cross-validation of the whole "
         f"procedure, {held} held out",
-        tested.nested,
+        validated.nested,
         effort,
         repeats=validation.repeats,
     )
@@ -151,14 +151,14 @@ def describe_performance(
     )
 
 
-def correct_performance(tested: Tested, apparent: Mapping[str, Measure]) -> Performance:
+def correct_performance(validated: Validated, apparent: Mapping[str, Measure]) -> Performance:
     """Describe apparent performance less optimism."""
-    versions, design = tested.evidence.versions, tested.design
+    versions, design = validated.evidence.versions, validated.design
     if versions is None:
         because = "the study asks for no bootstrap re-developments"
-        return describe_performance("corrected", "bootstrap", None, tested.effort, because)
+        return describe_performance("corrected", "bootstrap", None, validated.effort, because)
     whole = "the whole procedure"
-    if tested.study.validation.profile == "quick":
+    if validated.study.validation.profile == "quick":
         whole = "the chosen candidate alone, its choices held"
     return Performance(
         way="corrected",

@@ -1,0 +1,139 @@
+"""The page on validation: how far its figures are from the truth, and what they cost."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.benchmarks.page import DOCS, fill_page
+from experiments.benchmarks.results import Result
+from experiments.benchmarks.validation import AT_SITES, Request
+from experiments.benchmarks.validation_cost import Cost
+from experiments.reference import format_table
+
+PAGE = DOCS / "benchmarks" / "validation.md"
+BEGIN = "<!-- Written by `python -m experiments benchmark validation --docs`: begin -->"
+WAYS = ("apparent", "corrected", "nested")
+LABELS = {
+    "auc": "AUC",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "ratio": "observed / expected",
+    "intercept": "intercept",
+    "slope": "slope",
+}
+MEASURED = ("auc", "log_loss", "brier", "slope")
+
+
+def describe(found: Sequence[Result], costs: Sequence[Cost], request: Request) -> str:
+    """Describe what was found as tables."""
+    parts = [
+        f"SIMULATED: {len(found)} drawn worlds, {request.courses:,} courses to learn from in each, "
+        f"{request.bootstraps} bootstrap re-developments of the whole procedure. The truth is that "
+        f"of {request.tested:,} new patients at the same sites, and of as many at "
+        f"{request.new_sites} new ones.",
+        "",
+        "What the report says less the truth, averaged over worlds, with its standard error; and "
+        "how often its 95 % interval holds the truth:",
+        "",
+        format_table(
+            ["way", "measure", "mean error", "typical error", "interval holds it"],
+            list(list_errors(found)),
+        ),
+        "",
+        "The 95 % prediction interval for the next site, from sites held out one by one, and how "
+        "often what is true at a new site lies in it:",
+        "",
+        format_table(["measure", "holds it", "worlds with one"], list(list_coverage(found))),
+    ]
+    if costs:
+        parts += ["", *describe_costs(costs)]
+    return "\n".join(parts)
+
+
+def list_errors(found: Sequence[Result]) -> Iterator[list[str]]:
+    """List the errors of each way of testing, by measure."""
+    for way in WAYS:
+        for measure in MEASURED:
+            told = [(one["found"][way].get(measure), one["true"][measure]) for one in found]
+            pairs = [
+                (t, truth) for t, truth in told if t and t[0] is not None and truth is not None
+            ]
+            errors = np.array([t[0] - truth for t, truth in pairs])
+            held = [t[1] <= truth <= t[2] for t, truth in pairs if t[1] is not None]
+            yield [
+                way,
+                LABELS[measure],
+                f"{errors.mean():+.4f} ({errors.std(ddof=1) / np.sqrt(len(errors)):.4f})",
+                f"{np.sqrt((errors**2).mean()):.3f}",
+                f"{100 * np.mean(held):.0f} % of {len(held)}",
+            ]
+
+
+def list_pairs(found: Sequence[Result], way: str, measure: str) -> list[tuple[Any, float]]:
+    """List what was said, with its interval, and what is true, where both are defined."""
+    told = [(one["found"][way].get(measure), one["true"][measure]) for one in found]
+    return [
+        (said, truth)
+        for said, truth in told
+        if said is not None and said[0] is not None and truth is not None
+    ]
+
+
+def list_coverage(found: Sequence[Result]) -> Iterator[list[str]]:
+    """List how often the prediction interval for the next site holds what is true there."""
+    for measure in AT_SITES:
+        shares = list_shares(found, measure)
+        if shares:
+            error = np.std(shares, ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
+            share = f"{100 * np.mean(shares):.1f} % ({100 * error:.1f})"
+            yield [LABELS[measure], share, str(len(shares))]
+
+
+def list_shares(found: Sequence[Result], measure: str) -> list[float]:
+    """List in each world the share of new sites that its interval holds."""
+    shares = []
+    for one in found:
+        _, low, high = one["next_site"].get(measure, [None] * 3)
+        true = [site[measure] for site in one["new_sites"] if site[measure] is not None]
+        if low is not None and true:
+            shares.append(float(np.mean([low <= value <= high for value in true])))
+    return shares
+
+
+def describe_costs(costs: Sequence[Cost]) -> list[str]:
+    """Describe what a whole run costs."""
+    rows = [
+        [
+            one.profile,
+            str(one.bootstraps),
+            f"{one.seconds:.0f}",
+            f"{one.fit:.1f}",
+            f"{one.seconds / one.fit:.0f}",
+        ]
+        for one in costs
+    ]
+    some = costs[0]
+    return [
+        f"What `fit` costs with its report, {some.courses:,} courses at {some.sites} sites, "
+        f"{some.candidates} candidates, {some.jobs} processes:",
+        "",
+        format_table(
+            ["profile", "re-developments", "seconds", "one fit of the chosen, s", "times"], rows
+        ),
+    ]
+
+
+def collect(found: Sequence[Result], costs: Sequence[Cost], request: Request) -> dict[str, Any]:
+    """Collect what was found, for JSON."""
+    return {
+        "data": "SIMULATED",
+        "request": vars(request),
+        "worlds": [dict(one) for one in found],
+        "costs": [vars(one) for one in costs],
+    }
+
+
+def write_page(text: str) -> None:
+    """Put the tables into the page, between its marks."""
+    fill_page(PAGE, BEGIN, text)

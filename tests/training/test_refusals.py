@@ -1,0 +1,160 @@
+"""Models that must not reach a clinician, each refused for what is wrong with it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import xgboost
+
+from training.attrition import Attrition
+from training.calibration import NONE
+from training.candidates import CANDIDATES, Fit
+from training.candidates.base import make_constant, make_equation
+from training.candidates.trees import add_trees
+from training.card import make_card
+from training.comparison import compare
+from training.gate import judge, list_failed
+from training.study import Study
+from training.validation.development import Development, find_development
+from training.validation.evidence import gather_evidence
+from training.validation.procedure import Redevelopment
+from training.validation.runs import cross_validate
+from training.validation.store import Store
+from training.validation.validated import Validated
+
+STUDY = Study(
+    name="refused",
+    question="?",
+    outcome="phq9.acute.response",
+    seed=5,
+    candidates=("xgboost", "base_rate"),
+    validation={"folds": 3, "repeats": 2, "resamples": 100, "bootstraps": 30},
+)
+# In place of the study's own candidate of that name.
+NAME = "xgboost"
+
+
+@dataclass(frozen=True)
+class Unpruned:
+    """Deep trees without any shrinkage, grown until every course is told apart."""
+
+    name = NAME
+    label = "unpruned trees"
+
+    def fit(self, design, seed):
+        return Fit(self.refit(design, {}, seed), {"rounds": 200, **NONE.as_settings()})
+
+    def refit(self, design, settings, seed):
+        data = xgboost.DMatrix(design.matrix, label=design.outcome, nthread=1)
+        parameters = {
+            "objective": "binary:logistic",
+            "max_depth": 12,
+            "eta": 0.5,
+            "lambda": 0.0,
+            "min_child_weight": 0.0,
+            "base_score": 0.5,
+            "nthread": 1,
+            "seed": seed,
+        }
+        blank = np.zeros(len(design.features))
+        return add_trees(
+            make_equation(design, 0.0, blank, blank), xgboost.train(parameters, data, 200)
+        )
+
+
+@dataclass(frozen=True)
+class Distorted:
+    """The elastic net with its log-odds moved and stretched, all its versions alike."""
+
+    moved: float
+    stretched: float
+
+    name = NAME
+    label = "distorted"
+
+    def fit(self, design, seed):
+        found = CANDIDATES["elastic_net"].fit(design, seed)
+        return replace(found, equation=self.distort(found.equation))
+
+    def refit(self, design, settings, seed):
+        return self.distort(CANDIDATES["elastic_net"].refit(design, settings, seed))
+
+    def distort(self, equation):
+        terms, stretch = equation.terms, self.stretched
+        changed = {
+            "intercept": stretch * terms.intercept + self.moved,
+            "present": stretch * terms.present,
+            "missing": stretch * terms.missing,
+            "calibration": np.array([[0.0, 1.0, 1.0]]),
+        }
+        return replace(equation, terms=replace(terms, **changed))
+
+
+def find(design, candidate, study=STUDY):
+    """Validate a candidate against the base rate as `fit` does, and judge it."""
+    candidates = {NAME: candidate, "base_rate": CANDIDATES["base_rate"]}
+    crossed = cross_validate(study, design, candidates, jobs=1)
+    # Whatever the rule of one error would say, this is the one that somebody wants to promote.
+    comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
+    equation = candidate.fit(design, 1).equation
+    evidence = gather_evidence(study, design, Redevelopment({NAME: candidate}), Store(), jobs=1)
+    card = make_card(study, design.columns, design, comparison, NAME, equation)
+    nothing_missing = Attrition(design.size, 0, 0, (), None, None, ())
+    validated = Validated(study, design, equation, crossed, evidence)
+    known = Development(study, design, card, comparison, nothing_missing, validated, None)
+    found = find_development(known)
+    return found, list_failed(judge(found, found.bounds))
+
+
+def test_a_sound_model_passes(make_design):
+    found, failed = find(make_design(600, strength=0.15), CANDIDATES["elastic_net"])
+    assert failed == []
+    assert found.find_performance("corrected").measures["auc"].value > 0.6
+
+
+def test_unpruned_trees_on_sixty_patients_are_refused_as_overfitted(make_design):
+    found, failed = find(make_design(60), Unpruned())
+    assert {"calibration_slope", "base_rate", "instability"} <= set(failed)
+    apparent, corrected = (found.find_performance(way) for way in ("apparent", "corrected"))
+    assert apparent.measures["auc"].value > 0.95
+    assert corrected.measures["slope"].value < 0.5
+    slope = next(one for one in judge(found, found.bounds) if one.name == "calibration_slope")
+    assert "overfitted" in slope.because
+
+
+def test_a_column_that_knows_the_outcome_is_refused_as_leakage(make_design):
+    design = make_design(300)
+    leaking = design.matrix.copy()
+    place = [feature.name for feature in design.features].index("gad7")
+    noise = np.random.default_rng(1).normal(size=300)
+    leaking[:, place] = np.clip(8 + 6 * design.outcome + 2 * noise, 0, 21).round()
+    columns = design.columns.replace({"gad7": leaking[:, place].astype(float)})
+    found, failed = find(
+        replace(design, matrix=leaking, columns=columns), CANDIDATES["elastic_net"]
+    )
+    assert failed == ["leakage"]
+    assert any("LEAKAGE ALARM" in alarm for alarm in found.alarms)
+
+
+@pytest.mark.parametrize(
+    ("moved", "stretched", "criterion"),
+    [(1.0, 1.0, "calibration_ratio"), (0.0, 3.0, "calibration_slope")],
+)
+def test_a_miscalibrated_model_is_refused_for_its_calibration(
+    make_design, moved, stretched, criterion
+):
+    _, failed = find(make_design(600, strength=0.15), Distorted(moved, stretched))
+    assert criterion in failed
+    assert "leakage" not in failed
+
+
+def test_a_model_that_ranks_nobody_is_no_better_than_the_base_rate(make_design):
+    @dataclass(frozen=True)
+    class Constant:
+        name, label = NAME, "constant"
+
+        def fit(self, design, seed):
+            return Fit(make_constant(design), {})
+
+    _, failed = find(make_design(200), Constant())
+    assert "base_rate" in failed
