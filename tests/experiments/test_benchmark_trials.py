@@ -30,8 +30,8 @@ from experiments.benchmarks.trials import (
 from experiments.benchmarks.trials_verdicts import judge
 from features.errors import InputError
 from training.candidates import CANDIDATES
-from training.validation.runs import cross_validate
 from training.split import split_outer
+from training.validation.runs import cross_validate
 
 ROOT = Path(__file__).parent.parent.parent
 BUNDLED = ("beat_the_blues", "beat_the_blues_after_week12")
