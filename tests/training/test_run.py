@@ -218,17 +218,17 @@ def test_a_better_candidate_takes_over_from_the_base_rate(home, cohort):
 
 def test_a_champion_stays_where_new_patients_support_it(home, cohort, tmp_path):
     """Other patients of the same clinics: the base rate alone does not take its place."""
-    good = run_file(make_study(candidates=("base_rate", "elastic_net")), home, cohort)
+    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
     write_simulation(simulate(WORLDS["default"], 2000, seed=70).cohort, tmp_path / "new.parquet")
     study = make_study(candidates=("base_rate",))
     poorer = run_file(study, home, tmp_path / "new.parquet")
-    assert good.champion.model.card.candidate == "elastic_net"
+    assert good.champion.model.card.candidate == "evidence_prior"
     assert poorer.champion.version == good.version
 
 
 def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noise):
     """Patients among whom nothing tells who responds: back to the base rate."""
-    good = run_file(make_study(candidates=("base_rate", "elastic_net")), home, cohort)
+    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
     contradicted = run_file(make_study(), home, noise)
     assert contradicted.champion.version != good.version
     assert contradicted.champion.model.card.candidate == "base_rate"
@@ -285,7 +285,7 @@ def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
     assert weighted.champion.version == weighted.version
     probability = weighted.champion.model.predict(read_cohort(cohort)).probability
     assert probability == pytest.approx(people.base_rate)
-    found = weighted.attrition
+    found = weighted.findings.attrition
     assert found.effective < people.courses
     assert f"tell as much as {found.effective:.0f} would" in weighted.report
     assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
