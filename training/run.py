@@ -1,7 +1,7 @@
 """A run: from a study and its cohort to a registered model, in a handful of calls."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,8 +200,29 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
 def judge_findings(found: Findings) -> Findings:
     """Put what the gate says of findings, and the checklist's answers, beside them."""
     criteria = judge(found, found.bounds)
-    judged = found.model_copy(update={"gate": criteria, "passed": passes(criteria)})
+    judged = found.model_copy(
+        update={
+            "gate": criteria,
+            "passed": passes(criteria),
+            "verdict": add_refusal(found.verdict, list_failed(criteria)),
+        }
+    )
     return judged.model_copy(update={"checklist": answer_checklist(judged)})
+
+
+def add_refusal(verdict: str, failed: Sequence[str]) -> str:
+    """Say after the verdict what the gate refuses; not where the base rate is the verdict already.
+
+    Examples
+    --------
+    >>> add_refusal("It beats the base rate.", ["subgroups"])
+    'It beats the base rate. Yet the gate does not let it through: subgroups.'
+    >>> add_refusal("Nothing beats the base rate.", ["base_rate", "subgroups"])
+    'Nothing beats the base rate.'
+    """
+    if not failed or "base_rate" in failed:
+        return verdict
+    return f"{verdict} Yet the gate does not let it through: {', '.join(failed)}."
 
 
 def compare_candidates(
@@ -248,19 +269,10 @@ def choose_champion(
     if present is not None and not passed and keeps_place(work, present):
         return present
     winner = registered if passed or is_base else registry.register(work.develop(BASE_RATE)[0])
-    history, reason = registry.open_history(name), explain_promotion(work, findings, passed)
+    history, reason = registry.open_history(name), findings.verdict
     gate = tuple(one.model_dump(mode="json") for one in findings.gate)
     history.record(history.follow(head, winner.version, "promotion", work.user, reason, gate))
     return winner
-
-
-def explain_promotion(work: Work, findings: Findings, passed: bool) -> str:
-    """Say why a version becomes champion: the verdict, and what the gate refused."""
-    failed = list_failed(findings.gate)
-    if passed or not failed or not work.comparison.is_measured:
-        return findings.verdict
-    refused = f"The gate refused {findings.card.candidate}: {', '.join(failed)}."
-    return f"{findings.verdict} {refused}"
 
 
 def keeps_place(work: Work, present: RegisteredModel) -> bool:

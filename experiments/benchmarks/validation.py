@@ -66,10 +66,10 @@ class Request:
     """
 
     worlds: int = 40
-    courses: int = 600
-    bootstraps: int = 100
-    tested: int = 8000
-    new_sites: int = 10
+    courses: int = 800
+    bootstraps: int = 50
+    tested: int = 2500
+    new_sites: int = 8
     offered: tuple[CandidateName, ...] = (
         "evidence_prior",
         "anchored_xgboost",
@@ -80,7 +80,7 @@ class Request:
     @property
     def plan(self) -> Plan:
         """What is drawn of each world."""
-        return Plan(self.courses, self.tested, self.new_sites, draws=50, offered=self.offered)
+        return Plan(self.courses, self.tested, self.new_sites, draws=30, offered=self.offered)
 
     def make_key(self, world: str) -> str:
         """Digest of all that a result depends on."""
