@@ -16,7 +16,10 @@ from training.design import filter_courses, load_cohort, load_courses, make_desi
 from training.run import run_study
 from training.study import read_study
 
-FEW = ("--set", "validation.repeats=2", "--set", "validation.resamples=100", "--json")
+FEW = (
+    *("--set", "validation.repeats=2", "--set", "validation.resamples=100"),
+    *("--set", "validation.bootstraps=20", "--json"),
+)
 LINEAR = ('candidates=["base_rate", "elastic_net"]', "validation.repeats=1")
 SITE_OFFERED = 'features.include=["hamd17", "sex", "agent", "site"]'
 
@@ -98,6 +101,7 @@ def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_
     assert fitted["verdict"].startswith("No candidate beats the base rate")
     assert fitted["model"]["name"] == "madrs.day1.response"
     assert fitted["champion"]["candidate"] == "base_rate"
+    assert {"base_rate", "courses", "events"} <= set(fitted["gate"]["failed"])
     fresh_commands.run("serving", "pull")
     people = pd.DataFrame([make_assessment(madrs=32), make_assessment(patient_id="b", madrs=30)])
     people.to_csv(fresh_commands.home / "people.csv", index=False)
@@ -137,7 +141,10 @@ def run(experiments_folder, tmp_path):
     """Run a study of the project on its trial, with few repeats."""
 
     def run(name, path, *settings):
-        few = ("validation.repeats=2", "validation.resamples=100", "uncertainty.redevelopments=20")
+        few = (
+            *("validation.repeats=2", "validation.resamples=100", "validation.profile=quick"),
+            *("validation.bootstraps=20", "uncertainty.redevelopments=20"),
+        )
         study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
         home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
         return run_study(study, load_courses(study, path), home, jobs=1).as_dict()

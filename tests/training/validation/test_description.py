@@ -1,0 +1,122 @@
+"""What a report draws and tabulates, from estimates made by hand."""
+
+import numpy as np
+import pytest
+
+from features.assessment import read_assessments
+from features.instruments import INSTRUMENTS
+from training.candidates import CANDIDATES
+from training.measures.subgroups import LIMITS
+from training.recalibration import logit
+from training.validation.across_sites import measure_across_sites
+from training.validation.description import (
+    count_bins,
+    describe_calibration,
+    describe_decisions,
+    describe_factors,
+    describe_instability,
+)
+from training.validation.groups import label_courses
+from training.validation.performance import Effort, Said
+
+EFFORT = Effort(samples=100, level=0.95, seed=1)
+
+
+def make_said(size=400, sites=1, seed=1, slope=1.0):
+    """Estimates that are right, or stretched, of patients at sites that are alike."""
+    generator = np.random.default_rng(seed)
+    log_odds = generator.normal(0, 1, size)
+    outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
+    return Said(slope * log_odds, outcome, np.arange(size), np.arange(size) % sites)
+
+
+def test_the_curve_of_right_estimates_runs_along_the_diagonal():
+    said = make_said(4000)
+    found = describe_calibration(said, "nested", EFFORT, np.empty((0, 4000)), said.outcome)
+    for point in found.points:
+        assert point.low <= point.observed <= point.high
+        assert point.observed == pytest.approx(point.estimate, abs=0.06)
+    assert found.versions == ()
+
+
+def test_the_curves_of_re_developed_models_are_read_at_the_same_estimates():
+    said = make_said(300)
+    versions = np.stack([said.probability, np.full(300, 0.4)])
+    found = describe_calibration(said, "nested", EFFORT, versions, said.outcome)
+    assert len(found.at) == len(found.points) == len(found.versions[0])
+    assert found.versions[0] == pytest.approx([point.observed for point in found.points], abs=1e-6)
+    assert set(found.versions[1]) == {None}  # everybody gets the same: there is no curve
+
+
+def test_bars_of_few_courses_are_shown_as_none():
+    estimates = np.concatenate([np.full(30, 0.52), np.full(4, 0.91)])
+    counts = {bar.low: bar.courses for bar in count_bins(estimates)}
+    assert counts[0.5] == 30
+    assert counts[0.9] == 0
+    assert {bar.low: bar.courses for bar in count_bins(np.tile(estimates, 3), 3)}[0.5] == 30
+
+
+def test_the_decision_curve_of_versions_is_drawn_beside_the_models():
+    said = make_said(300)
+    found = describe_decisions(said, "nested", EFFORT, said.probability[None, :], said.outcome)
+    assert found.versions[0] == pytest.approx([point.benefit.value for point in found.points])
+
+
+def test_instability_is_the_mean_distance_of_versions():
+    estimates = np.repeat(0.5, 40)
+    versions = np.stack([np.repeat(0.4, 40), np.repeat(0.7, 40)])
+    found = describe_instability(estimates, versions, 0.95, threshold=0.45)
+    assert found.error == pytest.approx(0.15)
+    assert found.flips == pytest.approx(0.5)
+    assert describe_instability(estimates, np.empty((0, 40)), 0.95, 0.45).error is None
+
+
+def test_factors_say_how_far_each_field_moves_log_odds(make_design):
+    design = make_design(600, strength=0.3)
+    equation = CANDIDATES["elastic_net"].fit(design, 1).equation
+    factors = describe_factors(equation, design.columns, 0.8)
+    by_hand = equation.explain(design.columns).contributions.std(axis=0)
+    assert factors[0].field == "phq9"
+    place = equation.fields.index("phq9")
+    assert factors[0].deviation.value == pytest.approx(by_hand[place], rel=1e-9)
+    assert factors[0].recorded == 1.0
+
+
+def test_courses_are_labelled_by_band_and_category():
+    rows = [
+        {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
+        {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
+    ]
+    labels = label_courses(read_assessments(rows), INSTRUMENTS["phq9"])
+    assert labels["sex"].tolist() == ["female", "male"]
+    assert labels["severity"].tolist() == ["moderate", "severe"]
+    assert "age" not in labels  # known of one alone: tells nobody apart
+    assert "condition" not in labels
+
+
+def test_sites_are_measured_one_by_one_and_pooled():
+    found = measure_across_sites(make_said(1200, sites=4), ("a", "b", "c", "d"), 0.95)
+    assert [site.name for site in found.sites] == ["a", "b", "c", "d"]
+    assert all(site.courses == 300 for site in found.sites)
+    assert found.pooled["slope"].mean.low < 1 < found.pooled["slope"].mean.high
+    next_site, mean = found.pooled["ratio"].next_site, found.pooled["ratio"].mean
+    assert next_site.low <= mean.low < mean.high <= next_site.high
+
+
+def test_a_site_with_few_patients_is_hidden_with_another():
+    said = make_said(615, sites=1)
+    groups = np.repeat([0, 1, 2], [400, 200, 15])
+    said = Said(said.log_odds, said.outcome, said.patients, groups)
+    found = measure_across_sites(said, ("a", "b", "c"), 0.95)
+    hidden = [site.name for site in found.sites if site.courses is None]
+    assert "c" in hidden
+    assert len(hidden) >= 2  # else the total would give it away
+    assert all(not site.measures for site in found.sites if site.courses is None)
+    assert LIMITS.cell == 10
+
+
+def test_a_model_that_ranks_nobody_has_neither_points_nor_a_slope():
+    outcome = np.tile([1.0, 0.0], 50)
+    said = Said(np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int))
+    found = describe_calibration(said, "nested", EFFORT, np.empty((0, 100)), outcome)
+    assert found.points == ()

@@ -1,0 +1,55 @@
+"""A run that was killed while it repeated its procedure goes on to the same numbers."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+SETTINGS = (
+    *("--set", 'candidates=["evidence_prior", "base_rate"]'),
+    *("--set", "validation.profile=full", "--set", "validation.bootstraps=24"),
+    *("--set", "validation.resamples=100", "--set", "uncertainty.redevelopments=20"),
+    *("--jobs", "2", "--json"),
+)
+PATIENCE_SECONDS = 300
+
+
+@pytest.fixture
+def fit(cohort):
+    return ("fit", "experiments/demo.toml", "--cohort", cohort, *SETTINGS)
+
+
+def count_kept(home, kind):
+    return len(list(home.glob(f"validation/demo/*/{kind}-*.npz")))
+
+
+def kill_once_kept(process, home, count):
+    """Kill a run with its workers once so many re-developments are on disk."""
+    for _ in range(PATIENCE_SECONDS * 20):
+        if count_kept(home, "bootstrap") >= count or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert process.poll() is None, process.communicate()[0]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def tell(done):
+    """What a run found, without what differs from run to run."""
+    found = json.loads(done.stdout)
+    return {name: found[name] for name in ("candidates", "performance", "gate", "verdict")}
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(fit, make_commands, tmp_path):
+    broken, whole = (make_commands(tmp_path / name) for name in ("broken", "whole"))
+    kill_once_kept(broken.start("training", *fit), broken.home, 5)
+    kept = {path: path.stat().st_mtime_ns for path in broken.home.rglob("bootstrap-*.npz")}
+    assert len(kept) >= 5
+    process = broken.start("training", *fit)
+    kill_once_kept(process, broken.home, len(kept) + 3)
+    after = {path: path.stat().st_mtime_ns for path in broken.home.rglob("bootstrap-*.npz")}
+    assert kept.items() <= after.items()
+    assert tell(broken.run("training", *fit)) == tell(whole.run("training", *fit))
+    assert not count_kept(broken.home, "bootstrap")
