@@ -46,7 +46,7 @@ def fit(
         return
     typer.echo(summary.report)
     model = summary.as_dict()["model"]
-    say(f"run {summary.run_id} in {home.tracking_uri}")
+    say(f"run {summary.run_id} in {home.tracking_uri}, with the report {summary.report_file}")
     typer.echo(f"Registered {model['name']} version {model['version']} as {model['alias']}.")
     champion = summary.champion
     typer.echo(f"Champion: version {champion.version} ({champion.model.card.candidate}).")

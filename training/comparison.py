@@ -19,8 +19,9 @@ from training.evaluate import (
     compute_losses,
     measure,
 )
+from training.parts import LEAKAGE_AUC
 from training.split import derive_seed
-from training.study import LEAKAGE_AUC, Study
+from training.study import Study
 
 MEASURE_SEED = 3
 BASE_RATE = "base_rate"

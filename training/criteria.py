@@ -10,7 +10,7 @@ from features.outcome import parse_outcome
 from training.comparison import BASE_RATE
 from training.findings import Compared, Criterion, Findings, Way
 from training.measures.sample_size import count_for_base_rate
-from training.study import GatePart
+from training.parts import GatePart
 
 EVIDENCE: tuple[Way, ...] = ("corrected", "nested")
 AGAIN = "fit again on today's cohort"

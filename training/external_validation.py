@@ -12,9 +12,9 @@ from training.findings import Findings
 from training.gate import list_failed
 from training.html.page import render_report
 from training.html.words import MEASURES
+from training.parts import GatePart
 from training.reference import Reference
 from training.registry import FINDINGS_FILE, REPORT_FILE, Registry
-from training.study import GatePart
 from training.tables import format_measure, format_table
 from training.validation.encounter import Encounter, meet_cohort
 from training.validation.external import find_external

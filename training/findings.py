@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from features.contract import Facts, Measure, ModelCard
-from training.study import GatePart
+from training.parts import GatePart
 
 Way = Literal["apparent", "corrected", "nested", "sites", "temporal", "external"]
 

@@ -22,7 +22,7 @@ from training.criteria import (
     waive,
 )
 from training.findings import Criterion, Findings
-from training.study import GatePart
+from training.parts import GatePart
 from training.tables import format_bounds, format_number, format_table
 
 # Said of the study that fitted the model, not of a cohort that it met later.

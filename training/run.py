@@ -19,7 +19,7 @@ from training.figures import draw_figures
 from training.findings import Findings
 from training.gate import list_failed
 from training.html import render_report
-from training.registry import RegisteredModel, Registry
+from training.registry import REPORT_FILE, RegisteredModel, Registry, name_report
 from training.report import plain_measures, summarise_candidates, write_report
 from training.split import split_outer
 from training.study import Study
@@ -57,6 +57,11 @@ class Summary:
         """The chosen model's card."""
         return self.findings.card
 
+    @property
+    def report_file(self) -> str:
+        """The whole report among the run's artifacts."""
+        return f"{name_report(self.card.candidate)}/{REPORT_FILE}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
         people, found = self.card.population, self.findings
@@ -73,6 +78,7 @@ class Summary:
             "data": self.card.data,
             "candidates": summarise_candidates(self.comparison),
             "performance": {one.way: plain_measures(one.measures) for one in found.performance},
+            "report": self.report_file,
             "gate": {"passed": found.passed, "failed": list_failed(found.gate)},
             "attrition": None if found.attrition is None else found.attrition.model_dump(),
             "model": {"name": self.card.name, "version": self.version, "alias": self.alias},

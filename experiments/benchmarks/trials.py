@@ -53,7 +53,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 MOST_FOLDS = 5
 # Place of the seed of the choice made inside an outer fold.
 CHOICE_SEED = 6
-CHOICE_SOURCES = ("comparison.py", "study.py")
+CHOICE_SOURCES = ("comparison.py", "parts.py", "study.py")
 
 
 @dataclass(frozen=True)

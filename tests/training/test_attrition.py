@@ -11,7 +11,8 @@ from training.attrition import FEWEST_COMPARED, compare_baseline, describe_attri
 from training.candidates import CANDIDATES
 from training.design import load_courses, make_design
 from training.evaluate import HeldOut
-from training.study import ODDS_RATIOS, AttritionPart, Study
+from training.parts import ODDS_RATIOS, AttritionPart
+from training.study import Study
 from training.validation.runs import cross_validate
 from training.weighting import list_enrolled, weigh_courses
 

@@ -19,7 +19,7 @@ from training.measures.decision import THRESHOLDS, compute_benefits, measure_dec
 from training.measures.discrimination import estimate_auc
 from training.measures.instability import compute_errors
 from training.measures.subgroups import tabulate_subgroups
-from training.study import GatePart
+from training.parts import GatePart
 
 BOUNDS = GatePart()
 UPDATE = "phq9.week12.response.after-week2"

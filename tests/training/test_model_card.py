@@ -11,8 +11,8 @@ from training.__main__ import app
 from training.findings import Performance
 from training.gate import judge
 from training.model_card import read_registered_card, write_model_card
+from training.parts import GatePart
 from training.reference import parse_reference
-from training.study import GatePart
 
 NAME = "phq9.acute.response"
 SECTIONS = (

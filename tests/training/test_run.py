@@ -18,9 +18,10 @@ from features.response_model import ARTIFACT_FOLDER, DIGEST_TAG
 from training.candidates.trees import SPACE
 from training.design import load_courses
 from training.history import History
+from training.parts import ODDS_RATIOS
 from training.registry import EXPERIMENT, Registry
 from training.run import run_study
-from training.study import ODDS_RATIOS, Study
+from training.study import Study
 
 QUICK = {
     "validation": {

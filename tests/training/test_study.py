@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from features.errors import StudyError
-from training.study import GatePart, Study, read_study
+from training.parts import GatePart
+from training.study import Study, read_study
 
 ROOT = Path(__file__).parent.parent.parent
 STUDY = """

@@ -16,8 +16,8 @@ from training.card import is_simulated
 from training.comparison import MEASURE_SEED
 from training.design import number_sites
 from training.findings import Way
+from training.parts import GatePart
 from training.split import derive_seed
-from training.study import GatePart
 from training.validation.closed_test import ClosedTest, propose_nothing, run_closed_test
 from training.validation.performance import Effort, Said
 from training.validation.selection import Selection, select_courses

@@ -15,7 +15,7 @@ from training.design import number_sites
 from training.evaluate import HeldOut
 from training.findings import AttritionFacts, Findings, GapFacts, Performance, ScenarioFacts, Way
 from training.gate import judge, passes
-from training.study import ODDS_RATIOS
+from training.parts import ODDS_RATIOS
 from training.validation.across_sites import measure_across_sites
 from training.validation.case_mix import describe_case_mix, describe_precision
 from training.validation.description import (

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from features.contract import Measure
 from training.evaluate import compare_losses, compute_log_loss
+from training.parts import LEAKAGE_AUC
 from training.recalibration import logit
-from training.study import LEAKAGE_AUC
 from training.tables import format_measure
 from training.validation.encounter import Encounter
 

@@ -8,7 +8,7 @@ from features.contract import StudiedRange
 from features.errors import CohortError
 from features.outcome import parse_outcome
 from training.html.page import render_report
-from training.study import GatePart
+from training.parts import GatePart
 from training.validation.encounter import meet_cohort
 from training.validation.external import find_external
 from training.validation.recalibrated import make_recalibrated

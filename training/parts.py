@@ -1,0 +1,184 @@
+"""The parts of a study: typed, frozen, each with its defaults and what they may be."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+# From no difference to a third of the odds. Chosen; 2.2 turns a true 45 % into 58 % of reporters.
+ODDS_RATIOS = (1.0, 0.75, 0.5, 1 / 2.2, 0.33)
+# Baseline models of depression treatment reach about .65 on patients from elsewhere.
+LEAKAGE_AUC = 0.78
+
+
+def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Refuse bounds of which the first is not the lower one."""
+    if not bounds[0] < bounds[1]:
+        raise ValueError("the first bound must be below the second")
+    return bounds
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
+Bounds = Annotated[tuple[Positive, Positive], AfterValidator(check_order)]
+Thresholds = Annotated[tuple[Probability, Probability], AfterValidator(check_order)]
+
+
+class Part(BaseModel):
+    """Base of every part of a study: frozen, nothing extra."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class CohortPart(Part):
+    """Where the patients come from.
+
+    Parameters
+    ----------
+    path
+        Cohort file, relative to the study; ``--cohort`` overrides it.
+    reader
+        ``module:function`` that turns the path into an Arrow table, for trials that are not one
+        table already.
+    mapping
+        Mapping file, relative to the study.
+    where
+        Courses to keep: for each field, the categories or sites wanted.
+    outcomes
+        ``none-yet`` where nobody's outcome is known and published evidence alone is to answer.
+    """
+
+    path: str | None = None
+    reader: str | None = None
+    mapping: str | None = None
+    where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    ignore_unknown: bool = False
+    outcomes: Literal["known", "none-yet"] = "known"
+
+
+class FeaturePart(Part):
+    """Which fields the candidates may use.
+
+    By default every recorded one but the site; for an update outcome also every early score.
+    """
+
+    include: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+
+
+class ValidationPart(Part):
+    """How candidates are compared.
+
+    Parameters
+    ----------
+    hold_out
+        What stays together in a fold: a patient with all courses, or a site with all patients.
+    level
+        Level of the intervals around measures.
+    resamples
+        Bootstrap samples behind those intervals.
+    profile
+        ``full`` repeats the whole procedure, choice, tuning and calibration included, for the
+        report; ``quick`` fits the chosen candidate again, what it chose held, and less often.
+    bootstraps
+        Bootstrap samples on which the procedure is repeated; 0 for none.
+    latest
+        Share of courses, the latest, that is held out for the temporal validation.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=50)] = 5
+    repeats: Annotated[int, Field(ge=1, le=200)] = 4
+    hold_out: Literal["patient", "site"] = "patient"
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    profile: Literal["full", "quick"] = "full"
+    bootstraps: Annotated[int, Field(ge=0, le=2000)] = 200
+    latest: Annotated[float, Field(gt=0, lt=1)] = 0.25
+
+
+class TuningPart(Part):
+    """How the settings of boosted trees are found.
+
+    Parameters
+    ----------
+    trials
+        Settings that each fit tries, in every fold and again at the end. Up to two, the two fixed
+        ones alone; more are suggested by Optuna.
+    """
+
+    trials: Annotated[int, Field(ge=0, le=500)] = 0
+
+
+class UncertaintyPart(Part):
+    """How an estimate's interval is made.
+
+    Parameters
+    ----------
+    level
+        Level of the interval around one patient's probability.
+    redevelopments
+        Re-fits of the chosen candidate on resampled patients; trees take a quarter of them.
+    """
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    redevelopments: Annotated[int, Field(ge=20, le=2000)] = 200
+
+
+class AttritionPart(Part):
+    """What is done about courses whose outcome is missing.
+
+    Parameters
+    ----------
+    weights
+        Whether courses count by the inverse of how likely their outcome was to be reported.
+    odds_ratios
+        Odds of response of those who do not report against those who do, with the same baseline:
+        one row of the sensitivity table each.
+    """
+
+    weights: bool = False
+    odds_ratios: tuple[Annotated[float, Field(gt=0, le=100)], ...] = ODDS_RATIOS
+
+
+class GatePart(Part):
+    """What validation must have found of a model before it may become champion.
+
+    Every bound is chosen; why so is in docs/explanation/gate.md.
+
+    Parameters
+    ----------
+    standard_errors
+        By how many of its own standard errors the log loss must be below that of the base rate.
+    calibration_slope
+        Bounds of the slope; of the optimism-corrected one where there is one.
+    calibration_ratio
+        Bounds of observed over expected.
+    thresholds
+        Between which net benefit must hold.
+    net_benefit_margin
+        How far it may be below the better of treating all and none, at any of them.
+    instability
+        Highest mean absolute difference between an estimate and those of re-developed models.
+    redevelopments
+        Fewest re-developments of the whole procedure behind the evidence; 0 asks for none.
+    base_rate_margin
+        How precisely the courses must tell the base rate: half the width of its 95 % interval.
+    fewest_events
+        Fewest courses of the rarer class.
+    subgroup_ratio
+        Bounds of observed over expected in a subgroup; one fails if its interval lies beyond them.
+    highest_auc
+        Above it the model is taken to know the outcome; not asked of update outcomes.
+    """
+
+    standard_errors: Annotated[float, Field(ge=0, le=5)] = 1.0
+    calibration_slope: Bounds = (0.7, 1.5)
+    calibration_ratio: Bounds = (0.8, 1.25)
+    thresholds: Thresholds = (0.2, 0.6)
+    net_benefit_margin: Annotated[float, Field(ge=0, le=0.2)] = 0.02
+    instability: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    redevelopments: Annotated[int, Field(ge=0, le=2000)] = 20
+    base_rate_margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.1
+    fewest_events: Annotated[int, Field(ge=1)] = 20
+    subgroup_ratio: Bounds = (0.67, 1.5)
+    highest_auc: Annotated[float, Field(gt=0.5, le=1)] = LEAKAGE_AUC
