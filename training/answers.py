@@ -1,7 +1,7 @@
 """What a run can say of the items of TRIPOD+AI: one function an item, empty where it cannot."""
 
 from training.findings import Findings, Way
-from training.html.words import TESTED_ON, WAYS, name_measure
+from training.html.words import TESTED_ON, WAYS, name_measure, tell_treatment
 
 
 def name_study(findings: Findings) -> str:
@@ -22,7 +22,8 @@ def describe_target(findings: Findings) -> str:
         name for r in findings.card.ranges if r.field == "condition" for name in r.categories
     ]
     whom = f" with {' or '.join(conditions)}" if conditions else ""
-    return f"Patients{whom} about to be treated with ketamine, and the clinicians who treat them."
+    treatment = tell_treatment(findings.card)
+    return f"Patients{whom} treated {treatment}, and the clinicians who treat them."
 
 
 def describe_data(findings: Findings) -> str:

@@ -42,6 +42,7 @@ FINAL_SEED = 4
 SOURCES = (
     *("candidates/*.py", "laplace.py", "sparsity.py", "evidence.*", "calibration.py"),
     *("recalibration.py", "resample.py", "split.py", "evaluate.py", "design.py", "tuning.py"),
+    *("lasso.py", "validation/procedure.py", "validation/runs.py", "validation/units.py"),
 )
 SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
 

@@ -30,6 +30,7 @@ HELPERS = (
     numbers.show_share,
     words.name_field,
     words.tell_outcome,
+    words.tell_treatment,
 )
 
 

@@ -11,6 +11,8 @@ from training.html.table import Cell, Table, make_table
 from training.html.words import MEASURES, WAYS, get_digits, name_key, name_measure
 
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
+# Criteria that ask for a number of something.
+COUNTS = ("courses", "events", "redevelopments")
 NO_REASON = "the findings hold nothing of it"
 
 
@@ -37,7 +39,9 @@ def list_cells(performance: Performance, key: str) -> Iterator[Cell]:
     """List a measure's cells in one way of testing."""
     digits = get_digits(key)
     yield show_measure(performance.measures.get(key), digits)
-    if performance.optimism:
+    if performance.optimism and key == "slope" and performance.shrinkage is not None:
+        yield Markup("\u00d7 {}").format(show_number(performance.shrinkage, digits))
+    elif performance.optimism:
         yield show_number(performance.optimism.get(key), digits, signed=True)
 
 
@@ -79,7 +83,7 @@ def tabulate_gate(findings: Findings) -> Table | None:
         [
             Markup("{}<br><small>{}</small>").format(name_key(one.name), one.question),
             show_bounds(one),
-            show_number(one.value),
+            show_number(one.value, 0 if one.name in COUNTS else 3),
             show_result(one),
             one.because or NOTHING,
         ]

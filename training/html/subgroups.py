@@ -13,6 +13,8 @@ from training.html.svg import count_in
 from training.html.table import Table, make_table
 from training.html.words import name_field, tell_outcome
 
+# Groups without a mark that are listed by name in the drawing.
+MOST_SILENT = 4
 HEADING = "Does it treat groups of patients alike?"
 
 
@@ -38,8 +40,17 @@ def list_rows(rows: tuple[SubgroupFacts, ...], verb: str) -> Iterator[Row]:
     """List every group under the name of its grouping."""
     for grouping, groups in groupby(rows, key=lambda row: row.grouping):
         yield Row(name_field(grouping), kind="head")
+        silent = []
         for row in groups:
-            yield Row(row.name, row.ratio, describe(row, verb))
+            if row.ratio is not None:
+                yield Row(row.name, row.ratio, describe(row, verb))
+            else:
+                silent.append(row)
+        if len(silent) > MOST_SILENT:
+            # A clinic of many small sites would be a page of them; the table has each.
+            yield Row("the others", None, Markup("too few or hidden, one by one in the table"))
+        else:
+            yield from (Row(row.name, None, describe(row, verb)) for row in silent)
 
 
 def describe(row: SubgroupFacts, verb: str) -> Markup:

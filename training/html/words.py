@@ -43,6 +43,7 @@ SAMPLE_SIZES = {
     "base_rate": "a precise base rate (within 0.05)",
 }
 BASE_RATE = "base_rate"
+KETAMINE = frozenset({"ketamine", "esketamine"})
 CAME_TRUE = {"response": "responded", "remission": "reached remission"}
 
 
@@ -71,6 +72,14 @@ def get_digits(key: str) -> int:
 def name_field(name: str) -> str:
     """Name a field as forms do."""
     return FIELDS[name].label if name in FIELDS else name_key(name)
+
+
+def tell_treatment(card: ModelCard) -> str:
+    """Tell with what those studied were treated; not all that is studied here is ketamine."""
+    agents = [name for one in card.ranges if one.field == "agent" for name in one.categories]
+    if set(agents) <= KETAMINE:
+        return f"with {' or '.join(agents) or 'ketamine'}"
+    return f"as those studied were ({', '.join(agents).replace('_', ' ')})"
 
 
 def tell_outcome(card: ModelCard) -> str:

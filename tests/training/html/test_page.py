@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from features.contract import StudiedRange
 from training.checklist import answer_checklist
+from training.findings import Criterion, SubgroupFacts
 from training.html import render_report
 from training.html.page import read_style
 
@@ -250,3 +252,48 @@ def test_the_whole_checklist_is_in_the_report(full, read):
     )
     numbers = [row.find("th").text for row in table.find("tbody").find_all("tr")]
     assert numbers == [item.number for item in answer_checklist(full)]
+
+
+def with_agents(findings, *agents):
+    ranges = [one for one in findings.card.ranges if one.field != "agent"]
+    ranges.append(StudiedRange(field="agent", categories=agents))
+    card = findings.card.model_copy(update={"ranges": tuple(ranges)})
+    return findings.model_copy(update={"card": card})
+
+
+def test_what_was_not_a_study_of_ketamine_is_not_said_to_be_one(full):
+    ketamine = render_report(with_agents(full, "ketamine", "esketamine"))
+    other = with_agents(full, "other", "usual_care")
+    assert "a patient treated with ketamine or esketamine is" in ketamine
+    assert "a patient treated as those studied were (other, usual care) is" in render_report(other)
+    targets = [one.answer for one in answer_checklist(other)]
+    assert any("treated as those studied were (other, usual care)" in one for one in targets)
+
+
+def test_many_groups_without_a_mark_are_one_line_of_the_drawing(full):
+    small = [
+        SubgroupFacts(
+            grouping="site", name=f"clinic {n}", courses=None, events=None, note="too few"
+        )
+        for n in range(9)
+    ]
+    text = render_report(full.model_copy(update={"subgroups": (*full.subgroups, *small)}))
+    drawing = text.partition('id="subgroups')[2].partition("</svg>")[0]
+    assert "the others" in drawing
+    assert "clinic 3" not in drawing
+    assert "clinic 3" in text
+
+
+def test_the_optimism_of_a_slope_is_shown_as_a_factor(full):
+    corrected = full.find_performance("corrected").model_copy(update={"shrinkage": 0.8125})
+    others = [one for one in full.performance if one.way != "corrected"]
+    text = render_report(full.model_copy(update={"performance": (corrected, *others)}))
+    assert re.search(r'\u00d7 <data value="0.8125">0.81</data>', text)
+
+
+def test_criteria_that_count_something_show_whole_numbers(full):
+    counted = Criterion(
+        name="courses", question="courses", value=129, low=91, high=None, passed=True
+    )
+    text = render_report(full.model_copy(update={"gate": (counted,)}))
+    assert '<data value="129.0">129</data>' in text
