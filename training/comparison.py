@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,22 +61,6 @@ class Comparison:
             return False
         gap = self.to_base[self.chosen]
         return gap.mean < -gap.error
-
-    @property
-    def gate(self) -> tuple[dict[str, Any], ...]:
-        """What decides on the champion, with its number, for the history."""
-        if not self.is_measured:
-            return ()
-        gap = self.to_base[self.chosen]
-        criterion = {
-            "name": "base_rate",
-            "question": "log loss below the base rate's by more than a standard error",
-            "value": gap.mean,
-            "low": None,
-            "high": -gap.error,
-            "passed": self.beats_base_rate,
-        }
-        return (criterion,)
 
     @property
     def verdict(self) -> str:

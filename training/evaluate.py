@@ -93,14 +93,31 @@ def count_pairs(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> tuple[
 
 def compute_auc(held_out: HeldOut, outcome: Numbers, weights: Numbers) -> Numbers:
     """Compute the AUC within folds, over all repeats; ``[samples]``, NaN without pairs."""
+    counted = [
+        count_within(log_odds, outcome, weights, folds)
+        for log_odds, folds in zip(held_out.log_odds, held_out.folds, strict=True)
+    ]
+    concordant, pairs = np.sum(counted, axis=0)
+    return divide_pairs(concordant, pairs)
+
+
+def count_within(
+    log_odds: Numbers, outcome: Numbers, weights: Numbers, groups: NDArray[np.int64]
+) -> tuple[Numbers, Numbers]:
+    """Count pairs, and those ranked right, of two courses of the same group; ``[samples]`` each."""
     concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for log_odds, folds in zip(held_out.log_odds, held_out.folds, strict=True):
-        for fold in np.unique(folds):
-            rows = folds == fold
-            right, every = count_pairs(log_odds[rows], outcome[rows], weights[:, rows])
-            concordant, pairs = concordant + right, pairs + every
-    with np.errstate(invalid="ignore"):
-        return concordant / pairs
+    for group in np.unique(groups):
+        rows = groups == group
+        right, every = count_pairs(log_odds[rows], outcome[rows], weights[:, rows])
+        concordant, pairs = concordant + right, pairs + every
+    return concordant, pairs
+
+
+def divide_pairs(concordant: Numbers, pairs: Numbers) -> Numbers:
+    """Divide pairs ranked right by all pairs; NaN without pairs."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Numbers = concordant / pairs
+    return share
 
 
 def compute_measures(held_out: HeldOut, outcome: Numbers, weights: Numbers) -> dict[str, Numbers]:

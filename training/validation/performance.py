@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.contract import Measure
 from features.response_model import compute_probability
-from training.evaluate import HeldOut, count_pairs
+from training.evaluate import HeldOut, count_within, divide_pairs
 from training.measures.calibration_curve import (
     ERRORS,
     choose_knots,
@@ -163,13 +163,7 @@ def compute_auc(
     log_odds: Numbers, outcome: Numbers, weights: Numbers, groups: NDArray[np.int64]
 ) -> Numbers:
     """Compute the AUC within groups in every weighted sample; ``[samples]``, NaN without pairs."""
-    concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for group in np.unique(groups):
-        rows = groups == group
-        right, every = count_pairs(log_odds[rows], outcome[rows], weights[:, rows])
-        concordant, pairs = concordant + right, pairs + every
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return concordant / pairs
+    return divide_pairs(*count_within(log_odds, outcome, weights, groups))
 
 
 def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
