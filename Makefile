@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Processes that tests are spread over, a file of them to each.
+JOBS ?= 2
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ADD := $(UV) pip install --quiet --python $(BIN)/python
@@ -44,7 +46,7 @@ ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.
 	$(BIN)/python -m training ui
 
 test: $(PROJECT) browser  ## Run all tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
 	$(BIN)/ruff format --check .
