@@ -64,7 +64,7 @@ def list_errors(found: Sequence[Result]) -> Iterator[list[str]]:
             yield [
                 way,
                 LABELS[measure],
-                f"{round(errors.mean(), 4) + 0:+.4f} ({errors.std(ddof=1) / np.sqrt(len(errors)):.4f})",
+                f"{round(errors.mean(), 4) + 0:+.4f} ({error:.4f})",
                 f"{np.sqrt((errors**2).mean()):.3f}",
                 f"{100 * np.mean(held):.0f} % of {len(held)}",
             ]
