@@ -55,12 +55,10 @@ def list_errors(found: Sequence[Result]) -> Iterator[list[str]]:
     """List the errors of each way of testing, by measure."""
     for way in WAYS:
         for measure in MEASURED:
-            told = [(one["found"][way].get(measure), one["true"][measure]) for one in found]
-            pairs = [
-                (t, truth) for t, truth in told if t and t[0] is not None and truth is not None
-            ]
-            errors = np.array([t[0] - truth for t, truth in pairs])
-            held = [t[1] <= truth <= t[2] for t, truth in pairs if t[1] is not None]
+            pairs = list_pairs(found, way, measure)
+            errors = np.array([told[0] - truth for told, truth in pairs])
+            error = errors.std(ddof=1) / np.sqrt(len(errors))
+            held = [told[1] <= truth <= told[2] for told, truth in pairs if told[1] is not None]
             yield [
                 way,
                 LABELS[measure],
