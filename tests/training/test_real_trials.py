@@ -144,6 +144,8 @@ def run(experiments_folder, tmp_path):
         few = (
             *("validation.repeats=2", "validation.resamples=100", "validation.profile=quick"),
             *("validation.bootstraps=20", "uncertainty.redevelopments=20"),
+            # A quick look may not promote, and the trials are small: not what is asked here.
+            *("gate.redevelopments=0", "gate.base_rate_margin=0.13"),
         )
         study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
         home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
@@ -203,7 +205,9 @@ def test_beat_the_blues_is_estimated_again_after_two_months(run):
     fitted = run("beat_the_blues_after_week12", None, LINEAR[0])
     assert (fitted["courses"], fitted["events"]) == (73, 38)
     assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
-    assert fitted["champion"]["candidate"] == "elastic_net"
+    assert fitted["beats_base_rate"]
+    # 73 courses bear a timid model; what it is refused for is that, and nothing else.
+    assert fitted["gate"]["failed"] == ["calibration_slope"]
 
 
 def test_dia_left_out_by_site_stays_below_60_percent_as_reported(run, trials):
