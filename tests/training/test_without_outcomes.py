@@ -255,4 +255,4 @@ def test_a_study_that_prefers_the_base_rate_gets_it_alone(fit, intake):
 
 def test_weights_need_somebody_who_reported(fit, intake):
     summary = fit(make_study(attrition={"weights": True}), intake)
-    assert summary.attrition.effective is None
+    assert summary.findings.attrition.effective is None
