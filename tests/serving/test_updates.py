@@ -130,6 +130,9 @@ def updated(commands, cohort, tmp_path_factory):
         *(f"outcome={AFTER_ACUTE}", "features.include=['phq9', 'phq9_acute', 'madrs_day1']"),
         *("uncertainty.redevelopments=20", "validation.resamples=100"),
         'candidates=["base_rate", "elastic_net"]',
+        # What is served is asked here, not whether it should be.
+        *("gate.calibration_slope=[0.1, 9]", "gate.calibration_ratio=[0.3, 3]"),
+        *("gate.net_benefit_margin=0.2", "gate.subgroup_ratio=[0.1, 9]"),
     )
     asked = [part for setting in settings for part in ("--set", setting)]
     fitted = found.run(
