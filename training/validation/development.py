@@ -9,7 +9,7 @@ import numpy as np
 from features.contract import ModelCard
 from training.attrition import ASSUMPTION, Attrition
 from training.candidates import CANDIDATES
-from training.comparison import Comparison, find_warnings
+from training.comparison import Comparison, find_leakage
 from training.design import Design
 from training.findings import (
     AttritionFacts,
@@ -85,14 +85,11 @@ def find_development(known: Development) -> Findings:
 
 
 def list_alarms(known: Development) -> list[str]:
-    """List what must be known before any number is believed.
-
-    The leakage alarm knows what baseline alone can reach; an early score may say far more.
-    """
-    updated = known.study.parse_outcome().checkpoint is not None
-    if updated or known.validated is None:
+    """List what must be known before any number is believed."""
+    if known.validated is None:
         return []
-    return find_warnings(known.comparison, known.card.simulated)
+    auc = known.comparison.measures[known.comparison.chosen]["auc"].value
+    return find_leakage(auc, known.study.parse_outcome(), known.card.simulated)
 
 
 def describe_cohort(design: Design) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import Measure
+from training.comparison import find_leakage
 from training.evaluate import compare_losses, compute_log_loss
-from training.parts import LEAKAGE_AUC
 from training.recalibration import logit
 from training.tables import format_measure
 from training.validation.encounter import Encounter
@@ -28,13 +28,7 @@ def list_alarms(encounter: Encounter, measures: Mapping[str, Measure]) -> Iterat
         yield SAME_COURSES
     if simulated != encounter.simulated:
         yield MIXED
-    auc = measures["auc"].value
-    early = encounter.selection.target.checkpoint is not None
-    if not (simulated or early) and auc is not None and auc > LEAKAGE_AUC:
-        yield (
-            f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
-            "Look for a column that knows the outcome before believing it."
-        )
+    yield from find_leakage(measures["auc"].value, encounter.selection.target, simulated)
 
 
 def write_verdict(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
