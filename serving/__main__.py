@@ -1,18 +1,15 @@
 """``python -m serving``: from an assessment to an estimate."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from features.commands import BAD_INPUT, SOME_REJECTED, explain_errors, make_app, say, show_json
+from features.commands import SOME_REJECTED, explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 app = make_app("From an assessment to an estimate.")
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @app.command()
@@ -33,27 +30,35 @@ def pull(as_json: AsJson = False) -> None:
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="address to listen on; this machine's only")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="address to listen on; without keys this machine's only")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 3000,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes that answer")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="certificate chain (PEM)")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="its private key (PEM)")
+    ] = None,
 ) -> None:
     """Serve the champions in BentoML's model store."""
-    enter_home()
-    from serving.bundle import ROOT, SERVICE
-    from serving.models import load_champions
+    home = enter_home()
+    from serving.launch import (
+        become_service,
+        check_access,
+        check_settings,
+        check_tls,
+        describe_champions,
+    )
 
-    if host not in LOOPBACK:
-        say(f"--host (loopback): without keys only this machine may ask: {', '.join(LOOPBACK)}")
-        raise typer.Exit(BAD_INPUT)
     with explain_errors():
-        champions = load_champions()
-    for champion in champions:
-        say(f"serving {champion.model.card.name} version {champion.version} ({champion.tag})")
-    address = "127.0.0.1" if host == "localhost" else host
-    # This process becomes BentoML's, so that signals and exit codes are its own.
-    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT)]
-    os.execv(sys.executable, [*command, "--host", address, "--port", str(port)])
+        check_settings()
+        check_tls(tls_certificate, tls_key)
+        check_access(home, host)
+        for line in describe_champions(home):
+            say(line)
+        become_service(host, port, workers, tls_certificate, tls_key)
 
 
 @app.command()

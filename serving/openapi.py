@@ -1,5 +1,6 @@
 """The OpenAPI document, built from the field registry and the contract."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,12 @@ from features import __version__
 from features.assessment import Assessment
 from features.contract import Estimate, ModelCard
 from features.eligibility import Notice
+from serving.access import OPEN
+from serving.bodies import FORM_TYPE, JSON_TYPE
+from serving.endpoint import Route
+from serving.predictor import DETAILS
 
+HTML = "text/html"
 EXAMPLE = {
     "patient_id": "a17",
     "condition": "depression",
@@ -19,12 +25,33 @@ EXAMPLE = {
     "agent": "ketamine",
     "route": "iv",
 }
-REFUSALS = {"400": "the body breaks a rule", "413": "the body is too large", "415": "not JSON"}
+BODY_REFUSALS = {
+    "400": "the body breaks a rule",
+    "408": "the body does not arrive",
+    "413": "the body is too large",
+    "415": "the body is of another type",
+}
+KEY_REFUSALS = {
+    "401": "no key in force",
+    "403": "a key that is not good for this; without keys, any other machine than this",
+    "429": "too many requests with this key",
+}
+UNAVAILABLE = {"503": "not now; `Retry-After` says when"}
+FAILED = {"500": "the service failed"}
+KEY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "`Authorization: Bearer kr_…`. Without any key this machine alone may ask, and "
+    "needs none.",
+}
 
 
-@cache
-def describe_api() -> dict[str, Any]:
+def describe_api(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
     """Describe every route in OpenAPI 3.1."""
+    paths = {
+        path: {method.lower(): describe_route(route) for method, route in methods.items()}
+        for path, methods in routes.items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -32,40 +59,49 @@ def describe_api() -> dict[str, Any]:
             "version": __version__,
             "description": "Prognosis if treated; not treatment benefit, not a refusal of care.",
         },
-        "paths": {
-            "/predict": {"post": describe_post("one assessment", "Assessment", "Answer")},
-            "/predict_batch": {"post": describe_post("many assessments", "Batch", "BatchAnswer")},
-            "/model": {"get": describe_get("The cards of all champions", "Cards")},
-        },
-        "components": {"schemas": list_schemas()},
+        "paths": paths,
+        "components": {"schemas": list_schemas(), "securitySchemes": {"key": KEY_SCHEME}},
     }
 
 
-def describe_post(what: str, taken: str, given: str) -> dict[str, Any]:
-    """Describe a route that answers assessments."""
-    refused = {status: describe_answer(why, "Errors") for status, why in REFUSALS.items()}
-    return {
-        "summary": f"Answer {what}",
-        "requestBody": {"required": True, "content": describe_json(taken)},
-        "responses": {"200": describe_answer("estimates", given), **refused},
+def describe_route(route: Route) -> dict[str, Any]:
+    """Describe one route."""
+    refused = list_refusals(route)
+    answers = {status: describe_content(why, "Errors") for status, why in refused.items()}
+    if route.gives == HTML:
+        # The page tells of a wrong key itself.
+        for status in KEY_REFUSALS:
+            answers[status]["content"] |= describe_content("", HTML)["content"]
+    described: dict[str, Any] = {
+        "summary": route.summary,
+        "responses": {"200": describe_content(route.summary, route.gives), **answers},
     }
+    if route.takes:
+        body = describe_content("", route.takes)["content"]
+        described["requestBody"] = {"required": True, "content": body}
+    if route.scope not in (None, OPEN):
+        described["security"] = [{"key": []}]
+        described["x-scope"] = route.scope
+    return described
 
 
-def describe_get(summary: str, given: str) -> dict[str, Any]:
-    """Describe a route that only answers."""
-    return {"summary": summary, "responses": {"200": describe_answer(summary, given)}}
+def list_refusals(route: Route) -> dict[str, str]:
+    """List with which statuses a route may refuse, and why."""
+    refused = dict(UNAVAILABLE if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED)
+    return (BODY_REFUSALS if route.takes else {}) | refused
 
 
-def describe_answer(description: str, schema: str) -> dict[str, Any]:
-    """Describe one answer."""
-    return {"description": description, "content": describe_json(schema)}
+def describe_content(description: str, kind: str) -> dict[str, Any]:
+    """Describe a body, by the name of its schema or by its media type."""
+    if "/" in kind:
+        form = {"type": "object", "additionalProperties": {"type": "string"}}
+        schema: dict[str, Any] = form if kind == FORM_TYPE else {"type": "string"}
+        return {"description": description, "content": {kind: {"schema": schema}}}
+    reference = {"$ref": f"#/components/schemas/{kind}"}
+    return {"description": description, "content": {JSON_TYPE: {"schema": reference}}}
 
 
-def describe_json(schema: str) -> dict[str, Any]:
-    """Describe a JSON body."""
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
+@cache
 def list_schemas() -> dict[str, Any]:
     """List every schema, nested ones included."""
     assessment = Assessment.model_json_schema() | {"examples": [EXAMPLE]}
@@ -82,11 +118,31 @@ def list_schemas() -> dict[str, Any]:
     rows = {"anyOf": [make_object(answers), make_object({"errors": errors})]}
     return parts | {
         "Answer": make_object(identified | answers),
-        "Batch": make_object({"assessments": make_list("Assessment")}),
+        "Batch": make_batch(),
         "BatchAnswer": make_object(identified | {"results": {"type": "array", "items": rows}}),
         "Cards": make_object({"models": make_list("ModelCard")}),
+        "Document": {"type": "object"},
         "Errors": make_object({"errors": errors}),
+        "Readiness": make_object(
+            {
+                "status": {"enum": ["ready", "degraded", "unready"]},
+                "reasons": {"type": "array", "items": {"type": "string"}},
+            }
+        ),
     }
+
+
+def make_batch() -> dict[str, Any]:
+    """Make the schema of a batch."""
+    detail = {
+        "enum": list(DETAILS),
+        "default": DETAILS[0],
+        "description": "brief leaves out interval, effective sample size, factors and imputed "
+        "fields, and so is several times as fast",
+    }
+    batch = make_object({"assessments": make_list("Assessment")})
+    batch["properties"]["detail"] = detail
+    return batch | {"additionalProperties": False}
 
 
 def make_object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The clinician's page: one form, one estimate, drawn by the server; no script, no other site."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +18,7 @@ from features.field import Field, Group
 from features.fields import FIELDS, list_fields
 from features.parsing import TEXT_READERS
 from features.studied import list_early
-from serving.bodies import refuse
+from serving.exchange import Headers, Request, refuse
 from serving.predictor import (
     NO_BASELINE,
     NO_EARLY,
@@ -30,6 +32,11 @@ PAGE_FOLDER = Path(__file__).parent / "page"
 # The page asks for no identifier; this stands for the patient in front of the clinician.
 ANONYMOUS = "page"
 MOST_INPUTS = 400
+PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
+# Where a clinician types the key, and what keeps it for a working day.
+KEY_INPUT = "access_key"
+KEY_COOKIE = "ketamine_response_key"
+KEPT_SECONDS = 8 * 3600
 
 SECTIONS = (
     ("Condition and plan", (Group.REGIMEN,), ("condition",)),
@@ -48,17 +55,34 @@ REASONS = {
 
 
 @dataclass(frozen=True)
+class PageFacts:
+    """What the page must ask and tell, beside estimates.
+
+    Parameters
+    ----------
+    asks_key
+        Whether a key must be typed.
+    stores_inputs
+        Whether what is entered is kept.
+    """
+
+    asks_key: bool
+    stores_inputs: bool
+
+
+@dataclass(frozen=True)
 class Entered:
     """What a clinician typed, and what follows.
 
     Parameters
     ----------
     values
-        Texts as typed, for showing them again.
+        Texts as typed, for showing them again; the key is not among them.
     """
 
     values: Mapping[str, str]
     columns: Columns
+    key: str | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -77,23 +101,51 @@ def parse_form(body: bytes) -> Entered:
     except ValueError:
         refuse(400, "body", "form", "must be the page's form")
     values = {name: typed.strip() for name, typed in pairs if typed.strip()}
+    key = values.pop(KEY_INPUT, None)
     row = {"patient_id": ANONYMOUS, **values}
     columns, problems = parse_rows([row], readers=TEXT_READERS)
-    return Entered(values, columns, problems)
+    return Entered(values, columns, key, problems)
 
 
-def render_page(predictor: Predictor, entered: Entered | None = None) -> str:
-    """Draw the page; with an estimate where something valid was entered."""
-    answered = entered is not None and not entered.problems
-    answer = predictor.estimate(entered.columns)[0] if entered and answered else None
+def read_cookie(request: Request) -> str | None:
+    """Read the key that the page kept."""
+    try:
+        cookies = SimpleCookie(request.headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return None
+    return cookies[KEY_COOKIE].value if KEY_COOKIE in cookies else None
+
+
+def keep_key(request: Request, key: str) -> Headers:
+    """Keep a key in the browser, where no script and no other site can use it."""
+    secure = "; Secure" if request.scope.get("scheme") == "https" else ""
+    kept = f"{KEY_COOKIE}={key}; Path=/; Max-Age={KEPT_SECONDS}; HttpOnly; SameSite=Strict{secure}"
+    return ((b"set-cookie", kept.encode()),)
+
+
+@cache
+def load_page_file(name: str) -> bytes:
+    """Load a file of the page."""
+    return (PAGE_FOLDER / name).read_bytes()
+
+
+def render_page(
+    predictor: Predictor,
+    facts: PageFacts,
+    entered: Entered | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Draw the page; with what was answered, or what must be corrected."""
     return load_template().render(
         sections=list(list_sections(predictor)),
         values=entered.values if entered else {},
         problems=entered.problems if entered else [],
         wrong={problem.field for problem in entered.problems} if entered else set(),
-        answer=answer,
+        answer=results[0] if results else None,
+        facts=facts,
+        key_input=KEY_INPUT,
         reasons=REASONS,
-        labels={name: declared.label for name, declared in FIELDS.items()},
+        labels={**{name: one.label for name, one in FIELDS.items()}, "authorization": "Access key"},
         name_fields=name_fields,
         simulated=any(champion.model.card.simulated for champion in predictor.champions),
         outcomes=[champion.model.card.outcome for champion in predictor.champions],

@@ -1,24 +1,46 @@
-"""The BentoML service: it loads the champions and mounts the application."""
+"""The BentoML service: it starts what answers, and keeps it up to date."""
 
+import asyncio
+import contextlib
 import gc
+import logging
+from pathlib import Path
+from typing import Any
 
 import bentoml
 
-from serving.app import build_app
-from serving.models import load_champions
-from serving.predictor import Predictor
+from features.errors import KetamineResponseError
+from features.home import find_home, read_environment
+from serving.access import Access
+from serving.endpoint import Parts
+from serving.front import FrontedService
+from serving.logs import log_event, start_log
+from serving.metrics import Metrics
+from serving.recording import Recorder, choose_seal
+from serving.roster import Roster
+from serving.routes import build_endpoint
 from serving.settings import read_settings
+from serving.store.audit import AuditLog
+from serving.store.database import prepare_store
+from serving.store.keys import KeyRing
+from serving.store.secrets import read_secrets
+from serving.store.writer import AuditWriter
 
-APP = build_app()
-# Seconds; BentoML keeps a little of every request for that long.
-DEADLINE = 5
+ENVIRONMENT = read_environment()
+SETTINGS = read_settings(ENVIRONMENT)
+APP = build_endpoint()
+# Seconds; BentoML keeps a little of every request that passes through it for that long.
+TIMEOUT = 5
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @bentoml.service(
     name="ketamine_response",
-    workers=1,
-    traffic={"timeout": DEADLINE},
+    service_class=FrontedService,
+    workers=SETTINGS.workers,
+    traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
     http={"cors": {"enabled": False}},
 )
 @bentoml.asgi_app(APP, path="/")
@@ -26,17 +48,66 @@ class ResponseService:
     """Estimates for one assessment or many, from the champions in BentoML's model store."""
 
     def __init__(self) -> None:
-        settings = read_settings()
-        champions = load_champions(list_own_models())
-        APP.state.settings = settings
-        APP.state.predictor = Predictor(champions, settings.least_sample_size)
+        start_log()
+        home = find_home(ENVIRONMENT)
+        shared = ENVIRONMENT.get(SHARED_METRICS)
+        metrics = Metrics(Path(shared) if shared else None)
+        roster = Roster(home.models_folder, SETTINGS.least_sample_size, list_own_models())
+        roster.refresh()
+        roster.require()
+        engine = prepare_store(home.store_url)
+        secrets = read_secrets(home, ENVIRONMENT)
+        seal = choose_seal(SETTINGS, ENVIRONMENT)
+        self.ring = KeyRing(engine)
+        self.writer = AuditWriter(AuditLog(engine, secrets.chain))
+        recorder = Recorder(self.writer, secrets, metrics, seal, SETTINGS.audit == "required")
+        access = Access(self.ring, SETTINGS.most_per_minute)
+        self.parts = Parts(SETTINGS, roster, access, recorder, metrics)
         # What is loaded stays; collecting it again and again costs whole requests.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
+    @bentoml.on_startup
+    async def open(self) -> None:
+        """Begin to answer, and to look for what is new."""
+        APP.parts = self.parts
+        self._note_roster()
+        self.watching = asyncio.create_task(self._watch())
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Write what waits to be written."""
+        self.watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.watching
+        await self.writer.close()
+
+    async def _watch(self) -> None:
+        """Take up new champions and changed keys, as long as the service runs."""
+        while True:
+            await asyncio.sleep(SETTINGS.watch_seconds)
+            try:
+                before = self.parts.roster.reasons
+                changed = await asyncio.to_thread(self.parts.roster.refresh)
+                if changed or self.parts.roster.reasons != before:
+                    self._note_roster()
+                await asyncio.to_thread(self.ring.refresh)
+            except KetamineResponseError as error:
+                log_event("watch failed", logging.WARNING, reason=str(error))
+            except Exception:
+                # Whatever it was, the service goes on answering and looks again.
+                logging.getLogger("ketamine_response").exception("watch failed")
+
+    def _note_roster(self) -> None:
+        roster = self.parts.roster
+        self.parts.metrics.note_champions(roster.champions, len(roster.reasons))
+        tags = [champion.tag for champion in roster.champions]
+        level = logging.WARNING if roster.reasons else logging.INFO
+        log_event("champions", level, serving=tags, reasons=list(roster.reasons))
+
 
 def list_own_models() -> list[str] | None:
     """List the models of the Bento that is running; None outside a Bento."""
-    bento = getattr(ResponseService, "bento", None)
+    bento: Any = getattr(ResponseService, "bento", None)
     return None if bento is None else [str(model.tag) for model in bento.info.all_models]

@@ -1,7 +1,11 @@
 """What the tests of serving share: champions made by hand, whose every number is known."""
 
+import asyncio
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from features.calibration import IDENTITY
 from features.contract import (
@@ -17,8 +21,20 @@ from features.matrix import list_features
 from features.outcome import parse_outcome
 from features.response_model import ResponseModel
 from features.terms import Terms
+from serving.access import Access
+from serving.endpoint import Parts
+from serving.metrics import Metrics
 from serving.models import Champion
 from serving.predictor import Predictor
+from serving.recording import Recorder
+from serving.roster import Roster
+from serving.routes import build_endpoint
+from serving.settings import ServingSettings
+from serving.store.audit import AuditLog
+from serving.store.database import prepare_store
+from serving.store.keys import KeyRing, KeyStore
+from serving.store.secrets import derive_secrets
+from serving.store.writer import AuditWriter
 
 
 @pytest.fixture(scope="session")
@@ -117,3 +133,49 @@ def predictor(make_champion):
         make_champion("gad7.acute.response", ("anxiety",)),
     )
     return Predictor(champions, least_sample_size=10)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A service store of its own."""
+    return prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
+
+
+@pytest.fixture
+def open_client(store, predictor, tmp_path):
+    """The application with a store, as one client sees it; closed again after the test."""
+    opened = []
+
+    def make(client=("127.0.0.1", 5), host="127.0.0.1", champions=predictor, seal=None, **settings):
+        found = ServingSettings(**settings)
+        secrets = derive_secrets(b"0" * 32)
+        metrics = Metrics()
+        writer = AuditWriter(AuditLog(store, secrets.chain))
+        recorder = Recorder(writer, secrets, metrics, seal, found.audit == "required")
+        roster = Roster(tmp_path, found.least_sample_size, predictor=champions)
+        ring = KeyRing(store)
+        ring.refresh()
+        endpoint = build_endpoint()
+        access = Access(ring, found.most_per_minute)
+        endpoint.parts = Parts(found, roster, access, recorder, metrics)
+        made = TestClient(
+            endpoint, f"http://{host}", client=client, raise_server_exceptions=False
+        )
+        opened.append((made, writer))
+        made.endpoint = endpoint
+        return made
+
+    yield make
+    for made, writer in opened:
+        made.close()
+        asyncio.run(writer.close())
+
+
+@pytest.fixture
+def make_key(store):
+    """Make a key in the store and return its token."""
+
+    def make(*scopes, **facts):
+        return KeyStore(store).create("test", scopes, datetime.now(UTC), **facts).token
+
+    return make

@@ -4,20 +4,12 @@ import json
 
 import jsonschema
 import pytest
-from starlette.testclient import TestClient
-
-from serving.app import build_app
-from serving.settings import ServingSettings
-
 JSON = {"content-type": "application/json"}
 
 
-@pytest.fixture(scope="module")
-def client(predictor):
-    app = build_app()
-    app.state.predictor = predictor
-    app.state.settings = ServingSettings(most_body_bytes=20_000, most_assessments=20)
-    return TestClient(app, client=("127.0.0.1", 5), raise_server_exceptions=False)
+@pytest.fixture
+def client(open_client):
+    return open_client(most_body_bytes=20_000, most_assessments=20)
 
 
 def post(client, path, body, headers=JSON):
@@ -61,6 +53,10 @@ def test_every_problem_of_an_assessment_comes_at_once(client, make_assessment):
         (b'{"age": -Infinity}', "body", "json"),
         (b'{"age": 4, "age": 5}', "body", "duplicate"),
         (b'{"a":' * 2500 + b"1" + b"}" * 2500, "body", "json"),
+        (b'{"a":' * 9 + b"1" + b"}" * 9, "body", "depth"),
+        (b'{"ag\\u0065": 4, "age": 5}', "body", "duplicate"),
+        (b'{"age": 1e999}', "body", "json"),
+        (b'{"age": "\\ud800"}', "body", "json"),
         (b'{"age": 1' + b"0" * 9000 + b"}", "body", "json"),
     ],
 )
@@ -121,18 +117,31 @@ def test_a_batch_gives_what_single_requests_give(client, make_assessment):
 
 
 @pytest.mark.parametrize(
-    ("body", "rule"),
+    ("body", "errors"),
     [
-        ({"assessments": {}}, "required"),
-        ({"rows": []}, "required"),
-        ({"assessments": [], "more": 1}, "required"),
-        ({"assessments": [{}] * 21}, "length"),
+        ({"assessments": {}}, [("assessments", "required")]),
+        ({"rows": []}, [("rows", "unknown"), ("assessments", "required")]),
+        ({"assessments": [], "more": 1}, [("more", "unknown")]),
+        ({"assessments": [{}] * 21}, [("assessments", "length")]),
+        ({"assessments": [], "detail": "all"}, [("detail", "category")]),
+        ({"assessments": [], "detail": []}, [("detail", "category")]),
     ],
 )
-def test_a_batch_of_another_form_is_refused(client, body, rule):
+def test_a_batch_of_another_form_is_refused(client, body, errors):
     response = post(client, "/predict_batch", body)
     assert response.status_code == 400
-    assert list_errors(response) == [("assessments", rule)]
+    assert list_errors(response) == errors
+
+
+def test_a_brief_batch_has_the_same_probabilities_and_no_more(client, make_assessment):
+    rows = [make_assessment(phq9=phq9) for phq9 in range(5, 25)]
+    full = post(client, "/predict_batch", {"assessments": rows}).json()["results"]
+    brief = post(client, "/predict_batch", {"assessments": rows, "detail": "brief"}).json()
+    for one, other in zip(full, brief["results"], strict=True):
+        assert other["estimates"][0]["probability"] == one["estimates"][0]["probability"]
+        assert other["estimates"][0]["interval"] is None
+        assert other["estimates"][0]["factors"] == []
+        assert other["eligibility"] == one["eligibility"]
 
 
 def test_an_empty_batch_has_no_results(client):
@@ -148,7 +157,14 @@ def test_the_cards_of_all_champions_are_shown(client):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/predict", 405), ("POST", "/model", 405), ("GET", "/nowhere", 404)],
+    [
+        ("GET", "/predict", 405),
+        ("POST", "/model", 405),
+        ("TRACE", "/model", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/page/", 404),
+        ("GET", "/page/../settings.py", 404),
+    ],
 )
 def test_wrong_paths_and_methods_get_the_same_form_of_error(client, method, path, status):
     response = client.request(method, path)
@@ -159,7 +175,7 @@ def test_wrong_paths_and_methods_get_the_same_form_of_error(client, method, path
 def test_the_api_description_is_openapi_and_knows_every_route(client):
     document = client.get("/docs.json").json()
     assert document["openapi"] == "3.1.0"
-    assert set(document["paths"]) == {"/predict", "/predict_batch", "/model"}
+    assert {"/predict", "/predict_batch", "/model", "/readyz", "/"} < set(document["paths"])
     named = set(document["components"]["schemas"])
     text = json.dumps(document)
     used = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
@@ -177,23 +193,21 @@ def test_answers_fit_the_published_schema(client, make_assessment):
         jsonschema.validate(answer, schema)
 
 
-def test_other_machines_are_refused_while_there_are_no_keys(predictor, make_assessment):
-    app = build_app()
-    app.state.predictor, app.state.settings = predictor, ServingSettings()
-    stranger = TestClient(app, client=("203.0.113.9", 5))
-    response = post(stranger, "/predict", make_assessment())
-    assert response.status_code == 403
-    assert list_errors(response) == [("client", "loopback")]
-
-
-def test_a_failure_inside_shows_no_trace(make_assessment):
-    app = build_app()
-    app.state.predictor, app.state.settings = None, ServingSettings()
-    broken = TestClient(app, client=("127.0.0.1", 5), raise_server_exceptions=False)
+def test_a_failure_inside_shows_no_trace(open_client, make_assessment):
+    broken = open_client(champions="not a predictor")
     response = post(broken, "/predict", make_assessment())
     assert response.status_code == 500
     assert list_errors(response) == [("service", "internal")]
     assert "Traceback" not in response.text
+
+
+def test_before_it_has_started_a_service_asks_to_come_again(open_client, make_assessment):
+    client = open_client()
+    client.endpoint.parts = None
+    for response in (post(client, "/predict", make_assessment()), client.get("/readyz")):
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+    assert client.get("/readyz").json() == {"status": "unready", "reasons": ["starting"]}
 
 
 def test_no_error_carries_a_value(client, make_assessment):
@@ -206,6 +220,36 @@ def test_no_error_carries_a_value(client, make_assessment):
         errors = response.text.split('<form method="post"')[0]
         assert "CANARY" not in errors
         assert "987654" not in errors
+
+
+def test_a_wrong_method_is_told_the_right_ones(client):
+    assert client.get("/predict").headers["allow"] == "POST"
+
+
+def test_a_head_request_has_the_headers_alone(client):
+    response = client.head("/model")
+    assert response.status_code == 200
+    assert int(response.headers["content-length"]) > 1000
+    assert response.content == b""
+
+
+def test_compressed_bodies_are_refused(client, make_assessment):
+    headers = JSON | {"content-encoding": "gzip"}
+    response = post(client, "/predict", make_assessment(), headers)
+    assert response.status_code == 415
+    assert list_errors(response) == [("content-encoding", "type")]
+
+
+def test_a_body_announced_as_too_large_is_refused_unread(client):
+    for length in ("30000", "9" * 5000, "-1", "many"):
+        response = client.post("/predict", content=b"{}", headers=JSON | {"content-length": length})
+        assert response.status_code == 413
+
+
+def test_every_answer_has_its_request_id(client, make_assessment):
+    response = post(client, "/predict", make_assessment())
+    assert response.headers["x-request-id"] == response.json()["request_id"]
+    assert len(client.get("/nowhere").headers["x-request-id"]) == 32
 
 
 def test_every_answer_has_security_headers(client):

@@ -1,0 +1,184 @@
+"""Answers: what each route does with a request."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from features.assessment import parse_rows
+from features.errors import Problem
+from serving.bodies import FORM_TYPE, JSON_TYPE, parse_json, require_object
+from serving.endpoint import Endpoint
+from serving.exchange import (
+    RETRY_AFTER,
+    Answer,
+    Request,
+    RequestError,
+    answer_html,
+    answer_json,
+    read_body,
+)
+from serving.metrics import METRICS_TYPE
+from serving.openapi import describe_api
+from serving.page import (
+    PAGE_FILES,
+    keep_key,
+    load_page_file,
+    parse_form,
+    read_cookie,
+    render_page,
+)
+from serving.predictor import DETAILS, Detail, Predictor
+
+# Assessments answered at a stretch; between two stretches others are served.
+STRETCH = 200
+
+
+async def predict(endpoint: Endpoint, request: Request) -> Answer:
+    """Answer one assessment."""
+    body = await take_body(endpoint, request)
+    assessment = require_object(parse_json(body), "body")
+    columns, problems = parse_rows([assessment])
+    if problems:
+        raise RequestError(400, [replace(problem, rows=()) for problem in problems])
+    predictor = endpoint.roster.require()
+    endpoint.check_deadline(request)
+    results = predictor.estimate(columns)
+    await endpoint.record(request, body, predictor, results)
+    return answer_json({"request_id": request.id, **results[0]})
+
+
+async def predict_batch(endpoint: Endpoint, request: Request) -> Answer:
+    """Answer many assessments; a bad one has its errors in its own place."""
+    body = await take_body(endpoint, request)
+    rows, detail = read_batch(parse_json(body), endpoint.settings.most_assessments)
+    async with endpoint.batches:
+        predictor = endpoint.roster.require()
+        results: list[dict[str, Any]] = []
+        for start in range(0, len(rows), STRETCH):
+            endpoint.check_deadline(request)
+            results += answer_rows(predictor, rows[start : start + STRETCH], detail)
+            await asyncio.sleep(0)
+    await endpoint.record(request, body, predictor, results)
+    return answer_json({"request_id": request.id, "results": results})
+
+
+def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
+    """Read a batch: its assessments, and how much is to be said of each."""
+    batch = require_object(given, "body")
+    problems = [
+        Problem(name, "unknown", "must be assessments or detail")
+        for name in batch
+        if name not in ("assessments", "detail")
+    ]
+    rows, detail = batch.get("assessments"), batch.get("detail", "full")
+    if not isinstance(rows, list):
+        problems.append(Problem("assessments", "required", "must be a list of assessments"))
+    elif len(rows) > most:
+        problems.append(Problem("assessments", "length", f"must be at most {most}"))
+    if detail not in DETAILS:
+        problems.append(Problem("detail", "category", f"must be one of: {', '.join(DETAILS)}"))
+    if problems:
+        raise RequestError(400, problems)
+    return rows, detail
+
+
+def answer_rows(
+    predictor: Predictor, rows: Sequence[Any], detail: Detail = "full"
+) -> list[dict[str, Any]]:
+    """Answer the valid rows, and give the others their errors."""
+    objects = [row if isinstance(row, dict) else {} for row in rows]
+    columns, problems = parse_rows(objects)
+    errors = sort_by_row(problems)
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            errors[number] = [Problem("assessment", "type", "must be an object")]
+    if not errors:
+        return predictor.estimate(columns, detail)
+    valid = np.array([number not in errors for number in range(1, len(rows) + 1)], dtype=bool)
+    answers = iter(predictor.estimate(columns.select(valid), detail))
+    return [
+        {"errors": [problem.as_dict() for problem in errors[number]]}
+        if number in errors
+        else next(answers)
+        for number in range(1, len(rows) + 1)
+    ]
+
+
+def sort_by_row(problems: list[Problem]) -> dict[int, list[Problem]]:
+    """Give each row its own problems."""
+    sorted_problems: dict[int, list[Problem]] = {}
+    for problem in problems:
+        for row in problem.rows:
+            sorted_problems.setdefault(row, []).append(replace(problem, rows=()))
+    return sorted_problems
+
+
+async def show_models(endpoint: Endpoint, request: Request) -> Answer:
+    """Return the cards of all champions."""
+    cards = [
+        {
+            "version": champion.version,
+            "digest": champion.model.digest,
+            **champion.model.card.model_dump(mode="json"),
+        }
+        for champion in endpoint.roster.require().champions
+    ]
+    return answer_json({"models": cards})
+
+
+async def show_api(endpoint: Endpoint, request: Request) -> Answer:
+    """Return the OpenAPI document."""
+    return answer_json(describe_api(endpoint.routes))
+
+
+async def show_metrics(endpoint: Endpoint, request: Request) -> Answer:
+    """Return the metrics for Prometheus."""
+    return Answer(200, endpoint.metrics.render(), ((b"content-type", METRICS_TYPE),))
+
+
+async def show_readiness(endpoint: Endpoint, request: Request) -> Answer:
+    """Say whether the service can answer, and what is wrong with it."""
+    status, reasons = endpoint.judge_readiness()
+    ready = {"status": status, "reasons": reasons}
+    return answer_json(ready, 200) if status != "unready" else answer_json(ready, 503, RETRY_AFTER)
+
+
+async def show_page(endpoint: Endpoint, request: Request) -> Answer:
+    """Show the clinician's page, empty."""
+    return answer_html(render_page(endpoint.roster.require(), endpoint.describe_page(request)))
+
+
+async def answer_page(endpoint: Endpoint, request: Request) -> Answer:
+    """Show the clinician's page with an estimate, or with what must be corrected."""
+    body = await take_body(endpoint, request, FORM_TYPE)
+    predictor, entered = endpoint.roster.require(), parse_form(body)
+    token = entered.key or read_cookie(request) or ""
+    try:
+        endpoint.access.admit(request, "predict", token)
+    except RequestError as error:
+        entered = replace(entered, problems=list(error.problems))
+        page = render_page(predictor, endpoint.describe_page(request), entered)
+        return answer_html(page, error.status, error.headers)
+    results = [] if entered.problems else predictor.estimate(entered.columns)
+    if results:
+        await endpoint.record(request, body, predictor, results)
+    kept = keep_key(request, entered.key) if entered.key and request.key_id else ()
+    page = render_page(predictor, endpoint.describe_page(request), entered, results)
+    return answer_html(page, 200, kept)
+
+
+async def show_file(endpoint: Endpoint, request: Request) -> Answer:
+    """Return a file of the page."""
+    name = request.path.rpartition("/")[2]
+    return Answer(200, load_page_file(name), ((b"content-type", PAGE_FILES[name].encode()),))
+
+
+async def take_body(
+    endpoint: Endpoint, request: Request, content_type: str = JSON_TYPE
+) -> bytes:
+    """Read a body within the service's limits."""
+    settings = endpoint.settings
+    return await read_body(request, settings.most_body_bytes, settings.body_seconds, content_type)

@@ -1,0 +1,109 @@
+"""Recording: each answered request as one row of the audit, before the answer leaves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from features.errors import InputError, Problem, UnavailableError
+from serving.exchange import Request
+from serving.logs import log_event
+from serving.metrics import Metrics
+from serving.predictor import Predictor
+from serving.store.audit import Answered
+from serving.settings import ServingSettings
+from serving.store.secrets import INPUTS_VARIABLE, InputsSeal, Secrets, read_inputs_seal
+from serving.store.writer import AuditWriter
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Writes what was answered.
+
+    Parameters
+    ----------
+    seal
+        What encrypts the inputs that are kept; None where none are.
+    required
+        Whether what cannot be written is not answered.
+    """
+
+    writer: AuditWriter
+    secrets: Secrets
+    metrics: Metrics
+    seal: InputsSeal | None = None
+    required: bool = True
+
+    @property
+    def problem(self) -> str | None:
+        """Why the audit cannot be written, if so."""
+        return self.writer.problem
+
+    async def record(
+        self, request: Request, body: bytes, predictor: Predictor, results: Sequence[Result]
+    ) -> None:
+        """Write one answered request, and return once it is safe.
+
+        Raises
+        ------
+        UnavailableError
+            If it cannot be written and must be.
+        """
+        models = {
+            (one.model.card.name, one.version): place
+            for place, one in enumerate(predictor.champions)
+        }
+        answered = Answered(
+            request_id=request.id,
+            time=datetime.now(UTC).isoformat(timespec="microseconds"),
+            route=request.path,
+            key_id=request.key_id,
+            models=tuple(
+                f"{one.model.card.name}@{one.version} {one.model.digest}"
+                for one in predictor.champions
+            ),
+            answers=[list_probabilities(result, models) for result in results],
+            inputs_digest=self.secrets.digest_inputs(body),
+            inputs=None if self.seal is None else self.seal.seal(body),
+        )
+        try:
+            await self.writer.write(answered)
+        except UnavailableError:
+            if self.required:
+                raise
+            self.metrics.unaudited.inc()
+            log_event("unaudited", request_id=request.id)
+
+
+def choose_seal(
+    settings: ServingSettings, environment: Mapping[str, str]
+) -> InputsSeal | None:
+    """Choose what encrypts the inputs that are kept; None where none are.
+
+    Raises
+    ------
+    InputError
+        If they are to be kept and there is no key.
+    """
+    if not settings.store_inputs:
+        return None
+    seal = read_inputs_seal(environment)
+    if seal is None:
+        message = "is required to keep inputs: a Fernet key"
+        raise InputError([Problem(INPUTS_VARIABLE, "required", message)], source="environment")
+    return seal
+
+
+def list_probabilities(
+    result: Result, models: Mapping[tuple[str, str], int]
+) -> list[float | None] | None:
+    """List what each model said of one assessment; None for one that broke a rule."""
+    if "estimates" not in result:
+        return None
+    probabilities: list[float | None] = [None] * len(models)
+    for estimate in result["estimates"]:
+        model = estimate["model"]
+        probabilities[models[model["name"], model["version"]]] = estimate["probability"]
+    return probabilities
