@@ -39,7 +39,7 @@ def digest_sources(paths: Iterable[Path], versions: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def write_whole(path: Path) -> Iterator[IO[bytes]]:
+def write_whole(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """Open a file that appears at `path` only once it is complete and on disk.
 
     Until then it has no name where the file system allows it (Linux's ``O_TMPFILE``), so that a
@@ -47,8 +47,9 @@ def write_whole(path: Path) -> Iterator[IO[bytes]]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    nameless = _open_nameless(path.parent)
-    file = os.fdopen(nameless, "w+b") if nameless is not None else passing.open("w+b")
+    nameless = _open_nameless(path.parent, mode)
+    handle = os.open(passing, os.O_RDWR | os.O_CREAT, mode) if nameless is None else nameless
+    file = os.fdopen(handle, "w+b")
     try:
         with file:
             yield file
@@ -71,12 +72,12 @@ def _name(nameless: int, path: Path) -> None:
         os.close(handles)
 
 
-def _open_nameless(folder: Path) -> int | None:
+def _open_nameless(folder: Path, mode: int) -> int | None:
     flag = getattr(os, "O_TMPFILE", None)
     if flag is None or not OPEN_FILES.is_dir():
         return None
     try:
-        return os.open(folder, flag | os.O_RDWR, 0o644)
+        return os.open(folder, flag | os.O_RDWR, mode)
     except OSError:
         return None
 
@@ -97,10 +98,11 @@ def write_bytes_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_bytes_new(path: Path, content: bytes) -> None:
+def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a small file whole, unless there is one by that name already."""
     passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    write_bytes_whole(passing, content)
+    with write_whole(passing, mode) as file:
+        file.write(content)
     try:
         os.link(passing, path)
     except FileExistsError:

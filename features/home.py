@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 HOME_VARIABLE = "KETAMINE_RESPONSE_HOME"
+DATABASE_VARIABLE = "KETAMINE_RESPONSE_DATABASE_URL"
 DEFAULT_HOME = ".ketamine-response"
 
 
@@ -24,12 +25,15 @@ class Home:
         BentoML's home, with its model store.
     user
         Who works here, for the history of champions.
+    database_url
+        A team's server for keys and audit, its password included; None for a file in the folder.
     """
 
     folder: Path
     tracking_uri: str
     bento_folder: Path
     user: str = "unknown"
+    database_url: str | None = field(default=None, repr=False)
 
     @property
     def database(self) -> Path | None:
@@ -41,6 +45,16 @@ class Home:
     def artifacts(self) -> Path:
         """Folder of MLflow's artifacts."""
         return self.folder / "artifacts"
+
+    @property
+    def store_url(self) -> str:
+        """Address of the service store: keys and audit."""
+        return self.database_url or f"sqlite:///{self.folder / 'service.db'}"
+
+    @property
+    def service_key(self) -> Path:
+        """File of the service's secret key, where the environment names none."""
+        return self.folder / "service.key"
 
     @property
     def validation(self) -> Path:
@@ -65,7 +79,8 @@ def find_home(environment: Mapping[str, str]) -> Home:
     tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     bento_folder = Path(environment.get("BENTOML_HOME", folder / "bentoml")).absolute()
     user = environment.get("LOGNAME") or environment.get("USER") or "unknown"
-    return Home(folder, tracking_uri, bento_folder, user)
+    database_url = environment.get(DATABASE_VARIABLE) or None
+    return Home(folder, tracking_uri, bento_folder, user, database_url)
 
 
 # What the libraries around us must be told before they are imported: no telemetry, no calls home,

@@ -1,0 +1,1 @@
+"""The service store: keys and audit, in SQLite or PostgreSQL."""

@@ -1,0 +1,345 @@
+"""The audit log: every answered request, each row chained to the one before it.
+
+A row's digest is an HMAC over the row and the digest before it, so nobody without the key can change,
+remove, insert or move one unseen. A head row, changed in the same transaction, says where the chain
+ends, so that rows cut off at its end are missed too.
+"""
+
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Engine, Row, Select, func, literal, select
+from sqlalchemy.pool import PoolProxiedConnection
+
+from features.errors import UnavailableError
+from serving.store.database import explain_store
+from serving.store.tables import AUDIT, HEAD
+
+Kind = Literal["changed", "missing", "reordered", "cut off", "added"]
+
+COLUMNS = tuple(column.name for column in AUDIT.columns)
+HEAD_QUERY = "SELECT number, digest, seal FROM audit_head WHERE id = 1"
+INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+UPDATE = "UPDATE audit_head SET number = ?, digest = ?, seal = ? WHERE id = 1"
+# Rows that `verify` reads at a time; short reads keep a live store's log small.
+READ = 2000
+# No row has a smaller number, whoever wrote it.
+FIRST = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answered request, before it stands in the chain.
+
+    Parameters
+    ----------
+    request_id
+        32 hexadecimal digits.
+    time
+        UTC, ISO 8601 with microseconds.
+    route
+        ``/predict`` and the like.
+    key_id
+        Who asked; None where no keys are asked for.
+    models
+        Name, version and digest of each: ``phq9.acute.response@3 <digest>``.
+    answers
+        Per assessment and model; None for an abstention, or for an assessment with errors.
+    inputs_digest
+        Keyed digest of the request body, in hexadecimal.
+    inputs
+        The encrypted body; None unless bodies are kept.
+    """
+
+    request_id: str
+    time: str
+    route: str
+    key_id: str | None
+    models: tuple[str, ...]
+    answers: Sequence[Sequence[float | None] | None]
+    inputs_digest: str
+    inputs: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the chain ends: the last row's number and digest; 0 and nothing before the first."""
+
+    number: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The first thing that is wrong with a chain.
+
+    Parameters
+    ----------
+    number
+        The row where it shows.
+    """
+
+    number: int
+    kind: Kind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What verifying found: rows read, where the chain ends, and the first breach if any."""
+
+    count: int
+    head: Head
+    breach: Breach | None
+
+
+Facts = tuple[Any, ...]
+Chained = tuple[list[Facts], Head, str]
+Batches = Iterator[Sequence[Row[Any]]]
+Watch = Callable[[Batches, int], Batches]
+
+
+def pass_on(batches: Batches, total: int) -> Batches:
+    """Watch nothing."""
+    return batches
+
+
+class AuditLog:
+    """The chain in a store; use it from one thread at a time, for it keeps a connection.
+
+    Parameters
+    ----------
+    key
+        Secret key of the chain; every process that appends needs the same.
+    """
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        self.engine = engine
+        self._key = key
+        self._append = append_sqlite if engine.dialect.name == "sqlite" else append_postgresql
+        self._connection: PoolProxiedConnection | None = None
+        self._known = Head(0, "")
+
+    def append(self, answered: Sequence[Answered]) -> None:
+        """Append rows in one transaction.
+
+        Raises
+        ------
+        UnavailableError
+            If the store does not answer, or its chain was begun with another key. No row was
+            written then, unless the connection was lost in the very commit.
+        """
+        facts = [list_facts(one) for one in answered]
+        try:
+            with explain_store():
+                if self._connection is None:
+                    self._connection = self.engine.raw_connection()
+                connection = self._connection.driver_connection
+                self._known = self._append(connection, partial(self._chain_rows, facts))
+        except BaseException:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """Find out whether the store can be written, without adding to the chain."""
+        self.append([])
+
+    def close(self) -> None:
+        """Give the connection up, and what it may have begun; the next append opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(UnavailableError), explain_store():
+                connection.invalidate()
+
+    def _chain_rows(self, facts: list[Facts], found: tuple[int, str, str] | None) -> Chained:
+        head = self._trust_head(found)
+        rows = []
+        for row in facts:
+            number, previous = head.number + 1, head.digest
+            head = Head(number, self._digest_row(number, row, previous))
+            rows.append((number, *row, previous, head.digest))
+        return rows, head, self._seal(head)
+
+    def _trust_head(self, found: tuple[int, str, str] | None) -> Head:
+        if found is None:
+            raise UnavailableError("the audit log has lost its head; `audit verify` says more")
+        head = Head(found[0], found[1])
+        # What this process wrote last it need not check again.
+        if head != self._known and not self._is_sealed(head, found[2]):
+            raise UnavailableError(
+                "the audit log's head was written with another key, or changed; "
+                "`audit verify` says more"
+            )
+        return head
+
+    def _digest_row(self, number: int, facts: Facts, previous: str) -> str:
+        *plain, inputs = facts
+        kept = None if inputs is None else hashlib.sha256(inputs).hexdigest()
+        content = orjson.dumps([number, *plain, kept])
+        return hmac.digest(self._key, previous.encode() + content, "sha256").hex()
+
+    def _seal(self, head: Head) -> str:
+        if head.number == 0:
+            return ""
+        return hmac.digest(self._key, f"head {head}".encode(), "sha256").hex()
+
+    def _is_sealed(self, head: Head, seal: str) -> bool:
+        return hmac.compare_digest(self._seal(head), seal) and bool(head.number or not head.digest)
+
+    def verify(self, expected: Head | None = None, watch: Watch = pass_on) -> Verdict:
+        """Read the whole chain, in short reads that hold nobody up, and find its first breach.
+
+        Parameters
+        ----------
+        expected
+            A head noted earlier, elsewhere, which must still be in the chain.
+        watch
+            Passes batches of rows on, given how many there will be; to show how far things are.
+        """
+        found, last = self._read_end()
+        head = Head(last, "") if found is None else Head(found[0], found[1])
+        sealed = found is not None and self._is_sealed(head, found[2])
+        before = Head(0, "")
+        for batch in watch(self._read_batches(max(head.number, last)), -(-last // READ)):
+            for row in batch:
+                breach = self._compare(row, before, head, sealed)
+                if breach is None and expected is not None and row.number == expected.number:
+                    breach = compare_expected(row, expected)
+                if breach is not None:
+                    return Verdict(before.number, head, breach)
+                before = Head(row.number, row.digest)
+        return Verdict(before.number, head, find_end_breach(before, head, sealed, expected))
+
+    def _compare(self, row: Row[Any], before: Head, head: Head, sealed: bool) -> Breach | None:
+        number, facts, previous, digest = row[0], tuple(row[1:-2]), row[-2], row[-1]
+        if sealed and number > head.number:
+            return Breach(number, "added", "a row stands behind the end of the chain")
+        if number > before.number + 1:
+            gap = f"rows {before.number + 1} to {number - 1} are missing"
+            return Breach(before.number + 1, "missing", gap)
+        if number == before.number + 1 and previous == before.digest:
+            if self._digest_row(number, facts, previous) == digest:
+                return None
+        if any(self._digest_row(n, facts, previous) == digest for n in range(1, head.number + 1)):
+            return Breach(number, "reordered", "the row belongs elsewhere in the chain")
+        other = "" if sealed else ", or the chain was written with another key"
+        return Breach(number, "changed", f"the row is not as it was written{other}")
+
+    def _read_end(self) -> tuple[tuple[int, str, str] | None, int]:
+        """Read the head and the number of the last row, both at the same moment."""
+        last = select(func.coalesce(func.max(AUDIT.c.number), 0)).scalar_subquery()
+        query = select(last, HEAD.c.number, HEAD.c.digest, HEAD.c.seal).select_from(
+            select(literal(1).label("one")).subquery().outerjoin(HEAD, HEAD.c.id == 1)
+        )
+        with explain_store(), self.engine.connect() as connection:
+            number, *found = connection.execute(query).one()
+        return (None if found[0] is None else (found[0], found[1], found[2])), number
+
+    def _read_batches(self, until: int) -> Iterator[Sequence[Row[Any]]]:
+        after = FIRST
+        while True:
+            query = select(AUDIT).where(AUDIT.c.number > after, AUDIT.c.number <= until)
+            batch = self._read(query.order_by(AUDIT.c.number).limit(READ))
+            if not batch:
+                return
+            yield batch
+            after = batch[-1].number
+
+    def show(self, request_id: str | None = None, last: int = 20) -> list[dict[str, Any]]:
+        """Read the last rows, or those of one request, oldest first; inputs stay sealed.
+
+        Returns
+        -------
+        list
+            One mapping a row, for JSON.
+        """
+        query = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(last)
+        if request_id is not None:
+            query = query.where(AUDIT.c.request_id == request_id)
+        return [describe_row(row) for row in reversed(self._read(query))]
+
+    def read_inputs(self, request_id: str) -> bytes | None:
+        """Read a request's sealed body; None where none was kept."""
+        rows = self._read(select(AUDIT.c.inputs).where(AUDIT.c.request_id == request_id))
+        return next((row.inputs for row in rows if row.inputs is not None), None)
+
+    def _read(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with explain_store(), self.engine.connect() as connection:
+            return connection.execute(query).all()
+
+
+def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
+    """Append in SQLite, where whoever has begun an immediate transaction is alone."""
+    connection.execute("BEGIN IMMEDIATE")
+    rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
+    connection.executemany(INSERT, rows)
+    connection.execute(UPDATE, (head.number, head.digest, seal))
+    connection.execute("COMMIT")
+    return head
+
+
+def append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
+    """Append in PostgreSQL, where whoever holds the head's row is alone; in two round trips."""
+    connection.autocommit = True  # so that BEGIN is not sent ahead of the rest
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        found = connection.execute(f"{HEAD_QUERY} FOR UPDATE")
+    rows, head, seal = chain(found.fetchone())
+    with connection.pipeline():
+        if rows:
+            connection.cursor().executemany(INSERT.replace("?", "%s"), rows)
+        connection.execute(UPDATE.replace("?", "%s"), (head.number, head.digest, seal))
+        connection.execute("COMMIT")
+    return head
+
+
+def list_facts(one: Answered) -> Facts:
+    """List what a row holds between its number and the digest before it."""
+    return (
+        one.request_id,
+        one.time,
+        one.route,
+        one.key_id,
+        orjson.dumps(one.models).decode(),
+        orjson.dumps(one.answers).decode(),
+        one.inputs_digest,
+        one.inputs,
+    )
+
+
+def compare_expected(row: Row[Any], expected: Head) -> Breach | None:
+    """Compare a row with what was noted of it elsewhere."""
+    if row.digest == expected.digest:
+        return None
+    return Breach(row.number, "changed", "the row is not the one that was noted")
+
+
+def find_end_breach(
+    before: Head, head: Head, sealed: bool, expected: Head | None
+) -> Breach | None:
+    """Find what is wrong behind the last row that was read."""
+    if before.number < head.number:
+        gap = f"rows {before.number + 1} to {head.number} are missing"
+        return Breach(before.number + 1, "cut off", gap)
+    if not sealed or before != head:
+        return Breach(head.number, "changed", "the head is missing or not as it was written")
+    if expected is not None and expected.number > before.number:
+        return Breach(before.number + 1, "cut off", "the row that was noted is missing")
+    return None
+
+
+def describe_row(row: Row[Any]) -> dict[str, Any]:
+    """Describe a row for JSON."""
+    plain = dict(row._mapping)
+    plain["models"], plain["answers"] = orjson.loads(row.models), orjson.loads(row.answers)
+    plain["inputs"] = row.inputs is not None
+    return plain

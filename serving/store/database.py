@@ -1,0 +1,207 @@
+"""Opening the store: SQLite by default, PostgreSQL by URL, and nothing of either in an error."""
+
+import errno
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from features.errors import InputError, Problem, UnavailableError
+from features.home import DATABASE_VARIABLE
+from serving.store import migrations
+
+# Seconds that a writer waits for another one's commit.
+BUSY = 3.0
+# PostgreSQL: nothing waits longer than this, be it the network, a lock or a statement.
+LIMITS: Mapping[str, Any] = MappingProxyType(
+    {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 5000,
+        "keepalives_idle": 30,
+        "options": "-c statement_timeout=5s -c lock_timeout=3s "
+        "-c idle_in_transaction_session_timeout=10s",
+    }
+)
+# A migration may rewrite a large table, and waits for others that migrate.
+MIGRATION_LIMIT = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '1min'"
+# Any number, so long as all of us ask for the same lock.
+MIGRATION_LOCK = 0x6B72
+IMMEDIATE = "immediate"
+SYNCHRONOUS = ("normal", "full")
+
+
+def open_store(url: str) -> Engine:
+    """Open the store at a URL, without connecting yet; a new SQLite file is its owner's alone.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:////absolute/path``, with ``?synchronous=full`` if every commit shall survive a
+        power cut; or ``postgresql://user@host/name``.
+
+    Raises
+    ------
+    InputError
+        If it is no such URL.
+    UnavailableError
+        If PostgreSQL's driver is not installed, or the file cannot be made.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        refuse("must be a URL: sqlite:////path or postgresql://user@host/name")
+    match parsed.drivername:
+        case "sqlite":
+            return open_sqlite(parsed)
+        case "postgresql" | "postgresql+psycopg" | "postgres":
+            return open_postgresql(parsed)
+        case _:
+            refuse("must begin with sqlite:// or postgresql://")
+
+
+def refuse(message: str) -> NoReturn:
+    """Refuse a URL without showing it: it may hold a password."""
+    raise InputError([Problem(DATABASE_VARIABLE, "url", message)], source="environment") from None
+
+
+def open_sqlite(url: URL) -> Engine:
+    """Open a file, with a write-ahead log so that reading never waits for writing."""
+    if not url.database or url.database == ":memory:":
+        refuse("must name a file: sqlite:////path")
+    synchronous = str(url.query.get("synchronous", "normal")).lower()
+    if synchronous not in SYNCHRONOUS or set(url.query) - {"synchronous"}:
+        refuse("sqlite:// has one option: synchronous=normal or synchronous=full")
+    path = Path(url.database)
+    with explain_store():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(
+        url.set(query={}), hide_parameters=True, connect_args={"timeout": BUSY}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        # Transactions are begun below, not guessed at by the driver.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get(IMMEDIATE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def open_postgresql(url: URL) -> Engine:
+    """Open a server, with limits on every wait."""
+    limits = {name: value for name, value in LIMITS.items() if name not in url.query}
+    try:
+        return create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args=limits,
+        )
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            "PostgreSQL needs a driver: the optional packages `postgresql` of this project"
+        ) from None
+
+
+@contextmanager
+def explain_store() -> Iterator[None]:
+    """Turn what databases raise into the project's error: the kind of failure, never a value."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise UnavailableError(describe_failure(error)) from None
+    except Exception as error:
+        # psycopg's errors have no base class in common with others, and it may not be installed.
+        if not hasattr(error, "sqlstate"):
+            raise
+        raise UnavailableError(describe_failure(error)) from None
+
+
+def describe_failure(error: Exception) -> str:
+    """Name a failure without the statement, the values or the address in it.
+
+    Examples
+    --------
+    >>> describe_failure(OSError(28, "No space left on device", "/srv/service.db"))
+    'the service store does not answer: ENOSPC'
+    """
+    found = getattr(error, "orig", None) or error
+    name = getattr(found, "sqlite_errorname", None) or getattr(found, "sqlstate", None)
+    if name is None and isinstance(found, OSError) and found.errno is not None:
+        name = errno.errorcode.get(found.errno)
+    return f"the service store does not answer: {name or type(found).__name__}"
+
+
+@contextmanager
+def begin_writing(engine: Engine) -> Iterator[Connection]:
+    """Begin a transaction that will write; SQLite lets one in at a time, in turn."""
+    with explain_store(), engine.connect() as connection:
+        with connection.execution_options(**{IMMEDIATE: True}).begin():
+            yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the store to this version; whoever comes while another migrates waits for it.
+
+    Raises
+    ------
+    UnavailableError
+        If the store does not answer, or a newer version has made it.
+    """
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    scripts = ScriptDirectory(str(Path(str(migrations.__file__)).parent))
+    with explain_store(), engine.connect() as connection:
+        if find_revision(connection) == scripts.get_current_head():
+            return
+    with begin_writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(MIGRATION_LIMIT)
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        upgrade(connection, scripts)
+
+
+def find_revision(connection: Connection) -> str | None:
+    """Find which migration was the store's last; None for a new one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
+    """Run the migrations that the store lacks, all or none."""
+    try:
+        scripts.get_revision(find_revision(connection))
+    except CommandError:
+        raise UnavailableError(
+            "the service store was made by a newer version of this program"
+        ) from None
+    # Ours is the transaction; Alembic's own would end it between two migrations.
+    context = MigrationContext.configure(
+        connection, opts={"fn": lambda revision, _: scripts._upgrade_revs("head", revision)}
+    )
+    with Operations.context(context):
+        context.run_migrations()
+
+
+def prepare_store(url: str) -> Engine:
+    """Open the store at a URL and bring it to this version."""
+    engine = open_store(url)
+    migrate(engine)
+    return engine

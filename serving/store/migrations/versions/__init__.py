@@ -1,0 +1,1 @@
+"""One module a version, each named for what it brings."""

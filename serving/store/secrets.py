@@ -1,0 +1,143 @@
+"""Secret keys: one for the chain and one for digests, both from one secret; others for inputs."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from features.errors import InputError, Problem, UnavailableError
+from features.files import write_bytes_new
+from features.home import Home, read_environment
+
+SECRET_VARIABLE = "KETAMINE_RESPONSE_AUDIT_KEY"
+INPUTS_VARIABLE = "KETAMINE_RESPONSE_INPUTS_KEYS"
+LEAST_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys derived from the service's secret, one for each use, so that none gives another away.
+
+    Parameters
+    ----------
+    chain
+        Key of the audit chain.
+    inputs
+        Key of digests of request bodies.
+    """
+
+    chain: bytes = field(repr=False)
+    inputs: bytes = field(repr=False)
+
+    def digest_inputs(self, body: bytes) -> str:
+        """Compute the keyed digest of a body: without the key nobody can try guesses against it."""
+        return hmac.digest(self.inputs, body, "sha256").hex()
+
+
+def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Secrets:
+    """Read the service's secret from the environment, or from its file, made at first use.
+
+    Raises
+    ------
+    InputError
+        If the secret in the environment is too short.
+    UnavailableError
+        If the file cannot be made or read, or is too short.
+    """
+    found = read_environment() if environment is None else environment
+    secret = found.get(SECRET_VARIABLE)
+    if secret is None:
+        return derive_secrets(read_secret_file(home))
+    if len(secret) < LEAST_LENGTH:
+        message = f"must have {LEAST_LENGTH} characters or more"
+        raise InputError([Problem(SECRET_VARIABLE, "length", message)], source="environment")
+    return derive_secrets(secret.encode())
+
+
+def read_secret_file(home: Home) -> bytes:
+    """Read the secret's file; whoever comes first makes it, readable by its owner alone."""
+    path = home.service_key
+    try:
+        if not path.exists():
+            write_bytes_new(path, secrets.token_hex(32).encode(), mode=0o600)
+        secret = path.read_bytes().strip()
+    except OSError:
+        raise UnavailableError(f"{path.name} cannot be made or read") from None
+    if len(secret) < LEAST_LENGTH:
+        raise UnavailableError(f"{path.name} must have {LEAST_LENGTH} characters or more")
+    return secret
+
+
+def derive_secrets(secret: bytes) -> Secrets:
+    """Derive one key for each use.
+
+    Examples
+    --------
+    >>> derived = derive_secrets(b"0" * 32)
+    >>> derived.chain == derived.inputs
+    False
+    """
+    chain, inputs = (
+        hmac.digest(secret, b"ketamine-response " + label, "sha256")
+        for label in (b"audit chain", b"inputs digest")
+    )
+    return Secrets(chain, inputs)
+
+
+class InputsSeal:
+    """Encrypts request bodies that are kept: the newest key seals, every key unseals.
+
+    Parameters
+    ----------
+    keys
+        Fernet keys, newest first.
+
+    Examples
+    --------
+    >>> seal = InputsSeal([Fernet.generate_key().decode()])
+    >>> seal.unseal(seal.seal(b"body"))
+    b'body'
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError:
+            message = "must be Fernet keys, 32 url-safe base64-encoded bytes each, newest first"
+            raise InputError(
+                [Problem(INPUTS_VARIABLE, "keys", message)], source="environment"
+            ) from None
+
+    def seal(self, body: bytes) -> bytes:
+        """Encrypt a body."""
+        return self._fernet.encrypt(body)
+
+    def unseal(self, sealed: bytes) -> bytes:
+        """Decrypt a body.
+
+        Raises
+        ------
+        UnavailableError
+            If none of the keys has sealed it, or it was changed.
+        """
+        try:
+            return self._fernet.decrypt(sealed)
+        except InvalidToken:
+            raise UnavailableError(
+                f"none of the keys in {INPUTS_VARIABLE} opens these inputs"
+            ) from None
+
+
+def read_inputs_seal(environment: Mapping[str, str] | None = None) -> InputsSeal | None:
+    """Read the keys of inputs from the environment; None where there are none.
+
+    Raises
+    ------
+    InputError
+        If one is no Fernet key.
+    """
+    found = read_environment() if environment is None else environment
+    keys = [key.strip() for key in found.get(INPUTS_VARIABLE, "").split(",") if key.strip()]
+    return InputsSeal(keys) if keys else None
