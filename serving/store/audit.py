@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Row, Select, func, literal, select
 from sqlalchemy.pool import PoolProxiedConnection
 
 from features.errors import UnavailableError
-from serving.store.database import explain_store
+from serving.store.database import SWIFT, explain_store
 from serving.store.tables import AUDIT, HEAD
 
 Kind = Literal["changed", "missing", "reordered", "cut off", "added"]
@@ -120,11 +120,15 @@ class AuditLog:
     ----------
     key
         Secret key of the chain; every process that appends needs the same.
+    waits
+        Whether `append` waits for other writers and for disks. SQLite alone can do without:
+        where another one writes, it raises `BusyError`, and `checkpoint` is left to others.
     """
 
-    def __init__(self, engine: Engine, key: bytes) -> None:
+    def __init__(self, engine: Engine, key: bytes, waits: bool = True) -> None:
         self.engine = engine
         self._key = key
+        self._waits = waits
         self._append = append_sqlite if engine.dialect.name == "sqlite" else append_postgresql
         self._connection: PoolProxiedConnection | None = None
         self._known = Head(0, "")
@@ -141,13 +145,30 @@ class AuditLog:
         facts = [list_facts(one) for one in answered]
         try:
             with explain_store():
-                if self._connection is None:
-                    self._connection = self.engine.raw_connection()
-                connection = self._connection.driver_connection
-                self._known = self._append(connection, partial(self._chain_rows, facts))
+                self._known = self._append(self._connect(), partial(self._chain_rows, facts))
         except BaseException:
             self.close()
             raise
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            self._connection = self.engine.raw_connection()
+            if not self._waits:
+                self._connection.driver_connection.execute("PRAGMA busy_timeout = 0")
+                self._connection.driver_connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return self._connection.driver_connection
+
+    def make_unwaiting(self) -> "AuditLog | None":
+        """Make a log of the same chain that waits for nobody; None where there is no such thing."""
+        swift = self.engine.get_execution_options().get(SWIFT)
+        return AuditLog(self.engine, self._key, waits=False) if swift else None
+
+    def checkpoint(self) -> None:
+        """Move what SQLite's write-ahead log holds into its file; waits for the disk."""
+        with contextlib.suppress(UnavailableError), explain_store():
+            # The first keeps nobody from writing, the second has little left to do.
+            self._connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._connect().execute("PRAGMA wal_checkpoint(FULL)")
 
     def check(self) -> None:
         """Find out whether the store can be written, without adding to the chain."""
