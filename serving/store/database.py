@@ -166,7 +166,8 @@ def describe_failure(error: Exception) -> str:
 def begin_writing(engine: Engine) -> Iterator[Connection]:
     """Begin a transaction that will write; SQLite lets one in at a time, in turn."""
     with explain_store(), engine.connect() as connection:
-        with connection.execution_options(**{IMMEDIATE: True}).begin():
+        connection.execution_options(**{IMMEDIATE: True})
+        with connection.begin():
             yield connection
 
 
@@ -198,7 +199,7 @@ def find_revision(connection: Connection) -> str | None:
 def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
     """Run the migrations that the store lacks, all or none."""
     try:
-        scripts.get_revision(find_revision(connection))
+        scripts.get_revision(find_revision(connection) or "base")
     except CommandError:
         raise UnavailableError(
             "the service store was made by a newer version of this program"

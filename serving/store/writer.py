@@ -1,10 +1,10 @@
 """Group commit: one transaction writes all that came at once.
 
-Where a commit waits for no disk (SQLite's default here), the event loop commits by itself: passing a
-row to a thread and back takes longer than the commit. Whatever may wait is done by one thread of the
-writer's own: SQLite's checkpoints, commits while another process writes, every commit on PostgreSQL,
-and for a while all of them once one was slow or failed. So a blocked disk or network blocks that
-thread, and health probes go on being answered.
+Where a commit waits for no disk (SQLite's default here), the event loop commits by itself: passing
+a row to a thread and back takes longer than the commit. Whatever may wait is done by one thread of
+the writer's own: SQLite's checkpoints, commits while another process writes, every commit on
+PostgreSQL, and for a while all of them once one was slow or failed. So a blocked disk or network
+blocks that thread, and health probes go on being answered.
 """
 
 import asyncio
