@@ -1,8 +1,8 @@
 """The audit log: every answered request, each row chained to the one before it.
 
-A row's digest is an HMAC over the row and the digest before it, so nobody without the key can change,
-remove, insert or move one unseen. A head row, changed in the same transaction, says where the chain
-ends, so that rows cut off at its end are missed too.
+A row's digest is an HMAC over the row and the digest before it, so nobody without the key can
+change, remove, insert or move one unseen. A head row, changed in the same transaction, says where
+the chain ends, so that rows cut off at its end are missed too.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Row, Select, func, literal, select
 from sqlalchemy.pool import PoolProxiedConnection
 
 from features.errors import UnavailableError
-from serving.store.database import explain_store
+from serving.store.database import SWIFT, explain_store
 from serving.store.tables import AUDIT, HEAD
 
 Kind = Literal["changed", "missing", "reordered", "cut off", "added"]
@@ -120,11 +120,15 @@ class AuditLog:
     ----------
     key
         Secret key of the chain; every process that appends needs the same.
+    waits
+        Whether `append` waits for other writers and for disks. SQLite alone can do without:
+        where another one writes, it raises `BusyError`, and `checkpoint` is left to others.
     """
 
-    def __init__(self, engine: Engine, key: bytes) -> None:
+    def __init__(self, engine: Engine, key: bytes, waits: bool = True) -> None:
         self.engine = engine
         self._key = key
+        self._waits = waits
         self._append = append_sqlite if engine.dialect.name == "sqlite" else append_postgresql
         self._connection: PoolProxiedConnection | None = None
         self._known = Head(0, "")
@@ -141,13 +145,32 @@ class AuditLog:
         facts = [list_facts(one) for one in answered]
         try:
             with explain_store():
-                if self._connection is None:
-                    self._connection = self.engine.raw_connection()
-                connection = self._connection.driver_connection
-                self._known = self._append(connection, partial(self._chain_rows, facts))
+                self._known = self._append(self._connect(), partial(self._chain_rows, facts))
         except BaseException:
             self.close()
             raise
+
+    def _connect(self) -> Any:
+        if self._connection is not None:
+            return self._connection.driver_connection
+        self._connection = self.engine.raw_connection()
+        connection: Any = self._connection.driver_connection
+        if not self._waits:
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+        return connection
+
+    def make_unwaiting(self) -> "AuditLog | None":
+        """Make a log of the same chain that waits for nobody; None where there is no such thing."""
+        swift = self.engine.get_execution_options().get(SWIFT)
+        return AuditLog(self.engine, self._key, waits=False) if swift else None
+
+    def checkpoint(self) -> None:
+        """Move what SQLite's write-ahead log holds into its file; waits for the disk."""
+        with contextlib.suppress(UnavailableError), explain_store():
+            # The first keeps nobody from writing, the second has little left to do.
+            self._connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._connect().execute("PRAGMA wal_checkpoint(FULL)")
 
     def check(self) -> None:
         """Find out whether the store can be written, without adding to the chain."""
@@ -181,7 +204,7 @@ class AuditLog:
             )
         return head
 
-    def _digest_row(self, number: int, facts: Facts, previous: str) -> str:
+    def _digest_row(self, number: int, facts: Sequence[Any], previous: str) -> str:
         *plain, inputs = facts
         kept = None if inputs is None else hashlib.sha256(inputs).hexdigest()
         content = orjson.dumps([number, *plain, kept])
@@ -220,16 +243,18 @@ class AuditLog:
         return Verdict(before.number, head, find_end_breach(before, head, sealed, expected))
 
     def _compare(self, row: Row[Any], before: Head, head: Head, sealed: bool) -> Breach | None:
-        number, facts, previous, digest = row[0], tuple(row[1:-2]), row[-2], row[-1]
+        number, *facts, previous, digest = tuple(row)
         if sealed and number > head.number:
             return Breach(number, "added", "a row stands behind the end of the chain")
         if number > before.number + 1:
             gap = f"rows {before.number + 1} to {number - 1} are missing"
             return Breach(before.number + 1, "missing", gap)
-        if number == before.number + 1 and previous == before.digest:
-            if self._digest_row(number, facts, previous) == digest:
-                return None
-        if any(self._digest_row(n, facts, previous) == digest for n in range(1, head.number + 1)):
+        if (number, previous) == (before.number + 1, before.digest) and digest == self._digest_row(
+            number, facts, previous
+        ):
+            return None
+        places = range(1, head.number + 1)
+        if any(self._digest_row(place, facts, previous) == digest for place in places):
             return Breach(number, "reordered", "the row belongs elsewhere in the chain")
         other = "" if sealed else ", or the chain was written with another key"
         return Breach(number, "changed", f"the row is not as it was written{other}")
@@ -323,9 +348,7 @@ def compare_expected(row: Row[Any], expected: Head) -> Breach | None:
     return Breach(row.number, "changed", "the row is not the one that was noted")
 
 
-def find_end_breach(
-    before: Head, head: Head, sealed: bool, expected: Head | None
-) -> Breach | None:
+def find_end_breach(before: Head, head: Head, sealed: bool, expected: Head | None) -> Breach | None:
     """Find what is wrong behind the last row that was read."""
     if before.number < head.number:
         gap = f"rows {before.number + 1} to {head.number} are missing"

@@ -39,6 +39,8 @@ MIGRATION_LIMIT = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout
 # Any number, so long as all of us ask for the same lock.
 MIGRATION_LOCK = 0x6B72
 IMMEDIATE = "immediate"
+# Whether a commit only hands bytes to the operating system, and waits for no disk.
+SWIFT = "swift"
 SYNCHRONOUS = ("normal", "full")
 
 
@@ -88,7 +90,10 @@ def open_sqlite(url: URL) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(
-        url.set(query={}), hide_parameters=True, connect_args={"timeout": BUSY}
+        url.set(query={}),
+        hide_parameters=True,
+        connect_args={"timeout": BUSY},
+        execution_options={SWIFT: synchronous == "normal"},
     )
 
     @event.listens_for(engine, "connect")
@@ -122,12 +127,18 @@ def open_postgresql(url: URL) -> Engine:
         ) from None
 
 
+class BusyError(UnavailableError):
+    """Another one writes; nothing was written."""
+
+
 @contextmanager
 def explain_store() -> Iterator[None]:
     """Turn what databases raise into the project's error: the kind of failure, never a value."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            raise BusyError(describe_failure(error)) from None
         raise UnavailableError(describe_failure(error)) from None
     except Exception as error:
         # psycopg's errors have no base class in common with others, and it may not be installed.
@@ -155,7 +166,8 @@ def describe_failure(error: Exception) -> str:
 def begin_writing(engine: Engine) -> Iterator[Connection]:
     """Begin a transaction that will write; SQLite lets one in at a time, in turn."""
     with explain_store(), engine.connect() as connection:
-        with connection.execution_options(**{IMMEDIATE: True}).begin():
+        connection.execution_options(**{IMMEDIATE: True})
+        with connection.begin():
             yield connection
 
 
@@ -187,7 +199,7 @@ def find_revision(connection: Connection) -> str | None:
 def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
     """Run the migrations that the store lacks, all or none."""
     try:
-        scripts.get_revision(find_revision(connection))
+        scripts.get_revision(find_revision(connection) or "base")
     except CommandError:
         raise UnavailableError(
             "the service store was made by a newer version of this program"

@@ -10,7 +10,7 @@ AUDIT = Table(
     "audit",
     METADATA,
     Column("number", NUMBER, primary_key=True, autoincrement=False),
-    Column("request_id", Text, nullable=False, index=True),
+    Column("request_id", Text, nullable=False),
     Column("time", Text, nullable=False),
     Column("route", Text, nullable=False),
     Column("key_id", Text),

@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
-        sa.Column("request_id", sa.Text, nullable=False, index=True),
+        sa.Column("request_id", sa.Text, nullable=False),
         sa.Column("time", sa.Text, nullable=False),
         sa.Column("route", sa.Text, nullable=False),
         sa.Column("key_id", sa.Text),

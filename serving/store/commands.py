@@ -1,0 +1,212 @@
+"""Commands on keys and on the audit log: ``python -m serving keys`` and ``… audit``."""
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.commands import FAILED, explain_errors, make_app, show_json, track
+from features.errors import InputError, Problem, UnavailableError
+from features.home import Home, enter_home
+
+if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
+    from serving.store.audit import AuditLog, Batches, Head, Verdict
+    from serving.store.keys import Issued, Key, KeyStore
+
+keys = make_app("Who may ask: keys with scopes, stored as digests.")
+audit = make_app("What was answered: a log that shows when it was tampered with.")
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="eight hexadecimal digits, as listed")]
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Option(help="whose key it is; no patient's name")],
+    scope: Annotated[
+        list[str], typer.Option(help="predict, batch, outcomes or admin; may be repeated")
+    ],
+    expires_days: Annotated[int | None, typer.Option(min=1, help="days until it expires")] = None,
+    per_minute: Annotated[int | None, typer.Option(min=1, help="most requests a minute")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key; its token is printed once, and is nowhere stored."""
+    home = enter_home()
+    with explain_errors(as_json):
+        lifetime = None if expires_days is None else timedelta(days=expires_days)
+        issued = open_keys(home).create(name, scope, find_now(), lifetime, per_minute)
+    show_issued(issued, as_json)
+
+
+@keys.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """List keys: what they may do, until when, and when they were last used."""
+    home = enter_home()
+    with explain_errors(as_json):
+        found = open_keys(home).list()
+    if as_json:
+        show_json({"keys": [key.as_dict() for key in found]})
+        return
+    for key in found:
+        typer.echo(describe_key(key, find_now()))
+
+
+@keys.command()
+def rotate(
+    key_id: KeyId,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, help="hours for which the old key goes on")
+    ] = 24,
+    as_json: AsJson = False,
+) -> None:
+    """Put a new key in the place of one; the old one goes on for a while."""
+    home = enter_home()
+    with explain_errors(as_json):
+        issued = open_keys(home).rotate(key_id, find_now(), timedelta(hours=overlap_hours))
+    show_issued(issued, as_json)
+
+
+@keys.command()
+def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
+    """Revoke a key: running services refuse it within seconds."""
+    home = enter_home()
+    with explain_errors(as_json):
+        key = open_keys(home).revoke(key_id, find_now())
+    show_json(key.as_dict()) if as_json else typer.echo(f"{key.id} is revoked")
+
+
+@audit.command()
+def verify(
+    expect: Annotated[
+        str | None, typer.Option(metavar="NUMBER:DIGEST", help="a head that was noted earlier")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the whole log and find out whether it was tampered with; exit code 1 if so."""
+    home = enter_home()
+    with explain_errors(as_json):
+        expected = None if expect is None else read_head(expect)
+        verdict = open_log(home).verify(expected, watch_batches)
+    show_verdict(verdict, as_json)
+    if verdict.breach is not None:
+        raise typer.Exit(FAILED)
+
+
+@audit.command()
+def show(
+    request: Annotated[str | None, typer.Option(metavar="ID", help="one request's row")] = None,
+    last: Annotated[int, typer.Option(min=1, help="most rows to show")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last rows, or a request's."""
+    home = enter_home()
+    with explain_errors(as_json):
+        rows = open_log(home).show(request, last)
+    if as_json:
+        show_json({"answers": rows})
+        return
+    for row in rows:
+        typer.echo(describe_answered(row))
+
+
+@audit.command()
+def inputs(
+    request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID")],
+) -> None:
+    """Decrypt the body of a request, if bodies are kept, and print it."""
+    home = enter_home()
+    from serving.store.secrets import INPUTS_VARIABLE, read_inputs_seal
+
+    with explain_errors():
+        seal = read_inputs_seal()
+        if seal is None:
+            problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys of inputs")
+            raise InputError([problem], source="environment")
+        sealed = open_log(home).read_inputs(request_id)
+        if sealed is None:
+            raise UnavailableError("the audit log holds no inputs of such a request")
+        body = seal.unseal(sealed)
+    sys.stdout.buffer.write(body)
+    sys.stdout.buffer.flush()
+
+
+def find_now() -> datetime:
+    """Find the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def open_keys(home: Home) -> "KeyStore":
+    """Open the store's keys."""
+    from serving.store.database import prepare_store
+    from serving.store.keys import KeyStore
+
+    return KeyStore(prepare_store(home.store_url))
+
+
+def open_log(home: Home) -> "AuditLog":
+    """Open the store's audit log with the service's key."""
+    from serving.store.audit import AuditLog
+    from serving.store.database import prepare_store
+    from serving.store.secrets import read_secrets
+
+    return AuditLog(prepare_store(home.store_url), read_secrets(home).chain)
+
+
+def read_head(text: str) -> "Head":
+    """Read a head as `audit verify` prints it."""
+    from serving.store.audit import Head
+
+    number, _, digest = text.partition(":")
+    if not number.isdecimal() or len(digest) != 64:
+        raise InputError([Problem("--expect", "head", "must be a row's NUMBER:DIGEST")])
+    return Head(int(number), digest)
+
+
+def watch_batches(batches: "Batches", total: int) -> "Batches":
+    """Show how far verifying is."""
+    return track(batches, total, "verifying")
+
+
+def show_issued(issued: "Issued", as_json: bool) -> None:
+    """Print a new key's token: the only time."""
+    if as_json:
+        show_json(issued.key.as_dict() | {"token": issued.token})
+        return
+    typer.echo(issued.token)
+    typer.echo(
+        f"{issued.key.id}: keep the token safe; it is not stored and not shown again", err=True
+    )
+
+
+def describe_key(key: "Key", now: datetime) -> str:
+    """Describe a key on one line."""
+    state = "active" if key.is_active(now) else "revoked" if key.revoked else "expired"
+    parts = [key.id, state, ",".join(key.as_dict()["scopes"]), key.name]
+    parts += [f"expires {key.expires:%Y-%m-%d %H:%M}"] if key.expires else []
+    parts += [f"replaced by {key.replaced_by}"] if key.replaced_by else []
+    parts += [f"{key.per_minute} a minute"] if key.per_minute else []
+    parts += [f"last used {key.last_used:%Y-%m-%d %H:%M}"] if key.last_used else ["never used"]
+    return "  ".join(parts)
+
+
+def show_verdict(verdict: "Verdict", as_json: bool) -> None:
+    """Print what verifying found."""
+    breach = verdict.breach
+    if as_json:
+        found = {"whole": breach is None, "answers": verdict.count, "head": str(verdict.head)}
+        show_json(found | {"problem": None if breach is None else asdict(breach)})
+    elif breach is None:
+        typer.echo(f"whole: {verdict.count} answers\nhead {verdict.head}")
+    else:
+        typer.echo(f"TAMPERED WITH: row {breach.number} {breach.kind}: {breach.message}")
+
+
+def describe_answered(row: dict[str, Any]) -> str:
+    """Describe an answered request on one line."""
+    asked = f"key {row['key_id']}" if row["key_id"] else "no key"
+    models = ", ".join(model.partition(" ")[0] for model in row["models"])
+    answered = [one for one in row["answers"] if one and any(p is not None for p in one)]
+    many = f"{len(answered)} of {len(row['answers'])} answered"
+    place = f"{row['number']}. {row['time']} {row['request_id']}"
+    return f"{place} {row['route']} {asked}: {models}: {many}"

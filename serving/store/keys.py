@@ -1,0 +1,291 @@
+"""API keys: made, rotated, revoked, and found again by their token.
+
+A token is ``kr_<id>_<secret>``. The store keeps the SHA-256 of the secret alone. A slow hash guards
+passwords, which can be guessed; 32 random bytes cannot, however fast the hash is.
+"""
+
+import hashlib
+import hmac
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
+
+from features.errors import InputError, Problem
+from serving.store.database import begin_writing, explain_store
+from serving.store.tables import KEYS
+
+SCOPES = ("predict", "batch", "outcomes", "admin")
+PREFIX = "kr"
+# Compared with where no key has the id; nobody knows what it is the digest of.
+NOBODY = secrets.token_hex(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key, without its secret.
+
+    Parameters
+    ----------
+    id
+        Eight hexadecimal digits; may be shown and logged.
+    scopes
+        What it may ask for: ``predict``, ``batch``, ``outcomes``, ``admin``.
+    per_minute
+        Most requests a minute; None for no limit of its own.
+    replaced_by
+        The key that rotation put in its place; it goes on until it expires.
+    digest
+        SHA-256 of the secret, in hexadecimal.
+    """
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    created: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+    last_used: datetime | None = None
+    per_minute: int | None = None
+    replaced_by: str | None = None
+    digest: str = field(default="", repr=False)
+
+    def is_active(self, now: datetime) -> bool:
+        """Tell whether the key opens anything at that time."""
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the key for JSON, without the digest."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "scopes": order_scopes(self.scopes),
+            "created": self.created.isoformat(),
+            "expires": write_time(self.expires),
+            "revoked": write_time(self.revoked),
+            "last_used": write_time(self.last_used),
+            "per_minute": self.per_minute,
+            "replaced_by": self.replaced_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new key with its token, which is shown once and never again."""
+
+    key: Key
+    token: str = field(repr=False)
+
+
+class KeyStore:
+    """The keys in a store; every change is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def create(
+        self,
+        name: str,
+        scopes: Sequence[str],
+        now: datetime,
+        lifetime: timedelta | None = None,
+        per_minute: int | None = None,
+    ) -> Issued:
+        """Make a key.
+
+        Raises
+        ------
+        InputError
+            If the name is empty, or a scope is none.
+        """
+        check_wishes(name, scopes)
+        expires = None if lifetime is None else now + lifetime
+        issued = issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
+        with begin_writing(self.engine) as connection:
+            store_key(connection, issued.key)
+        return issued
+
+    def list(self) -> list[Key]:
+        """List every key, oldest first, revoked and expired ones too."""
+        with explain_store(), self.engine.connect() as connection:
+            return [read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
+
+    def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
+        """Put a new key in the place of one, which goes on for a while.
+
+        The new one has the same name, scopes, limit and length of life.
+
+        Raises
+        ------
+        InputError
+            If there is no such key, or it is revoked, expired or replaced.
+        """
+        with begin_writing(self.engine) as connection:
+            old = find_key(connection, key_id)
+            if not old.is_active(now) or old.replaced_by is not None:
+                refuse_key("active", "the key is revoked, expired or replaced already")
+            lifetime = None if old.expires is None else old.expires - old.created
+            expires = None if lifetime is None else now + lifetime
+            issued = issue(replace(old, created=now, expires=expires, last_used=None))
+            until = min(now + overlap, old.expires or now + overlap)
+            store_key(connection, issued.key)
+            change = {"replaced_by": issued.key.id, "expires": until.isoformat()}
+            connection.execute(update(KEYS).where(KEYS.c.id == key_id).values(change))
+        return issued
+
+    def revoke(self, key_id: str, now: datetime) -> Key:
+        """Revoke a key; revoking it again changes nothing.
+
+        Raises
+        ------
+        InputError
+            If there is no such key.
+        """
+        with begin_writing(self.engine) as connection:
+            key = find_key(connection, key_id)
+            if key.revoked is None:
+                key = replace(key, revoked=now)
+                change = {"revoked": now.isoformat()}
+                connection.execute(update(KEYS).where(KEYS.c.id == key_id).values(change))
+        return key
+
+
+class KeyRing:
+    """The keys that open something, in memory: a request never waits for the store.
+
+    `refresh` brings what has changed; `find` and `note_use` may be called meanwhile from another
+    thread. Where the store does not answer, the ring stays as it was.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._keys: dict[str, Key] = {}
+        self._uses: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def find(self, token: str, now: datetime) -> Key | None:
+        """Find the key of a token; None if it opens nothing. An unknown id costs the same."""
+        _, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        key = self._keys.get(key_id)
+        same = hmac.compare_digest(digest_secret(secret), NOBODY if key is None else key.digest)
+        whole = token.startswith(f"{PREFIX}_")
+        return key if same and whole and key is not None and key.is_active(now) else None
+
+    def note_use(self, key_id: str, now: datetime) -> None:
+        """Remember that a key was used; `refresh` writes it."""
+        with self._lock:
+            self._uses[key_id] = now
+
+    def refresh(self) -> None:
+        """Write uses, and read the keys; blocks, so call it outside an event loop.
+
+        Raises
+        ------
+        UnavailableError
+            If the store does not answer; uses are kept for the next time.
+        """
+        with self._lock:
+            uses, self._uses = self._uses, {}
+        try:
+            self._write_uses(uses)
+        except BaseException:
+            with self._lock:
+                self._uses = uses | self._uses
+            raise
+        with explain_store(), self.engine.connect() as connection:
+            rows = connection.execute(select(KEYS).where(KEYS.c.revoked.is_(None)))
+            self._keys = {row.id: read_key(row) for row in rows}
+
+    def _write_uses(self, uses: dict[str, datetime]) -> None:
+        if uses:
+            used = [{"key": key, "used": now.isoformat()} for key, now in uses.items()]
+            with begin_writing(self.engine) as connection:
+                connection.execute(NOTE_USE, used)
+
+
+BY_AGE = (KEYS.c.created, KEYS.c.id)
+# Several processes write uses; the latest stays.
+NOTE_USE = (
+    update(KEYS)
+    .where(KEYS.c.id == bindparam("key"))
+    .where(KEYS.c.last_used.is_(None) | (KEYS.c.last_used < bindparam("used")))
+    .values(last_used=bindparam("used"))
+)
+
+
+def issue(wished: Key) -> Issued:
+    """Give a key its id and its secret."""
+    key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
+    key = replace(wished, id=key_id, digest=digest_secret(secret))
+    return Issued(key, f"{PREFIX}_{key_id}_{secret}")
+
+
+def digest_secret(secret: str) -> str:
+    """Compute what the store keeps of a secret."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def check_wishes(name: str, scopes: Sequence[str]) -> None:
+    """Refuse a key without a name, without scopes, or with ones that do not exist."""
+    problems = []
+    if not name.strip():
+        problems.append(Problem("name", "missing", "must say whose key it is"))
+    if not scopes or not set(scopes) <= set(SCOPES):
+        problems.append(Problem("scope", "category", f"must be of {', '.join(SCOPES)}"))
+    if problems:
+        raise InputError(problems)
+
+
+def refuse_key(rule: str, message: str) -> None:
+    """Refuse what was asked of a key."""
+    raise InputError([Problem("id", rule, message)])
+
+
+def find_key(connection: Connection, key_id: str) -> Key:
+    """Read one key inside a transaction."""
+    row = connection.execute(select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
+    if row is None:
+        raise InputError([Problem("id", "unknown", "there is no such key; `keys list` lists them")])
+    return read_key(row)
+
+
+def store_key(connection: Connection, key: Key) -> None:
+    """Write a new key."""
+    values = key.as_dict() | {"scopes": " ".join(order_scopes(key.scopes))}
+    connection.execute(insert(KEYS).values(**values, secret_digest=key.digest))
+
+
+def read_key(row: Row[Any]) -> Key:
+    """Read a key from its row."""
+    return Key(
+        id=row.id,
+        name=row.name,
+        scopes=frozenset(row.scopes.split()),
+        created=datetime.fromisoformat(row.created),
+        expires=read_time(row.expires),
+        revoked=read_time(row.revoked),
+        last_used=read_time(row.last_used),
+        per_minute=row.per_minute,
+        replaced_by=row.replaced_by,
+        digest=row.secret_digest,
+    )
+
+
+def order_scopes(scopes: frozenset[str]) -> list[str]:
+    """Put scopes into the order in which they are documented."""
+    return [scope for scope in SCOPES if scope in scopes]
+
+
+def read_time(text: str | None) -> datetime | None:
+    """Read a time, if there is one."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def write_time(time: datetime | None) -> str | None:
+    """Write a time, if there is one."""
+    return None if time is None else time.isoformat()
