@@ -52,6 +52,11 @@ class Home:
         return self.database_url or f"sqlite:///{self.folder / 'service.db'}"
 
     @property
+    def models_folder(self) -> Path:
+        """Folder of the models in BentoML's store."""
+        return self.bento_folder / "models"
+
+    @property
     def service_key(self) -> Path:
         """File of the service's secret key, where the environment names none."""
         return self.folder / "service.key"

@@ -124,4 +124,3 @@ def require_loopback(request: Request) -> None:
     passed_on = any(header in headers for header in FORWARDED)
     if not here or passed_on or (host and name not in LOOPBACK_HOSTS):
         refuse(403, "client", "loopback", "without keys only this machine may ask")
-

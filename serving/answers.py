@@ -176,9 +176,7 @@ async def show_file(endpoint: Endpoint, request: Request) -> Answer:
     return Answer(200, load_page_file(name), ((b"content-type", PAGE_FILES[name].encode()),))
 
 
-async def take_body(
-    endpoint: Endpoint, request: Request, content_type: str = JSON_TYPE
-) -> bytes:
+async def take_body(endpoint: Endpoint, request: Request, content_type: str = JSON_TYPE) -> bytes:
     """Read a body within the service's limits."""
     settings = endpoint.settings
     return await read_body(request, settings.most_body_bytes, settings.body_seconds, content_type)

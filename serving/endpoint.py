@@ -40,6 +40,8 @@ SECURITY_HEADERS: Headers = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )  # fmt: skip
+# Asked every few seconds by machines; in the metrics, but not in the log.
+PROBES = ("/readyz", "/metrics")
 Handler = Callable[["Endpoint", Request], Awaitable[Answer]]
 
 
@@ -112,8 +114,8 @@ class Endpoint:
             self.in_flight -= 1
         await send_answer(request, answer, send)
         if self.parts is not None:
-            self.parts.metrics.note_request(request, name, answer.status)
-            if self.parts.settings.log_requests:
+            self.parts.metrics.note_request(request, name, answer.status, self.in_flight)
+            if self.parts.settings.log_requests and name not in PROBES:
                 log_request(request, name, answer.status)
 
     async def answer(self, request: Request, found: Mapping[str, Route]) -> Answer:

@@ -47,9 +47,7 @@ class Disconnected(Exception):  # noqa: N818 - nothing is wrong, nobody is there
     """Whoever asked has gone."""
 
 
-def refuse(
-    status: int, name: str, rule: str, message: str, headers: Headers = ()
-) -> NoReturn:
+def refuse(status: int, name: str, rule: str, message: str, headers: Headers = ()) -> NoReturn:
     """Refuse a request for one reason."""
     raise RequestError(status, [Problem(name, rule, message)], headers)
 

@@ -56,7 +56,9 @@ def check_access(home: Home, host: str) -> None:
     InputError
         If the address is not this machine's alone.
     """
-    if host not in LOOPBACK and KeyRing(prepare_store(home.store_url)).empty:
+    ring = KeyRing(prepare_store(home.store_url))
+    ring.refresh()
+    if host not in LOOPBACK and ring.empty:
         message = "without keys only this machine may ask: 127.0.0.1, ::1 or localhost; "
         message += "`python -m serving keys create` makes a key"
         raise InputError([Problem("--host", "loopback", message)])

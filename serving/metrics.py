@@ -52,15 +52,22 @@ class Metrics:
         self.in_flight = self._gauge("in_flight", "Requests being read or answered")
         self.degraded = self._gauge("degraded", "Reasons why the service is not as it should be")
         self.champions = self._gauge(
-            "champion", "Champions that answer", "model", "version", "digest", "data"
+            "champion",
+            "1 for a champion that answers, 0 for one that did",
+            "model",
+            "version",
+            "digest",
+            "data",
         )
+        self._shown: set[tuple[str, ...]] = set()
         # Finding a series by its labels costs more than counting in it.
         self._find_requests = cache(self.requests.labels)
         self._find_seconds = cache(self.seconds.labels)
         self._find_estimates = cache(self.estimates.labels)
 
-    def note_request(self, request: Request, route: str, status: int) -> None:
-        """Count a request that was answered."""
+    def note_request(self, request: Request, route: str, status: int, others: int) -> None:
+        """Count a request that was answered while so many others were here."""
+        self.in_flight.set(others)
         self._find_requests(route, status).inc()
         self._find_seconds(route).observe(request.seconds)
 
@@ -83,12 +90,13 @@ class Metrics:
 
     def note_champions(self, champions: Iterable[Any], reasons: int) -> None:
         """Show which champions answer, and how much is wrong."""
-        self.champions.clear()
-        for champion in champions:
-            card = champion.model.card
-            self.champions.labels(
-                card.name, champion.version, champion.model.digest, card.data
-            ).set(1)
+        answering = {
+            (one.model.card.name, one.version, one.model.digest, one.model.card.data)
+            for one in champions
+        }
+        self._shown |= answering
+        for labels in self._shown:
+            self.champions.labels(*labels).set(float(labels in answering))
         self.degraded.set(reasons)
 
     def render(self) -> bytes:
@@ -105,9 +113,7 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         mode = "livemax" if labels else "livesum"
-        return Gauge(
-            PREFIX + name, text, labels, registry=self.registry, multiprocess_mode=mode
-        )
+        return Gauge(PREFIX + name, text, labels, registry=self.registry, multiprocess_mode=mode)
 
 
 def forget_dead_processes(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from features.response_model import Prediction
 from features.studied import find_outside, find_unread, list_early
 from serving.models import Champion
 
+Detail = Literal["full", "brief"]
+DETAILS: tuple[Detail, ...] = ("full", "brief")
 # Why no probability is given, gravest first.
 REFUSED = "eligibility"
 NO_BASELINE = "baseline_missing"
@@ -79,7 +81,7 @@ class Predictor:
             answers.append(Answers(champion, rows, asked, prediction, abstained))
         return answers
 
-    def estimate(self, columns: Columns) -> list[dict[str, Any]]:
+    def estimate(self, columns: Columns, detail: Detail = "full") -> list[dict[str, Any]]:
         """Give each row its estimates and what the eligibility rules say.
 
         Returns

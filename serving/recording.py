@@ -77,9 +77,7 @@ class Recorder:
             log_event("unaudited", request_id=request.id)
 
 
-def choose_seal(
-    settings: ServingSettings, environment: Mapping[str, str]
-) -> InputsSeal | None:
+def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> InputsSeal | None:
     """Choose what encrypts the inputs that are kept; None where none are.
 
     Raises

@@ -80,8 +80,8 @@ class Roster:
         if self.predictor is None:
             reasons = "; ".join(self.reasons)
             raise UnavailableError(
-                reasons or "no champion in BentoML's model store; `python -m serving pull` "
-                "brings them"
+                reasons
+                or "no champion in BentoML's model store; `python -m serving pull` brings them"
             )
         return self.predictor
 

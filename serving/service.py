@@ -59,6 +59,7 @@ class ResponseService:
         secrets = read_secrets(home, ENVIRONMENT)
         seal = choose_seal(SETTINGS, ENVIRONMENT)
         self.ring = KeyRing(engine)
+        self.ring.refresh()
         self.writer = AuditWriter(AuditLog(engine, secrets.chain))
         recorder = Recorder(self.writer, secrets, metrics, seal, SETTINGS.audit == "required")
         access = Access(self.ring, SETTINGS.most_per_minute)

@@ -167,6 +167,11 @@ class KeyRing:
         self._uses: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
+    @property
+    def empty(self) -> bool:
+        """Whether there are no keys but revoked ones."""
+        return not self._keys
+
     def find(self, token: str, now: datetime) -> Key | None:
         """Find the key of a token; None if it opens nothing. An unknown id costs the same."""
         _, _, rest = token.partition("_")

@@ -158,9 +158,7 @@ def open_client(store, predictor, tmp_path):
         endpoint = build_endpoint()
         access = Access(ring, found.most_per_minute)
         endpoint.parts = Parts(found, roster, access, recorder, metrics)
-        made = TestClient(
-            endpoint, f"http://{host}", client=client, raise_server_exceptions=False
-        )
+        made = TestClient(endpoint, f"http://{host}", client=client, raise_server_exceptions=False)
         opened.append((made, writer))
         made.endpoint = endpoint
         return made

@@ -4,6 +4,7 @@ import json
 
 import jsonschema
 import pytest
+
 JSON = {"content-type": "application/json"}
 
 
