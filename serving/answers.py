@@ -73,14 +73,15 @@ def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
         for name in batch
         if name not in ("assessments", "detail")
     ]
-    rows, detail = batch.get("assessments"), batch.get("detail", "full")
+    rows: Any = batch.get("assessments")
+    detail: Any = batch.get("detail", "full")
     if not isinstance(rows, list):
         problems.append(Problem("assessments", "required", "must be a list of assessments"))
     elif len(rows) > most:
         problems.append(Problem("assessments", "length", f"must be at most {most}"))
     if detail not in DETAILS:
         problems.append(Problem("detail", "category", f"must be one of: {', '.join(DETAILS)}"))
-    if problems:
+    if problems or not isinstance(rows, list):
         raise RequestError(400, problems)
     return rows, detail
 

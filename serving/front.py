@@ -38,15 +38,17 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] != "http" or scope["path"] in LIVENESS:
-            await self.bento(scope, receive, send)
-        elif self.traced and scope["path"] not in ALWAYS_OURS:
+        if (
+            scope["type"] != "http"
+            or scope["path"] in LIVENESS
+            or (self.traced and scope["path"] not in ALWAYS_OURS)
+        ):
             await self.bento(scope, receive, send)
         else:
             await self.ours(scope, receive, send)
 
 
-class FrontedService(bentoml.Service[Any]):
+class FrontedService(bentoml.Service[Any]):  # type: ignore[misc]
     """A BentoML service whose mounted application is asked first."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:

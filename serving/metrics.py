@@ -5,11 +5,11 @@ anybody tries.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -76,7 +76,7 @@ class Metrics:
         for rule in rules:
             self.errors.labels(rule).inc()
 
-    def note_estimates(self, results: Iterable[dict[str, Any]]) -> None:
+    def note_estimates(self, results: Iterable[Mapping[str, Any]]) -> None:
         """Count the estimates of each assessment, and why there were none."""
         counts: dict[tuple[str, str, str], int] = {}
         for result in results:
@@ -105,14 +105,14 @@ class Metrics:
             return generate_latest(self.registry)
         forget_dead_processes(self.shared)
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, path=str(self.shared))
+        MultiProcessCollector(registry, path=str(self.shared))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
 
     def _count(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        mode = "livemax" if labels else "livesum"
+        mode: Literal["livemax", "livesum"] = "livemax" if labels else "livesum"
         return Gauge(PREFIX + name, text, labels, registry=self.registry, multiprocess_mode=mode)
 
 
@@ -122,7 +122,7 @@ def forget_dead_processes(folder: Path) -> None:
         with suppress(ValueError):
             process = int(path.stem.rpartition("_")[2])
             if not is_alive(process):
-                mark_process_dead(process, path=str(folder))
+                mark_process_dead(process, path=str(folder))  # type: ignore[no-untyped-call]
 
 
 def is_alive(process: int) -> bool:

@@ -10,8 +10,8 @@ from serving.exchange import Request
 from serving.logs import log_event
 from serving.metrics import Metrics
 from serving.predictor import Predictor
-from serving.store.audit import Answered
 from serving.settings import ServingSettings
+from serving.store.audit import Answered
 from serving.store.secrets import INPUTS_VARIABLE, InputsSeal, Secrets, read_inputs_seal
 from serving.store.writer import AuditWriter
 

@@ -69,14 +69,14 @@ class ResponseService:
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
-    @bentoml.on_startup
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
         """Begin to answer, and to look for what is new."""
         APP.parts = self.parts
         self._note_roster()
         self.watching = asyncio.create_task(self._watch())
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
         """Write what waits to be written."""
         self.watching.cancel()
