@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLException
 
 from features.assessment import parse_rows
 from features.contract import ModelCard
@@ -155,7 +154,7 @@ def get_stored(tag: str) -> Any:
     try:
         stored = bentoml.models.get(tag)
         ours = stored.info.labels.get(PROJECT_LABEL) == PROJECT
-    except (BentoMLException, OSError, ValueError, TypeError, AttributeError):
+    except Exception:  # BentoML passes on whatever its parsers raise
         raise ArtifactError(f"{tag}: its entry in the store cannot be read") from None
     if not ours:
         raise NotOursError(f"{tag} belongs to another project")
