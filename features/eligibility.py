@@ -5,7 +5,7 @@ refuses stops the estimate.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
@@ -118,14 +118,17 @@ class Eligibility:
 
     states: NDArray[np.int8]
 
+    def select(self, rows: NDArray[np.bool_]) -> "Eligibility":
+        """Keep some rows, named by a mask."""
+        return self if rows.all() else Eligibility(self.states[:, rows])
+
+    def find_refusing(self) -> NDArray[np.bool_]:
+        """Tell which refusing rules apply, ``[refusing rules, rows]``."""
+        return self.states.take(REFUSING, axis=0) == APPLIES
+
     def find_refused(self) -> NDArray[np.bool_]:
         """Tell which rows a rule refuses; ``[rows]``."""
-        return np.asarray((self.states[REFUSING, :] == APPLIES).any(axis=0))
-
-    def list_refusing_fields(self, row: int) -> list[str]:
-        """List the fields for which a row is refused."""
-        applying = [RULES[place] for place in REFUSING if self.states[place, row] == APPLIES]
-        return list(dict.fromkeys(rule.tests[0].field for rule in applying))
+        return np.asarray(self.find_refusing().any(axis=0))
 
     def list_notices(self, row: int) -> list[Notice]:
         """List what applies to a row, and what it was not screened for."""
@@ -134,6 +137,18 @@ class Eligibility:
     def list_all_notices(self) -> list[list[Notice]]:
         """List the notices of every row; rows alike share theirs."""
         return describe_alike(self.states, list_notices)
+
+
+def list_refusing_fields(marks: Sequence[int]) -> list[str]:
+    """List the fields for which a row is refused.
+
+    Parameters
+    ----------
+    marks
+        For each refusing rule whether it applies, see :meth:`Eligibility.find_refusing`.
+    """
+    applying = (RULES[place] for place, mark in zip(REFUSING, marks, strict=True) if mark)
+    return list(dict.fromkeys(rule.tests[0].field for rule in applying))
 
 
 def list_notices(states: bytes) -> list[Notice]:
