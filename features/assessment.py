@@ -5,6 +5,7 @@ Where treatment has begun, early scores may stand beside it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
@@ -15,15 +16,9 @@ from features.errors import AssessmentError, Problem
 from features.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 from features.fields import FIELDS
 from features.intake import check_names
-from features.parsing import (
-    JSON_READERS,
-    Reader,
-    RuleBroken,
-    check_numbers,
-    parse_values,
-    read_date,
-)
-from features.validation import validate
+from features.parsing import JSON_READERS, Reader, RuleBroken, read_date
+from features.reading import read_columns
+from features.validation import check_columns
 
 JsonRow = Mapping[str, Any]
 
@@ -129,15 +124,11 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys(chain.from_iterable(rows))
     strange = [name for name in names if name not in FIELDS]
-    parsed = {}
-    for name in names:
-        if name in FIELDS:
-            raw = [row.get(name) for row in rows]
-            values = parse_values(FIELDS[name], raw, readers)
-            parsed[name] = check_numbers(FIELDS[name], values)
-    columns, problems = validate(len(rows), parsed, first_row)
+    raw = {name: [row.get(name) for row in rows] for name in names if name in FIELDS}
+    values, broken = read_columns(raw, readers)
+    columns, problems = check_columns(Columns(len(rows), values), broken, first_row)
     return columns, locate_strange(strange, rows, first_row) + problems
 
 

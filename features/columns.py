@@ -43,13 +43,23 @@ class Columns:
         if name not in self.values:
             return np.ones(self.size, dtype=bool)
         values = self.values[name]
-        if values.dtype == object:
-            return np.fromiter((value is None for value in values), dtype=bool, count=self.size)
-        missing: NDArray[np.bool_] = np.isnan(values)
+        missing: NDArray[np.bool_]
+        missing = np.equal(values, None) if values.dtype == object else np.isnan(values)
         return missing
+
+    def stack(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
+        if not names:
+            return np.empty((0, self.size))
+        blank = np.full(self.size, np.nan)
+        found = [self.values.get(name, blank) for name in names]
+        stacked: NDArray[np.float64] = np.concatenate(found).reshape(len(names), self.size)
+        return stacked
 
     def select(self, rows: NDArray[Any]) -> "Columns":
         """Keep some rows, named by a mask or by positions."""
+        if rows.dtype == bool and rows.all():
+            return self
         chosen = {name: values[rows] for name, values in self.values.items()}
         return Columns(int(np.arange(self.size)[rows].size), chosen)
 

@@ -5,7 +5,7 @@ refuses stops the estimate.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from features.columns import Columns
+from features.comparisons import make_comparisons, make_interval
 from features.fields import FIELDS
+from features.patterns import describe_alike
 
 Action = Literal["refuse", "warn", "urgent", "not_screened"]
-Numbers = NDArray[np.float64]
 
 
 class Notice(TypedDict):
@@ -39,18 +40,6 @@ class Check:
     comparison: str
     value: float
 
-    def apply(self, columns: Columns) -> Numbers:
-        """Tell whether it is met: 1, 0, or NaN where the field is missing; ``[rows]``."""
-        values = columns.get_numbers(self.field)
-        with np.errstate(invalid="ignore"):
-            met = {
-                "is": values == self.value,
-                "from": values >= self.value,
-                "above": values > self.value,
-                "below": values < self.value,
-            }[self.comparison]
-        return np.where(np.isnan(values), np.nan, met)
-
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -69,19 +58,16 @@ class Rule:
     text: str
     source: str
 
-    def apply(self, columns: Columns) -> Numbers:
-        """Tell whether the rule applies: 1, 0, or NaN where what is known does not decide."""
-        met = np.array([test.apply(columns) for test in self.tests])
-        decisive = 0.0 if self.needs_all else 1.0
-        decided = (met == decisive).any(axis=0)
-        unknown = np.isnan(met).any(axis=0)
-        return np.where(decided, decisive, np.where(unknown, np.nan, 1.0 - decisive))
-
     def describe(self, action: Action) -> Notice:
         """Return what the rule says, or that it could not be asked."""
         field = self.tests[0].field
         text = self.text if action != "not_screened" else f"Not screened: {FIELDS[field].label}"
         return Notice(rule=self.name, action=action, field=field, text=text, source=self.source)
+
+    def list_notices(self) -> tuple[Notice | None, Notice | None, Notice | None]:
+        """Return what the rule says in each of its states, in their order."""
+        asked = self.action in ("refuse", "urgent") and not self.needs_all
+        return None, self.describe("not_screened") if asked else None, self.describe(self.action)
 
 
 def read_rules() -> tuple[Rule, ...]:
@@ -106,7 +92,18 @@ def make_test(entry: Mapping[str, Any]) -> Check:
     return Check(field.name, comparison, float(number))
 
 
+# What a rule can be; of its tests the highest state counts, where all must be met the lowest.
+NOT_MET, UNKNOWN, APPLIES = range(3)
 RULES = read_rules()
+NOTICES = tuple(rule.list_notices() for rule in RULES)
+REFUSING = tuple(place for place, rule in enumerate(RULES) if rule.action == "refuse")
+COMPARISONS = make_comparisons(
+    (test.field, make_interval(test.comparison, test.value)) for rule in RULES for test in rule.tests
+)
+FIRST_TESTS = np.cumsum([0, *(len(rule.tests) for rule in RULES)])[:-1]
+# The lowest state is found as the highest of the states counted from the other end.
+RULE_ENDS = np.array([[APPLIES if rule.needs_all else 0] for rule in RULES], dtype=np.int8)
+TEST_ENDS = RULE_ENDS.repeat([len(rule.tests) for rule in RULES], axis=0)
 
 
 @dataclass(frozen=True)
@@ -116,37 +113,53 @@ class Eligibility:
     Parameters
     ----------
     states
-        ``[rules, rows]``: 1 where a rule applies, 0 where not, NaN where it could not be asked.
+        ``int8[rules, rows]``: `NOT_MET`, `UNKNOWN` where the rule could not be asked, `APPLIES`.
     """
 
-    states: Numbers
+    states: NDArray[np.int8]
+
+    def select(self, rows: NDArray[np.bool_]) -> "Eligibility":
+        """Keep some rows, named by a mask."""
+        return self if rows.all() else Eligibility(self.states[:, rows])
+
+    def find_refusing(self) -> NDArray[np.bool_]:
+        """Tell which refusing rules apply, ``[refusing rules, rows]``."""
+        return self.states.take(REFUSING, axis=0) == APPLIES
 
     def find_refused(self) -> NDArray[np.bool_]:
         """Tell which rows a rule refuses; ``[rows]``."""
-        refusing = [place for place, rule in enumerate(RULES) if rule.action == "refuse"]
-        return np.asarray((self.states[refusing] == 1).any(axis=0))
-
-    def list_refusing_fields(self, row: int) -> list[str]:
-        """List the fields for which a row is refused."""
-        fields = [
-            rule.tests[0].field
-            for place, rule in enumerate(RULES)
-            if rule.action == "refuse" and self.states[place, row] == 1
-        ]
-        return list(dict.fromkeys(fields))
+        return np.asarray(self.find_refusing().any(axis=0))
 
     def list_notices(self, row: int) -> list[Notice]:
         """List what applies to a row, and what it was not screened for."""
-        notices = []
-        for place, rule in enumerate(RULES):
-            state = self.states[place, row]
-            if state == 1:
-                notices.append(rule.describe(rule.action))
-            elif np.isnan(state) and rule.action in ("refuse", "urgent") and not rule.needs_all:
-                notices.append(rule.describe("not_screened"))
-        return notices
+        return list_notices(self.states[:, row].tobytes())
+
+    def list_all_notices(self) -> list[list[Notice]]:
+        """List the notices of every row; rows alike share theirs."""
+        return describe_alike(self.states, list_notices)
+
+
+def list_refusing_fields(marks: Sequence[int]) -> list[str]:
+    """List the fields for which a row is refused.
+
+    Parameters
+    ----------
+    marks
+        For each refusing rule whether it applies, see :meth:`Eligibility.find_refusing`.
+    """
+    applying = (RULES[place] for place, mark in zip(REFUSING, marks, strict=True) if mark)
+    return list(dict.fromkeys(rule.tests[0].field for rule in applying))
+
+
+def list_notices(states: bytes) -> list[Notice]:
+    """List what the rules say in these states, one a rule."""
+    said = (notices[state] for notices, state in zip(NOTICES, states, strict=True))
+    return [notice for notice in said if notice is not None]
 
 
 def check_eligibility(columns: Columns) -> Eligibility:
     """Apply every rule to every row."""
-    return Eligibility(np.array([rule.apply(columns) for rule in RULES]))
+    met, unknown = COMPARISONS.apply(columns)
+    states = met.view(np.int8) * np.int8(APPLIES) + unknown.view(np.int8)
+    highest = np.maximum.reduceat(np.abs(TEST_ENDS - states), FIRST_TESTS, axis=0)
+    return Eligibility(np.abs(RULE_ENDS - highest))

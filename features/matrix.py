@@ -6,7 +6,8 @@ patient and a million; rows never see each other. The site is not a feature: it 
 effect of its own, known or not.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
@@ -46,11 +47,6 @@ class Feature(BaseModel):
     parameter: float = 0.0
 
 
-def indicate(values: Numbers, met: NDArray[np.bool_]) -> Numbers:
-    """Give 1 where a condition is met, 0 where not, NaN where the value is missing."""
-    return np.where(np.isnan(values), np.nan, met.astype(np.float64))
-
-
 def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
     """Compute the fall from baseline in per cent, at worst -100; NaN without both, or from 0.
 
@@ -66,17 +62,10 @@ def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
 WORST_FALL = -100.0
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
-TRANSFORMS: Mapping[Transform, Callable[[Numbers, float], Numbers]] = MappingProxyType(
-    {
-        "value": lambda values, parameter: values,
-        "level": lambda values, parameter: indicate(values, values == parameter),
-        "log1p": lambda values, parameter: np.log1p(values),
-        "above": lambda values, parameter: indicate(values, values >= parameter),
-        "excess": lambda values, parameter: np.clip(values - parameter, 0.0, EXCESS_CAP),
-        "years": lambda values, parameter: np.minimum((values - parameter) / DAYS_A_YEAR, 0.0),
-    }
+# Transforms that are computed together.
+GROUPS: Mapping[Transform, int] = MappingProxyType(
+    {"value": 0, "excess": 0, "years": 0, "log1p": 1, "level": 2, "above": 2}
 )
-
 # Forms in which the literature states its findings, beside or instead of the plain value.
 EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
     {
@@ -135,6 +124,89 @@ def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
     return tuple(feature for field in fields for feature in make_features(field, wanted))
 
 
+class MatrixPlan:
+    """How some features are computed, worked out once: whole groups of them at a time.
+
+    Parameters
+    ----------
+    order
+        Positions of the features as the plan computes them: scaled values first, then logarithms,
+        then those that are 1 or 0.
+    """
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        groups = [GROUPS[feature.transform] for feature in features]
+        self.order = np.argsort(groups, kind="stable")
+        self._back = np.argsort(self.order)
+        planned = [features[place] for place in self.order]
+        read = [name for one in planned for name in (one.field, one.reference) if name is not None]
+        self._fields = tuple(dict.fromkeys(read))
+        places = {name: place for place, name in enumerate(self._fields)}
+        self._places = np.array([places[one.field] for one in planned], dtype=np.int64)
+        falls = [(n, places[one.reference]) for n, one in enumerate(planned) if one.reference]
+        self._falls, self._baselines = np.array(falls, dtype=np.int64).reshape(-1, 2).T
+        ends = np.cumsum([groups.count(group) for group in range(3)])
+        self._scaled, self._logs, self._marks = (
+            slice(start, end) for start, end in pairwise([0, *ends.tolist()])
+        )
+        self._scale = _list_bounds(planned[self._scaled], 4)
+        self._levels = _list_bounds(planned[self._marks], 2)
+
+    def compute(self, columns: Columns) -> Numbers:
+        """Compute the features in the plan's order, ``float64[features, rows]``."""
+        fields = columns.stack(self._fields)
+        values: Numbers = fields.take(self._places, axis=0)
+        if self._falls.size:
+            values[self._falls] = compute_fall(values[self._falls], fields[self._baselines])
+        offset, unit, low, high = self._scale
+        scaled = values[self._scaled]
+        np.subtract(scaled, offset, out=scaled)
+        np.divide(scaled, unit, out=scaled)
+        np.maximum(scaled, low, out=scaled)
+        np.minimum(scaled, high, out=scaled)
+        logs, marks = values[self._logs], values[self._marks]
+        np.log1p(logs, out=logs)
+        low, high = self._levels
+        met, missing = (marks >= low) & (marks <= high), np.isnan(marks)
+        np.copyto(marks, met)
+        np.copyto(marks, np.nan, where=missing)
+        return values
+
+    def arrange(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Arrange the plan's values as rows of features in their own order."""
+        return np.ascontiguousarray(values.take(self._back, axis=0).T)
+
+
+def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
+    """List the numbers of a group's transforms, ``[width, features, 1]``."""
+    numbers = [describe_transform(one.transform, one.parameter) for one in features]
+    return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
+
+
+def describe_transform(transform: Transform, parameter: float) -> tuple[float, ...]:
+    """Give a transform's numbers.
+
+    Returns
+    -------
+    tuple
+        For a scaled value what is taken off, the unit, lowest and highest result; for one that is
+        1 or 0 the lowest and highest value that give 1; nothing for a logarithm.
+    """
+    match transform:
+        case "value":
+            return 0.0, 1.0, -np.inf, np.inf
+        case "excess":
+            return parameter, 1.0, 0.0, EXCESS_CAP
+        case "years":
+            return parameter, DAYS_A_YEAR, -np.inf, 0.0
+        case "level":
+            return parameter, parameter
+        case "above":
+            return parameter, np.inf
+        case "log1p":
+            return ()
+
+
 def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
     """Compute the feature matrix.
 
@@ -150,10 +222,5 @@ def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.fl
     >>> build_matrix(read_assessments([patient]), list_features(["age", "bmi"]))
     array([[66.,  1., nan]], dtype=float32)
     """
-    matrix = np.empty((columns.size, len(features)), dtype=np.float32)
-    for place, feature in enumerate(features):
-        values = columns.get_numbers(feature.field)
-        if feature.reference is not None:
-            values = compute_fall(values, columns.get_numbers(feature.reference))
-        matrix[:, place] = TRANSFORMS[feature.transform](values, feature.parameter)
-    return matrix
+    plan = MatrixPlan(features)
+    return plan.arrange(plan.compute(columns).astype(np.float32))

@@ -5,6 +5,7 @@ This is the one inference path: training evaluates exactly what serving runs. On
 the card. Nothing is pickled.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from pydantic import ValidationError
 
 from features.columns import Columns
 from features.contract import ModelCard
-from features.equation import ALL_VERSIONS, Equation
+from features.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
 from features.errors import ArtifactError
 from features.files import digest_bytes, write_bytes_whole
+from features.plan import Rows
 from features.terms import TERMS_FILE, Numbers, dump_terms, parse_terms
 from features.trees import dump_booster, parse_booster
 
@@ -24,7 +26,7 @@ CARD_FILE = "card.json"
 ARTIFACT_FOLDER = "data/model"
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 DIGEST_TAG = "digest"
-BLOCK_ROWS = 8192
+BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Prediction:
     ----------
     low, high
         Interval for the patient's own probability at the card's level; NaN without
-        re-developments.
+        re-developments, or where nobody asked.
     effective_sample_size
         How many patients just like this one the estimate is worth: p(1-p)/var(p), Thomassen et
         al., Stat Med 2024.
@@ -56,28 +58,58 @@ def compute_probability(log_odds: Numbers) -> Numbers:
     >>> compute_probability(np.array([0.0, 800.0, -800.0]))
     array([0.5, 1. , 0. ])
     """
-    falling = np.exp(-np.abs(log_odds))
-    return np.where(log_odds >= 0, 1.0, falling) / (1.0 + falling)
+    odds_against = np.negative(log_odds)
+    with np.errstate(over="ignore"):
+        np.exp(odds_against, out=odds_against)
+    odds_against += 1.0
+    return np.reciprocal(odds_against, out=odds_against)
 
 
-def summarise_versions(log_odds: Numbers, level: float) -> Prediction:
+def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     """Turn the log-odds of a model and its re-developments into estimates with intervals.
 
     Parameters
     ----------
     log_odds
         ``[rows, versions]``, the model itself first.
+    level
+        Of the interval; None where nobody asks for one.
     """
     probability = compute_probability(log_odds)
     point, others = probability[:, 0], probability[:, 1:]
+    low, high = unknown = (np.full(len(point), np.nan),) * 2
     if not others.shape[1]:
-        unknown = np.full(len(point), np.nan)
-        return Prediction(log_odds[:, 0], point, unknown, unknown, unknown)
-    tail = (1 - level) / 2
-    low, high = np.quantile(others, [tail, 1 - tail], axis=1)
-    variance = np.maximum(others.var(axis=1), np.finfo(float).tiny)
-    size = point * (1 - point) / variance
-    return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
+        return Prediction(log_odds[:, 0], point, *unknown, unknown[0])
+    if level is not None:
+        others = np.sort(others, axis=1)
+        tail = (1 - level) / 2
+        low, high = (find_quantile(others, share) for share in (tail, 1 - tail))
+        low, high = np.minimum(low, point), np.maximum(high, point)
+    size = point * (1 - point) / compute_variance(others)
+    return Prediction(log_odds[:, 0], point, low, high, size)
+
+
+def find_quantile(ordered: Numbers, share: float) -> Numbers:
+    """Find a quantile of each row, in order already, between its two nearest values.
+
+    Examples
+    --------
+    >>> find_quantile(np.array([[1.0, 2.0, 4.0]]), 0.75)
+    array([3.])
+    """
+    place = share * (ordered.shape[1] - 1)
+    below = int(place)
+    near, next_one = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
+    between: Numbers = near + (next_one - near) * (place - below)
+    return between
+
+
+def compute_variance(values: Numbers) -> Numbers:
+    """Compute the variance of each row, never quite 0."""
+    count = values.shape[1]
+    apart = values - np.add.reduce(values, axis=1, keepdims=True) / count
+    variance: Numbers = np.einsum("ij,ij->i", apart, apart) / count
+    return np.maximum(variance, np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -95,14 +127,43 @@ class ResponseModel:
     digest: str = ""
 
     def predict(self, columns: Columns) -> Prediction:
-        """Estimate probabilities with their intervals, in blocks that bound the memory."""
-        blocks = []
-        for start in range(0, max(columns.size, 1), BLOCK_ROWS):
+        """Estimate probabilities with their intervals."""
+        return join_parts([self._summarise(rows) for rows in self._read(columns)])
+
+    def predict_briefly(self, columns: Columns, sizes: bool = True) -> Prediction:
+        """Estimate probabilities without intervals.
+
+        Parameters
+        ----------
+        sizes
+            Whether anybody asks for effective sample sizes; without them the model alone will do.
+        """
+        versions = ALL_VERSIONS if sizes else MODEL_ALONE
+        blocks = self._read(columns)
+        return join_parts(
+            [summarise_versions(self.equation.sum_up(rows, versions), None) for rows in blocks]
+        )
+
+    def predict_and_explain(self, columns: Columns) -> tuple[Prediction, Explanation]:
+        """Estimate probabilities with their intervals, and split the log-odds by field."""
+        found = [
+            (self._summarise(rows), self.equation.split_up(rows)) for rows in self._read(columns)
+        ]
+        predictions, explanations = zip(*found, strict=True)
+        return join_parts(predictions), join_explanations(explanations)
+
+    def _summarise(self, rows: Rows) -> Prediction:
+        log_odds = self.equation.sum_up(rows, ALL_VERSIONS)
+        return summarise_versions(log_odds, self.card.interval.level)
+
+    def _read(self, columns: Columns) -> Iterator[Rows]:
+        """Read rows in blocks that stay near the processor."""
+        if columns.size <= BLOCK_ROWS:
+            yield self.equation.plan.read(columns)
+            return
+        for start in range(0, columns.size, BLOCK_ROWS):
             rows = np.arange(start, min(start + BLOCK_ROWS, columns.size))
-            log_odds = self.equation.compute_log_odds(columns.select(rows), ALL_VERSIONS)
-            blocks.append(summarise_versions(log_odds, self.card.interval.level))
-        names = Prediction.__dataclass_fields__
-        return Prediction(*(np.concatenate([getattr(b, name) for b in blocks]) for name in names))
+            yield self.equation.plan.read(columns.select(rows))
 
     def save(self, folder: Path) -> str:
         """Write the model into a new folder.
@@ -149,6 +210,25 @@ class ResponseModel:
         boosters = tuple(parse_booster(contents[name]) for name in sorted(contents))
         equation = Equation(card.features, card.sites, terms, boosters)
         return cls(card, equation, digest_bytes(raw))
+
+
+def join_parts(parts: Sequence[Prediction]) -> Prediction:
+    """Join the predictions of blocks."""
+    if len(parts) == 1:
+        return parts[0]
+    names = Prediction.__dataclass_fields__
+    return Prediction(*(np.concatenate([getattr(one, name) for one in parts]) for name in names))
+
+
+def join_explanations(parts: Sequence[Explanation]) -> Explanation:
+    """Join the explanations of blocks."""
+    if len(parts) == 1:
+        return parts[0]
+    return Explanation(
+        np.concatenate([part.intercept for part in parts]),
+        parts[0].fields,
+        np.concatenate([part.contributions for part in parts]),
+    )
 
 
 def _read(folder: Path, name: str) -> bytes:

@@ -1,6 +1,6 @@
 """From parsed fields to validated columns: the one place where every rule is applied."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from features.field import Group
 from features.fields import COHORT_FIELDS, FIELDS
 from features.instruments import INSTRUMENTS
 from features.parsing import Parsed
+
+REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
+SCORES = tuple(name for name, f in FIELDS.items() if f.group in (Group.SCORE, Group.ITEM))
 
 
 def validate(
@@ -35,7 +38,21 @@ def validate(
     list of Problem
         Empty where every row is valid.
     """
-    columns = derive_totals(Columns(size, {name: field.values for name, field in parsed.items()}))
+    columns = Columns(size, {name: field.values for name, field in parsed.items()})
+    return check_columns(columns, parsed, first_row)
+
+
+def check_columns(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int = 1
+) -> tuple[Columns, list[Problem]]:
+    """Derive totals and apply every rule.
+
+    Parameters
+    ----------
+    parsed
+        At least the fields in which some value broke a rule of its own.
+    """
+    columns = derive_totals(columns)
     problems = [
         *list_broken(parsed, first_row),
         *check_required(columns, parsed, first_row),
@@ -57,29 +74,33 @@ def check_required(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
     """Find rows that lack a required field."""
-    for field in FIELDS.values():
-        if field.required:
-            attempted = _find_broken(columns.size, parsed, (field.name,))
-            missing = columns.find_missing(field.name) & ~attempted
-            if missing.any():
-                message = f"is required: {field.allowed}"
-                yield Problem(field.name, "required", message, find_rows(missing, first_row))
+    for name in REQUIRED:
+        missing = columns.find_missing(name)
+        if np.count_nonzero(missing):
+            missing &= ~_find_broken(columns.size, parsed, (name,))
+        if np.count_nonzero(missing):
+            message = f"is required: {FIELDS[name].allowed}"
+            yield Problem(name, "required", message, find_rows(missing, first_row))
 
 
 def check_scores(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
     """Find rows without any baseline total, unless one was tried and is already a problem."""
-    scores = [name for name, f in FIELDS.items() if f.group in (Group.SCORE, Group.ITEM)]
-    missing = np.logical_and.reduce([columns.find_missing(key) for key in INSTRUMENTS])
-    missing &= ~_find_broken(columns.size, parsed, scores)
+    missing = np.ones(columns.size, dtype=bool)
+    for key in INSTRUMENTS:
+        if key in columns.values:
+            missing &= np.isnan(columns.values[key])
+            if not np.count_nonzero(missing):
+                return
+    missing &= ~_find_broken(columns.size, parsed, SCORES)
     if missing.any():
         message = f"at least one baseline total (or its items): {', '.join(INSTRUMENTS)}"
         yield Problem("baseline_score", "required", message, find_rows(missing, first_row))
 
 
 def _find_broken(
-    size: int, parsed: Mapping[str, Parsed], names: list[str] | tuple[str, ...]
+    size: int, parsed: Mapping[str, Parsed], names: Sequence[str]
 ) -> NDArray[np.bool_]:
     broken = np.zeros(size, dtype=bool)
     for name in names:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import repeat
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,20 @@ from features.contract import (
     Estimate,
     FactorPart,
     IntervalPart,
-    ModelCard,
     ModelPart,
 )
-from features.eligibility import Eligibility, check_eligibility
+from features.eligibility import Eligibility, check_eligibility, list_refusing_fields
 from features.equation import Explanation
 from features.fields import FIELDS
+from features.patterns import describe_alike
 from features.response_model import Prediction
-from features.studied import find_outside, find_unread, list_early
+from features.studied import StudiedRanges, find_unread, list_early
 from serving.models import Champion
 
+# How much an estimate says: all of it, or only a probability, or why there is none.
 Detail = Literal["full", "brief"]
 DETAILS: tuple[Detail, ...] = ("full", "brief")
+
 # Why no probability is given, gravest first.
 REFUSED = "eligibility"
 NO_BASELINE = "baseline_missing"
@@ -45,6 +48,8 @@ class Answers:
         Positions of those rows among all.
     abstained
         For each of them, why no probability is given, or None.
+    explanation
+        None where nobody asked for it.
     """
 
     champion: Champion
@@ -52,6 +57,17 @@ class Answers:
     columns: Columns
     prediction: Prediction
     abstained: list[AbstainedPart | None]
+    explanation: Explanation | None = None
+
+
+class Evidence(NamedTuple):
+    """What stands behind one probability."""
+
+    interval: IntervalPart | None
+    effective_sample_size: float | None
+    intercept: float | None
+    factors: list[FactorPart]
+    imputed: list[str]
 
 
 class Predictor:
@@ -66,125 +82,189 @@ class Predictor:
     def __init__(self, champions: Sequence[Champion], least_sample_size: float) -> None:
         self.champions = tuple(champions)
         self.least_sample_size = least_sample_size
+        self._speakers = [Speaker(champion, least_sample_size) for champion in self.champions]
 
     def answer(self, columns: Columns, eligibility: Eligibility) -> list[Answers]:
-        """Answer many rows at once, each champion the rows of its conditions."""
-        conditions = columns.get_numbers("condition")
-        answers = []
-        for champion in self.champions:
-            known = FIELDS["condition"].categories
-            wanted = [known.index(name) for name in champion.model.card.conditions]
-            rows = np.flatnonzero(np.isin(conditions, wanted))
-            asked = columns.select(rows)
-            prediction = champion.model.predict(asked)
-            abstained = self._abstain(champion.model.card, asked, prediction, eligibility, rows)
-            answers.append(Answers(champion, rows, asked, prediction, abstained))
-        return answers
+        """Answer many rows at once, each champion the rows of its conditions; unexplained."""
+        return [speaker.answer(columns, eligibility) for speaker in self._speakers]
 
     def estimate(self, columns: Columns, detail: Detail = "full") -> list[dict[str, Any]]:
         """Give each row its estimates and what the eligibility rules say.
 
+        Parameters
+        ----------
+        detail
+            ``brief`` leaves out interval, effective sample size, factors and what was imputed; the
+            probabilities are the same, and missing for the same reasons.
+
         Returns
         -------
         list of dict
-            ``estimates`` and ``eligibility`` for each row, in order.
+            ``estimates`` and ``eligibility`` for each row, in order. What rows have in common may
+            be one object: it is to be read, not changed.
         """
         eligibility = check_eligibility(columns)
         results: list[dict[str, Any]] = [
-            {"estimates": [], "eligibility": eligibility.list_notices(row)}
-            for row in range(columns.size)
+            {"estimates": [], "eligibility": notices} for notices in eligibility.list_all_notices()
         ]
-        for answers in self.answer(columns, eligibility):
-            explanation = answers.champion.model.equation.explain(answers.columns)
-            for place, row in enumerate(answers.rows):
-                results[row]["estimates"].append(describe_estimate(answers, explanation, place))
+        for speaker in self._speakers:
+            answers = speaker.answer(columns, eligibility, detail)
+            for row, estimate in zip(answers.rows.tolist(), speaker.describe(answers), strict=True):
+                results[row]["estimates"].append(estimate)
         return results
 
-    def _abstain(
-        self,
-        card: ModelCard,
-        columns: Columns,
-        prediction: Prediction,
-        eligibility: Eligibility,
-        rows: NDArray[np.int64],
-    ) -> list[AbstainedPart | None]:
-        refused = eligibility.find_refused()[rows]
-        unmeasured = columns.find_missing(card.outcome.instrument)
-        early = list_early(card)
-        unread = find_unread(columns, early)
-        outside = {found.field: find_outside(columns, found) for found in card.ranges}
+
+class Speaker:
+    """Speaks for one champion; what all of its answers have in common is worked out once.
+
+    Parameters
+    ----------
+    least_sample_size
+        Effective sample size below which there is no probability.
+    """
+
+    def __init__(self, champion: Champion, least_sample_size: float) -> None:
+        card, equation = champion.model.card, champion.model.equation
+        known = FIELDS["condition"].categories
+        self._champion = champion
+        self._conditions = np.array([[known.index(name)] for name in card.conditions])
+        self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
         # Before the first outcome nobody is worth so many patients; whoever asked for such a model
         # wants to see how little it knows.
-        least = self.least_sample_size if card.population.courses else 0
-        few = prediction.effective_sample_size < least
-        reasons: list[AbstainedPart | None] = []
-        for place, row in enumerate(rows):
-            beyond = [name for name, mask in outside.items() if mask[place]]
-            if refused[place]:
-                fields = eligibility.list_refusing_fields(int(row))
-                reasons.append(AbstainedPart(reason=REFUSED, fields=fields))
-            elif unmeasured[place]:
-                fields = [card.outcome.instrument]
-                reasons.append(AbstainedPart(reason=NO_BASELINE, fields=fields))
-            elif unread[place]:
-                reasons.append(AbstainedPart(reason=NO_EARLY, fields=early))
-            elif beyond:
-                reasons.append(AbstainedPart(reason=OUTSIDE, fields=beyond))
+        self._least = least_sample_size if card.population.courses else 0.0
+        self._labels = [(name, FIELDS[name].label) for name in equation.fields]
+        self._recorded = [name for name in equation.fields if name != "site"]
+        self._sites = frozenset(equation.sites)
+        self._outcome, self._model = card.outcome.model_dump(), describe_model(champion)
+        self._base_rate = BaseRatePart(
+            probability=card.population.base_rate, n=card.population.courses
+        )
+        self._note = f"{SIMULATED_NOTE}. {card.note}" if card.simulated else card.note
+
+    def answer(
+        self, columns: Columns, eligibility: Eligibility, detail: Detail | None = None
+    ) -> Answers:
+        """Answer the rows of the champion's conditions, with intervals unless briefly."""
+        asked = (columns.get_numbers("condition") == self._conditions).any(axis=0)
+        columns, eligibility = columns.select(asked), eligibility.select(asked)
+        model, explanation = self._champion.model, None
+        if detail == "full":
+            prediction, explanation = model.predict_and_explain(columns)
+        elif detail == "brief":
+            prediction = model.predict_briefly(columns, sizes=self._least > 0)
+        else:
+            prediction = model.predict(columns)
+        abstained = self._abstain(columns, eligibility, prediction)
+        rows = np.flatnonzero(asked)
+        return Answers(self._champion, rows, columns, prediction, abstained, explanation)
+
+    def _abstain(
+        self, columns: Columns, eligibility: Eligibility, prediction: Prediction
+    ) -> list[AbstainedPart | None]:
+        """Say for each row why no probability is given, or None."""
+        few = prediction.effective_sample_size < self._least
+        unmeasured = columns.find_missing(self._outcome["instrument"])
+        unread = find_unread(columns, self._early)
+        outside = self._studied.find_outside(columns)
+        marks = np.vstack([few, unmeasured, unread, outside, eligibility.find_refusing()])
+        if not np.count_nonzero(marks):
+            return [None] * columns.size
+        return describe_alike(marks, self._give_reason)
+
+    def _give_reason(self, marks: bytes) -> AbstainedPart | None:
+        """Give the gravest of the reasons that are marked for a row."""
+        few, unmeasured, unread, *others = marks
+        beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
+        refusing = list_refusing_fields(others[len(self._studied.fields) :])
+        reasons = (
+            (refusing, REFUSED, refusing),
+            (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
+            (unread, NO_EARLY, self._early),
+            (beyond, OUTSIDE, beyond),
+            (few, TOO_FEW, []),
+        )
+        given = ((reason, fields) for marked, reason, fields in reasons if marked)
+        reason, fields = next(given, (None, []))
+        return None if reason is None else AbstainedPart(reason=reason, fields=fields)
+
+    def describe(self, answers: Answers) -> list[Estimate]:
+        """Put answers into the words of the contract."""
+        said = zip(
+            answers.prediction.probability.tolist(),
+            answers.abstained,
+            self._list_evidence(answers),
+            strict=False,
+        )
+        return [
+            {
+                "outcome": self._outcome,
+                "probability": probability if abstained is None else None,
+                "interval": evidence.interval,
+                "effective_sample_size": evidence.effective_sample_size,
+                "base_rate": self._base_rate,
+                "abstained": abstained,
+                "intercept": evidence.intercept,
+                "factors": evidence.factors,
+                "imputed": evidence.imputed,
+                "model": self._model,
+                "note": self._note,
+            }
+            for probability, abstained, evidence in said
+        ]
+
+    def _list_evidence(self, answers: Answers) -> Iterator[Evidence]:
+        """List what stands behind each answer, as far as it was asked for."""
+        if answers.explanation is None:
+            yield from repeat(Evidence(None, None, None, [], []))
+            return
+        prediction, facts = answers.prediction, self._champion.model.card.interval
+        found = zip(
+            answers.abstained,
+            prediction.low.tolist(),
+            prediction.high.tolist(),
+            prediction.effective_sample_size.tolist(),
+            answers.explanation.intercept.tolist(),
+            self._list_factors(answers.explanation),
+            self._list_imputed(answers.columns),
+            strict=True,
+        )
+        level, method = facts.level, facts.method
+        for abstained, low, high, size, intercept, factors, imputed in found:
+            if abstained is None:
+                interval: IntervalPart = {"low": low, "high": high, "level": level, "method": method}
+                yield Evidence(interval, size, intercept, factors, imputed)
             else:
-                reasons.append(AbstainedPart(reason=TOO_FEW, fields=[]) if few[place] else None)
-        return reasons
+                yield Evidence(None, None, None, [], imputed)
 
+    def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
+        """List what each field adds to the log-odds, largest first; not those that add nothing."""
+        added = explanation.contributions
+        order = np.argsort(-np.abs(added), axis=1, kind="stable")
+        labels = self._labels
+        return [
+            [
+                {"field": labels[place][0], "label": labels[place][1], "log_odds": row[place]}
+                for place in places
+                if row[place] != 0
+            ]
+            for row, places in zip(added.tolist(), order.tolist(), strict=True)
+        ]
 
-def describe_estimate(answers: Answers, explanation: Explanation, place: int) -> Estimate:
-    """Put one answer into the words of the contract."""
-    card, prediction = answers.champion.model.card, answers.prediction
-    silent = answers.abstained[place] is not None
-    return Estimate(
-        outcome=card.outcome.model_dump(),
-        probability=None if silent else float(prediction.probability[place]),
-        interval=None if silent else describe_interval(card, prediction, place),
-        effective_sample_size=None if silent else float(prediction.effective_sample_size[place]),
-        base_rate=BaseRatePart(probability=card.population.base_rate, n=card.population.courses),
-        abstained=answers.abstained[place],
-        intercept=None if silent else float(explanation.intercept[place]),
-        factors=[] if silent else list(list_factors(explanation, place)),
-        imputed=list(list_imputed(answers, place)),
-        model=describe_model(answers.champion),
-        note=f"{SIMULATED_NOTE}. {card.note}" if card.simulated else card.note,
-    )
+    def _list_imputed(self, columns: Columns) -> list[list[str]]:
+        """List the fields that the model reads and each row lacks.
 
+        A site that the model does not know counts: it gets the average site's effect.
+        """
+        missing = np.isnan(columns.stack(self._recorded))
+        if self._sites:
+            sites = columns.get_texts("site").tolist()
+            unknown = np.array([site not in self._sites for site in sites], dtype=bool)
+            missing = np.vstack([missing, unknown])
+        return describe_alike(missing, self._name_fields)
 
-def describe_interval(card: ModelCard, prediction: Prediction, place: int) -> IntervalPart:
-    """Describe the interval of one answer."""
-    return IntervalPart(
-        low=float(prediction.low[place]),
-        high=float(prediction.high[place]),
-        level=card.interval.level,
-        method=card.interval.method,
-    )
-
-
-def list_factors(explanation: Explanation, place: int) -> Iterator[FactorPart]:
-    """List what each field adds to the log-odds, largest first; nothing for those that add none."""
-    added = explanation.contributions[place]
-    for position in np.argsort(-np.abs(added), kind="stable"):
-        if added[position] != 0:
-            name = explanation.fields[position]
-            yield FactorPart(field=name, label=FIELDS[name].label, log_odds=float(added[position]))
-
-
-def list_imputed(answers: Answers, place: int) -> Iterator[str]:
-    """List the fields that the model reads and the assessment lacks.
-
-    A site that the model does not know counts: it gets the average site's effect.
-    """
-    equation, columns = answers.champion.model.equation, answers.columns
-    for name in equation.fields:
-        if name == "site":
-            if columns.get_texts(name)[place] not in equation.sites:
-                yield name
-        elif np.isnan(columns.get_numbers(name)[place]):
-            yield name
+    def _name_fields(self, marks: bytes) -> list[str]:
+        """Name the fields that are marked."""
+        return [name for (name, _), mark in zip(self._labels, marks, strict=True) if mark]
 
 
 def describe_model(champion: Champion) -> ModelPart:

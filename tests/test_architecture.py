@@ -52,8 +52,8 @@ sys.meta_path.insert(0, Blocker())
 def test_serving_starts_without_mlflow_scikit_learn_and_pandas(commands):
     script = BLOCKED + (
         "from features.home import enter_home; enter_home()\n"
-        "import serving.service as s; s.ResponseService.inner(); "
-        "print(len(s.APP.state.predictor.champions))"
+        "import serving.service as s; found = s.ResponseService.inner(); "
+        "print(len(found.parts.roster.champions))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -7,12 +7,9 @@ import urllib.request
 import numpy as np
 import pandas as pd
 import pytest
-from starlette.testclient import TestClient
 
 from features.assessment import read_assessments
-from serving.app import build_app
 from serving.predictor import Predictor
-from serving.settings import ServingSettings
 
 BASELINE, UPDATE = "phq9.acute.response", "phq9.acute.response.after-week2"
 
@@ -32,11 +29,9 @@ def ask(both, make_assessment):
     return ask
 
 
-@pytest.fixture(scope="module")
-def client(both):
-    app = build_app()
-    app.state.predictor, app.state.settings = both, ServingSettings()
-    return TestClient(app, client=("127.0.0.1", 5), raise_server_exceptions=False)
+@pytest.fixture
+def client(open_client, both):
+    return open_client(champions=both)
 
 
 def test_both_answer_and_each_says_what_it_estimates(ask):
@@ -87,15 +82,13 @@ def test_an_update_abstains_for_the_gravest_reason(ask, changes, reason, fields)
 
 
 def test_the_page_offers_early_scores_only_where_an_update_reads_them(
-    client, predictor, make_assessment
+    client, open_client, predictor
 ):
     page = client.get("/").text
     assert "Scores since treatment began" in page
     assert 'name="phq9_week2"' in page
     assert 'name="madrs_week12"' not in page
-    plain = build_app()
-    plain.state.predictor, plain.state.settings = predictor, ServingSettings()
-    page = TestClient(plain, client=("127.0.0.1", 5)).get("/").text
+    page = open_client(champions=predictor).get("/").text
     assert "Scores since treatment began" not in page
     assert "phq9_week2" not in page
 

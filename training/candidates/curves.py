@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from features.equation import count_units, multiply_pairs
+from features.products import count_units, multiply_pairs
 from features.field import Kind
 from features.fields import COHORT_FIELDS
 from features.matrix import Feature, build_matrix

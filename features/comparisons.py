@@ -1,0 +1,62 @@
+"""Comparisons: many fields held against bounds at once, for rules and for what was studied."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.columns import Columns
+
+Mask = NDArray[np.bool_]
+Interval = tuple[float, float]
+
+
+def make_interval(comparison: str, value: float) -> Interval:
+    """Spell a comparison as the values that meet it, both ends included.
+
+    Examples
+    --------
+    >>> make_interval("is", 1.0), make_interval("from", 180.0)
+    ((1.0, 1.0), (180.0, inf))
+    >>> make_interval("below", 18.0)[1] < 18.0 < make_interval("above", 18.0)[0]
+    True
+    """
+    match comparison:
+        case "is":
+            return value, value
+        case "from":
+            return value, np.inf
+        case "above":
+            return float(np.nextafter(value, np.inf)), np.inf
+        case "below":
+            return -np.inf, float(np.nextafter(value, -np.inf))
+        case _:
+            raise ValueError(f"{comparison} is no comparison")
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Fields and the intervals that they are held against; a field may come many times.
+
+    Parameters
+    ----------
+    lows, highs
+        ``float64[comparisons, 1]``, both ends included.
+    """
+
+    fields: tuple[str, ...]
+    lows: NDArray[np.float64]
+    highs: NDArray[np.float64]
+
+    def apply(self, columns: Columns) -> tuple[Mask, Mask]:
+        """Tell which are met, and which cannot be told: two ``bool[comparisons, rows]``."""
+        values = columns.stack(self.fields)
+        return (values >= self.lows) & (values <= self.highs), np.isnan(values)
+
+
+def make_comparisons(asked: Iterable[tuple[str, Interval]]) -> Comparisons:
+    """Put fields and their intervals into arrays."""
+    pairs = list(asked)
+    bounds = np.array([interval for _, interval in pairs]).reshape(-1, 2)
+    return Comparisons(tuple(field for field, _ in pairs), bounds[:, :1], bounds[:, 1:])

@@ -1,0 +1,182 @@
+"""Reading JSON values by the column.
+
+What a value may be is defined by the readers in :mod:`features.parsing`, one value at a time. Here
+whole columns of usual values are converted together and held against their ranges in one go; a
+column with anything else in it, or with a value that breaks a rule, goes back to those readers.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.field import TEXT_PATTERN, Field, Kind
+from features.fields import FIELDS
+from features.parsing import (
+    JSON_READERS,
+    Parsed,
+    Reader,
+    RuleBroken,
+    check_numbers,
+    parse_values,
+    read_date,
+)
+
+Raw = Mapping[str, Sequence[Any]]
+Convert = Callable[[Sequence[Any]], list[Any] | None]
+Values = dict[str, NDArray[Any]]
+Numbers = NDArray[np.float64]
+
+MISSING = type(None)
+USUAL: Mapping[Kind, frozenset[type]] = {
+    Kind.NUMBER: frozenset({int, float, MISSING}),
+    Kind.INTEGER: frozenset({int, float, MISSING}),
+    Kind.FLAG: frozenset({bool, MISSING}),
+    Kind.CATEGORY: frozenset({str, MISSING}),
+    Kind.DATE: frozenset({str, MISSING}),
+    Kind.TEXT: frozenset({str, MISSING}),
+}
+KNOWN_DAYS, KNOWN_FORMS = 4096, 256
+# Texts one a line, each as TEXT_PATTERN wants it.
+LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
+
+
+class Reading(NamedTuple):
+    """How the usual values of one field are read.
+
+    Parameters
+    ----------
+    types
+        What usual values are, exactly.
+    convert
+        Turns them into numbers and None, or gives None where it meets an unusual one; None where
+        they are numbers already.
+    """
+
+    types: frozenset[type]
+    text: bool
+    convert: Convert | None
+
+
+@lru_cache(maxsize=KNOWN_DAYS)
+def number_day(value: str | None) -> float | None:
+    """Read a date as days since 1970-01-01; the same days come again and again."""
+    return None if value is None else read_date(FIELDS["assessed_on"], value)
+
+
+def number_days(values: Sequence[Any]) -> list[Any] | None:
+    """Read dates."""
+    try:
+        return list(map(number_day, values))
+    except RuleBroken:
+        return None
+
+
+def place_categories(
+    places: Mapping[str | None, float | None], values: Sequence[Any]
+) -> list[Any] | None:
+    """Read categories as their positions."""
+    try:
+        return [places[value] for value in values]
+    except KeyError:
+        return None
+
+
+def make_reading(field: Field) -> Reading:
+    """Choose how a field is read."""
+    convert: Convert | None = None
+    if field.kind is Kind.DATE:
+        convert = number_days
+    elif field.kind is Kind.CATEGORY:
+        places = {category: float(n) for n, category in enumerate(field.categories)}
+        convert = partial(place_categories, {**places, None: None})
+    return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
+
+
+def list_bounds(field: Field) -> tuple[float, float, bool]:
+    """Return a field's lowest and highest number, and whether it must be whole."""
+    low, high = (field.low, field.high) if field.numeric else (-np.inf, np.inf)
+    return low, high, field.kind is Kind.INTEGER
+
+
+READINGS = {field.name: make_reading(field) for field in FIELDS.values()}
+
+
+def read_columns(
+    raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
+) -> tuple[Values, dict[str, Parsed]]:
+    """Read the raw values of known fields.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Every field's values, as in :class:`features.columns.Columns`.
+    dict of str to Parsed
+        The fields in which a rule is broken, in the order given.
+    """
+    values = read_usual(raw) if readers is JSON_READERS else {}
+    broken = {}
+    for name, column in raw.items():
+        if name not in values:
+            field = FIELDS[name]
+            parsed = check_numbers(field, parse_values(field, column, readers))
+            values[name] = parsed.values
+            if parsed.broken:
+                broken[name] = parsed
+    return values, broken
+
+
+def read_usual(raw: Raw) -> Values:
+    """Read the columns in which every value is usual and breaks no rule."""
+    numbers: dict[str, Sequence[Any]] = {}
+    values: Values = {}
+    for name, column in raw.items():
+        reading = READINGS[name]
+        if not reading.types.issuperset(map(type, column)):
+            continue
+        if reading.text:
+            if are_codes(column):
+                values[name] = np.array(column, dtype=object)
+            continue
+        converted = column if reading.convert is None else reading.convert(column)
+        if converted is not None:
+            numbers[name] = converted
+    return values | read_numbers(numbers)
+
+
+def are_codes(texts: Sequence[str | None]) -> bool:
+    """Tell whether all texts are opaque codes."""
+    distinct = {*texts} - {None}
+    lines = "\n".join([*distinct, ""])  # type: ignore[list-item]  # None is out
+    return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
+
+
+def read_numbers(columns: Raw) -> Values:
+    """Read columns of numbers, truth values and None; those that keep every rule."""
+    if not columns:
+        return {}
+    try:
+        together = np.array(list(chain.from_iterable(columns.values())), dtype=np.float64)
+    except OverflowError:  # a whole number beyond all floats
+        return {}
+    values = together.reshape(len(columns), -1)
+    low, high, whole = gather_bounds(tuple(columns))
+    wrong = (values < low) | (values > high) | ((np.floor(values) < values) & whole)
+    absent = [column.count(None) for column in columns.values()]
+    missing = np.isnan(values)
+    found = dict(zip(columns, values, strict=True))
+    if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent):
+        kept = ~wrong.any(axis=1) & (missing.sum(axis=1) == absent)
+        return {name: found[name] for name, keep in zip(columns, kept, strict=True) if keep}
+    return found
+
+
+@lru_cache(maxsize=KNOWN_FORMS)
+def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Gather what :func:`list_bounds` says of some fields, each ``[fields, 1]``."""
+    low, high, whole = np.array([list_bounds(FIELDS[name]) for name in names]).T[:, :, None]
+    return low, high, whole > 0
