@@ -10,10 +10,11 @@ compile() {
         --no-annotate --no-emit-index-url --no-emit-find-links "$@" --output-file "$out"
 }
 uv="$1"
-all="--extra training --extra serving"
+all="--extra training --extra serving --extra batch"
 # The development set decides every version; the others are parts of it.
 compile development pyproject.toml $all --extra postgresql --extra trials --group dev
 compile runtime pyproject.toml $all --constraint requirements/development.txt
 compile training pyproject.toml --extra training --constraint requirements/development.txt
 compile serving pyproject.toml --extra serving --constraint requirements/development.txt
+compile batch pyproject.toml --extra serving --extra batch --constraint requirements/development.txt
 echo "uv>=0.9" | compile bootstrap -

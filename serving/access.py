@@ -87,7 +87,7 @@ class Access:
         now = datetime.now(UTC)
         key = self.ring.find(token, now)
         if key is None:
-            refuse(401, "authorization", "key", "must be a key in force: Bearer …", CHALLENGE)
+            refuse(401, "authorization", "key", "must be a key in force", CHALLENGE)
         if scope not in (ANY_SCOPE, *key.scopes):
             refuse(403, "authorization", "scope", f"must be a key with the scope {scope}")
         request.key_id = key.id
