@@ -124,12 +124,29 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    names = dict.fromkeys(chain.from_iterable(rows))
-    strange = [name for name in names if name not in FIELDS]
-    raw = {name: [row.get(name) for row in rows] for name in names if name in FIELDS}
-    values, broken = read_columns(raw, readers)
-    columns, problems = check_columns(Columns(len(rows), values), broken, first_row)
+    raw = list_values(rows)
+    strange = [name for name in raw if name not in FIELDS]
+    for name in strange:
+        del raw[name]
+    columns, broken = read_columns(len(rows), raw, readers)
+    columns, problems = check_columns(columns, broken, first_row)
     return columns, locate_strange(strange, rows, first_row) + problems
+
+
+def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
+    """List the values of every name that any row has; None where a row lacks it.
+
+    Examples
+    --------
+    >>> list_values([{"age": 44, "bmi": 31}, {"age": 50}])
+    {'age': [44, 50], 'bmi': [31, None]}
+    """
+    layouts = dict.fromkeys(map(tuple, rows))
+    if len(layouts) == 1:  # so it is with one row, and mostly with many
+        (names,) = layouts
+        return dict(zip(names, zip(*(row.values() for row in rows), strict=True), strict=True))
+    names = dict.fromkeys(chain.from_iterable(layouts))
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,38 @@ from numpy.typing import NDArray
 
 from features.field import Kind
 from features.fields import COHORT_FIELDS
+
+# Sets of fields that come together, of which the most recent are remembered.
+KNOWN_FORMS = 256
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers of many fields in one array, from which any of them are gathered at once.
+
+    Parameters
+    ----------
+    numbers
+        ``float64[names + 1, rows]``, the last line all NaN.
+    """
+
+    names: tuple[str, ...]
+    numbers: NDArray[np.float64]
+
+    def list_values(self) -> dict[str, NDArray[np.float64]]:
+        """List the numbers by field, each ``float64[rows]``."""
+        return dict(zip(self.names, self.numbers, strict=False))
+
+    def gather(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return some fields, NaN where a field is not here."""
+        return self.numbers.take(find_lines(names, self.names), axis=0)
+
+
+@lru_cache(maxsize=KNOWN_FORMS)
+def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp]:
+    """Find the lines of a table; that after the last for what is not there."""
+    lines = {name: line for line, name in enumerate(names)}
+    return np.array([lines.get(name, len(names)) for name in wanted], dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -23,10 +56,13 @@ class Columns:
         ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1, categories
         as their position in the registry, dates as days since 1970-01-01. Texts are
         ``object[size]`` with None for missing.
+    table
+        All the numbers among `values` once more, where they lie in one array anyway.
     """
 
     size: int
     values: Mapping[str, NDArray[Any]]
+    table: Table | None = None
 
     def get_numbers(self, name: str) -> NDArray[np.float64]:
         """Return a field as ``float64[size]``; all NaN where nobody recorded it."""
@@ -47,8 +83,10 @@ class Columns:
         missing = np.equal(values, None) if values.dtype == object else np.isnan(values)
         return missing
 
-    def stack(self, names: Sequence[str]) -> NDArray[np.float64]:
+    def stack(self, names: tuple[str, ...]) -> NDArray[np.float64]:
         """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
+        if self.table is not None:
+            return self.table.gather(names)
         if not names:
             return np.empty((0, self.size))
         blank = np.full(self.size, np.nan)
@@ -60,8 +98,13 @@ class Columns:
         """Keep some rows, named by a mask or by positions."""
         if rows.dtype == bool and rows.all():
             return self
-        chosen = {name: values[rows] for name, values in self.values.items()}
-        return Columns(int(np.arange(self.size)[rows].size), chosen)
+        count = int(np.arange(self.size)[rows].size)
+        if self.table is None:
+            return Columns(count, {name: values[rows] for name, values in self.values.items()})
+        table = Table(self.table.names, self.table.numbers[:, rows])
+        found: dict[str, NDArray[Any]] = {**table.list_values()}
+        found |= {name: self.values[name][rows] for name in self.values if name not in found}
+        return Columns(count, found, table)
 
     def replace(self, values: Mapping[str, NDArray[Any]]) -> "Columns":
         """Return a copy in which some fields have other values."""

@@ -15,6 +15,7 @@ The same numbers exist once for the model and once for each of its re-developmen
 patients; their spread is the interval.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -91,18 +92,25 @@ class Equation:
 
     def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
         """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
-        return self.sum_up(self.plan.read(columns), versions)
-
-    def sum_up(self, rows: Rows, versions: slice) -> Numbers:
-        """Compute log-odds of rows already read; see :meth:`compute_log_odds`."""
-        log_odds = self.plan.sum_terms(rows, versions)
-        if self.boosters:
-            matrix = self.plan.matrix.arrange(rows.matrix)
-            margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
-            log_odds += np.column_stack(margins) * self.plan.trees[versions]
-        if self.plan.bent:
-            return calibrate_log_odds(log_odds, self.terms.calibration[versions])
+        (log_odds,) = self.sum_up(self.plan.read(columns), versions, max(columns.size, 1))
         return log_odds
+
+    def sum_up(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
+        """Compute log-odds of rows already read, `most` of them at a time."""
+        margins = self._sum_trees(rows, versions) if self.boosters else None
+        start = 0
+        for log_odds in self.plan.sum_terms(rows, versions, most):
+            if margins is not None:
+                log_odds += margins[start : start + most]
+            start += most
+            bent = self.plan.bent
+            yield calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+
+    def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
+        """Sum what the trees of some versions add, ``[rows, versions]``."""
+        matrix = self.plan.matrix.arrange(rows.values, rows.missing)
+        margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
+        return np.column_stack(margins) * self.plan.trees[versions]
 
     def select_version(self, version: int) -> "Equation":
         """Return one version as a model of its own."""
@@ -121,11 +129,13 @@ class Equation:
     def split_up(self, rows: Rows) -> Explanation:
         """Split the log-odds of rows already read; see :meth:`explain`."""
         plan = self.plan
-        parts, intercept = plan.split_terms(rows), np.full(rows.size, plan.intercepts[0])
+        start, parts = plan.split_terms(rows)
+        intercept = np.full(rows.size, start)
         if self.boosters:
-            shares = predict_contributions(self.boosters[0], plan.matrix.arrange(rows.matrix))
-            parts += shares.T[plan.matrix.order] * plan.trees[0]
-            intercept += shares[:, -1] * plan.trees[0]
+            matrix = plan.matrix.arrange(rows.values, rows.missing)
+            shares = predict_contributions(self.boosters[0], matrix) * plan.trees[0]
+            parts += shares.T[plan.matrix.order]
+            intercept += shares[:, -1]
         summed = plan.sum_by_field(parts, rows)
         if plan.bent:
             calibration = self.terms.calibration[0]

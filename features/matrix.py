@@ -64,7 +64,7 @@ EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
 # Transforms that are computed together.
 GROUPS: Mapping[Transform, int] = MappingProxyType(
-    {"value": 0, "excess": 0, "years": 0, "log1p": 1, "level": 2, "above": 2}
+    {"value": 0, "excess": 1, "years": 1, "log1p": 2, "level": 3, "above": 3}
 )
 # Forms in which the literature states its findings, beside or instead of the plain value.
 EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
@@ -130,8 +130,8 @@ class MatrixPlan:
     Parameters
     ----------
     order
-        Positions of the features as the plan computes them: scaled values first, then logarithms,
-        then those that are 1 or 0.
+        Positions of the features as the plan computes them: plain values first, then scaled ones,
+        logarithms, and those that are 1 or 0.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -145,36 +145,41 @@ class MatrixPlan:
         self._places = np.array([places[one.field] for one in planned], dtype=np.int64)
         falls = [(n, places[one.reference]) for n, one in enumerate(planned) if one.reference]
         self._falls, self._baselines = np.array(falls, dtype=np.int64).reshape(-1, 2).T
-        ends = np.cumsum([groups.count(group) for group in range(3)])
-        self._scaled, self._logs, self._marks = (
-            slice(start, end) for start, end in pairwise([0, *ends.tolist()])
-        )
+        ends = np.cumsum([groups.count(group) for group in range(4)]).tolist()
+        self._scaled, self._logs, self._marks = (slice(*pair) for pair in pairwise(ends))
         self._scale = _list_bounds(planned[self._scaled], 4)
         self._levels = _list_bounds(planned[self._marks], 2)
 
-    def compute(self, columns: Columns) -> Numbers:
-        """Compute the features in the plan's order, ``float64[features, rows]``."""
+    def compute(self, columns: Columns) -> tuple[Numbers, NDArray[np.bool_]]:
+        """Compute the features in the plan's order.
+
+        Returns
+        -------
+        ndarray
+            ``float64[features, rows]``; whatever it may be where a feature is missing.
+        ndarray
+            ``bool[features, rows]``: what is missing.
+        """
         fields = columns.stack(self._fields)
         values: Numbers = fields.take(self._places, axis=0)
         if self._falls.size:
             values[self._falls] = compute_fall(values[self._falls], fields[self._baselines])
+        missing = np.isnan(values)
         offset, unit, low, high = self._scale
-        scaled = values[self._scaled]
+        scaled, logs, marks = values[self._scaled], values[self._logs], values[self._marks]
         np.subtract(scaled, offset, out=scaled)
         np.divide(scaled, unit, out=scaled)
         np.maximum(scaled, low, out=scaled)
         np.minimum(scaled, high, out=scaled)
-        logs, marks = values[self._logs], values[self._marks]
         np.log1p(logs, out=logs)
         low, high = self._levels
-        met, missing = (marks >= low) & (marks <= high), np.isnan(marks)
-        np.copyto(marks, met)
-        np.copyto(marks, np.nan, where=missing)
-        return values
+        np.copyto(marks, (marks >= low) & (marks <= high))
+        return values, missing
 
-    def arrange(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Arrange the plan's values as rows of features in their own order."""
-        return np.ascontiguousarray(values.take(self._back, axis=0).T)
+    def arrange(self, values: Numbers, missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Arrange what was computed as ``float32[rows, features]`` in their own order."""
+        matrix = np.where(missing, np.nan, values).astype(np.float32)
+        return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
 
 
 def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
@@ -190,11 +195,9 @@ def describe_transform(transform: Transform, parameter: float) -> tuple[float, .
     -------
     tuple
         For a scaled value what is taken off, the unit, lowest and highest result; for one that is
-        1 or 0 the lowest and highest value that give 1; nothing for a logarithm.
+        1 or 0 the lowest and highest value that give 1; nothing for others.
     """
     match transform:
-        case "value":
-            return 0.0, 1.0, -np.inf, np.inf
         case "excess":
             return parameter, 1.0, 0.0, EXCESS_CAP
         case "years":
@@ -203,7 +206,7 @@ def describe_transform(transform: Transform, parameter: float) -> tuple[float, .
             return parameter, parameter
         case "above":
             return parameter, np.inf
-        case "log1p":
+        case "value" | "log1p":
             return ()
 
 
@@ -223,4 +226,4 @@ def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.fl
     array([[66.,  1., nan]], dtype=float32)
     """
     plan = MatrixPlan(features)
-    return plan.arrange(plan.compute(columns).astype(np.float32))
+    return plan.arrange(*plan.compute(columns))

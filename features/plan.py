@@ -6,16 +6,16 @@ is missing, the mark of its site, and products. Its log-odds are that column tim
 weights, in which a calibration that is a straight line is already contained.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.columns import Columns
 from features.matrix import Feature, MatrixPlan
-from features.products import count_units, multiply_pairs
+from features.products import limit_units
 from features.terms import Numbers, Terms
 
 # Weights that meet only zeros are left out where there are more rows than these; with fewer that
@@ -23,30 +23,28 @@ from features.terms import Numbers, Terms
 FEW_ROWS = 32
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """What an equation reads of some rows; features in the plan's order.
 
     Parameters
     ----------
-    matrix
-        ``float32[features, rows]``, NaN where missing.
+    values
+        ``[features, rows]``, whatever it may be where missing.
     missing
         ``bool[features, rows]``.
-    deviations
-        ``[features, rows]``: values from their centres, 0 where missing.
-    units
-        ``[features, rows]``: the same as products count them, NaN where missing.
+    deviations, units
+        ``[features, rows]``: values from their centres, as they are and as products count them; 0
+        where missing.
     sites
-        ``[sites + 1, rows]``: 1 at each row's site, the last for one that is not known; no lines
+        ``bool[sites + 1, rows]``: each row's site, the last for one that is not known; no lines
         where the equation knows no sites.
     """
 
-    matrix: NDArray[np.float32]
+    values: Numbers
     missing: NDArray[np.bool_]
     deviations: Numbers
     units: Numbers
-    sites: Numbers
+    sites: NDArray[np.bool_]
 
     @property
     def size(self) -> int:
@@ -70,7 +68,7 @@ class Plan:
     fields
         What contributions belong to, the site last where the equation knows sites.
     intercepts
-        ``[versions]``: log-odds where every value is at its centre.
+        ``[versions]``: log-odds of a row of zeros.
     weights
         ``[inputs, versions]``: per unit of each of a row's numbers.
     trees
@@ -81,76 +79,104 @@ class Plan:
 
     def __init__(self, features: Sequence[Feature], sites: Sequence[str], terms: Terms) -> None:
         self.matrix = MatrixPlan(features)
+        self.fields = list_fields(features, sites)
         order = self.matrix.order
         self._read = [features[place].field for place in order]
-        self.fields = list_fields(features, sites)
         self._sites = {site: place for place, site in enumerate(sites)}
+        self._lines = np.arange(len(sites) + 1)[:, None] if sites else np.empty((0, 1))
         self._centre, self._scale = terms.centre[order, None], terms.scale[order, None]
-        self._pairs = np.argsort(order)[terms.pairs]
+        self._first, self._second = (np.argsort(order)[side] for side in terms.pairs.T)
         shift, below, above = terms.calibration.T
         self.bent = bool((below != above).any())
         slope, start = (1.0, 0.0) if self.bent else (above, shift)
-        gaps = terms.missing - terms.present * terms.centre
-        weights = np.hstack([terms.present[:, order], gaps[:, order], terms.sites, terms.products])
+        # A missing feature takes back the 1 that its square has less, which no row else lacks.
+        squares = self._sum_squares(terms.products)
+        gaps = (terms.missing - terms.present * terms.centre)[:, order] + squares
+        weights = np.hstack([terms.present[:, order], gaps, terms.sites, terms.products])
         self.weights: Numbers = np.ascontiguousarray(weights.T * slope)
-        self.intercepts: Numbers = start + slope * (terms.intercept + terms.present @ terms.centre)
+        starts = terms.intercept + terms.present @ terms.centre - squares.sum(axis=1)
+        self.intercepts: Numbers = start + slope * starts
         self.trees: Numbers = slope * terms.trees
+
+    def _sum_squares(self, products: Numbers) -> Numbers:
+        """Sum the weights of each feature's square, ``[versions, features]``."""
+        squares = np.zeros((len(products), len(self._centre)))
+        same = np.flatnonzero(self._first == self._second)
+        np.add.at(squares.T, self._first[same], products.T[same])
+        return squares
 
     def read(self, columns: Columns) -> Rows:
         """Read what the equation needs of some rows."""
-        matrix = self.matrix.compute(columns).astype(np.float32)
-        missing = np.isnan(matrix)
-        deviations = matrix - self._centre
+        values, missing = self.matrix.compute(columns)
+        # Models are fitted on the matrix as it is stored, in single precision.
+        deviations = values.astype(np.float32) - self._centre
         np.copyto(deviations, 0.0, where=missing)
-        units = count_units(matrix, self._centre, self._scale)
-        return Rows(matrix, missing, deviations, units, self._mark_sites(columns))
+        units = limit_units(deviations / self._scale)
+        return Rows(values, missing, deviations, units, self._find_sites(columns))
 
-    def _mark_sites(self, columns: Columns) -> Numbers:
+    def _find_sites(self, columns: Columns) -> NDArray[np.bool_]:
         """Mark each row's site: a known one, or the last line where it is none of them."""
-        if not self._sites:
-            return np.empty((0, columns.size))
-        last = len(self._sites)
-        marks = np.zeros((last + 1, columns.size))
-        names = columns.get_texts("site").tolist()
-        marks[[self._sites.get(name, last) for name in names], np.arange(columns.size)] = 1.0
-        return marks
+        last, names = len(self._sites), columns.get_texts("site").tolist()
+        found: NDArray[np.bool_]
+        found = self._lines == np.array([self._sites.get(name, last) for name in names])
+        return found
 
-    def sum_terms(self, rows: Rows, versions: slice) -> Numbers:
-        """Sum the terms of some versions, trees aside, as ``[rows, versions]``."""
+    def sum_terms(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
+        """Sum the terms of some versions, trees aside.
+
+        Parameters
+        ----------
+        most
+            Rows that are summed together.
+
+        Yields
+        ------
+        ndarray
+            ``[rows, versions]``.
+        """
         parts = [rows.deviations, rows.missing, rows.sites]
-        pairs, weights = self._pairs, self.weights[:, versions]
+        first, second, weights = self._first, self._second, self.weights[:, versions]
         if rows.size > FEW_ROWS:
             recorded = ~rows.missing.all(axis=1)
-            possible = recorded[pairs].all(axis=1)
+            possible = recorded[first] & recorded[second]
             sites = np.ones(len(rows.sites), dtype=bool)
             met = [recorded, rows.missing.any(axis=1), sites, possible]
             parts = [part[some] for part, some in zip(parts, met, strict=False)]
-            pairs, weights = pairs[possible], weights[np.concatenate(met)]
-        if len(pairs):
-            parts.append(multiply_pairs(rows.units, pairs, axis=0))
-        sums: Numbers = np.concatenate(parts).T @ weights
-        sums += self.intercepts[versions]
-        return sums
+            first, second, weights = first[possible], second[possible], weights[np.concatenate(met)]
+        products = rows.units.take(first, axis=0)
+        products *= rows.units.take(second, axis=0)
+        inputs = np.concatenate([*parts, products])
+        for start in range(0, max(rows.size, 1), most):
+            sums: Numbers = inputs[:, start : start + most].T @ weights
+            sums += self.intercepts[versions]
+            yield sums
 
-    def split_terms(self, rows: Rows) -> Numbers:
-        """Split the sum of the model's own terms by feature, as ``[features, rows]``."""
+    def split_terms(self, rows: Rows) -> tuple[float, Numbers]:
+        """Split the sum of the model's own terms.
+
+        Returns
+        -------
+        float
+            Log-odds where every feature is at its centre.
+        ndarray
+            What each feature adds, ``[features, rows]``.
+        """
         count = len(rows.missing)
-        parts: Numbers = rows.deviations * self.weights[:count, :1]
-        parts += rows.missing * self.weights[count : 2 * count, :1]
-        if len(self._pairs):
-            halves, squares = self._own_products
-            units = np.where(rows.missing, 0.0, rows.units)
-            parts += units * (halves @ units) - squares * ~rows.missing
-        return parts
+        present, gaps = self.weights[:count, :1], self.weights[count : 2 * count, :1]
+        halves, squares = self._own_products
+        parts: Numbers = rows.deviations * present
+        parts += rows.missing * gaps - squares
+        parts += rows.units * (halves @ rows.units)
+        return float(self.intercepts[0] + squares.sum()), parts
 
     def sum_by_field(self, parts: Numbers, rows: Rows) -> Numbers:
         """Sum what features add by their fields, and put the sites last; ``[fields, rows]``."""
-        summed: Numbers = self._owners @ parts
-        if not self._sites:
-            return summed
-        first = 2 * len(parts)
-        effects = self.weights[first : first + len(rows.sites), 0]
-        return np.vstack([summed, effects @ rows.sites])
+        summed = np.empty((len(self.fields), rows.size))
+        np.matmul(self._owners, parts, out=summed[: len(self._owners)])
+        if self._sites:
+            first = 2 * len(parts)
+            summed[-1] = self.weights[first : first + len(rows.sites), 0] @ rows.sites
+        return summed
 
     @cached_property
     def _own_products(self) -> tuple[Numbers, Numbers]:
@@ -159,19 +185,15 @@ class Plan:
         Returns
         -------
         ndarray
-            ``[features, features]``: times the units, and times a feature's own, its share of all
-            its products, the 1 of squares not yet taken off.
+            ``[features, features]``: times the units, and times a feature's own, its share.
         ndarray
-            ``[features, 1]``: what is taken off for its square.
+            ``[features, 1]``: what its square has less.
         """
-        first, second = self._pairs.T
-        weights = self.weights[len(self.weights) - len(first) :, 0]
+        weights = self.weights[len(self.weights) - len(self._first) :, 0]
         halves = np.zeros((len(self._centre), len(self._centre)))
-        np.add.at(halves, (first, second), weights / 2)
-        np.add.at(halves, (second, first), weights / 2)
-        squares = np.zeros(len(self._centre))
-        np.add.at(squares, first, np.where(first == second, weights, 0.0))
-        return halves, squares[:, None]
+        np.add.at(halves, (self._first, self._second), weights / 2)
+        np.add.at(halves, (self._second, self._first), weights / 2)
+        return halves, self._sum_squares(weights[None, :]).T
 
     @cached_property
     def _owners(self) -> Numbers:

@@ -17,18 +17,17 @@ def count_units(matrix: NDArray[np.float32], centre: Numbers, scale: Numbers) ->
     >>> count_units(np.array([[17.0, 90.0]]), np.array([12.0, 28.0]), np.array([5.0, 6.0]))
     array([[1., 3.]])
     """
-    units: Numbers = (matrix - centre) / scale
+    return limit_units((matrix - centre) / scale)
+
+
+def limit_units(units: Numbers) -> Numbers:
+    """Limit units, in place, to what products take."""
     np.maximum(units, -MOST_UNITS, out=units)
     return np.minimum(units, MOST_UNITS, out=units)
 
 
-def multiply_pairs(units: Numbers, pairs: NDArray[np.int64], axis: int = 1) -> Numbers:
-    """Multiply pairs of features in their units; 0 where one is missing.
-
-    Parameters
-    ----------
-    axis
-        Along which `units` has features, and the result products: 1 for ``[rows, features]``.
+def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:
+    """Multiply pairs of features in their units, as ``[rows, products]``; 0 where one is missing.
 
     Examples
     --------
@@ -37,8 +36,8 @@ def multiply_pairs(units: Numbers, pairs: NDArray[np.int64], axis: int = 1) -> N
            [0., 8.]])
     """
     first, second = pairs.T
-    products: Numbers = units.take(first, axis=axis)
-    products *= units.take(second, axis=axis)
-    products -= np.expand_dims(first == second, 1 - axis)
-    np.copyto(products, 0.0, where=np.isnan(products))
+    products: Numbers = units.take(first, axis=1)
+    products *= units.take(second, axis=1)
+    products -= first == second
+    products[np.isnan(products)] = 0
     return products

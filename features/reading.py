@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.columns import KNOWN_FORMS, Columns, Table
 from features.field import TEXT_PATTERN, Field, Kind
 from features.fields import FIELDS
 from features.parsing import (
@@ -28,7 +29,6 @@ from features.parsing import (
 
 Raw = Mapping[str, Sequence[Any]]
 Convert = Callable[[Sequence[Any]], list[Any] | None]
-Values = dict[str, NDArray[Any]]
 Numbers = NDArray[np.float64]
 
 MISSING = type(None)
@@ -40,7 +40,7 @@ USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.DATE: frozenset({str, MISSING}),
     Kind.TEXT: frozenset({str, MISSING}),
 }
-KNOWN_DAYS, KNOWN_FORMS = 4096, 256
+KNOWN_DAYS = 4096
 # Texts one a line, each as TEXT_PATTERN wants it.
 LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
 
@@ -107,45 +107,48 @@ READINGS = {field.name: make_reading(field) for field in FIELDS.values()}
 
 
 def read_columns(
-    raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
-) -> tuple[Values, dict[str, Parsed]]:
+    size: int, raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
+) -> tuple[Columns, dict[str, Parsed]]:
     """Read the raw values of known fields.
 
     Returns
     -------
-    dict of str to ndarray
-        Every field's values, as in :class:`features.columns.Columns`.
+    Columns
+        Every field's values; missing where a rule is broken.
     dict of str to Parsed
         The fields in which a rule is broken, in the order given.
     """
-    values = read_usual(raw) if readers is JSON_READERS else {}
-    broken = {}
-    for name, column in raw.items():
-        if name not in values:
-            field = FIELDS[name]
-            parsed = check_numbers(field, parse_values(field, column, readers))
-            values[name] = parsed.values
-            if parsed.broken:
-                broken[name] = parsed
-    return values, broken
+    columns = read_usual(size, raw) if readers is JSON_READERS else Columns(size, {})
+    if len(columns.values) == len(raw):
+        return columns, {}
+    odd = {name: column for name, column in raw.items() if name not in columns.values}
+    parsed = {
+        name: check_numbers(FIELDS[name], parse_values(FIELDS[name], column, readers))
+        for name, column in odd.items()
+    }
+    broken = {name: found for name, found in parsed.items() if found.broken}
+    return columns.replace({name: found.values for name, found in parsed.items()}), broken
 
 
-def read_usual(raw: Raw) -> Values:
-    """Read the columns in which every value is usual and breaks no rule."""
+def read_usual(size: int, raw: Raw) -> Columns:
+    """Read the fields in which every value is usual and breaks no rule."""
     numbers: dict[str, Sequence[Any]] = {}
-    values: Values = {}
+    texts, absent = {}, []
     for name, column in raw.items():
         reading = READINGS[name]
-        if not reading.types.issuperset(map(type, column)):
+        types = {*map(type, column)}
+        if not types <= reading.types:
             continue
         if reading.text:
             if are_codes(column):
-                values[name] = np.array(column, dtype=object)
+                texts[name] = np.array(column, dtype=object)
             continue
         converted = column if reading.convert is None else reading.convert(column)
         if converted is not None:
             numbers[name] = converted
-    return values | read_numbers(numbers)
+            absent.append(column.count(None) if MISSING in types else 0)
+    table = read_numbers(size, numbers, absent)
+    return Columns(size, {**table.list_values(), **texts}, table)
 
 
 def are_codes(texts: Sequence[str | None]) -> bool:
@@ -155,28 +158,33 @@ def are_codes(texts: Sequence[str | None]) -> bool:
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
-def read_numbers(columns: Raw) -> Values:
-    """Read columns of numbers, truth values and None; those that keep every rule."""
-    if not columns:
-        return {}
+def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
+    """Read numbers, truth values and None; only the fields that keep every rule.
+
+    Parameters
+    ----------
+    absent
+        How often each field has None. More numbers than these that are missing were NaN before.
+    """
+    names, blank = tuple(columns), [None] * size
     try:
-        together = np.array(list(chain.from_iterable(columns.values())), dtype=np.float64)
+        together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats
-        return {}
-    values = together.reshape(len(columns), -1)
-    low, high, whole = gather_bounds(tuple(columns))
-    wrong = (values < low) | (values > high) | ((np.floor(values) < values) & whole)
-    absent = [column.count(None) for column in columns.values()]
-    missing = np.isnan(values)
-    found = dict(zip(columns, values, strict=True))
-    if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent):
-        kept = ~wrong.any(axis=1) & (missing.sum(axis=1) == absent)
-        return {name: found[name] for name, keep in zip(columns, kept, strict=True) if keep}
-    return found
+        return read_numbers(size, {}, ())
+    numbers = together.reshape(len(names) + 1, size)
+    low, high, whole = gather_bounds(names)
+    wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
+    missing = np.isnan(numbers)
+    if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
+        kept = ~wrong.any(axis=1) & (missing.sum(axis=1) == [*absent, size])
+        names = tuple(name for name, keep in zip(names, kept, strict=False) if keep)
+        return Table(names, numbers[kept])
+    return Table(names, numbers)
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
 def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-    """Gather what :func:`list_bounds` says of some fields, each ``[fields, 1]``."""
-    low, high, whole = np.array([list_bounds(FIELDS[name]) for name in names]).T[:, :, None]
+    """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
+    bounds = [list_bounds(FIELDS[name]) for name in names]
+    low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

@@ -26,7 +26,10 @@ CARD_FILE = "card.json"
 ARTIFACT_FOLDER = "data/model"
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 DIGEST_TAG = "digest"
-BLOCK_ROWS = 1024
+LEAST_VARIANCE = np.finfo(np.float64).tiny
+# Rows that are read, and of which all versions are summed, at a time: so few that what is computed
+# stays near the processor.
+MOST_ROWS, BLOCK_ROWS = 256, 128
 
 
 @dataclass(frozen=True)
@@ -77,16 +80,17 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     """
     probability = compute_probability(log_odds)
     point, others = probability[:, 0], probability[:, 1:]
-    low, high = unknown = (np.full(len(point), np.nan),) * 2
+    unknown = np.broadcast_to(np.nan, len(point))
     if not others.shape[1]:
-        return Prediction(log_odds[:, 0], point, *unknown, unknown[0])
-    if level is not None:
-        others = np.sort(others, axis=1)
-        tail = (1 - level) / 2
-        low, high = (find_quantile(others, share) for share in (tail, 1 - tail))
-        low, high = np.minimum(low, point), np.maximum(high, point)
+        return Prediction(log_odds[:, 0], point, unknown, unknown, unknown)
+    if level is None:
+        size = point * (1 - point) / compute_variance(others)
+        return Prediction(log_odds[:, 0], point, unknown, unknown, size)
+    others = np.sort(others, axis=1)
+    tail = (1 - level) / 2
+    low, high = find_quantile(others, tail), find_quantile(others, 1 - tail)
     size = point * (1 - point) / compute_variance(others)
-    return Prediction(log_odds[:, 0], point, low, high, size)
+    return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
 
 
 def find_quantile(ordered: Numbers, share: float) -> Numbers:
@@ -109,7 +113,7 @@ def compute_variance(values: Numbers) -> Numbers:
     count = values.shape[1]
     apart = values - np.add.reduce(values, axis=1, keepdims=True) / count
     variance: Numbers = np.einsum("ij,ij->i", apart, apart) / count
-    return np.maximum(variance, np.finfo(float).tiny)
+    return np.maximum(variance, LEAST_VARIANCE)
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,8 @@ class ResponseModel:
 
     def predict(self, columns: Columns) -> Prediction:
         """Estimate probabilities with their intervals."""
-        return join_parts([self._summarise(rows) for rows in self._read(columns)])
+        level = self.card.interval.level
+        return join_parts([self._summarise(rows, level) for rows in self._read(columns)])
 
     def predict_briefly(self, columns: Columns, sizes: bool = True) -> Prediction:
         """Estimate probabilities without intervals.
@@ -140,29 +145,30 @@ class ResponseModel:
         """
         versions = ALL_VERSIONS if sizes else MODEL_ALONE
         blocks = self._read(columns)
-        return join_parts(
-            [summarise_versions(self.equation.sum_up(rows, versions), None) for rows in blocks]
-        )
+        return join_parts([self._summarise(rows, None, versions) for rows in blocks])
 
     def predict_and_explain(self, columns: Columns) -> tuple[Prediction, Explanation]:
         """Estimate probabilities with their intervals, and split the log-odds by field."""
+        level, equation = self.card.interval.level, self.equation
         found = [
-            (self._summarise(rows), self.equation.split_up(rows)) for rows in self._read(columns)
+            (self._summarise(rows, level), equation.split_up(rows)) for rows in self._read(columns)
         ]
         predictions, explanations = zip(*found, strict=True)
         return join_parts(predictions), join_explanations(explanations)
 
-    def _summarise(self, rows: Rows) -> Prediction:
-        log_odds = self.equation.sum_up(rows, ALL_VERSIONS)
-        return summarise_versions(log_odds, self.card.interval.level)
+    def _summarise(
+        self, rows: Rows, level: float | None, versions: slice = ALL_VERSIONS
+    ) -> Prediction:
+        blocks = self.equation.sum_up(rows, versions, BLOCK_ROWS)
+        return join_parts([summarise_versions(log_odds, level) for log_odds in blocks])
 
     def _read(self, columns: Columns) -> Iterator[Rows]:
-        """Read rows in blocks that stay near the processor."""
-        if columns.size <= BLOCK_ROWS:
+        """Read rows, not too many at once."""
+        if columns.size <= MOST_ROWS:
             yield self.equation.plan.read(columns)
             return
-        for start in range(0, columns.size, BLOCK_ROWS):
-            rows = np.arange(start, min(start + BLOCK_ROWS, columns.size))
+        for start in range(0, columns.size, MOST_ROWS):
+            rows = np.arange(start, min(start + MOST_ROWS, columns.size))
             yield self.equation.plan.read(columns.select(rows))
 
     def save(self, folder: Path) -> str:

@@ -133,7 +133,7 @@ class Speaker:
         # wants to see how little it knows.
         self._least = least_sample_size if card.population.courses else 0.0
         self._labels = [(name, FIELDS[name].label) for name in equation.fields]
-        self._recorded = [name for name in equation.fields if name != "site"]
+        self._recorded = tuple(name for name in equation.fields if name != "site")
         self._sites = frozenset(equation.sites)
         self._outcome, self._model = card.outcome.model_dump(), describe_model(champion)
         self._base_rate = BaseRatePart(
@@ -166,7 +166,8 @@ class Speaker:
         unmeasured = columns.find_missing(self._outcome["instrument"])
         unread = find_unread(columns, self._early)
         outside = self._studied.find_outside(columns)
-        marks = np.vstack([few, unmeasured, unread, outside, eligibility.find_refusing()])
+        first = np.array([few, unmeasured, unread])
+        marks = np.concatenate([first, outside, eligibility.find_refusing()])
         if not np.count_nonzero(marks):
             return [None] * columns.size
         return describe_alike(marks, self._give_reason)
@@ -263,8 +264,8 @@ class Speaker:
         missing = np.isnan(columns.stack(self._recorded))
         if self._sites:
             sites = columns.get_texts("site").tolist()
-            unknown = np.array([site not in self._sites for site in sites], dtype=bool)
-            missing = np.vstack([missing, unknown])
+            unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)
+            missing = np.concatenate([missing, unknown])
         return describe_alike(missing, self._name_fields)
 
     def _name_fields(self, marks: bytes) -> list[str]:
