@@ -47,7 +47,7 @@ class PostgresqlServer:
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-o", options, "-l", log, "-w", "start")
 
     def stop(self):
-        self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
+        self._run("pg_ctl", "-D", f"{self.folder}/data", "-m", "fast", "-w", "stop")
 
     def make_url(self, name):
         return f"postgresql://kr@/{name}?host={self.folder}"
