@@ -163,7 +163,7 @@ class AuditLog:
     def make_unwaiting(self) -> "AuditLog | None":
         """Make a log of the same chain that waits for nobody; None where there is no such thing."""
         swift = self.engine.get_execution_options().get(SWIFT)
-        return AuditLog(self.engine, self._key, waits=False) if swift else None
+        return type(self)(self.engine, self._key, waits=False) if swift else None
 
     def checkpoint(self) -> None:
         """Move what SQLite's write-ahead log holds into its file; waits for the disk."""

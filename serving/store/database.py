@@ -215,5 +215,9 @@ def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
 def prepare_store(url: str) -> Engine:
     """Open the store at a URL and bring it to this version."""
     engine = open_store(url)
-    migrate(engine)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine

@@ -1,0 +1,199 @@
+import logging
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from features.errors import InputError, UnavailableError
+from features.home import find_home
+from serving.bundle import INCLUDED
+from serving.store import migrations
+from serving.store.database import find_revision, migrate, open_store, prepare_store
+from serving.store.tables import METADATA
+
+ROOT = Path(__file__).parents[3]
+MIGRATING = """
+import sys
+from serving.store.database import prepare_store
+prepare_store(sys.argv[1])
+"""
+
+
+def test_a_new_store_gets_the_tables_that_the_code_expects(engine):
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+        assert find_revision(connection) == "0001"
+
+
+def test_migrating_again_changes_nothing(engine):
+    migrate(engine)
+    with engine.connect() as connection:
+        heads = connection.exec_driver_sql("SELECT id, number FROM audit_head").all()
+    assert heads == [(1, 0)]
+
+
+def test_processes_that_migrate_at_once_all_find_the_store_ready(url):
+    command = [sys.executable, "-c", MIGRATING, url]
+    started = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    told = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, told
+    engine = open_store(url)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit_head").scalar() == 1
+    engine.dispose()
+
+
+NEWER = '''
+"""One more column, for a test."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("keys", sa.Column("colour", sa.Text))
+'''
+
+
+@pytest.fixture
+def next_version(monkeypatch, tmp_path):
+    """The code of a version to come, with one migration more."""
+    folder = tmp_path / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    for path in (Path(migrations.__file__).parent / "versions").glob("v*.py"):
+        (folder / "versions" / path.name).write_text(path.read_text())
+    (folder / "versions" / "v0002_colour.py").write_text(NEWER)
+
+    def become():
+        monkeypatch.setattr(migrations, "__file__", str(folder / "__init__.py"))
+
+    return become
+
+
+def test_an_older_store_is_brought_to_the_version_of_the_code(engine, next_version):
+    next_version()
+    migrate(engine)
+    with engine.connect() as connection:
+        assert find_revision(connection) == "0002"
+    assert "colour" in {column["name"] for column in inspect(engine).get_columns("keys")}
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_alone(
+    engine, next_version, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        next_version()
+        migrate(engine)
+        patch.undo()
+    monkeypatch.undo()
+    with pytest.raises(UnavailableError, match="newer version"):
+        migrate(engine)
+    with engine.connect() as connection:
+        assert find_revision(connection) == "0002"
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(url, next_version, tmp_path):
+    broken = NEWER.replace('sa.Column("colour", sa.Text))', 'sa.Column("colour", sa.Text))\n'
+                           '    op.execute("no statement")')  # fmt: skip
+    (tmp_path / "migrations" / "versions" / "v0002_colour.py").write_text(broken)
+    next_version()
+    with pytest.raises(UnavailableError):
+        prepare_store(url)
+    engine = open_store(url)
+    assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+    engine.dispose()
+
+
+def test_migrating_logs_nothing(url, caplog):
+    caplog.set_level(logging.INFO)
+    prepare_store(url).dispose()
+    assert caplog.records == []
+
+
+def test_a_bento_carries_the_migrations():
+    carried = {path for pattern in INCLUDED for path in ROOT.glob(pattern)}
+    ours = set((ROOT / "serving" / "store").rglob("*.py"))
+    assert any(path.name.startswith("v0001") for path in ours)
+    assert ours <= carried
+
+
+def test_a_new_file_is_readable_by_its_owner_alone(tmp_path):
+    engine = prepare_store(f"sqlite:///{tmp_path / 'new' / 'service.db'}")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        for path in (tmp_path / "new").iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+    engine.dispose()
+
+
+def test_every_commit_may_be_put_on_disk_by_the_url(tmp_path):
+    engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}?synchronous=full")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    engine.dispose()
+
+
+def test_postgresql_never_waits_for_long(postgresql):
+    engine = open_store(postgresql.make_url("postgres"))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "5s"
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "3s"
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hunter2",
+        "mysql://root:hunter2@host/name",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:////tmp/x.db?synchronous=off",
+        "sqlite:////tmp/x.db?mode=hunter2",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_being_shown(url):
+    with pytest.raises(InputError, match="KETAMINE_RESPONSE_DATABASE_URL") as caught:
+        open_store(url)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["/dev/null/service.db", "/proc/service.db"])
+def test_a_file_that_cannot_be_made_makes_the_store_unavailable(place):
+    with pytest.raises(UnavailableError, match="does not answer"):
+        open_store(f"sqlite:///{place}")
+
+
+def test_a_server_that_is_not_there_makes_the_store_unavailable(tmp_path):
+    pytest.importorskip("psycopg")
+    with pytest.raises(UnavailableError) as caught:
+        prepare_store(f"postgresql://somebody:hunter2@/name?host={tmp_path}")
+    assert "hunter2" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_damaged_file_makes_the_store_unavailable(tmp_path):
+    (tmp_path / "service.db").write_bytes(b"no database at all, but long enough to be read" * 99)
+    with pytest.raises(UnavailableError, match="SQLITE_NOTADB"):
+        prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
+
+
+def test_the_store_is_a_file_at_home_unless_a_server_is_named():
+    assert find_home({"KETAMINE_RESPONSE_HOME": "/srv/kr"}).store_url == (
+        "sqlite:////srv/kr/service.db"
+    )
+    named = find_home({"KETAMINE_RESPONSE_DATABASE_URL": "postgresql://kr:hunter2@host/kr"})
+    assert named.store_url == "postgresql://kr:hunter2@host/kr"
+    assert "hunter2" not in repr(named)

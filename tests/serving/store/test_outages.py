@@ -1,0 +1,176 @@
+"""What a store that fails does to the log: nothing is half-written, and it mends by itself."""
+
+import contextlib
+import os
+import random
+import shutil
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event, make_url
+
+from features.errors import UnavailableError
+from serving.store.audit import AuditLog
+from serving.store.database import BusyError, migrate, open_store, prepare_store
+
+CHAIN_KEY = b"k" * 32
+# Nothing that a database could make smaller.
+LARGE = random.Random(5).randbytes(100_000)
+
+
+def append_until_refused(log, make_answered):
+    """Append large rows until one is refused; return how many were not."""
+    for number in range(1, 1000):
+        try:
+            log.append([make_answered(number, inputs=LARGE)])
+        except UnavailableError as error:
+            assert len(str(error)) < 100
+            return number - 1
+    raise AssertionError("the disk was never full")
+
+
+def test_a_full_disk_refuses_rows_and_takes_them_again_once_there_is_room(
+    tiny_disk, make_answered, tmp_path
+):
+    with tiny_disk(4) as folder:
+        filler = folder / "filler"
+        filler.write_bytes(b"0" * 1_000_000)
+        engine = prepare_store(f"sqlite:///{folder / 'service.db'}")
+        check_full_disk(AuditLog(engine, CHAIN_KEY), make_answered, filler)
+        engine.dispose()
+
+
+@contextmanager
+def make_database_on(postgresql, folder):
+    """A database whose tables lie on another disk."""
+    place = folder / "space"
+    place.mkdir()
+    if os.geteuid() == 0:
+        shutil.chown(place, "postgres")
+    for parent in [one for one in place.parents if one.owner() == "root"][:-2]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    postgresql.execute(f"CREATE TABLESPACE tiny LOCATION '{place}'")
+    url = postgresql.create_database("TABLESPACE tiny")
+    try:
+        yield url
+    finally:
+        postgresql.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+        postgresql.execute("DROP TABLESPACE tiny")
+
+
+def test_a_full_disk_under_postgresql_does_no_more(tiny_disk, postgresql, make_answered):
+    with tiny_disk(40) as folder, make_database_on(postgresql, folder) as url:
+        filler = folder / "filler"
+        filler.write_bytes(b"0" * 10_000_000)
+        engine = prepare_store(url)
+        check_full_disk(AuditLog(engine, CHAIN_KEY), make_answered, filler)
+        engine.dispose()
+
+
+def check_full_disk(log, make_answered, filler):
+    written = append_until_refused(log, make_answered)
+    assert written > 0
+    verdict = log.verify()
+    assert (verdict.count, verdict.breach) == (written, None)
+    with pytest.raises(UnavailableError):
+        log.append([make_answered(2000, inputs=LARGE)] * 10)
+    filler.unlink()
+    log.append([make_answered(2000, inputs=LARGE)])
+    verdict = log.verify()
+    assert (verdict.count, verdict.breach) == (written + 1, None)
+    log.close()
+
+
+def test_a_full_sqlite_file_refuses_rows(tmp_path, make_answered):
+    engine = open_store(f"sqlite:///{tmp_path / 'service.db'}")
+    most = {"pages": 100}
+
+    @event.listens_for(engine, "connect")
+    def limit(connection, record):
+        connection.execute(f"PRAGMA max_page_count = {most['pages']}")
+
+    migrate(engine)
+    log = AuditLog(engine, CHAIN_KEY)
+    written = append_until_refused(log, make_answered)
+    assert log.verify().count == written
+    engine.dispose()  # connections keep the limit that they began with
+    most["pages"] = 1000
+    log.append([make_answered(500, inputs=LARGE)])
+    assert log.verify().count == written + 1
+    log.close()
+    engine.dispose()
+
+
+@pytest.fixture
+def server_log(postgresql, make_answered):
+    url = postgresql.create_database()
+    engine = prepare_store(url)
+    log = AuditLog(engine, CHAIN_KEY)
+    log.append([make_answered(1)])
+    yield url, log
+    log.close()
+    engine.dispose()
+
+
+def test_a_lost_connection_is_mended_by_the_next_attempt(postgresql, server_log, make_answered):
+    url, log = server_log
+    postgresql.end_connections(url)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        log.append([make_answered(2)])
+    log.append([make_answered(3)])
+    assert (log.verify().count, log.verify().breach) == (2, None)
+
+
+def test_a_server_that_was_away_is_used_again_when_it_is_back(
+    postgresql, server_log, make_answered
+):
+    _, log = server_log
+    postgresql.stop()
+    try:
+        for number in (2, 3):
+            with pytest.raises(UnavailableError) as caught:
+                log.append([make_answered(number)])
+            assert str(postgresql.folder) not in str(caught.value)
+        with pytest.raises(UnavailableError):
+            log.verify()
+    finally:
+        postgresql.start()
+    with contextlib.suppress(UnavailableError):  # the pool's other connection was lost, too
+        log.append([make_answered(4)])
+    log.append([make_answered(5)])
+    assert log.verify().breach is None
+
+
+def test_a_locked_store_is_waited_for_and_then_refused(log, engine, make_answered):
+    lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE audit_head"
+    with engine.connect() as other:
+        connection = other.connection.driver_connection
+        connection.execute(lock)
+        with pytest.raises(UnavailableError):
+            log.append([make_answered(1)])
+        connection.rollback()
+    log.append([make_answered(2)])
+    assert log.verify().count == 1
+
+
+def test_a_log_that_waits_for_nobody_says_at_once_that_another_one_writes(
+    tmp_path, make_answered
+):
+    engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
+    near = AuditLog(engine, CHAIN_KEY).make_unwaiting()
+    with engine.connect() as other:
+        other.connection.driver_connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BusyError):
+            near.append([make_answered(1)])
+        other.connection.driver_connection.rollback()
+    near.append([make_answered(1)])
+    assert near.verify().count == 1
+    near.close()
+    engine.dispose()
+
+
+def test_only_a_store_that_waits_for_no_disk_is_written_without_waiting(tmp_path, postgresql):
+    full = open_store(f"sqlite:///{tmp_path / 'service.db'}?synchronous=full")
+    assert AuditLog(full, CHAIN_KEY).make_unwaiting() is None
+    server = open_store(postgresql.make_url("postgres"))
+    assert AuditLog(server, CHAIN_KEY).make_unwaiting() is None

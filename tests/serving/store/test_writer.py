@@ -1,0 +1,276 @@
+import asyncio
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from features.errors import UnavailableError
+from serving.store import writer as writer_module
+from serving.store.audit import AuditLog
+from serving.store.database import prepare_store
+from serving.store.writer import AuditWriter
+
+
+class WatchedLog(AuditLog):
+    """A log that notes which thread wrote each group."""
+
+    threads: list[str]
+
+    def append(self, answered):
+        WatchedLog.threads.append(threading.current_thread().name)
+        super().append(answered)
+
+
+@pytest.fixture
+def log(engine):
+    WatchedLog.threads = []
+    return WatchedLog(engine, b"k" * 32)
+
+
+@contextmanager
+def someone_else_writing(engine):
+    """Another process that has begun to write, and takes its time."""
+    lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE audit_head"
+    with engine.connect() as other:
+        connection = other.connection.driver_connection
+        connection.execute(lock)
+        try:
+            yield
+        finally:
+            connection.rollback()
+
+
+def rename(engine, old, new):
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+async def wait_until(condition):
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came to that")
+
+
+async def write_all(writer, rows):
+    """Write rows at once; return how each ended."""
+    return await asyncio.gather(*map(writer.write, rows), return_exceptions=True)
+
+
+def count_rows(log):
+    verdict = log.verify()
+    assert verdict.breach is None
+    return verdict.count
+
+
+def test_a_row_is_in_the_store_when_write_returns(log, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        for number in (1, 2, 3):
+            await writer.write(make_answered(number))
+            assert count_rows(log) == number
+        await writer.close()
+        assert (writer.rows, writer.groups, writer.failures) == (3, 3, 0)
+        assert writer.problem is None
+
+    asyncio.run(main())
+
+
+def test_rows_that_come_at_once_share_a_transaction(log, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        assert await write_all(writer, map(make_answered, range(64))) == [None] * 64
+        await writer.close()
+        assert (writer.rows, writer.groups) == (64, 1)
+
+    asyncio.run(main())
+    assert count_rows(log) == 64
+
+
+def test_rows_that_come_while_another_process_writes_share_the_next_transaction(
+    log, engine, make_answered
+):
+    async def main():
+        writer = AuditWriter(log)
+        with someone_else_writing(engine):
+            tasks = []
+            for number in range(10):
+                tasks.append(asyncio.create_task(writer.write(make_answered(number))))
+                await asyncio.sleep(0.01)
+        assert await asyncio.gather(*tasks) == [None] * 10
+        await writer.close()
+        assert writer.groups <= 3
+
+    asyncio.run(main())
+    assert count_rows(log) == 10
+
+
+def test_the_loop_goes_on_while_a_commit_waits_and_the_deadline_holds(
+    log, engine, make_answered
+):
+    async def main():
+        writer = AuditWriter(log, deadline=0.4)
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        with someone_else_writing(engine):
+            with pytest.raises(UnavailableError, match="in time"):
+                await writer.write(make_answered(1))
+            assert ticks > 5
+        ticking.cancel()
+        await writer.write(make_answered(2))
+        await writer.close()
+
+    asyncio.run(main())
+    assert count_rows(log) in (1, 2)  # the first may have been written after all
+
+
+def test_more_rows_than_may_wait_are_refused_at_once(log, make_answered):
+    async def main():
+        writer = AuditWriter(log, most_waiting=4)
+        ended = await write_all(writer, map(make_answered, range(10)))
+        assert ended[:4] == [None] * 4
+        assert all("too many" in str(error) for error in ended[4:])
+        assert await write_all(writer, [make_answered(11)]) == [None]
+        await writer.close()
+
+    asyncio.run(main())
+    assert count_rows(log) == 5
+
+
+def test_a_failed_group_is_refused_and_the_writer_finds_out_by_itself_when_all_is_well(
+    log, engine, make_answered
+):
+    async def main():
+        writer = AuditWriter(log)
+        rename(engine, "audit_head", "gone")
+        ended = await write_all(writer, map(make_answered, range(3)))
+        assert [type(error) for error in ended] == [UnavailableError] * 3
+        assert "does not answer" in writer.problem
+        assert (writer.rows, writer.groups) == (0, 0)
+        assert writer.failures >= 1
+        rename(engine, "gone", "audit_head")
+        await wait_until(lambda: writer.problem is None)
+        await writer.write(make_answered(4))
+        await writer.close()
+        assert (writer.rows, writer.problem) == (1, None)
+
+    asyncio.run(main())
+    assert count_rows(log) == 1
+
+
+def test_a_full_disk_is_noticed_to_have_room_again(tiny_disk, make_answered):
+    with tiny_disk(2) as folder:
+        filler = folder / "filler"
+        engine = prepare_store(f"sqlite:///{folder / 'service.db'}")
+        WatchedLog.threads = []
+        log = WatchedLog(engine, b"k" * 32)
+
+        async def main():
+            writer = AuditWriter(log)
+            await writer.write(make_answered(1))
+            with pytest.raises(OSError, match="space"):
+                filler.write_bytes(b"0" * 4_000_000)
+            ended = await write_all(
+                writer, [make_answered(n, inputs=b"x" * 9000) for n in range(99)]
+            )
+            assert {type(error) for error in ended} == {UnavailableError}
+            filler.unlink()
+            await wait_until(lambda: writer.problem is None)
+            await writer.write(make_answered(2))
+            await writer.close()
+
+        asyncio.run(main())
+        assert count_rows(log) == 2
+        engine.dispose()
+
+
+def test_a_row_that_cannot_be_written_at_all_does_not_end_the_writer(log, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        with pytest.raises(UnavailableError, match="TypeError"):
+            await writer.write(make_answered(1, answers=object()))
+        await writer.write(make_answered(2))
+        await writer.close()
+
+    asyncio.run(main())
+    assert count_rows(log) == 1
+
+
+def test_closing_writes_what_waits_and_takes_no_more(log, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        tasks = [asyncio.create_task(writer.write(make_answered(n))) for n in range(5)]
+        await asyncio.sleep(0)
+        await writer.close()
+        assert await asyncio.gather(*tasks) == [None] * 5
+        with pytest.raises(UnavailableError, match="closed"):
+            await writer.write(make_answered(6))
+
+    asyncio.run(main())
+    assert count_rows(log) == 5
+
+
+def test_only_sqlite_is_written_by_the_loop_itself(log, engine, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        await writer.write(make_answered(1))
+        await writer.close()
+
+    asyncio.run(main())
+    assert WatchedLog.threads == [
+        "MainThread" if engine.dialect.name == "sqlite" else "audit"
+    ]
+
+
+def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(
+    log, make_answered, monkeypatch
+):
+    monkeypatch.setattr(writer_module, "SLOW", -1.0)
+
+    async def main():
+        writer = AuditWriter(log)
+        for number in (1, 2, 3):
+            await writer.write(make_answered(number))
+        await writer.close()
+
+    asyncio.run(main())
+    assert WatchedLog.threads[1:] == ["audit", "audit"]
+
+
+def test_the_write_ahead_log_of_a_busy_service_does_not_grow_without_end(
+    tmp_path, make_answered, monkeypatch
+):
+    monkeypatch.setattr(writer_module, "CHECKPOINT", 50)
+    engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
+
+    async def main():
+        writer = AuditWriter(AuditLog(engine, b"k" * 32))
+        for number in range(2000):
+            await writer.write(make_answered(number))
+        # Without checkpoints it would hold three pages a row: 24 MB.
+        assert (tmp_path / "service.db-wal").stat().st_size < 8_000_000
+        await writer.close()
+
+    asyncio.run(main())
+    engine.dispose()
+
+
+def test_a_writer_whose_loop_has_ended_ends(log, engine, make_answered):
+    async def main():
+        writer = AuditWriter(log)
+        task = asyncio.create_task(writer.write(make_answered(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+        return writer
+
+    writer = asyncio.run(main())
+    asyncio.run(writer.close())
+    assert not writer._thread.is_alive()
