@@ -153,9 +153,7 @@ def test_a_locked_store_is_waited_for_and_then_refused(log, engine, make_answere
     assert log.verify().count == 1
 
 
-def test_a_log_that_waits_for_nobody_says_at_once_that_another_one_writes(
-    tmp_path, make_answered
-):
+def test_a_log_that_waits_for_nobody_says_at_once_that_another_one_writes(tmp_path, make_answered):
     engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
     near = AuditLog(engine, CHAIN_KEY).make_unwaiting()
     with engine.connect() as other:
