@@ -129,16 +129,15 @@ class Equation:
     def split_up(self, rows: Rows) -> Explanation:
         """Split the log-odds of rows already read; see :meth:`explain`."""
         plan = self.plan
-        start, parts = plan.split_terms(rows)
-        intercept = np.full(rows.size, start)
+        start, summed = plan.split_terms(rows)
+        intercept = np.full(len(rows.inputs.T), start)
         if self.boosters:
             matrix = plan.matrix.arrange(rows.values, rows.missing)
             shares = predict_contributions(self.boosters[0], matrix) * plan.trees[0]
-            parts += shares.T[plan.matrix.order]
+            summed += plan.owners @ shares.T[plan.matrix.order]
             intercept += shares[:, -1]
-        summed = plan.sum_by_field(parts, rows)
         if plan.bent:
             calibration = self.terms.calibration[0]
             summed *= find_steepness(intercept + summed.sum(axis=0), intercept, calibration)
             intercept = calibrate_log_odds(intercept[:, None], calibration[None, :])[:, 0]
-        return Explanation(intercept, self.fields, summed.T)
+        return Explanation(intercept, plan.fields, summed.T)

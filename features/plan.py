@@ -18,38 +18,30 @@ from features.matrix import Feature, MatrixPlan
 from features.products import limit_units
 from features.terms import Numbers, Terms
 
+Mask = NDArray[np.bool_]
+
 # Weights that meet only zeros are left out where there are more rows than these; with fewer that
 # costs more than it saves.
 FEW_ROWS = 32
 
 
 class Rows(NamedTuple):
-    """What an equation reads of some rows; features in the plan's order.
+    """What an equation reads of some rows.
 
     Parameters
     ----------
-    values
-        ``[features, rows]``, whatever it may be where missing.
-    missing
-        ``bool[features, rows]``.
-    deviations, units
-        ``[features, rows]``: values from their centres, as they are and as products count them; 0
-        where missing.
-    sites
-        ``bool[sites + 1, rows]``: each row's site, the last for one that is not known; no lines
-        where the equation knows no sites.
+    values, missing
+        ``[features, rows]``, as :meth:`features.matrix.MatrixPlan.compute` gives them.
+    inputs
+        ``[inputs, rows]``: what the weights meet.
+    chosen
+        Which of the plan's inputs those are; all others are 0 in every row.
     """
 
     values: Numbers
-    missing: NDArray[np.bool_]
-    deviations: Numbers
-    units: Numbers
-    sites: NDArray[np.bool_]
-
-    @property
-    def size(self) -> int:
-        """Number of rows."""
-        return self.missing.shape[1]
+    missing: Mask
+    inputs: Numbers
+    chosen: slice | NDArray[np.intp]
 
 
 def list_fields(features: Sequence[Feature], sites: Sequence[str]) -> tuple[str, ...]:
@@ -70,7 +62,8 @@ class Plan:
     intercepts
         ``[versions]``: log-odds of a row of zeros.
     weights
-        ``[inputs, versions]``: per unit of each of a row's numbers.
+        ``[inputs, versions]``: per unit of each of a row's numbers: deviations of features, marks
+        of those that are missing, the mark of the site, products.
     trees
         ``[versions]``: weight of the boosted trees.
     bent
@@ -112,13 +105,22 @@ class Plan:
         deviations = values.astype(np.float32) - self._centre
         np.copyto(deviations, 0.0, where=missing)
         units = limit_units(deviations / self._scale)
-        return Rows(values, missing, deviations, units, self._find_sites(columns))
+        sites, first, second = self._find_sites(columns), self._first, self._second
+        if columns.size <= FEW_ROWS:
+            products = units.take(first, axis=0) * units.take(second, axis=0)
+            inputs = np.concatenate([deviations, missing, sites, products])
+            return Rows(values, missing, inputs, slice(None))
+        recorded, absent = ~missing.all(axis=1), missing.any(axis=1)
+        possible = recorded[first] & recorded[second]
+        products = units.take(first[possible], axis=0) * units.take(second[possible], axis=0)
+        inputs = np.concatenate([deviations[recorded], missing[absent], sites, products])
+        met = np.concatenate([recorded, absent, np.ones(len(sites), dtype=bool), possible])
+        return Rows(values, missing, inputs, np.flatnonzero(met))
 
-    def _find_sites(self, columns: Columns) -> NDArray[np.bool_]:
+    def _find_sites(self, columns: Columns) -> Mask:
         """Mark each row's site: a known one, or the last line where it is none of them."""
         last, names = len(self._sites), columns.get_texts("site").tolist()
-        found: NDArray[np.bool_]
-        found = self._lines == np.array([self._sites.get(name, last) for name in names])
+        found: Mask = self._lines == np.array([self._sites.get(name, last) for name in names])
         return found
 
     def sum_terms(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
@@ -134,20 +136,9 @@ class Plan:
         ndarray
             ``[rows, versions]``.
         """
-        parts = [rows.deviations, rows.missing, rows.sites]
-        first, second, weights = self._first, self._second, self.weights[:, versions]
-        if rows.size > FEW_ROWS:
-            recorded = ~rows.missing.all(axis=1)
-            possible = recorded[first] & recorded[second]
-            sites = np.ones(len(rows.sites), dtype=bool)
-            met = [recorded, rows.missing.any(axis=1), sites, possible]
-            parts = [part[some] for part, some in zip(parts, met, strict=False)]
-            first, second, weights = first[possible], second[possible], weights[np.concatenate(met)]
-        products = rows.units.take(first, axis=0)
-        products *= rows.units.take(second, axis=0)
-        inputs = np.concatenate([*parts, products])
-        for start in range(0, max(rows.size, 1), most):
-            sums: Numbers = inputs[:, start : start + most].T @ weights
+        weights = self.weights[:, versions][rows.chosen]
+        for start in range(0, max(rows.inputs.shape[1], 1), most):
+            sums: Numbers = rows.inputs[:, start : start + most].T @ weights
             sums += self.intercepts[versions]
             yield sums
 
@@ -159,44 +150,33 @@ class Plan:
         float
             Log-odds where every feature is at its centre.
         ndarray
-            What each feature adds, ``[features, rows]``.
+            What each field adds, ``[fields, rows]``.
         """
-        count = len(rows.missing)
-        present, gaps = self.weights[:count, :1], self.weights[count : 2 * count, :1]
-        halves, squares = self._own_products
-        parts: Numbers = rows.deviations * present
-        parts += rows.missing * gaps - squares
-        parts += rows.units * (halves @ rows.units)
-        return float(self.intercepts[0] + squares.sum()), parts
-
-    def sum_by_field(self, parts: Numbers, rows: Rows) -> Numbers:
-        """Sum what features add by their fields, and put the sites last; ``[fields, rows]``."""
-        summed = np.empty((len(self.fields), rows.size))
-        np.matmul(self._owners, parts, out=summed[: len(self._owners)])
-        if self._sites:
-            first = 2 * len(parts)
-            summed[-1] = self.weights[first : first + len(rows.sites), 0] @ rows.sites
-        return summed
+        shares, squares = self._shares
+        added: Numbers = shares[:, rows.chosen] @ rows.inputs
+        added -= squares
+        return float(self.intercepts[0] + squares.sum()), added
 
     @cached_property
-    def _own_products(self) -> tuple[Numbers, Numbers]:
-        """Split the model's products evenly between their two features.
+    def _shares(self) -> tuple[Numbers, Numbers]:
+        """Split the model's weights by field: those of products evenly between two features.
 
         Returns
         -------
         ndarray
-            ``[features, features]``: times the units, and times a feature's own, its share.
+            ``[fields, inputs]``.
         ndarray
-            ``[features, 1]``: what its square has less.
+            ``[fields, 1]``: the 1 that squares have less.
         """
-        weights = self.weights[len(self.weights) - len(self._first) :, 0]
-        halves = np.zeros((len(self._centre), len(self._centre)))
-        np.add.at(halves, (self._first, self._second), weights / 2)
-        np.add.at(halves, (self._second, self._first), weights / 2)
-        return halves, self._sum_squares(weights[None, :]).T
+        own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
+        halves = (owners[:, self._first] + owners[:, self._second]) / 2
+        marks = np.zeros((len(self.fields), sites))
+        marks[-1] = 1.0
+        weights = own[len(own) - len(self._first) :]
+        squares = owners @ self._sum_squares(weights[None, :]).T
+        return np.hstack([owners, owners, marks, halves]) * own, squares
 
     @cached_property
-    def _owners(self) -> Numbers:
+    def owners(self) -> Numbers:
         """Mark each feature's field, ``[fields, features]``."""
-        names = [name for name in self.fields if name != "site"]
-        return np.array([[name == field for field in self._read] for name in names], dtype=float)
+        return np.array([[name == one for one in self._read] for name in self.fields], dtype=float)

@@ -80,17 +80,18 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     """
     probability = compute_probability(log_odds)
     point, others = probability[:, 0], probability[:, 1:]
-    unknown = np.broadcast_to(np.nan, len(point))
     if not others.shape[1]:
+        unknown = np.full(len(point), np.nan)
         return Prediction(log_odds[:, 0], point, unknown, unknown, unknown)
     if level is None:
-        size = point * (1 - point) / compute_variance(others)
-        return Prediction(log_odds[:, 0], point, unknown, unknown, size)
-    others = np.sort(others, axis=1)
-    tail = (1 - level) / 2
-    low, high = find_quantile(others, tail), find_quantile(others, 1 - tail)
+        low = high = np.full(len(point), np.nan)
+    else:
+        others = np.sort(others, axis=1)
+        tail = (1 - level) / 2
+        low = np.minimum(find_quantile(others, tail), point)
+        high = np.maximum(find_quantile(others, 1 - tail), point)
     size = point * (1 - point) / compute_variance(others)
-    return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
+    return Prediction(log_odds[:, 0], point, low, high, size)
 
 
 def find_quantile(ordered: Numbers, share: float) -> Numbers:

@@ -26,6 +26,9 @@ from features.response_model import Prediction
 from features.studied import StudiedRanges, find_unread, list_early
 from serving.models import Champion
 
+# Log-odds so near to 0 are what rounding left of it.
+NOTHING = 1e-12
+
 # How much an estimate says: all of it, or only a probability, or why there is none.
 Detail = Literal["full", "brief"]
 DETAILS: tuple[Detail, ...] = ("full", "brief")
@@ -251,7 +254,7 @@ class Speaker:
             [
                 {"field": labels[place][0], "label": labels[place][1], "log_odds": row[place]}
                 for place in places
-                if row[place] != 0
+                if abs(row[place]) > NOTHING
             ]
             for row, places in zip(added.tolist(), order.tolist(), strict=True)
         ]
