@@ -98,7 +98,9 @@ RULES = read_rules()
 NOTICES = tuple(rule.list_notices() for rule in RULES)
 REFUSING = tuple(place for place, rule in enumerate(RULES) if rule.action == "refuse")
 COMPARISONS = make_comparisons(
-    (test.field, make_interval(test.comparison, test.value)) for rule in RULES for test in rule.tests
+    (test.field, make_interval(test.comparison, test.value))
+    for rule in RULES
+    for test in rule.tests
 )
 FIRST_TESTS = np.cumsum([0, *(len(rule.tests) for rule in RULES)])[:-1]
 # The lowest state is found as the highest of the states counted from the other end.

@@ -112,7 +112,9 @@ class Equation:
                 log_odds += margins[start : start + most]
             start += most
             bent = self.plan.bent
-            yield calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+            yield (
+                calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+            )
 
     def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
         """Sum what the trees of some versions add, ``[rows, versions]``."""

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 Described = TypeVar("Described")
 
 
-def describe_alike(
-    codes: NDArray[Any], describe: Callable[[bytes], Described]
-) -> list[Described]:
+def describe_alike(codes: NDArray[Any], describe: Callable[[bytes], Described]) -> list[Described]:
     """Describe rows by codes of one byte each; rows alike share one description.
 
     Parameters

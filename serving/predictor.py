@@ -235,7 +235,12 @@ class Speaker:
         level, method = facts.level, facts.method
         for abstained, low, high, size, intercept, factors, imputed in found:
             if abstained is None:
-                interval: IntervalPart = {"low": low, "high": high, "level": level, "method": method}
+                interval: IntervalPart = {
+                    "low": low,
+                    "high": high,
+                    "level": level,
+                    "method": method,
+                }
                 yield Evidence(interval, size, intercept, factors, imputed)
             else:
                 yield Evidence(None, None, None, [], imputed)
