@@ -80,7 +80,7 @@ class Columns:
             return np.ones(self.size, dtype=bool)
         values = self.values[name]
         missing: NDArray[np.bool_]
-        missing = np.equal(values, None) if values.dtype == object else np.isnan(values)
+        missing = np.equal(values, None) if values.dtype.hasobject else np.isnan(values)
         return missing
 
     def stack(self, names: tuple[str, ...]) -> NDArray[np.float64]:

@@ -49,10 +49,9 @@ class Comparisons:
     lows: NDArray[np.float64]
     highs: NDArray[np.float64]
 
-    def apply(self, columns: Columns) -> tuple[Mask, Mask]:
-        """Tell which are met, and which cannot be told: two ``bool[comparisons, rows]``."""
-        values = columns.stack(self.fields)
-        return (values >= self.lows) & (values <= self.highs), np.isnan(values)
+    def compare(self, values: NDArray[np.float64]) -> Mask:
+        """Tell which are met by these values, ``[comparisons, rows]``; not by missing ones."""
+        return (values >= self.lows) & (values <= self.highs)
 
 
 def make_comparisons(asked: Iterable[tuple[str, Interval]]) -> Comparisons:

@@ -161,7 +161,8 @@ def list_notices(states: bytes) -> list[Notice]:
 
 def check_eligibility(columns: Columns) -> Eligibility:
     """Apply every rule to every row."""
-    met, unknown = COMPARISONS.apply(columns)
-    states = met.view(np.int8) * np.int8(APPLIES) + unknown.view(np.int8)
+    values = columns.stack(COMPARISONS.fields)
+    states = COMPARISONS.compare(values).view(np.int8) * np.int8(APPLIES)
+    states += np.isnan(values)
     highest = np.maximum.reduceat(np.abs(TEST_ENDS - states), FIRST_TESTS, axis=0)
     return Eligibility(np.abs(RULE_ENDS - highest))

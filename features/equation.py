@@ -28,7 +28,12 @@ from features.errors import ArtifactError
 from features.matrix import Feature
 from features.plan import Plan, Rows, list_fields
 from features.terms import LINEAR, Numbers, Terms
-from features.trees import predict_contributions, predict_margin
+from features.trees import (
+    join_boosters,
+    predict_contributions,
+    predict_margin,
+    predict_margins,
+)
 
 MODEL_ALONE = slice(0, 1)
 ALL_VERSIONS = slice(None)
@@ -63,6 +68,8 @@ class Equation:
         Names of the sites that have an effect of their own.
     boosters
         Boosted trees, one for each version of `terms`, or none at all.
+    joined
+        The same in one, see :meth:`join_trees`; None where they were not joined.
 
     Raises
     ------
@@ -74,6 +81,7 @@ class Equation:
     sites: tuple[str, ...]
     terms: Terms
     boosters: tuple[Any, ...] = ()
+    joined: Any = None
 
     def __post_init__(self) -> None:
         self.terms.check(len(self.features), len(self.sites))
@@ -104,11 +112,15 @@ class Equation:
                 log_odds += margins[start : start + most]
             start += most
             bent = self.plan.bent
-            yield calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+            yield (
+                calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+            )
 
     def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
         """Sum what the trees of some versions add, ``[rows, versions]``."""
         matrix = self.plan.matrix.arrange(rows.values, rows.missing)
+        if self.joined is not None and versions == ALL_VERSIONS:
+            return predict_margins(self.joined, matrix, len(self.boosters)) * self.plan.trees
         margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
         return np.column_stack(margins) * self.plan.trees[versions]
 
@@ -117,7 +129,15 @@ class Equation:
         chosen = slice(version, version + 1)
         names = (*LINEAR, "calibration")
         kept = {name: getattr(self.terms, name)[chosen] for name in names}
-        return replace(self, terms=replace(self.terms, **kept), boosters=self.boosters[chosen])
+        terms = replace(self.terms, **kept)
+        return replace(self, terms=terms, boosters=self.boosters[chosen], joined=None)
+
+    def join_trees(self) -> "Equation":
+        """Return it with its boosters joined: slow to make, fast for whoever asks again and again.
+
+        It says the same, to the last bit.
+        """
+        return replace(self, joined=join_boosters(self.boosters)) if self.boosters else self
 
     def explain(self, columns: Columns) -> Explanation:
         """Split the model's log-odds by field.

@@ -7,6 +7,7 @@ the card. Nothing is pickled.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -83,38 +84,42 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     if not others.shape[1]:
         unknown = np.full(len(point), np.nan)
         return Prediction(log_odds[:, 0], point, unknown, unknown, unknown)
+    if level is not None:
+        others = np.sort(others, axis=1)
+    summary = weigh_ordered(others.shape[1], level)
+    low, high, mean = (others @ summary).T
+    variance = np.square(others - mean[:, None]) @ summary[:, 2]
+    size = point * (1 - point) / np.maximum(variance, LEAST_VARIANCE)
     if level is None:
         low = high = np.full(len(point), np.nan)
-    else:
-        others = np.sort(others, axis=1)
-        tail = (1 - level) / 2
-        low = np.minimum(find_quantile(others, tail), point)
-        high = np.maximum(find_quantile(others, 1 - tail), point)
-    size = point * (1 - point) / compute_variance(others)
-    return Prediction(log_odds[:, 0], point, low, high, size)
+    return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
 
 
-def find_quantile(ordered: Numbers, share: float) -> Numbers:
-    """Find a quantile of each row, in order already, between its two nearest values.
+@lru_cache(maxsize=64)
+def weigh_ordered(count: int, level: float | None) -> Numbers:
+    """Make the weights that turn values in order into an interval and a mean.
+
+    Returns
+    -------
+    ndarray
+        ``[count, 3]``: the interval's low and high end, each between its two nearest values, and
+        the mean; the interval's are 0 without a level.
 
     Examples
     --------
-    >>> find_quantile(np.array([[1.0, 2.0, 4.0]]), 0.75)
-    array([3.])
+    >>> np.array([1.0, 2.0, 3.0, 5.0, 9.0]) @ weigh_ordered(5, 0.8)
+    array([1.4, 7.4, 4. ])
     """
-    place = share * (ordered.shape[1] - 1)
-    below = int(place)
-    near, next_one = ordered[:, below], ordered[:, min(below + 1, ordered.shape[1] - 1)]
-    between: Numbers = near + (next_one - near) * (place - below)
-    return between
-
-
-def compute_variance(values: Numbers) -> Numbers:
-    """Compute the variance of each row, never quite 0."""
-    count = values.shape[1]
-    apart = values - np.add.reduce(values, axis=1, keepdims=True) / count
-    variance: Numbers = np.einsum("ij,ij->i", apart, apart) / count
-    return np.maximum(variance, LEAST_VARIANCE)
+    weights = np.zeros((count, 3))
+    weights[:, 2] = 1 / count
+    tail = 0.0 if level is None else (1 - level) / 2
+    for end, share in enumerate((tail, 1 - tail) if level is not None else ()):
+        place = share * (count - 1)
+        below = min(int(place), count - 1)
+        weights[below, end] += 1 - (place - below)
+        weights[min(below + 1, count - 1), end] += place - below
+    weights.flags.writeable = False
+    return weights
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class StudiedRanges:
         """Find values that the model has never seen, ``[fields, rows]``; missing ones are not."""
         if not self.fields:
             return np.zeros((0, columns.size), dtype=bool)
-        unseen, _ = self._unseen.apply(columns)
+        unseen = self._unseen.compare(columns.stack(self._unseen.fields))
         return np.logical_or.reduceat(unseen, self._first, axis=0)
 
 

@@ -1,7 +1,7 @@
 """The predictor: champions and validated columns in, estimates out. No web framework in it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any, Literal, NamedTuple
 
@@ -130,6 +130,7 @@ class Speaker:
         card, equation = champion.model.card, champion.model.equation
         known = FIELDS["condition"].categories
         self._champion = champion
+        self._prepared = replace(champion.model, equation=equation.join_trees())
         self._conditions = np.array([[known.index(name)] for name in card.conditions])
         self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
         # Before the first outcome nobody is worth so many patients; whoever asked for such a model
@@ -150,7 +151,7 @@ class Speaker:
         """Answer the rows of the champion's conditions, with intervals unless briefly."""
         asked = (columns.get_numbers("condition") == self._conditions).any(axis=0)
         columns, eligibility = columns.select(asked), eligibility.select(asked)
-        model, explanation = self._champion.model, None
+        model, explanation = self._prepared, None
         if detail == "full":
             prediction, explanation = model.predict_and_explain(columns)
         elif detail == "brief":

@@ -16,7 +16,7 @@ from features.contract import (
     Population,
     StudiedRange,
 )
-from features.equation import Equation
+from features.equation import ALL_VERSIONS, Equation
 from features.errors import ArtifactError
 from features.matrix import list_features
 from features.outcome import parse_outcome
@@ -115,6 +115,47 @@ def test_factors_and_intercept_sum_to_the_log_odds(people, trees):
     assert total == pytest.approx(equation.compute_log_odds(people)[:, 0], abs=1e-6)
 
 
+def test_each_field_adds_its_own_terms_and_half_of_every_product(people):
+    explained = make_model().equation.explain(people)
+    unit = (20 - 17) / 5
+    half = -0.2 * unit * (1 - 0.25) / 2
+    assert explained.intercept == pytest.approx([-1.0 + 17 * 0.05 + 0.25 * 0.4] * 3, abs=1e-12)
+    by_hand = [
+        [3 * 0.05 + 0.3 * (unit**2 - 1) + half, 0.75 * 0.4 + half, 0.5],
+        [3 * 0.05 + 0.3 * (unit**2 - 1), 0.1 - 0.25 * 0.4, 0.0],
+        [0.85 - 17 * 0.05, -0.25 * 0.4, 0.0],
+    ]
+    assert explained.contributions == pytest.approx(np.array(by_hand), abs=1e-12)
+
+
+@pytest.mark.parametrize("rows", [1, 32, 33, 700])
+def test_however_many_rows_come_together_each_gets_the_same(people, rows):
+    """Few rows and many take other shortcuts; here every row lacks something else."""
+    bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.1, 1.1, 0.7]])
+    model = make_model(bent)
+    alone, explained = model.predict_and_explain(people)
+    places = np.arange(rows) % 3
+    many, split = model.predict_and_explain(people.select(places))
+    for name in ("log_odds", "probability", "low", "high", "effective_sample_size"):
+        expected = getattr(alone, name)[places]
+        assert getattr(many, name) == pytest.approx(expected, rel=1e-12)
+    assert split.contributions == pytest.approx(explained.contributions[places], abs=1e-12)
+    assert split.intercept == pytest.approx(explained.intercept[places], abs=1e-12)
+    brief = model.predict_briefly(people.select(places))
+    assert brief.effective_sample_size == pytest.approx(many.effective_sample_size, rel=1e-12)
+    assert np.isnan(brief.low).all()
+
+
+def test_a_field_that_nobody_recorded_is_as_good_as_missing(people):
+    equation = make_model().equation
+    blank = people.replace({"bipolar": np.full(3, np.nan)})
+    absent = people.keep(["phq9", "site", "gad7"])
+    many = np.arange(99) % 3
+    for columns in (absent, absent.select(many)):
+        found = equation.compute_log_odds(columns)[:3]
+        assert found == pytest.approx(equation.compute_log_odds(blank), abs=1e-12)
+
+
 def test_calibrated_factors_still_sum_to_the_log_odds(people):
     """Beta calibration is no straight line; who is at the reference is among the cases."""
     bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.0, 1.0, 1.0]])
@@ -177,6 +218,19 @@ def test_a_model_read_back_says_the_same_to_the_last_bit(people, tmp_path, trees
     assert again.digest == digest
     assert again.predict(people).log_odds.tobytes() == model.predict(people).log_odds.tobytes()
     assert again.predict(people).low.tobytes() == model.predict(people).low.tobytes()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 300])
+def test_joined_trees_say_the_same_to_the_last_bit(people, rows):
+    boosters = (grow_trees(7), grow_trees(5))
+    equation = make_model(make_terms(trees=np.array([0.6, 0.5])), boosters).equation
+    asked = people.select(np.arange(rows) % 3)
+    apart = equation.compute_log_odds(asked, ALL_VERSIONS)
+    joined = equation.join_trees()
+    assert apart.shape == (rows, 2)
+    assert joined.compute_log_odds(asked, ALL_VERSIONS).tobytes() == apart.tobytes()
+    assert joined.explain(asked).contributions.shape == (rows, 3)
+    assert joined.select_version(1).compute_log_odds(asked) == pytest.approx(apart[:, 1:], abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["card.json", "terms.npz", "trees-0001.ubj"])

@@ -1,10 +1,18 @@
 """The predictor: exact, explained, and ready to say nothing."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import orjson
 import pytest
 
 from features.assessment import read_assessments
 from serving.predictor import Predictor
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -101,11 +109,95 @@ def test_simulated_data_is_said_in_every_estimate(make_champion, make_assessment
     assert estimate["note"].startswith("SIMULATED DATA")
 
 
-def test_many_rows_get_what_each_would_get_alone(predictor, make_assessment):
-    rows = [
-        make_assessment(patient_id=f"p{n}", phq9=5 + n % 20, condition=condition, gad7=10)
-        for n, condition in enumerate(["depression", "anxiety", "ptsd"] * 10)
+def settle(answer):
+    """Round every number: one row and many are added up in another order."""
+    if isinstance(answer, dict):
+        return {name: settle(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [settle(value) for value in answer]
+    return pytest.approx(answer, rel=1e-11, abs=1e-13) if isinstance(answer, float) else answer
+
+
+def make_many(make_assessment):
+    return [
+        make_assessment(
+            patient_id=f"p{n}",
+            phq9=5 + n % 20,
+            condition=condition,
+            gad7=10,
+            bmi=51 if n % 5 == 4 else 30 if n % 4 else None,
+            psychosis=n % 7 == 0 or None,
+            site="north" if n % 3 else None,
+        )
+        for n, condition in enumerate(["depression", "anxiety", "ptsd"] * 20)
     ]
+
+
+def test_many_rows_get_what_each_would_get_alone(predictor, make_assessment):
+    rows = make_many(make_assessment)
     together = predictor.estimate(read_assessments(rows))
     alone = [predictor.estimate(read_assessments([row]))[0] for row in rows]
-    assert together == alone
+    assert together == settle(alone)
+
+
+def test_the_order_of_rows_does_not_matter(predictor, make_assessment):
+    rows = make_many(make_assessment)
+    backwards = predictor.estimate(read_assessments(rows[::-1]))
+    assert backwards[::-1] == settle(predictor.estimate(read_assessments(rows)))
+
+
+def test_a_brief_estimate_says_the_same_and_nothing_more(make_champion, make_assessment):
+    columns = read_assessments(make_many(make_assessment))
+    champions = (make_champion(spread=0.6),)
+    sizes = [
+        estimate["effective_sample_size"]
+        for row in Predictor(champions, least_sample_size=0).estimate(columns)
+        for estimate in row["estimates"]
+        if estimate["abstained"] is None
+    ]
+    unsure = Predictor(champions, least_sample_size=np.median(sizes))
+    brief, full = unsure.estimate(columns, "brief"), unsure.estimate(columns)
+    left_out = {
+        **dict.fromkeys(("interval", "effective_sample_size", "intercept")),
+        **{"factors": [], "imputed": []},
+    }
+    for short, long in zip(brief, full, strict=True):
+        assert short["eligibility"] == long["eligibility"]
+        wanted = [settle(estimate | left_out) for estimate in long["estimates"]]
+        assert short["estimates"] == wanted
+    abstained = [one["abstained"] for row in brief for one in row["estimates"]]
+    reasons = {reason and reason["reason"] for reason in abstained}
+    assert reasons == {None, "eligibility", "outside_studied_range", "too_little_evidence"}
+
+
+def test_where_no_evidence_is_too_little_a_brief_estimate_asks_the_model_alone(
+    make_champion, make_assessment
+):
+    sure = Predictor((make_champion(spread=2.0),), least_sample_size=0)
+    columns = read_assessments([make_assessment()])
+    (brief,), (full,) = (sure.estimate(columns, d)[0]["estimates"] for d in ("brief", "full"))
+    assert brief["probability"] == pytest.approx(full["probability"], abs=1e-12)
+    assert brief["abstained"] is None
+
+
+def test_estimates_are_plain_json(predictor, make_assessment):
+    results = predictor.estimate(read_assessments(make_many(make_assessment)))
+    assert json.loads(orjson.dumps(results)) == results
+
+
+def test_a_field_that_moves_nothing_is_no_factor(ask):
+    """Rounding leaves a trace of what a missing value's term and its centre take from each other."""
+    (estimate,) = ask(bmi=None, bipolar=None)["estimates"]
+    assert [factor["field"] for factor in estimate["factors"]] == ["phq9"]
+
+
+def test_loading_a_model_and_asking_it_needs_no_file_reader_and_no_training_stack():
+    script = (
+        "import sys, serving.predictor, features.response_model, features.assessment\n"
+        "heavy = {'pyarrow', 'pandas', 'sklearn', 'mlflow', 'scipy', 'xgboost', 'matplotlib'}\n"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
