@@ -88,9 +88,7 @@ def test_an_older_store_is_brought_to_the_version_of_the_code(engine, next_versi
     assert "colour" in {column["name"] for column in inspect(engine).get_columns("keys")}
 
 
-def test_a_store_of_a_newer_version_is_refused_and_left_alone(
-    engine, next_version, monkeypatch
-):
+def test_a_store_of_a_newer_version_is_refused_and_left_alone(engine, next_version, monkeypatch):
     with monkeypatch.context() as patch:
         next_version()
         migrate(engine)

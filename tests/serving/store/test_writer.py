@@ -106,9 +106,7 @@ def test_rows_that_come_while_another_process_writes_share_the_next_transaction(
     assert count_rows(log) == 10
 
 
-def test_the_loop_goes_on_while_a_commit_waits_and_the_deadline_holds(
-    log, engine, make_answered
-):
+def test_the_loop_goes_on_while_a_commit_waits_and_the_deadline_holds(log, engine, make_answered):
     async def main():
         writer = AuditWriter(log, deadline=0.4)
         ticks = 0
@@ -182,6 +180,9 @@ def test_a_full_disk_is_noticed_to_have_room_again(tiny_disk, make_answered):
                 writer, [make_answered(n, inputs=b"x" * 9000) for n in range(99)]
             )
             assert {type(error) for error in ended} == {UnavailableError}
+            tried = writer.failures
+            await wait_until(lambda: writer.failures > tried)
+            assert writer.problem is not None  # an attempt that writes nothing would not notice
             filler.unlink()
             await wait_until(lambda: writer.problem is None)
             await writer.write(make_answered(2))
@@ -225,14 +226,10 @@ def test_only_sqlite_is_written_by_the_loop_itself(log, engine, make_answered):
         await writer.close()
 
     asyncio.run(main())
-    assert WatchedLog.threads == [
-        "MainThread" if engine.dialect.name == "sqlite" else "audit"
-    ]
+    assert WatchedLog.threads == ["MainThread" if engine.dialect.name == "sqlite" else "audit"]
 
 
-def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(
-    log, make_answered, monkeypatch
-):
+def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(log, make_answered, monkeypatch):
     monkeypatch.setattr(writer_module, "SLOW", -1.0)
 
     async def main():
