@@ -207,7 +207,8 @@ def describe_commands() -> str:
         "Every command takes `--help`. Exit codes: 0 done, 1 failed, 2 bad usage or input, 3 done "
         "with some rows rejected. Results go to stdout, everything else to stderr. Data and runs "
         "live in `KETAMINE_RESPONSE_HOME` (default `./.ketamine-response`); "
-        "`MLFLOW_TRACKING_URI` names a team's MLflow server instead."
+        "`MLFLOW_TRACKING_URI` names a team's MLflow server instead, and "
+        "`KETAMINE_RESPONSE_DATABASE_URL` a PostgreSQL for keys and audit."
     ]
     for name, app in (("experiments", experiments), ("training", training), ("serving", serving)):
         parts += list(list_help(f"python -m {name}", typer.main.get_command(app)))

@@ -198,3 +198,23 @@ def validation(
         show_json(collect(found, spent, request))
     else:
         typer.echo(text)
+
+
+@app.command()
+def store(
+    rows: Annotated[int, typer.Option(min=100, help="rows of each measurement")] = 2000,
+    server: Annotated[
+        str | None, typer.Option(help="URL of an empty PostgreSQL database, to measure it too")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Measure what it costs to note every answer in the audit log, on the home's disk."""
+    home = enter_home()
+    from experiments.benchmarks.store import describe, measure
+
+    with explain_errors(as_json):
+        home.folder.mkdir(parents=True, exist_ok=True)
+        timings = measure(home.folder, rows, server)
+    show_json({"timings": [vars(one) for one in timings]}) if as_json else typer.echo(
+        describe(timings)
+    )

@@ -134,7 +134,7 @@ class AuditLog:
         self._known = Head(0, "")
 
     def append(self, answered: Sequence[Answered]) -> None:
-        """Append rows in one transaction.
+        """Append rows in one transaction; none of them: find out whether the store can be written.
 
         Raises
         ------
@@ -171,10 +171,6 @@ class AuditLog:
             # The first keeps nobody from writing, the second has little left to do.
             self._connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._connect().execute("PRAGMA wal_checkpoint(FULL)")
-
-    def check(self) -> None:
-        """Find out whether the store can be written, without adding to the chain."""
-        self.append([])
 
     def close(self) -> None:
         """Give the connection up, and what it may have begun; the next append opens another."""
@@ -306,6 +302,8 @@ def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
     """Append in SQLite, where whoever has begun an immediate transaction is alone."""
     connection.execute("BEGIN IMMEDIATE")
     rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
+    if not rows:  # an attempt must write, and SQLite leaves alone what would stay as it is
+        connection.execute("UPDATE audit_head SET seal = 'attempt'")
     connection.executemany(INSERT, rows)
     connection.execute(UPDATE, (head.number, head.digest, seal))
     connection.execute("COMMIT")

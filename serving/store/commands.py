@@ -158,7 +158,7 @@ def read_head(text: str) -> "Head":
     from serving.store.audit import Head
 
     number, _, digest = text.partition(":")
-    if not number.isdecimal() or len(digest) != 64:
+    if not number.isdecimal() or int(number) == 0 or len(digest) != 64:
         raise InputError([Problem("--expect", "head", "must be a row's NUMBER:DIGEST")])
     return Head(int(number), digest)
 

@@ -27,7 +27,7 @@ DEADLINE = 2.0
 SLOW, AWAY = 0.05, 30.0
 # Seconds between attempts, after a failure, to find out whether the store can be written again.
 PAUSE = 1.0
-# Rows after which SQLite's write-ahead log is moved into its file.
+# Commits on the loop after which SQLite's write-ahead log (12 MB or so) is moved into its file.
 CHECKPOINT = 1000
 LATE = "the audit log does not answer in time"
 
@@ -124,7 +124,7 @@ class AuditWriter:
             self._conclude(group, describe(error))
         else:
             self._conclude(group, None)
-            self._unmoved += len(group)
+            self._unmoved += 1
         now = time.monotonic()
         if self.problem is not None or now - began > SLOW:
             self._away_until = now + AWAY

@@ -219,6 +219,12 @@ def test_a_group_is_written_whole_or_not_at_all(chain, engine, make_answered):
     assert (chain.verify().count, find_kind(chain)) == (7, None)
 
 
+def test_an_attempt_leaves_the_chain_as_it_is(chain):
+    before = chain.verify()
+    chain.append([])
+    assert chain.verify() == before
+
+
 def test_four_processes_that_append_at_once_give_one_chain_without_gaps(url, log):
     started = [start_appending(url, name, groups=40, size=3) for name in range(4)]
     while any(process.poll() is None for process in started):

@@ -180,6 +180,9 @@ def test_a_full_disk_is_noticed_to_have_room_again(tiny_disk, make_answered):
                 writer, [make_answered(n, inputs=b"x" * 9000) for n in range(99)]
             )
             assert {type(error) for error in ended} == {UnavailableError}
+            tried = writer.failures
+            await wait_until(lambda: writer.failures > tried)
+            assert writer.problem is not None  # an attempt that writes nothing would not notice
             filler.unlink()
             await wait_until(lambda: writer.problem is None)
             await writer.write(make_answered(2))
