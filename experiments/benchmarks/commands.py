@@ -245,3 +245,31 @@ def serving(
         typer.echo(text)
     if not answered_all(results):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="how long")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, help="requests a second")] = 200.0,
+    quick: Annotated[bool, typer.Option("--quick", help="with small models")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Put the service through mixed load, changes of champion and killed workers (SIMULATED).
+
+    Exits with 1 if an answer is wrong, a status is none that is documented, a request is missing
+    from the audit log, or a new champion is not taken up.
+    """
+    enter_home()
+    from experiments.benchmarks.soak import Plan, run_soak
+    from experiments.benchmarks.soak_page import collect, describe, judge
+
+    with explain_errors(as_json):
+        plan = Plan(minutes, rate)
+        small = replace(plan, patients=800, redevelopments=20)
+        soaked = run_soak(small if quick else plan)
+    if as_json:
+        show_json(collect(soaked))
+    else:
+        typer.echo(describe(soaked))
+    if any(one.met is False for one in judge(soaked)):
+        raise typer.Exit(FAILED)

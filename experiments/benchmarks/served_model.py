@@ -60,7 +60,7 @@ class ServedHome:
         UnavailableError
             If it fails.
         """
-        done = self._run(package, *arguments)
+        done = self.try_to(package, *arguments)
         if done.returncode:
             asked = " ".join((package, *arguments[:2]))
             raise UnavailableError(f"python -m {asked} failed: {done.stdout}{done.stderr}")
@@ -68,10 +68,11 @@ class ServedHome:
 
     def find_help(self, package: str, *arguments: str) -> str:
         """Find what a command says of itself; empty where there is no such command."""
-        done = self._run(package, *arguments, "--help")
+        done = self.try_to(package, *arguments, "--help")
         return "" if done.returncode else done.stdout
 
-    def _run(self, package: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def try_to(self, package: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command that may fail."""
         command = [sys.executable, "-m", package, *arguments]
         return subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False

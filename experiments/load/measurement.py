@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,18 +101,18 @@ def measure(load: Load, check: CheckAnswer, core: int | None = None) -> Measurem
         If the generator fails.
     """
     asked = asdict(load) | {"requests": [one.decode("latin-1") for one in load.requests]}
-    with stay_on(core):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.load"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    told, _ = process.communicate(json.dumps(asked))
-    if process.returncode:
-        raise UnavailableError("the load generator failed")
-    return summarise(load, json.loads(told), check)
+    # Files, not pipes: what is asked and told goes into megabytes.
+    with tempfile.TemporaryFile("w+") as source, tempfile.TemporaryFile("w+") as target:
+        json.dump(asked, source)
+        source.seek(0)
+        command = [sys.executable, "-m", "experiments.load"]
+        with stay_on(core):
+            done = subprocess.run(command, cwd=ROOT, stdin=source, stdout=target, check=False)
+        if done.returncode:
+            raise UnavailableError("the load generator failed")
+        target.seek(0)
+        told = json.load(target)
+    return summarise(load, told, check)
 
 
 def summarise(load: Load, told: dict[str, Any], check: CheckAnswer) -> Measurement:
