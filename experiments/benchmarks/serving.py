@@ -144,7 +144,8 @@ def set_stage(request: Request, folder: Path) -> Stage:
         home.fit(request.redevelopments, seed=1)
     else:
         home = borrow_home(folder / "home", request.champion)
-        home.simulate(request.patients)
+        if any(contestant.learns for contestant in request.contestants):
+            home.simulate(request.patients)
     predictor = home.pull()
     return Stage(home, Questions(draw_assessments(), predictor), home.create_key())
 

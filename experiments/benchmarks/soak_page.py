@@ -59,7 +59,7 @@ def judge_changes(watch: Watch, seconds: float) -> Verdict:
     aim = f"a new champion answers within {TAKE_UP:.0f} s, without a restart"
     ends = [start for start, _, _ in watch.changes[1:]] + [seconds]
     late = judged = 0
-    for (_, ready, digest), end in zip(watch.changes, ends, strict=True):
+    for (_, ready, digest), end in zip(watch.changes, ends, strict=False):
         if ready + TAKE_UP < end:
             judged += 1
             after = {d for (at, d) in watch.champions if ready + TAKE_UP <= at < end}

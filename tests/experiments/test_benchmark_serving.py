@@ -212,7 +212,10 @@ def test_what_is_asked_is_mostly_good_and_every_kind_of_bad(questions):
     assert set(BAD) <= set(kinds)
 
 
-def make_soaked(watch, audit=Audit(True, 5, 0), left=2):
+WHOLE = Audit(True, 5, 0)
+
+
+def make_soaked(watch, audit=WHOLE, left=2):
     return Soaked(Plan(minutes=4), watch, audit, workers=2, workers_left=left)
 
 
@@ -238,7 +241,7 @@ def test_a_new_champion_must_answer_and_the_old_one_no_more(watch):
 def test_a_worker_or_an_audit_row_that_is_missing_fails(watch):
     assert not find_verdict(judge_soak(make_soaked(watch, left=1)), "every killed worker").met
     for audit, met in (
-        (Audit(True, 5, 0), True),
+        (WHOLE, True),
         (Audit(True, 5, 1), False),
         (Audit(False, 5, 0), False),
         (Audit(None), None),

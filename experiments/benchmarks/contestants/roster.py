@@ -67,6 +67,8 @@ class Contestant:
         What starts it at a port.
     ready
         Path that answers 200 once it is ready.
+    learns
+        Whether it fits a model of its own when it starts.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Contestant:
     command: Callable[[int], list[str]]
     ready: str
     tasks: tuple[Task, ...]
+    learns: bool = False
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -192,6 +195,7 @@ CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
                 "sklearn", FASTAPI, start_fastapi("fastapi_pipeline"), "/readyz",
                 (Task("sklearn", "FastAPI, scikit-learn pipeline", write_assessments,
                       expect_any_probability),),
+                learns=True,
             ),
             Contestant(
                 "mlflow", ("mlflow", "uvicorn"), start_mlflow, "/ping",
