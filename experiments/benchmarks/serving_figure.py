@@ -30,26 +30,39 @@ def write_figure(rows: Sequence[Row], path: Path) -> None:
 
 
 def draw_rates(axes: Any, rows: Sequence[Row]) -> None:
-    """Draw requests a second as bars, each with its number."""
-    names = [row.label.replace("`", "") for row in rows]
-    bars = axes.barh(names, [row.rate for row in rows], color=[choose_colour(row) for row in rows])
-    axes.bar_label(bars, [f"{row.rate:,.0f}" for row in rows], padding=3)
-    axes.set(xlabel="requests a second, 16 connections, logarithmic", xscale="log")
-    axes.margins(x=0.15)
-    axes.invert_yaxis()
+    """Draw requests a second."""
+    for place, row in enumerate(rows):
+        axes.plot(row.rate, place, "o", color=choose_colour(row))
+        axes.text(row.rate, place, f"   {show(row.rate)}", va="center")
+    finish(axes, rows, "requests a second, 16 connections")
 
 
 def draw_latencies(axes: Any, rows: Sequence[Row]) -> None:
     """Draw from the median to the 99th percentile."""
     for place, row in enumerate(rows):
-        colour = choose_colour(row)
-        axes.plot([row.p50, row.p99], [place, place], color=colour, linewidth=2)
-        axes.plot(row.p50, place, "o", color=colour)
-        axes.text(row.p99, place, f"  {row.p50:.2g} to {row.p99:.2g}", va="center")
+        axes.plot([row.p50, row.p99], [place, place], color=choose_colour(row), linewidth=2)
+        axes.plot(row.p50, place, "o", color=choose_colour(row))
+        axes.text(row.p99, place, f"  {show(row.p50)} to {show(row.p99)}", va="center")
+    finish(axes, rows, "ms from question to answer, 1 connection: p50 to p99")
+
+
+def finish(axes: Any, rows: Sequence[Row], label: str) -> None:
+    """Name the services, from the top, along a logarithmic axis."""
     axes.set_yticks(range(len(rows)), [row.label.replace("`", "") for row in rows])
-    axes.set(xlabel="ms from question to answer, 1 connection: p50 to p99", xscale="log")
-    axes.margins(x=0.25)
+    axes.set(xlabel=f"{label} (logarithmic)", xscale="log")
+    axes.margins(x=0.25, y=0.1)
     axes.invert_yaxis()
+
+
+def show(value: float) -> str:
+    """Show a value with about two digits.
+
+    Examples
+    --------
+    >>> show(1234.5), show(0.27)
+    ('1,234', '0.27')
+    """
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def choose_colour(row: Row) -> str:

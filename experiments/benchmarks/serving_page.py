@@ -36,7 +36,7 @@ def describe(results: Results) -> str:
     parts = [
         f"SIMULATED patients. {describe_model(results)}",
         "",
-        f"Median of {asked.rounds} rounds, contestants in turn; each figure from "
+        f"{describe_rounds(asked.rounds)}, contestants in turn; each figure from "
         f"{asked.seconds:g} s after {asked.warm_up:g} s of warm-up, as many requests under way as "
         f"connections. {describe_cores(results)}",
         "",
@@ -52,6 +52,17 @@ def describe(results: Results) -> str:
     goals = [[one.aim, one.found, one.word] for one in judge(results)]
     parts += ["", format_table(["goal", "found", "verdict"], goals), "", describe_machine()]
     return "\n".join(parts)
+
+
+def describe_rounds(rounds: int) -> str:
+    """Say how many rounds there were.
+
+    Examples
+    --------
+    >>> describe_rounds(1), describe_rounds(3)
+    ('One round', 'Median of 3 rounds')
+    """
+    return "One round" if rounds == 1 else f"Median of {rounds} rounds"
 
 
 def describe_model(results: Results) -> str:

@@ -43,8 +43,6 @@ class Plan:
     ----------
     rate
         Requests a second, over all callers together.
-    change_every, kill_every, sample_every
-        Seconds.
     """
 
     minutes: float = 30.0
