@@ -1,11 +1,12 @@
 """``python -m experiments benchmark``: the commands behind the figures of the docs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from features.commands import BAD_INPUT, explain_errors, make_app, say, show_json
+from features.commands import BAD_INPUT, FAILED, explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 SIZES, QUICK_SIZES = "0,60,250,1000,4000", "0,60,250"
@@ -218,3 +219,77 @@ def store(
     show_json({"timings": [vars(one) for one in timings]}) if as_json else typer.echo(
         describe(timings)
     )
+
+
+@app.command()
+def serving(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="one round of a second each, a small model")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="of each measurement")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="in which contestants take turns")] = 3,
+    only: Annotated[
+        list[str] | None, typer.Option(help="contestant to measure; may be repeated")
+    ] = None,
+    champion: Annotated[
+        Path | None, typer.Option(help="home whose champion to serve, instead of a simulated one")
+    ] = None,
+    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Measure the service beside others on this machine, one worker each (SIMULATED patients).
+
+    Exits with 1 if an answer is missing or wrong; a goal that is not reached is told, no failure.
+    """
+    if docs and (quick or only or champion):
+        say("--docs: not with --quick, --only or --champion, which change what the page must show")
+        raise typer.Exit(BAD_INPUT)
+    enter_home()
+    from experiments.benchmarks.serving import QUICK, Request, choose_contestants, run_benchmark
+    from experiments.benchmarks.serving_page import collect, describe, write_page
+    from experiments.benchmarks.serving_verdicts import answered_all
+
+    with explain_errors(as_json):
+        request = replace(
+            QUICK if quick else Request(seconds=seconds, rounds=rounds),
+            contestants=choose_contestants(only or []),
+            champion=champion,
+        )
+        results = run_benchmark(request)
+        text = describe(results)
+        if docs:
+            write_page(text, results)
+    if as_json:
+        show_json(collect(results))
+    else:
+        typer.echo(text)
+    if not answered_all(results):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="how long")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, help="requests a second")] = 200.0,
+    quick: Annotated[bool, typer.Option("--quick", help="with small models")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Put the service through mixed load, changes of champion and killed workers (SIMULATED).
+
+    Exits with 1 if an answer is wrong, a status is none that is documented, a request is missing
+    from the audit log, or a new champion is not taken up.
+    """
+    enter_home()
+    from experiments.benchmarks.soak import Plan, run_soak
+    from experiments.benchmarks.soak_page import collect, describe, judge
+
+    with explain_errors(as_json):
+        plan = Plan(minutes, rate)
+        small = replace(plan, patients=800, redevelopments=20)
+        soaked = run_soak(small if quick else plan)
+    if as_json:
+        show_json(collect(soaked))
+    else:
+        typer.echo(describe(soaked))
+    if any(one.met is False for one in judge(soaked)):
+        raise typer.Exit(FAILED)

@@ -1,0 +1,1 @@
+"""Services to compare ours with, each written as its makers recommend. None of them is ours."""
