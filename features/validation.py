@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.columns import Columns
-from features.consistency import check_consistency, derive_totals, find_rows
+from features.consistency import check_consistency, derive_totals, find_rows, list_scored
 from features.errors import Problem
 from features.field import Group
 from features.fields import COHORT_FIELDS, FIELDS
@@ -52,12 +52,13 @@ def check_columns(
     parsed
         At least the fields in which some value broke a rule of its own.
     """
-    columns = derive_totals(columns)
+    scored = list_scored(columns)
+    columns = derive_totals(columns, scored)
     problems = [
         *list_broken(parsed, first_row),
         *check_required(columns, parsed, first_row),
         *check_scores(columns, parsed, first_row),
-        *check_consistency(columns, first_row),
+        *check_consistency(columns, scored, first_row),
     ]
     return columns, problems
 
