@@ -36,7 +36,7 @@ class Key:
     scopes
         What it may ask for: ``predict``, ``batch``, ``outcomes``, ``admin``.
     per_minute
-        Most requests a minute; None for no limit of its own.
+        Most requests a minute; 0 for no limit, None for the service's.
     replaced_by
         The key that rotation put in its place; it goes on until it expires.
     digest
