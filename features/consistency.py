@@ -138,9 +138,7 @@ def derive_totals(columns: Columns, scored: Sequence[Scored]) -> Columns:
     return columns.replace(derived) if derived else columns
 
 
-def check_totals(
-    columns: Columns, scored: Sequence[Scored], first_row: int
-) -> Iterator[Problem]:
+def check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
     """Find totals that no way of completing their items could give."""
     for one in scored:
         fields, key = one.scoring.fields, one.scoring.instrument.key

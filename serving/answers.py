@@ -1,13 +1,9 @@
 """Answers: what each route does with a request."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from features.assessment import parse_rows
 from features.errors import Problem
 from serving.bodies import FORM_TYPE, JSON_TYPE, parse_json, require_object
 from serving.endpoint import Endpoint
@@ -20,6 +16,7 @@ from serving.exchange import (
     answer_json,
     read_body,
 )
+from serving.grouping import Problems, Result, answer_rows
 from serving.metrics import METRICS_TYPE
 from serving.openapi import describe_api
 from serving.page import (
@@ -30,7 +27,7 @@ from serving.page import (
     read_cookie,
     render_page,
 )
-from serving.predictor import DETAILS, Detail, Predictor
+from serving.predictor import DETAILS, Detail
 
 # Assessments answered at a stretch; between two stretches others are served.
 STRETCH = 200
@@ -40,14 +37,12 @@ async def predict(endpoint: Endpoint, request: Request) -> Answer:
     """Answer one assessment."""
     body = await take_body(endpoint, request)
     assessment = require_object(parse_json(body), "body")
-    columns, problems = parse_rows([assessment])
-    if problems:
-        raise RequestError(400, [replace(problem, rows=()) for problem in problems])
-    predictor = endpoint.roster.require()
     endpoint.check_deadline(request)
-    results = predictor.estimate(columns)
-    await endpoint.record(request, body, predictor, results)
-    return answer_json({"request_id": request.id, **results[0]})
+    reply = await endpoint.grouping.ask(assessment)
+    if isinstance(reply.result, list):
+        raise RequestError(400, reply.result)
+    await endpoint.record(request, body, reply.predictor, [reply.result])
+    return answer_json({"request_id": request.id, **reply.result})
 
 
 async def predict_batch(endpoint: Endpoint, request: Request) -> Answer:
@@ -56,10 +51,11 @@ async def predict_batch(endpoint: Endpoint, request: Request) -> Answer:
     rows, detail = read_batch(parse_json(body), endpoint.settings.most_assessments)
     async with endpoint.batches:
         predictor = endpoint.roster.require()
-        results: list[dict[str, Any]] = []
+        results: list[Result] = []
         for start in range(0, len(rows), STRETCH):
             endpoint.check_deadline(request)
-            results += answer_rows(predictor, rows[start : start + STRETCH], detail)
+            answered = answer_rows(predictor, rows[start : start + STRETCH], detail)
+            results += map(list_errors, answered)
             await asyncio.sleep(0)
     await endpoint.record(request, body, predictor, results)
     return answer_json({"request_id": request.id, "results": results})
@@ -86,35 +82,11 @@ def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
     return rows, detail
 
 
-def answer_rows(
-    predictor: Predictor, rows: Sequence[Any], detail: Detail = "full"
-) -> list[dict[str, Any]]:
-    """Answer the valid rows, and give the others their errors."""
-    objects = [row if isinstance(row, dict) else {} for row in rows]
-    columns, problems = parse_rows(objects)
-    errors = sort_by_row(problems)
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            errors[number] = [Problem("assessment", "type", "must be an object")]
-    if not errors:
-        return predictor.estimate(columns, detail)
-    valid = np.array([number not in errors for number in range(1, len(rows) + 1)], dtype=bool)
-    answers = iter(predictor.estimate(columns.select(valid), detail))
-    return [
-        {"errors": [problem.as_dict() for problem in errors[number]]}
-        if number in errors
-        else next(answers)
-        for number in range(1, len(rows) + 1)
-    ]
-
-
-def sort_by_row(problems: list[Problem]) -> dict[int, list[Problem]]:
-    """Give each row its own problems."""
-    sorted_problems: dict[int, list[Problem]] = {}
-    for problem in problems:
-        for row in problem.rows:
-            sorted_problems.setdefault(row, []).append(replace(problem, rows=()))
-    return sorted_problems
+def list_errors(result: Result | Problems) -> Result:
+    """Give a row of a batch its result, or its errors in its place."""
+    if isinstance(result, list):
+        return {"errors": [problem.as_dict() for problem in result]}
+    return result
 
 
 async def show_models(endpoint: Endpoint, request: Request) -> Answer:

@@ -25,6 +25,7 @@ from serving.exchange import (
     answer_problems,
     refuse,
 )
+from serving.grouping import Grouping
 from serving.logs import log_failure, log_request
 from serving.metrics import NO_ROUTE, Metrics
 from serving.page import PageFacts, read_cookie
@@ -79,6 +80,7 @@ class Parts:
     access: Access
     recorder: Recorder
     metrics: Metrics
+    grouping: Grouping
 
 
 @dataclass
@@ -189,6 +191,11 @@ class Endpoint:
     def roster(self) -> Roster:
         """The champions."""
         return self._require().roster
+
+    @property
+    def grouping(self) -> Grouping:
+        """Where single assessments are answered."""
+        return self._require().grouping
 
     @property
     def access(self) -> Access:

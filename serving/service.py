@@ -14,6 +14,7 @@ from features.home import find_home, read_environment
 from serving.access import Access
 from serving.endpoint import Parts
 from serving.front import FrontedService
+from serving.grouping import Grouping
 from serving.logs import log_event, start_log
 from serving.metrics import Metrics
 from serving.recording import Recorder, choose_seal
@@ -63,7 +64,7 @@ class ResponseService:
         self.writer = AuditWriter(AuditLog(engine, secrets.chain))
         recorder = Recorder(self.writer, secrets, metrics, seal, SETTINGS.audit == "required")
         access = Access(self.ring, SETTINGS.most_per_minute)
-        self.parts = Parts(SETTINGS, roster, access, recorder, metrics)
+        self.parts = Parts(SETTINGS, roster, access, recorder, metrics, Grouping(roster))
         # What is loaded stays; collecting it again and again costs whole requests.
         gc.collect()
         gc.freeze()

@@ -28,7 +28,9 @@ def create(
         list[str], typer.Option(help="predict, batch, outcomes or admin; may be repeated")
     ],
     expires_days: Annotated[int | None, typer.Option(min=1, help="days until it expires")] = None,
-    per_minute: Annotated[int | None, typer.Option(min=0, help="most requests a minute; 0 for no limit")] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(min=0, help="most requests a minute; 0 for no limit")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key; its token is printed once, and is nowhere stored."""

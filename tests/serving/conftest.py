@@ -23,6 +23,7 @@ from features.response_model import ResponseModel
 from features.terms import Terms
 from serving.access import Access
 from serving.endpoint import Parts
+from serving.grouping import Grouping
 from serving.metrics import Metrics
 from serving.models import Champion
 from serving.predictor import Predictor
@@ -157,7 +158,7 @@ def open_client(store, predictor, tmp_path):
         ring.refresh()
         endpoint = build_endpoint()
         access = Access(ring, found.most_per_minute)
-        endpoint.parts = Parts(found, roster, access, recorder, metrics)
+        endpoint.parts = Parts(found, roster, access, recorder, metrics, Grouping(roster))
         made = TestClient(endpoint, f"http://{host}", client=client, raise_server_exceptions=False)
         opened.append((made, writer))
         made.endpoint = endpoint
