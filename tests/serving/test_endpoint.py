@@ -121,7 +121,7 @@ def flatten(value, path=()):
 
 
 def assert_same(found, expected):
-    """Assert that answers are the same but for the last digits, which depend on the order of sums."""
+    """Assert that answers are the same but for last digits: sums have another order."""
     found, expected = flatten(found), flatten(expected)
     assert found.keys() == expected.keys()
     for path, value in expected.items():
