@@ -22,7 +22,7 @@ def test_a_file_is_written_whole(tmp_path):
 @pytest.mark.parametrize("nameless", [True, False])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, nameless):
     if not nameless:
-        monkeypatch.setattr(files, "_open_nameless", lambda folder: None)
+        monkeypatch.setattr(files, "_open_nameless", lambda folder, mode: None)
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 

@@ -121,6 +121,12 @@ def test_a_change_of_any_fact_of_a_row_is_found(chain, engine, column):
         assert (kind, number) == ("changed", 3)
 
 
+def test_a_row_that_cannot_be_read_any_more_is_named(chain, engine):
+    change(engine, "UPDATE audit SET answers = '[[' WHERE number = 3")
+    with pytest.raises(UnavailableError, match=r"row 3 .*audit verify"):
+        chain.show()
+
+
 def test_inputs_taken_out_of_a_row_are_found(chain, engine):
     change(engine, "UPDATE audit SET inputs = NULL WHERE number = 5")
     assert find_kind(chain) == ("changed", 5)
@@ -171,7 +177,14 @@ def test_a_row_put_in_is_found(chain, engine, number):
     assert find_kind(chain) == (("added", 7) if number == 7 else ("reordered", 0))
 
 
-@pytest.mark.parametrize("damage", ["DELETE FROM audit_head", "UPDATE audit_head SET seal = ''"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM audit_head",
+        "UPDATE audit_head SET seal = ''",
+        "UPDATE audit_head SET seal = '\N{SNOWMAN}'",
+    ],
+)
 def test_a_damaged_head_is_found_and_nothing_is_appended_to_it(
     chain, engine, make_answered, damage
 ):
