@@ -156,7 +156,7 @@ def describe_failure(error: Exception) -> str:
     'the service store does not answer: ENOSPC'
     """
     found = getattr(error, "orig", None) or error
-    name = getattr(found, "sqlite_errorname", None) or getattr(found, "sqlstate", None)
+    name = getattr(found, "sqlite_errorname", None)
     if name is None and isinstance(found, OSError) and found.errno is not None:
         name = errno.errorcode.get(found.errno)
     return f"the service store does not answer: {name or type(found).__name__}"

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -22,17 +23,33 @@ from serving.store.audit import Answered, AuditLog
 from serving.store.database import open_store
 
 log = AuditLog(open_store(sys.argv[1]), b"k" * 32)
-name, groups, size = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-for group in range(groups):
-    ids = [f"{name:08x}{group:016x}{row:08x}" for row in range(size)]
-    log.append([Answered(i, "t", "/predict", None, (), [[0.5]], "b" * 64) for i in ids])
-    print("\\n".join(ids), flush=True)
+log.append([])
+print("ready", flush=True)
+sys.stdin.readline()
+name, groups, size = map(int, sys.argv[3:])
+with open(sys.argv[2], "a") as confirmed:
+    for group in range(groups):
+        ids = [f"{name:08x}{group:016x}{row:08x}" for row in range(size)]
+        log.append([Answered(i, "t", "/predict", None, (), [[0.5]], "b" * 64) for i in ids])
+        confirmed.write("\\n".join(ids) + "\\n")
+        confirmed.flush()
 """
 
 
-def start_appending(url, name, groups, size):
-    command = [sys.executable, "-c", APPENDING, url, *map(str, (name, groups, size))]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def start_appending(url, confirmed, names, groups, size):
+    """Start processes that append and note in a file what was confirmed; all begin at once."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    started = []
+    for name in names:
+        arguments = map(str, (url, confirmed, name, groups, size))
+        command = [sys.executable, "-c", APPENDING, *arguments]
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, **pipes))
+    for process in started:
+        assert process.stdout.readline() == "ready\n"
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return started
 
 
 @pytest.fixture
@@ -104,6 +121,12 @@ def test_a_change_of_any_fact_of_a_row_is_found(chain, engine, column):
         assert (kind, number) == ("changed", 3)
 
 
+def test_a_row_that_cannot_be_read_any_more_is_named(chain, engine):
+    change(engine, "UPDATE audit SET answers = '[[' WHERE number = 3")
+    with pytest.raises(UnavailableError, match=r"row 3 .*audit verify"):
+        chain.show()
+
+
 def test_inputs_taken_out_of_a_row_are_found(chain, engine):
     change(engine, "UPDATE audit SET inputs = NULL WHERE number = 5")
     assert find_kind(chain) == ("changed", 5)
@@ -154,7 +177,14 @@ def test_a_row_put_in_is_found(chain, engine, number):
     assert find_kind(chain) == (("added", 7) if number == 7 else ("reordered", 0))
 
 
-@pytest.mark.parametrize("damage", ["DELETE FROM audit_head", "UPDATE audit_head SET seal = ''"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM audit_head",
+        "UPDATE audit_head SET seal = ''",
+        "UPDATE audit_head SET seal = '\N{SNOWMAN}'",
+    ],
+)
 def test_a_damaged_head_is_found_and_nothing_is_appended_to_it(
     chain, engine, make_answered, damage
 ):
@@ -225,33 +255,40 @@ def test_an_attempt_leaves_the_chain_as_it_is(chain):
     assert chain.verify() == before
 
 
-def test_four_processes_that_append_at_once_give_one_chain_without_gaps(url, log):
-    started = [start_appending(url, name, groups=40, size=3) for name in range(4)]
+def test_four_processes_that_append_at_once_give_one_chain_without_gaps(url, log, tmp_path):
+    confirmed = tmp_path / "confirmed"
+    groups = 1000 if url.startswith("sqlite") else 200
+    started = start_appending(url, confirmed, range(4), groups, size=3)
     while any(process.poll() is None for process in started):
         assert find_kind(log) is None  # verifying a live store
-    confirmed = [set(process.communicate()[0].split()) for process in started]
-    assert [process.returncode for process in started] == [0, 0, 0, 0]
+    for process in started:
+        process.communicate()
+        assert process.returncode == 0
     verdict = log.verify()
-    assert (verdict.count, verdict.breach) == (480, None)
-    rows = log.show(last=1000)
-    assert {row["request_id"] for row in rows} == set.union(*confirmed)
-    # They did take turns.
-    assert len({row["request_id"][:8] for row in rows[:240]}) > 1
+    assert (verdict.count, verdict.breach) == (4 * groups * 3, None)
+    rows = log.show(last=100_000)
+    assert {row["request_id"] for row in rows} == set(confirmed.read_text().split())
+    turns = [row["request_id"][:8] for row in rows[::3]]
+    assert sum(one != other for one, other in pairwise(turns)) > 3
 
 
-def test_a_process_killed_while_it_appends_leaves_a_chain_that_holds_all_it_confirmed(url, log):
+def test_a_process_killed_while_it_appends_leaves_a_chain_that_holds_all_it_confirmed(
+    url, log, tmp_path
+):
     moments = random.Random(3)
-    confirmed = set()
+    confirmed = tmp_path / "confirmed"
     for name in range(KILLS):
-        process = start_appending(url, name, groups=100_000, size=2)
-        confirmed.update(process.stdout.readline().split())
-        time.sleep(moments.uniform(0.0, 0.3))
+        (process,) = start_appending(url, confirmed, [name], groups=100_000, size=2)
+        time.sleep(moments.uniform(0.02, 0.3))
         os.kill(process.pid, signal.SIGKILL)
-        told = process.communicate()[0]
-        confirmed.update(told[: told.rfind("\n") + 1].split())
+        process.communicate()
+        with confirmed.open("a") as file:
+            file.write("\n")  # its last line may lack an end
     verdict = log.verify()
     assert verdict.breach is None
     found = {row["request_id"] for row in log.show(last=10_000_000)}
-    assert confirmed <= found
+    told = {line for line in confirmed.read_text().split() if len(line) == 32}
+    assert len(told) > KILLS
+    assert told <= found
     assert len(found) == verdict.count
     assert verdict.count % 2 == 0  # no group was written by half
