@@ -31,7 +31,7 @@ class Reply:
     result: Result | Problems
 
 
-@dataclass
+@dataclass(repr=False)  # what waits is not to be shown, whoever asks
 class Grouping:
     """Answers assessments in groups as they come."""
 
@@ -61,10 +61,11 @@ class Grouping:
         group = [one for one in group if not one[1].done()]
         try:
             replies = self._reply([assessment for assessment, _ in group])
+            told = list(zip(group, replies, strict=True))
         except Exception as error:
             self._answer_apart(group, error)
             return
-        for (_, future), reply in zip(group, replies, strict=True):
+        for (_, future), reply in told:
             future.set_result(reply)
 
     def _reply(self, rows: Sequence[Any]) -> list[Reply]:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from traceback import walk_tb
 from typing import Any
@@ -62,6 +63,11 @@ def start_log() -> None:
 def log_crash(error: BaseException | None) -> None:
     """Log that a thread, or all, came to an end."""
     logger.critical("crash", extra={FACTS: describe_failure(error)})
+
+
+def log_loop_failure(loop: Any, context: Mapping[str, Any]) -> None:
+    """Log what went wrong on the event loop, which itself would show whole objects."""
+    logger.error("loop failure", extra={FACTS: describe_failure(context.get("exception"))})
 
 
 def describe_failure(error: BaseException | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from serving.access import Access
 from serving.endpoint import Parts
 from serving.front import FrontedService
 from serving.grouping import Grouping
-from serving.logs import log_event, start_log
+from serving.logs import log_event, log_loop_failure, start_log
 from serving.metrics import Metrics
 from serving.recording import Recorder, choose_seal
 from serving.roster import Roster
@@ -73,6 +73,7 @@ class ResponseService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
         """Begin to answer, and to look for what is new."""
+        asyncio.get_running_loop().set_exception_handler(log_loop_failure)
         APP.parts = self.parts
         self._note_roster()
         self.watching = asyncio.create_task(self._watch())
