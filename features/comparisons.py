@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
-
 Mask = NDArray[np.bool_]
 Interval = tuple[float, float]
 

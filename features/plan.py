@@ -110,7 +110,7 @@ class Plan:
             products = units.take(first, axis=0) * units.take(second, axis=0)
             inputs = np.concatenate([deviations, missing, sites, products])
             return Rows(values, missing, inputs, slice(None))
-        recorded, absent = ~missing.all(axis=1), missing.any(axis=1)
+        recorded, absent = (np.logical_or.reduce(marks, axis=1) for marks in (~missing, missing))
         possible = recorded[first] & recorded[second]
         products = units.take(first[possible], axis=0) * units.take(second[possible], axis=0)
         inputs = np.concatenate([deviations[recorded], missing[absent], sites, products])

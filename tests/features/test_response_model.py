@@ -226,7 +226,7 @@ def test_joined_trees_say_the_same_to_the_last_bit(people, rows):
     equation = make_model(make_terms(trees=np.array([0.6, 0.5])), boosters).equation
     asked = people.select(np.arange(rows) % 3)
     apart = equation.compute_log_odds(asked, ALL_VERSIONS)
-    joined = equation.join_trees()
+    joined = equation.prepared
     assert apart.shape == (rows, 2)
     assert joined.compute_log_odds(asked, ALL_VERSIONS).tobytes() == apart.tobytes()
     assert joined.explain(asked).contributions.shape == (rows, 3)

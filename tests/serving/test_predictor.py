@@ -186,7 +186,7 @@ def test_estimates_are_plain_json(predictor, make_assessment):
 
 
 def test_a_field_that_moves_nothing_is_no_factor(ask):
-    """Rounding leaves a trace of what a missing value's term and its centre take from each other."""
+    """Rounding may leave a trace of a missing value's term and its centre's, which cancel."""
     (estimate,) = ask(bmi=None, bipolar=None)["estimates"]
     assert [factor["field"] for factor in estimate["factors"]] == ["phq9"]
 

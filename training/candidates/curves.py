@@ -7,10 +7,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from features.products import count_units, multiply_pairs
 from features.field import Kind
 from features.fields import COHORT_FIELDS
 from features.matrix import Feature, build_matrix
+from features.products import count_units, multiply_pairs
 from training.candidates.base import average_recorded
 from training.candidates.literature import Literature
 from training.design import Design
