@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from features.assessment import read_assessments
+from features.equation import Equation
 from serving.predictor import Predictor
 
 ROOT = Path(__file__).parent.parent.parent
@@ -178,6 +180,21 @@ def test_where_no_evidence_is_too_little_a_brief_estimate_asks_the_model_alone(
     (brief,), (full,) = (sure.estimate(columns, d)[0]["estimates"] for d in ("brief", "full"))
     assert brief["probability"] == pytest.approx(full["probability"], abs=1e-12)
     assert brief["abstained"] is None
+
+
+def test_a_champion_that_reads_nothing_gives_its_base_rate(make_champion, make_assessment):
+    """So it is where no candidate was better."""
+    champion = make_champion()
+    terms = champion.model.equation.terms
+    nothing = {name: getattr(terms, name)[:, :0] for name in ("present", "missing", "sites")}
+    nothing |= {name: getattr(terms, name)[:0] for name in ("centre", "scale")}
+    equation = Equation((), (), replace(terms, **nothing))
+    constant = replace(champion, model=replace(champion.model, equation=equation))
+    predictor = Predictor((constant,), least_sample_size=0)
+    for result in predictor.estimate(read_assessments([make_assessment()] * 50)):
+        (estimate,) = result["estimates"]
+        assert estimate["probability"] == pytest.approx(1 / (1 + np.exp(-0.4)), abs=1e-12)
+        assert (estimate["factors"], estimate["imputed"]) == ([], [])
 
 
 def test_estimates_are_plain_json(predictor, make_assessment):
