@@ -145,8 +145,8 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     if len(layouts) == 1:  # so it is with one row, and mostly with many
         (names,) = layouts
         return dict(zip(names, zip(*(row.values() for row in rows), strict=True), strict=True))
-    names = dict.fromkeys(chain.from_iterable(layouts))
-    return {name: [row.get(name) for row in rows] for name in names}
+    every = dict.fromkeys(chain.from_iterable(layouts))
+    return {name: [row.get(name) for row in rows] for name in every}
 
 
 def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:

@@ -79,8 +79,8 @@ class Columns:
         if name not in self.values:
             return np.ones(self.size, dtype=bool)
         values = self.values[name]
-        missing: NDArray[np.bool_]
-        missing = np.equal(values, None) if values.dtype.hasobject else np.isnan(values)
+        texts = values.dtype.hasobject
+        missing: NDArray[np.bool_] = values == np.array(None) if texts else np.isnan(values)
         return missing
 
     def stack(self, names: tuple[str, ...]) -> NDArray[np.float64]:

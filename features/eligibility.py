@@ -126,7 +126,8 @@ class Eligibility:
 
     def find_refusing(self) -> NDArray[np.bool_]:
         """Tell which refusing rules apply, ``[refusing rules, rows]``."""
-        return self.states.take(REFUSING, axis=0) == APPLIES
+        applies: NDArray[np.bool_] = self.states.take(REFUSING, axis=0) == APPLIES
+        return applies
 
     def find_refused(self) -> NDArray[np.bool_]:
         """Tell which rows a rule refuses; ``[rows]``."""

@@ -69,7 +69,7 @@ class Equation:
     boosters
         Boosted trees, one for each version of `terms`, or none at all.
     joined
-        The same in one, see :meth:`join_trees`; None where they were not joined.
+        The same in one, see :attr:`prepared`; None where they were not joined.
 
     Raises
     ------
@@ -132,8 +132,9 @@ class Equation:
         terms = replace(self.terms, **kept)
         return replace(self, terms=terms, boosters=self.boosters[chosen], joined=None)
 
-    def join_trees(self) -> "Equation":
-        """Return it with its boosters joined: slow to make, fast for whoever asks again and again.
+    @cached_property
+    def prepared(self) -> "Equation":
+        """The same with its boosters joined, made once: for whoever asks again and again.
 
         It says the same, to the last bit.
         """

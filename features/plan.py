@@ -110,7 +110,7 @@ class Plan:
             products = units.take(first, axis=0) * units.take(second, axis=0)
             inputs = np.concatenate([deviations, missing, sites, products])
             return Rows(values, missing, inputs, slice(None))
-        recorded, absent = ~missing.all(axis=1), missing.any(axis=1)
+        recorded, absent = (np.logical_or.reduce(marks, axis=1) for marks in (~missing, missing))
         possible = recorded[first] & recorded[second]
         products = units.take(first[possible], axis=0) * units.take(second[possible], axis=0)
         inputs = np.concatenate([deviations[recorded], missing[absent], sites, products])
@@ -171,7 +171,7 @@ class Plan:
         own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
         halves = (owners[:, self._first] + owners[:, self._second]) / 2
         marks = np.zeros((len(self.fields), sites))
-        marks[-1] = 1.0
+        marks[-1:] = 1.0
         weights = own[len(own) - len(self._first) :]
         squares = owners @ self._sum_squares(weights[None, :]).T
         return np.hstack([owners, owners, marks, halves]) * own, squares
@@ -179,4 +179,5 @@ class Plan:
     @cached_property
     def owners(self) -> Numbers:
         """Mark each feature's field, ``[fields, features]``."""
-        return np.array([[name == one for one in self._read] for name in self.fields], dtype=float)
+        marks = [[name == one for one in self._read] for name in self.fields]
+        return np.array(marks, dtype=float).reshape(len(self.fields), len(self._read))

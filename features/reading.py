@@ -92,8 +92,9 @@ def make_reading(field: Field) -> Reading:
     if field.kind is Kind.DATE:
         convert = number_days
     elif field.kind is Kind.CATEGORY:
-        places = {category: float(n) for n, category in enumerate(field.categories)}
-        convert = partial(place_categories, {**places, None: None})
+        places: dict[str | None, float | None] = {None: None}
+        places |= {category: float(place) for place, category in enumerate(field.categories)}
+        convert = partial(place_categories, places)
     return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
 
 

@@ -80,4 +80,5 @@ def list_unseen(studied: StudiedRange) -> Iterator[Interval]:
 
 def find_outside(columns: Columns, studied: StudiedRange) -> Mask:
     """Find rows whose value the model has never seen, ``[rows]``; a missing one is not outside."""
-    return StudiedRanges([studied]).find_outside(columns).any(axis=0)
+    outside: Mask = np.logical_or.reduce(StudiedRanges([studied]).find_outside(columns), axis=0)
+    return outside

@@ -130,7 +130,7 @@ class Speaker:
         card, equation = champion.model.card, champion.model.equation
         known = FIELDS["condition"].categories
         self._champion = champion
-        self._prepared = replace(champion.model, equation=equation.join_trees())
+        self._prepared = replace(champion.model, equation=equation.prepared)
         self._conditions = np.array([[known.index(name)] for name in card.conditions])
         self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
         # Before the first outcome nobody is worth so many patients; whoever asked for such a model
@@ -181,7 +181,7 @@ class Speaker:
         few, unmeasured, unread, *others = marks
         beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
         refusing = list_refusing_fields(others[len(self._studied.fields) :])
-        reasons = (
+        reasons: tuple[tuple[Any, str, list[str]], ...] = (
             (refusing, REFUSED, refusing),
             (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
             (unread, NO_EARLY, self._early),

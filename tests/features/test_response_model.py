@@ -220,13 +220,28 @@ def test_a_model_read_back_says_the_same_to_the_last_bit(people, tmp_path, trees
     assert again.predict(people).low.tobytes() == model.predict(people).low.tobytes()
 
 
+@pytest.mark.parametrize("sites", [(), ("north",)])
+@pytest.mark.parametrize("rows", [0, 1, 3, 300])
+def test_a_base_rate_reads_no_field_and_is_the_same_for_all(people, rows, sites):
+    nothing = {
+        **dict.fromkeys(("present", "missing", "products"), np.empty((2, 0))),
+        **dict.fromkeys(("centre", "scale"), np.empty(0)),
+        "pairs": np.empty((0, 2), dtype=np.int64),
+        "sites": np.zeros((2, 2 if sites else 0)),
+    }
+    model = ResponseModel(make_card(()), Equation((), sites, make_terms(**nothing)))
+    found, explained = model.predict_and_explain(people.select(np.arange(rows) % 3))
+    assert found.log_odds.tolist() == explained.intercept.tolist() == [-1.0] * rows
+    assert explained.contributions.tolist() == [[0.0] * len(sites)] * rows
+
+
 @pytest.mark.parametrize("rows", [0, 1, 3, 300])
 def test_joined_trees_say_the_same_to_the_last_bit(people, rows):
     boosters = (grow_trees(7), grow_trees(5))
     equation = make_model(make_terms(trees=np.array([0.6, 0.5])), boosters).equation
     asked = people.select(np.arange(rows) % 3)
     apart = equation.compute_log_odds(asked, ALL_VERSIONS)
-    joined = equation.join_trees()
+    joined = equation.prepared
     assert apart.shape == (rows, 2)
     assert joined.compute_log_odds(asked, ALL_VERSIONS).tobytes() == apart.tobytes()
     assert joined.explain(asked).contributions.shape == (rows, 3)

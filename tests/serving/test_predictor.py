@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from features.assessment import read_assessments
+from features.equation import Equation
 from serving.predictor import Predictor
 
 ROOT = Path(__file__).parent.parent.parent
@@ -180,13 +182,28 @@ def test_where_no_evidence_is_too_little_a_brief_estimate_asks_the_model_alone(
     assert brief["abstained"] is None
 
 
+def test_a_champion_that_reads_nothing_gives_its_base_rate(make_champion, make_assessment):
+    """So it is where no candidate was better."""
+    champion = make_champion()
+    terms = champion.model.equation.terms
+    nothing = {name: getattr(terms, name)[:, :0] for name in ("present", "missing", "sites")}
+    nothing |= {name: getattr(terms, name)[:0] for name in ("centre", "scale")}
+    equation = Equation((), (), replace(terms, **nothing))
+    constant = replace(champion, model=replace(champion.model, equation=equation))
+    predictor = Predictor((constant,), least_sample_size=0)
+    for result in predictor.estimate(read_assessments([make_assessment()] * 50)):
+        (estimate,) = result["estimates"]
+        assert estimate["probability"] == pytest.approx(1 / (1 + np.exp(-0.4)), abs=1e-12)
+        assert (estimate["factors"], estimate["imputed"]) == ([], [])
+
+
 def test_estimates_are_plain_json(predictor, make_assessment):
     results = predictor.estimate(read_assessments(make_many(make_assessment)))
     assert json.loads(orjson.dumps(results)) == results
 
 
 def test_a_field_that_moves_nothing_is_no_factor(ask):
-    """Rounding leaves a trace of what a missing value's term and its centre take from each other."""
+    """Rounding may leave a trace of a missing value's term and its centre's, which cancel."""
     (estimate,) = ask(bmi=None, bipolar=None)["estimates"]
     assert [factor["field"] for factor in estimate["factors"]] == ["phq9"]
 
