@@ -37,6 +37,7 @@ KEY_REFUSALS = {
     "429": "too many requests with this key",
 }
 UNAVAILABLE = {"503": "not now; `Retry-After` says when"}
+UNREADY = {"503": "it cannot answer"}
 FAILED = {"500": "the service failed"}
 KEY_SCHEME = {
     "type": "http",
@@ -68,6 +69,8 @@ def describe_route(route: Route) -> dict[str, Any]:
     """Describe one route."""
     refused = list_refusals(route)
     answers = {status: describe_content(why, "Errors") for status, why in refused.items()}
+    if route.gives == "Readiness":
+        answers |= {status: describe_content(why, route.gives) for status, why in UNREADY.items()}
     if route.gives == HTML:
         # The page tells of a wrong key itself.
         for status in KEY_REFUSALS:
@@ -87,7 +90,7 @@ def describe_route(route: Route) -> dict[str, Any]:
 
 def list_refusals(route: Route) -> dict[str, str]:
     """List with which statuses a route may refuse, and why."""
-    refused = dict(UNAVAILABLE if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED)
+    refused = {} if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED
     return (BODY_REFUSALS if route.takes else {}) | refused
 
 
