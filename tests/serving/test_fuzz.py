@@ -156,7 +156,7 @@ class Response:
 
 
 class Client:
-    """Calls the application on one event loop: a client that speaks HTTP takes ten times as long."""
+    """Calls the application on one event loop; speaking HTTP would take ten times as long."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
@@ -290,7 +290,7 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
     expected = post(client, "/predict_batch", json.dumps(whole).encode()).json()["results"]
     chance = random.Random(SEED + place)
     answered = 0
-    for _ in range(600):
+    for _ in range(300):
         body = chance.choice((change_values, change_names, replace_whole))(chance, dict(PERSON))
         rows = [json.dumps(one).encode() for one in neighbours]
         rows[place] = body
@@ -303,7 +303,7 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
             for number, one in enumerate(results):
                 assert number == place or one == expected[number]
             answered += 1
-    assert answered > 400
+    assert answered > 200
 
 
 def test_a_form_of_anything_is_answered_by_the_page(client):
