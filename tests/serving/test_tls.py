@@ -2,9 +2,11 @@
 
 import json
 import ssl
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from urllib.parse import urlencode
 
 import pytest
 from cryptography import x509
@@ -51,23 +53,80 @@ def token(home, make_commands):
 
 
 @pytest.fixture(scope="module")
-def service(start_service, home, certificate, token):
+def trusting(certificate):
+    """A client's settings that trust this certificate alone."""
+    return ssl.create_default_context(cafile=str(certificate[0]))
+
+
+@pytest.fixture(scope="module")
+def service(start_service, home, certificate, token, trusting):
     """A service for all machines, with TLS and a key."""
-    options = ("--host", "0.0.0.0", "--tls-certificate", certificate[0], "--tls-key")
-    started = start_service(*options, certificate[1], home=home, ready=None)
-    trusting = ssl.create_default_context(cafile=str(certificate[0]))
+    options = ("--host", "0.0.0.0", "--tls-certificate", certificate[0])
+    started = start_service(*options, "--tls-key", certificate[1], home=home, ready=None)
     for _ in range(300):
         assert started.process.poll() is None, started.read_log()
         with suppress(OSError):
             started.ask("/readyz", tls=trusting)
-            break
-        started.process.poll()
-    return started, trusting
+            return started
+        time.sleep(0.2)
+    raise AssertionError(started.read_log())
 
 
-def wait_ready(service):
-    started, trusting = service
-    for _ in range(600):
-        with suppress(OSError):
-            if started.ask("/readyz", tls=trusting)[0] == 200:
-                return
+def test_without_keys_it_does_not_listen_to_other_machines(make_commands, store_champion, tmp_path):
+    store_champion(tmp_path)
+    refused = make_commands(tmp_path).run("serving", "serve", "--host", "0.0.0.0", code=2)
+    assert "without keys only this machine may ask" in refused.stderr
+
+
+def test_with_keys_it_does_and_asks_for_one(service, trusting, token):
+    assert service.ask("/predict", PERSON, tls=trusting)[0] == 401
+    status, headers, _ = service.ask(
+        "/predict", PERSON, tls=trusting, authorization=f"Bearer {token}"
+    )
+    assert status == 200
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_key_typed_into_the_page_is_kept_for_tls_alone(service, trusting, token):
+    form = urlencode({"condition": "depression", "phq9": "17", "access_key": token}).encode()
+    kind = "application/x-www-form-urlencoded"
+    status, headers, _ = service.ask("/", form, tls=trusting, content_type=kind)
+    assert status == 200
+    assert headers["set-cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_modern_tls_is_spoken(service, certificate, version):
+    chosen = ssl.create_default_context(cafile=str(certificate[0]))
+    chosen.minimum_version = chosen.maximum_version = version
+    assert service.ask("/livez", tls=chosen)[0] == 200
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_tls_is_refused_by_the_service(service):
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    # The client itself would take anything.
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    with pytest.raises((ssl.SSLError, ConnectionResetError), match=r"(?i)alert|reset|eof"):
+        service.ask("/livez", tls=old)
+
+
+def test_plain_http_on_that_port_is_refused_and_says_nothing(service, trusting):
+    sent = b"POST /predict HTTP/1.1\r\nHost: CANARYBIRD\r\nContent-Length: 5\r\n\r\nhello"
+    with service.connect(sent) as plain:
+        try:
+            answer = plain.recv(1000)
+        except ConnectionResetError:
+            answer = b""
+    assert not answer.startswith(b"HTTP")
+    assert service.ask("/livez", tls=trusting)[0] == 200
+    assert "CANARYBIRD" not in service.read_log()
+    assert "Traceback" not in service.read_log()
+
+
+def test_half_of_what_tls_needs_is_refused(make_commands, home, certificate):
+    for name, path in zip(("--tls-certificate", "--tls-key"), certificate, strict=True):
+        refused = make_commands(home).run("serving", "serve", name, path, code=2)
+        assert "TLS needs a certificate and its key" in refused.stderr
