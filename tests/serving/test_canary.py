@@ -178,7 +178,7 @@ def test_the_canaries_were_really_processed(attacked):
     # The canary was read: this is what the model makes of it.
     factors = json.loads(answers["studied"][2])["estimates"][0]["factors"]
     (weight,) = (one["log_odds"] for one in factors if one["field"] == "bmi")
-    assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28))
+    assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28), rel=1e-4)
     fields = {error["field"] for error in json.loads(answers["bad"][2])["errors"]}
     assert len(fields & set(BAD)) > len(BAD) - 5
     # The page shows what was typed to whoever typed it.
