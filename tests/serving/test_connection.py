@@ -91,7 +91,8 @@ def test_a_connection_that_rests_between_two_requests_is_kept(connect, read_one)
 
 
 @pytest.mark.parametrize("part", [b"GET /", b"GET / HTTP/1.1\r\nX-A: ", b"\r\n"], ids=repr)
-def test_a_head_that_is_too_large_is_refused(connect, read_one, part):
+def test_a_head_that_is_too_large_is_refused(connect, read_one, part, monkeypatch):
+    monkeypatch.setattr(serving.connection, "HEAD_SECONDS", 60)
     opened = connect(part)
     with contextlib.suppress(ConnectionError):
         for _ in range(100):
