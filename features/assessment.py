@@ -21,6 +21,8 @@ from features.reading import read_columns
 from features.validation import check_columns
 
 JsonRow = Mapping[str, Any]
+# Each takes some time; somebody may send a hundred thousand.
+TOLD_NAMES = 16
 
 
 def make_constraint(field: Field) -> Any:
@@ -150,11 +152,28 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
 
 
 def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:
-    """Say of each unknown name why it may not come in, and which rows have it."""
-    located = []
-    for name, problem in zip(names, check_names(names, FIELDS), strict=True):
-        having = tuple(first_row + i for i, row in enumerate(rows) if name in row)
-        located.append(replace(problem, rows=having))
+    """Say of each unknown name why it may not come in, and which rows have it.
+
+    Of a row with very many only the first are told, whatever its neighbours have.
+    """
+    if not names:
+        return []
+    having: dict[str, list[int]] = {}
+    crowded = []
+    for number, row in enumerate(rows, first_row):
+        strange = [name for name in row if name not in FIELDS]
+        for name in strange[:TOLD_NAMES]:
+            having.setdefault(name, []).append(number)
+        if len(strange) > TOLD_NAMES:
+            crowded.append(number)
+    told = [name for name in names if name in having]
+    located = [
+        replace(problem, rows=tuple(having[name]))
+        for name, problem in zip(told, check_names(told, FIELDS), strict=True)
+    ]
+    if crowded:
+        message = f"has more than {TOLD_NAMES} names that are no known fields"
+        located.append(Problem("assessment", "unknown", message, tuple(crowded)))
     return located
 
 

@@ -34,6 +34,9 @@ AFTER_BASELINE = (
     *("post", "after", "discharge"),
 )
 BASELINE_RESPONSE = "prior_response_ketamine"
+# As whole words.
+LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
+LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
 
 SHOWN_LETTERS = 64
 # Looking for the nearest known name takes milliseconds: not for every one of many strange names.
@@ -63,7 +66,7 @@ def names_person(name: str) -> bool:
     words = split_words(name)
     if words.endswith(" name") and words.startswith(NOT_A_PERSON):
         return False
-    return any(words == ending or words.endswith(f" {ending}") for ending in IDENTIFIER_ENDINGS)
+    return f" {words}".endswith(LAST_WORDS)
 
 
 def known_after_baseline(name: str) -> bool:
@@ -79,7 +82,7 @@ def known_after_baseline(name: str) -> bool:
     if name == BASELINE_RESPONSE:
         return False
     words = f" {split_words(name)} "
-    return any(f" {late} " in words for late in AFTER_BASELINE)
+    return any(late in words for late in LATE_WORDS)
 
 
 def check_names(names: Iterable[str], known: Mapping[str, Field]) -> list[Problem]:

@@ -3,8 +3,10 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from features.errors import Problem
+from features.intake import check_names
 from serving.bodies import FORM_TYPE, JSON_TYPE, parse_json, require_object
 from serving.endpoint import Endpoint
 from serving.exchange import (
@@ -31,6 +33,9 @@ from serving.predictor import DETAILS, Detail
 
 # Assessments answered at a stretch; between two stretches others are served.
 STRETCH = 200
+BATCH_NAMES = ("assessments", "detail")
+# Names that a batch should not have, of which so many are told.
+SHOWN = 16
 
 
 async def predict(endpoint: Endpoint, request: Request) -> Answer:
@@ -65,9 +70,8 @@ def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
     """Read a batch: its assessments, and how much is to be said of each."""
     batch = require_object(given, "body")
     problems = [
-        Problem(name, "unknown", "must be assessments or detail")
-        for name in batch
-        if name not in ("assessments", "detail")
+        replace(problem, rule="unknown", message="must be assessments or detail")
+        for problem in check_names([name for name in batch if name not in BATCH_NAMES][:SHOWN], {})
     ]
     rows: Any = batch.get("assessments")
     detail: Any = batch.get("detail", "full")
@@ -119,6 +123,11 @@ async def show_readiness(endpoint: Endpoint, request: Request) -> Answer:
     return answer_json(ready, 200) if status != "unready" else answer_json(ready, 503, RETRY_AFTER)
 
 
+async def show_life(endpoint: Endpoint, request: Request) -> Answer:
+    """Say that the process lives."""
+    return Answer(200, b"", ((b"content-type", b"text/plain"),))
+
+
 async def show_page(endpoint: Endpoint, request: Request) -> Answer:
     """Show the clinician's page, empty."""
     return answer_html(render_page(endpoint.roster.require(), endpoint.describe_page(request)))
@@ -137,7 +146,9 @@ async def answer_page(endpoint: Endpoint, request: Request) -> Answer:
         return answer_html(page, error.status, error.headers)
     results = [] if entered.problems else predictor.estimate(entered.columns)
     if results:
-        await endpoint.record(request, body, predictor, results)
+        # What is recorded, and may be kept, holds no key.
+        typed = urlencode(entered.values).encode()
+        await endpoint.record(request, typed, predictor, results)
     kept = keep_key(request, entered.key) if entered.key and request.key_id else ()
     page = render_page(predictor, endpoint.describe_page(request), entered, results)
     return answer_html(page, 200, kept)

@@ -17,9 +17,9 @@ from serving.access import Access, read_token
 from serving.exchange import (
     CLOSE,
     RETRY_AFTER,
+    SECURITY_HEADERS,
     Answer,
     Disconnected,
-    Headers,
     Request,
     RequestError,
     answer_problems,
@@ -34,15 +34,8 @@ from serving.recording import Recorder
 from serving.roster import Roster
 from serving.settings import ServingSettings
 
-SECURITY_HEADERS: Headers = (
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'self'; form-action 'self'; "
-     b"img-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-)  # fmt: skip
 # Asked every few seconds by machines; in the metrics, but not in the log.
-PROBES = ("/readyz", "/metrics")
+PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
 Handler = Callable[["Endpoint", Request], Awaitable[Answer]]
 
 
@@ -103,6 +96,7 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
+            await turn_away(scope, send)
             return
         request = Request(scope, receive)
         found = self.routes.get(request.path, {})
@@ -111,6 +105,7 @@ class Endpoint:
         try:
             answer = await self.answer(request, found)
         except Disconnected:
+            self.note_gone()
             return
         finally:
             self.in_flight -= 1
@@ -132,13 +127,20 @@ class Endpoint:
             self._note_errors(error.problems)
             return answer_problems(error.status, error.problems, error.headers)
         except UnavailableError as error:
-            return self.answer_unavailable(request, error)
+            return self.answer_unavailable(error)
+        except Disconnected:
+            raise
         except Exception as error:
             log_failure(request, error)
             message = "the service failed; the request was not answered"
             return answer_problems(500, [Problem("service", "internal", message)])
 
-    def answer_unavailable(self, request: Request, error: KetamineResponseError) -> Answer:
+    def note_gone(self) -> None:
+        """Count one less who asks: one who has gone."""
+        if self.parts is not None:
+            self.parts.metrics.in_flight.set(self.in_flight - 1)
+
+    def answer_unavailable(self, error: KetamineResponseError) -> Answer:
         """Ask somebody to come again."""
         problem = Problem("service", "unavailable", str(error))
         self._note_errors([problem])
@@ -234,6 +236,12 @@ def find_token(request: Request) -> str:
     if not token and request.method == "GET":
         token = read_cookie(request) or ""
     return token
+
+
+async def turn_away(scope: Scope, send: Send) -> None:
+    """Turn a web socket away: left alone, it would hold its connection for ever."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close"})
 
 
 async def send_answer(request: Request, answer: Answer, send: Send) -> None:

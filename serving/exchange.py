@@ -24,6 +24,13 @@ RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 # Of a length in a header; Python takes its time over numbers of thousands of digits.
 MOST_DIGITS = 18
 CLOSE: Headers = ((b"connection", b"close"),)
+SECURITY_HEADERS: Headers = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; form-action 'self'; "
+     b"img-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)  # fmt: skip
 
 
 class RequestError(InputError):

@@ -12,11 +12,10 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.home import read_environment
+from serving.connection import limit_connections
 
-# BentoML's own probes: whether the process lives.
-LIVENESS = ("/livez", "/healthz")
-# Where BentoML has routes of its own, which say less.
-ALWAYS_OURS = ("/readyz", "/metrics")
+# Where BentoML has routes of its own, which say less and have no headers.
+ALWAYS_OURS = ("/livez", "/healthz", "/readyz", "/metrics")
 TRACING_OFF = "OTEL_SDK_DISABLED"
 
 
@@ -38,11 +37,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if (
-            scope["type"] != "http"
-            or scope["path"] in LIVENESS
-            or (self.traced and scope["path"] not in ALWAYS_OURS)
-        ):
+        asked = scope["type"] == "http"
+        traced = asked and self.traced and scope["path"] not in ALWAYS_OURS
+        if traced or scope["type"] == "lifespan":
             await self.bento(scope, receive, send)
         else:
             await self.ours(scope, receive, send)
@@ -53,6 +50,7 @@ class FrontedService(bentoml.Service[Any]):  # type: ignore[misc]
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """Build the application of one process."""
+        limit_connections()
         ours = self.mount_apps[0][0]
         traced = read_environment().get(TRACING_OFF, "").lower() == "false"
         return Front(ours, super().to_asgi(is_main), traced)

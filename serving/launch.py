@@ -20,7 +20,6 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # BentoML's default is a name from before TLS 1.3; these are what browsers call modern.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 MOST_FILES = 65_536
-BENTOML_OPTIONS = "BENTOML_CONFIG_OPTIONS"
 
 
 def check_tls(certificate: Path | None, key: Path | None) -> None:
@@ -86,14 +85,13 @@ def become_service(
     environment = dict(read_environment())
     if workers is not None:
         environment[f"{PREFIX}WORKERS"] = str(workers)
-    if certificate is not None and key is not None:
-        options = {"enabled": "true", "certfile": certificate.absolute(), "keyfile": key.absolute()}
-        options["ciphers"] = CIPHERS
-        given = [f"api_server.ssl.{name}={value}" for name, value in options.items()]
-        environment[BENTOML_OPTIONS] = " ".join([environment.get(BENTOML_OPTIONS, ""), *given])
     raise_file_limit()
     address = "127.0.0.1" if host == "localhost" else host
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT)]
+    if certificate is not None and key is not None:
+        # BentoML says https if its configuration does, and speaks it only if its command does.
+        command += ["--ssl-certfile", str(certificate.absolute())]
+        command += ["--ssl-keyfile", str(key.absolute()), "--ssl-ciphers", CIPHERS]
     os.execve(sys.executable, [*command, "--host", address, "--port", str(port)], environment)
 
 

@@ -37,11 +37,12 @@ class JsonFormatter(logging.Formatter):
 
 
 def get_event(record: logging.LogRecord) -> str:
-    """Get what is said: of other libraries only the first line, with nothing filled in.
+    """Get what is said: of other libraries only how the first line begins, with nothing filled in.
 
-    What they fill in, or add below, may be a value: asyncio shows whole exceptions.
+    What they fill in, or add below, may be a value: asyncio shows whole exceptions, and callbacks
+    with their arguments.
     """
-    return str(record.msg).partition("\n")[0]
+    return str(record.msg).partition("\n")[0].partition("(")[0]
 
 
 def start_log() -> None:
@@ -54,6 +55,8 @@ def start_log() -> None:
         one = logging.getLogger(name)
         one.handlers = [] if name else [handler]
         one.propagate = True
+    # What cannot be written is left out; Python would show it on stderr, arguments and all.
+    logging.raiseExceptions = False
     # What would be shown of requests is shown here, without their paths' queries.
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False

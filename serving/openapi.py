@@ -37,7 +37,9 @@ KEY_REFUSALS = {
     "429": "too many requests with this key",
 }
 UNAVAILABLE = {"503": "not now; `Retry-After` says when"}
+UNREADY = {"503": "it cannot answer"}
 FAILED = {"500": "the service failed"}
+HEADERS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
 KEY_SCHEME = {
     "type": "http",
     "scheme": "bearer",
@@ -68,14 +70,16 @@ def describe_route(route: Route) -> dict[str, Any]:
     """Describe one route."""
     refused = list_refusals(route)
     answers = {status: describe_content(why, "Errors") for status, why in refused.items()}
+    if route.gives == "Readiness":
+        answers |= {status: describe_content(why, route.gives) for status, why in UNREADY.items()}
     if route.gives == HTML:
         # The page tells of a wrong key itself.
         for status in KEY_REFUSALS:
             answers[status]["content"] |= describe_content("", HTML)["content"]
-    described: dict[str, Any] = {
-        "summary": route.summary,
-        "responses": {"200": describe_content(route.summary, route.gives), **answers},
-    }
+    responses = {"200": describe_content(route.summary, route.gives), **answers}
+    for status, response in responses.items():
+        response["headers"] = describe_headers(status)
+    described: dict[str, Any] = {"summary": route.summary, "responses": responses}
     if route.takes:
         body = describe_content("", route.takes)["content"]
         described["requestBody"] = {"required": True, "content": body}
@@ -87,8 +91,14 @@ def describe_route(route: Route) -> dict[str, Any]:
 
 def list_refusals(route: Route) -> dict[str, str]:
     """List with which statuses a route may refuse, and why."""
-    refused = dict(UNAVAILABLE if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED)
+    refused = {} if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED
     return (BODY_REFUSALS if route.takes else {}) | refused
+
+
+def describe_headers(status: str) -> dict[str, Any]:
+    """Describe the headers on which a client may rely."""
+    names = ("X-Request-ID", *HEADERS.get(status, ()))
+    return {name: {"required": True, "schema": {"type": "string"}} for name in names}
 
 
 def describe_content(description: str, kind: str) -> dict[str, Any]:
@@ -120,7 +130,8 @@ def list_schemas() -> dict[str, Any]:
         "Answer": make_object(identified | answers),
         "Batch": make_batch(),
         "BatchAnswer": make_object(identified | {"results": {"type": "array", "items": rows}}),
-        "Cards": make_object({"models": make_list("ModelCard")}),
+        "Cards": make_object({"models": make_list("Champion")}),
+        "Champion": make_champion(parts["ModelCard"]),
         "Document": {"type": "object"},
         "Errors": make_object({"errors": errors}),
         "Readiness": make_object(
@@ -143,6 +154,13 @@ def make_batch() -> dict[str, Any]:
     batch = make_object({"assessments": make_list("Assessment")})
     batch["properties"]["detail"] = detail
     return batch | {"additionalProperties": False}
+
+
+def make_champion(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the schema of a champion: its card, with what the store knows of it."""
+    known = make_object({"version": {"type": "string"}, "digest": {"type": "string"}})
+    properties = known["properties"] | card["properties"]
+    return {**card, "properties": properties, "required": known["required"] + card["required"]}
 
 
 def make_object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,10 @@ ROUTES = (
         limited=False,
     ),
     *(
+        Route("GET", path, answers.show_life, None, "Whether the process lives", "", TEXT, False)
+        for path in ("/livez", "/healthz")
+    ),
+    *(
         Route("GET", f"/page/{name}", answers.show_file, OPEN, "A file of the page", gives=kind)
         for name, kind in PAGE_FILES.items()
     ),

@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,18 +91,21 @@ class Commands:
         )
         return done
 
-    def start(self, package: str, *arguments: object) -> "subprocess.Popen[str]":
-        """Start one and leave it running."""
+    def start(
+        self, package: str, *arguments: object, log: Path | None = None, **environment: str
+    ) -> "subprocess.Popen[str]":
+        """Start one and leave it running; one that says much needs a file for its log."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with log.open("ab") if log else nullcontext(subprocess.PIPE) as out:
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment | environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,17 @@
 """What the tests of serving share: champions made by hand, whose every number is known."""
 
 import asyncio
+import json
+import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from pathlib import Path
 
 import numpy as np
 import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
 from starlette.testclient import TestClient
 
 from features.calibration import IDENTITY
@@ -25,7 +32,7 @@ from serving.access import Access
 from serving.endpoint import Parts
 from serving.grouping import Grouping
 from serving.metrics import Metrics
-from serving.models import Champion
+from serving.models import Champion, store_model
 from serving.predictor import Predictor
 from serving.recording import Recorder
 from serving.roster import Roster
@@ -178,3 +185,103 @@ def make_key(store):
         return KeyStore(store).create("test", scopes, datetime.now(UTC), **facts).token
 
     return make
+
+
+@dataclass(frozen=True)
+class Running:
+    """A real service, as its clients see it."""
+
+    home: Path
+    port: int
+    log: Path
+    process: object
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path, body=None, method=None, tls=None, **headers):
+        """Make one request; returns status, headers and content."""
+        made = {"connection": "close", "content-type": "application/json"}
+        made |= {name.replace("_", "-"): value for name, value in headers.items()}
+        content = json.dumps(body).encode() if isinstance(body, dict) else body
+        kind = HTTPConnection if tls is None else HTTPSConnection
+        named = {} if tls is None else {"context": tls}
+        connection = kind("127.0.0.1", self.port, timeout=30, **named)
+        try:
+            connection.request(method or ("POST" if body else "GET"), path, content, made)
+            response = connection.getresponse()
+            return response.status, dict(response.getheaders()), response.read()
+        finally:
+            connection.close()
+
+    def predict(self, **changes):
+        person = {"patient_id": "a17", "condition": "depression", "phq9": 17} | changes
+        status, _, content = self.ask("/predict", person)
+        return status, json.loads(content)
+
+    def connect(self, data=b""):
+        """Open a connection of one's own and send some bytes."""
+        opened = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        opened.sendall(data)
+        return opened
+
+    def read_log(self):
+        return self.log.read_text()
+
+
+def read_answer(connection):
+    """Read one answer from a connection: status, headers and content."""
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, dict(response.getheaders()), response.read()
+
+
+@pytest.fixture(scope="session")
+def read_one():
+    """Read one answer from a raw connection."""
+    return read_answer
+
+
+@pytest.fixture(scope="session")
+def store_champion(make_champion, tmp_path_factory):
+    """Put a champion made by hand into a home's model store, as `pull` does; returns its tag."""
+
+    def store(home, version="1", name="phq9.acute.response", **facts):
+        folder = home / "bentoml" / "models"
+        folder.mkdir(parents=True, exist_ok=True)
+        place = tmp_path_factory.mktemp("model") / "model"
+        digest = make_champion(name, **facts).model.save(place)
+        BentoMLContainer.model_store.set(ModelStore(folder))
+        try:
+            return store_model(place, name, version, digest)
+        finally:
+            BentoMLContainer.model_store.reset()
+
+    return store
+
+
+@pytest.fixture(scope="module")
+def start_service(make_commands, store_champion, wait_ready, tmp_path_factory):
+    """Start real services, each in a home with one champion; they end with the module."""
+    from experiments.demo import find_free_port
+
+    started = []
+
+    def start(*arguments, home=None, ready="/readyz", **environment):
+        if home is None:
+            home = tmp_path_factory.mktemp("home")
+            store_champion(home)
+        port, log = find_free_port(), home / "service.log"
+        command = ("serving", "serve", "--port", port, *arguments)
+        process = make_commands(home).start(*command, log=log, **environment)
+        started.append(process)
+        if ready:
+            wait_ready(process, f"http://127.0.0.1:{port}{ready}")
+        return Running(home, port, log, process)
+
+    yield start
+    for process in started:
+        process.terminate()
+    for process in started:
+        process.wait(timeout=30)
