@@ -166,6 +166,9 @@ def validation(
         bool, typer.Option("--quick", help="two worlds and few re-developments: a minute")
     ] = False,
     worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 40,
+    sites_only: Annotated[
+        bool, typer.Option("--sites-only", help="the next site alone: no re-developments, no costs")
+    ] = False,
     costs: Annotated[
         bool, typer.Option("--costs/--no-costs", help="also time a whole run, by profile")
     ] = True,
@@ -185,20 +188,32 @@ def validation(
     from experiments.benchmarks.results import Results
     from experiments.benchmarks.validation import QUICK, Request, run_checks
     from experiments.benchmarks.validation_cost import measure_costs
-    from experiments.benchmarks.validation_page import collect, describe, write_page
+    from experiments.benchmarks.validation_page import (
+        BEGIN,
+        BEGIN_SITES,
+        collect,
+        describe,
+        describe_sites,
+        write_page,
+    )
 
     with explain_errors(as_json):
         request = QUICK if quick else Request(worlds)
+        if sites_only:
+            request, costs = replace(request, bootstraps=0), False
         results = Results(home.folder / "benchmarks" / "validation.jsonl")
         found = run_checks(request, results, jobs)
         spent = measure_costs(jobs, *((400, 20) if quick else ())) if costs else []
-        text = describe(found, spent, request)
-        if docs:
-            write_page(text)
+        texts = {BEGIN_SITES: describe_sites(found, request)}
+        if not sites_only:
+            texts[BEGIN] = describe(found, spent, request)
+        for mark, text in texts.items():
+            if docs:
+                write_page(text, mark)
     if as_json:
         show_json(collect(found, spent, request))
     else:
-        typer.echo(text)
+        typer.echo("\n\n".join(texts.values()))
 
 
 @app.command()

@@ -7,12 +7,15 @@ import numpy as np
 
 from experiments.benchmarks.page import DOCS, fill_page
 from experiments.benchmarks.results import Result
-from experiments.benchmarks.validation import AT_SITES, Request
+from experiments.benchmarks.validation import AT_SITES, Numbers, Request
 from experiments.benchmarks.validation_cost import Cost
 from experiments.reference import format_table
 
 PAGE = DOCS / "benchmarks" / "validation.md"
 BEGIN = "<!-- Written by `python -m experiments benchmark validation --docs`: begin -->"
+BEGIN_SITES = (
+    "<!-- Written by `python -m experiments benchmark validation --sites-only --docs`: begin -->"
+)
 WAYS = ("apparent", "corrected", "nested")
 LABELS = {
     "auc": "AUC",
@@ -26,12 +29,11 @@ MEASURED = ("auc", "log_loss", "brier", "slope")
 
 
 def describe(found: Sequence[Result], costs: Sequence[Cost], request: Request) -> str:
-    """Describe what was found as tables."""
+    """Describe what was found of each way of testing, and what it costs, as tables."""
     parts = [
         f"SIMULATED: {len(found)} drawn worlds, {request.courses:,} courses to learn from in each, "
         f"{request.bootstraps} bootstrap re-developments of the whole procedure. The truth is that "
-        f"of {request.tested:,} new patients at the same sites, and of as many at "
-        f"{request.new_sites} new ones.",
+        f"of {request.tested:,} new patients at the same sites.",
         "",
         "What the report says less the truth, averaged over worlds, with its standard error; and "
         "how often its 95 % interval holds the truth:",
@@ -40,15 +42,30 @@ def describe(found: Sequence[Result], costs: Sequence[Cost], request: Request) -
             ["way", "measure", "mean error", "typical error", "interval holds it"],
             list(list_errors(found)),
         ),
-        "",
-        "The 95 % prediction interval for the next site, from sites held out one by one, and how "
-        "often what is true at a new site lies in it:",
-        "",
-        format_table(["measure", "holds it", "worlds with one"], list(list_coverage(found))),
     ]
     if costs:
         parts += ["", *describe_costs(costs)]
     return "\n".join(parts)
+
+
+def describe_sites(found: Sequence[Result], request: Request) -> str:
+    """Describe what was found of the next site as a table."""
+    return "\n".join(
+        [
+            f"SIMULATED: {len(found)} drawn worlds, {request.courses:,} courses to learn from in "
+            f"each. The truth is that of {request.tested:,} patients at {request.new_sites} new "
+            "sites.",
+            "",
+            "The 95 % prediction interval for the next site, from sites held out one by one: how "
+            "often what is true at a new site lies in it, with the standard error over worlds; "
+            "how often it lies below and above; and how wide the interval is, the median world's:",
+            "",
+            format_table(
+                ["measure", "holds it", "truth below", "truth above", "width", "worlds with one"],
+                list(list_coverage(found)),
+            ),
+        ]
+    )
 
 
 def list_errors(found: Sequence[Result]) -> Iterator[list[str]]:
@@ -82,21 +99,35 @@ def list_coverage(found: Sequence[Result]) -> Iterator[list[str]]:
     """List how often the prediction interval for the next site holds what is true there."""
     for measure in AT_SITES:
         shares = list_shares(found, measure)
-        if shares:
-            error = np.std(shares, ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
-            share = f"{100 * np.mean(shares):.1f} % ({100 * error:.1f})"
-            yield [LABELS[measure], share, str(len(shares))]
+        if len(shares):
+            error = shares[:, 0].std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
+            held, below, above, _ = 100 * shares.mean(axis=0)
+            yield [
+                LABELS[measure],
+                f"{held:.1f} % ({100 * error:.1f})",
+                f"{below:.1f} %",
+                f"{above:.1f} %",
+                f"{np.median(shares[:, 3]):.2f}",
+                str(len(shares)),
+            ]
 
 
-def list_shares(found: Sequence[Result], measure: str) -> list[float]:
-    """List in each world the share of new sites that its interval holds."""
+def list_shares(found: Sequence[Result], measure: str) -> Numbers:
+    """List of each world which shares of new sites its interval holds, and how wide it is.
+
+    Returns
+    -------
+    ndarray
+        ``[worlds, 4]``: within, below, above; width. Worlds without an interval are left out.
+    """
     shares = []
     for one in found:
         _, low, high = one["next_site"].get(measure, [None] * 3)
-        true = [site[measure] for site in one["new_sites"] if site[measure] is not None]
-        if low is not None and true:
-            shares.append(float(np.mean([low <= value <= high for value in true])))
-    return shares
+        true = np.array([site[measure] for site in one["new_sites"] if site[measure] is not None])
+        if low is not None and len(true):
+            below, above = np.mean(true < low), np.mean(true > high)
+            shares.append([1 - below - above, below, above, high - low])
+    return np.array(shares, dtype=np.float64).reshape(-1, 4)
 
 
 def describe_costs(costs: Sequence[Cost]) -> list[str]:
@@ -132,6 +163,6 @@ def collect(found: Sequence[Result], costs: Sequence[Cost], request: Request) ->
     }
 
 
-def write_page(text: str) -> None:
-    """Put the tables into the page, between its marks."""
-    fill_page(PAGE, BEGIN, text)
+def write_page(text: str, mark: str) -> None:
+    """Put tables into the page, after their mark."""
+    fill_page(PAGE, mark, text)

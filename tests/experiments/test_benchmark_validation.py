@@ -7,7 +7,12 @@ import pytest
 
 from experiments.benchmarks.validation import QUICK, measure_truth, plain
 from experiments.benchmarks.validation_cost import Cost
-from experiments.benchmarks.validation_page import describe, list_pairs, list_shares
+from experiments.benchmarks.validation_page import (
+    describe,
+    describe_sites,
+    list_pairs,
+    list_shares,
+)
 from features.contract import Measure
 
 
@@ -40,8 +45,18 @@ def test_what_is_not_defined_is_left_out():
 
 
 def test_coverage_is_the_share_of_new_sites_within_the_interval():
-    assert list_shares(RESULTS, "auc") == [0.5, 0.5]
-    assert list_shares(RESULTS, "slope") == []
+    low = make_result(0.70, 0.65, 0.75, 0.68, sites=(0.45, 0.48, 0.55, 0.75))
+    shares = list_shares([RESULTS[0], low], "auc")
+    assert shares == pytest.approx(np.array([[0.5, 0, 0.5, 0.2], [0.25, 0.5, 0.25, 0.2]]))
+    assert len(list_shares(RESULTS, "slope")) == 0
+
+
+def test_coverage_is_told_with_the_side_on_which_it_fails_and_its_error_over_worlds():
+    whole = make_result(0.70, 0.65, 0.75, 0.68, sites=(0.6, 0.65))
+    text = describe_sites([RESULTS[0], whole], QUICK)
+    (row,) = [line for line in text.splitlines() if line.startswith("| AUC")]
+    assert row == "| AUC | 75.0 % (25.0) | 0.0 % | 25.0 % | 0.20 | 2 |"
+    assert text.startswith("SIMULATED")
 
 
 def test_costs_are_told_beside_a_single_fit():
@@ -79,6 +94,17 @@ def test_a_small_check_runs_is_kept_and_prints_json(fresh_commands):
     again = fresh_commands.run("experiments", *asked)
     assert "2 of 2 worlds are there already" in again.stderr
     assert json.loads(again.stdout)["worlds"] == found["worlds"]
+
+
+def test_the_next_site_alone_takes_no_re_developments_and_times_nothing(fresh_commands):
+    asked = ("benchmark", "validation", "--quick", "--sites-only")
+    found = json.loads(fresh_commands.run("experiments", *asked, "--json").stdout)
+    assert found["request"]["bootstraps"] == 0
+    assert found["costs"] == []
+    assert all("auc" in one["next_site"] for one in found["worlds"])
+    printed = fresh_commands.run("experiments", *asked).stdout
+    assert "prediction interval for the next site" in printed
+    assert "corrected" not in printed
 
 
 def test_a_quick_check_writes_no_page(fresh_commands):

@@ -2,8 +2,14 @@
 
 Random-effects meta-analysis, as Debray et al. (BMJ 2017) and Riley et al. (BMJ 2016) advise for
 prediction models: AUC on the logit scale, observed over expected on the log scale, intercept and
-slope as they are. The interval of the mean is that of Hartung, Knapp, Sidik and Jonkman; the
-prediction interval has k - 2 degrees of freedom (Higgins, Thompson and Spiegelhalter, 2009).
+slope as they are. The interval of the mean is that of Hartung, Knapp, Sidik and Jonkman.
+
+The prediction interval does not take the spread between sites as known: of a dozen sites it may be
+found to be 0 where it is not. It is averaged over all spreads by how far the sites bear them out: a
+confidence distribution, as Nagashima, Noma and Furukawa advise (Stat Methods Med Res 2019), here of
+Viechtbauer's generalised Q (Stat Med 2007). The usual one, mean and t with k - 2 degrees of freedom
+times the root of spread and error (Higgins, Thompson and Spiegelhalter, 2009), is too narrow where
+sites differ no more than their errors are large (Partlett and Riley, Stat Med 2017).
 
 Folds of a cross-validation share most of what they learned from: their errors are not independent,
 and the interval of the mean over folds is too narrow. Sites held out one by one are nearer to it.
@@ -26,6 +32,7 @@ from training.measures.intervals import (
     Estimated,
     Numbers,
     Patients,
+    find_reach,
     make_measure,
     return_from,
 )
@@ -34,7 +41,11 @@ from training.recalibration import logit
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 # Courses of either class without which a site's measures say too little, and their errors less.
 FEWEST = 5
+# Below, the spread between sites is anyone's guess.
+FEWEST_SITES = 3
 MOST_STEPS = 1000
+# Of the confidence distribution of the spread, as many as Gauss and Legendre need for four digits.
+QUANTILES = 200
 REML, PAULE_MANDEL = METHODS = ("reml", "paule_mandel")
 
 
@@ -137,17 +148,14 @@ def pool(
     mean = float(weights @ values / weights.sum())
     error = _find_error(values, weights, mean)
     count = len(kept)
-    reaches = [
-        error * _find_reach(level, count - 1),
-        float(np.hypot(error, np.sqrt(between))) * _find_reach(level, count - 2),
-    ]
-    around = [
-        make_measure(*(return_from(scale, end) for end in (mean, mean - reach, mean + reach)))
-        for reach in reaches
-    ]
+    reach = error * _find_reach(level, count - 1)
+    around, ahead = (
+        make_measure(*(return_from(scale, end) for end in (mean, *ends)))
+        for ends in ((mean - reach, mean + reach), predict_site(values, variances, level))
+    )
     return Pooled(
-        mean=around[0],
-        next_site=around[1],
+        mean=around,
+        next_site=ahead,
         spread=float(np.sqrt(between)),
         inconsistency=_find_inconsistency(variances, between),
         sites=count,
@@ -160,6 +168,67 @@ def find_spread(values: Numbers, variances: Numbers, method: str) -> float:
     if len(values) < 2:
         return 0.0
     return _find_reml(values, variances) if method == REML else _find_paule(values, variances)
+
+
+def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[float, float]:
+    """Predict between which ends the next site lies; NaN for fewer than three sites.
+
+    At the true spread the generalised Q is chi-squared with k - 1 degrees of freedom. Each of its
+    quantiles therefore names a spread, and each spread a normal distribution of the next site:
+    around the mean that it gives, with the variance of that mean added. The ends are quantiles of
+    all of these together.
+
+    Parameters
+    ----------
+    values, variances
+        ``[sites]``, on the scale on which sites are taken as normal.
+
+    Examples
+    --------
+    Without sampling error this is the textbook's: t with 2 degrees of freedom times root 4 / 3.
+
+    >>> low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-9), 0.95)
+    >>> round(high - 2, 2), round(4.302653 * (4 / 3) ** 0.5, 2)
+    (4.97, 4.97)
+    """
+    if len(values) < FEWEST_SITES:
+        return float("nan"), float("nan")
+    places, parts = np.polynomial.legendre.leggauss(QUANTILES)
+    quantiles = stats.chi2.ppf((1 + places) / 2, len(values) - 1)
+    spreads = _find_spreads(values, variances, quantiles)
+    weights = 1 / (variances + spreads[:, None])
+    means = weights @ values / weights.sum(axis=1)
+    errors = np.sqrt(spreads + 1 / weights.sum(axis=1))
+
+    def exceed(end: float, share: float) -> float:
+        return float(parts @ stats.norm.cdf((end - means) / errors) / 2 - share)
+
+    # Beyond these each of the normal distributions has less left; one error more, for rounding.
+    reach = (find_reach(level) + 1) * errors
+    around = float((means - reach).min()), float((means + reach).max())
+    low, high = (
+        float(optimize.brentq(exceed, *around, args=(share,), xtol=1e-12))
+        for share in ((1 - level) / 2, (1 + level) / 2)
+    )
+    return low, high
+
+
+def _find_spreads(values: Numbers, variances: Numbers, wanted: Numbers) -> Numbers:
+    """Find the variances between sites at which Q is what is wanted; 0 where it is always less.
+
+    Q falls with the variance, ever more slowly: Newton's steps from 0 never go too far.
+    """
+    found = np.zeros_like(wanted)
+    for _ in range(MOST_STEPS):
+        weights = 1 / (variances + found[:, None])
+        means = weights @ values / weights.sum(axis=1)
+        squares = weights * (values - means[:, None]) ** 2
+        left = squares.sum(axis=1) - wanted
+        step = np.where(left > 0, left / np.maximum((weights * squares).sum(axis=1), 1e-300), 0.0)
+        found += step
+        if np.all(step <= 1e-12 * found):
+            break
+    return found
 
 
 def _find_reml(values: Numbers, variances: Numbers) -> float:

@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from training.measures.intervals import Estimated
-from training.measures.sites import METHODS, SCALES, estimate_sites, find_spread, pool
+from training.measures.intervals import Estimated, return_from
+from training.measures.sites import (
+    METHODS,
+    SCALES,
+    estimate_sites,
+    find_spread,
+    pool,
+    predict_site,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +33,6 @@ def check(pooled, scale, expected):
     mean, *interval = unscale(scale, pooled.mean)
     assert mean == pytest.approx(expected["mean"], abs=1e-7)
     assert interval == pytest.approx(expected["interval"], abs=1e-7)
-    assert unscale(scale, pooled.next_site)[1:] == pytest.approx(expected["next_site"], abs=1e-6)
     assert pooled.spread**2 == pytest.approx(expected["tau2"], abs=1e-7)
     assert pooled.inconsistency == pytest.approx(expected["i2"], abs=1e-7)
 
@@ -53,11 +60,108 @@ def test_thirteen_published_trials_are_pooled_as_by_metafor(truth, method):
         assert pooled.spread**2 == pytest.approx(0.3132, abs=5e-5)
 
 
+@pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
+def test_the_next_site_is_predicted_as_r_integrates_it(found, truth, name):
+    pooled = pool(found[name], SCALES[name], 0.95)
+    expected = truth["sites"][name]["next_site"]
+    assert unscale(SCALES[name], pooled.next_site)[1:] == pytest.approx(expected, abs=2e-5)
+
+
+def test_the_next_trial_is_predicted_as_r_integrates_it(truth):
+    bcg = truth["sites"]["bcg"]
+    ends = predict_site(np.array(bcg["values"]), np.array(bcg["variances"]), 0.95)
+    assert ends == pytest.approx(bcg["next_site"], abs=2e-5)
+
+
 def test_equal_errors_by_hand():
-    """Variance of 1, 2, 3 is 1, less .25 of sampling; error 1/sqrt 3; t(2) 4.3027, t(1) 12.7062."""
+    """Variance of 1, 2, 3 is 1, less .25 of sampling; error 1/sqrt 3; t(2) 4.3027."""
     pooled = pool([Estimated(value, 0.5) for value in (1.0, 2.0, 3.0)], "plain", 0.95)
     assert pooled.mean.high - 2 == pytest.approx(4.302653 / np.sqrt(3), abs=1e-5)
-    assert pooled.next_site.high - 2 == pytest.approx(12.706205 * np.sqrt(0.75 + 1 / 3), abs=1e-5)
+    assert pooled.spread**2 == pytest.approx(0.75, abs=1e-6)
+
+
+def test_without_sampling_error_the_next_site_is_the_next_draw_of_a_normal_sample():
+    """Of 1, 2, 3 the spread is 1; one more draw lies within t(2) 4.3027 times root 1 + 1/3."""
+    low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-12), 0.95)
+    assert (low - 2, high - 2) == pytest.approx((-4.968276, 4.968276), abs=1e-3)
+
+
+def test_sites_that_agree_to_the_digit_say_that_the_next_one_does():
+    """No spread is then compatible with Q: four errors of .5 make .25, times 1.959964."""
+    low, high = predict_site(np.full(4, 7.0), np.full(4, 0.25), 0.95)
+    assert (low - 7, high - 7) == pytest.approx((-0.489991, 0.489991), abs=1e-6)
+
+
+def test_spread_that_was_found_to_be_none_is_not_ruled_out():
+    sites = [Estimated(value, 0.5) for value in (0.6, 1.4, 0.8, 1.2, 1.0)]
+    pooled = pool(sites, "plain", 0.95)
+    assert pooled.spread == 0.0
+    assert pooled.next_site.high - pooled.next_site.low > 2 * 1.959964 * 0.5 / np.sqrt(5)
+
+
+def test_the_next_site_lies_in_its_interval_as_often_as_it_says():
+    """SIMULATED: 8 to 12 sites of 20 to 150 courses, whose base rate and slope are their own."""
+    generator = np.random.default_rng(20)
+    held = np.array([hold_next(generator) for _ in range(120)])
+    (usual_auc, auc), (usual_slope, slope) = held.mean(axis=0)
+    assert usual_auc < 0.9
+    assert usual_slope < 0.9
+    assert 0.92 < auc < 0.98
+    assert 0.92 < slope < 0.98
+
+
+def hold_next(generator):
+    """Say of AUC and slope which share of new sites lies in the usual interval, and in ours."""
+    told, outcome, sites = draw_sites(generator)
+    found = estimate_sites(1 / (1 + np.exp(-told)), outcome, sites)
+    own = draw_own(generator, 20)
+    true = {"auc": [find_true_auc(*one) for one in own], "slope": own[:, 1]}
+    return [
+        [share_within(ends, true[name]) for ends in predict_both_ways(found[name], SCALES[name])]
+        for name in ("auc", "slope")
+    ]
+
+
+def draw_own(generator, count):
+    """Draw each site's intercept and slope of the outcome on what a model says."""
+    return np.column_stack([generator.normal(-0.3, 0.5, count), generator.normal(1, 0.4, count)])
+
+
+def draw_sites(generator):
+    sizes = generator.integers(20, 151, generator.integers(8, 13))
+    sites = np.repeat(np.arange(len(sizes)), sizes)
+    intercept, slope = draw_own(generator, len(sizes))[sites].T
+    told = generator.normal(0, 0.6, len(sites))
+    outcome = generator.random(len(sites)) < 1 / (1 + np.exp(-intercept - slope * told))
+    return told, outcome.astype(float), sites
+
+
+def find_true_auc(intercept, slope):
+    """Rank all pairs of what is said, each with the share that it has of either class."""
+    told = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    with_it = 1 / (1 + np.exp(-intercept - slope * told))
+    without = 1 - with_it
+    return with_it @ (np.cumsum(without) - without / 2) / (with_it.sum() * without.sum())
+
+
+def predict_both_ways(estimates, scale):
+    """Predict by mean and t times the root of spread and error, as is usual; and as we do."""
+    moved = [one.move(scale) for one in estimates]
+    kept = [one for one in moved if np.isfinite(one.value) and one.error > 0]
+    values = np.array([one.value for one in kept])
+    variances = np.array([one.error for one in kept]) ** 2
+    between, freedom = find_spread(values, variances, "reml"), len(values) - 1
+    weights = 1 / (variances + between)
+    mean = weights @ values / weights.sum()
+    error = weights @ (values - mean) ** 2 / freedom / weights.sum()
+    reach = stats.t.ppf(0.975, freedom - 1) * np.sqrt(between + error)
+    usual = [return_from(scale, end) for end in (mean - reach, mean + reach)]
+    ours = pool(estimates, scale, 0.95).next_site
+    return usual, (ours.low, ours.high)
+
+
+def share_within(ends, values):
+    return np.mean((ends[0] <= np.array(values)) & (np.array(values) <= ends[1]))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -278,11 +278,41 @@ pool_with <- function(values, variances, method) {
     method = method, test = "knha",
     control = list(threshold = 1e-14, maxiter = 10000, tol = 1e-13)
   )
-  said <- predict(fit, pi.type = "riley")
   list(
-    mean = as.numeric(fit$b), interval = c(fit$ci.lb, fit$ci.ub), tau2 = fit$tau2,
-    i2 = fit$I2 / 100, next_site = c(said$pi.lb, said$pi.ub)
+    mean = as.numeric(fit$b), interval = c(fit$ci.lb, fit$ci.ub), tau2 = fit$tau2, i2 = fit$I2 / 100
   )
+}
+
+# The next site, the spread not taken as known: the probability that it lies below an end is
+# integrated over the spreads at which Q is each of its quantiles.
+predict_next <- function(values, variances) {
+  at <- function(tau2) {
+    mean <- weighted.mean(values, 1 / (variances + tau2))
+    error <- sqrt(1 / sum(1 / (variances + tau2)))
+    list(mean = mean, error = error, q = sum((values - mean)^2 / (variances + tau2)))
+  }
+  k <- length(values)
+  spread <- function(q) {
+    if (at(0)$q <= q) {
+      return(0)
+    }
+    uniroot(function(tau2) at(tau2)$q - q, c(0, 1e9), tol = 1e-13, maxiter = 10000)$root
+  }
+  below <- function(end, q) {
+    tau2 <- spread(q)
+    found <- at(tau2)
+    pnorm(end, found$mean, sqrt(tau2 + found$error^2))
+  }
+  # From here on the spread is 0.
+  most <- at(0)$q
+  probability <- function(end) {
+    part <- Vectorize(function(q) below(end, q) * dchisq(q, k - 1))
+    rest <- pchisq(most, k - 1, lower.tail = FALSE) * below(end, most)
+    integrate(part, 0, most, rel.tol = 1e-8, subdivisions = 1000)$value + rest
+  }
+  sapply(c(0.025, 0.975), function(p) {
+    uniroot(function(end) probability(end) - p, mean(values) + c(-5, 5), tol = 1e-7)$root
+  })
 }
 
 pool_sites <- function(d) {
@@ -302,7 +332,8 @@ pool_sites <- function(d) {
   both <- function(place) {
     list(
       reml = pool_with(table[, place], table[, place + 1], "REML"),
-      paule_mandel = pool_with(table[, place], table[, place + 1], "PM")
+      paule_mandel = pool_with(table[, place], table[, place + 1], "PM"),
+      next_site = predict_next(table[, place], table[, place + 1])
     )
   }
   # Thirteen vaccine trials: a data set of metafor, published by Colditz et al. (JAMA 1994).
@@ -311,7 +342,8 @@ pool_sites <- function(d) {
     auc = both(1), ratio = both(3), slope = both(5),
     bcg = list(
       values = as.numeric(bcg$yi), variances = as.numeric(bcg$vi),
-      reml = pool_with(bcg$yi, bcg$vi, "REML"), paule_mandel = pool_with(bcg$yi, bcg$vi, "PM")
+      reml = pool_with(bcg$yi, bcg$vi, "REML"), paule_mandel = pool_with(bcg$yi, bcg$vi, "PM"),
+      next_site = predict_next(as.numeric(bcg$yi), as.numeric(bcg$vi))
     )
   )
 }
