@@ -49,8 +49,8 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
-def test_serving_starts_without_mlflow_scikit_learn_and_pandas(commands):
-    script = BLOCKED + (
+def test_a_service_starts_without_mlflow_scikit_learn_pandas_and_pyarrow(commands):
+    script = BLOCKED.replace('"mlflow"', '"mlflow", "pyarrow"') + (
         "from features.home import enter_home; enter_home()\n"
         "import serving.service as s; found = s.ResponseService.inner(); "
         "print(len(found.parts.roster.champions))"

@@ -169,7 +169,7 @@ class KeyRing:
 
     @property
     def empty(self) -> bool:
-        """Whether there are no keys but revoked ones."""
+        """Whether no key was ever made; revoking the last one opens nothing."""
         return not self._keys
 
     def find(self, token: str, now: datetime) -> Key | None:
@@ -203,7 +203,7 @@ class KeyRing:
                 self._uses = uses | self._uses
             raise
         with explain_store(), self.engine.connect() as connection:
-            rows = connection.execute(select(KEYS).where(KEYS.c.revoked.is_(None)))
+            rows = connection.execute(select(KEYS))
             self._keys = {row.id: read_key(row) for row in rows}
 
     def _write_uses(self, uses: dict[str, datetime]) -> None:

@@ -1,13 +1,13 @@
 """Who may ask: every route against every kind of key, and this machine alone without any."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from serving.access import ANY_SCOPE, OPEN
 from serving.routes import ROUTES
-from serving.store.keys import SCOPES
+from serving.store.keys import SCOPES, KeyStore
 
 ASSESSMENT = {"patient_id": "a17", "condition": "depression", "phq9": 17}
 BODIES = {
@@ -89,6 +89,16 @@ def test_an_expired_key_opens_nothing(open_client, make_key):
     client = open_client()
     headers = {"authorization": f"Bearer {token}"}
     assert client.post("/predict", json=ASSESSMENT, headers=headers).status_code == 401
+
+
+def test_revoking_the_last_key_opens_nothing(open_client, make_key, store):
+    token = make_key("predict")
+    keys = KeyStore(store)
+    keys.revoke(keys.list()[0].id, datetime.now(UTC))
+    client = open_client()
+    headers = {"authorization": f"Bearer {token}"}
+    assert client.post("/predict", json=ASSESSMENT, headers=headers).status_code == 401
+    assert client.post("/predict", json=ASSESSMENT).status_code == 401
 
 
 def test_a_key_has_so_many_requests_a_minute(open_client, make_key):
