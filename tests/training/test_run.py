@@ -53,11 +53,6 @@ def run_file(study, home, path):
 
 
 @pytest.fixture
-def home(tmp_path):
-    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
 def noise(cohort, tmp_path):
     """The same patients with outcomes dealt out anew: nothing to learn."""
     frame = pd.read_parquet(cohort)
@@ -332,7 +327,8 @@ def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(
     assert not list(home.tuning.iterdir())
 
 
-def test_nothing_is_logged_where_the_cohort_is_refused(home, cohort, tmp_path):
+def test_nothing_is_logged_where_the_cohort_is_refused(cohort, tmp_path):
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
     frame = pd.read_parquet(cohort)
     frame.loc[0, "age"] = 900
     frame.to_parquet(tmp_path / "bad.parquet")
