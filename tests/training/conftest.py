@@ -185,7 +185,8 @@ def developed(cohort, tmp_path_factory):
         "outcome": "phq9.acute.response",
         "seed": 3,
         "cohort": {"where": {"condition": ["depression"]}},
-        "validation": {"folds": 3, "repeats": 1, "resamples": 100},
+        "validation": {"folds": 3, "repeats": 1, "resamples": 100, "profile": "quick"},
+        "gate": {"redevelopments": 0},
         "uncertainty": {"redevelopments": 20},
     }
     for candidates in (("severity_only", "base_rate"), ("base_rate",)):

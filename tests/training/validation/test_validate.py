@@ -72,9 +72,7 @@ def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_
 
 
 def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, moved, tmp_path):
-    done = home.call(
-        "validate", f"{OUTCOME}@1", moved, "--out", tmp_path, "--register", "--json"
-    )
+    done = home.call("validate", f"{OUTCOME}@1", moved, "--out", tmp_path, "--register", "--json")
     told = json.loads(done.stdout)
     assert (told["version"], told["registered"]) == ("1", "2")
     assert told["findings"]["recalibration"]["version"] == "2"
@@ -86,9 +84,7 @@ def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, m
     assert (found.version, found.purpose) == ("2", "external")
     assert found.find_performance("external").measures["slope"].value == pytest.approx(1, abs=0.15)
     assert registry.open_history(OUTCOME).find_champion() == "1"
-    promoted = json.loads(
-        home.call("promote", OUTCOME, "--version", "2", "--json").stdout
-    )
+    promoted = json.loads(home.call("promote", OUTCOME, "--version", "2", "--json").stdout)
     assert promoted["state"] == "promoted"
     assert {one["name"]: one["passed"] for one in promoted["gate"]}["calibration_slope"] is True
     assert registry.open_history(OUTCOME).find_champion() == "2"
@@ -135,9 +131,7 @@ def test_a_cohort_that_cannot_test_is_refused_and_leaves_no_run(
 ):
     rows = [row | {"phq9_acute": ""} for row in draw(30)]
     cohort = write(tmp_path / "open.csv", rows)
-    done = home.call(
-        "validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2
-    )
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2)
     (problem,) = json.loads(done.stdout)["errors"]
     assert (problem["field"], problem["rule"]) == (OUTCOME, "outcome")
     assert not list((tmp_path / "o").iterdir())
@@ -153,9 +147,7 @@ def test_a_place_where_no_folder_can_be_is_refused(home, moved, tmp_path):
 
 def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "elsewhere.csv", draw(600, intercept=0.8, first="zebra"))
-    done = home.call(
-        "validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json"
-    )
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json")
     assert "zebra" not in done.stdout + done.stderr
     places = [home.home, tmp_path / "o"]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
