@@ -55,21 +55,26 @@ def write_whole(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if nameless is not None:
-                _name(nameless, passing)
-        passing.replace(path)
+            placed = nameless is not None and _name(nameless, path, passing)
+        if not placed:
+            passing.replace(path)
     finally:
         passing.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
-def _name(nameless: int, path: Path) -> None:
+def _name(nameless: int, path: Path, passing: Path) -> bool:
+    """Name it, in passing where it replaces a file, which only a rename can; tell if it is done."""
     handles = os.open(OPEN_FILES, os.O_RDONLY)
     try:
-        # Naming the folder by a handle makes Python call linkat, which follows the entry's link.
-        os.link(str(nameless), path, src_dir_fd=handles, follow_symlinks=True)
+        for name in (path, passing):
+            with contextlib.suppress(FileExistsError):
+                # With the folder as a handle Python calls linkat, which follows the entry's link.
+                os.link(str(nameless), name, src_dir_fd=handles, follow_symlinks=True)
+                break
     finally:
         os.close(handles)
+    return name == path
 
 
 def _open_nameless(folder: Path, mode: int) -> int | None:

@@ -11,15 +11,31 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from features.home import QUIET
+from features.home import QUIET, find_home
 
 ROOT = Path(__file__).parent.parent
 TRIALS = ROOT.parent / "shared" / "data"
 
 os.environ.update(QUIET)
+
+# What takes long to set up is set up in one process, and first, so that none is left alone with it.
+SHARED = ("clone", "commands")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those that share what is slow to set up."""
+    groups = {}
+    for item in items:
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        groups[item] = shared[0] if shared else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    order = {name: place for place, name in enumerate(SHARED)}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +78,10 @@ def trials() -> Path:
     return TRIALS
 
 
+# Written into the environment by commands, for a home that need not be the next one's.
+OF_A_HOME = ("MLFLOW_TRACKING_URI", "BENTOML_HOME")
+
+
 @dataclass(frozen=True)
 class Commands:
     """Runs the project's commands as a user would, each in its own process."""
@@ -89,6 +109,17 @@ class Commands:
         assert done.returncode == code, (
             f"{command} gave {done.returncode}\n{done.stdout}{done.stderr}"
         )
+        return done
+
+    def call(self, *arguments: object, code: int = 0) -> Result:
+        """Run a command of training in this process, where MLflow and its like are imported."""
+        from training.__main__ import app
+
+        inherited = {k: v for k, v in os.environ.items() if k not in OF_A_HOME}
+        environment = inherited | {"KETAMINE_RESPONSE_HOME": str(self.home)}
+        with patch.dict(os.environ, environment, clear=True):
+            done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
+        assert done.exit_code == code, f"{arguments} gave {done.exit_code}\n{done.output}"
         return done
 
     def start(
@@ -130,7 +161,7 @@ def intake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 QUICK = (
     *("--set", "uncertainty.redevelopments=20", "--set", "validation.resamples=100"),
-    *("--set", 'candidates=["base_rate", "elastic_net"]'),
+    *("--set", 'candidates=["base_rate", "elastic_net"]', "--jobs", "1"),
 )
 
 
@@ -147,6 +178,16 @@ def commands(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Commands
 def make_commands() -> Callable[[Path], Commands]:
     """Commands for a home of one's own."""
     return Commands
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with an empty MLflow store, to be copied: making its tables takes a while."""
+    from training.registry import create_store
+
+    folder = tmp_path_factory.mktemp("empty")
+    create_store(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
+    return folder
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ NONE_YET = ("--set", "cohort.outcomes=none-yet")
 def clinic(make_commands, intake, tmp_path_factory):
     """A home in which assessments were fitted that have no follow-up yet, and what `fit` said."""
     found = make_commands(tmp_path_factory.mktemp("clinic"))
-    study = ("training", "fit", "experiments/demo.toml", "--cohort", intake, "--json")
-    refused = found.run(*study, code=2)
-    assert "cohort.outcomes" in refused.stdout + refused.stderr
-    fitted = json.loads(found.run(*study, *NONE_YET).stdout)
+    study = ("fit", "experiments/demo.toml", "--cohort", intake, "--json")
+    refused = found.call(*study, code=2)
+    assert "cohort.outcomes" in refused.output
+    fitted = json.loads(found.call(*study, *NONE_YET).stdout)
     found.run("serving", "pull")
     return found, fitted
 
@@ -102,11 +102,14 @@ def test_score_and_the_pyfunc_answer_too(clinic, make_assessment, tmp_path):
 def test_the_first_outcomes_take_over(clinic, cohort):
     """Enough of them to compare candidates: what the published rate stood in for is now known."""
     home, _ = clinic
-    quick = ("--set", 'candidates=["evidence_prior", "base_rate"]', "--set", "validation.folds=3")
+    quick = (
+        *("--set", 'candidates=["evidence_prior", "base_rate"]', "--set", "validation.folds=3"),
+        *("--set", "validation.resamples=100", "--set", "uncertainty.redevelopments=20"),
+        *("--set", "validation.bootstraps=20", "--jobs", "1", "--json"),
+    )
     fitted = json.loads(
-        home.run("training", "fit", "experiments/demo.toml", "--cohort", cohort, *quick, "--json")
-        .stdout
-    )  # fmt: skip
+        home.call("fit", "experiments/demo.toml", "--cohort", cohort, *quick).stdout
+    )
     assert fitted["champion"]["version"] not in ("1", "2")
     assert fitted["courses"] > 100
     pulled = json.loads(home.run("serving", "pull", "--json").stdout)["champions"]

@@ -80,10 +80,13 @@ def visit_terms(
     needed = -np.log(1 / generator.uniform(1e-300, 1, size) - 1)
     noise = np.sqrt(variance) * generator.standard_normal(size)
     order, place = generator.permutation(size), 0
+    # The slope beyond which a term that is out comes in; those that are in are always visited.
+    reach = np.sqrt(2 * np.maximum(needed - prior, 0) / variance)
+    reach[(needed < prior) | (coefficients != 0)] = -1.0
+    reach = reach[order]
     while place < size:
         # Most terms are out and stay out, which leaves the slopes as they are: they are passed by.
-        enters = prior + variance * slope * slope / 2 > needed
-        changes = (enters | (coefficients != 0))[order[place:]]
+        changes = np.abs(slope[order[place:]]) > reach[place:]
         ahead = int(changes.argmax())
         if not changes[ahead]:
             break

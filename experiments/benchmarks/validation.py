@@ -90,7 +90,7 @@ class Request:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 
 
-QUICK = Request(2, 150, 20, 1000, 4, ("evidence_prior", "base_rate"))
+QUICK = Request(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
 def run_checks(request: Request, results: Results, jobs: int) -> list[Result]:

@@ -29,7 +29,7 @@ from training.findings import (
     SubgroupFacts,
 )
 from training.measures.decision import THRESHOLDS
-from training.registry import Registry, create_store
+from training.registry import Registry
 from training.run import run_study
 from training.study import Study
 
@@ -185,7 +185,8 @@ def developed(cohort, tmp_path_factory):
         "outcome": "phq9.acute.response",
         "seed": 3,
         "cohort": {"where": {"condition": ["depression"]}},
-        "validation": {"folds": 3, "repeats": 1, "resamples": 100},
+        "validation": {"folds": 3, "repeats": 1, "resamples": 100, "profile": "quick"},
+        "gate": {"redevelopments": 0},
         "uncertainty": {"redevelopments": 20},
     }
     for candidates in (("severity_only", "base_rate"), ("base_rate",)):
@@ -195,14 +196,6 @@ def developed(cohort, tmp_path_factory):
     versions = registry.client.search_model_versions(f"name='{study.outcome}'")
     models = [registry.load_version(study.outcome, str(one.version)).model for one in versions]
     return {model.card.candidate: model for model in models}
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A home with an empty MLflow store: making its tables takes a while."""
-    folder = tmp_path_factory.mktemp("empty")
-    create_store(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
-    return folder
 
 
 @pytest.fixture

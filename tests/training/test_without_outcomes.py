@@ -36,11 +36,6 @@ ALONE = make_study(candidates=("base_rate", "elastic_net"))
 
 
 @pytest.fixture
-def home(tmp_path):
-    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
 def fit(home):
     return lambda study, path: run_study(study, load_courses(study, path), home, jobs=1)
 

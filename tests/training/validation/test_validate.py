@@ -50,7 +50,7 @@ def list_runs(registry):
 
 def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_path):
     out = tmp_path / "out"
-    done = home.run("training", "validate", OUTCOME, moved, "--out", out)
+    done = home.call("validate", OUTCOME, moved, "--out", out)
     assert "On 1200 courses that it never saw" in done.stdout
     assert "Proposed: the log-odds times 0." in done.stdout
     assert "| Calibration slope " in done.stdout
@@ -72,9 +72,7 @@ def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_
 
 
 def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, moved, tmp_path):
-    done = home.run(
-        "training", "validate", f"{OUTCOME}@1", moved, "--out", tmp_path, "--register", "--json"
-    )
+    done = home.call("validate", f"{OUTCOME}@1", moved, "--out", tmp_path, "--register", "--json")
     told = json.loads(done.stdout)
     assert (told["version"], told["registered"]) == ("1", "2")
     assert told["findings"]["recalibration"]["version"] == "2"
@@ -86,9 +84,7 @@ def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, m
     assert (found.version, found.purpose) == ("2", "external")
     assert found.find_performance("external").measures["slope"].value == pytest.approx(1, abs=0.15)
     assert registry.open_history(OUTCOME).find_champion() == "1"
-    promoted = json.loads(
-        home.run("training", "promote", OUTCOME, "--version", "2", "--json").stdout
-    )
+    promoted = json.loads(home.call("promote", OUTCOME, "--version", "2", "--json").stdout)
     assert promoted["state"] == "promoted"
     assert {one["name"]: one["passed"] for one in promoted["gate"]}["calibration_slope"] is True
     assert registry.open_history(OUTCOME).find_champion() == "2"
@@ -96,7 +92,7 @@ def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, m
 
 def test_nothing_is_registered_where_nothing_is_proposed(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "same.csv", draw(600, seed=4))
-    done = home.run("training", "validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register")
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register")
     assert "Nothing was registered" in done.stdout
     assert len(registry.client.search_model_versions(f"name='{OUTCOME}'")) == 1
 
@@ -110,10 +106,10 @@ def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path)
     cohort = write(tmp_path / "theirs.csv", rows)
     mapping = tmp_path / "mapping.toml"
     mapping.write_text('[rename]\n"PHQ total" = "phq9"\n')
-    command = ("training", "validate", OUTCOME, cohort, "--out", tmp_path / "o")
-    refused = home.run(*command, "--mapping", mapping, code=2)
+    command = ("validate", OUTCOME, cohort, "--out", tmp_path / "o")
+    refused = home.call(*command, "--mapping", mapping, code=2)
     assert "ward (unknown)" in refused.stderr
-    done = home.run(*command, "--mapping", mapping, "--ignore-unknown")
+    done = home.call(*command, "--mapping", mapping, "--ignore-unknown")
     assert "On 300 courses" in done.stdout
 
 
@@ -125,7 +121,7 @@ def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path)
     ],
 )
 def test_a_model_that_is_not_there_is_refused(home, moved, tmp_path, model, code, told):
-    done = home.run("training", "validate", model, moved, "--out", tmp_path / "o", code=code)
+    done = home.call("validate", model, moved, "--out", tmp_path / "o", code=code)
     assert told in done.stderr
     assert not list(tmp_path.glob("o/*"))
 
@@ -135,9 +131,7 @@ def test_a_cohort_that_cannot_test_is_refused_and_leaves_no_run(
 ):
     rows = [row | {"phq9_acute": ""} for row in draw(30)]
     cohort = write(tmp_path / "open.csv", rows)
-    done = home.run(
-        "training", "validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2
-    )
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2)
     (problem,) = json.loads(done.stdout)["errors"]
     assert (problem["field"], problem["rule"]) == (OUTCOME, "outcome")
     assert not list((tmp_path / "o").iterdir())
@@ -146,16 +140,14 @@ def test_a_cohort_that_cannot_test_is_refused_and_leaves_no_run(
 
 def test_a_place_where_no_folder_can_be_is_refused(home, moved, tmp_path):
     (tmp_path / "file").write_text("mine")
-    done = home.run("training", "validate", OUTCOME, moved, "--out", tmp_path / "file", code=2)
+    done = home.call("validate", OUTCOME, moved, "--out", tmp_path / "file", code=2)
     assert "--out (folder)" in done.stderr
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "elsewhere.csv", draw(600, intercept=0.8, first="zebra"))
-    done = home.run(
-        "training", "validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json"
-    )
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json")
     assert "zebra" not in done.stdout + done.stderr
     places = [home.home, tmp_path / "o"]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
