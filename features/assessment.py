@@ -20,7 +20,7 @@ from features.parsing import JSON_READERS, Reader, RuleBroken, read_date
 from features.reading import read_columns
 from features.validation import check_columns
 
-JsonRow = Mapping[str, Any]
+JsonRow = dict[str, Any]
 # Each takes some time; somebody may send a hundred thousand.
 TOLD_NAMES = 16
 

@@ -32,7 +32,7 @@ from serving.page import (
 from serving.predictor import DETAILS, Detail
 
 # Assessments answered at a stretch; between two stretches others are served.
-STRETCH = 200
+STRETCH = 256
 BATCH_NAMES = ("assessments", "detail")
 # Names that a batch should not have, of which so many are told.
 SHOWN = 16

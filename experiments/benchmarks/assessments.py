@@ -1,7 +1,7 @@
 """What is asked in the benchmark of serving: simulated assessments, some with few fields."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -15,7 +15,7 @@ from features.field import Kind
 from features.fields import FIELDS
 from serving.predictor import Predictor
 
-Assessment = Mapping[str, Any]
+Assessment = dict[str, Any]
 SEED = 11
 PATIENTS = 700  # of whom about 450 have depression
 # Of every four, one has what is required and a little more.
