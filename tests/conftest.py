@@ -27,6 +27,8 @@ os.environ.update(QUIET)
 SHARED = ("clone", "commands")
 
 
+# Before xdist reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and those that share what is slow to set up."""
     groups = {}
