@@ -1,6 +1,7 @@
 """Answers: what each route does with a request."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -54,7 +55,7 @@ async def predict_batch(endpoint: Endpoint, request: Request) -> Answer:
     """Answer many assessments; a bad one has its errors in its own place."""
     body = await take_body(endpoint, request)
     rows, detail = read_batch(parse_json(body), endpoint.settings.most_assessments)
-    async with endpoint.batches:
+    async with endpoint.take_turn(request):
         predictor = endpoint.roster.require()
         results: list[Result] = []
         for start in range(0, len(rows), STRETCH):
@@ -129,7 +130,9 @@ async def show_life(endpoint: Endpoint, request: Request) -> Answer:
 
 
 async def show_page(endpoint: Endpoint, request: Request) -> Answer:
-    """Show the clinician's page, empty."""
+    """Show the clinician's page, empty; without asking again for a key that is kept."""
+    with suppress(RequestError):
+        endpoint.access.admit(request, "predict", read_cookie(request) or "")
     return answer_html(render_page(endpoint.roster.require(), endpoint.describe_page(request)))
 
 

@@ -6,9 +6,10 @@ the log. Nothing that goes wrong reaches the server around it, whose log would s
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.types import Receive, Scope, Send
 
@@ -86,12 +87,14 @@ class Endpoint:
         By path, then by method.
     parts
         None until the service has started.
+    turn
+        Held by the batch that is being answered.
     """
 
     routes: Mapping[str, Mapping[str, Route]]
     parts: Parts | None = None
     in_flight: int = 0
-    batches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -155,7 +158,20 @@ class Endpoint:
     def check_deadline(self, request: Request) -> None:
         """Turn a request away that has waited so long that its asker will have given up."""
         if request.seconds > self.settings.deadline_seconds:
-            refuse(503, "service", "deadline", "took too long; come again", RETRY_AFTER)
+            refuse_late()
+
+    @asynccontextmanager
+    async def take_turn(self, request: Request) -> AsyncIterator[None]:
+        """Let one batch be answered at a time; whoever waits too long is asked to come again."""
+        try:
+            async with asyncio.timeout(self.settings.deadline_seconds - request.seconds):
+                await self.turn.acquire()
+        except TimeoutError:
+            refuse_late()
+        try:
+            yield
+        finally:
+            self.turn.release()
 
     async def record(
         self,
@@ -228,6 +244,11 @@ def choose_route(request: Request, found: Mapping[str, Route]) -> Route:
         allowed = ", ".join(found).encode()
         refuse(405, "path", "405", "Method Not Allowed", ((b"allow", allowed),))
     return found[method]
+
+
+def refuse_late() -> NoReturn:
+    """Turn a request away that comes too late."""
+    refuse(503, "service", "deadline", "took too long; come again", RETRY_AFTER)
 
 
 def find_token(request: Request) -> str:

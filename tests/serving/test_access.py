@@ -162,6 +162,7 @@ def test_a_clinician_types_the_key_once(open_client, make_key):
     second = client.post("/", data=form)
     assert second.status_code == 200
     assert 'type="password"' not in second.text
+    assert 'type="password"' not in client.get("/").text
     assert client.get("/model").status_code == 200
     # What another site could make the browser send is not enough for the routes of programs.
     assert client.post("/predict", json=ASSESSMENT).status_code == 401

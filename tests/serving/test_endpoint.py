@@ -1,5 +1,6 @@
 """The routes: strict bodies, one form of error, a page without a script."""
 
+import asyncio
 import json
 
 import jsonschema
@@ -320,3 +321,28 @@ def test_the_page_names_the_field_outside_what_was_studied(client):
 def test_the_page_says_when_no_model_fits_the_condition(client):
     page = client.post("/", data={"condition": "ptsd", "pcl5": "50"}).text
     assert "No model here was developed on patients with this condition" in page
+
+
+def test_a_batch_that_waits_too_long_for_its_turn_is_asked_to_come_again(
+    open_client, make_assessment
+):
+    endpoint = open_client(deadline_seconds=0.1).endpoint
+    body = json.dumps({"assessments": [make_assessment()]}).encode()
+    headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
+    scope = {"type": "http", "method": "POST", "path": "/predict_batch", "headers": headers}
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def send(message):
+        sent.append(message)
+
+    async def ask_behind_another():
+        async with endpoint.turn:
+            await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+        await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+
+    asyncio.run(ask_behind_another())
+    assert [one["status"] for one in sent if "status" in one] == [503, 200]
+    assert (b"retry-after", b"1") in sent[0]["headers"]
