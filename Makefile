@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-# Processes that tests are spread over; tests/conftest.py says which stay together.
+# Processes that tests are spread over, a file of them to each; tests/conftest.py says in what order.
 JOBS ?= 2
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
@@ -46,7 +46,7 @@ ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.
 	$(BIN)/python -m training ui
 
 test: $(PROJECT) browser postgresql  ## Run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
 	$(BIN)/ruff format --check .

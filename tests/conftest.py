@@ -23,21 +23,19 @@ TRIALS = ROOT.parent / "shared" / "data"
 
 os.environ.update(QUIET)
 
-# What takes long to set up is set up in one process, and first, so that none is left alone with it.
-SHARED = ("clone", "commands")
+# What takes long to set up; files that use it come first, so that none is left alone with it.
+SLOW = ("clone", "commands")
 
 
-# Before xdist reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those that share what is slow to set up."""
-    groups = {}
+    """Begin with the files that take longest; `--no-loadscope-reorder` keeps that order."""
+    last = len(SLOW)
+    places: dict[Path, int] = {}
     for item in items:
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        groups[item] = shared[0] if shared else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    order = {name: place for place, name in enumerate(SHARED)}
-    items.sort(key=lambda item: order.get(groups[item], len(order)))
+        used = getattr(item, "fixturenames", ())
+        found = min((place for place, name in enumerate(SLOW) if name in used), default=last)
+        places[item.path] = min(found, places.get(item.path, last))
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(autouse=True)
