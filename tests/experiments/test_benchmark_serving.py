@@ -126,11 +126,13 @@ def questions(commands):
     return Questions(draw_assessments(patients=40), home.pull())
 
 
-def test_an_answer_must_be_the_librarys_to_the_last_digit(questions):
+def test_an_answer_must_be_the_librarys_but_for_rounding(questions):
     check = expect_estimates(questions)
     (answer,) = questions.answer([3])
     assert check(3, json.dumps(answer)) is None
     answer["estimates"][0]["probability"] += 1e-15
+    assert check(3, json.dumps(answer)) is None
+    answer["estimates"][0]["probability"] += 1e-7
     assert check(3, json.dumps(answer)) == "estimates"
 
 
