@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmarks.assessments import Questions, draw_assessments
+from experiments.benchmarks.batch_profile import Step, profile_batches
 from experiments.benchmarks.contestants.roster import CONTESTANTS, Contestant, Task
 from experiments.benchmarks.served_model import ServedHome, borrow_home, make_home
 from experiments.benchmarks.server import Server, serve
@@ -26,6 +27,7 @@ from experiments.load import (
 from features.commands import track
 from features.errors import InputError, Problem, UnavailableError
 
+BATCHES = "batch"
 # Answers to batches are long; a few of them hold thousands of estimates to check.
 BATCHES_CHECKED = 3
 
@@ -83,6 +85,8 @@ class Results:
         By name, contestants and tasks that were not measured, and why.
     model
         What was served.
+    steps
+        Where a batch's time goes; empty where no batches were measured.
     """
 
     request: Request
@@ -90,6 +94,7 @@ class Results:
     rounds: dict[str, list[Round]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ def run_benchmark(request: Request) -> Results:
         for contestant in track(turns, len(turns), "serving"):
             if contestant.name not in results.absent:
                 take_turn(contestant, stage, results)
+        if BATCHES in results.rounds:
+            results.steps.extend(profile_batches(stage.questions, results.cores.server))
     return results
 
 

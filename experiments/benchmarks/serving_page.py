@@ -27,6 +27,11 @@ SPEED_HEADING = [
     "service", "connections", "p50, ms", "p99, ms", "slowest, ms", "requests/s", "patients/s",
     "processor, ms a request",
 ]  # fmt: skip
+STEPS_HEADING = ["step", "in full, µs a patient", "in brief, µs a patient"]
+STEPS_TEXT = (
+    "Where the time of a batch of 1,000 goes, its steps timed apart in one process on the server's "
+    "core; beside them there are the audit's row, counting, and HTTP."
+)
 MEMORY_HEADING = ["service", "ready after, s", "resident, MiB", "proportional, MiB", "peak, MiB"]
 
 
@@ -47,6 +52,9 @@ def describe(results: Results) -> str:
         "",
         format_table(MEMORY_HEADING, list(list_memory(results))),
     ]
+    if results.steps:
+        rows = [[one.name, f"{one.full:.1f}", f"{one.brief:.1f}"] for one in results.steps]
+        parts += ["", STEPS_TEXT, "", format_table(STEPS_HEADING, rows)]
     if results.absent:
         parts += ["", *(f"ABSENT: `{name}`: {why}." for name, why in results.absent.items())]
     goals = [[one.aim, one.found, one.word] for one in judge(results)]
@@ -164,6 +172,7 @@ def collect(results: Results) -> dict[str, Any]:
             name: [{"seconds": one.seconds, **asdict(one.memory)} for one in rounds]
             for name, rounds in results.rounds.items()
         },
+        "steps": [asdict(one) for one in results.steps],
         "absent": results.absent,
         "verdicts": [asdict(one) | {"verdict": one.word} for one in judge(results)],
     }

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.benchmarks.answers import expect_batch, expect_estimates, shortens
 from experiments.benchmarks.assessments import Questions, draw_assessments
+from experiments.benchmarks.batch_profile import profile_batches
 from experiments.benchmarks.contestants.roster import CONTESTANTS
 from experiments.benchmarks.serving import QUICK, Results, Round, choose_contestants
 from experiments.benchmarks.serving_figure import write_figure
@@ -282,3 +283,10 @@ def test_a_quick_benchmark_measures_echo_and_ours(fresh_commands, commands):
 def test_a_quick_benchmark_writes_no_page(fresh_commands):
     done = fresh_commands.run("experiments", "benchmark", "serving", "--quick", "--docs", code=2)
     assert "not with --quick" in done.stderr
+
+
+def test_a_batch_is_timed_step_by_step(questions):
+    steps = profile_batches(questions, None)
+    assert [step.name for step in steps][-1] == "for comparison: orjson alone, in and out"
+    assert all(step.full > 0 and step.brief > 0 for step in steps)
+    assert steps[-1].full < sum(step.full for step in steps[:-1])
