@@ -61,8 +61,11 @@ def compute_probability(log_odds: Numbers) -> Numbers:
     --------
     >>> compute_probability(np.array([0.0, 800.0, -800.0]))
     array([0.5, 1. , 0. ])
+    >>> float(compute_probability(np.array(0.0)))
+    0.5
     """
-    odds_against = np.negative(log_odds)
+    # Negating an array of no dimension gives a number, into which nothing can be written.
+    odds_against = np.asarray(np.negative(log_odds))
     with np.errstate(over="ignore"):
         np.exp(odds_against, out=odds_against)
     odds_against += 1.0
