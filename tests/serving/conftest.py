@@ -223,7 +223,11 @@ class Running:
     def connect(self, data=b""):
         """Open a connection of one's own and send some bytes."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=20)
-        opened.sendall(data)
+        try:
+            opened.sendall(data)
+        except OSError:
+            opened.close()
+            raise
         return opened
 
     def read_log(self):

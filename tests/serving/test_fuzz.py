@@ -277,6 +277,15 @@ def test_ten_thousand_damaged_bodies_are_answered_in_one_form(client):
     assert client.endpoint.in_flight == 0
 
 
+def settle(answer):
+    """Leave room for rounding: how many are added up at once decides in which order."""
+    if isinstance(answer, dict):
+        return {name: settle(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [settle(value) for value in answer]
+    return pytest.approx(answer, rel=1e-11, abs=1e-13) if isinstance(answer, float) else answer
+
+
 @pytest.mark.parametrize("place", [0, 2, 4])
 def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessment, place):
     neighbours = [
@@ -301,7 +310,7 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
             results = response.json()["results"]
             assert len(results) == len(neighbours)
             for number, one in enumerate(results):
-                assert number == place or one == expected[number]
+                assert number == place or one == settle(expected[number])
             answered += 1
     assert answered > 200
 
