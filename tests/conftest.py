@@ -217,12 +217,13 @@ def wait_ready() -> Callable[["subprocess.Popen[str]", str], None]:
 
 
 @pytest.fixture(scope="session")
-def service(commands: Commands) -> Iterator[str]:
+def service(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real service process with the champion."""
     from experiments.demo import find_free_port
 
     port = find_free_port()
-    process = commands.start("serving", "serve", "--port", port)
+    log = tmp_path_factory.mktemp("service") / "log"
+    process = commands.start("serving", "serve", "--port", port, log=log)
     try:
         wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
         yield f"http://127.0.0.1:{port}"
