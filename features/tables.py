@@ -155,7 +155,9 @@ def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
 def _read_header(path: Path) -> tuple[str, ...]:
     try:
         options = _make_parse_options(path, lambda row: "skip")
-        with csv.open_csv(path, parse_options=options) as reader:
+        # A thread that still reads ahead when the process ends would take it down with it.
+        alone = csv.ReadOptions(use_threads=False)
+        with csv.open_csv(path, read_options=alone, parse_options=options) as reader:
             return tuple(reader.schema.names)
     except UnicodeDecodeError:
         _fail_encoding(path)
