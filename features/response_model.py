@@ -69,7 +69,8 @@ def compute_probability(log_odds: Numbers) -> Numbers:
     with np.errstate(over="ignore"):
         np.exp(odds_against, out=odds_against)
     odds_against += 1.0
-    return np.reciprocal(odds_against, out=odds_against)
+    probability: Numbers = np.reciprocal(odds_against, out=odds_against)
+    return probability
 
 
 def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
