@@ -1,9 +1,7 @@
 """Where a batch's time goes: the steps of its answer, one after another in this process."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from timeit import repeat
@@ -12,6 +10,7 @@ from typing import Any
 import orjson
 
 from experiments.benchmarks.assessments import Questions
+from experiments.load import stay_on
 from features.assessment import parse_rows
 from serving.answers import STRETCH
 from serving.bodies import parse_json
@@ -58,17 +57,3 @@ def time_steps(questions: Questions, detail: Detail) -> Iterator[tuple[str, floa
 def time_step(step: Callable[[], Any]) -> float:
     """Time a step: median of several, in microseconds a patient, garbage left lying."""
     return median(repeat(step, number=1, repeat=REPEATS)) / PATIENTS * MICROSECONDS
-
-
-@contextmanager
-def stay_on(core: int | None) -> Iterator[None]:
-    """Stay on one core for a while, where the system lets one choose."""
-    if core is None:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
