@@ -5,7 +5,7 @@ Where treatment has begun, early scores may stand beside it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, repeat
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
@@ -148,7 +148,7 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
         (names,) = layouts
         return dict(zip(names, zip(*(row.values() for row in rows), strict=True), strict=True))
     every = dict.fromkeys(chain.from_iterable(layouts))
-    return {name: [row.get(name) for row in rows] for name in every}
+    return {name: [*map(dict.get, rows, repeat(name))] for name in every}
 
 
 def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:

@@ -4,7 +4,6 @@ Every label has a fixed set of values: BentoML's own metrics would make a series
 anybody tries.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from features.processes import is_alive
 from serving.exchange import Request
 
 PREFIX = "ketamine_response_"
@@ -123,14 +123,3 @@ def forget_dead_processes(folder: Path) -> None:
             process = int(path.stem.rpartition("_")[2])
             if not is_alive(process):
                 mark_process_dead(process, path=str(folder))  # type: ignore[no-untyped-call]
-
-
-def is_alive(process: int) -> bool:
-    """Tell whether a process is running."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -27,6 +27,7 @@ from features.contract import Measure, ModelCard
 from features.errors import ArtifactError, UnavailableError
 from features.files import digest_bytes, write_bytes_new
 from features.home import Home
+from features.processes import is_alive
 from features.response_model import (
     ARTIFACT_FOLDER,
     DIGEST_TAG,
@@ -405,14 +406,3 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def tag_process() -> dict[str, str]:
     """Say which process has a run open, so that the next one can close it."""
     return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
-
-
-def is_alive(process: int) -> bool:
-    """Tell whether a process of this machine still runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,0 +1,14 @@
+"""Processes of this machine."""
+
+import os
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether a process of this machine still runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
