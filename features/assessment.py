@@ -5,7 +5,7 @@ Where treatment has begun, early scores may stand beside it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
@@ -21,6 +21,7 @@ from features.reading import read_columns
 from features.validation import check_columns
 
 JsonRow = dict[str, Any]
+KNOWN = frozenset(FIELDS)
 # Each takes some time; somebody may send a hundred thousand.
 TOLD_NAMES = 16
 
@@ -126,13 +127,23 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    raw = list_values(rows)
-    strange = [name for name in raw if name not in FIELDS]
-    for name in strange:
-        del raw[name]
+    strange = list_strange(rows)
+    raw = list_values(keep_known(rows) if strange else rows)
     columns, broken = read_columns(len(rows), raw, readers)
     columns, problems = check_columns(columns, broken, first_row)
     return columns, locate_strange(strange, rows, first_row) + problems
+
+
+def list_strange(rows: Sequence[JsonRow]) -> list[str]:
+    """List the names that are no fields, in the order in which they come."""
+    if KNOWN.issuperset(set[str]().union(*rows)):
+        return []
+    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in KNOWN]
+
+
+def keep_known(rows: Sequence[JsonRow]) -> list[JsonRow]:
+    """Keep what is known: strangers may ask for no room in every other row."""
+    return [{name: row[name] for name in row if name in KNOWN} for row in rows]
 
 
 def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
@@ -141,14 +152,14 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     Examples
     --------
     >>> list_values([{"age": 44, "bmi": 31}, {"age": 50}])
-    {'age': [44, 50], 'bmi': [31, None]}
+    {'age': (44, 50), 'bmi': (31, None)}
     """
-    layouts = dict.fromkeys(map(tuple, rows))
-    if len(layouts) == 1:  # so it is with one row, and mostly with many
-        (names,) = layouts
-        return dict(zip(names, zip(*(row.values() for row in rows), strict=True), strict=True))
-    every = dict.fromkeys(chain.from_iterable(layouts))
-    return {name: [*map(dict.get, rows, repeat(name))] for name in every}
+    names: JsonRow = {}
+    for row in rows:
+        names |= row
+    blank = dict.fromkeys(names)
+    filled = [tuple((blank | row).values()) for row in rows]
+    return dict(zip(blank, zip(*filled, strict=True), strict=True))
 
 
 def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:

@@ -98,6 +98,11 @@ class Equation:
         """The terms, arranged for many rows."""
         return Plan(self.features, self.sites, self.terms)
 
+    @property
+    def straight(self) -> bool:
+        """Whether log-odds are sums of terms and nothing else: no trees, no bent calibration."""
+        return not self.boosters and not self.plan.bent
+
     def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
         """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
         (log_odds,) = self.sum_up(self.plan.read(columns), versions, max(columns.size, 1))

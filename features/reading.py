@@ -28,10 +28,11 @@ from features.parsing import (
 )
 
 Raw = Mapping[str, Sequence[Any]]
-Convert = Callable[[Sequence[Any]], list[Any] | None]
+Convert = Callable[[Sequence[Any]], Sequence[Any] | None]
 Numbers = NDArray[np.float64]
 
 MISSING = type(None)
+NAN = float("nan")
 USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.NUMBER: frozenset({int, float, MISSING}),
     Kind.INTEGER: frozenset({int, float, MISSING}),
@@ -53,19 +54,18 @@ class Reading(NamedTuple):
     types
         What usual values are, exactly.
     convert
-        Turns them into numbers and None, or gives None where it meets an unusual one; None where
-        they are numbers already.
+        Turns them into numbers, NaN where missing, or gives None where it meets an unusual one.
     """
 
     types: frozenset[type]
     text: bool
-    convert: Convert | None
+    convert: Convert
 
 
 @lru_cache(maxsize=KNOWN_DAYS)
-def number_day(value: str | None) -> float | None:
+def number_day(value: str | None) -> float:
     """Read a date as days since 1970-01-01; the same days come again and again."""
-    return None if value is None else read_date(FIELDS["assessed_on"], value)
+    return NAN if value is None else read_date(FIELDS["assessed_on"], value)
 
 
 def number_days(values: Sequence[Any]) -> list[Any] | None:
@@ -76,8 +76,13 @@ def number_days(values: Sequence[Any]) -> list[Any] | None:
         return None
 
 
+def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
+    """Write NaN for None, which numpy would take four times as long to read."""
+    return [NAN if value is None else value for value in values] if None in values else values
+
+
 def place_categories(
-    places: Mapping[str | None, float | None], values: Sequence[Any]
+    places: Mapping[str | None, float], values: Sequence[Any]
 ) -> list[Any] | None:
     """Read categories as their positions."""
     try:
@@ -88,11 +93,11 @@ def place_categories(
 
 def make_reading(field: Field) -> Reading:
     """Choose how a field is read."""
-    convert: Convert | None = None
+    convert: Convert = mark_missing
     if field.kind is Kind.DATE:
         convert = number_days
     elif field.kind is Kind.CATEGORY:
-        places: dict[str | None, float | None] = {None: None}
+        places: dict[str | None, float] = {None: NAN}
         places |= {category: float(place) for place, category in enumerate(field.categories)}
         convert = partial(place_categories, places)
     return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
@@ -144,7 +149,7 @@ def read_usual(size: int, raw: Raw) -> Columns:
             if are_codes(column):
                 texts[name] = np.array(column, dtype=object)
             continue
-        converted = column if reading.convert is None else reading.convert(column)
+        converted = reading.convert(column)
         if converted is not None:
             numbers[name] = converted
             absent.append(column.count(None) if MISSING in types else 0)
@@ -160,14 +165,14 @@ def are_codes(texts: Sequence[str | None]) -> bool:
 
 
 def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
-    """Read numbers, truth values and None; only the fields that keep every rule.
+    """Read numbers, truth values and NaN; only the fields that keep every rule.
 
     Parameters
     ----------
     absent
-        How often each field has None. More numbers than these that are missing were NaN before.
+        How often each field is missing. More numbers than these that are missing were NaN before.
     """
-    names, blank = tuple(columns), [None] * size
+    names, blank = tuple(columns), [NAN] * size
     try:
         together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats

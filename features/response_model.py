@@ -6,11 +6,13 @@ the card. Nothing is pickled.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from features.columns import Columns
@@ -18,7 +20,7 @@ from features.contract import ModelCard
 from features.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
 from features.errors import ArtifactError
 from features.files import digest_bytes, write_bytes_whole
-from features.plan import Rows
+from features.plan import ROUNDING, Rows
 from features.terms import TERMS_FILE, Numbers, dump_terms, parse_terms
 from features.trees import dump_booster, parse_booster
 
@@ -31,6 +33,9 @@ LEAST_VARIANCE = np.finfo(np.float64).tiny
 # Rows that are read, and of which all versions are summed, at a time: so few that what is computed
 # stays near the processor.
 MOST_ROWS, BLOCK_ROWS = 256, 128
+
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Prediction:
     effective_sample_size: Numbers
 
 
-def compute_probability(log_odds: Numbers) -> Numbers:
+def compute_probability(log_odds: NDArray[Real]) -> NDArray[Real]:
     """Turn log-odds into probabilities.
 
     Examples
@@ -69,7 +74,7 @@ def compute_probability(log_odds: Numbers) -> Numbers:
     with np.errstate(over="ignore"):
         np.exp(odds_against, out=odds_against)
     odds_against += 1.0
-    probability: Numbers = np.reciprocal(odds_against, out=odds_against)
+    probability: NDArray[Real] = np.reciprocal(odds_against, out=odds_against)
     return probability
 
 
@@ -97,6 +102,37 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     if level is None:
         low = high = np.full(len(point), np.nan)
     return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
+
+
+def hold_sizes(
+    probability: Numbers, log_odds: NDArray[np.float32], error: Numbers, least: float
+) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Hold effective sample sizes against a limit, from sums in single precision.
+
+    Parameters
+    ----------
+    probability
+        ``[rows]``: the model's own.
+    log_odds
+        ``float32[rows, re-developments]``.
+    error
+        ``[rows]``: how far off each of those can be.
+
+    Returns
+    -------
+    ndarray
+        ``[rows]``: effective sample sizes.
+    ndarray
+        ``[rows]``: whether each is surely on this side of the limit.
+    """
+    others = compute_probability(log_odds)
+    others -= others.mean(axis=1, keepdims=True)
+    spread = np.sqrt(np.square(others).mean(axis=1, dtype=np.float64))
+    certain = probability * (1 - probability)
+    # A probability moves by a quarter of its log-odds at most; it is rounded, and so is the mean.
+    error = error / 4 + ROUNDING * (others.shape[1] + 8)
+    sure = np.abs(spread - np.sqrt(certain / least)) > error
+    return certain / np.maximum(np.square(spread), LEAST_VARIANCE), sure
 
 
 @lru_cache(maxsize=64)
@@ -145,17 +181,16 @@ class ResponseModel:
         level = self.card.interval.level
         return join_parts([self._summarise(rows, level) for rows in self._read(columns)])
 
-    def predict_briefly(self, columns: Columns, sizes: bool = True) -> Prediction:
+    def predict_briefly(self, columns: Columns, least: float = 0.0) -> Prediction:
         """Estimate probabilities without intervals.
 
         Parameters
         ----------
-        sizes
-            Whether anybody asks for effective sample sizes; without them the model alone will do.
+        least
+            What effective sample sizes are held against: each is as exact as it must be to lie on
+            its own side. Where it is 0 they are NaN: the model alone will do.
         """
-        versions = ALL_VERSIONS if sizes else MODEL_ALONE
-        blocks = self._read(columns)
-        return join_parts([self._summarise(rows, None, versions) for rows in blocks])
+        return join_parts([self._hold_against(rows, least) for rows in self._read(columns)])
 
     def predict_and_explain(self, columns: Columns) -> tuple[Prediction, Explanation]:
         """Estimate probabilities with their intervals, and split the log-odds by field."""
@@ -171,6 +206,19 @@ class ResponseModel:
     ) -> Prediction:
         blocks = self.equation.sum_up(rows, versions, BLOCK_ROWS)
         return join_parts([summarise_versions(log_odds, level) for log_odds in blocks])
+
+    def _hold_against(self, rows: Rows, least: float) -> Prediction:
+        if least and not self.equation.straight:
+            return self._summarise(rows, None)
+        found = self._summarise(rows, None, MODEL_ALONE)
+        if not least or len(self.equation.terms.intercept) == 1:
+            return found
+        log_odds, error = self.equation.plan.sum_roughly(rows)
+        sizes, sure = hold_sizes(found.probability, log_odds, error, least)
+        if not sure.all():
+            exact = self._summarise(rows.select(~sure), None)
+            sizes[~sure] = exact.effective_sample_size
+        return replace(found, effective_sample_size=sizes)
 
     def _read(self, columns: Columns) -> Iterator[Rows]:
         """Read rows, not too many at once."""

@@ -155,7 +155,7 @@ class Speaker:
         if detail == "full":
             prediction, explanation = model.predict_and_explain(columns)
         elif detail == "brief":
-            prediction = model.predict_briefly(columns, sizes=self._least > 0)
+            prediction = model.predict_briefly(columns, self._least)
         else:
             prediction = model.predict(columns)
         abstained = self._abstain(columns, eligibility, prediction)
