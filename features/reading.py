@@ -81,9 +81,7 @@ def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
     return [NAN if value is None else value for value in values] if None in values else values
 
 
-def place_categories(
-    places: Mapping[str | None, float], values: Sequence[Any]
-) -> list[Any] | None:
+def place_categories(places: Mapping[str | None, float], values: Sequence[Any]) -> list[Any] | None:
     """Read categories as their positions."""
     try:
         return [places[value] for value in values]

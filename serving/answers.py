@@ -1,16 +1,20 @@
 """Answers: what each route does with a request."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
+
+import orjson
 
 from features.errors import Problem
 from features.intake import check_names
 from serving.bodies import FORM_TYPE, JSON_TYPE, parse_json, require_object
 from serving.endpoint import Endpoint
 from serving.exchange import (
+    JSON_HEADERS,
     RETRY_AFTER,
     Answer,
     Request,
@@ -30,7 +34,8 @@ from serving.page import (
     read_cookie,
     render_page,
 )
-from serving.predictor import DETAILS, Detail
+from serving.predictor import DETAILS, Detail, Predictor
+from serving.recording import Summary
 
 # Assessments answered at a stretch; between two stretches others are served.
 STRETCH = 256
@@ -47,7 +52,7 @@ async def predict(endpoint: Endpoint, request: Request) -> Answer:
     reply = await endpoint.grouping.ask(assessment)
     if isinstance(reply.result, list):
         raise RequestError(400, reply.result)
-    await endpoint.record(request, body, reply.predictor, [reply.result])
+    await record_answers(endpoint, request, body, reply.predictor, [reply.result])
     return answer_json({"request_id": request.id, **reply.result})
 
 
@@ -56,15 +61,50 @@ async def predict_batch(endpoint: Endpoint, request: Request) -> Answer:
     body = await take_body(endpoint, request)
     rows, detail = read_batch(parse_json(body), endpoint.settings.most_assessments)
     async with endpoint.take_turn(request):
-        predictor = endpoint.roster.require()
-        results: list[Result] = []
+        summary, written = Summary(endpoint.roster.require()), []
         for start in range(0, len(rows), STRETCH):
             endpoint.check_deadline(request)
-            answered = answer_rows(predictor, rows[start : start + STRETCH], detail)
-            results += map(list_errors, answered)
+            stretch = rows[start : start + STRETCH]
+            # Written while it is near the processor, and then given up for the next.
+            written.append(write_results(summary, stretch, detail))
             await asyncio.sleep(0)
-    await endpoint.record(request, body, predictor, results)
-    return answer_json({"request_id": request.id, "results": results})
+    await endpoint.record(request, body, summary)
+    return Answer(200, join_results(request.id, written), JSON_HEADERS)
+
+
+def write_results(summary: Summary, rows: Sequence[Any], detail: Detail) -> bytes:
+    """Answer some rows of a batch: their results as a JSON list, and added to the summary."""
+    results = [list_errors(one) for one in answer_rows(summary.predictor, rows, detail)]
+    summary.add(results)
+    return orjson.dumps(results)
+
+
+def join_results(request_id: str, written: Iterable[bytes]) -> bytes:
+    """Join lists of results to a whole answer; megabytes, and so copied only once.
+
+    Examples
+    --------
+    >>> join_results("5f", [b"[1,2]", b"[3]"]), join_results("5f", [])
+    (b'{"request_id":"5f","results":[1,2,3]}', b'{"request_id":"5f","results":[]}')
+    """
+    pieces: list[bytes | memoryview] = []
+    for results in written:
+        pieces += [b",", memoryview(results)[1:-1]]
+    head = b'{"request_id":%b,"results":[' % orjson.dumps(request_id)
+    return b"".join([head, *pieces[1:], b"]}"])
+
+
+async def record_answers(
+    endpoint: Endpoint,
+    request: Request,
+    body: bytes,
+    predictor: Predictor,
+    results: Sequence[Result],
+) -> None:
+    """Record answers that come all at once."""
+    summary = Summary(predictor)
+    summary.add(results)
+    await endpoint.record(request, body, summary)
 
 
 def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
@@ -151,7 +191,7 @@ async def answer_page(endpoint: Endpoint, request: Request) -> Answer:
     if results:
         # What is recorded, and may be kept, holds no key.
         typed = urlencode(entered.values).encode()
-        await endpoint.record(request, typed, predictor, results)
+        await record_answers(endpoint, request, typed, predictor, results)
     kept = keep_key(request, entered.key) if entered.key and request.key_id else ()
     page = render_page(predictor, endpoint.describe_page(request), entered, results)
     return answer_html(page, 200, kept)

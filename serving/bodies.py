@@ -28,7 +28,7 @@ def parse_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         refuse(400, "body", "json", "must be JSON in UTF-8; NaN and Infinity are not")
     simple = body.count(b"[") < 2 and b"\\" not in body
-    if not simple or count_names(value) != body.count(b'":'):
+    if not simple or count_names(value) != body.count(b":"):
         check_names(value, body)
     return value
 
@@ -36,8 +36,8 @@ def parse_json(body: bytes) -> Any:
 def count_names(value: Any) -> int:
     """Count the names in an object, or in the objects of the lists in it; no deeper.
 
-    In a body with at most one list, no backslash and no space before a colon, that is how often a
-    quotation mark and a colon follow each other, unless a name comes twice or lies deeper.
+    In a body with at most one list and no colon in any text, that is how many colons there are,
+    unless a name comes twice or lies deeper.
 
     Examples
     --------

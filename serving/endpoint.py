@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from starlette.types import Receive, Scope, Send
 
@@ -30,8 +30,7 @@ from serving.grouping import Grouping
 from serving.logs import log_failure, log_request
 from serving.metrics import NO_ROUTE, Metrics
 from serving.page import PageFacts, read_cookie
-from serving.predictor import Predictor
-from serving.recording import Recorder
+from serving.recording import Recorder, Summary
 from serving.roster import Roster
 from serving.settings import ServingSettings
 
@@ -173,17 +172,11 @@ class Endpoint:
         finally:
             self.turn.release()
 
-    async def record(
-        self,
-        request: Request,
-        body: bytes,
-        predictor: Predictor,
-        results: Sequence[Mapping[str, Any]],
-    ) -> None:
+    async def record(self, request: Request, body: bytes, summary: Summary) -> None:
         """Write what was answered into the audit, and count it."""
-        request.answered = len(results)
-        await self._require().recorder.record(request, body, predictor, results)
-        self.metrics.note_estimates(results)
+        request.answered = len(summary.probabilities)
+        await self._require().recorder.record(request, body, summary)
+        self.metrics.note_estimates(summary.became)
 
     def judge_readiness(self) -> tuple[str, list[str]]:
         """Judge whether the service is ready, degraded or unready, and why."""

@@ -76,16 +76,9 @@ class Metrics:
         for rule in rules:
             self.errors.labels(rule).inc()
 
-    def note_estimates(self, results: Iterable[Mapping[str, Any]]) -> None:
-        """Count the estimates of each assessment, and why there were none."""
-        counts: dict[tuple[str, str, str], int] = {}
-        for result in results:
-            for estimate in result.get("estimates", ()):
-                model, abstained = estimate["model"], estimate["abstained"]
-                became = ESTIMATED if abstained is None else abstained["reason"]
-                key = (model["name"], model["version"], became)
-                counts[key] = counts.get(key, 0) + 1
-        for labels, count in counts.items():
+    def note_estimates(self, became: Mapping[tuple[str, str, str], int]) -> None:
+        """Count estimates by model, version and what became of them."""
+        for labels, count in became.items():
             self._find_estimates(*labels).inc(count)
 
     def note_champions(self, champions: Iterable[Any], reasons: int) -> None:

@@ -1,14 +1,15 @@
 """Recording: each answered request as one row of the audit, before the answer leaves."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from features.errors import InputError, Problem, UnavailableError
 from serving.exchange import Request
 from serving.logs import log_event
-from serving.metrics import Metrics
+from serving.metrics import ESTIMATED, Metrics
 from serving.predictor import Predictor
 from serving.settings import ServingSettings
 from serving.store.audit import Answered
@@ -16,6 +17,40 @@ from serving.store.secrets import INPUTS_VARIABLE, InputsSeal, Secrets, read_inp
 from serving.store.writer import AuditWriter
 
 Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is recorded and counted of answers, once they are written and gone.
+
+    Parameters
+    ----------
+    probabilities
+        For each assessment what each model said of it; None for one that broke a rule.
+    became
+        How often each model and version gave an estimate, or withheld one for a reason.
+    """
+
+    predictor: Predictor
+    probabilities: list[list[float | None] | None] = field(default_factory=list)
+    became: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Add some answers."""
+        champions = self.predictor.champions
+        places = {(one.model.card.name, one.version): n for n, one in enumerate(champions)}
+        for result in results:
+            if "estimates" not in result:
+                self.probabilities.append(None)
+                continue
+            said: list[float | None] = [None] * len(places)
+            for estimate in result["estimates"]:
+                abstained, model = estimate["abstained"], estimate["model"]
+                known = model["name"], model["version"]
+                said[places[known]] = estimate["probability"]
+                reason = ESTIMATED if abstained is None else abstained["reason"]
+                self.became[*known, reason] += 1
+            self.probabilities.append(said)
 
 
 @dataclass(frozen=True)
@@ -41,9 +76,7 @@ class Recorder:
         """Why the audit cannot be written, if so."""
         return self.writer.problem
 
-    async def record(
-        self, request: Request, body: bytes, predictor: Predictor, results: Sequence[Result]
-    ) -> None:
+    async def record(self, request: Request, body: bytes, summary: Summary) -> None:
         """Write one answered request, and return once it is safe.
 
         Raises
@@ -51,10 +84,6 @@ class Recorder:
         UnavailableError
             If it cannot be written and must be.
         """
-        models = {
-            (one.model.card.name, one.version): place
-            for place, one in enumerate(predictor.champions)
-        }
         answered = Answered(
             request_id=request.id,
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -62,9 +91,9 @@ class Recorder:
             key_id=request.key_id,
             models=tuple(
                 f"{one.model.card.name}@{one.version} {one.model.digest}"
-                for one in predictor.champions
+                for one in summary.predictor.champions
             ),
-            answers=[list_probabilities(result, models) for result in results],
+            answers=summary.probabilities,
             inputs_digest=self.secrets.digest_inputs(body),
             inputs=None if self.seal is None else self.seal.seal(body),
         )
@@ -92,16 +121,3 @@ def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> In
         message = "is required to keep inputs: a Fernet key"
         raise InputError([Problem(INPUTS_VARIABLE, "required", message)], source="environment")
     return seal
-
-
-def list_probabilities(
-    result: Result, models: Mapping[tuple[str, str], int]
-) -> list[float | None] | None:
-    """List what each model said of one assessment; None for one that broke a rule."""
-    if "estimates" not in result:
-        return None
-    probabilities: list[float | None] = [None] * len(models)
-    for estimate in result["estimates"]:
-        model = estimate["model"]
-        probabilities[models[model["name"], model["version"]]] = estimate["probability"]
-    return probabilities

@@ -141,7 +141,7 @@ def test_however_many_rows_come_together_each_gets_the_same(people, rows):
         assert getattr(many, name) == pytest.approx(expected, rel=1e-12)
     assert split.contributions == pytest.approx(explained.contributions[places], abs=1e-12)
     assert split.intercept == pytest.approx(explained.intercept[places], abs=1e-12)
-    brief = model.predict_briefly(people.select(places))
+    brief = model.predict_briefly(people.select(places), least=10.0)
     assert brief.effective_sample_size == pytest.approx(many.effective_sample_size, rel=1e-12)
     assert np.isnan(brief.low).all()
 
