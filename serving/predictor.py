@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, repeat
-from typing import Any, Literal, NamedTuple, TypeVar
+from itertools import compress, repeat
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ from serving.models import Champion
 
 # Log-odds so near to 0 are what rounding left of it.
 NOTHING = 1e-12
-
-Listed = TypeVar("Listed")
 
 # How much an estimate says: all of it, or only a probability, or why there is none.
 Detail = Literal["full", "brief"]
@@ -138,8 +136,8 @@ class Speaker:
         # Before the first outcome nobody is worth so many patients; whoever asked for such a model
         # wants to see how little it knows.
         self._least = least_sample_size if card.population.courses else 0.0
-        labels = [FIELDS[name].label for name in equation.fields]
-        self._labels = np.array([equation.fields, labels], dtype=object)
+        self._fields = equation.fields
+        self._labels = [(name, FIELDS[name].label) for name in equation.fields]
         self._recorded = tuple(name for name in equation.fields if name != "site")
         self._sites = frozenset(equation.sites)
         self._outcome, self._model = card.outcome.model_dump(), describe_model(champion)
@@ -253,14 +251,17 @@ class Speaker:
         """List what each field adds to the log-odds, largest first; not those that add nothing."""
         added, sizes = explanation.contributions, np.abs(explanation.contributions)
         order = np.argsort(-sizes, axis=1, kind="stable")
-        told = np.take_along_axis(sizes, order, axis=1) > NOTHING
-        fields, labels = self._labels[:, order[told]].tolist()
-        log_odds = np.take_along_axis(added, order, axis=1)[told].tolist()
-        factors: list[FactorPart] = [
-            {"field": field, "label": label, "log_odds": one}
-            for field, label, one in zip(fields, labels, log_odds, strict=True)
+        counts = np.count_nonzero(sizes > NOTHING, axis=1)
+        labels = self._labels
+        return [
+            [
+                {"field": labels[place][0], "label": labels[place][1], "log_odds": row[place]}
+                for place in places[:count]
+            ]
+            for row, places, count in zip(
+                added.tolist(), order.tolist(), counts.tolist(), strict=True
+            )
         ]
-        return split_rows(factors, told)
 
     def _list_imputed(self, columns: Columns) -> list[list[str]]:
         """List the fields that the model reads and each row lacks.
@@ -272,20 +273,11 @@ class Speaker:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)
             missing = np.concatenate([missing, unknown])
-        _, fields = missing.T.nonzero()
-        return split_rows(self._labels[0, fields].tolist(), missing.T)
+        return describe_alike(missing, self._name_fields)
 
-
-def split_rows(listed: list[Listed], marks: NDArray[np.bool_]) -> list[list[Listed]]:
-    """Give each row what was listed for its own marks.
-
-    Examples
-    --------
-    >>> split_rows(["a", "b", "c"], np.array([[True, False], [False, False], [True, True]]))
-    [['a'], [], ['b', 'c']]
-    """
-    ends = np.cumsum(np.count_nonzero(marks, axis=1)).tolist()
-    return [listed[start:end] for start, end in pairwise([0, *ends])]
+    def _name_fields(self, marks: bytes) -> list[str]:
+        """Name the fields that are marked."""
+        return [*compress(self._fields, marks)]
 
 
 def describe_model(champion: Champion) -> ModelPart:
