@@ -146,6 +146,48 @@ def test_however_many_rows_come_together_each_gets_the_same(people, rows):
     assert np.isnan(brief.low).all()
 
 
+@pytest.fixture
+def spread_out():
+    """A model with many re-developments that differ, and many people who differ."""
+    chance = np.random.default_rng(3)
+    shapes = {"present": (40, 2), "missing": (40, 2), "sites": (40, 2), "products": (40, 2)}
+    drawn = {name: chance.normal(0, 0.05, shape) for name, shape in shapes.items()}
+    drawn |= {"trees": np.zeros(40), "intercept": chance.normal(0, 0.6, 40)}
+    model = make_model(make_terms(**drawn, calibration=[[0.1, 0.9, 0.9]] * 40))
+    scores = chance.integers(0, 28, 600).tolist()
+    rows = [
+        {"patient_id": "a", "condition": "depression", "phq9": score, "bipolar": place % 3 == 0}
+        for place, score in enumerate(scores)
+    ]
+    return model, read_assessments(rows)
+
+
+@pytest.mark.parametrize("nudge", [-1e-9, 1e-9, 1e-5, 0.1])
+def test_a_brief_size_lies_on_its_own_side_of_the_limit(spread_out, nudge):
+    """However near: single precision alone would not tell."""
+    model, columns = spread_out
+    exact = model.predict(columns)
+    for limit in np.unique(exact.effective_sample_size)[::6] * (1 + nudge):
+        brief = model.predict_briefly(columns, least=limit)
+        few = exact.effective_sample_size < limit
+        assert ((brief.effective_sample_size < limit) == few).all()
+        assert brief.effective_sample_size == pytest.approx(exact.effective_sample_size, rel=1e-3)
+    assert brief.probability == pytest.approx(exact.probability, abs=1e-12)
+
+
+def test_sums_in_single_precision_are_as_near_as_they_say(spread_out):
+    model, columns = spread_out
+    plan = model.equation.plan
+    rows = plan.read(columns)
+    (exact,) = plan.sum_terms(rows, slice(1, None), columns.size)
+    rough, error = plan.sum_roughly(rows)
+    off = np.abs(rough - exact).max(axis=1)
+    assert rough.dtype == np.float32
+    assert (off > 0).any()
+    assert (off <= error).all()
+    assert error.max() < 1e-4
+
+
 def test_a_field_that_nobody_recorded_is_as_good_as_missing(people):
     equation = make_model().equation
     blank = people.replace({"bipolar": np.full(3, np.nan)})

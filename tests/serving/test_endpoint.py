@@ -6,6 +6,8 @@ import json
 import jsonschema
 import pytest
 
+from serving.answers import STRETCH
+
 JSON = {"content-type": "application/json"}
 
 
@@ -161,10 +163,28 @@ def test_a_brief_batch_has_the_same_probabilities_and_no_more(client, make_asses
     full = post(client, "/predict_batch", {"assessments": rows}).json()["results"]
     brief = post(client, "/predict_batch", {"assessments": rows, "detail": "brief"}).json()
     for one, other in zip(full, brief["results"], strict=True):
-        assert other["estimates"][0]["probability"] == one["estimates"][0]["probability"]
+        same = pytest.approx(one["estimates"][0]["probability"], abs=1e-12)
+        assert other["estimates"][0]["probability"] == same
         assert other["estimates"][0]["interval"] is None
         assert other["estimates"][0]["factors"] == []
         assert other["eligibility"] == one["eligibility"]
+
+
+@pytest.mark.parametrize("detail", ["full", "brief"])
+def test_a_batch_of_several_stretches_is_one_list_in_order(open_client, make_assessment, detail):
+    scores = [number % 20 + 5 for number in range(2 * STRETCH + 3)]
+    scores[STRETCH] = 99
+    rows = [make_assessment(phq9=score) for score in scores]
+    batch = {"assessments": rows, "detail": detail}
+    answer = post(open_client(), "/predict_batch", batch).json()
+    assert list(answer) == ["request_id", "results"]
+    found = {}
+    for score, result in zip(scores, answer["results"], strict=True):
+        told = result.get("estimates", [{"probability": None}])[0]["probability"]
+        found.setdefault(score, set()).add(told if told is None else round(told, 9))
+    assert answer["results"][STRETCH]["errors"][0]["field"] == "phq9"
+    assert [len(told) for told in found.values()] == [1] * 21
+    assert len(set.union(*found.values()) - {None}) > 10
 
 
 def test_an_empty_batch_has_no_results(client):
