@@ -32,7 +32,7 @@ DIGEST_TAG = "digest"
 LEAST_VARIANCE = np.finfo(np.float64).tiny
 # Rows that are read, and of which all versions are summed, at a time: so few that what is computed
 # stays near the processor.
-MOST_ROWS, BLOCK_ROWS = 256, 128
+MOST_ROWS, BLOCK_ROWS = 512, 128
 
 
 Real = TypeVar("Real", np.float32, np.float64)

@@ -37,8 +37,8 @@ from serving.page import (
 from serving.predictor import DETAILS, Detail, Predictor
 from serving.recording import Summary
 
-# Assessments answered at a stretch; between two stretches others are served.
-STRETCH = 256
+# Assessments answered at a stretch, in some 20 ms; between two stretches others are served.
+STRETCH = 512
 BATCH_NAMES = ("assessments", "detail")
 # Names that a batch should not have, of which so many are told.
 SHOWN = 16
