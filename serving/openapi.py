@@ -149,7 +149,7 @@ def make_batch() -> dict[str, Any]:
         "enum": list(DETAILS),
         "default": DETAILS[0],
         "description": "brief leaves out interval, effective sample size, factors and imputed "
-        "fields, and so is shorter and sooner there",
+        "fields, and so is shorter and faster",
     }
     batch = make_object({"assessments": make_list("Assessment")})
     batch["properties"]["detail"] = detail

@@ -19,7 +19,7 @@ from serving.store.writer import AuditWriter
 Result = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # probabilities are not to be shown, whoever asks
 class Summary:
     """What is recorded and counted of answers, once they are written and gone.
 
