@@ -53,6 +53,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
         features=features,
         matrix=build_matrix(columns, features),
         outcome=outcome,
+        improvement=outcome,
         patients=np.arange(size),
         sites=numbers,
         site_names=names,

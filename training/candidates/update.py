@@ -23,7 +23,6 @@ from scipy.linalg import cho_solve
 
 from features.calibration import IDENTITY
 from features.equation import ALL_VERSIONS, Equation
-from features.response_model import compute_probability
 from features.terms import LINEAR, Terms
 from training.candidates.base import Settings
 from training.candidates.curves import Curves, list_curves
@@ -31,6 +30,7 @@ from training.candidates.literature import Literature, expect_base_rate, read_li
 from training.design import Design, mark_sites
 from training.evidence import BASE_RATE_SPREAD, SITE_SPREAD
 from training.laplace import Mixture, Prior, mix_posteriors
+from training.ordinal import Likelihood, grade_courses
 from training.sparsity import draw_terms
 
 Numbers = NDArray[np.float64]
@@ -151,10 +151,12 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [make_prior(design, belief, base) for belief in beliefs]
     discount = 1 + len(design.site_names)
-    mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors, discount)
+    grades = grade_courses(design.outcome, design.improvement)
+    likelihood = Likelihood(grades, design.effective_weights)
+    mixture = mix_posteriors(table, likelihood, priors, discount)
     curves = held.curves if held else list_curves(design)
     curved, prior = curves.make_table(design, literature), priors[mixture.likeliest]
-    drawn, taken = draw_curves(design, table, curved, mixture, prior, seed)
+    drawn, taken = draw_curves(likelihood, table, curved, mixture, prior, seed)
     return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
@@ -207,7 +209,12 @@ def make_prior(design: Design, belief: Belief, base: float) -> Prior:
 
 
 def draw_curves(
-    design: Design, table: Numbers, curved: Numbers, mixture: Mixture, prior: Prior, seed: int
+    likelihood: Likelihood,
+    table: Numbers,
+    curved: Numbers,
+    mixture: Mixture,
+    prior: Prior,
+    seed: int,
 ) -> tuple[Numbers, Numbers]:
     """Draw which curves there are, and find what the other coefficients give up for them.
 
@@ -216,18 +223,17 @@ def draw_curves(
     tuple
         ``[draws, curves]`` and ``[coefficients, curves]``.
     """
-    expected = compute_probability(table @ mixture.mean)
-    weights = design.effective_weights
-    spread, missed = weights * expected * (1 - expected), weights * (design.outcome - expected)
-    together = (table * spread[:, None]).T @ curved
-    factor = mixture.posteriors[mixture.likeliest].factor
-    taken = cho_solve((factor, True), together)
-    gradient = table.T @ missed - (mixture.mean - prior.mean) * prior.deviation**-2.0
+    likeliest = mixture.posteriors[mixture.likeliest]
+    found = likelihood.inform(table @ mixture.mean, likeliest.thresholds)
+    (mixed, _), (known, unknown) = found.relate(table), found.relate(curved)
+    together = (table * found.spread[:, None]).T @ curved - mixed @ unknown.T
+    taken = cho_solve((likeliest.factor, True), together)
+    gradient = table.T @ found.slope - (mixture.mean - prior.mean) * prior.deviation**-2.0
     # The same array twice: half the work.
-    rooted = curved * np.sqrt(spread)[:, None]
+    rooted = curved * np.sqrt(found.spread)[:, None]
     drawn = draw_terms(
-        curved.T @ missed - taken.T @ gradient,
-        rooted.T @ rooted - together.T @ taken,
+        curved.T @ found.slope - taken.T @ gradient,
+        rooted.T @ rooted - known @ unknown.T - together.T @ taken,
         CURVE_SPREAD,
         min(EXPECTED_CURVES, curved.shape[1] / 10),
         DRAWS,
