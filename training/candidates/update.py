@@ -48,7 +48,7 @@ SITES = (0.03, 0.25, 0.5, 0.9)
 # That sites differ at all; if so, by the published spread, give or take a factor of 1.8.
 DIFFER, SITE_DOUBT = 0.85, 0.6
 # Squares, products and steps: how many are expected, and how large in log-odds a deviation.
-EXPECTED_CURVES, CURVE_SPREAD = 12.0, 0.15
+EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.12
 DRAWS = 120
 # Courses over which the spread of the draws is averaged, at the most.
 ENOUGH_TO_AVERAGE = 1000
