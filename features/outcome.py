@@ -190,8 +190,8 @@ class Outcome:
         known = ~np.isnan(self.evaluate(baseline, followup))
         if self.criterion == "remission":
             return np.where(known, -followup, np.nan)
-        fall = np.full(len(baseline), np.nan)
-        return np.divide(baseline - followup, baseline, out=fall, where=known)
+        fall: NDArray[np.float64] = (baseline - followup) / np.where(known, baseline, np.nan)
+        return fall
 
     def describe(self) -> dict[str, str]:
         """Return the outcome as estimates and cards carry it."""

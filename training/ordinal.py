@@ -107,7 +107,8 @@ class Likelihood:
         """
         counts = 0.5 + np.bincount(self.grades.numbers, self.weights, self.grades.count)
         reached = logit(np.cumsum(counts[::-1])[::-1][1:] / counts.sum())
-        return reached[self.grades.cut - 1] - reached[self.grades.free]
+        thresholds: Numbers = reached[self.grades.cut - 1] - reached[self.grades.free]
+        return thresholds
 
     def measure(self, log_odds: Numbers, thresholds: Numbers) -> float:
         """Compute the log-likelihood; minus infinity where thresholds are out of order."""
@@ -124,31 +125,34 @@ class Likelihood:
         numbers, count, ends = self.grades.numbers, self.grades.count, self._pad(thresholds)
         upper, lower = (expit(one) for one in self._split(log_odds, ends))
         own, after = (self.weights * one * (1 - one) for one in (upper, lower))
-        marks = np.zeros((len(numbers), count + 1))
-        rows = np.arange(len(numbers))
+        marks, rows = np.zeros((len(numbers), count + 1)), np.arange(len(numbers))
         marks[rows, numbers], marks[rows, numbers + 1] = -own, -after
-        pull = np.bincount(numbers + 1, self.weights * lower, count + 1)
-        pull -= np.bincount(numbers, self.weights * (1 - upper), count + 1)
-        bend = np.diag(-marks.sum(axis=0))
-        # What only the thresholds enter: neighbours are pushed apart by the courses between them.
-        crowd, gaps = np.bincount(numbers, self.weights, count)[1:-1], np.diff(ends[1:-1])
-        push, stiff = crowd / np.expm1(gaps), crowd / (4 * np.sinh(gaps / 2) ** 2)
-        for place, (force, stiffness) in enumerate(zip(push, stiff, strict=True), 1):
-            both = [place, place + 1]
-            pull[both] += [-force, force]
-            bend[np.ix_(both, both)] += stiffness * np.array([[1, -1], [-1, 1]])
+        up, down = self.weights * lower, self.weights * (1 - upper)
+        push, stiffness = self._push_apart(ends)
+        pull = (
+            push + np.bincount(numbers + 1, up, count + 1) - np.bincount(numbers, down, count + 1)
+        )
+        bend = stiffness - np.diag(marks.sum(axis=0))
         free = 1 + self.grades.free
         slope = self.weights * (1 - upper - lower)
-        return Information(
-            slope, own + after, pull[free], marks[:, free], bend[np.ix_(free, free)]
-        )
+        return Information(slope, own + after, pull[free], marks[:, free], bend[free][:, free])
+
+    def _push_apart(self, ends: Numbers) -> tuple[Numbers, Numbers]:
+        """How courses push the thresholds on either side of their grade apart: slope, curvature."""
+        count = self.grades.count
+        crowd = np.bincount(self.grades.numbers, self.weights, count)
+        push, stiffness = np.zeros(count + 1), np.zeros((count + 1, count + 1))
+        for place in range(1, count - 1):
+            both, gap = [place, place + 1], ends[place + 1] - ends[place]
+            push[both] += crowd[place] / np.expm1(gap) * np.array([-1, 1])
+            stiff = crowd[place] / (4 * np.sinh(gap / 2) ** 2)
+            stiffness[np.ix_(both, both)] += stiff * np.array([[1, -1], [-1, 1]])
+        return push, stiffness
 
     def _pad(self, thresholds: Numbers) -> Numbers:
         """All thresholds, with the outcome's own and the two ends."""
         place = self.grades.cut - 1
-        return np.concatenate(
-            [[-np.inf], thresholds[:place], [0.0], thresholds[place:], [np.inf]]
-        )
+        return np.concatenate([[-np.inf], thresholds[:place], [0.0], thresholds[place:], [np.inf]])
 
     def _split(self, log_odds: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
         """Log-odds of reaching each course's own grade, and the next."""
