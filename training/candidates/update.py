@@ -9,7 +9,8 @@ The log-odds of a course are ::
 
 The discount is 0 where the literature does not hold at all, and 1 where it holds as published. It
 is learned from the courses, and so is how far departures and sites may go: several spreads are
-tried, and each counts by how likely it makes the courses. What is missing takes its mean.
+tried, and each counts by how likely it makes the courses. What is missing takes its mean. Courses
+tell how far the criterion was met or missed, see :mod:`training.ordinal`.
 """
 
 from collections.abc import Iterator
@@ -134,6 +135,7 @@ class Update:
             "departures": float(shares @ [belief.departures for belief in self.beliefs]),
             "site_spread": float(shares @ [belief.sites for belief in self.beliefs]),
             "curves": float(np.count_nonzero(self.drawn, axis=1).mean()),
+            "grades": float(len(self.mixture.posteriors[0].thresholds) + 2),
         }
 
 
