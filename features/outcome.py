@@ -174,6 +174,25 @@ class Outcome:
         known = ~np.isnan(baseline) & ~np.isnan(followup) & open_to_change
         return np.where(known, met.astype(np.float64), np.nan)
 
+    def measure(
+        self, baseline: NDArray[np.float64], followup: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Measure what the outcome is cut from; higher is better, NaN where it cannot be known.
+
+        For response the fall as a share of baseline, for remission the follow-up total below 0.
+
+        Examples
+        --------
+        >>> outcome = parse_outcome("phq9.acute.response")
+        >>> outcome.measure(np.array([16.0, 20, 0]), np.array([8.0, 25, 3]))
+        array([ 0.5 , -0.25,   nan])
+        """
+        known = ~np.isnan(self.evaluate(baseline, followup))
+        if self.criterion == "remission":
+            return np.where(known, -followup, np.nan)
+        fall: NDArray[np.float64] = (baseline - followup) / np.where(known, baseline, np.nan)
+        return fall
+
     def describe(self) -> dict[str, str]:
         """Return the outcome as estimates and cards carry it."""
         return {

@@ -34,6 +34,8 @@ class Design:
         ``float32[courses, features]``.
     outcome
         ``float64[courses]``, 0 or 1.
+    improvement
+        What the outcome is cut from, ``float64[courses]``; higher is better.
     patients
         ``int64[courses]``: the same number for all courses of a patient.
     sites
@@ -56,6 +58,7 @@ class Design:
     features: tuple[Feature, ...]
     matrix: NDArray[np.float32]
     outcome: NDArray[np.float64]
+    improvement: NDArray[np.float64]
     patients: NDArray[np.int64]
     sites: NDArray[np.int64]
     site_names: tuple[str, ...]
@@ -104,6 +107,7 @@ class Design:
             features=self.features,
             matrix=self.matrix[rows],
             outcome=self.outcome[rows],
+            improvement=self.improvement[rows],
             patients=self.patients[rows],
             sites=self.sites[rows],
             site_names=self.site_names,
@@ -297,12 +301,19 @@ def arrange_courses(study: Study, learned: Columns, outcome: NDArray[np.float64]
         features=features,
         matrix=build_matrix(learned, features),
         outcome=outcome,
+        improvement=measure_improvement(target, learned),
         patients=patients,
         sites=sites,
         site_names=site_names,
         severity=names.index(severity) if severity in names else None,
         target=target,
     )
+
+
+def measure_improvement(target: Outcome, columns: Columns) -> NDArray[np.float64]:
+    """Measure what the outcome of each course is cut from."""
+    baseline = columns.get_numbers(target.instrument.key)
+    return target.measure(baseline, columns.get_numbers(target.followup_field))
 
 
 def offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:

@@ -21,7 +21,7 @@ SITE_SPREAD = 0.53
 BASE_RATE_SPREAD = 0.8
 ROUTE_SPREAD = 0.4
 # Per standard deviation of a feature that no study speaks of. Chosen.
-UNKNOWN_SPREAD = 0.12
+UNKNOWN_SPREAD = 0.06
 # Per standard deviation of the outcome's own baseline total, as published for the PHQ-9.
 SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
 # Log-odds a year by which a clinic's base rate may drift. Chosen.

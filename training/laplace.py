@@ -5,14 +5,14 @@ each counts by its own prior weight times the likelihood of the courses under it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import log_ndtr
 
-from features.response_model import compute_probability
+from training.ordinal import Likelihood
 
 Numbers = NDArray[np.float64]
 
@@ -52,11 +52,14 @@ class Posterior:
         Lower Cholesky factor of its precision.
     evidence
         Logarithm of the courses' likelihood under the prior, plus the prior's weight.
+    thresholds
+        Of the grades of an ordinal outcome, at the mode.
     """
 
     mode: Numbers
     factor: Numbers
     evidence: float
+    thresholds: Numbers = field(default_factory=lambda: np.empty(0))
 
     def find_deviation(self, place: int) -> float:
         """Find the standard deviation of one coefficient."""
@@ -94,16 +97,14 @@ class Mixture:
 
 @dataclass
 class Curvature:
-    """Curvature of the log-likelihood, kept while the courses' weights hardly move."""
+    """Curvature of the log-likelihood by coefficients, kept while it hardly moves."""
 
     table: Numbers
-    weights: Numbers
     spread: Numbers | None = None
     matrix: Numbers | None = None
 
-    def find(self, expected: Numbers) -> Numbers:
-        """Compute the curvature where these probabilities are expected, or near enough."""
-        spread = self.weights * expected * (1 - expected)
+    def find(self, spread: Numbers) -> Numbers:
+        """Compute the curvature where each course's is this, or near enough."""
         if self.matrix is None or self.spread is None or has_moved(self.spread, spread):
             self.spread = spread
             rooted = self.table * np.sqrt(spread)[:, None]
@@ -118,8 +119,7 @@ def has_moved(before: Numbers, after: Numbers) -> bool:
 
 def mix_posteriors(
     table: Numbers,
-    outcome: Numbers,
-    weights: Numbers,
+    likelihood: Likelihood,
     priors: Sequence[Prior],
     positive: int | None = None,
 ) -> Mixture:
@@ -129,19 +129,19 @@ def mix_posteriors(
     ----------
     table
         ``[courses, coefficients]``.
-    outcome, weights
-        ``[courses]``; outcomes are 0 or 1.
+    likelihood
+        What the courses say of their log-odds.
     priors
         Neighbours in the sequence should be alike: each search starts where the last one ended.
     positive
         Place of a coefficient that cannot be negative: a prior counts for as little as is left of
         its posterior above 0, and for nothing where the courses would have it clearly below.
     """
-    curvature, start = Curvature(table, weights), priors[0].mean
+    curvature, start = Curvature(table), (priors[0].mean, likelihood.place_thresholds())
     found: list[Posterior] = []
     for prior in priors:
-        found.append(find_posterior(table, outcome, weights, prior, start, curvature))
-        start = found[-1].mode
+        found.append(find_posterior(table, likelihood, prior, start, curvature))
+        start = found[-1].mode, found[-1].thresholds
     evidence = np.array([posterior.evidence for posterior in found])
     if positive is not None:
         evidence += [
@@ -161,36 +161,43 @@ def weigh_above(posterior: Posterior, place: int) -> float:
 
 def find_posterior(
     table: Numbers,
-    outcome: Numbers,
-    weights: Numbers,
+    likelihood: Likelihood,
     prior: Prior,
-    start: Numbers,
+    start: tuple[Numbers, Numbers],
     curvature: Curvature,
 ) -> Posterior:
-    """Climb to the posterior's mode by Newton steps, and measure its width there."""
+    """Climb to the posterior's mode by Newton steps, and measure its width there.
+
+    The thresholds of an ordinal outcome climb along; the width is that of the coefficients with
+    the thresholds unknown.
+    """
     precision = prior.deviation**-2.0
 
-    def measure(mode: Numbers) -> tuple[float, Numbers]:
+    def measure(mode: Numbers, thresholds: Numbers) -> tuple[float, Numbers]:
         log_odds = table @ mode
-        likelihood = weights @ (outcome * log_odds - np.logaddexp(0, log_odds))
-        return float(likelihood - precision @ (mode - prior.mean) ** 2 / 2), log_odds
+        height = likelihood.measure(log_odds, thresholds)
+        return float(height - precision @ (mode - prior.mean) ** 2 / 2), log_odds
 
-    mode, (height, log_odds) = start, measure(start)
+    (mode, thresholds), (height, log_odds) = start, measure(*start)
     for _ in range(MOST_STEPS):
-        expected = compute_probability(log_odds)
-        gradient = table.T @ (weights * (outcome - expected)) - precision * (mode - prior.mean)
-        factor = factorise(curvature.find(expected), precision)
-        step, before = cho_solve((factor, True), gradient), height
+        found = likelihood.inform(log_odds, thresholds)
+        mixed, taken = found.relate(table)
+        gradient = table.T @ found.slope - precision * (mode - prior.mean)
+        factor = factorise(curvature.find(found.spread) - mixed @ taken.T, precision)
+        step = cho_solve((factor, True), gradient - taken @ found.pull)
+        aside = np.linalg.solve(found.bend, found.pull - mixed.T @ step)
+        before = height
         for _ in range(MOST_HALVINGS):
-            height, log_odds = measure(mode + step)
+            height, log_odds = measure(mode + step, thresholds + aside)
             if height >= before:
                 break
-            step = step / 2
-        mode = mode + step
+            step, aside = step / 2, aside / 2
+        mode, thresholds = mode + step, thresholds + aside
         if height - before < SETTLED:
             break
     volume = np.log(precision).sum() / 2 - np.log(np.diag(factor)).sum()
-    return Posterior(mode, factor, height + float(volume) + prior.weight)
+    volume -= np.linalg.slogdet(found.bend).logabsdet / 2
+    return Posterior(mode, factor, height + float(volume) + prior.weight, thresholds)
 
 
 def factorise(curvature: Numbers, precision: Numbers) -> Numbers:

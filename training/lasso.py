@@ -53,7 +53,7 @@ def fit_penalties(
         Falling, so that each search starts near its end.
     """
     whole = np.column_stack([np.ones(len(table)), table])
-    curvature, found = Curvature(whole, weights), np.zeros(whole.shape[1])
+    curvature, found = Curvature(whole), np.zeros(whole.shape[1])
     rate = np.average(outcome, weights=weights)
     found[0] = np.log(rate / (1 - rate))
     for strength in strengths:
@@ -82,7 +82,8 @@ def descend(
     for _ in range(MOST_STEPS):
         expected = compute_probability(log_odds)
         gradient = table.T @ (weights * (outcome - expected))
-        step = solve_step(curvature.find(expected), gradient, found, penalty) - found
+        spread = weights * expected * (1 - expected)
+        step = solve_step(curvature.find(spread), gradient, found, penalty) - found
         moved = table @ step
         for _ in range(MOST_HALVINGS):
             reached = measure(found + step, log_odds + moved)

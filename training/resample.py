@@ -28,7 +28,7 @@ FEWER_SHARE = 4
 FEWEST_REDEVELOPMENTS = 50
 # How much of the moves of re-developments is added to the posterior's draws. All of it would count
 # sampling twice; set on drawn worlds, so that the interval holds the truth as often as it says.
-MOVED = 0.5
+MOVED = 0.55
 
 
 def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> Equation:

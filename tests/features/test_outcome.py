@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 
 from features.errors import OutcomeError
@@ -55,3 +56,12 @@ def test_early_scores_end_at_the_checkpoint_and_respect_recall():
     assert {"hamd17_day1", "hamd17_week1", "hamd17_week2", "hama_week2", "phq9_week2"} <= set(early)
     assert not {"hamd17_acute", "hamd17_week12", "hamd17", "phq9_day1", "phq9_week1"} & set(early)
     assert parse_outcome("hamd17.acute.response").early_scores == ()
+
+
+@pytest.mark.parametrize("criterion", ["response", "remission"])
+def test_who_has_the_outcome_measures_better_than_who_has_not(criterion):
+    outcome = parse_outcome(f"phq9.acute.{criterion}")
+    baseline, followup = (one.ravel() for one in np.meshgrid(np.arange(28.0), np.arange(28.0)))
+    met, measured = outcome.evaluate(baseline, followup), outcome.measure(baseline, followup)
+    assert (np.isnan(met) == np.isnan(measured)).all()
+    assert measured[met == 1].min() > measured[met == 0].max()

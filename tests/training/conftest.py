@@ -65,6 +65,7 @@ def make_design():
             features=features,
             matrix=build_matrix(columns, features),
             outcome=outcome,
+            improvement=outcome,
             patients=np.arange(size),
             sites=sites,
             site_names=names,

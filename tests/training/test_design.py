@@ -146,3 +146,12 @@ def test_calendar_time_is_offered_where_a_study_asks_and_ends_with_the_last_mont
 def test_calendar_time_is_left_out_by_default(columns):
     names = {feature.name for feature in make_design(make_study(), columns).features}
     assert "trend" not in names
+
+
+def test_each_course_keeps_by_how_much_its_score_fell(columns):
+    design = make_design(make_study(), columns)
+    baseline = design.columns.get_numbers("phq9")
+    fall = (baseline - design.columns.get_numbers("phq9_acute")) / baseline
+    assert design.improvement == pytest.approx(fall)
+    assert ((design.improvement >= 0.5) == (design.outcome == 1)).all()
+    assert design.select(np.array([3, 1, 3])).improvement == pytest.approx(fall[[3, 1, 3]])

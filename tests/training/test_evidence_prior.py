@@ -1,5 +1,7 @@
 """The evidence candidate: what it says with no patient, and how it gives way to patients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
         features=features,
         matrix=build_matrix(columns, features),
         outcome=outcome,
+        improvement=outcome,
         patients=np.arange(size),
         sites=numbers,
         site_names=names,
@@ -219,3 +222,29 @@ def test_the_same_courses_give_the_same_model():
     design = make_courses(200, say_as_published)
     first, again = (update_literature(design, 7).equation.terms for _ in range(2))
     assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in vars(first))
+
+
+def test_scores_teach_more_than_yes_or_no():
+    def follow(columns):
+        names, slopes = ("systolic", "expectancy", "ace_score"), (0.05, -0.3, 0.25)
+        values = zip(names, slopes, (126, 7, 2.4), strict=True)
+        return sum(slope * (columns.get_numbers(name) - mean) for name, slope, mean in values)
+
+    new, gains = make_people(2000, seed=99, missing=0), []
+    true = compute_probability(follow(new))
+    for seed in range(8):
+        design = make_courses(250, say_nothing, seed=seed, missing=0)
+        latent = follow(design.columns) + np.random.default_rng(seed).logistic(size=design.size)
+        graded = replace(design, outcome=(latent > 0).astype(float), improvement=latent)
+        plain = replace(graded, improvement=graded.outcome)
+        said = [find_log_odds(one, new) for one in (plain, graded)]
+        losses = [np.mean(np.logaddexp(0, one) - true * one) for one in said]
+        gains.append(losses[0] - losses[1])
+    assert np.mean(gains) > np.std(gains) / np.sqrt(len(gains))
+
+
+def test_it_says_how_many_grades_there_were():
+    design = make_courses(200, say_nothing)
+    graded = replace(design, improvement=design.outcome + np.linspace(0, 0.4, 200))
+    assert CANDIDATE.fit(design, 1).settings["grades"] == 2
+    assert CANDIDATE.fit(graded, 1).settings["grades"] == 10

@@ -4,6 +4,13 @@ import numpy as np
 import pytest
 
 from training.laplace import Mixture, Posterior, Prior, mix_posteriors
+from training.ordinal import Grades, Likelihood
+
+
+def read_plainly(outcome, weights=None):
+    """Outcomes of yes or no."""
+    counted = np.ones(len(outcome)) if weights is None else weights
+    return Likelihood(Grades(outcome.astype(int), 2, 1), counted)
 
 
 def make_courses(size, coefficients, seed=1):
@@ -23,8 +30,7 @@ def measure_height(table, outcome, prior, coefficients):
 
 
 def find(table, outcome, prior, weights=None):
-    counted = np.ones(len(outcome)) if weights is None else weights
-    return mix_posteriors(table, outcome, counted, [prior]).posteriors[0]
+    return mix_posteriors(table, read_plainly(outcome, weights), [prior]).posteriors[0]
 
 
 def test_mean_width_and_evidence_agree_with_quadrature():
@@ -65,7 +71,7 @@ def test_draws_agree_with_an_independent_sampler():
     table, outcome = make_courses(80, (0.2, -0.5, 0.4, 0.0))
     prior = Prior(np.array([0.0, -0.3, 0.1, 0.0]), np.array([0.8, 0.3, 0.3, 0.5]))
     sampled = sample_metropolis(table, outcome, prior, 40_000, seed=3)
-    mixture = mix_posteriors(table, outcome, np.ones(80), [prior])
+    mixture = mix_posteriors(table, read_plainly(outcome), [prior])
     _, drawn = mixture.draw(20_000, np.random.default_rng(4))
     assert drawn.mean(axis=0) == pytest.approx(sampled.mean(axis=0), abs=0.04)
     assert drawn.std(axis=0) == pytest.approx(sampled.std(axis=0), rel=0.1)
@@ -100,7 +106,7 @@ def test_separated_courses_still_have_a_posterior():
 def test_the_prior_that_makes_the_courses_likelier_counts_more():
     table, outcome = make_courses(400, (0.0, 1.0))
     narrow, wide = (Prior(np.zeros(2), np.array([1.0, spread])) for spread in (0.05, 1.0))
-    mixture = mix_posteriors(table, outcome, np.ones(400), [narrow, wide])
+    mixture = mix_posteriors(table, read_plainly(outcome), [narrow, wide])
     assert mixture.shares.sum() == pytest.approx(1)
     assert mixture.shares[1] > 0.99
     assert mixture.mean[1] == pytest.approx(mixture.posteriors[1].mode[1], abs=0.01)
@@ -109,7 +115,7 @@ def test_the_prior_that_makes_the_courses_likelier_counts_more():
 def test_sharing_curvature_between_priors_changes_nothing_that_matters():
     table, outcome = make_courses(300, (-0.5, 0.7, -0.2))
     priors = [Prior(np.zeros(3), np.array([1.0, s, s])) for s in (0.05, 0.1, 0.3, 1.0, 3.0)]
-    together = mix_posteriors(table, outcome, np.ones(300), priors)
+    together = mix_posteriors(table, read_plainly(outcome), priors)
     for prior, shared in zip(priors, together.posteriors, strict=True):
         alone = find(table, outcome, prior)
         assert shared.mode == pytest.approx(alone.mode, abs=0.02)
@@ -127,8 +133,8 @@ def test_draws_come_from_each_posterior_as_often_as_it_counts():
 def test_a_prior_that_needs_a_negative_value_counts_for_nothing_where_none_is_allowed():
     table, outcome = make_courses(500, (0.0, -0.8))
     free, none = (Prior(np.zeros(2), np.array([1.0, spread])) for spread in (1.0, 1e-4))
-    counted = np.ones(500)
-    assert mix_posteriors(table, outcome, counted, [free, none]).shares[0] > 0.99
-    assert mix_posteriors(table, outcome, counted, [free, none], positive=1).shares[0] < 0.01
-    upwards = mix_posteriors(table * [1, -1], outcome, counted, [free, none], positive=1)
+    likelihood = read_plainly(outcome)
+    assert mix_posteriors(table, likelihood, [free, none]).shares[0] > 0.99
+    assert mix_posteriors(table, likelihood, [free, none], positive=1).shares[0] < 0.01
+    upwards = mix_posteriors(table * [1, -1], likelihood, [free, none], positive=1)
     assert upwards.shares[0] > 0.99

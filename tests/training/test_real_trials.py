@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from features.errors import StudyError
 from features.fields import FOLLOWUPS
 from features.home import find_home
 from training.candidates import CANDIDATES
+from training.candidates.update import update_literature
 from training.design import filter_courses, load_cohort, load_courses, make_design
+from training.evaluate import compute_log_loss
 from training.run import run_study
+from training.split import split_outer
 from training.study import read_study
 
 FEW = (
@@ -238,3 +242,26 @@ def test_beat_the_blues_from_the_package_is_the_trial_on_file(experiments_folder
     assert columns.get_numbers("bdi2").tolist() == frame["bdi_baseline"].tolist()
     on_file = frame["bdi_2m"].to_numpy()
     assert np.array_equal(columns.get_numbers("bdi2_week12"), on_file, equal_nan=True)
+
+
+def learn_by_folds(study, design):
+    """Held-out log loss of each course, by models from the courses of the other folds."""
+    losses = np.empty(design.size)
+    for fold in split_outer(study, design, 0):
+        equation = update_literature(design.select(fold.train), 1).equation
+        log_odds = equation.compute_log_odds(design.columns.select(fold.test))[:, 0]
+        losses[fold.test] = compute_log_loss(log_odds, design.outcome[fold.test])
+    return losses
+
+
+def test_real_trials_teach_more_by_their_scores_than_by_yes_or_no(experiments_folder, trials):
+    gains = []
+    for name, (file, courses, _) in COUNTS.items():
+        if courses < 100:
+            continue
+        study = read_study(experiments_folder / f"{name}.toml")
+        design = make_design(study, load_courses(study, trials / file))
+        plain = replace(design, improvement=design.outcome)
+        gains.append((learn_by_folds(study, plain) - learn_by_folds(study, design)).mean())
+    assert len(gains) == 4
+    assert np.mean(gains) > 0

@@ -9,7 +9,8 @@ The log-odds of a course are ::
 
 The discount is 0 where the literature does not hold at all, and 1 where it holds as published. It
 is learned from the courses, and so is how far departures and sites may go: several spreads are
-tried, and each counts by how likely it makes the courses. What is missing takes its mean.
+tried, and each counts by how likely it makes the courses. What is missing takes its mean. Courses
+tell how far the criterion was met or missed, see :mod:`training.ordinal`.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,6 @@ from scipy.linalg import cho_solve
 
 from features.calibration import IDENTITY
 from features.equation import ALL_VERSIONS, Equation
-from features.response_model import compute_probability
 from features.terms import LINEAR, Terms
 from training.candidates.base import Settings
 from training.candidates.curves import Curves, list_curves
@@ -31,6 +31,7 @@ from training.candidates.literature import Literature, expect_base_rate, read_li
 from training.design import Design, mark_sites
 from training.evidence import BASE_RATE_SPREAD, SITE_SPREAD
 from training.laplace import Mixture, Prior, mix_posteriors
+from training.ordinal import Likelihood, grade_courses
 from training.sparsity import draw_terms
 
 Numbers = NDArray[np.float64]
@@ -48,7 +49,7 @@ SITES = (0.03, 0.25, 0.5, 0.9)
 # That sites differ at all; if so, by the published spread, give or take a factor of 1.8.
 DIFFER, SITE_DOUBT = 0.85, 0.6
 # Squares, products and steps: how many are expected, and how large in log-odds a deviation.
-EXPECTED_CURVES, CURVE_SPREAD = 12.0, 0.15
+EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.12
 DRAWS = 120
 # Courses over which the spread of the draws is averaged, at the most.
 ENOUGH_TO_AVERAGE = 1000
@@ -134,6 +135,7 @@ class Update:
             "departures": float(shares @ [belief.departures for belief in self.beliefs]),
             "site_spread": float(shares @ [belief.sites for belief in self.beliefs]),
             "curves": float(np.count_nonzero(self.drawn, axis=1).mean()),
+            "grades": float(len(self.mixture.posteriors[0].thresholds) + 2),
         }
 
 
@@ -151,10 +153,12 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [make_prior(design, belief, base) for belief in beliefs]
     discount = 1 + len(design.site_names)
-    mixture = mix_posteriors(table, design.outcome, design.effective_weights, priors, discount)
+    grades = grade_courses(design.outcome, design.improvement)
+    likelihood = Likelihood(grades, design.effective_weights)
+    mixture = mix_posteriors(table, likelihood, priors, discount)
     curves = held.curves if held else list_curves(design)
     curved, prior = curves.make_table(design, literature), priors[mixture.likeliest]
-    drawn, taken = draw_curves(design, table, curved, mixture, prior, seed)
+    drawn, taken = draw_curves(likelihood, table, curved, mixture, prior, seed)
     return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
@@ -207,7 +211,12 @@ def make_prior(design: Design, belief: Belief, base: float) -> Prior:
 
 
 def draw_curves(
-    design: Design, table: Numbers, curved: Numbers, mixture: Mixture, prior: Prior, seed: int
+    likelihood: Likelihood,
+    table: Numbers,
+    curved: Numbers,
+    mixture: Mixture,
+    prior: Prior,
+    seed: int,
 ) -> tuple[Numbers, Numbers]:
     """Draw which curves there are, and find what the other coefficients give up for them.
 
@@ -216,18 +225,17 @@ def draw_curves(
     tuple
         ``[draws, curves]`` and ``[coefficients, curves]``.
     """
-    expected = compute_probability(table @ mixture.mean)
-    weights = design.effective_weights
-    spread, missed = weights * expected * (1 - expected), weights * (design.outcome - expected)
-    together = (table * spread[:, None]).T @ curved
-    factor = mixture.posteriors[mixture.likeliest].factor
-    taken = cho_solve((factor, True), together)
-    gradient = table.T @ missed - (mixture.mean - prior.mean) * prior.deviation**-2.0
+    likeliest = mixture.posteriors[mixture.likeliest]
+    found = likelihood.inform(table @ mixture.mean, likeliest.thresholds)
+    (mixed, _), (known, unknown) = found.relate(table), found.relate(curved)
+    together = (table * found.spread[:, None]).T @ curved - mixed @ unknown.T
+    taken = cho_solve((likeliest.factor, True), together)
+    gradient = table.T @ found.slope - (mixture.mean - prior.mean) * prior.deviation**-2.0
     # The same array twice: half the work.
-    rooted = curved * np.sqrt(spread)[:, None]
+    rooted = curved * np.sqrt(found.spread)[:, None]
     drawn = draw_terms(
-        curved.T @ missed - taken.T @ gradient,
-        rooted.T @ rooted - together.T @ taken,
+        curved.T @ found.slope - taken.T @ gradient,
+        rooted.T @ rooted - known @ unknown.T - together.T @ taken,
         CURVE_SPREAD,
         min(EXPECTED_CURVES, curved.shape[1] / 10),
         DRAWS,

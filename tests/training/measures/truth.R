@@ -1,4 +1,4 @@
-# What R says of simulated courses, for the tests of training/measures.
+# What R says of simulated courses, for the tests of training/measures and of ordinal outcomes.
 #
 #   Rscript truth.R FOLDER      writes FOLDER/truth.json
 #   Rscript truth.R FOLDER 20   writes FOLDER/optimism.json, of 20 runs; half a minute
@@ -348,6 +348,27 @@ pool_sites <- function(d) {
   )
 }
 
+# --- Ordinal outcomes: proportional odds by rms::lrm ----------------------------------------------
+
+grade_ordinal <- function() {
+  set.seed(20245)
+  n <- 240
+  x <- round(matrix(rnorm(n * 2), n), 3)
+  latent <- drop(x %*% c(0.8, -0.4)) + rlogis(n)
+  grade <- findInterval(latent, c(-1.5, -0.5, 0.3, 1.2))
+  weight <- round(runif(n, 0.5, 1.5), 2)
+  table <- data.frame(grade = grade, first = x[, 1], second = x[, 2], weight = weight)
+  equation <- grade ~ first + second
+  tell <- function(one) list(
+    coefficients = unname(coef(one)), covariance = unname(vcov(one)), deviance = unname(one$deviance[2])
+  )
+  alike <- lrm(equation, data = table, eps = 1e-12, maxit = 200)
+  weighted <- suppressWarnings(lrm(equation, data = table, weights = weight, eps = 1e-12, maxit = 200))
+  list(
+    predictors = x, grade = grade, weight = weight, alike = tell(alike), weighted = tell(weighted)
+  )
+}
+
 write_truth <- function(folder) {
   d <- draw_courses()
   store(folder, "truth.json", list(
@@ -365,7 +386,7 @@ write_truth <- function(folder) {
     simulated_r2 = list(
       simulate_r2(0.7, 0.5), simulate_r2(0.7, 0.3), simulate_r2(0.65, 0.5), simulate_r2(0.89, 0.174)
     ),
-    instability = destabilise(d), sites = pool_sites(d)
+    instability = destabilise(d), sites = pool_sites(d), ordinal = grade_ordinal()
   ))
 }
 
