@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments import benchmarks
+from experiments.benchmarks.bound_told import tell_constants, tell_signs
 from experiments.benchmarks.ideal import (
     Effort,
     Learned,
@@ -41,6 +42,8 @@ SOURCES = (
     "ideal_worlds.py",
     "ideal_sampler.py",
     "bound.py",
+    "bound_prior.py",
+    "bound_told.py",
 )
 
 
@@ -123,6 +126,7 @@ def run_world(name: str, sizes: tuple[int, ...], request: Request) -> Iterator[R
         for size, row in rows.items():
             found = {kind: one for (kind, count), one in said.items() if count == size}
             row[place] = score_others(prepared, sample, size, request.plan)
+            row[place] |= score_told(name, prepared, sample, size, request.plan)
             for kind, one in found.items():
                 row[place][kind] = compute_loss(one.probability, sample.attainable)
             if "ideal" in found:
@@ -158,14 +162,27 @@ def follow(
 
 def score_others(world: Prepared, sample: Sample, size: int, plan: Plan) -> dict[str, Any]:
     """Score the base rate, our candidate and the attainable probability, as the benchmark does."""
-    design = take_courses(world, size)
+    losses = {name: score_method(name, world, sample, size, plan) for name in (OURS, BASE_RATE)}
+    return {"attainable": compute_loss(sample.attainable, sample.attainable)} | losses
+
+
+def score_told(
+    name: str, world: Prepared, sample: Sample, size: int, plan: Plan
+) -> dict[str, float]:
+    """Score our candidate when it is told the simulator's constants, and wrong signs as well."""
+    with tell_constants():
+        constants = score_method(OURS, world, sample, size, plan)
+        with tell_signs(find_world(name)):
+            signs = score_method(OURS, world, sample, size, plan)
+    return {"told_constants": constants, "told_signs": signs}
+
+
+def score_method(name: str, world: Prepared, sample: Sample, size: int, plan: Plan) -> float:
+    """Score one method that learns from so many courses."""
     seed = derive_seed(derive_seed(plan.seed, 0, METHOD_SEED), FINAL_SEED)
-    losses = {"attainable": compute_loss(sample.attainable, sample.attainable)}
-    for name in (OURS, BASE_RATE):
-        equation = CANDIDATES[name].fit(design, seed).equation
-        said = ask(equation, sample.columns, world.study.uncertainty.level).probability
-        losses[name] = compute_loss(np.clip(said, SUREST, 1 - SUREST), sample.attainable)
-    return losses
+    equation = CANDIDATES[name].fit(take_courses(world, size), seed).equation
+    said = ask(equation, sample.columns, world.study.uncertainty.level).probability
+    return compute_loss(np.clip(said, SUREST, 1 - SUREST), sample.attainable)
 
 
 def find_bound(request: Request, folder: Path) -> list[Result]:

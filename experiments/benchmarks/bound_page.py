@@ -30,6 +30,8 @@ LABELS = {
     "checked": "importance sampling",
     "told": "told the structure",
     OURS: "`evidence_prior`",
+    "told_constants": "told the constants",
+    "told_signs": "and the signs",
 }
 
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import ideal_sampler
+from experiments.benchmarks.bound import OURS, score_others, score_told
 from experiments.benchmarks.bound_page import END, Share, judge, share
 from experiments.benchmarks.bound_prior import compare_priors
+from experiments.benchmarks.bound_told import list_turned, tell_constants, tell_signs
 from experiments.benchmarks.ideal import (
     SITES,
     Effort,
@@ -45,8 +47,10 @@ from experiments.benchmarks.samples import Plan, prepare, take_courses
 from experiments.benchmarks.scores import compute_loss
 from experiments.simulator import find_world, make_sites
 from experiments.simulator.attainable import compute_level
-from experiments.simulator.drawn import draw_plain_patients
-from experiments.simulator.effects import combine_effects
+from experiments.simulator.drawn import EVIDENCED, draw_plain_patients
+from experiments.simulator.effects import PUBLISHED, combine_effects
+from training.candidates import literature, update
+from training.evidence import EFFECTS
 
 ROOT = Path(__file__).parent.parent.parent
 PLAN = Plan(most=250, tested=400, new_sites=10, draws=40)
@@ -261,3 +265,34 @@ def test_the_prior_of_drawn_worlds_is_told_beside_ours():
 
 def test_the_page_has_the_marks_that_results_go_between():
     assert END in (ROOT / "docs" / "benchmarks" / "bound.md").read_text("utf-8")
+
+
+def read_constants():
+    return update.DISCOUNT, update.BASE_RATE_SPREAD, literature.ROUTE_SPREAD, literature.EFFECTS
+
+
+def test_what_is_told_of_a_world_is_forgotten_afterwards():
+    before = read_constants()
+    with tell_constants(), tell_signs(find_world("world-1")):
+        during = read_constants()
+    assert all(told != kept for told, kept in zip(during, before, strict=True))
+    assert read_constants() == before
+
+
+def test_the_signs_told_are_those_of_the_world():
+    world = find_world("world-1")
+    drawn = dict(zip((one.factors[0].unit for one in PUBLISHED), world.effects, strict=False))
+    with tell_signs(world):
+        told = literature.EFFECTS
+    for unit, effect in drawn.items():
+        assert told[EVIDENCED.get(unit, unit)].later * effect.later >= 0
+    assert sum(told[name] != EFFECTS[name] for name in EFFECTS) == len(list(list_turned(world))) > 0
+
+
+def test_our_candidate_heeds_what_it_is_told():
+    prepared = prepare("world-1", 0, PLAN)
+    plain = score_others(prepared, prepared.known, 60, PLAN)
+    told = score_told("world-1", prepared, prepared.known, 60, PLAN)
+    losses = [plain[OURS], told["told_constants"], told["told_signs"]]
+    assert len(set(losses)) == 3
+    assert min(losses) > plain["attainable"]
