@@ -20,7 +20,7 @@ def write_figure(rows: Sequence[Row], path: Path) -> None:
     idle = [row for row in rows if row.connections == 1 and not row.task.startswith("batch")]
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(11, 3.2), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        left, right = figure.subplots(1, 2, sharey=True)
     draw_rates(left, busy)
     draw_latencies(right, idle)
     title = "SIMULATED patients, one assessment a request, one core for the server"
@@ -43,15 +43,14 @@ def draw_latencies(axes: Any, rows: Sequence[Row]) -> None:
         axes.plot([row.p50, row.p99], [place, place], color=choose_colour(row), linewidth=2)
         axes.plot(row.p50, place, "o", color=choose_colour(row))
         axes.text(row.p99, place, f"  {show(row.p50)} to {show(row.p99)}", va="center")
-    finish(axes, rows, "ms from question to answer, 1 connection: p50 to p99")
+    finish(axes, rows, "ms to the answer, 1 connection, p50 to p99")
 
 
 def finish(axes: Any, rows: Sequence[Row], label: str) -> None:
     """Name the services, from the top, along a logarithmic axis."""
     axes.set_yticks(range(len(rows)), [row.label.replace("`", "") for row in rows])
-    axes.set(xlabel=f"{label} (logarithmic)", xscale="log")
-    axes.margins(x=0.25, y=0.1)
-    axes.invert_yaxis()
+    axes.set(xlabel=f"{label} (logarithmic)", xscale="log", ylim=(len(rows) - 0.5, -0.5))
+    axes.margins(x=0.25)
 
 
 def show(value: float) -> str:
