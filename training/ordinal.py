@@ -49,11 +49,6 @@ class Grades:
         """Places of the thresholds that are not 0 by definition, among all ``count - 1``."""
         return np.delete(np.arange(self.count - 1), self.cut - 1)
 
-    @property
-    def outcome(self) -> Numbers:
-        """Whether each course has the outcome, 0 or 1."""
-        return (self.numbers >= self.cut).astype(np.float64)
-
 
 def grade_courses(outcome: Numbers, improvement: Numbers) -> Grades:
     """Put courses into grades by what the outcome is cut from.
