@@ -4,12 +4,13 @@ Work is spread over processes of one thread each: threads inside XGBoost stall o
 as a core has a second job.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from features.commands import track
 from features.equation import Equation
@@ -99,9 +100,18 @@ def place_unseen(equation: Equation, generator: np.random.Generator) -> Equation
 
 
 def spread(jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:
-    """Run tasks over processes, and give their results as they come."""
+    """Run tasks over processes, and give their results as they come.
+
+    Each on one thread, a single process included: sums over more come out with other last digits.
+    """
     if jobs == 1:
-        return (function(*arguments, **named) for function, arguments, named in tasks)
+        return (run_alone(*task) for task in tasks)
     pool = Parallel(jobs, "loky", return_as="generator_unordered", inner_max_num_threads=1)
     results: Iterator[Any] = pool(tasks)
     return results
+
+
+def run_alone(function: Any, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Run a task on one thread."""
+    with threadpool_limits(1):
+        return function(*arguments, **named)

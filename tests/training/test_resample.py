@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from joblib import delayed
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from features.equation import ALL_VERSIONS
 from training.calibration import Calibration
 from training.candidates import CANDIDATES
-from training.resample import MOVED, join_versions, move_versions, redevelop, redevelop_once
+from training.resample import MOVED, join_versions, move_versions, redevelop, redevelop_once, spread
 from training.split import draw_patients
 from training.study import Study
 
@@ -86,3 +88,15 @@ def test_with_no_courses_the_draws_are_those_of_the_posterior(make_design):
     found = redevelop(STUDY, design, "evidence_prior", fit, jobs=1)
     assert len(found.terms.intercept) == 21
     assert np.ptp(found.terms.intercept[1:]) > 0.5
+
+
+def count_threads():
+    """How many threads the libraries loaded here may use at the most."""
+    return max(library["num_threads"] for library in threadpool_info())
+
+
+def test_a_task_has_one_thread_in_a_single_process_too():
+    """As in many: sums over two threads have other last digits, and a resumed run other numbers."""
+    with threadpool_limits(2):
+        assert list(spread(1, iter([delayed(count_threads)()]))) == [1]
+        assert count_threads() == 2
