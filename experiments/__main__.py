@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.commands import app as benchmark
-from features.commands import explain_errors, make_app, say, show_json
+from features.commands import AsJson, explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
@@ -29,7 +29,7 @@ def simulate(
         int, typer.Option(min=0, help="for the truth given the recorded fields; 0 leaves it out")
     ] = 300,
     intake: Annotated[bool, typer.Option("--intake", help="without follow-up scores")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Simulate a cohort; every file of it says SIMULATED."""
     from experiments.simulator import draw_new_sites, find_world, write_simulation

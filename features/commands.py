@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from features.errors import InputError, KetamineResponseError
 FAILED, BAD_INPUT, SOME_REJECTED = 1, 2, 3
 
 Item = TypeVar("Item")
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
 def make_app(description: str) -> typer.Typer:

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from features.commands import SOME_REJECTED, explain_errors, make_app, say, show_json
+from features.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
 from features.home import enter_home
 from serving.store import commands
 
 app = make_app("From an assessment to an estimate.")
 app.add_typer(commands.keys, name="keys")
 app.add_typer(commands.audit, name="audit")
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
 @app.command()

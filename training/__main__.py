@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from features.commands import FAILED, explain_errors, make_app, say, show_json
+from features.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
 from features.files import write_bytes_whole
 from features.home import enter_home
 
@@ -27,7 +27,7 @@ def fit(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="processes", show_default="one a core")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a study's candidates, choose one, and register it."""
     home = enter_home()
@@ -58,7 +58,7 @@ def history(
     verify: Annotated[
         bool, typer.Option("--verify", help="fail if an event is missing, changed or out of order")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show who made which version the champion, when and why."""
     home = enter_home()
@@ -81,7 +81,7 @@ def history(
 def rollback(
     outcome: Annotated[str, typer.Argument(help="name of the registered model")],
     reason: Annotated[str, typer.Option(help="why, for the history")],
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the champion before the present one champion again."""
     home = enter_home()
@@ -104,7 +104,7 @@ def promote(
     override_reason: Annotated[
         str, typer.Option(help="why it shall be champion even if it fails, for the history")
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a version the champion, if it meets every criterion of its study."""
     home = enter_home()
@@ -143,7 +143,7 @@ def validate(
     register: Annotated[
         bool, typer.Option("--register", help="register the recalibrated model as a new version")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test a registered model on a cohort that it never saw, and propose a recalibration."""
     home = enter_home()
@@ -174,7 +174,7 @@ def card(
         str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
     ],
     out: Annotated[Path | None, typer.Option(help="Markdown file to write instead")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the model card of a version: what it is, for whom, and what was found of it."""
     home = enter_home()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.commands import FAILED, explain_errors, make_app, show_json, track
+from features.commands import FAILED, AsJson, explain_errors, make_app, show_json, track
 from features.errors import InputError, Problem, UnavailableError
 from features.home import Home, enter_home
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
 
 keys = make_app("Who may ask: keys with scopes, stored as digests.")
 audit = make_app("What was answered: a log that shows when it was tampered with.")
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="eight hexadecimal digits, as listed")]
 
 
