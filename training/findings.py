@@ -146,6 +146,8 @@ class InstabilityFacts(Facts):
     ----------
     versions
         Number of re-developments; 0 where there were none, and all else is empty.
+    method
+        What they are.
     level
         Of the bands' limits.
     error
@@ -155,6 +157,7 @@ class InstabilityFacts(Facts):
     """
 
     versions: int
+    method: str = "developed again on resampled patients"
     level: float
     error: float | None = None
     threshold: float | None = None

@@ -203,7 +203,7 @@ def describe_stability(findings: Findings) -> Iterator[str]:
     found = findings.instability
     if found is not None and found.error is not None:
         yield (
-            f"Developed {found.versions} times again on resampled patients, estimates differ by "
+            f"Estimates of {found.versions} versions ({found.method}) differ from the model's by "
             f"{100 * found.error:.1f} percentage points on average."
         )
     if findings.sample_size is not None:

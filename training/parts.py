@@ -82,6 +82,9 @@ class ValidationPart(Part):
         report; ``quick`` fits the chosen candidate again, what it chose held, and less often.
     bootstraps
         Bootstrap samples on which the procedure is repeated; 0 for none.
+    redraw_outcomes
+        Whether outcomes in those samples are drawn anew from the model; else they are those
+        recorded, as R's ``rms::validate`` has them.
     latest
         Share of courses, the latest, that is held out for the temporal validation.
     """
@@ -93,6 +96,7 @@ class ValidationPart(Part):
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
     profile: Literal["full", "quick"] = "full"
     bootstraps: Annotated[int, Field(ge=0, le=2000)] = 200
+    redraw_outcomes: bool = True
     latest: Annotated[float, Field(gt=0, lt=1)] = 0.25
 
 

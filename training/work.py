@@ -17,7 +17,7 @@ from training.resample import redevelop
 from training.split import derive_seed
 from training.study import Study
 from training.validation.development import Development, find_development
-from training.validation.evidence import choose_procedure, gather_evidence
+from training.validation.evidence import choose_procedure, choose_redrawing, gather_evidence
 from training.validation.runs import CrossValidation
 from training.validation.store import Store
 from training.validation.validated import Validated
@@ -59,7 +59,8 @@ class Work:
         study, design, validated = self.study, self.design, None
         if self.crossed is not None:
             procedure = choose_procedure(study, self.candidates, model.card.candidate, fit)
-            evidence = gather_evidence(study, design, procedure, self.store, self.jobs)
+            redrawing = choose_redrawing(study, design, model.equation, self.crossed)
+            evidence = gather_evidence(study, design, procedure, redrawing, self.store, self.jobs)
             validated = Validated(study, design, model.equation, self.crossed, evidence)
         held_out = self.comparison.held_out.get(model.card.candidate)
         attrition = describe_attrition(study, design, self.enrolment, held_out, model.equation)

@@ -6,11 +6,15 @@ from typing import Annotated
 
 import typer
 
-from features.commands import BAD_INPUT, FAILED, explain_errors, make_app, say, show_json
+from features.commands import BAD_INPUT, FAILED, AsJson, explain_errors, make_app, say, show_json
 from features.home import enter_home
 
 SIZES, QUICK_SIZES = "0,60,250,1000,4000", "0,60,250"
 QUICK_METHODS = "chosen,evidence_prior,base_rate,peer_xgboost,peer_ridge"
+
+Jobs = Annotated[int, typer.Option(min=1, help="processes")]
+Again = Annotated[bool, typer.Option("--again", help="do anew what was done")]
+WithDocs = Annotated[bool, typer.Option("--docs", help="write the page and its figure")]
 
 app = make_app("Measure what is claimed; tables and figures of the docs.")
 
@@ -28,10 +32,10 @@ def models(
     worlds: Annotated[int, typer.Option(min=1, help="drawn worlds")] = 20,
     sizes: Annotated[str, typer.Option(help="numbers of courses to learn from")] = SIZES,
     only: Annotated[str, typer.Option(help="methods, by name; all by default")] = "",
-    again: Annotated[bool, typer.Option("--again", help="do anew what was done")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    again: Again = False,
+    jobs: Jobs = 1,
+    docs: WithDocs = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare our candidates with peers on simulated patients (SIMULATED), against the truth.
 
@@ -73,8 +77,8 @@ def models(
 def tuning(
     worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 4,
     trials: Annotated[int, typer.Option(min=3, max=500, help="settings that each fit tries")] = 30,
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what tuning costs boosted trees, and what it gains (SIMULATED)."""
     enter_home()
@@ -96,10 +100,10 @@ def trials(
         Path, typer.Option(help="folder with the trials' files; those absent are named")
     ] = Path(),
     only: Annotated[str, typer.Option(help="studies, by file name; all by default")] = "",
-    again: Annotated[bool, typer.Option("--again", help="do anew what was done")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    again: Again = False,
+    jobs: Jobs = 1,
+    docs: WithDocs = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare all candidates on every real trial that is here, patients held out, and sites.
 
@@ -135,7 +139,7 @@ def bound(
     ] = False,
     worlds: Annotated[int, typer.Option(min=1, help="drawn worlds")] = 20,
     docs: Annotated[bool, typer.Option("--docs", help="write the page")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find how far any method could come on the simulated patients (SIMULATED).
 
@@ -166,27 +170,30 @@ def validation(
         bool, typer.Option("--quick", help="two worlds and few re-developments: a minute")
     ] = False,
     worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 40,
+    only: Annotated[
+        str, typer.Option(help="one candidate, beside the base rate; by default four")
+    ] = "",
     sites_only: Annotated[
         bool, typer.Option("--sites-only", help="the next site alone: no re-developments, no costs")
     ] = False,
     costs: Annotated[
         bool, typer.Option("--costs/--no-costs", help="also time a whole run, by profile")
     ] = True,
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    jobs: Jobs = 1,
     docs: Annotated[bool, typer.Option("--docs", help="write the page")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check what a report says of performance against the truth (SIMULATED), and what it costs.
 
     What was done before is not done again, but for the costs: results are in the home, under
     benchmarks/.
     """
-    if quick and docs:
-        say("--docs: not with --quick, whose samples are too small to be shown")
+    if docs and (quick or only):
+        say("--docs: not with --quick or --only, which leave out what the page must show")
         raise typer.Exit(BAD_INPUT)
     home = enter_home()
     from experiments.benchmarks.results import Results
-    from experiments.benchmarks.validation import QUICK, Request, run_checks
+    from experiments.benchmarks.validation import QUICK, Request, choose_offered, run_checks
     from experiments.benchmarks.validation_cost import measure_costs
     from experiments.benchmarks.validation_page import (
         BEGIN,
@@ -199,6 +206,8 @@ def validation(
 
     with explain_errors(as_json):
         request = QUICK if quick else Request(worlds)
+        if only:
+            request = replace(request, offered=choose_offered(only))
         if sites_only:
             request, costs = replace(request, bootstraps=0), False
         results = Results(home.folder / "benchmarks" / "validation.jsonl")
@@ -222,7 +231,7 @@ def store(
     server: Annotated[
         str | None, typer.Option(help="URL of an empty PostgreSQL database, to measure it too")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what it costs to note every answer in the audit log, on the home's disk."""
     home = enter_home()
@@ -249,8 +258,8 @@ def serving(
     champion: Annotated[
         Path | None, typer.Option(help="home whose champion to serve, instead of a simulated one")
     ] = None,
-    docs: Annotated[bool, typer.Option("--docs", help="write the page and its figure")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    docs: WithDocs = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the service beside others on this machine, one worker each (SIMULATED patients).
 
@@ -287,7 +296,7 @@ def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="how long")] = 30.0,
     rate: Annotated[float, typer.Option(min=1, help="requests a second")] = 200.0,
     quick: Annotated[bool, typer.Option("--quick", help="with small models")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put the service through mixed load, changes of champion and killed workers (SIMULATED).
 

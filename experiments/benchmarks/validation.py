@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from joblib import delayed
@@ -28,19 +28,29 @@ from experiments.benchmarks.samples import (
 from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
 from features.columns import Columns
 from features.commands import say, track
+from features.contract import Measure
 from features.equation import Equation
+from features.errors import InputError, Problem
 from features.files import digest_sources, list_sources
 from training.candidates import CANDIDATES, Candidate
-from training.comparison import compare
+from training.comparison import BASE_RATE, compare
 from training.design import evaluate_outcome
 from training.resample import spread
 from training.split import derive_seed
 from training.study import CandidateName, Study
 from training.validation.across_sites import measure_across_sites
-from training.validation.evidence import choose_procedure, gather_evidence
-from training.validation.performance import MEASURES, compute_performance
-from training.validation.runs import cross_validate
+from training.validation.evidence import (
+    choose_procedure,
+    choose_redrawing,
+    count_bootstraps,
+    gather_evidence,
+)
+from training.validation.optimism import correct_optimism, gather_versions
+from training.validation.performance import MEASURES, compute_performance, measure_performance
+from training.validation.procedure import Procedure
+from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store
+from training.validation.units import list_bootstraps
 from training.validation.validated import Validated, list_performance
 from training.work import FINAL_SEED
 
@@ -48,6 +58,9 @@ Numbers = NDArray[np.float64]
 
 # Not among the worlds by which candidates were built or compared.
 FIRST_WORLD = 301
+
+# The way of correcting that a study may ask for instead of its default.
+RECORDED = "corrected, outcomes as recorded"
 
 AT_SITES = ("auc", "ratio", "intercept", "slope")
 
@@ -93,6 +106,21 @@ class Request:
 QUICK = Request(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
+def choose_offered(only: str) -> tuple[CandidateName, ...]:
+    """Choose a candidate, to be compared with the base rate.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    names: tuple[CandidateName, ...] = get_args(CandidateName)
+    if only not in names:
+        message = f"has no such candidate; there are: {', '.join(names)}"
+        raise InputError([Problem("--only", "category", message)])
+    return tuple(name for name in names if name in (only, BASE_RATE))
+
+
 def run_checks(request: Request, results: Results, jobs: int) -> list[Result]:
     """Check every world that has not been checked yet, and return all results."""
     worlds = [f"world-{FIRST_WORLD + number}" for number in range(request.worlds)]
@@ -119,7 +147,8 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     chosen = compare(study, design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
-    evidence = gather_evidence(study, design, procedure, Store(), 1)
+    redrawing = choose_redrawing(study, design, fit.equation, crossed)
+    evidence = gather_evidence(study, design, procedure, redrawing, Store(), 1)
     validated = Validated(study, design, fit.equation, crossed, evidence)
     results.add(
         {
@@ -127,12 +156,24 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
             "data": "SIMULATED",
             "world": world,
             "chosen": chosen,
-            "found": {one.way: plain(one.measures) for one in list_performance(validated)},
+            "found": {one.way: plain(one.measures) for one in list_performance(validated)}
+            | {RECORDED: plain(correct_recorded(validated, procedure))},
             "next_site": predict_site(validated),
             "true": find_truth(fit.equation, home),
             "new_sites": find_truth_at_sites(fit.equation, elsewhere),
         }
     )
+
+
+def correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str, Measure]:
+    """Correct for the optimism in samples with outcomes as recorded; nothing without samples."""
+    study, design = validated.study, validated.design
+    if not study.validation.bootstraps:
+        return {}
+    units = list_bootstraps(study, design, count_bootstraps(study))
+    found = run_units(procedure, design, units, Store(), 1, RECORDED)
+    apparent = measure_performance(validated.own, validated.effort)
+    return correct_optimism(apparent, gather_versions(design, found))
 
 
 def draw_followed(name: str, study: Study, request: Request) -> tuple[Sample, Sample]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.benchmarks.page import DOCS, fill_page
 from experiments.benchmarks.results import Result
-from experiments.benchmarks.validation import AT_SITES, Numbers, Request
+from experiments.benchmarks.validation import AT_SITES, RECORDED, Numbers, Request
 from experiments.benchmarks.validation_cost import Cost
 from experiments.reference import format_table
 
@@ -16,7 +16,7 @@ BEGIN = "<!-- Written by `python -m experiments benchmark validation --docs`: be
 BEGIN_SITES = (
     "<!-- Written by `python -m experiments benchmark validation --sites-only --docs`: begin -->"
 )
-WAYS = ("apparent", "corrected", "nested")
+WAYS = ("apparent", "corrected", RECORDED, "nested")
 LABELS = {
     "auc": "AUC",
     "log_loss": "log loss",

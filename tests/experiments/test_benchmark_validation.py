@@ -5,22 +5,24 @@ import json
 import numpy as np
 import pytest
 
-from experiments.benchmarks.validation import QUICK, measure_truth, plain
+from experiments.benchmarks.validation import QUICK, choose_offered, measure_truth, plain
 from experiments.benchmarks.validation_cost import Cost
 from experiments.benchmarks.validation_page import (
+    WAYS,
     describe,
     describe_sites,
     list_pairs,
     list_shares,
 )
 from features.contract import Measure
+from features.errors import InputError
 
 
 def make_result(auc, low, high, true, next_site=(0.6, 0.5, 0.7), sites=(0.55, 0.75)):
     said = {name: [auc, low, high] for name in ("auc", "log_loss", "brier", "slope")}
     truth = dict.fromkeys(said, true)
     return {
-        "found": dict.fromkeys(("apparent", "corrected", "nested"), said),
+        "found": dict.fromkeys(WAYS, said),
         "true": truth,
         "next_site": {"auc": list(next_site)},
         "new_sites": [dict.fromkeys(("auc", "ratio", "intercept", "slope"), one) for one in sites],
@@ -89,11 +91,18 @@ def test_a_small_check_runs_is_kept_and_prints_json(fresh_commands):
     assert found["data"] == "SIMULATED"
     assert [one["world"] for one in found["worlds"]] == ["world-301", "world-302"]
     for one in found["worlds"]:
-        assert {"apparent", "corrected", "nested"} <= set(one["found"])
+        assert set(WAYS) <= set(one["found"])
         assert 0.3 < one["true"]["auc"] < 0.8
     again = fresh_commands.run("experiments", *asked)
     assert "2 of 2 worlds are there already" in again.stderr
     assert json.loads(again.stdout)["worlds"] == found["worlds"]
+
+
+def test_one_candidate_is_checked_beside_the_base_rate():
+    assert choose_offered("elastic_net") == ("elastic_net", "base_rate")
+    assert choose_offered("base_rate") == ("base_rate",)
+    with pytest.raises(InputError, match="there are: evidence_prior"):
+        choose_offered("ridge")
 
 
 def test_the_next_site_alone_takes_no_re_developments_and_times_nothing(fresh_commands):

@@ -70,7 +70,7 @@ def test_the_card_tells_what_was_found_and_what_was_not_done(validated, read):
         "(`agent`): ketamine, esketamine",
         "| corrected | 0.660 |",
         "temporal: not done. no dates",
-        "differ by 4.0 percentage points",
+        "differ from the model's by 4.0 percentage points",
         "| sex: female | 80      | 1.02 (0.80 to 1.30)",
         "- Two clinics of one town.",
         "calibration_slope: estimates are too extreme",

@@ -57,10 +57,10 @@ def caption_instability(facts: InstabilityFacts) -> Markup:
     """Say how to read it."""
     told = [
         Markup(
-            "The whole development was repeated {} times on resampled patients, and each version "
-            "asked about the patients at hand. Each bar holds the middle {} of what they say of "
-            "patients with about the same estimate; short bars are good."
-        ).format(show_count(facts.versions), show_share(facts.level))
+            "{} versions of the model ({}) were asked about the patients at hand. Each bar holds "
+            "the middle {} of what they say of patients with about the same estimate; short bars "
+            "are good."
+        ).format(show_count(facts.versions), facts.method, show_share(facts.level))
     ]
     if facts.error is not None:
         told.append(Markup("On average a version differs by {}.").format(show_points(facts.error)))

@@ -142,7 +142,7 @@ def describe_decisions(
 
 
 def describe_instability(
-    probability: Numbers, versions: Numbers, level: float, threshold: float
+    probability: Numbers, versions: Numbers, method: str, level: float, threshold: float
 ) -> InstabilityFacts:
     """Describe how far estimates would have been others.
 
@@ -150,12 +150,15 @@ def describe_instability(
     ----------
     probability, versions
         ``[courses]`` by the model, and ``[versions, courses]`` by re-developed ones.
+    method
+        How those were developed.
     """
     if not len(versions):
         return InstabilityFacts(versions=0, level=level)
     told = versions.T
     return InstabilityFacts(
         versions=len(versions),
+        method=method,
         level=level,
         error=float(compute_errors(probability, told).mean()),
         threshold=threshold,

@@ -32,7 +32,7 @@ from training.validation.description import (
     share_recorded,
 )
 from training.validation.limitations import list_limitations
-from training.validation.validated import Validated, list_performance
+from training.validation.validated import Validated, describe_bootstrap, list_performance
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,11 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
         "calibration": describe_calibration(*told),
         "decision": describe_decisions(*told),
         "instability": describe_instability(
-            validated.own.probability, versions, effort.level, (low + high) / 2
+            validated.own.probability,
+            versions,
+            describe_bootstrap(study),
+            effort.level,
+            (low + high) / 2,
         ),
         "across_sites": None
         if sites is None

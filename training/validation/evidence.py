@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.equation import Equation
 from training.candidates import Candidate, Fit
 from training.design import Design, number_sites
 from training.study import Study
 from training.validation.optimism import Redeveloped, gather_versions
-from training.validation.performance import Said
+from training.validation.performance import Said, flatten_repeats
 from training.validation.procedure import HeldRedevelopment, Procedure, Redevelopment
-from training.validation.runs import run_units
+from training.validation.redrawing import Redrawing, find_redrawing, shrink_log_odds
+from training.validation.runs import CrossValidation, run_units
 from training.validation.store import Store
 from training.validation.units import Unit, list_bootstraps, list_latest, list_sites
 
@@ -48,6 +50,22 @@ def choose_procedure(
     return Redevelopment({name: candidates[name] for name in study.candidates})
 
 
+def choose_redrawing(
+    study: Study, design: Design, equation: Equation, crossed: CrossValidation
+) -> Redrawing | None:
+    """Choose what outcomes in bootstrap samples are drawn from; None for those recorded.
+
+    Parameters
+    ----------
+    equation
+        Of the model, developed on the whole design.
+    """
+    if not study.validation.redraw_outcomes:
+        return None
+    log_odds = shrink_log_odds(tell_own(design, equation), tell_nested(design, crossed))
+    return find_redrawing(design, log_odds)
+
+
 def count_bootstraps(study: Study) -> int:
     """Count the bootstrap samples of a study's profile."""
     asked = study.validation.bootstraps
@@ -55,9 +73,20 @@ def count_bootstraps(study: Study) -> int:
 
 
 def gather_evidence(
-    study: Study, design: Design, procedure: Procedure, store: Store, jobs: int
+    study: Study,
+    design: Design,
+    procedure: Procedure,
+    redrawing: Redrawing | None,
+    store: Store,
+    jobs: int,
 ) -> Evidence:
-    """Repeat a procedure on bootstrap samples, without each site, and without the latest."""
+    """Repeat a procedure on bootstrap samples, without each site, and without the latest.
+
+    Parameters
+    ----------
+    redrawing
+        Of outcomes in bootstrap samples; None for those recorded.
+    """
     bootstraps = list_bootstraps(study, design, count_bootstraps(study))
     sites, latest = list_sites(study, design), list_latest(study, design)
 
@@ -70,14 +99,32 @@ def gather_evidence(
 
     versions = None
     if bootstraps:
-        found = run_units(procedure, design, bootstraps, store, jobs, "bootstrap re-developments")
-        versions = gather_versions(design, found)
+        label = "bootstrap re-developments"
+        found = run_units(procedure, design, bootstraps, store, jobs, label, redrawing)
+        versions = gather_versions(design, found, redrawing)
     return Evidence(
         versions=versions,
         sites=run(sites, "sites held out"),
         names=number_sites(design.columns)[1],
         latest=run(latest, "latest courses held out"),
     )
+
+
+def tell_own(design: Design, equation: Equation) -> Said:
+    """Tell what a model says of the courses that it learned from."""
+    return Said(
+        equation.compute_log_odds(design.columns)[:, 0],
+        design.outcome,
+        design.patients,
+        np.zeros(design.size, dtype=np.int64),
+        design.given_weights,
+    )
+
+
+def tell_nested(design: Design, crossed: CrossValidation) -> Said:
+    """Tell what a procedure said in cross-validation, one repeat after the other."""
+    rest = (design.outcome, design.patients, design.given_weights)
+    return flatten_repeats(crossed.nested, *rest)
 
 
 def pick_said(design: Design, rows: np.ndarray, log_odds: np.ndarray) -> Said:

@@ -102,7 +102,11 @@ def draw_figures(encounter: Encounter) -> dict[str, object]:
         "calibration": describe_calibration(*rest),
         "decision": describe_decisions(*rest),
         "instability": describe_instability(
-            said.probability, versions, effort.level, float(np.mean(encounter.bounds.thresholds))
+            said.probability,
+            versions,
+            "stored with it",
+            effort.level,
+            float(np.mean(encounter.bounds.thresholds)),
         ),
         "across_sites": None if sites is None else measure_across_sites(*sites, effort.level),
         "subgroups": describe_subgroups(

@@ -1,8 +1,10 @@
 """Optimism: how much better a model looks on the courses it learned from than on others.
 
-Harrell's bootstrap (Regression Modeling Strategies, 2015, 5.3.4): the procedure is repeated on
-resampled patients; what each version reaches on its own sample, less what it reaches on the courses
-at hand, is its optimism. The mean is taken from the model's own apparent performance.
+The procedure is repeated on resampled patients; what each version reaches on its own sample, less
+what it reaches on the courses at hand, is its optimism. The mean is taken from the model's own
+apparent performance (Harrell, Regression Modeling Strategies, 2015, 5.3.4). Outcomes are those
+recorded, as Harrell has them, or drawn anew from the model; then the courses at hand are judged by
+the probabilities that were drawn from, not by one more draw.
 
 The slope is a scale: to shrink all log-odds by half doubles it, on the own sample and on others. So
 its optimism is a factor. A model without shrinkage has an apparent slope of 1, and nothing differs
@@ -24,6 +26,7 @@ from training.design import Design
 from training.measures.intervals import make_measure
 from training.validation.performance import MEASURES, compute_performance
 from training.validation.procedure import Answer
+from training.validation.redrawing import Redrawing
 from training.validation.units import Unit, count_drawn
 
 Numbers = NDArray[np.float64]
@@ -68,18 +71,49 @@ class Redeveloped:
         return float(average_defined(ratio[:, None])[0])
 
 
-def gather_versions(design: Design, found: Iterable[tuple[Unit, Answer]]) -> Redeveloped:
-    """Measure what each version says of its own sample and of the courses at hand."""
+def gather_versions(
+    design: Design, found: Iterable[tuple[Unit, Answer]], redrawing: Redrawing | None = None
+) -> Redeveloped:
+    """Measure what each version says of its own sample and of the courses at hand.
+
+    Parameters
+    ----------
+    redrawing
+        Of the outcomes in samples; None where they were those recorded.
+    """
     picked, said, own, others = [], [], [], []
     for unit, answer in found:
-        log_odds = answer.said
-        weights = np.stack([design.weights * count_drawn(unit, design.size), design.weights])
-        reached = compute_performance(log_odds, design.outcome, weights)
+        reached = (
+            measure_cases(design, unit, answer.said)
+            if redrawing is None
+            else measure_redrawn(design, unit, answer.said, redrawing)
+        )
         picked.append(answer.picked)
-        said.append(log_odds)
+        said.append(answer.said)
         own.append(reached[0])
         others.append(reached[1])
     return Redeveloped(tuple(picked), np.array(said), np.array(own), np.array(others))
+
+
+def measure_cases(design: Design, unit: Unit, log_odds: Numbers) -> Numbers:
+    """Measure on a sample with outcomes as recorded, and on the courses at hand."""
+    weights = np.stack([design.weights * count_drawn(unit, design.size), design.weights])
+    return compute_performance(log_odds, design.outcome, weights)
+
+
+def measure_redrawn(
+    design: Design, unit: Unit, log_odds: Numbers, redrawing: Redrawing
+) -> tuple[Numbers, Numbers]:
+    """Measure on a sample with outcomes drawn anew, and on the courses at hand.
+
+    Of those the truth is known: each counts as both outcomes, by its true probability.
+    """
+    drawn = redrawing.redraw(design, unit.train, unit.seed)
+    (own,) = compute_performance(log_odds[unit.train], drawn.outcome, drawn.weights[None, :])
+    true, both = redrawing.probability, np.repeat([1.0, 0.0], design.size)
+    weights = np.concatenate([true, 1 - true]) * np.tile(design.weights, 2)
+    (others,) = compute_performance(np.tile(log_odds, 2), both, weights[None, :])
+    return own, others
 
 
 def average_defined(values: Numbers) -> Numbers:

@@ -10,15 +10,10 @@ from features.response_model import compute_probability
 from training.evaluate import HeldOut, count_within, divide_pairs
 from training.measures.calibration_curve import (
     ERRORS,
-    choose_knots,
     estimate_intercept,
     estimate_ratio,
     estimate_slope,
-    fit_basis,
-    make_basis,
     measure_curve,
-    place_knots,
-    summarise_errors,
 )
 from training.measures.discrimination import estimate_auc
 from training.measures.intervals import LOG, LOGIT, Estimated, resample, summarise_draws
@@ -28,7 +23,7 @@ from training.recalibration import fit_intercept, fit_intercept_slope
 Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]
 
-MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope", *ERRORS)
+MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
 # Each resample of the curve is a regression of its own; its distances need no more.
 CURVE_RESAMPLES = 200
 # Estimates nearer than this rank nobody: they have neither slope nor curve.
@@ -167,7 +162,7 @@ def compute_auc(
 
 
 def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Compute every measure in every weighted sample, without intervals.
+    """Compute every measure but the curve's distances in every weighted sample.
 
     Returns
     -------
@@ -181,20 +176,7 @@ def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = (weights @ outcome) / (weights @ probability)
     intercept = fit_intercept(log_odds, outcome, weights)
-    shape = compute_shape(log_odds, outcome, weights)
-    return np.column_stack([auc, overall, ratio, intercept, shape])
-
-
-def compute_shape(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Compute slope and the curve's distances, ``[samples, 5]``; NaN where all get the same."""
-    if np.ptp(log_odds) < ALIKE:
-        return np.full((len(weights), 1 + len(ERRORS)), np.nan)
-    probability = compute_probability(log_odds)
-    slopes = fit_intercept_slope(log_odds, outcome, weights)[:, 1]
-    basis = make_basis(log_odds, place_knots(log_odds, choose_knots(outcome)))
-    observed = compute_probability(fit_basis(basis, outcome, weights) @ basis.T)
-    errors = [
-        summarise_errors(row, counted)
-        for row, counted in zip(np.abs(observed - probability), weights, strict=True)
-    ]
-    return np.column_stack([slopes, np.array(errors)])
+    slope = np.full(len(weights), np.nan)
+    if np.ptp(log_odds) >= ALIKE:
+        slope = fit_intercept_slope(log_odds, outcome, weights)[:, 1]
+    return np.column_stack([auc, overall, ratio, intercept, slope])

@@ -14,6 +14,7 @@ from training.evaluate import HeldOut
 from training.resample import spread
 from training.study import Study
 from training.validation.procedure import Answer, Contest, Procedure
+from training.validation.redrawing import Redrawing
 from training.validation.store import Store
 from training.validation.units import Unit, list_folds
 
@@ -46,11 +47,18 @@ def run_units(
     store: Store,
     jobs: int,
     label: str,
+    redrawing: Redrawing | None = None,
 ) -> Iterator[tuple[Unit, Answer]]:
-    """Run units that have not been run yet; all answers, in the units' order."""
+    """Run units that have not been run yet; all answers, in the units' order.
+
+    Parameters
+    ----------
+    redrawing
+        Of the outcomes that units learn from; None for those recorded.
+    """
     found = {unit.key: store.read(unit.key) for unit in units}
     left = [unit for unit in units if found[unit.key] is None]
-    tasks = (delayed(run_unit)(procedure, design, unit, store) for unit in left)
+    tasks = (delayed(run_unit)(procedure, design, unit, store, redrawing) for unit in left)
     found |= dict(track(spread(jobs, tasks), len(left), label))
     for unit in units:
         answer = found[unit.key]
@@ -59,13 +67,23 @@ def run_units(
 
 
 def run_unit(
-    procedure: Procedure, design: Design, unit: Unit, store: Store = NOTHING_KEPT
+    procedure: Procedure,
+    design: Design,
+    unit: Unit,
+    store: Store = NOTHING_KEPT,
+    redrawing: Redrawing | None = None,
 ) -> tuple[str, Answer]:
     """Run one unit and keep what it said."""
-    learned, asked = design.select(unit.train), design.select(unit.test)
-    answer = procedure.answer(learned, asked, unit.seed)
+    answer = procedure.answer(teach(design, unit, redrawing), design.select(unit.test), unit.seed)
     store.add(unit.key, answer)
     return unit.key, answer
+
+
+def teach(design: Design, unit: Unit, redrawing: Redrawing | None) -> Design:
+    """Select the courses that a unit learns from, with their outcomes."""
+    if redrawing is None:
+        return design.select(unit.train)
+    return redrawing.redraw(design, unit.train, unit.seed)
 
 
 def cross_validate(

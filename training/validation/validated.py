@@ -15,14 +15,9 @@ from training.design import Design
 from training.findings import Performance, Way
 from training.split import derive_seed
 from training.study import Study
-from training.validation.evidence import Evidence
+from training.validation.evidence import Evidence, tell_nested, tell_own
 from training.validation.optimism import correct_optimism
-from training.validation.performance import (
-    Effort,
-    Said,
-    flatten_repeats,
-    measure_performance,
-)
+from training.validation.performance import Effort, Said, measure_performance
 from training.validation.runs import CrossValidation
 
 Numbers = NDArray[np.float64]
@@ -53,22 +48,12 @@ class Validated:
     @cached_property
     def own(self) -> Said:
         """What the model says of the courses that it learned from."""
-        design = self.design
-        return Said(
-            self.equation.compute_log_odds(design.columns)[:, 0],
-            design.outcome,
-            design.patients,
-            np.zeros(design.size, dtype=np.int64),
-            design.given_weights,
-        )
+        return tell_own(self.design, self.equation)
 
     @cached_property
     def nested(self) -> Said:
         """What the procedure said in cross-validation, one repeat after the other."""
-        design = self.design
-        return flatten_repeats(
-            self.crossed.nested, design.outcome, design.patients, design.given_weights
-        )
+        return tell_nested(self.design, self.crossed)
 
     @cached_property
     def averaged(self) -> Said:
@@ -157,16 +142,21 @@ def correct_performance(validated: Validated, apparent: Mapping[str, Measure]) -
     if versions is None:
         because = "the study asks for no bootstrap re-developments"
         return describe_performance("corrected", "bootstrap", None, validated.effort, because)
-    whole = "the whole procedure"
-    if validated.study.validation.profile == "quick":
-        whole = "the chosen candidate alone, its choices held"
     return Performance(
         way="corrected",
-        method=f"apparent less the optimism of {len(versions.picked)} bootstrap re-developments "
-        f"of {whole}",
+        method=f"apparent less the optimism of {len(versions.picked)} "
+        f"{describe_bootstrap(validated.study)}",
         courses=design.size,
         events=design.events,
         measures=correct_optimism(apparent, versions),
         optimism={name: one for name, one in versions.optimism.items() if np.isfinite(one)},
         shrinkage=versions.shrinkage if np.isfinite(versions.shrinkage) else None,
     )
+
+
+def describe_bootstrap(study: Study) -> str:
+    """Say what was repeated, and on what."""
+    quick, redrawn = study.validation.profile == "quick", study.validation.redraw_outcomes
+    whole = "the chosen candidate alone, its choices held" if quick else "the whole procedure"
+    outcomes = "drawn anew from the model" if redrawn else "as recorded"
+    return f"bootstrap re-developments of {whole}, outcomes {outcomes}"

@@ -291,6 +291,12 @@ def test_the_optimism_of_a_slope_is_shown_as_a_factor(full):
     assert re.search(r'\u00d7 <data value="0.8125">0.81</data>', text)
 
 
+def test_instability_says_how_versions_were_developed(full):
+    facts = full.instability.model_copy(update={"method": "by hand"})
+    text = render_report(full.model_copy(update={"instability": facts}))
+    assert "versions of the model (by hand) were asked" in text
+
+
 def test_criteria_that_count_something_show_whole_numbers(full):
     counted = Criterion(
         name="courses", question="courses", value=129, low=91, high=None, passed=True

@@ -65,10 +65,11 @@ def test_the_decision_curve_of_versions_is_drawn_beside_the_models():
 def test_instability_is_the_mean_distance_of_versions():
     estimates = np.repeat(0.5, 40)
     versions = np.stack([np.repeat(0.4, 40), np.repeat(0.7, 40)])
-    found = describe_instability(estimates, versions, 0.95, threshold=0.45)
+    found = describe_instability(estimates, versions, "by hand", 0.95, threshold=0.45)
+    assert (found.versions, found.method) == (2, "by hand")
     assert found.error == pytest.approx(0.15)
     assert found.flips == pytest.approx(0.5)
-    assert describe_instability(estimates, np.empty((0, 40)), 0.95, 0.45).error is None
+    assert describe_instability(estimates, np.empty((0, 40)), "by hand", 0.95, 0.45).error is None
 
 
 def test_factors_say_how_far_each_field_moves_log_odds(make_design):

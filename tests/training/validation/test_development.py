@@ -3,7 +3,9 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.special import expit
 
 from training.candidates import CANDIDATES
 from training.findings import Findings
@@ -11,12 +13,15 @@ from training.study import Study
 from training.validation.evidence import (
     MOST_HELD,
     choose_procedure,
+    choose_redrawing,
     count_bootstraps,
     gather_evidence,
 )
+from training.validation.performance import MEASURES
 from training.validation.procedure import HeldRedevelopment, Redevelopment, pick_candidate
 from training.validation.runs import cross_validate
 from training.validation.store import Store
+from training.validation.units import draw_bootstrap
 from training.validation.validated import Validated, list_performance
 
 NAMES = ("evidence_prior", "elastic_net", "base_rate")
@@ -38,7 +43,8 @@ def validate(study, design):
     crossed = cross_validate(study, design, candidates, jobs=1)
     fit = candidates["evidence_prior"].fit(design, 1)
     procedure = choose_procedure(study, candidates, "evidence_prior", fit)
-    evidence = gather_evidence(study, design, procedure, Store(), jobs=1)
+    redrawing = choose_redrawing(study, design, fit.equation, crossed)
+    evidence = gather_evidence(study, design, procedure, redrawing, Store(), jobs=1)
     return Validated(study, design, fit.equation, crossed, evidence)
 
 
@@ -57,6 +63,17 @@ def test_optimism_makes_the_corrected_worse_than_the_apparent(make_design):
         gain = apparent.measures[name].value - corrected.measures[name].value
         assert better * gain > 0, name
     assert 0 < corrected.shrinkage < 1
+
+
+@pytest.mark.parametrize(("redraw", "told"), [(True, "drawn anew"), (False, "as recorded")])
+def test_outcomes_are_drawn_anew_or_as_recorded_as_the_study_asks(make_design, redraw, told):
+    found = validate(make_study(redraw_outcomes=redraw, bootstraps=3), make_design(90))
+    corrected = list(list_performance(found))[1]
+    assert corrected.method.endswith(told if not redraw else f"{told} from the model")
+    versions, learned = found.evidence.versions, draw_bootstrap(found.study, found.design, 0).train
+    said, recorded = expit(versions.log_odds[0, learned]), found.design.outcome[learned]
+    own = versions.own[0, MEASURES.index("brier")]
+    assert (own == pytest.approx(np.mean((recorded - said) ** 2))) is not redraw
 
 
 def test_sites_and_the_latest_are_tested_where_there_are_any(make_design):

@@ -1,0 +1,105 @@
+"""Outcomes drawn anew from a model: what is true of them is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from training.ordinal import grade_courses
+from training.validation.performance import Said
+from training.validation.redrawing import find_redrawing, find_strength, shrink_log_odds
+
+
+@pytest.fixture
+def drawn(make_design):
+    """A design, a model of it, and many outcomes drawn from that for each course."""
+    design = make_design(300)
+    improvement = design.outcome + np.random.default_rng(0).random(design.size)
+    design = replace(design, improvement=improvement)
+    log_odds = np.linspace(-2, 1.5, design.size)
+    rows = np.repeat(np.arange(design.size), 200)
+    return design, log_odds, find_redrawing(design, log_odds).redraw(design, rows, 3)
+
+
+def test_outcomes_come_as_often_as_the_model_says(drawn):
+    design, log_odds, redrawn = drawn
+    shares = redrawn.outcome.reshape(design.size, -1).mean(axis=1)
+    errors = (shares - expit(log_odds)) / np.sqrt(expit(log_odds) * expit(-log_odds) / 200)
+    assert np.abs(errors.mean()) < 4 / np.sqrt(design.size)
+    assert errors.std() == pytest.approx(1, abs=0.15)
+
+
+def test_improvements_are_those_of_courses_with_that_outcome(drawn):
+    design, _, redrawn = drawn
+    for outcome in (0, 1):
+        known = set(design.improvement[design.outcome == outcome])
+        assert set(redrawn.improvement[redrawn.outcome == outcome]) <= known
+
+
+def test_grades_are_in_proportional_odds(drawn):
+    """Above each grade's threshold as often as the log-odds less the threshold say."""
+    design, log_odds, redrawn = drawn
+    grades = grade_courses(design.outcome, design.improvement)
+    assert grades.count > 2
+    thresholds = find_redrawing(design, log_odds).thresholds
+    edges = [design.improvement[grades.numbers == grade].min() for grade in range(1, grades.count)]
+    for threshold, edge in zip(thresholds, edges, strict=True):
+        expected = expit(np.repeat(log_odds, 200) - threshold).mean()
+        assert (redrawn.improvement >= edge).mean() == pytest.approx(expected, abs=0.01)
+
+
+def test_the_same_seed_draws_the_same(make_design):
+    design = make_design(120)
+    redrawing, rows = find_redrawing(design, np.zeros(design.size)), np.arange(design.size)
+    first, again, other = (redrawing.redraw(design, rows, seed) for seed in (1, 1, 2))
+    assert (first.improvement == again.improvement).all()
+    assert (first.outcome != other.outcome).any()
+
+
+@pytest.fixture
+def said():
+    """What was said of 4,000 courses by a model that is right about them."""
+    generator = np.random.default_rng(5)
+    log_odds = generator.normal(-0.3, 0.8, 4000)
+    outcome = (generator.random(4000) < expit(log_odds)).astype(float)
+    everybody = np.arange(4000)
+    return Said(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
+
+
+def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
+    timid = replace(said, log_odds=said.log_odds / 2)
+    for own in (said, timid):
+        assert find_strength(own, own) == 1.0
+        shrunk = shrink_log_odds(own, own)
+        assert np.ptp(shrunk - own.log_odds) < 1e-9
+        assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
+
+
+def test_a_model_too_extreme_is_shrunk_as_far_as_its_slope_and_one_error_say(said):
+    extreme = replace(said, log_odds=4 * said.log_odds)
+    # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
+    assert find_strength(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
+    assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
+
+
+def test_a_model_that_knows_its_courses_by_heart_is_not_believed(said):
+    """Its log-odds spread much further than those of courses that it has not seen."""
+    known = replace(said, log_odds=20 * said.outcome - 10)
+    assert find_strength(known, said) == pytest.approx(0.8 / 10, rel=0.15)
+
+
+def test_nothing_is_believed_where_cross_validation_finds_no_order_or_a_reversed_one(said):
+    alike, reversed_order = (
+        replace(said, log_odds=log_odds) for log_odds in (np.full(4000, 0.4), -said.log_odds)
+    )
+    for own, nested in ((alike, said), (said, alike), (said, reversed_order)):
+        shrunk = shrink_log_odds(own, nested)
+        assert shrunk == pytest.approx(np.full(4000, logit(said.outcome.mean())), abs=1e-9)
+
+
+def test_weighted_courses_are_drawn_at_their_weighted_base_rate(said):
+    weighted = replace(said, weights=np.where(said.outcome == 1, 3.0, 1.0))
+    share = np.average(weighted.outcome, weights=weighted.weights)
+    drawn = expit(shrink_log_odds(weighted, weighted))
+    assert np.average(drawn, weights=weighted.weights) == pytest.approx(share, abs=1e-9)
