@@ -92,6 +92,27 @@ def tuning(
 
 
 @app.command()
+def attrition(
+    cohorts: Annotated[int, typer.Option(min=2, help="simulated cohorts")] = 60,
+    jobs: Jobs = 1,
+    docs: Annotated[bool, typer.Option("--docs", help="write the table of the page")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check what a report says of missing outcomes, where those who respond report (SIMULATED)."""
+    enter_home()
+    from experiments.benchmarks.attrition import collect, describe, run_benchmark, write_page
+
+    with explain_errors(as_json):
+        found = run_benchmark(cohorts, jobs)
+        if docs:
+            write_page(describe(found))
+    if as_json:
+        show_json(collect(found))
+    else:
+        typer.echo(describe(found))
+
+
+@app.command()
 def trials(
     quick: Annotated[
         bool, typer.Option("--quick", help="two candidates and one repeat: half a minute")
