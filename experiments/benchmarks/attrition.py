@@ -22,7 +22,7 @@ from training.parts import ODDS_RATIOS, AttritionPart
 from training.recalibration import fit_intercept, fit_intercept_slope
 from training.resample import spread
 from training.split import derive_seed
-from training.study import Study, read_study
+from training.study import read_study
 from training.validation.runs import cross_validate
 from training.weighting import Enrolment, list_enrolled, weigh_courses
 
@@ -40,7 +40,7 @@ PATIENTS, SEED = 6000, 20261124
 class Calibrated:
     """What share responds, and how a model is calibrated among them."""
 
-    rate: float
+    base_rate: float
     intercept: float
     slope: float
 
@@ -77,7 +77,8 @@ def run_benchmark(cohorts: int, jobs: int) -> list[Found]:
 
 def examine_cohort(seed: int, patients: int = PATIENTS) -> Found:
     """Compare what a report would say of one cohort with its truth."""
-    study = read_study(STUDY).model_copy(update={"candidates": (CANDIDATE,)})
+    asked = {"candidates": (CANDIDATE,), "attrition": AttritionPart(weights=True)}
+    study = read_study(STUDY).model_copy(update=asked)
     simulation = simulate(find_world(WORLD), patients, seed)
     columns = read_simulated(simulation)
     courses = filter_courses(study, columns.replace({"row": np.arange(columns.size)}))
@@ -86,7 +87,7 @@ def examine_cohort(seed: int, patients: int = PATIENTS) -> Found:
     candidates = {CANDIDATE: CANDIDATES[CANDIDATE]}
     held_out = cross_validate(study, design, candidates, jobs=1).held_out[CANDIDATE]
     equation = candidates[CANDIDATE].fit(design, seed).equation
-    weights = weigh_courses(ask_weights(study), design, enrolment).weights
+    weights = weigh_courses(study, design, enrolment).weights
     return Found(
         courses=enrolment.columns.size,
         reported=design.size,
@@ -95,11 +96,6 @@ def examine_cohort(seed: int, patients: int = PATIENTS) -> Found:
         true=judge_truth(tell_all(enrolment, held_out, equation), truth),
         scenarios=describe_attrition(study, design, enrolment, held_out, equation).scenarios,
     )
-
-
-def ask_weights(study: Study) -> Study:
-    """Ask for weights in a study."""
-    return study.model_copy(update={"attrition": AttritionPart(weights=True)})
 
 
 def tell_all(enrolment: Enrolment, held_out: HeldOut, equation: Equation) -> Numbers:
@@ -113,7 +109,7 @@ def judge_truth(told: Numbers, truth: Numbers) -> Calibrated:
     """Judge log-odds by the probabilities that outcomes were drawn from; both ``[courses]``."""
     evenly = np.ones((1, len(told)))
     return Calibrated(
-        rate=float(truth.mean()),
+        base_rate=float(truth.mean()),
         intercept=float(fit_intercept(told, truth, evenly)[0]),
         slope=float(fit_intercept_slope(told, truth, evenly)[0, 1]),
     )
@@ -145,7 +141,7 @@ def list_figures(told: Sequence[Calibrated | Scenario]) -> list[str]:
     """List a row's figures; what has no slope in some cohort has none."""
     slopes = [np.nan if one.slope is None else one.slope for one in told]
     return [
-        show_shares([one.base_rate if isinstance(one, Scenario) else one.rate for one in told]),
+        show_shares([one.base_rate for one in told]),
         show_numbers([one.intercept for one in told], "+.2f"),
         show_numbers(slopes, ".2f"),
     ]

@@ -14,6 +14,7 @@ QUICK_METHODS = "chosen,evidence_prior,base_rate,peer_xgboost,peer_ridge"
 
 Jobs = Annotated[int, typer.Option(min=1, help="processes")]
 Again = Annotated[bool, typer.Option("--again", help="do anew what was done")]
+WithPage = Annotated[bool, typer.Option("--docs", help="write the page")]
 WithDocs = Annotated[bool, typer.Option("--docs", help="write the page and its figure")]
 
 app = make_app("Measure what is claimed; tables and figures of the docs.")
@@ -95,7 +96,7 @@ def tuning(
 def attrition(
     cohorts: Annotated[int, typer.Option(min=2, help="simulated cohorts")] = 60,
     jobs: Jobs = 1,
-    docs: Annotated[bool, typer.Option("--docs", help="write the table of the page")] = False,
+    docs: WithPage = False,
     as_json: AsJson = False,
 ) -> None:
     """Check what a report says of missing outcomes, where those who respond report (SIMULATED)."""
@@ -159,7 +160,7 @@ def bound(
         bool, typer.Option("--quick", help="one world and few courses: less than a minute")
     ] = False,
     worlds: Annotated[int, typer.Option(min=1, help="drawn worlds")] = 20,
-    docs: Annotated[bool, typer.Option("--docs", help="write the page")] = False,
+    docs: WithPage = False,
     as_json: AsJson = False,
 ) -> None:
     """Find how far any method could come on the simulated patients (SIMULATED).
@@ -201,7 +202,7 @@ def validation(
         bool, typer.Option("--costs/--no-costs", help="also time a whole run, by profile")
     ] = True,
     jobs: Jobs = 1,
-    docs: Annotated[bool, typer.Option("--docs", help="write the page")] = False,
+    docs: WithPage = False,
     as_json: AsJson = False,
 ) -> None:
     """Check what a report says of performance against the truth (SIMULATED), and what it costs.

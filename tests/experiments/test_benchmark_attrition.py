@@ -43,7 +43,7 @@ def examined():
 
 def test_the_truth_of_a_cohort_is_that_of_all_its_courses(examined):
     """Published: 45 % respond, 58 % of those who report, and 30 % report."""
-    assert examined.true.rate == pytest.approx(0.45, abs=0.02)
+    assert examined.true.base_rate == pytest.approx(0.45, abs=0.02)
     assert examined.reported_rate == pytest.approx(0.58, abs=0.04)
     assert examined.reported / examined.courses == pytest.approx(0.30, abs=0.03)
 
@@ -54,7 +54,7 @@ def test_the_row_of_the_true_odds_ratio_is_the_nearest_to_the_truth(examined):
     nearest = {
         name: min(rows, key=lambda ratio: abs(getattr(rows[ratio], name) - true))
         for name, true in (
-            ("base_rate", examined.true.rate),
+            ("base_rate", examined.true.base_rate),
             ("intercept", examined.true.intercept),
         )
     }
@@ -68,7 +68,9 @@ def test_what_was_said_is_judged_by_the_truth_of_each_course():
     said = np.array([-2.0, 0, 2])
     judged = judge_truth(said, compute_probability(said / 2 - 0.2))
     assert judged.slope == pytest.approx(0.5)
-    assert judged.rate == pytest.approx(np.mean(compute_probability(np.array([-1.2, -0.2, 0.8]))))
+    assert judged.base_rate == pytest.approx(
+        np.mean(compute_probability(np.array([-1.2, -0.2, 0.8])))
+    )
     assert judge_truth(np.zeros(3), np.full(3, 0.2)).intercept == pytest.approx(np.log(0.25))
 
 
