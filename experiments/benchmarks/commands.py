@@ -155,38 +155,6 @@ def trials(
 
 
 @app.command()
-def bound(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="one world and few courses: less than a minute")
-    ] = False,
-    worlds: Annotated[int, typer.Option(min=1, help="drawn worlds")] = 20,
-    docs: WithPage = False,
-    as_json: AsJson = False,
-) -> None:
-    """Find how far any method could come on the simulated patients (SIMULATED).
-
-    What was done before is not done again: results are in the home, under benchmarks/.
-    """
-    if quick and docs:
-        say("--docs: not with --quick, whose samples are too small to be shown")
-        raise typer.Exit(BAD_INPUT)
-    home = enter_home()
-    from experiments.benchmarks.bound import QUICK, Request, find_bound
-    from experiments.benchmarks.bound_page import collect, describe, write_page
-
-    with explain_errors(as_json):
-        request = QUICK if quick else Request(worlds)
-        rows = find_bound(request, home.folder / "benchmarks")
-        text = describe(rows, request)
-        if docs:
-            write_page(text)
-    if as_json:
-        show_json(collect(rows, request))
-    else:
-        typer.echo(text)
-
-
-@app.command()
 def validation(
     quick: Annotated[
         bool, typer.Option("--quick", help="two worlds and few re-developments: a minute")
