@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.commands import app as benchmark
-from features.commands import AsJson, explain_errors, make_app, say, show_json
-from features.home import enter_home
+from features.base.commands import AsJson, explain_errors, make_app, say, show_json
+from features.base.home import enter_home
 
 WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
 
@@ -62,7 +62,7 @@ def ceiling(
 
     Prints expected log losses (SIMULATED) as one JSON object.
     """
-    from experiments.ceiling import measure_ceiling
+    from experiments.benchmarks.models.ceiling import measure_ceiling
     from experiments.simulator import find_world
 
     with explain_errors():
@@ -91,7 +91,7 @@ def picture(
 ) -> None:
     """Photograph the clinician's page with an estimate, for the README; or a report's figure."""
     enter_home()
-    from experiments.picture import take_picture, take_report_picture
+    from experiments.docs.picture import take_picture, take_report_picture
 
     with explain_errors():
         typer.echo(str(take_picture() if report is None else take_report_picture(report)))
@@ -104,7 +104,7 @@ def reference(
     ] = False,
 ) -> None:
     """Write the reference pages of the docs from the registries and the commands."""
-    from experiments.reference import check_pages, write_pages
+    from experiments.docs.reference import check_pages, write_pages
 
     with explain_errors():
         if check:

@@ -14,11 +14,11 @@ from typing import Any
 
 import typer
 
-from features.errors import UnavailableError
-from features.home import Home
+from features.base.errors import UnavailableError
+from features.base.home import Home
 
 ROOT = Path(__file__).parent.parent
-STUDY = Path("experiments/demo.toml")
+STUDY = Path("experiments/studies/demo.toml")
 LEARN_SEED, INTAKE_SEED, INTAKE_PATIENTS = 1, 2, 500
 PATIENCE_SECONDS = 60
 # One invented person, as a clinic would send it.

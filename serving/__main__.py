@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from features.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
-from features.home import enter_home
+from features.base.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
+from features.base.home import enter_home
 from serving.store import commands
 
 app = make_app("From an assessment to an estimate.")
@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Serve the champions in BentoML's model store."""
     home = enter_home()
-    from serving.launch import (
+    from serving.serve import (
         become_service,
         check_access,
         check_settings,
@@ -73,11 +73,11 @@ def score(
 ) -> None:
     """Score a cohort with the champions in BentoML's model store."""
     enter_home()
-    from features.mapping import read_mapping
-    from serving.models import load_champions
-    from serving.predictor import Predictor
-    from serving.score import score_cohort
-    from serving.settings import read_settings
+    from features.records.mapping import read_mapping
+    from serving.base.settings import read_settings
+    from serving.batch.score import score_cohort
+    from serving.estimates.predictor import Predictor
+    from serving.models.models import load_champions
 
     with explain_errors(as_json):
         settings = read_settings()

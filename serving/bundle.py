@@ -6,11 +6,11 @@ from pathlib import Path
 import bentoml
 
 import serving
-from serving.models import list_latest, load_champions
+from serving.models.models import list_latest, load_champions
 
 ROOT = Path(serving.__file__).parent.parent
 SERVICE = "serving.service:ResponseService"
-INCLUDED = ["features/**/*.py", "features/*.toml", "serving/**/*.py", "serving/page/*"]
+INCLUDED = ["features/**/*.py", "features/**/*.toml", "serving/**/*.py", "serving/page/*"]
 REQUIREMENTS = "requirements/serving.txt"
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from features.errors import ArtifactError, UnavailableError
-from features.home import Home
-from features.response_model import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG, ResponseModel
-from serving.models import DIGEST_FACT, VERSION_LABEL, find_latest, store_model
+from features.base.errors import ArtifactError, UnavailableError
+from features.base.home import Home
+from features.model.response_model import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG, ResponseModel
+from serving.models.models import DIGEST_FACT, VERSION_LABEL, find_latest, store_model
 
 
 @dataclass(frozen=True)

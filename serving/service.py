@@ -9,18 +9,18 @@ from typing import Any
 
 import bentoml
 
-from features.errors import KetamineResponseError
-from features.home import find_home, read_environment
-from serving.access import Access
-from serving.endpoint import Parts
-from serving.front import FrontedService
-from serving.grouping import Grouping
-from serving.logs import log_event, log_loop_failure, start_log
-from serving.metrics import Metrics
-from serving.recording import Recorder, choose_seal
-from serving.roster import Roster
-from serving.routes import build_endpoint
-from serving.settings import read_settings
+from features.base.errors import KetamineResponseError
+from features.base.home import find_home, read_environment
+from serving.base.logs import log_event, log_loop_failure, start_log
+from serving.base.metrics import Metrics
+from serving.base.settings import read_settings
+from serving.estimates.grouping import Grouping
+from serving.estimates.roster import Roster
+from serving.http.access import Access
+from serving.http.endpoint import Parts
+from serving.http.front import FrontedService
+from serving.http.recording import Recorder, choose_seal
+from serving.http.routes import build_endpoint
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.keys import KeyRing

@@ -16,7 +16,7 @@ from unittest.mock import patch
 import pytest
 from typer.testing import CliRunner, Result
 
-from features.home import QUIET, find_home
+from features.base.home import QUIET, find_home
 
 ROOT = Path(__file__).parent.parent
 TRIALS = ROOT.parent / "shared" / "data"
@@ -169,7 +169,7 @@ QUICK = (
 def commands(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Commands:
     """A home in which the demonstration's study was fitted and its champion pulled."""
     found = Commands(tmp_path_factory.mktemp("home"))
-    found.run("training", "fit", "experiments/demo.toml", "--cohort", cohort, *QUICK)
+    found.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
     found.run("serving", "pull")
     return found
 
@@ -183,7 +183,7 @@ def make_commands() -> Callable[[Path], Commands]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with an empty MLflow store, to be copied: making its tables takes a while."""
-    from training.registry import create_store
+    from training.registry.registry import create_store
 
     folder = tmp_path_factory.mktemp("empty")
     create_store(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))

@@ -29,7 +29,7 @@ def test_import_linter_keeps_the_layers(tmp_path):
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
     try:
-        planted.write_text("import serving.predictor\n")
+        planted.write_text("import serving.estimates.predictor\n")
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     finally:
         planted.unlink()
@@ -51,7 +51,7 @@ sys.meta_path.insert(0, Blocker())
 
 def test_a_service_starts_without_mlflow_scikit_learn_pandas_and_pyarrow(commands):
     script = BLOCKED.replace('"mlflow"', '"mlflow", "pyarrow"') + (
-        "from features.home import enter_home; enter_home()\n"
+        "from features.base.home import enter_home; enter_home()\n"
         "import serving.service as s; found = s.ResponseService.inner(); "
         "print(len(found.parts.roster.champions))"
     )

@@ -12,14 +12,14 @@ import mlflow
 import pandas as pd
 import pytest
 
-from features.home import find_home
-from features.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
-from training.history import EVENT_TAG, History
-from training.registry import Registry
+from features.base.home import find_home
+from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from training.registry.history import EVENT_TAG, History
+from training.registry.registry import Registry
 
 SCORE_KILLS, FIT_KILLS = 10, 6
 STUDY = (
-    *("experiments/demo.toml", "--json", "--jobs", "1"),
+    *("experiments/studies/demo.toml", "--json", "--jobs", "1"),
     *("--set", 'candidates=["base_rate", "severity_only"]'),
     *("--set", "validation.resamples=100", "--set", "uncertainty.redevelopments=20"),
 )

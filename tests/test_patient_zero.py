@@ -16,7 +16,7 @@ NONE_YET = ("--set", "cohort.outcomes=none-yet")
 def clinic(make_commands, intake, tmp_path_factory):
     """A home in which assessments were fitted that have no follow-up yet, and what `fit` said."""
     found = make_commands(tmp_path_factory.mktemp("clinic"))
-    study = ("fit", "experiments/demo.toml", "--cohort", intake, "--json")
+    study = ("fit", "experiments/studies/demo.toml", "--cohort", intake, "--json")
     refused = found.call(*study, code=2)
     assert "cohort.outcomes" in refused.output
     fitted = json.loads(found.call(*study, *NONE_YET).stdout)
@@ -108,7 +108,7 @@ def test_the_first_outcomes_take_over(clinic, cohort):
         *("--set", "validation.bootstraps=20", "--jobs", "1", "--json"),
     )
     fitted = json.loads(
-        home.call("fit", "experiments/demo.toml", "--cohort", cohort, *quick).stdout
+        home.call("fit", "experiments/studies/demo.toml", "--cohort", cohort, *quick).stdout
     )
     assert fitted["champion"]["version"] not in ("1", "2")
     assert fitted["courses"] > 100

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from features.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
-from features.files import write_bytes_whole
-from features.home import enter_home
+from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
+from features.base.files import write_bytes_whole
+from features.base.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
 
@@ -31,14 +31,14 @@ def fit(
 ) -> None:
     """Compare a study's candidates, choose one, and register it."""
     home = enter_home()
-    from training.design import load_courses
-    from training.study import read_study
+    from training.study.design import load_courses
+    from training.study.study import read_study
 
     with explain_errors(as_json):
         asked = read_study(study, settings or [])
         courses = load_courses(asked, cohort)
         # MLflow and scikit-learn take seconds to import: not before the input is known to be good.
-        from training.run import run_study
+        from training.fit import run_study
 
         summary = run_study(asked, courses, home, jobs or os.cpu_count() or 1)
     if as_json:
@@ -62,8 +62,8 @@ def history(
 ) -> None:
     """Show who made which version the champion, when and why."""
     home = enter_home()
-    from training.history import describe_history
-    from training.registry import Registry
+    from training.registry.history import describe_history
+    from training.registry.registry import Registry
 
     with explain_errors(as_json):
         kept = Registry(home).open_history(outcome)
@@ -85,7 +85,7 @@ def rollback(
 ) -> None:
     """Make the champion before the present one champion again."""
     home = enter_home()
-    from training.registry import Registry
+    from training.registry.registry import Registry
 
     with explain_errors(as_json):
         event = Registry(home).roll_back(outcome, home.user, reason)
@@ -108,15 +108,15 @@ def promote(
 ) -> None:
     """Make a version the champion, if it meets every criterion of its study."""
     home = enter_home()
-    from training.reference import parse_reference
+    from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
         asked = parse_reference(
             outcome if version is None else f"{outcome}@{version}", "challenger"
         )
-        from training.promotion import describe_promotion
-        from training.promotion import promote as move_champion
-        from training.registry import Registry
+        from training.promote import describe_promotion
+        from training.promote import promote as move_champion
+        from training.registry.registry import Registry
 
         done = move_champion(Registry(home), asked, home.user, override_reason)
     if as_json:
@@ -147,16 +147,16 @@ def validate(
 ) -> None:
     """Test a registered model on a cohort that it never saw, and propose a recalibration."""
     home = enter_home()
-    from features.cohort import read_cohort
-    from features.mapping import read_mapping
-    from training.reference import parse_reference
+    from features.records.cohort import read_cohort
+    from features.records.mapping import read_mapping
+    from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
         asked = parse_reference(model)
         courses = read_cohort(cohort, read_mapping(mapping), ignore_unknown)
-        from training.external_validation import describe_validation, prepare_folder
-        from training.external_validation import validate as validate_model
-        from training.registry import Registry
+        from training.registry.registry import Registry
+        from training.validate import describe_validation, prepare_folder
+        from training.validate import validate as validate_model
 
         folder = prepare_folder(out)
         done = validate_model(Registry(home), asked, courses, folder, register)
@@ -178,12 +178,12 @@ def card(
 ) -> None:
     """Show the model card of a version: what it is, for whom, and what was found of it."""
     home = enter_home()
-    from training.reference import parse_reference
+    from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
         asked = parse_reference(model)
-        from training.model_card import read_registered_card, write_model_card
-        from training.registry import Registry
+        from training.registry.registry import Registry
+        from training.report.model_card import read_registered_card, write_model_card
 
         found = read_registered_card(Registry(home), asked)
     text = write_model_card(found)

@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from features.cohort import digest_cohort
-from features.response_model import CHALLENGER_ALIAS
-from training.card import describe_population
-from training.comparison import BASE_RATE
-from training.evaluate import compare_losses, compute_log_loss
-from training.findings import ChampionFacts, Findings
-from training.history import Event
-from training.registry import RegisteredModel, Registry
+from features.model.response_model import CHALLENGER_ALIAS
+from features.records.cohort import digest_cohort
+from training.findings.card import describe_population
+from training.findings.comparison import BASE_RATE
+from training.findings.findings import ChampionFacts, Findings
+from training.measures.evaluate import compare_losses, compute_log_loss
+from training.registry.history import Event
+from training.registry.registry import RegisteredModel, Registry
 from training.work import Work
 
 

@@ -3,25 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from features.columns import Columns
-from features.response_model import ResponseModel
-from training.attrition import describe_attrition
+from features.model.response_model import ResponseModel
+from features.records.columns import Columns
 from training.candidates import Candidate, Fit
-from training.card import make_card
-from training.checklist import answer_checklist
-from training.comparison import Comparison
-from training.design import Design
-from training.findings import ChampionFacts, Findings
-from training.gate import judge, list_failed, passes
-from training.resample import redevelop
-from training.split import derive_seed
-from training.study import Study
-from training.validation.development import Development, find_development
-from training.validation.evidence import choose_procedure, choose_redrawing, gather_evidence
+from training.findings.card import make_card
+from training.findings.checklist import answer_checklist
+from training.findings.comparison import Comparison
+from training.findings.findings import ChampionFacts, Findings
+from training.findings.gate import judge, list_failed, passes
+from training.study.design import Design
+from training.study.split import derive_seed
+from training.study.study import Study
+from training.study.weighting import Enrolment
+from training.validation.attrition import describe_attrition
+from training.validation.development.development import Development, find_development
+from training.validation.development.evidence import (
+    choose_procedure,
+    choose_redrawing,
+    gather_evidence,
+)
+from training.validation.development.validated import Validated
+from training.validation.resample import redevelop
 from training.validation.runs import CrossValidation
 from training.validation.store import Store
-from training.validation.validated import Validated
-from training.weighting import Enrolment
 
 FINAL_SEED = 4
 

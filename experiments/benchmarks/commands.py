@@ -6,8 +6,16 @@ from typing import Annotated
 
 import typer
 
-from features.commands import BAD_INPUT, FAILED, AsJson, explain_errors, make_app, say, show_json
-from features.home import enter_home
+from features.base.commands import (
+    BAD_INPUT,
+    FAILED,
+    AsJson,
+    explain_errors,
+    make_app,
+    say,
+    show_json,
+)
+from features.base.home import enter_home
 
 SIZES, QUICK_SIZES = "0,60,250,1000,4000", "0,60,250"
 QUICK_METHODS = "chosen,evidence_prior,base_rate,peer_xgboost,peer_ridge"
@@ -46,11 +54,16 @@ def models(
         say("--docs: not with --quick, whose samples are too small to be shown")
         raise typer.Exit(BAD_INPUT)
     home = enter_home()
-    from experiments.benchmarks.models import Request, choose_methods, parse_sizes, run_benchmark
-    from experiments.benchmarks.page import collect, describe, write_page
+    from experiments.benchmarks.models.models import (
+        Request,
+        choose_methods,
+        parse_sizes,
+        run_benchmark,
+    )
+    from experiments.benchmarks.models.page import collect, describe, write_page
+    from experiments.benchmarks.models.summary import arrange
     from experiments.benchmarks.results import Results
     from experiments.benchmarks.samples import Plan
-    from experiments.benchmarks.summary import arrange
 
     with explain_errors(as_json):
         methods, skipped = choose_methods(only or (QUICK_METHODS if quick else ""))
@@ -83,7 +96,7 @@ def tuning(
 ) -> None:
     """Measure what tuning costs boosted trees, and what it gains (SIMULATED)."""
     enter_home()
-    from experiments.benchmarks.tuning import collect, describe, run_benchmark
+    from experiments.benchmarks.models.tuning import collect, describe, run_benchmark
 
     found = run_benchmark(worlds, trials, jobs)
     if as_json:
@@ -101,7 +114,7 @@ def attrition(
 ) -> None:
     """Check what a report says of missing outcomes, where those who respond report (SIMULATED)."""
     enter_home()
-    from experiments.benchmarks.attrition import collect, describe, run_benchmark, write_page
+    from experiments.benchmarks.models.attrition import collect, describe, run_benchmark, write_page
 
     with explain_errors(as_json):
         found = run_benchmark(cohorts, jobs)
@@ -136,8 +149,14 @@ def trials(
         raise typer.Exit(BAD_INPUT)
     home = enter_home()
     from experiments.benchmarks.results import Results
-    from experiments.benchmarks.trials import QUICK, Plan, choose_studies, list_tasks, run_benchmark
-    from experiments.benchmarks.trials_page import collect, describe, write_page
+    from experiments.benchmarks.trials.page import collect, describe, write_page
+    from experiments.benchmarks.trials.trials import (
+        QUICK,
+        Plan,
+        choose_studies,
+        list_tasks,
+        run_benchmark,
+    )
 
     with explain_errors(as_json):
         tasks, skipped = list_tasks(choose_studies(only), data, QUICK if quick else Plan())
@@ -183,15 +202,20 @@ def validation(
         raise typer.Exit(BAD_INPUT)
     home = enter_home()
     from experiments.benchmarks.results import Results
-    from experiments.benchmarks.validation import QUICK, Request, choose_offered, run_checks
-    from experiments.benchmarks.validation_cost import measure_costs
-    from experiments.benchmarks.validation_page import (
+    from experiments.benchmarks.validation.cost import measure_costs
+    from experiments.benchmarks.validation.page import (
         BEGIN,
         BEGIN_SITES,
         collect,
         describe,
         describe_sites,
         write_page,
+    )
+    from experiments.benchmarks.validation.validation import (
+        QUICK,
+        Request,
+        choose_offered,
+        run_checks,
     )
 
     with explain_errors(as_json):
@@ -225,7 +249,7 @@ def store(
 ) -> None:
     """Measure what it costs to note every answer in the audit log, on the home's disk."""
     home = enter_home()
-    from experiments.benchmarks.store import describe, measure
+    from experiments.benchmarks.serving.store import describe, measure
 
     with explain_errors(as_json):
         home.folder.mkdir(parents=True, exist_ok=True)
@@ -259,9 +283,14 @@ def serving(
         say("--docs: not with --quick, --only or --champion, which change what the page must show")
         raise typer.Exit(BAD_INPUT)
     enter_home()
-    from experiments.benchmarks.serving import QUICK, Request, choose_contestants, run_benchmark
-    from experiments.benchmarks.serving_page import collect, describe, write_page
-    from experiments.benchmarks.serving_verdicts import answered_all
+    from experiments.benchmarks.serving.page import collect, describe, write_page
+    from experiments.benchmarks.serving.serving import (
+        QUICK,
+        Request,
+        choose_contestants,
+        run_benchmark,
+    )
+    from experiments.benchmarks.serving.verdicts import answered_all
 
     with explain_errors(as_json):
         request = replace(
@@ -294,8 +323,8 @@ def soak(
     from the audit log, or a new champion is not taken up.
     """
     enter_home()
-    from experiments.benchmarks.soak import Plan, run_soak
-    from experiments.benchmarks.soak_page import collect, describe, judge
+    from experiments.benchmarks.serving.soak import Plan, run_soak
+    from experiments.benchmarks.serving.soak_page import collect, describe, judge
 
     with explain_errors(as_json):
         plan = Plan(minutes, rate)

@@ -1,6 +1,6 @@
 """Results of a benchmark: a killed one goes on."""
 
-from training.journal import Entry, Journal
+from training.study.journal import Entry, Journal
 
 Result = Entry
 

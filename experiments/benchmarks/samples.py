@@ -16,17 +16,17 @@ from experiments.simulator import (
     make_sites,
     simulate,
 )
-from features.cohort import collect_cohort
-from features.columns import Columns
-from features.mapping import Mapper
-from features.tables import wrap_table
-from training.design import Design, filter_courses, make_design
-from training.split import derive_seed
-from training.study import CandidateName, Study, read_study
+from features.records.cohort import collect_cohort
+from features.records.columns import Columns
+from features.records.mapping import Mapper
+from features.records.tables import wrap_table
+from training.study.design import Design, filter_courses, make_design
+from training.study.split import derive_seed
+from training.study.study import CandidateName, Study, read_study
 
 Numbers = NDArray[np.float64]
 
-STUDY = Path(__file__).parent.parent / "demo.toml"
+STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
 # Places of the seeds that a benchmark derives from its own.
 LEARN_SEED, KNOWN_SEED, UNSEEN_SEED, ORDER_SEED = 1, 2, 3, 4
 # Of ten simulated patients about six have depression, and about half of those report the outcome.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks.samples import Sample
-from features.response_model import Prediction
-from training.evaluate import count_pairs
-from training.recalibration import fit_intercept_slope, logit
+from features.model.response_model import Prediction
+from training.measures.evaluate import count_pairs
+from training.measures.logistic import fit_intercept_slope, logit
 
 Numbers = NDArray[np.float64]
 Scores = Mapping[str, float | None]

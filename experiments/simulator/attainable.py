@@ -24,8 +24,8 @@ from experiments.simulator.outcomes import (
 from experiments.simulator.patients import Patients, measure_field
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import LATENTS, World
-from features.commands import track
-from features.response_model import compute_probability
+from features.base.commands import track
+from features.model.response_model import compute_probability
 
 Numbers = NDArray[np.float64]
 

@@ -24,12 +24,12 @@ from experiments.simulator.outcomes import (
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.sites import Sites, make_sites
 from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
-from features.consistency import prorate_total
-from features.errors import InputError, Problem
-from features.field import Kind
-from features.fields import COHORT_FIELDS
-from features.files import write_whole
-from features.instruments import INSTRUMENTS
+from features.base.errors import InputError, Problem
+from features.base.files import write_whole
+from features.dictionary.field import Kind
+from features.dictionary.fields import COHORT_FIELDS
+from features.dictionary.instruments import INSTRUMENTS
+from features.records.rules import prorate_total
 
 Numbers = NDArray[np.float64]
 

@@ -24,8 +24,8 @@ from experiments.simulator.effects import (
 from experiments.simulator.outcomes import draw_reference, solve_level
 from experiments.simulator.patients import Patients
 from experiments.simulator.world import TARGETS, World
-from features.response_model import compute_probability
-from training.evidence import EFFECTS as EVIDENCE
+from features.model.response_model import compute_probability
+from training.candidates.evidence.published import EFFECTS as EVIDENCE
 
 Numbers = NDArray[np.float64]
 

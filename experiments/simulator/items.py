@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from features.instruments import Instrument
+from features.dictionary.instruments import Instrument
 
 Numbers = NDArray[np.float64]
 

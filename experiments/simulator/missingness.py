@@ -7,7 +7,7 @@ from scipy import optimize
 from experiments.simulator.patients import Patients
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import MISSING, World
-from features.response_model import compute_probability
+from features.model.response_model import compute_probability
 
 Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -19,8 +19,8 @@ from experiments.simulator.world import (
     TARGETS,
     World,
 )
-from features.instruments import INSTRUMENTS
-from features.response_model import compute_probability
+from features.dictionary.instruments import INSTRUMENTS
+from features.model.response_model import compute_probability
 
 Numbers = NDArray[np.float64]
 

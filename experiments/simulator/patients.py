@@ -17,7 +17,7 @@ from experiments.simulator.world import (
     TOTALS,
     correlate,
 )
-from features.instruments import INSTRUMENTS
+from features.dictionary.instruments import INSTRUMENTS
 
 Numbers = NDArray[np.float64]
 # Complete values of every patient by name: field names, and `condition`, `route` and `site` as

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from experiments.simulator.drawn import draw_world
 from experiments.simulator.world import World
-from features.errors import InputError, Problem
+from features.base.errors import InputError, Problem
 
 DEFAULT = World("default")
 WORLDS: Mapping[str, World] = MappingProxyType(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.errors import Problem, StudyError
+from features.base.errors import Problem, StudyError
 
 LATE_VISITS = ("bdi.4m", "bdi.6m", "bdi.8m")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from experiments.trials.table import Row, read_rows
-from features.instruments import INSTRUMENTS
+from features.dictionary.instruments import INSTRUMENTS
 
 # What the table calls the items of our instruments, and their totals.
 PREFIXES = MappingProxyType({"bdi2": "bdi1_", "hamd17": "hamd1_"})

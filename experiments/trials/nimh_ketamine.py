@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from features.errors import CohortError, Problem
+from features.base.errors import CohortError, Problem
 
 SCALES = {"madrs": "MADRS_Total", "hamd17": "HAM17_Total"}
 PATIENT_GROUPS = ("MDD", "BP")

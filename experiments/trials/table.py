@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from features.errors import CohortError, Problem
+from features.base.errors import CohortError, Problem
 
 Row = dict[str, str | None]
 

@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Engine, Row, Select, func, literal, select
 from sqlalchemy.pool import PoolProxiedConnection
 
-from features.errors import UnavailableError
+from features.base.errors import UnavailableError
 from serving.store.database import SWIFT, explain_store
 from serving.store.tables import AUDIT, HEAD
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.commands import FAILED, AsJson, explain_errors, make_app, show_json, track
-from features.errors import InputError, Problem, UnavailableError
-from features.home import Home, enter_home
+from features.base.commands import FAILED, AsJson, explain_errors, make_app, show_json, track
+from features.base.errors import InputError, Problem, UnavailableError
+from features.base.home import Home, enter_home
 
 if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
     from serving.store.audit import AuditLog, Batches, Head, Verdict

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from features.errors import InputError, Problem, UnavailableError
-from features.home import DATABASE_VARIABLE
+from features.base.errors import InputError, Problem, UnavailableError
+from features.base.home import DATABASE_VARIABLE
 from serving.store import migrations
 
 # Seconds that a writer waits for another one's commit.

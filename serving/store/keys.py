@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
 
-from features.errors import InputError, Problem
+from features.base.errors import InputError, Problem
 from serving.store.database import begin_writing, explain_store
 from serving.store.tables import KEYS
 

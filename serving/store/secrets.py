@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from features.errors import InputError, Problem, UnavailableError
-from features.files import write_bytes_new
-from features.home import Home, read_environment
+from features.base.errors import InputError, Problem, UnavailableError
+from features.base.files import write_bytes_new
+from features.base.home import Home, read_environment
 
 SECRET_VARIABLE = "KETAMINE_RESPONSE_AUDIT_KEY"
 INPUTS_VARIABLE = "KETAMINE_RESPONSE_INPUTS_KEYS"

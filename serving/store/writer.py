@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from features.errors import UnavailableError
+from features.base.errors import UnavailableError
 from serving.store.audit import Answered, AuditLog
 from serving.store.database import BusyError
 

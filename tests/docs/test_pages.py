@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.mapping import read_mapping
-from training.study import read_study
+from features.records.mapping import read_mapping
+from training.study.study import read_study
 
 ROOT = Path(__file__).parent.parent.parent
 REAL_DATA = "bring-your-own-cohort.md"

@@ -14,8 +14,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from starlette.testclient import TestClient
 
-from features.calibration import IDENTITY
-from features.contract import (
+from features.dictionary.outcome import parse_outcome
+from features.model.calibration import IDENTITY
+from features.model.card import (
     IntervalFacts,
     Measure,
     ModelCard,
@@ -23,21 +24,20 @@ from features.contract import (
     Population,
     StudiedRange,
 )
-from features.equation import Equation
-from features.matrix import list_features
-from features.outcome import parse_outcome
-from features.response_model import ResponseModel
-from features.terms import Terms
-from serving.access import Access
-from serving.endpoint import Parts
-from serving.grouping import Grouping
-from serving.metrics import Metrics
-from serving.models import Champion, store_model
-from serving.predictor import Predictor
-from serving.recording import Recorder
-from serving.roster import Roster
-from serving.routes import build_endpoint
-from serving.settings import ServingSettings
+from features.model.equation import Equation
+from features.model.matrix import list_features
+from features.model.response_model import ResponseModel
+from features.model.terms import Terms
+from serving.base.metrics import Metrics
+from serving.base.settings import ServingSettings
+from serving.estimates.grouping import Grouping
+from serving.estimates.predictor import Predictor
+from serving.estimates.roster import Roster
+from serving.http.access import Access
+from serving.http.endpoint import Parts
+from serving.http.recording import Recorder
+from serving.http.routes import build_endpoint
+from serving.models.models import Champion, store_model
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.keys import KeyRing, KeyStore

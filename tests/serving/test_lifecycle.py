@@ -16,7 +16,7 @@ import pytest
 
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
 NAME = "phq9.acute.response"
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def wait_for(found, seconds=60):
@@ -156,7 +156,7 @@ def store_damaged(service, store_champion):
 def test_a_champion_stored_by_another_process_is_taken_up(service, make_champion, tmp_path):
     digest = make_champion().model.save(tmp_path / "model")
     script = (
-        "import sys; from pathlib import Path; from serving.models import store_model; "
+        "import sys; from pathlib import Path; from serving.models.models import store_model; "
         "print(store_model(Path(sys.argv[1]), sys.argv[2], '5', sys.argv[3]))"
     )
     environment = {**os.environ, "BENTOML_HOME": str(service.home / "bentoml")}

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.assessment import read_assessments
-from serving.predictor import Predictor
+from features.records.assessment import read_assessments
+from serving.estimates.predictor import Predictor
 
 BASELINE, UPDATE = "phq9.acute.response", "phq9.acute.response.after-week2"
 
@@ -129,7 +129,7 @@ def updated(commands, cohort, tmp_path_factory):
     )
     asked = [part for setting in settings for part in ("--set", setting)]
     quick = ("--set", "validation.bootstraps=20", "--jobs", "1", "--json")
-    fitted = found.call("fit", "experiments/demo.toml", "--cohort", cohort, *asked, *quick)
+    fitted = found.call("fit", "experiments/studies/demo.toml", "--cohort", cohort, *asked, *quick)
     model = json.loads(fitted.stdout)["model"]
     assert model == {"name": AFTER_ACUTE, "version": "1", "alias": "champion"}
     pulled = json.loads(found.run("serving", "pull", "--json").stdout)["champions"]

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.assessment import read_assessments
-from features.consistency import prorate_total
-from features.eligibility import check_eligibility
-from features.errors import OutcomeError
-from features.instruments import INSTRUMENTS
-from features.outcome import parse_outcome
+from features.base.errors import OutcomeError
+from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.outcome import parse_outcome
+from features.records.assessment import read_assessments
+from features.records.eligibility import check_eligibility
+from features.records.rules import prorate_total
 
 FOLDER = Path(__file__).parent
 WORDS = {"yes": 1.0, "no": 0.0, "unknown": np.nan}

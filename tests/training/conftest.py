@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from features.assessment import read_assessments
-from features.contract import (
+from features.base.home import find_home
+from features.dictionary.outcome import parse_outcome
+from features.model.card import (
     IntervalFacts,
     Measure,
     ModelCard,
@@ -14,11 +15,9 @@ from features.contract import (
     Population,
     StudiedRange,
 )
-from features.home import find_home
-from features.matrix import build_matrix, list_features
-from features.outcome import parse_outcome
-from training.design import Design, load_courses, number_sites
-from training.findings import (
+from features.model.matrix import build_matrix, list_features
+from features.records.assessment import read_assessments
+from training.findings.findings import (
     ChampionFacts,
     Compared,
     DecisionFacts,
@@ -28,10 +27,11 @@ from training.findings import (
     Performance,
     SubgroupFacts,
 )
+from training.fit import run_study
 from training.measures.decision import THRESHOLDS
-from training.registry import Registry
-from training.run import run_study
-from training.study import Study
+from training.registry.registry import Registry
+from training.study.design import Design, load_courses, number_sites
+from training.study.study import Study
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from features.errors import StudyError
-from features.fields import FOLLOWUPS
-from features.home import find_home
+from features.base.errors import StudyError
+from features.base.home import find_home
+from features.dictionary.fields import FOLLOWUPS
 from training.candidates import CANDIDATES
-from training.candidates.update import update_literature
-from training.design import filter_courses, load_cohort, load_courses, make_design
-from training.evaluate import compute_log_loss
-from training.run import run_study
-from training.split import split_outer
-from training.study import read_study
+from training.candidates.evidence.update import update_literature
+from training.fit import run_study
+from training.measures.evaluate import compute_log_loss
+from training.study.design import filter_courses, load_cohort, load_courses, make_design
+from training.study.split import split_outer
+from training.study.study import read_study
 
 FEW = (
     *("--set", "validation.repeats=1", "--set", "validation.resamples=100"),
@@ -32,7 +32,7 @@ SITE_OFFERED = 'features.include=["hamd17", "sex", "agent", "site"]'
 
 @pytest.fixture(scope="module")
 def experiments_folder():
-    return Path(__file__).parent.parent.parent / "experiments"
+    return Path(__file__).parents[2] / "experiments" / "studies"
 
 
 # For each study: its cohort, the courses with a known outcome, and how many have it.
@@ -91,14 +91,16 @@ def test_nimh_leaves_healthy_volunteers_out(experiments_folder, trials):
 
 def test_a_folder_that_is_not_the_trial_is_refused(fresh_commands, tmp_path):
     done = fresh_commands.call(
-        "fit", "experiments/nimh_ketamine.toml", "--cohort", tmp_path, code=2
+        "fit", "experiments/studies/nimh_ketamine.toml", "--cohort", tmp_path, code=2
     )
     assert "participants.tsv (exists): must be in the folder given with --cohort" in done.stderr
 
 
 def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_assessment):
     folder = trials / "openneuro-ds005917"
-    done = fresh_commands.call("fit", "experiments/nimh_ketamine.toml", "--cohort", folder, *FEW)
+    done = fresh_commands.call(
+        "fit", "experiments/studies/nimh_ketamine.toml", "--cohort", folder, *FEW
+    )
     fitted = json.loads(done.stdout)
     assert (fitted["courses"], fitted["events"], fitted["data"]) == (29, 6, "real")
     assert not fitted["beats_base_rate"]

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import xgboost
 
-from training.attrition import Attrition
-from training.calibration import NONE
 from training.candidates import CANDIDATES, Fit
 from training.candidates.base import make_constant, make_equation
-from training.candidates.trees import add_trees
-from training.card import make_card
-from training.comparison import compare
-from training.gate import judge, list_failed
-from training.study import Study
-from training.validation.development import Development, find_development
-from training.validation.evidence import choose_redrawing, gather_evidence
+from training.candidates.calibration import NONE
+from training.candidates.trees.trees import add_trees
+from training.findings.card import make_card
+from training.findings.comparison import compare
+from training.findings.gate import judge, list_failed
+from training.study.study import Study
+from training.validation.attrition import Attrition
+from training.validation.development.development import Development, find_development
+from training.validation.development.evidence import choose_redrawing, gather_evidence
+from training.validation.development.validated import Validated
 from training.validation.procedure import Redevelopment
 from training.validation.runs import cross_validate
 from training.validation.store import Store
-from training.validation.validated import Validated
 
 STUDY = Study(
     name="refused",

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.assessment import read_assessments
-from features.contract import PUBLISHED_NOTE
-from features.errors import CohortError, StudyError
-from features.home import find_home
-from features.response_model import ARTIFACT_FOLDER, ResponseModel
+from features.base.errors import CohortError, StudyError
+from features.base.home import find_home
+from features.model.card import PUBLISHED_NOTE
+from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
+from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
-from training.design import load_courses, make_design
-from training.evidence import BASE_RATE_SPREAD
-from training.registry import Registry
-from training.run import run_study
-from training.study import Study, read_study
+from training.candidates.evidence.published import BASE_RATE_SPREAD
+from training.fit import run_study
+from training.registry.registry import Registry
+from training.study.design import load_courses, make_design
+from training.study.study import Study, read_study
 
 OUTCOME = "phq9.acute.response"
 NONE_YET = {"outcomes": "none-yet"}

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from training.candidates.anchored import AnchoredBoosted
 from training.candidates.base import Candidate, Fit
 from training.candidates.base_rate import BaseRate
-from training.candidates.boosted import Boosted
-from training.candidates.evidence_prior import EvidencePrior, Updates
-from training.candidates.logistic import ElasticNet, SeverityOnly
-from training.tuning import UNTUNED, Tuning
+from training.candidates.evidence.evidence_prior import EvidencePrior, Updates
+from training.candidates.linear.logistic import ElasticNet, SeverityOnly
+from training.candidates.trees.anchored import AnchoredBoosted
+from training.candidates.trees.boosted import Boosted
+from training.candidates.tuning import UNTUNED, Tuning
 
 
 def make_candidates(tuning: Tuning) -> Mapping[str, Candidate]:

@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from features.calibration import IDENTITY
-from features.equation import Equation
-from features.terms import Terms
-from training.design import Design
-from training.evaluate import compute_log_loss
-from training.recalibration import logit
-from training.split import Fold
-from training.tuning import TuningTrial
+from features.model.calibration import IDENTITY
+from features.model.equation import Equation
+from features.model.terms import Terms
+from training.candidates.tuning import TuningTrial
+from training.measures.evaluate import compute_log_loss
+from training.measures.logistic import logit
+from training.study.design import Design
+from training.study.split import Fold
 
 Settings = Mapping[str, float]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.equation import Equation
-from features.terms import stack_terms
+from features.model.equation import Equation
+from features.model.terms import stack_terms
 from training.candidates.base import (
     Fit,
     Settings,
@@ -14,10 +14,10 @@ from training.candidates.base import (
     make_constant,
     make_equation,
 )
-from training.candidates.literature import expect_base_rate
-from training.design import Design
-from training.evidence import BASE_RATE_SPREAD
-from training.split import split_inner
+from training.candidates.evidence.literature import expect_base_rate
+from training.candidates.evidence.published import BASE_RATE_SPREAD
+from training.study.design import Design
+from training.study.split import split_inner
 
 
 @dataclass(frozen=True)

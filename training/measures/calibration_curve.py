@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.contract import Measure
-from features.response_model import compute_probability
+from features.model.card import Measure
+from features.model.response_model import compute_probability
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
@@ -25,7 +25,7 @@ from training.measures.intervals import (
     summarise_draws,
     weigh_alike,
 )
-from training.recalibration import fit_intercept, fit_intercept_slope, fit_logistic, logit
+from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_logistic, logit
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
 KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}

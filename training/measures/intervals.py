@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from features.contract import Measure
+from features.model.card import Measure
 
 Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]

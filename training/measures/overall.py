@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from features.contract import Measure
-from training.evaluate import compute_log_loss
+from features.model.card import Measure
+from training.measures.evaluate import compute_log_loss
 from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
-from training.recalibration import logit
+from training.measures.logistic import logit
 
 OVERALL = ("log_loss", "brier", "scaled_brier")
 

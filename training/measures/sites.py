@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from features.contract import Measure
+from features.model.card import Measure
 from training.measures.calibration_curve import estimate_intercept, estimate_ratio, estimate_slope
 from training.measures.discrimination import estimate_auc
 from training.measures.intervals import (
@@ -36,7 +36,7 @@ from training.measures.intervals import (
     make_measure,
     return_from,
 )
-from training.recalibration import logit
+from training.measures.logistic import logit
 
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 # Courses of either class without which a site's measures say too little, and their errors less.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from features.contract import Measure
+from features.model.card import Measure
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import count_patients, estimate_auc
 from training.measures.intervals import (

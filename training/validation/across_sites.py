@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from features.contract import Measure
-from training.findings import AcrossSites, PooledFacts, SiteFacts
+from features.model.card import Measure
+from training.findings.findings import AcrossSites, PooledFacts, SiteFacts
 from training.measures.discrimination import count_patients
 from training.measures.intervals import Estimated
 from training.measures.sites import SCALES, Pooled, estimate_sites, pool

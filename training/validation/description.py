@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
-from features.contract import Measure
-from features.equation import Equation
-from features.fields import COHORT_FIELDS, FIELDS
-from features.instruments import Instrument
-from training.findings import (
+from features.dictionary.fields import COHORT_FIELDS, FIELDS
+from features.dictionary.instruments import Instrument
+from features.model.card import Measure
+from features.model.equation import Equation
+from features.records.columns import Columns
+from training.findings.findings import (
     Bin,
     CalibrationFacts,
     CurvePoint,
@@ -38,9 +38,9 @@ from training.measures.instability import (
 from training.measures.intervals import summarise_draws
 from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import tabulate_subgroups
+from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
 from training.validation.performance import Effort, Said
-from training.validation.validated import Validated
 
 Numbers = NDArray[np.float64]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
-from features.fields import FIELDS
-from features.instruments import Instrument
+from features.dictionary.fields import FIELDS
+from features.dictionary.instruments import Instrument
+from features.records.columns import Columns
 from training.measures.subgroups import AGES, band_numbers
 
 Labels = NDArray[np.object_]

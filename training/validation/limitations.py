@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from training.findings import Findings
+from training.findings.findings import Findings
 
 # Chosen: with fewer, calibration curves and subgroups say little (Van Calster et al., J Clin
 # Epidemiol 2016, recalled, ask for two hundred of either class).

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.contract import Measure
-from features.response_model import compute_probability
-from training.evaluate import HeldOut, count_within, divide_pairs
+from features.model.card import Measure
+from features.model.response_model import compute_probability
 from training.measures.calibration_curve import (
     ERRORS,
     estimate_intercept,
@@ -16,9 +15,10 @@ from training.measures.calibration_curve import (
     measure_curve,
 )
 from training.measures.discrimination import estimate_auc
+from training.measures.evaluate import HeldOut, count_within, divide_pairs
 from training.measures.intervals import LOG, LOGIT, Estimated, resample, summarise_draws
+from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.overall import OVERALL, compute_overall, measure_overall
-from training.recalibration import fit_intercept, fit_intercept_slope
 
 Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from training.candidates import Candidate, Fit
 from training.candidates.base import Settings
-from training.design import Design
-from training.evaluate import choose_candidate
+from training.measures.evaluate import choose_candidate
+from training.study.design import Design
 
 Numbers = NDArray[np.float64]
 # Inner folds of a re-development. Fewer than a study's own five: two hundred have to be paid for.

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from training.design import Design
-from training.laplace import Curvature, Prior, find_posterior
-from training.ordinal import Grades, Likelihood, grade_courses
-from training.recalibration import fit_intercept
+from training.candidates.evidence.laplace import Curvature, Prior, find_posterior
+from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
+from training.measures.logistic import fit_intercept
+from training.study.design import Design
 from training.validation.performance import Said, slope_of
 
 Numbers = NDArray[np.float64]

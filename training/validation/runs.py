@@ -7,14 +7,14 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
-from features.commands import track
+from features.base.commands import track
 from training.candidates import Candidate
-from training.design import Design
-from training.evaluate import HeldOut
-from training.resample import spread
-from training.study import Study
+from training.measures.evaluate import HeldOut
+from training.study.design import Design
+from training.study.study import Study
 from training.validation.procedure import Answer, Contest, Procedure
 from training.validation.redrawing import Redrawing
+from training.validation.resample import spread
 from training.validation.store import Store
 from training.validation.units import Unit, list_folds
 

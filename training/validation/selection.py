@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
-from features.contract import ModelCard
-from features.eligibility import check_eligibility
-from features.errors import CohortError, Problem
-from features.outcome import Outcome, parse_outcome
-from features.studied import Mask, find_outside, find_unread, list_early
-from training.design import find_judged, find_same_reading
+from features.base.errors import CohortError, Problem
+from features.dictionary.outcome import Outcome, parse_outcome
+from features.model.card import ModelCard
+from features.model.studied import Mask, find_outside, find_unread, list_early
+from features.records.columns import Columns
+from features.records.eligibility import check_eligibility
+from training.study.design import find_judged, find_same_reading
 
 Numbers = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ import xgboost
 
 import features
 import training
-from features.cohort import digest_cohort
-from features.files import digest_sources, list_sources, write_bytes_whole
-from training.design import Design
-from training.study import Study
+from features.base.files import digest_sources, list_sources, write_bytes_whole
+from features.records.cohort import digest_cohort
+from training.study.design import Design
+from training.study.study import Study
 from training.validation.procedure import Answer
 
 # Parts of a study on which no answer depends.

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.design import Design, number_sites
-from training.split import EVENTS_A_FOLD, derive_seed, draw_patients, split_outer
-from training.study import Study
+from training.study.design import Design, number_sites
+from training.study.split import EVENTS_A_FOLD, derive_seed, draw_patients, split_outer
+from training.study.study import Study
 
 Rows = NDArray[np.int64]
-# Places of the seeds that a run derives from the study's own; see training.resample.
+# Places of the seeds that a run derives from the study's own; see training.validation.resample.
 FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
 
 

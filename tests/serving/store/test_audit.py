@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import UnavailableError
+from features.base.errors import UnavailableError
 from serving.store.audit import COLUMNS, READ, AuditLog, Head
 
 ROOT = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
 
-from features.errors import InputError, UnavailableError
-from features.home import find_home
+from features.base.errors import InputError, UnavailableError
+from features.base.home import find_home
 from serving.bundle import INCLUDED
 from serving.store import migrations
 from serving.store.database import find_revision, migrate, open_store, prepare_store

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from features.errors import InputError, UnavailableError
+from features.base.errors import InputError, UnavailableError
 from serving.store.database import open_store
 from serving.store.keys import KeyRing, KeyStore
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import event, make_url
 
-from features.errors import UnavailableError
+from features.base.errors import UnavailableError
 from serving.store.audit import AuditLog
 from serving.store.database import BusyError, migrate, open_store, prepare_store
 

@@ -4,8 +4,8 @@ import threading
 import pytest
 from cryptography.fernet import Fernet
 
-from features.errors import InputError, UnavailableError
-from features.home import find_home
+from features.base.errors import InputError, UnavailableError
+from features.base.home import find_home
 from serving.store.secrets import InputsSeal, read_inputs_seal, read_secrets
 
 SECRET = {"KETAMINE_RESPONSE_AUDIT_KEY": "s" * 32}

@@ -5,7 +5,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine
 
-from features.home import find_home
+from features.base.home import find_home
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.secrets import InputsSeal, read_secrets

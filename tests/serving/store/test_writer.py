@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from features.errors import UnavailableError
+from features.base.errors import UnavailableError
 from serving.store import writer as writer_module
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store

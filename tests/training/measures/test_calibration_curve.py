@@ -11,7 +11,7 @@ from training.measures.calibration_curve import (
     fit_curve,
     measure_curve,
 )
-from training.recalibration import logit
+from training.measures.logistic import logit
 
 KNOTS = {"three_knots": 3, "five_knots": 5}
 FEW = {"samples": 100, "level": 0.95, "seed": 1}

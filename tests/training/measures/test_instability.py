@@ -12,7 +12,7 @@ from training.measures.instability import (
     draw_curves,
     find_limits,
 )
-from training.recalibration import logit
+from training.measures.logistic import logit
 
 
 @pytest.fixture(scope="module")

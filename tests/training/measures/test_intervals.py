@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.contract import Measure
+from features.model.card import Measure
 from training.measures.intervals import (
     Estimated,
     correct_few,

@@ -6,10 +6,10 @@ import mlflow
 import numpy as np
 import pytest
 
-from features.assessment import read_assessments
-from features.calibration import IDENTITY
-from features.cohort import read_cohort
-from features.contract import (
+from features.base.home import find_home
+from features.dictionary.outcome import parse_outcome
+from features.model.calibration import IDENTITY
+from features.model.card import (
     IntervalFacts,
     Measure,
     ModelCard,
@@ -17,13 +17,13 @@ from features.contract import (
     Population,
     StudiedRange,
 )
-from features.equation import Equation
-from features.home import find_home
-from features.matrix import list_features
-from features.outcome import parse_outcome
-from features.response_model import ResponseModel
-from features.terms import Terms
-from training.registry import Registry
+from features.model.equation import Equation
+from features.model.matrix import list_features
+from features.model.response_model import ResponseModel
+from features.model.terms import Terms
+from features.records.assessment import read_assessments
+from features.records.cohort import read_cohort
+from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 FIELDS = ("age", "phq9", "gad7")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from features.assessment import read_assessments
-from features.instruments import INSTRUMENTS
+from features.dictionary.instruments import INSTRUMENTS
+from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
+from training.measures.logistic import logit
 from training.measures.subgroups import LIMITS
-from training.recalibration import logit
 from training.validation.across_sites import measure_across_sites
 from training.validation.description import (
     count_bins,

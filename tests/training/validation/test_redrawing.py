@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from training.ordinal import grade_courses
+from training.candidates.evidence.ordinal import grade_courses
 from training.validation.performance import Said
 from training.validation.redrawing import find_redrawing, find_strength, shrink_log_odds
 

@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 300
 
 @pytest.fixture
 def fit(cohort):
-    return ("fit", "experiments/demo.toml", "--cohort", cohort, *SETTINGS)
+    return ("fit", "experiments/studies/demo.toml", "--cohort", cohort, *SETTINGS)
 
 
 def count_kept(home, kind):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.candidates import CANDIDATES
-from training.study import Study
+from training.study.study import Study
 from training.validation.procedure import Answer
 from training.validation.redrawing import find_redrawing
 from training.validation.runs import cross_validate, run_units

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.study import Study
+from training.study.study import Study
 from training.validation.units import (
     count_drawn,
     draw_bootstrap,

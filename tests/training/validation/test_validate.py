@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from features.cohort import digest_cohort, read_cohort
-from features.home import find_home
-from training.findings import Findings
-from training.registry import EXPERIMENT, Registry
+from features.base.home import find_home
+from features.records.cohort import digest_cohort, read_cohort
+from training.findings.findings import Findings
+from training.registry.registry import EXPERIMENT, Registry
 
 OUTCOME = "phq9.acute.response"
 

@@ -1,0 +1,1 @@
+"""Methods that benchmarks compare: our candidates, and peers."""

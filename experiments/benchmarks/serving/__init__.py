@@ -1,0 +1,1 @@
+"""The benchmark of serving, the soak, and the load that they put on a service."""

@@ -1,0 +1,78 @@
+"""What a whole run costs: `fit` with its report, by profile, beside a single fit."""
+
+import tempfile
+from dataclasses import dataclass
+from time import perf_counter
+
+from experiments.benchmarks.samples import STUDY, draw_courses
+from experiments.simulator import find_world
+from features.base.home import find_home
+from features.records.columns import Columns
+from training.candidates import CANDIDATES
+from training.fit import run_study
+from training.study.design import make_design, number_sites
+from training.study.study import Study, read_study
+from training.validation.development.evidence import count_bootstraps
+
+COURSES, SEED = 5000, 7
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One run.
+
+    Parameters
+    ----------
+    seconds
+        Of the whole run, on so many processes.
+    fit
+        Seconds of one fit of the chosen candidate, in one process.
+    """
+
+    profile: str
+    courses: int
+    sites: int
+    candidates: int
+    bootstraps: int
+    jobs: int
+    seconds: float
+    fit: float
+
+
+def measure_costs(jobs: int, courses: int = COURSES, bootstraps: int = 200) -> list[Cost]:
+    """Run the standard study on simulated patients, quickly and in full."""
+    study = read_study(STUDY)
+    columns = draw_courses(find_world("default"), study, courses, SEED)
+    return [
+        measure_cost(set_profile(study, profile, bootstraps), columns, jobs)
+        for profile in ("quick", "full")
+    ]
+
+
+def set_profile(study: Study, profile: str, bootstraps: int) -> Study:
+    """Set how thoroughly a study is validated."""
+    asked = {"profile": profile, "bootstraps": bootstraps}
+    return study.model_copy(update={"validation": study.validation.model_copy(update=asked)})
+
+
+def measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
+    """Run one study in a home of its own."""
+    design = make_design(study, columns)
+    with tempfile.TemporaryDirectory() as folder:
+        start = perf_counter()
+        chosen = run_study(study, columns, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
+        seconds = perf_counter() - start
+    start = perf_counter()
+    CANDIDATES[chosen.comparison.chosen].fit(design, study.seed)
+    fit = perf_counter() - start
+    sites = len(number_sites(columns)[1])
+    return Cost(
+        study.validation.profile,
+        design.size,
+        sites,
+        len(study.candidates),
+        count_bootstraps(study),
+        jobs,
+        seconds,
+        fit,
+    )

@@ -1,0 +1,91 @@
+"""Pictures of the docs, taken in a real browser: the clinician's page, and a validation report."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments.demo import serve
+from features.base.errors import UnavailableError
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+PICTURE, REPORT_PICTURE = IMAGES / "page.png", IMAGES / "report.png"
+WIDTH, HEIGHT = 1000, 830
+ENTERED = {
+    "condition": "depression",
+    "agent": "ketamine",
+    "route": "iv",
+    "site": "site-03",
+    "phq9": "17",
+    "gad7": "12",
+    "age": "44",
+    "sex": "female",
+    "bmi": "31.5",
+    "failed_antidepressants": "3",
+    "episode_months": "14",
+    "family_alcohol_use_disorder": "yes",
+    "anxiety_comorbid": "yes",
+    "benzodiazepine_mg": "0",
+}
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+
+@contextmanager
+def open_page() -> Iterator[Any]:
+    """Open a browser's empty page.
+
+    Raises
+    ------
+    UnavailableError
+        If there is no Chromium, or no Playwright.
+    """
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise UnavailableError("the picture needs playwright: `make check` installs it") from None
+    if browser is None:
+        raise UnavailableError("the picture needs Chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=list(QUIET))
+        yield chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        chromium.close()
+
+
+def take_picture(out: Path = PICTURE) -> Path:
+    """Serve the champions, fill in the page, and photograph the estimate.
+
+    Raises
+    ------
+    UnavailableError
+        If there is no Chromium, no Playwright, or no champion to serve.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open_page() as page, serve(0) as address:
+        page.goto(address)
+        for name, value in ENTERED.items():
+            control = page.locator(f"#{name}")
+            is_list = control.evaluate("element => element.tagName") == "SELECT"
+            control.select_option(value) if is_list else control.fill(value)
+        page.get_by_role("button", name="Estimate").click()
+        page.locator("#estimate").wait_for()
+        page.screenshot(path=out)
+    return out
+
+
+def take_report_picture(report: Path, out: Path = REPORT_PICTURE) -> Path:
+    """Photograph the first figure of a validation report.
+
+    Raises
+    ------
+    UnavailableError
+        If there is no Chromium, no Playwright, or no such report.
+    """
+    if not report.is_file():
+        raise UnavailableError("the picture needs the HTML file of a validation report")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open_page() as page:
+        page.goto(report.resolve().as_uri())
+        page.locator("section.figure").first.screenshot(path=out)
+    return out

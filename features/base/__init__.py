@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, files, the home of runs, commands."""

@@ -1,0 +1,88 @@
+"""What every command does alike: exit codes, errors on one screen, progress on stderr."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from features.base.errors import InputError, KetamineResponseError
+
+FAILED, BAD_INPUT, SOME_REJECTED = 1, 2, 3
+
+Item = TypeVar("Item")
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+
+
+def make_app(description: str) -> typer.Typer:
+    """Build a command group: long help, no tracebacks with local values in them."""
+    return typer.Typer(
+        help=description,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+@contextmanager
+def explain_errors(as_json: bool = False) -> Iterator[None]:
+    """Turn the project's errors into a message and an exit code: 2 for bad input, 1 otherwise."""
+    try:
+        yield
+    except InputError as error:
+        show_error(str(error), error.as_dict(), as_json)
+        raise typer.Exit(BAD_INPUT) from None
+    except KetamineResponseError as error:
+        show_error(str(error), {"source": "", "errors": [{"message": str(error)}]}, as_json)
+        raise typer.Exit(FAILED) from None
+
+
+def show_error(text: str, plain: dict[str, Any], as_json: bool) -> None:
+    """Print an error: for people on stderr, for machines on stdout."""
+    if as_json:
+        show_json(plain)
+    else:
+        typer.echo(text, err=True)
+
+
+def show_json(plain: Any) -> None:
+    """Print one JSON object on stdout."""
+    typer.echo(json.dumps(plain, ensure_ascii=False, indent=1))
+
+
+def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
+    """Pass items on while a bar on stderr shows how far things are.
+
+    Where stderr is no terminal there is one line at the end instead of a bar.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        for item in items:
+            progress.advance(task)
+            yield item
+    if not console.is_terminal:
+        typer.echo(f"{label}: done", err=True)
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal what goes on; on stderr, apart from results."""
+    typer.echo(text, err=True)

@@ -1,0 +1,94 @@
+"""What a field is: name, kind, unit, range or categories."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Type of a field's value."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    FLAG = "flag"
+    CATEGORY = "category"
+    TEXT = "text"
+    DATE = "date"
+
+
+class Group(StrEnum):
+    """What part of an assessment a field belongs to."""
+
+    IDENTITY = "identity"
+    BACKGROUND = "background"
+    SCORE = "score"
+    ITEM = "item"
+    HISTORY = "history"
+    REGIMEN = "regimen"
+    SCREENING = "screening"
+    FOLLOWUP = "follow-up"
+
+
+OFFERED_GROUPS = (Group.BACKGROUND, Group.SCORE, Group.HISTORY, Group.REGIMEN)
+
+# Opaque identifiers: no spaces, no @, nothing that a name or an address needs.
+TEXT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field, declared once and used everywhere.
+
+    Parameters
+    ----------
+    low, high
+        Lowest and highest value accepted, both included; for numbers only.
+    step
+        Unit to which a studied range is rounded outward before it is published on a card, which
+        should not show one patient's exact value.
+    required
+        Whether an assessment without it is refused.
+    """
+
+    name: str
+    kind: Kind
+    group: Group
+    label: str
+    low: float = 0
+    high: float = 0
+    unit: str = ""
+    categories: tuple[str, ...] = ()
+    step: float = 1
+    required: bool = False
+    help: str = ""
+    loinc: str | None = None
+    source: str = ""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether values are numbers with a range."""
+        return self.kind in (Kind.NUMBER, Kind.INTEGER)
+
+    @property
+    def allowed(self) -> str:
+        """What is accepted, in words.
+
+        Examples
+        --------
+        >>> from features.dictionary.fields import FIELDS
+        >>> FIELDS["phq9"].allowed, FIELDS["sex"].allowed
+        ('a whole number from 0 to 27 points', 'one of: female, male, other')
+        """
+        match self.kind:
+            case Kind.NUMBER | Kind.INTEGER:
+                word = "a whole number" if self.kind is Kind.INTEGER else "a number"
+                unit = f" {self.unit}" if self.unit else ""
+                return f"{word} from {self.low:g} to {self.high:g}{unit}"
+            case Kind.FLAG:
+                return "true or false"
+            case Kind.CATEGORY:
+                return f"one of: {', '.join(self.categories)}"
+            case Kind.DATE:
+                return "a date as YYYY-MM-DD, from 1990 to 2100"
+            case Kind.TEXT:
+                return "an opaque code of up to 64 letters, digits, dots, colons or dashes"

@@ -1,0 +1,1 @@
+"""From columns to an estimate: matrix, terms, equation, card, artifact."""

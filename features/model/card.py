@@ -1,0 +1,227 @@
+"""What a model promises: the card that travels with it, and the estimate that it gives."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from features.model.matrix import Feature
+
+NOTE = "prognosis if treated, not treatment benefit"
+PUBLISHED_NOTE = "from published evidence alone: nobody's outcome is known here yet"
+SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
+
+DataOrigin = Literal["real", "simulated"]
+
+
+class Facts(BaseModel):
+    """Base of everything on a card: frozen, nothing extra."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OutcomeFacts(Facts):
+    """What is predicted."""
+
+    id: str
+    instrument: str
+    horizon: str
+    criterion: str
+    definition: str
+
+
+class Population(Facts):
+    """Whom the model was developed on.
+
+    Parameters
+    ----------
+    courses
+        Treatment courses with a known outcome; the ones learned from.
+    without_outcome
+        Courses left out because their outcome is missing.
+    weighted_rate
+        Share with the outcome, courses weighted to stand in for those that lack it; None where
+        all count alike.
+    published_rate
+        Published share with the outcome, where none of theirs is known yet; None otherwise.
+    """
+
+    courses: int
+    events: int
+    patients: int
+    sites: int
+    without_outcome: int
+    weighted_rate: float | None = None
+    published_rate: float | None = None
+
+    @property
+    def base_rate(self) -> float:
+        """Share of courses with the outcome: weighted if the study did, published if unknown."""
+        for rate in (self.published_rate, self.weighted_rate):
+            if rate is not None:
+                return rate
+        return self.events / self.courses
+
+
+class StudiedRange(Facts):
+    """The values of one field that the model has seen; beyond them it abstains.
+
+    Ends are rounded outward to the field's step, so that they are not one patient's exact value.
+    """
+
+    field: str
+    low: float | None = None
+    high: float | None = None
+    categories: tuple[str, ...] = ()
+
+
+class Measure(Facts):
+    """One measure of performance, with its interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class IntervalFacts(Facts):
+    """How an estimate's interval was made."""
+
+    level: float
+    method: str
+    redevelopments: int
+
+
+class Recalibrated(Facts):
+    """A cohort on which a model was recalibrated after its development.
+
+    Parameters
+    ----------
+    intercept, slope
+        Its log-odds became the slope times what they were, plus the intercept.
+    data_digest
+        SHA-256 of the canonical content of that cohort.
+    """
+
+    intercept: float
+    slope: float
+    courses: int
+    events: int
+    patients: int
+    data_digest: str
+
+
+class ModelCard(Facts):
+    """Facts that travel with the model.
+
+    Parameters
+    ----------
+    features
+        Columns of the matrix, in order.
+    sites
+        Sites whose own effect the model knows; empty where it knows none.
+    performance
+        Cross-validated measures of every candidate, the chosen one's among them.
+    data_digest
+        SHA-256 of the canonical content of the cohort.
+    recalibrated
+        The cohorts on which it was recalibrated since, the latest last.
+    files
+        SHA-256 of each file beside the card.
+    """
+
+    format: Literal[1] = 1
+    name: str
+    outcome: OutcomeFacts
+    candidate: str
+    data: DataOrigin
+    study: str
+    question: str
+    created: str
+    seed: int
+    population: Population
+    features: tuple[Feature, ...]
+    sites: tuple[str, ...] = ()
+    ranges: tuple[StudiedRange, ...]
+    interval: IntervalFacts
+    performance: Mapping[str, Mapping[str, Measure]]
+    validation: str
+    verdict: str
+    data_digest: str
+    versions: Mapping[str, str]
+    note: str = NOTE
+    recalibrated: tuple[Recalibrated, ...] = ()
+    files: Mapping[str, str] = Field(default_factory=dict)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model was learned from simulated patients."""
+        return self.data == "simulated"
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Conditions that were studied."""
+        return next(r.categories for r in self.ranges if r.field == "condition")
+
+
+class IntervalPart(TypedDict):
+    """An interval for the patient's own probability."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+class BaseRatePart(TypedDict):
+    """The share that responded among those studied, and how many they were.
+
+    The published share where nobody was: ``n`` is 0.
+    """
+
+    probability: float
+    n: int
+
+
+class AbstainedPart(TypedDict):
+    """Why no probability is given, and the fields behind it."""
+
+    reason: str
+    fields: list[str]
+
+
+class FactorPart(TypedDict):
+    """What one field adds to the log-odds."""
+
+    field: str
+    label: str
+    log_odds: float
+
+
+class ModelPart(TypedDict):
+    """Which model answered."""
+
+    name: str
+    version: str
+    digest: str
+    data: str
+    card: str
+
+
+class Estimate(TypedDict):
+    """Probability, interval and the evidence behind it, for one assessment and one outcome.
+
+    ``intercept`` plus the factors' log-odds is the log-odds of the probability.
+    """
+
+    outcome: dict[str, str]
+    probability: float | None
+    interval: IntervalPart | None
+    effective_sample_size: float | None
+    base_rate: BaseRatePart
+    abstained: AbstainedPart | None
+    intercept: float | None
+    factors: list[FactorPart]
+    imputed: list[str]
+    model: ModelPart
+    note: str

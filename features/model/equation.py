@@ -1,0 +1,169 @@
+"""The equation: from validated columns to log-odds, split by field on request.
+
+A model gives the log-odds of the outcome as ::
+
+    intercept + sum over features of (present times value, or missing where the value is missing)
+              + sum over pairs of features of (weight times product, 0 where either is missing)
+              + effect of the site, where it is known + weight times trees
+
+and calibrates them (:mod:`features.model.calibration`).
+
+A product counts both features from their centres in their scales; a square has 1 taken off, so that
+it is 0 on average.
+
+The same numbers exist once for the model and once for each of its re-developments on resampled
+patients; their spread is the interval.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from features.base.errors import ArtifactError
+from features.model.calibration import calibrate_log_odds, find_steepness
+from features.model.matrix import Feature
+from features.model.plan import Plan, Rows, list_fields
+from features.model.terms import LINEAR, Numbers, Terms
+from features.model.trees import (
+    join_boosters,
+    predict_contributions,
+    predict_margin,
+    predict_margins,
+)
+from features.records.columns import Columns
+
+MODEL_ALONE = slice(0, 1)
+ALL_VERSIONS = slice(None)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Contributions to the log-odds; each row's, with its intercept, sum to its log-odds.
+
+    Parameters
+    ----------
+    intercept
+        ``[rows]``.
+    fields
+        What each contribution belongs to, the site last where the equation knows sites.
+    contributions
+        ``[rows, fields]``.
+    """
+
+    intercept: Numbers
+    fields: tuple[str, ...]
+    contributions: Numbers
+
+
+@dataclass(frozen=True)
+class Equation:
+    """Everything that turns columns into log-odds.
+
+    Parameters
+    ----------
+    sites
+        Names of the sites that have an effect of their own.
+    boosters
+        Boosted trees, one for each version of `terms`, or none at all.
+    joined
+        The same in one, see :attr:`prepared`; None where they were not joined.
+
+    Raises
+    ------
+    ArtifactError
+        If the parts do not belong together.
+    """
+
+    features: tuple[Feature, ...]
+    sites: tuple[str, ...]
+    terms: Terms
+    boosters: tuple[Any, ...] = ()
+    joined: Any = None
+
+    def __post_init__(self) -> None:
+        self.terms.check(len(self.features), len(self.sites))
+        if self.boosters and len(self.boosters) != len(self.terms.intercept):
+            raise ArtifactError("trees and terms do not belong together")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Fields that the equation reads, the site last."""
+        return list_fields(self.features, self.sites)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The terms, arranged for many rows."""
+        return Plan(self.features, self.sites, self.terms)
+
+    @property
+    def straight(self) -> bool:
+        """Whether log-odds are sums of terms and nothing else: no trees, no bent calibration."""
+        return not self.boosters and not self.plan.bent
+
+    def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
+        """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
+        (log_odds,) = self.sum_up(self.plan.read(columns), versions, max(columns.size, 1))
+        return log_odds
+
+    def sum_up(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
+        """Compute log-odds of rows already read, `most` of them at a time."""
+        margins = self._sum_trees(rows, versions) if self.boosters else None
+        start = 0
+        for log_odds in self.plan.sum_terms(rows, versions, most):
+            if margins is not None:
+                log_odds += margins[start : start + most]
+            start += most
+            bent = self.plan.bent
+            yield (
+                calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
+            )
+
+    def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
+        """Sum what the trees of some versions add, ``[rows, versions]``."""
+        matrix = self.plan.matrix.arrange(rows.values, rows.missing)
+        if self.joined is not None and versions == ALL_VERSIONS:
+            return predict_margins(self.joined, matrix, len(self.boosters)) * self.plan.trees
+        margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
+        return np.column_stack(margins) * self.plan.trees[versions]
+
+    def select_version(self, version: int) -> "Equation":
+        """Return one version as a model of its own."""
+        chosen = slice(version, version + 1)
+        names = (*LINEAR, "calibration")
+        kept = {name: getattr(self.terms, name)[chosen] for name in names}
+        terms = replace(self.terms, **kept)
+        return replace(self, terms=terms, boosters=self.boosters[chosen], joined=None)
+
+    @cached_property
+    def prepared(self) -> "Equation":
+        """The same with its boosters joined, made once: for whoever asks again and again.
+
+        It says the same, to the last bit.
+        """
+        return replace(self, joined=join_boosters(self.boosters)) if self.boosters else self
+
+    def explain(self, columns: Columns) -> Explanation:
+        """Split the model's log-odds by field.
+
+        A calibration that is no straight line scales all contributions of a patient alike.
+        """
+        return self.split_up(self.plan.read(columns))
+
+    def split_up(self, rows: Rows) -> Explanation:
+        """Split the log-odds of rows already read; see :meth:`explain`."""
+        plan = self.plan
+        start, summed = plan.split_terms(rows)
+        intercept = np.full(len(rows.inputs.T), start)
+        if self.boosters:
+            matrix = plan.matrix.arrange(rows.values, rows.missing)
+            shares = predict_contributions(self.boosters[0], matrix) * plan.trees[0]
+            summed += plan.owners @ shares.T[plan.matrix.order]
+            intercept += shares[:, -1]
+        if plan.bent:
+            calibration = self.terms.calibration[0]
+            summed *= find_steepness(intercept + summed.sum(axis=0), intercept, calibration)
+            intercept = calibrate_log_odds(intercept[:, None], calibration[None, :])[:, 0]
+        return Explanation(intercept, plan.fields, summed.T)

@@ -1,0 +1,229 @@
+"""The feature matrix: columns in, ``float32[rows, features]`` out, nothing fitted.
+
+Every feature is a named, written-down function of one field, or of an early score and its baseline,
+so that a model card can carry it and any other program can compute it. The same lines serve one
+patient and a million; rows never see each other. The site is not a feature: it enters a model as an
+effect of its own, known or not.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from features.dictionary.field import Field, Group, Kind
+from features.dictionary.fields import FIELDS
+from features.records.columns import Columns
+
+Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
+Numbers = NDArray[np.float64]
+
+
+class Feature(BaseModel):
+    """One column of the matrix: a transform of one field.
+
+    Parameters
+    ----------
+    reference
+        Baseline total from which the field's fall is counted, in per cent, before the transform;
+        None where the field is taken as it is.
+    transform
+        ``value`` as it is; ``level`` 1 where the category is at position `parameter`; ``log1p``
+        natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` what goes
+        beyond `parameter`, at most 6; ``years`` how many years a date lies before day `parameter`,
+        as a negative number, and 0 from that day on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    field: str
+    reference: str | None = None
+    transform: Transform
+    parameter: float = 0.0
+
+
+def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
+    """Compute the fall from baseline in per cent, at worst -100; NaN without both, or from 0.
+
+    Examples
+    --------
+    >>> compute_fall(np.array([8.0, 40, 3, np.nan]), np.array([16.0, 10, 0, 20]))
+    array([  50., -100.,   nan,   nan])
+    """
+    some = np.where(baseline > 0, baseline, np.nan)
+    return np.maximum(100 * (baseline - early) / some, WORST_FALL)
+
+
+WORST_FALL = -100.0
+EXCESS_CAP = 6.0
+DAYS_A_YEAR = 365.25
+# Transforms that are computed together.
+GROUPS: Mapping[Transform, int] = MappingProxyType(
+    {"value": 0, "excess": 1, "years": 1, "log1p": 2, "level": 3, "above": 3}
+)
+# Forms in which the literature states its findings, beside or instead of the plain value.
+EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
+    {
+        "age": (("age", "value", 0), ("age_from_65", "above", 65)),
+        "failed_antidepressants": (
+            ("failed_antidepressants", "value", 0),
+            ("failed_antidepressants_beyond_2", "excess", 2),
+        ),
+        "episode_months": (("log_episode_months", "log1p", 0),),
+        "benzodiazepine_mg": (
+            ("benzodiazepine_mg", "value", 0),
+            ("benzodiazepine_from_8_mg", "above", 8),
+        ),
+    }
+)
+
+
+def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature]:
+    """Make the features of one field.
+
+    Parameters
+    ----------
+    beside
+        Names of the fields offered with it. An early score whose baseline is among them has its
+        fall from it as a second feature.
+
+    Examples
+    --------
+    >>> [feature.name for feature in make_features(FIELDS["sex"])]
+    ['sex=female', 'sex=male', 'sex=other']
+    >>> [feature.name for feature in make_features(FIELDS["age"])]
+    ['age', 'age_from_65']
+    >>> [feature.name for feature in make_features(FIELDS["madrs_day1"], ["madrs"])]
+    ['madrs_day1', 'madrs_day1_fall']
+    """
+    if field.kind in (Kind.TEXT, Kind.DATE):
+        return
+    if field.kind is Kind.CATEGORY:
+        for position, category in enumerate(field.categories):
+            name = f"{field.name}={category}"
+            yield Feature(name=name, field=field.name, transform="level", parameter=position)
+        return
+    plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
+    for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
+        yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
+    baseline = field.name.rpartition("_")[0]
+    if field.group is Group.FOLLOWUP and baseline in beside:
+        name = f"{field.name}_fall"
+        yield Feature(name=name, field=field.name, reference=baseline, transform="value")
+
+
+def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
+    """List the features of some fields, in the registry's order whatever the order given."""
+    wanted = set(names)
+    fields = (field for name, field in FIELDS.items() if name in wanted)
+    return tuple(feature for field in fields for feature in make_features(field, wanted))
+
+
+class MatrixPlan:
+    """How some features are computed, worked out once: whole groups of them at a time.
+
+    Parameters
+    ----------
+    order
+        Positions of the features as the plan computes them: plain values first, then scaled ones,
+        logarithms, and those that are 1 or 0.
+    """
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        groups = [GROUPS[feature.transform] for feature in features]
+        self.order = np.argsort(groups, kind="stable")
+        self._back = np.argsort(self.order)
+        planned = [features[place] for place in self.order]
+        read = [name for one in planned for name in (one.field, one.reference) if name is not None]
+        self._fields = tuple(dict.fromkeys(read))
+        places = {name: place for place, name in enumerate(self._fields)}
+        self._places = np.array([places[one.field] for one in planned], dtype=np.int64)
+        falls = [(n, places[one.reference]) for n, one in enumerate(planned) if one.reference]
+        self._falls, self._baselines = np.array(falls, dtype=np.int64).reshape(-1, 2).T
+        ends = np.cumsum([groups.count(group) for group in range(4)]).tolist()
+        self._scaled, self._logs, self._marks = (slice(*pair) for pair in pairwise(ends))
+        self._scale = _list_bounds(planned[self._scaled], 4)
+        self._levels = _list_bounds(planned[self._marks], 2)
+
+    def compute(self, columns: Columns) -> tuple[Numbers, NDArray[np.bool_]]:
+        """Compute the features in the plan's order.
+
+        Returns
+        -------
+        ndarray
+            ``float64[features, rows]``; whatever it may be where a feature is missing.
+        ndarray
+            ``bool[features, rows]``: what is missing.
+        """
+        fields = columns.stack(self._fields)
+        values: Numbers = fields.take(self._places, axis=0)
+        if self._falls.size:
+            values[self._falls] = compute_fall(values[self._falls], fields[self._baselines])
+        missing = np.isnan(values)
+        offset, unit, low, high = self._scale
+        scaled, logs, marks = values[self._scaled], values[self._logs], values[self._marks]
+        np.subtract(scaled, offset, out=scaled)
+        np.divide(scaled, unit, out=scaled)
+        np.maximum(scaled, low, out=scaled)
+        np.minimum(scaled, high, out=scaled)
+        np.log1p(logs, out=logs)
+        low, high = self._levels
+        np.copyto(marks, (marks >= low) & (marks <= high))
+        return values, missing
+
+    def arrange(self, values: Numbers, missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Arrange what was computed as ``float32[rows, features]`` in their own order."""
+        matrix = np.where(missing, np.nan, values).astype(np.float32)
+        return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
+
+
+def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
+    """List the numbers of a group's transforms, ``[width, features, 1]``."""
+    numbers = [describe_transform(one.transform, one.parameter) for one in features]
+    return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
+
+
+def describe_transform(transform: Transform, parameter: float) -> tuple[float, ...]:
+    """Give a transform's numbers.
+
+    Returns
+    -------
+    tuple
+        For a scaled value what is taken off, the unit, lowest and highest result; for one that is
+        1 or 0 the lowest and highest value that give 1; nothing for others.
+    """
+    match transform:
+        case "excess":
+            return parameter, 1.0, 0.0, EXCESS_CAP
+        case "years":
+            return parameter, DAYS_A_YEAR, -np.inf, 0.0
+        case "level":
+            return parameter, parameter
+        case "above":
+            return parameter, np.inf
+        case "value" | "log1p":
+            return ()
+
+
+def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
+    """Compute the feature matrix.
+
+    Returns
+    -------
+    ndarray
+        ``float32[rows, features]``, NaN where the field is missing.
+
+    Examples
+    --------
+    >>> from features.records.assessment import read_assessments
+    >>> patient = {"patient_id": "a", "condition": "depression", "phq9": 17, "age": 66}
+    >>> build_matrix(read_assessments([patient]), list_features(["age", "bmi"]))
+    array([[66.,  1., nan]], dtype=float32)
+    """
+    plan = MatrixPlan(features)
+    return plan.arrange(*plan.compute(columns))

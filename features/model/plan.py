@@ -1,0 +1,215 @@
+"""The plan of an equation: its terms arranged once, so that many rows meet them in a few steps.
+
+Every feature counts from its centre, so that a missing one is 0 and moves nothing but its own term
+for being missing. A row is then one column of numbers: deviations from the centres, marks of what
+is missing, the mark of its site, and products. Its log-odds are that column times one matrix of
+weights, in which a calibration that is a straight line is already contained.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.model.matrix import Feature, MatrixPlan
+from features.model.products import limit_units
+from features.model.terms import Numbers, Terms
+from features.records.columns import Columns
+
+Mask = NDArray[np.bool_]
+Singles = NDArray[np.float32]
+
+# Weights that meet only zeros are left out where there are more rows than these; with fewer that
+# costs more than it saves.
+FEW_ROWS = 32
+# How far one rounding to single precision moves a number, as a share of it.
+ROUNDING = float(np.finfo(np.float32).eps) / 2
+
+
+class Rows(NamedTuple):
+    """What an equation reads of some rows.
+
+    Parameters
+    ----------
+    values, missing
+        ``[features, rows]``, as :meth:`features.model.matrix.MatrixPlan.compute` gives them.
+    inputs
+        ``[inputs, rows]``: what the weights meet.
+    chosen
+        Which of the plan's inputs those are; all others are 0 in every row.
+    """
+
+    values: Numbers
+    missing: Mask
+    inputs: Numbers
+    chosen: slice | NDArray[np.intp]
+
+    def select(self, kept: Mask) -> "Rows":
+        """Keep some rows."""
+        inputs = self.inputs[:, kept]
+        return Rows(self.values[:, kept], self.missing[:, kept], inputs, self.chosen)
+
+
+def list_fields(features: Sequence[Feature], sites: Sequence[str]) -> tuple[str, ...]:
+    """List the fields that an equation reads, the site last."""
+    fields = dict.fromkeys(feature.field for feature in features)
+    return (*fields, "site") if sites else tuple(fields)
+
+
+class Plan:
+    """The plan of an equation, for all its versions.
+
+    Parameters
+    ----------
+    matrix
+        How the features are computed.
+    fields
+        What contributions belong to, the site last where the equation knows sites.
+    intercepts
+        ``[versions]``: log-odds of a row of zeros.
+    weights
+        ``[inputs, versions]``: per unit of each of a row's numbers: deviations of features, marks
+        of those that are missing, the mark of the site, products.
+    trees
+        ``[versions]``: weight of the boosted trees.
+    bent
+        Whether calibrations remain to be applied, because some are no straight lines.
+    """
+
+    def __init__(self, features: Sequence[Feature], sites: Sequence[str], terms: Terms) -> None:
+        self.matrix = MatrixPlan(features)
+        self.fields = list_fields(features, sites)
+        order = self.matrix.order
+        self._read = [features[place].field for place in order]
+        self._sites = {site: place for place, site in enumerate(sites)}
+        self._lines = np.arange(len(sites) + 1)[:, None] if sites else np.empty((0, 1))
+        self._centre, self._scale = terms.centre[order, None], terms.scale[order, None]
+        self._first, self._second = (np.argsort(order)[side] for side in terms.pairs.T)
+        shift, below, above = terms.calibration.T
+        self.bent = bool((below != above).any())
+        slope, start = (1.0, 0.0) if self.bent else (above, shift)
+        # A missing feature takes back the 1 that its square has less, which no row else lacks.
+        squares = self._sum_squares(terms.products)
+        gaps = (terms.missing - terms.present * terms.centre)[:, order] + squares
+        weights = np.hstack([terms.present[:, order], gaps, terms.sites, terms.products])
+        self.weights: Numbers = np.ascontiguousarray(weights.T * slope)
+        starts = terms.intercept + terms.present @ terms.centre - squares.sum(axis=1)
+        self.intercepts: Numbers = start + slope * starts
+        self.trees: Numbers = slope * terms.trees
+
+    def _sum_squares(self, products: Numbers) -> Numbers:
+        """Sum the weights of each feature's square, ``[versions, features]``."""
+        squares = np.zeros((len(products), len(self._centre)))
+        same = np.flatnonzero(self._first == self._second)
+        np.add.at(squares.T, self._first[same], products.T[same])
+        return squares
+
+    def read(self, columns: Columns) -> Rows:
+        """Read what the equation needs of some rows."""
+        values, missing = self.matrix.compute(columns)
+        # Models are fitted on the matrix as it is stored, in single precision.
+        deviations = values.astype(np.float32) - self._centre
+        np.copyto(deviations, 0.0, where=missing)
+        units = limit_units(deviations / self._scale)
+        sites, first, second = self._find_sites(columns), self._first, self._second
+        if columns.size <= FEW_ROWS:
+            products = units.take(first, axis=0) * units.take(second, axis=0)
+            inputs = np.concatenate([deviations, missing, sites, products])
+            return Rows(values, missing, inputs, slice(None))
+        recorded, absent = (np.logical_or.reduce(marks, axis=1) for marks in (~missing, missing))
+        possible = recorded[first] & recorded[second]
+        products = units.take(first[possible], axis=0) * units.take(second[possible], axis=0)
+        inputs = np.concatenate([deviations[recorded], missing[absent], sites, products])
+        met = np.concatenate([recorded, absent, np.ones(len(sites), dtype=bool), possible])
+        return Rows(values, missing, inputs, np.flatnonzero(met))
+
+    def _find_sites(self, columns: Columns) -> Mask:
+        """Mark each row's site: a known one, or the last line where it is none of them."""
+        last, names = len(self._sites), columns.get_texts("site").tolist()
+        found: Mask = self._lines == np.array([self._sites.get(name, last) for name in names])
+        return found
+
+    def sum_terms(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
+        """Sum the terms of some versions, trees aside.
+
+        Parameters
+        ----------
+        most
+            Rows that are summed together.
+
+        Yields
+        ------
+        ndarray
+            ``[rows, versions]``.
+        """
+        weights = self.weights[:, versions][rows.chosen]
+        for start in range(0, max(rows.inputs.shape[1], 1), most):
+            sums: Numbers = rows.inputs[:, start : start + most].T @ weights
+            sums += self.intercepts[versions]
+            yield sums
+
+    def sum_roughly(self, rows: Rows) -> tuple[Singles, Numbers]:
+        """Sum the terms of all re-developments in single precision, which takes half the time.
+
+        Returns
+        -------
+        ndarray
+            ``float32[rows, versions - 1]``.
+        ndarray
+            ``[rows]``: how far off they can be: n roundings of what the absolute values of n
+            products sum to (Higham, Accuracy and Stability of Numerical Algorithms, 2002, 3.1);
+            four more are those of both factors and the intercept.
+        """
+        weights, starts, largest = self._rough
+        sums: Singles = rows.inputs.astype(np.float32).T @ weights[rows.chosen]
+        sums += starts
+        reach = np.abs(rows.inputs).T @ largest[rows.chosen] + np.abs(starts).max()
+        return sums, ROUNDING * (len(rows.inputs) + 4) * reach
+
+    @cached_property
+    def _rough(self) -> tuple[Singles, Singles, Numbers]:
+        """The re-developments' weights and intercepts, and the largest weight of each input."""
+        weights, starts = self.weights[:, 1:], self.intercepts[1:]
+        return weights.astype(np.float32), starts.astype(np.float32), np.abs(weights).max(axis=1)
+
+    def split_terms(self, rows: Rows) -> tuple[float, Numbers]:
+        """Split the sum of the model's own terms.
+
+        Returns
+        -------
+        float
+            Log-odds where every feature is at its centre.
+        ndarray
+            What each field adds, ``[fields, rows]``.
+        """
+        shares, squares = self._shares
+        added: Numbers = shares[:, rows.chosen] @ rows.inputs
+        added -= squares
+        return float(self.intercepts[0] + squares.sum()), added
+
+    @cached_property
+    def _shares(self) -> tuple[Numbers, Numbers]:
+        """Split the model's weights by field: those of products evenly between two features.
+
+        Returns
+        -------
+        ndarray
+            ``[fields, inputs]``.
+        ndarray
+            ``[fields, 1]``: the 1 that squares have less.
+        """
+        own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
+        halves = (owners[:, self._first] + owners[:, self._second]) / 2
+        marks = np.zeros((len(self.fields), sites))
+        marks[-1:] = 1.0
+        weights = own[len(own) - len(self._first) :]
+        squares = owners @ self._sum_squares(weights[None, :]).T
+        return np.hstack([owners, owners, marks, halves]) * own, squares
+
+    @cached_property
+    def owners(self) -> Numbers:
+        """Mark each feature's field, ``[fields, features]``."""
+        marks = [[name == one for one in self._read] for name in self.fields]
+        return np.array(marks, dtype=float).reshape(len(self.fields), len(self._read))

@@ -1,0 +1,64 @@
+"""How MLflow, Spark and ``mlflow models serve`` load a model: through the same inference path.
+
+MLflow calls :func:`_load_pyfunc` with the folder that :meth:`ResponseModel.save` wrote.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.base.errors import AssessmentError
+from features.dictionary.fields import FIELDS
+from features.model.response_model import ResponseModel
+from features.records.arrow import parse_arrow
+from features.records.names import check_names
+from features.records.validation import validate
+
+
+class ResponseFunction:
+    """A model that takes and gives data frames, as MLflow wants it.
+
+    Parameters
+    ----------
+    model
+        The model that answers.
+    """
+
+    def __init__(self, model: ResponseModel) -> None:
+        self.model = model
+
+    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
+        """Estimate probabilities for a data frame of assessments.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``probability``, ``low``, ``high`` and ``effective_sample_size``, a row for each of
+            `frame`.
+
+        Raises
+        ------
+        AssessmentError
+            If a row breaks a rule, as everywhere else.
+        """
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        names = [name for name in table.column_names if name in FIELDS]
+        parsed = {name: parse_arrow(FIELDS[name], table[name], text=False) for name in names}
+        columns, problems = validate(table.num_rows, parsed)
+        if problems := check_names(table.column_names, FIELDS) + problems:
+            raise AssessmentError(problems, source="assessments")
+        prediction = self.model.predict(columns)
+        # The frame's own class builds the answer, so that this module needs no pandas.
+        return type(frame)(
+            {
+                "probability": prediction.probability,
+                "low": prediction.low,
+                "high": prediction.high,
+                "effective_sample_size": prediction.effective_sample_size,
+            }
+        )
+
+
+def _load_pyfunc(path: str) -> ResponseFunction:
+    return ResponseFunction(ResponseModel.load(Path(path)))

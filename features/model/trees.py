@@ -1,0 +1,90 @@
+"""Boosted trees: read from UBJSON, summed and explained; the only contact with XGBoost here."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.base.errors import ArtifactError
+
+Numbers = NDArray[np.float64]
+
+
+def parse_booster(content: bytes) -> Any:
+    """Read boosted trees from UBJSON.
+
+    Raises
+    ------
+    ArtifactError
+        If they cannot be read.
+    """
+    import xgboost  # a heavy import, needed by models with trees alone
+
+    booster = xgboost.Booster({"nthread": 1})
+    try:
+        booster.load_model(bytearray(content))
+    except xgboost.core.XGBoostError:
+        raise ArtifactError("boosted trees cannot be read") from None
+    return booster
+
+
+def dump_booster(booster: Any) -> bytes:
+    """Write boosted trees as UBJSON."""
+    return bytes(booster.save_raw("ubj"))
+
+
+def predict_margin(booster: Any, matrix: NDArray[np.float32]) -> Numbers:
+    """Sum the leaves that each row falls into, as ``float64[rows]``.
+
+    Trees read the first columns of the matrix, as many as they were grown on.
+    """
+    own = matrix[:, : booster.num_features()]
+    margin = booster.inplace_predict(own, predict_type="margin", validate_features=False)
+    return np.asarray(margin, dtype=np.float64)
+
+
+def join_boosters(boosters: Sequence[Any]) -> Any:
+    """Join boosters that were grown on the same columns into one that gives all their margins.
+
+    Each keeps its trees in their order, as the trees of one class; so its sum is the same to the
+    last bit, and one call costs little more than the trees themselves.
+    """
+    joined, *others = (json.loads(bytes(booster.save_raw("json"))) for booster in boosters)
+    learner = joined["learner"]
+    models = [one["learner"]["gradient_booster"]["model"] for one in (joined, *others)]
+    trees = [(tree, place) for place, model in enumerate(models) for tree in model["trees"]]
+    whole = models[0]
+    whole["trees"] = [{**tree, "id": number} for number, (tree, _) in enumerate(trees)]
+    whole["tree_info"] = [place for _, place in trees]
+    whole["iteration_indptr"] = [0, len(trees)]
+    whole["gbtree_model_param"]["num_trees"] = str(len(trees))
+    count = str(len(boosters))
+    learner["objective"] = {
+        "name": "multi:softprob",
+        "softmax_multiclass_param": {"num_class": count},
+    }
+    learner["learner_model_param"] |= {"num_class": count}
+    return parse_booster(json.dumps(joined).encode())
+
+
+def predict_margins(joined: Any, matrix: NDArray[np.float32], count: int) -> Numbers:
+    """Sum the leaves of each of joined boosters, as ``float64[rows, boosters]``."""
+    start = np.zeros((len(matrix), count), dtype=np.float32)
+    own = matrix[:, : joined.num_features()]
+    margins = joined.inplace_predict(
+        own, predict_type="margin", validate_features=False, base_margin=start
+    )
+    return np.asarray(margins, dtype=np.float64).reshape(len(matrix), count)
+
+
+def predict_contributions(booster: Any, matrix: NDArray[np.float32]) -> Numbers:
+    """Split each row's margin by feature (TreeSHAP), ``float64[rows, features + 1]``, bias last."""
+    import xgboost
+
+    width = booster.num_features()
+    shares = booster.predict(xgboost.DMatrix(matrix[:, :width]), pred_contribs=True)
+    shares = shares.reshape(len(matrix), width + 1)  # without rows it has but one dimension
+    others = np.zeros((len(matrix), matrix.shape[1] - width))
+    return np.column_stack([shares[:, :width], others, shares[:, width:]]).astype(np.float64)

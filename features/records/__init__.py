@@ -1,0 +1,1 @@
+"""From any file or request to validated columns."""

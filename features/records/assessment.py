@@ -1,0 +1,202 @@
+"""Assessments: what is known of a patient before the first dose, from JSON to columns.
+
+Where treatment has begun, early scores may stand beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
+from pydantic import Field as Constraint
+
+from features.base.errors import AssessmentError, Problem
+from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
+from features.dictionary.fields import FIELDS
+from features.records.columns import Columns
+from features.records.names import check_names
+from features.records.parsing import JSON_READERS, Reader, RuleBroken, read_date
+from features.records.reading import read_columns
+from features.records.validation import check_columns
+
+JsonRow = dict[str, Any]
+KNOWN = frozenset(FIELDS)
+# Each takes some time; somebody may send a hundred thousand.
+TOLD_NAMES = 16
+
+
+def make_constraint(field: Field) -> Any:
+    """Spell a field's rules as a pydantic annotation."""
+    facts: dict[str, Any] = {"title": field.label}
+    if description := " · ".join(part for part in (field.help, field.unit) if part):
+        facts["description"] = description
+    limits: dict[str, Any] = {
+        "ge": field.low,
+        "le": field.high,
+        "strict": True,
+        "allow_inf_nan": False,
+    }
+    match field.kind:
+        case Kind.NUMBER:
+            annotation: Any = Annotated[float, Constraint(**limits, **facts)]
+        case Kind.INTEGER:
+            whole: dict[str, Any] = {"multipleOf": 1}
+            annotation = Annotated[
+                float,
+                Constraint(json_schema_extra=whole, **limits, **facts),
+                AfterValidator(check_whole),
+            ]
+        case Kind.FLAG:
+            annotation = Annotated[bool, Constraint(strict=True, **facts)]
+        case Kind.CATEGORY:
+            annotation = Annotated[Literal[field.categories], Constraint(**facts)]
+        case Kind.TEXT:
+            annotation = Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
+        case Kind.DATE:
+            annotation = Annotated[
+                str,
+                Constraint(pattern=DATE_PATTERN, strict=True, **facts),
+                AfterValidator(check_date),
+            ]
+    return annotation
+
+
+def check_whole(value: float) -> float:
+    """Refuse a fraction; pydantic's own check lets tiny ones pass."""
+    if not value.is_integer():
+        raise ValueError("must be a whole number")
+    return value
+
+
+def check_date(value: str) -> str:
+    """Refuse a date that no calendar has, or that lies outside the accepted years."""
+    try:
+        read_date(FIELDS["assessed_on"], value)
+    except RuleBroken:
+        raise ValueError(FIELDS["assessed_on"].allowed) from None
+    return value
+
+
+def make_assessment_model() -> type[BaseModel]:
+    """Build the pydantic model of an assessment from the field registry."""
+    annotations: dict[str, Any] = {
+        field.name: (
+            make_constraint(field) if field.required else make_constraint(field) | None,
+            ... if field.required else None,
+        )
+        for field in FIELDS.values()
+    }
+    config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    return create_model(
+        "Assessment",
+        __config__=config,
+        __doc__="All that is known of one patient before the first dose, the regimen included; "
+        "and scores since then, which only an estimate made again reads.",
+        **annotations,
+    )
+
+
+# One validated assessment; its JSON schema is the one that the service publishes. Rules between
+# fields are not a schema's business: read_assessments applies them.
+Assessment = make_assessment_model()
+
+
+def parse_rows(
+    rows: Sequence[JsonRow], first_row: int = 1, readers: Mapping[Kind, Reader] = JSON_READERS
+) -> tuple[Columns, list[Problem]]:
+    """Read assessments given as JSON objects; null is missing.
+
+    Parameters
+    ----------
+    first_row
+        Number of the first row, for the problems.
+    readers
+        How values are read; those for texts take what a web form sends.
+
+    Returns
+    -------
+    Columns
+        One entry a row.
+    list of Problem
+        Every problem of every row, with row numbers counted from `first_row`.
+
+    Examples
+    --------
+    >>> columns, problems = parse_rows([{"patient_id": "a", "condition": "depression", "phq9": 99}])
+    >>> print(problems[0])
+    phq9 (range), row 1: must be a whole number from 0 to 27 points
+    """
+    strange = list_strange(rows)
+    raw = list_values(keep_known(rows) if strange else rows)
+    columns, broken = read_columns(len(rows), raw, readers)
+    columns, problems = check_columns(columns, broken, first_row)
+    return columns, locate_strange(strange, rows, first_row) + problems
+
+
+def list_strange(rows: Sequence[JsonRow]) -> list[str]:
+    """List the names that are no fields, in the order in which they come."""
+    if KNOWN.issuperset(set[str]().union(*rows)):
+        return []
+    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in KNOWN]
+
+
+def keep_known(rows: Sequence[JsonRow]) -> list[JsonRow]:
+    """Keep what is known: strangers may ask for no room in every other row."""
+    return [{name: row[name] for name in row if name in KNOWN} for row in rows]
+
+
+def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
+    """List the values of every name that any row has; None where a row lacks it.
+
+    Examples
+    --------
+    >>> list_values([{"age": 44, "bmi": 31}, {"age": 50}])
+    {'age': (44, 50), 'bmi': (31, None)}
+    """
+    names: JsonRow = {}
+    for row in rows:
+        names |= row
+    blank = dict.fromkeys(names)
+    filled = [tuple((blank | row).values()) for row in rows]
+    return dict(zip(blank, zip(*filled, strict=True), strict=True))
+
+
+def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:
+    """Say of each unknown name why it may not come in, and which rows have it.
+
+    Of a row with very many only the first are told, whatever its neighbours have.
+    """
+    if not names:
+        return []
+    having: dict[str, list[int]] = {}
+    crowded = []
+    for number, row in enumerate(rows, first_row):
+        strange = [name for name in row if name not in FIELDS]
+        for name in strange[:TOLD_NAMES]:
+            having.setdefault(name, []).append(number)
+        if len(strange) > TOLD_NAMES:
+            crowded.append(number)
+    told = [name for name in names if name in having]
+    located = [
+        replace(problem, rows=tuple(having[name]))
+        for name, problem in zip(told, check_names(told, FIELDS), strict=True)
+    ]
+    if crowded:
+        message = f"has more than {TOLD_NAMES} names that are no known fields"
+        located.append(Problem("assessment", "unknown", message, tuple(crowded)))
+    return located
+
+
+def read_assessments(rows: Sequence[JsonRow]) -> Columns:
+    """Read assessments given as JSON objects, all valid.
+
+    Raises
+    ------
+    AssessmentError
+        If any rule is broken; lists every problem of every row.
+    """
+    columns, problems = parse_rows(rows)
+    if problems:
+        raise AssessmentError(problems, source="assessment")
+    return columns

@@ -1,0 +1,181 @@
+"""Cohorts: assessments with follow-up scores, read from files with every problem at once."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.base.errors import CohortError, Problem
+from features.dictionary.field import Kind
+from features.dictionary.fields import COHORT_FIELDS
+from features.records.arrow import parse_arrow
+from features.records.columns import Columns, concatenate_columns
+from features.records.mapping import Mapper
+from features.records.names import check_names
+from features.records.parsing import Parsed
+from features.records.tables import RawTable, open_table
+from features.records.validation import validate
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a cohort, and what is wrong with them.
+
+    Parameters
+    ----------
+    first_row
+        Position of the first row among the rows read, counted from 1.
+    """
+
+    first_row: int
+    columns: Columns
+    problems: list[Problem]
+
+
+def read_cohort(path: Path, mapper: Mapper | None = None, ignore_unknown: bool = False) -> Columns:
+    """Read a cohort file, whole and valid.
+
+    Raises
+    ------
+    CohortError
+        If the file cannot be read or any row breaks a rule; lists every problem of every row.
+    """
+    mapper = mapper or Mapper()
+    table = open_table(path, mapper.missing_tokens)
+    return collect_cohort(table, mapper, ignore_unknown)
+
+
+def collect_cohort(table: RawTable, mapper: Mapper, ignore_unknown: bool = False) -> Columns:
+    """Read an open table, whole and valid; see :func:`read_cohort`."""
+    batches = list(read_batches(table, mapper, ignore_unknown))
+    problems = merge_problems(problem for batch in batches for problem in batch.problems)
+    columns = concatenate_columns([batch.columns for batch in batches])
+    if not columns.size:
+        problems.append(Problem("file", "empty", "must have at least one row"))
+    problems += _renumber(table, find_duplicates(columns)) + table.list_ragged()
+    if problems:
+        raise CohortError(problems, source=table.source)
+    return columns
+
+
+def read_batches(table: RawTable, mapper: Mapper, ignore_unknown: bool = False) -> Iterator[Batch]:
+    """Read an open table batch by batch.
+
+    Raises
+    ------
+    CohortError
+        If a column may not come in; problems of rows are left to the caller.
+    """
+    names = choose_columns(table, mapper, ignore_unknown)
+    first_row = 1
+    for batch in table.batches:
+        raw = {
+            ours: mapper.map_values(ours, batch.column(theirs)) for theirs, ours in names.items()
+        }
+        raw |= mapper.list_constants(batch.num_rows)
+        parsed = parse_batch(raw, batch.num_rows, first_row, table.text, mapper)
+        yield replace(parsed, problems=_renumber(table, parsed.problems))
+        first_row += batch.num_rows
+
+
+def parse_batch(
+    raw: dict[str, Any], size: int, first_row: int, text: bool, mapper: Mapper
+) -> Batch:
+    """Read the columns of one batch and apply every rule."""
+    parsed: dict[str, Parsed] = {}
+    for name, array in raw.items():
+        texts = (text or name in mapper.values) and name not in mapper.constants
+        factor = mapper.get_factor(name)
+        parsed[name] = parse_arrow(COHORT_FIELDS[name], array, texts, factor)
+    columns, problems = validate(size, parsed, first_row)
+    return Batch(first_row, columns, problems)
+
+
+def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
+    return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
+
+
+def choose_columns(table: RawTable, mapper: Mapper, ignore_unknown: bool) -> dict[str, str]:
+    """Choose the columns to read, as theirs → ours.
+
+    Direct identifiers are refused even where they would be ignored: they have no business here.
+    """
+    renamed = {
+        name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
+    }
+    problems = check_names(renamed.values(), COHORT_FIELDS)
+    problems += [p for p in check_names(mapper.ignore, COHORT_FIELDS) if p.rule == "identifier"]
+    if ignore_unknown:
+        problems = [problem for problem in problems if problem.rule == "identifier"]
+    problems += _check_mapped(table, mapper, list(renamed.values()))
+    if problems:
+        raise CohortError(problems, source=table.source)
+    return {theirs: ours for theirs, ours in renamed.items() if ours in COHORT_FIELDS}
+
+
+def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
+    for name in mapper.rename:
+        if name not in table.names:
+            yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
+    for name in sorted({name for name in ours if ours.count(name) > 1}):
+        yield Problem(name, "duplicate_column", "two columns become this field")
+    for name in mapper.constants:
+        if name in ours:
+            yield Problem(name, "duplicate_column", "both a constant and a column give this field")
+
+
+def merge_problems(problems: Iterator[Problem]) -> list[Problem]:
+    """Join what the batches found: one problem a field and rule, with all its rows."""
+    merged: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        merged.setdefault((problem.field, problem.rule, problem.message), []).append(problem)
+    return [
+        replace(parts[0], rows=tuple(chain.from_iterable(part.rows for part in parts)))
+        for parts in merged.values()
+    ]
+
+
+def list_courses(columns: Columns) -> list[tuple[str | None, float]]:
+    """List each row's patient and course; a missing course number is the first."""
+    courses = columns.get_numbers("course")
+    numbers = np.where(np.isnan(courses), 1.0, courses)
+    return list(zip(columns.get_texts("patient_id").tolist(), numbers.tolist(), strict=True))
+
+
+def find_duplicates(columns: Columns) -> list[Problem]:
+    """Find rows that repeat a patient's course."""
+    seen: set[tuple[str | None, float]] = set()
+    repeated = []
+    for row, key in enumerate(list_courses(columns), 1):
+        if key in seen and key[0] is not None:
+            repeated.append(row)
+        seen.add(key)
+    message = "this patient and course came in an earlier row; number later courses in `course`"
+    return [Problem("patient_id", "duplicate", message, tuple(repeated))] if repeated else []
+
+
+def digest_cohort(columns: Columns) -> str:
+    """Compute the SHA-256 of a cohort's content.
+
+    The order of rows and columns, the file's format and columns that nobody filled do not matter;
+    one changed value does.
+    """
+    keys = list_courses(columns)
+    order = np.array(sorted(range(columns.size), key=lambda row: (str(keys[row][0]), keys[row][1])))
+    digest = hashlib.sha256()
+    for name in sorted(columns.list_recorded()):
+        digest.update(name.encode())
+        digest.update(_encode(name)(columns.values[name][order]))
+    return digest.hexdigest()
+
+
+def _encode(name: str) -> Callable[[Any], bytes]:
+    if COHORT_FIELDS[name].kind is Kind.TEXT:
+        return lambda texts: "\0".join("" if text is None else text for text in texts).encode()
+    return lambda numbers: (
+        np.where(np.isnan(numbers), np.nan, numbers + 0.0).astype("<f8").tobytes()
+    )

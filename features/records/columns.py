@@ -1,0 +1,138 @@
+"""Columns: the validated values of many assessments, or of one, by field."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.dictionary.field import Kind
+from features.dictionary.fields import COHORT_FIELDS
+
+# Sets of fields that come together, of which the most recent are remembered.
+KNOWN_FORMS = 256
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers of many fields in one array, from which any of them are gathered at once.
+
+    Parameters
+    ----------
+    numbers
+        ``float64[names + 1, rows]``, the last line all NaN.
+    """
+
+    names: tuple[str, ...]
+    numbers: NDArray[np.float64]
+
+    def list_values(self) -> dict[str, NDArray[np.float64]]:
+        """List the numbers by field, each ``float64[rows]``."""
+        return dict(zip(self.names, self.numbers, strict=False))
+
+    def gather(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return some fields, NaN where a field is not here."""
+        return self.numbers.take(find_lines(names, self.names), axis=0)
+
+
+@lru_cache(maxsize=KNOWN_FORMS)
+def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp]:
+    """Find the lines of a table; that after the last for what is not there."""
+    lines = {name: line for line, name in enumerate(names)}
+    return np.array([lines.get(name, len(names)) for name in wanted], dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Values by field, one entry a row; a field that nobody recorded may be absent.
+
+    Parameters
+    ----------
+    size
+        Number of rows.
+    values
+        ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1, categories
+        as their position in the registry, dates as days since 1970-01-01. Texts are
+        ``object[size]`` with None for missing.
+    table
+        All the numbers among `values` once more, where they lie in one array anyway.
+    """
+
+    size: int
+    values: Mapping[str, NDArray[Any]]
+    table: Table | None = None
+
+    def get_numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a field as ``float64[size]``; all NaN where nobody recorded it."""
+        found = self.values.get(name)
+        return np.full(self.size, np.nan) if found is None else found
+
+    def get_texts(self, name: str) -> NDArray[np.object_]:
+        """Return a text field as ``object[size]``; all None where nobody recorded it."""
+        found = self.values.get(name)
+        return np.full(self.size, None, dtype=object) if found is None else found
+
+    def find_missing(self, name: str) -> NDArray[np.bool_]:
+        """Tell in which rows a field is missing, as ``bool[size]``."""
+        if name not in self.values:
+            return np.ones(self.size, dtype=bool)
+        values = self.values[name]
+        texts = values.dtype.hasobject
+        missing: NDArray[np.bool_] = values == np.array(None) if texts else np.isnan(values)
+        return missing
+
+    def stack(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
+        if self.table is not None:
+            return self.table.gather(names)
+        if not names:
+            return np.empty((0, self.size))
+        blank = np.full(self.size, np.nan)
+        found = [self.values.get(name, blank) for name in names]
+        stacked: NDArray[np.float64] = np.concatenate(found).reshape(len(names), self.size)
+        return stacked
+
+    def select(self, rows: NDArray[Any]) -> "Columns":
+        """Keep some rows, named by a mask or by positions."""
+        if rows.dtype == bool and rows.all():
+            return self
+        count = int(np.arange(self.size)[rows].size)
+        if self.table is None:
+            return Columns(count, {name: values[rows] for name, values in self.values.items()})
+        table = Table(self.table.names, self.table.numbers[:, rows])
+        found: dict[str, NDArray[Any]] = {**table.list_values()}
+        found |= {name: self.values[name][rows] for name in self.values if name not in found}
+        return Columns(count, found, table)
+
+    def replace(self, values: Mapping[str, NDArray[Any]]) -> "Columns":
+        """Return a copy in which some fields have other values."""
+        return Columns(self.size, {**self.values, **values})
+
+    def keep(self, names: Sequence[str]) -> "Columns":
+        """Return a copy with these fields only, as far as they were recorded."""
+        return Columns(
+            self.size, {name: self.values[name] for name in names if name in self.values}
+        )
+
+    def list_recorded(self) -> list[str]:
+        """List the fields that at least one row has, in the registry's order."""
+        return [
+            name
+            for name in COHORT_FIELDS
+            if name in self.values and not self.find_missing(name).all()
+        ]
+
+
+def concatenate_columns(parts: Sequence[Columns]) -> Columns:
+    """Stack rows; a field that some parts lack is missing in their rows."""
+    names = dict.fromkeys(name for part in parts for name in part.values)
+    values = {name: np.concatenate([_get_any(part, name) for part in parts]) for name in names}
+    return Columns(sum(part.size for part in parts), values)
+
+
+def _get_any(part: Columns, name: str) -> NDArray[Any]:
+    if COHORT_FIELDS[name].kind is Kind.TEXT:
+        return part.get_texts(name)
+    return part.get_numbers(name)

@@ -1,0 +1,167 @@
+"""Mapping files: how a clinic's own columns become ours.
+
+A mapping is one TOML file::
+
+    missing = ["n/a", "-9"]            # texts that stand for a missing value, besides the usual
+    ignore = ["visit_notes"]           # columns left out on purpose
+
+    [rename]                           # theirs = ours
+    hamd17_baseline = "hamd17"
+    treatment = "agent"
+
+    [values.agent]                     # ours: theirs = ours
+    drug = "other"
+
+    [units]                            # ours = unit of their numbers
+    episode_months = "years"
+
+    [constants]                        # ours = one value for every row
+    condition = "depression"
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as types
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.base.errors import MappingError, Problem
+from features.dictionary.field import Kind
+from features.dictionary.fields import COHORT_FIELDS
+from features.records.tables import MISSING_TOKENS
+
+# For each of our units: what one of theirs is worth in ours. A month is a twelfth of 365.25 days.
+DAYS_A_MONTH = 365.25 / 12
+UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "months": {"days": 1 / DAYS_A_MONTH, "weeks": 7 / DAYS_A_MONTH, "years": 12.0},
+        "years": {"days": 1 / 365.25, "months": 1 / 12},
+        "weeks": {"days": 1 / 7, "months": DAYS_A_MONTH / 7},
+        "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
+        "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
+        "mg/kg": {"µg/kg": 1e-3, "ug/kg": 1e-3, "mg/lb": 1 / 0.45359237},
+        "mmHg": {"kPa": 7.50061683, "cmHg": 10.0},
+        "kg/m²": {"lb/in²": 0.45359237 / 0.0254**2},
+        "of 10": {"of 100": 0.1, "of 1": 10.0},
+    }
+)
+
+Texts = Mapping[str, str]
+
+
+class Mapper(BaseModel):
+    """A mapping, read and checked; see the module for the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    rename: Texts = Field(default_factory=dict)
+    values: Mapping[str, Texts] = Field(default_factory=dict)
+    units: Texts = Field(default_factory=dict)
+    constants: Mapping[str, str | bool | float] = Field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def missing_tokens(self) -> tuple[str, ...]:
+        """Texts that stand for a missing value."""
+        return (*MISSING_TOKENS, *self.missing)
+
+    def rename_column(self, name: str) -> str:
+        """Return our name of one of their columns."""
+        return self.rename.get(name, name)
+
+    def get_factor(self, name: str) -> float:
+        """Return what a field's numbers are multiplied by."""
+        unit = COHORT_FIELDS[name].unit
+        return UNITS[unit][self.units[name]] if name in self.units else 1.0
+
+    def map_values(self, name: str, array: Any) -> Any:
+        """Replace their values by ours; a value that the mapping does not name stays as it is."""
+        words = self.values.get(name)
+        if not words:
+            return array
+        if isinstance(array, pa.ChunkedArray):
+            array = array.combine_chunks()
+        if types.is_floating(array.type):
+            array = array.cast(pa.int64(), safe=False)  # codes such as 1.0 stand for 1
+        texts = array.cast(pa.string()).dictionary_encode()
+        distinct = [words.get(text, text) for text in texts.dictionary.to_pylist()]
+        return pa.array(distinct, pa.string()).take(texts.indices)
+
+    def list_constants(self, size: int) -> dict[str, Any]:
+        """Build the constant columns."""
+        return {name: pa.array([value] * size) for name, value in self.constants.items()}
+
+
+def read_mapping(path: Path | None) -> Mapper:
+    """Read a mapping file; without one, columns keep their names and values.
+
+    Raises
+    ------
+    MappingError
+        If the file is not TOML of that form, or names fields, categories or units that do not
+        exist; lists every problem.
+    """
+    if path is None:
+        return Mapper()
+    try:
+        mapper = Mapper.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        problems = [Problem("file", "exists", "must be a mapping file in TOML")]
+        raise MappingError(problems, source=path.name) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise MappingError([Problem("file", "toml", str(error))], source=path.name) from None
+    except ValidationError as error:
+        raise MappingError(describe_validation(error), source=path.name) from None
+    if problems := list(check_mapping(mapper)):
+        raise MappingError(problems, source=path.name)
+    return mapper
+
+
+def describe_validation(error: ValidationError) -> list[Problem]:
+    """Turn pydantic's errors into problems, without the values that it was given."""
+    return [
+        Problem(".".join(map(str, entry["loc"])) or "file", entry["type"], entry["msg"])
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def check_mapping(mapper: Mapper) -> Iterator[Problem]:
+    """Find fields, categories and units that do not exist, and two columns made one."""
+    named = {
+        "rename": list(mapper.rename.values()),
+        "values": list(mapper.values),
+        "units": list(mapper.units),
+        "constants": list(mapper.constants),
+    }
+    for part, names in named.items():
+        for name in names:
+            if name not in COHORT_FIELDS:
+                yield Problem(f"{part}: {name}", "unknown", "not a known field")
+    targets = [*mapper.rename.values(), *mapper.constants]
+    for name in sorted({name for name in targets if targets.count(name) > 1}):
+        yield Problem(name, "duplicate", "only one column or constant can become this field")
+    yield from _check_words(mapper)
+    yield from _check_units(mapper)
+
+
+def _check_words(mapper: Mapper) -> Iterator[Problem]:
+    for name, words in mapper.values.items():
+        field = COHORT_FIELDS.get(name)
+        if field is not None and field.kind is Kind.CATEGORY:
+            for theirs, ours in words.items():
+                if ours not in field.categories:
+                    yield Problem(f"values.{name}.{theirs}", "category", f"must be {field.allowed}")
+
+
+def _check_units(mapper: Mapper) -> Iterator[Problem]:
+    for name, unit in mapper.units.items():
+        field = COHORT_FIELDS.get(name)
+        if field is not None and unit not in UNITS.get(field.unit, {}):
+            known = ", ".join(UNITS.get(field.unit, {})) or "nothing"
+            message = f"{field.unit or 'this field'} can be made from: {known}"
+            yield Problem(f"units.{name}", "unit", message)

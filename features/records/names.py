@@ -1,0 +1,126 @@
+"""What may come in at all: known columns, no direct identifiers, nothing from after the first dose.
+
+Early scores are known columns; which models may read them is the outcome's business.
+
+The check reads column names alone, before any value is looked at.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from features.base.errors import Problem
+from features.dictionary.field import Field, Group
+from features.dictionary.fields import FOLLOWUPS, UNREADABLE
+
+# The last words of a column name that names, dates or locates a person.
+IDENTIFIER_ENDINGS = (
+    *("name", "surname", "forename", "initials", "birth date", "birthdate", "date of birth", "dob"),
+    *("phone", "telephone", "mobile", "fax", "email", "e mail", "mail", "address", "street"),
+    *("postcode", "postal code", "zip", "zip code", "ssn", "social security number", "nhs number"),
+    *("mrn", "record number", "medical record", "chart number", "passport", "insurance number"),
+    *("national id", "ip address"),
+)
+# "site name" names a place and "drug name" a drug; "name" alone names a person.
+NOT_A_PERSON = ("site", "clinic", "study", "drug", "medication", "instrument", "scale", "file")
+
+# Known only once treatment has begun; as a feature it would let the outcome leak into its estimate.
+AFTER_BASELINE = (
+    *("dissociation", "cadss", "meq30", "meq", "side effects", "adverse events", "dropout"),
+    *("sessions completed", "infusions completed", "completed sessions", "sessions attended"),
+    *("response", "responder", "remission", "remitter", "relapse", "improvement", "change"),
+    *("early response", "first dose response", "last", "locf", "endpoint", "end", "followup"),
+    *("days in treatment", "per protocol", "antidepressant start day", "n parental treatments"),
+    *("post", "after", "discharge"),
+)
+BASELINE_RESPONSE = "prior_response_ketamine"
+# As whole words.
+LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
+LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
+
+SHOWN_LETTERS = 64
+# Looking for the nearest known name takes milliseconds: not for every one of many strange names.
+HINTED_NAMES = 8
+
+
+def split_words(name: str) -> str:
+    """Spell a column name as words.
+
+    Examples
+    --------
+    >>> split_words("Patient_firstName2"), split_words("DOB")
+    ('patient first name', 'dob')
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return " ".join(re.findall(r"[a-z]+", spaced.lower()))
+
+
+def names_person(name: str) -> bool:
+    """Tell whether a column looks like a direct identifier.
+
+    Examples
+    --------
+    >>> [names_person(name) for name in ("last_name", "E-Mail", "MRN", "site_name", "phq9")]
+    [True, True, True, False, False]
+    """
+    words = split_words(name)
+    if words.endswith(" name") and words.startswith(NOT_A_PERSON):
+        return False
+    return f" {words}".endswith(LAST_WORDS)
+
+
+def known_after_baseline(name: str) -> bool:
+    """Tell whether a column looks like something measured after the first dose.
+
+    Examples
+    --------
+    >>> [known_after_baseline(name) for name in ("cadss_40min", "hamd17_last", "response_week6")]
+    [True, True, True]
+    >>> known_after_baseline("prior_response_ketamine")
+    False
+    """
+    if name == BASELINE_RESPONSE:
+        return False
+    words = f" {split_words(name)} "
+    return any(late in words for late in LATE_WORDS)
+
+
+def check_names(names: Iterable[str], known: Mapping[str, Field]) -> list[Problem]:
+    """Find every name that may not come in, and say why.
+
+    Examples
+    --------
+    >>> from features.dictionary.fields import FIELDS
+    >>> print(check_names(["phq9", "PHQ_9"], FIELDS)[0])
+    PHQ_9 (unknown): not a known field; did you mean phq9?
+    """
+    strange = [name for name in names if name not in known]
+    hints = {name: hint_name(name, known) for name in strange[:HINTED_NAMES]}
+    return [check_name(name, hints.get(name, "")) for name in strange]
+
+
+def check_name(name: str, hint: str) -> Problem:
+    """Say why a name that is not a field may not come in."""
+    shown = "".join(letter for letter in name[:SHOWN_LETTERS] if letter.isprintable())
+    if names_person(shown):
+        message = "looks like a direct identifier; remove the column before it comes here"
+        return Problem(shown, "identifier", message)
+    if name in UNREADABLE:
+        return Problem(shown, "recall", UNREADABLE[name])
+    if name in FOLLOWUPS or known_after_baseline(shown):
+        message = "is known only after the first dose; as a feature it would be leakage"
+        return Problem(shown, "leakage", message)
+    return Problem(shown, "unknown", f"not a known field{hint}")
+
+
+def hint_name(name: str, known: Mapping[str, Field]) -> str:
+    """Name the nearest field, items aside; empty where none is near."""
+    plain = {
+        field.name.replace("_", ""): field.name
+        for field in known.values()
+        if field.group is not Group.ITEM
+    }
+    close = get_close_matches(
+        name[:SHOWN_LETTERS].lower().replace("_", ""), plain, n=1, cutoff=0.75
+    )
+    return f"; did you mean {plain[close[0]]}?" if close else ""

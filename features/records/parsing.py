@@ -1,0 +1,164 @@
+"""Reading raw values into typed columns: strictly from JSON, leniently only from text files."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
+
+EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
+NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+FLAG_WORDS = MappingProxyType(
+    {"true": 1.0, "yes": 1.0, "y": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "n": 0.0, "0": 0.0}
+)
+
+
+class RuleBroken(Exception):  # noqa: N818 - it is caught a few lines further on, not an error shown
+    """A value breaks the rule named in its only argument."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """One field's values and the rows that broke a rule.
+
+    Parameters
+    ----------
+    values
+        As in :class:`features.records.columns.Columns`; missing where a rule was broken.
+    broken
+        For each rule, ``bool[rows]``.
+    """
+
+    values: NDArray[Any]
+    broken: Mapping[str, NDArray[np.bool_]]
+
+
+def read_number(field: Field, value: Any) -> float:
+    """Read a number from JSON: not a text, not a truth value, finite."""
+    if type(value) not in (int, float):
+        raise RuleBroken("type")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise RuleBroken("range") from None
+    if not math.isfinite(number):
+        raise RuleBroken("type")
+    return number
+
+
+def read_flag(field: Field, value: Any) -> float:
+    """Read true or false."""
+    if type(value) is not bool:
+        raise RuleBroken("type")
+    return float(value)
+
+
+def read_category(field: Field, value: Any) -> float:
+    """Read a category as its position."""
+    if type(value) is not str:
+        raise RuleBroken("type")
+    if value not in field.categories:
+        raise RuleBroken("category")
+    return float(field.categories.index(value))
+
+
+def read_text(field: Field, value: Any) -> str:
+    """Read an opaque code."""
+    if type(value) is not str:
+        raise RuleBroken("type")
+    if not re.fullmatch(TEXT_PATTERN, value):
+        raise RuleBroken("pattern")
+    return value
+
+
+def read_date(field: Field, value: Any) -> float:
+    """Read an ISO date as days since 1970-01-01."""
+    if type(value) is not str:
+        raise RuleBroken("type")
+    try:
+        day = date.fromisoformat(value) if re.fullmatch(DATE_PATTERN, value) else None
+    except ValueError:
+        day = None
+    if day is None:
+        raise RuleBroken("date")
+    if not EARLIEST_DATE <= day <= LATEST_DATE:
+        raise RuleBroken("range")
+    return float(day.toordinal() - date(1970, 1, 1).toordinal())
+
+
+def read_number_text(field: Field, value: Any) -> float:
+    """Read a number from a text file."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not NUMBER_PATTERN.fullmatch(text):
+        raise RuleBroken("type")
+    return read_number(field, float(text))
+
+
+def read_flag_text(field: Field, value: Any) -> float:
+    """Read true, false, yes, no, 1 or 0 from a text file."""
+    try:
+        return FLAG_WORDS[str(value).strip().lower()]
+    except KeyError:
+        raise RuleBroken("type") from None
+
+
+Reader = Callable[[Field, Any], float | str]
+
+JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
+    {
+        Kind.NUMBER: read_number,
+        Kind.INTEGER: read_number,
+        Kind.FLAG: read_flag,
+        Kind.CATEGORY: read_category,
+        Kind.TEXT: read_text,
+        Kind.DATE: read_date,
+    }
+)
+TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(
+    {
+        **JSON_READERS,
+        Kind.NUMBER: read_number_text,
+        Kind.INTEGER: read_number_text,
+        Kind.FLAG: read_flag_text,
+    }
+)
+
+
+def parse_values(field: Field, raw: Sequence[Any], readers: Mapping[Kind, Reader]) -> Parsed:
+    """Read values one by one; None is missing."""
+    read = readers[field.kind]
+    texts = field.kind is Kind.TEXT
+    values = np.full(len(raw), None if texts else np.nan, dtype=object if texts else np.float64)
+    broken: dict[str, NDArray[np.bool_]] = {}
+    for position, value in enumerate(raw):
+        if value is None:
+            continue
+        try:
+            values[position] = read(field, value)
+        except RuleBroken as rule:
+            broken.setdefault(rule.args[0], np.zeros(len(raw), dtype=bool))[position] = True
+    return Parsed(values, broken)
+
+
+def check_numbers(field: Field, parsed: Parsed) -> Parsed:
+    """Apply range and wholeness to numbers already read, as arrays."""
+    if not field.numeric:
+        return parsed
+    values = parsed.values
+    with np.errstate(invalid="ignore"):
+        outside = (values < field.low) | (values > field.high)
+        fraction = (values != np.floor(values)) & ~np.isnan(values) & ~outside
+    broken = dict(parsed.broken)
+    if outside.any():
+        broken["range"] = outside | broken.get("range", False)
+    if field.kind is Kind.INTEGER and fraction.any():
+        broken["whole"] = fraction
+        outside = outside | fraction
+    return Parsed(np.where(outside, np.nan, values), broken) if broken else parsed

@@ -1,0 +1,194 @@
+"""Reading JSON values by the column.
+
+What a value may be is defined by the readers in :mod:`features.records.parsing`, one value at a
+time. Here whole columns of usual values are converted together and held against their ranges at
+once; a column with anything else in it, or with a value out of range, goes back to those readers.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.dictionary.field import TEXT_PATTERN, Field, Kind
+from features.dictionary.fields import FIELDS
+from features.records.columns import KNOWN_FORMS, Columns, Table
+from features.records.parsing import (
+    JSON_READERS,
+    Parsed,
+    Reader,
+    RuleBroken,
+    check_numbers,
+    parse_values,
+    read_date,
+)
+
+Raw = Mapping[str, Sequence[Any]]
+Convert = Callable[[Sequence[Any]], Sequence[Any] | None]
+Numbers = NDArray[np.float64]
+
+MISSING = type(None)
+NAN = float("nan")
+USUAL: Mapping[Kind, frozenset[type]] = {
+    Kind.NUMBER: frozenset({int, float, MISSING}),
+    Kind.INTEGER: frozenset({int, float, MISSING}),
+    Kind.FLAG: frozenset({bool, MISSING}),
+    Kind.CATEGORY: frozenset({str, MISSING}),
+    Kind.DATE: frozenset({str, MISSING}),
+    Kind.TEXT: frozenset({str, MISSING}),
+}
+KNOWN_DAYS = 4096
+# Texts one a line, each as TEXT_PATTERN wants it.
+LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
+
+
+class Reading(NamedTuple):
+    """How the usual values of one field are read.
+
+    Parameters
+    ----------
+    types
+        What usual values are, exactly.
+    convert
+        Turns them into numbers, NaN where missing, or gives None where it meets an unusual one.
+    """
+
+    types: frozenset[type]
+    text: bool
+    convert: Convert
+
+
+@lru_cache(maxsize=KNOWN_DAYS)
+def number_day(value: str | None) -> float:
+    """Read a date as days since 1970-01-01; the same days come again and again."""
+    return NAN if value is None else read_date(FIELDS["assessed_on"], value)
+
+
+def number_days(values: Sequence[Any]) -> list[Any] | None:
+    """Read dates."""
+    try:
+        return list(map(number_day, values))
+    except RuleBroken:
+        return None
+
+
+def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
+    """Write NaN for None, which numpy would take four times as long to read."""
+    return [NAN if value is None else value for value in values] if None in values else values
+
+
+def place_categories(places: Mapping[str | None, float], values: Sequence[Any]) -> list[Any] | None:
+    """Read categories as their positions."""
+    try:
+        return [places[value] for value in values]
+    except KeyError:
+        return None
+
+
+def make_reading(field: Field) -> Reading:
+    """Choose how a field is read."""
+    convert: Convert = mark_missing
+    if field.kind is Kind.DATE:
+        convert = number_days
+    elif field.kind is Kind.CATEGORY:
+        places: dict[str | None, float] = {None: NAN}
+        places |= {category: float(place) for place, category in enumerate(field.categories)}
+        convert = partial(place_categories, places)
+    return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
+
+
+def list_bounds(field: Field) -> tuple[float, float, bool]:
+    """Return a field's lowest and highest number, and whether it must be whole."""
+    low, high = (field.low, field.high) if field.numeric else (-np.inf, np.inf)
+    return low, high, field.kind is Kind.INTEGER
+
+
+READINGS = {field.name: make_reading(field) for field in FIELDS.values()}
+
+
+def read_columns(
+    size: int, raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
+) -> tuple[Columns, dict[str, Parsed]]:
+    """Read the raw values of known fields.
+
+    Returns
+    -------
+    Columns
+        Every field's values; missing where a rule is broken.
+    dict of str to Parsed
+        The fields in which a rule is broken, in the order given.
+    """
+    columns = read_usual(size, raw) if readers is JSON_READERS else Columns(size, {})
+    if len(columns.values) == len(raw):
+        return columns, {}
+    odd = {name: column for name, column in raw.items() if name not in columns.values}
+    parsed = {
+        name: check_numbers(FIELDS[name], parse_values(FIELDS[name], column, readers))
+        for name, column in odd.items()
+    }
+    broken = {name: found for name, found in parsed.items() if found.broken}
+    return columns.replace({name: found.values for name, found in parsed.items()}), broken
+
+
+def read_usual(size: int, raw: Raw) -> Columns:
+    """Read the fields in which every value is usual and breaks no rule."""
+    numbers: dict[str, Sequence[Any]] = {}
+    texts, absent = {}, []
+    for name, column in raw.items():
+        reading = READINGS[name]
+        types = {*map(type, column)}
+        if not types <= reading.types:
+            continue
+        if reading.text:
+            if are_codes(column):
+                texts[name] = np.array(column, dtype=object)
+            continue
+        converted = reading.convert(column)
+        if converted is not None:
+            numbers[name] = converted
+            absent.append(column.count(None) if MISSING in types else 0)
+    table = read_numbers(size, numbers, absent)
+    return Columns(size, {**table.list_values(), **texts}, table)
+
+
+def are_codes(texts: Sequence[str | None]) -> bool:
+    """Tell whether all texts are opaque codes."""
+    distinct = {*texts} - {None}
+    lines = "\n".join([*distinct, ""])  # type: ignore[list-item]  # None is out
+    return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
+
+
+def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
+    """Read numbers, truth values and NaN; only the fields that keep every rule.
+
+    Parameters
+    ----------
+    absent
+        How often each field is missing. More numbers than these that are missing were NaN before.
+    """
+    names, blank = tuple(columns), [NAN] * size
+    try:
+        together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
+    except OverflowError:  # a whole number beyond all floats
+        return read_numbers(size, {}, ())
+    numbers = together.reshape(len(names) + 1, size)
+    low, high, whole = gather_bounds(names)
+    wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
+    missing = np.isnan(numbers)
+    if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
+        kept = ~wrong.any(axis=1) & (missing.sum(axis=1) == [*absent, size])
+        names = tuple(name for name, keep in zip(names, kept, strict=False) if keep)
+        return Table(names, numbers[kept])
+    return Table(names, numbers)
+
+
+@lru_cache(maxsize=KNOWN_FORMS)
+def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
+    bounds = [list_bounds(FIELDS[name]) for name in names]
+    low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
+    return low, high, whole > 0

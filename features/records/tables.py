@@ -1,0 +1,183 @@
+"""Opening cohort files: CSV, TSV and Parquet, in batches, whole or not at all."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as compute
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+import pyarrow.types as types
+
+from features.base.errors import CohortError, Problem
+
+BATCH_ROWS = 65_536
+BLOCK_BYTES = 16 << 20
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+FORMATS = (*DELIMITERS, ".parquet")
+PANDAS_INDEX = "__index_level_"
+MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A cohort file that is open for reading.
+
+    Parameters
+    ----------
+    batches
+        Record batches, to be consumed once.
+    text
+        Whether texts may stand for numbers and flags, as in CSV.
+    ragged
+        Numbers of the rows left out so far because they have too few or too many values.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    batches: Iterator[Any]
+    text: bool
+    ragged: list[int] = field(default_factory=list)
+
+    def number_rows(self, rows: Iterable[int]) -> tuple[int, ...]:
+        """Turn positions among the rows read (from 1) into row numbers of the file.
+
+        Examples
+        --------
+        >>> table = RawTable("x.csv", (), iter(()), text=True, ragged=[2, 3])
+        >>> table.number_rows([1, 2, 3])
+        (1, 4, 5)
+        """
+        positions = np.fromiter(rows, dtype=np.int64)
+        gaps = np.sort(self.ragged) - np.arange(1, len(self.ragged) + 1)
+        return tuple((positions + np.searchsorted(gaps, positions)).tolist())
+
+    def list_ragged(self) -> list[Problem]:
+        """Describe the rows left out."""
+        message = "must have as many values as the header has columns"
+        rows = tuple(sorted(self.ragged))
+        return [Problem("row", "columns", message, rows)] if rows else []
+
+
+def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
+    """Open a cohort file.
+
+    Parameters
+    ----------
+    missing
+        Texts that stand for a missing value, in text files.
+
+    Raises
+    ------
+    CohortError
+        If the file is absent, of no known format, empty, not UTF-8, or names a column twice.
+    """
+    if not path.is_file():
+        fail(path, "exists", f"must be a file; known formats: {', '.join(FORMATS)}")
+    if path.suffix not in FORMATS:
+        fail(path, "format", f"must end in one of: {', '.join(FORMATS)}")
+    table = _open_parquet(path) if path.suffix == ".parquet" else _open_text(path, missing)
+    if twice := sorted({name for name in table.names if table.names.count(name) > 1}):
+        message = "the header names this column more than once"
+        problems = [Problem(name, "duplicate_column", message) for name in twice]
+        raise CohortError(problems, source=path.name)
+    return table
+
+
+def wrap_table(table: Any, source: str, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
+    """Treat an Arrow table in memory as an open file; its texts may stand for numbers."""
+    for place, name in enumerate(table.column_names):
+        if types.is_string(table.schema.types[place]):
+            absent = compute.is_in(table[name], pa.array(missing))
+            texts = compute.if_else(absent, pa.scalar(None, pa.string()), table[name])
+            table = table.set_column(place, name, texts)
+    batches = iter(table.to_batches(max_chunksize=BATCH_ROWS))
+    return RawTable(source, tuple(table.column_names), batches, text=True)
+
+
+def fail(path: Path, rule: str, message: str) -> NoReturn:
+    """Raise the error of a file that cannot be read at all."""
+    raise CohortError([Problem("file", rule, message)], source=path.name)
+
+
+def _open_parquet(path: Path) -> RawTable:
+    try:
+        file = parquet.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError):
+        fail(path, "format", "is not a readable Parquet file")
+    # pandas writes an index that it was not told to leave out under such a name.
+    columns = file.schema_arrow.names
+    names = tuple(name for name in columns if not name.startswith(PANDAS_INDEX))
+    return RawTable(path.name, names, _read_parquet_batches(path, file), text=False)
+
+
+def _read_parquet_batches(path: Path, file: Any) -> Iterator[Any]:
+    try:
+        yield from file.iter_batches(BATCH_ROWS)
+    except (pa.ArrowInvalid, OSError):
+        fail(path, "format", "is not a readable Parquet file")
+
+
+def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
+    names = _read_header(path)
+    ragged: list[int] = []
+
+    def note_ragged(row: Any) -> str:
+        ragged.append(row.number - 1)
+        return "skip"
+
+    try:
+        reader = csv.open_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=_make_parse_options(path, note_ragged),
+            convert_options=csv.ConvertOptions(
+                column_types={name: pa.string() for name in names},
+                null_values=list(missing),
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        _fail_encoding(path)  # the first block is read on opening
+    return RawTable(path.name, names, _read_text_batches(path, reader), True, ragged)
+
+
+def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
+    return csv.ParseOptions(
+        delimiter=DELIMITERS[path.suffix], newlines_in_values=True, invalid_row_handler=on_ragged
+    )
+
+
+def _read_header(path: Path) -> tuple[str, ...]:
+    try:
+        options = _make_parse_options(path, lambda row: "skip")
+        # A thread that still reads ahead when the process ends would take it down with it.
+        alone = csv.ReadOptions(use_threads=False)
+        with csv.open_csv(path, read_options=alone, parse_options=options) as reader:
+            return tuple(reader.schema.names)
+    except UnicodeDecodeError:
+        _fail_encoding(path)
+    except pa.ArrowInvalid:
+        fail(path, "empty", "has no header line; it must name the columns")
+
+
+def _read_text_batches(path: Path, reader: Any) -> Iterator[Any]:
+    try:
+        yield from reader
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        _fail_encoding(path)
+
+
+def _fail_encoding(path: Path) -> NoReturn:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                message = f"must be UTF-8; line {number} is not (save the file as CSV UTF-8)"
+                fail(path, "encoding", message)
+    fail(path, "format", f"is not readable as {path.suffix}")

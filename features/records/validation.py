@@ -1,0 +1,111 @@
+"""From parsed fields to validated columns: the one place where every rule is applied."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.base.errors import Problem
+from features.dictionary.field import Group
+from features.dictionary.fields import COHORT_FIELDS, FIELDS
+from features.dictionary.instruments import INSTRUMENTS
+from features.records.columns import Columns
+from features.records.parsing import Parsed
+from features.records.rules import check_consistency, derive_totals, find_rows, list_scored
+
+REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
+SCORES = tuple(name for name, f in FIELDS.items() if f.group in (Group.SCORE, Group.ITEM))
+
+
+def validate(
+    size: int, parsed: Mapping[str, Parsed], first_row: int = 1
+) -> tuple[Columns, list[Problem]]:
+    """Build columns from parsed fields and find every problem in them.
+
+    Parameters
+    ----------
+    size
+        Number of rows.
+    parsed
+        Fields by name, known ones only.
+    first_row
+        Number of the first row, for the problems.
+
+    Returns
+    -------
+    Columns
+        Totals derived from items where they were missing.
+    list of Problem
+        Empty where every row is valid.
+    """
+    columns = Columns(size, {name: field.values for name, field in parsed.items()})
+    return check_columns(columns, parsed, first_row)
+
+
+def check_columns(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int = 1
+) -> tuple[Columns, list[Problem]]:
+    """Derive totals and apply every rule.
+
+    Parameters
+    ----------
+    parsed
+        At least the fields in which some value broke a rule of its own.
+    """
+    scored = list_scored(columns)
+    columns = derive_totals(columns, scored)
+    problems = [
+        *list_broken(parsed, first_row),
+        *check_required(columns, parsed, first_row),
+        *check_scores(columns, parsed, first_row),
+        *check_consistency(columns, scored, first_row),
+    ]
+    return columns, problems
+
+
+def list_broken(parsed: Mapping[str, Parsed], first_row: int) -> Iterator[Problem]:
+    """Describe every rule that one field alone breaks."""
+    for name, field in parsed.items():
+        for rule, mask in field.broken.items():
+            message = f"must be {COHORT_FIELDS[name].allowed}"
+            yield Problem(name, rule, message, find_rows(mask, first_row))
+
+
+def check_required(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
+    """Find rows that lack a required field."""
+    for name in REQUIRED:
+        missing = columns.find_missing(name)
+        if np.count_nonzero(missing):
+            missing &= ~_find_broken(columns.size, parsed, (name,))
+        if np.count_nonzero(missing):
+            message = f"is required: {FIELDS[name].allowed}"
+            yield Problem(name, "required", message, find_rows(missing, first_row))
+
+
+def check_scores(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
+    """Find rows without any baseline total, unless one was tried and is already a problem."""
+    missing = np.ones(columns.size, dtype=bool)
+    for key in INSTRUMENTS:
+        if key in columns.values:
+            missing &= np.isnan(columns.values[key])
+            if not np.count_nonzero(missing):
+                return
+    missing &= ~_find_broken(columns.size, parsed, SCORES)
+    if missing.any():
+        message = f"at least one baseline total (or its items): {', '.join(INSTRUMENTS)}"
+        yield Problem("baseline_score", "required", message, find_rows(missing, first_row))
+
+
+def _find_broken(
+    size: int, parsed: Mapping[str, Parsed], names: Sequence[str]
+) -> NDArray[np.bool_]:
+    broken = np.zeros(size, dtype=bool)
+    for name in names:
+        if name in parsed:
+            for mask in parsed[name].broken.values():
+                broken |= mask
+    return broken

@@ -1,0 +1,90 @@
+"""Settings of a serving process: one frozen object, read once from the environment."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from features.base.errors import InputError, Problem
+from features.base.home import read_environment
+
+PREFIX = "KETAMINE_RESPONSE_"
+
+
+class ServingSettings(BaseModel):
+    """How a service behaves; each may be set as ``KETAMINE_RESPONSE_<NAME>``.
+
+    Parameters
+    ----------
+    workers
+        Processes that answer.
+    most_body_bytes
+        Largest request body.
+    most_assessments
+        Most assessments in one batch request.
+    most_in_flight
+        Most requests that one process reads or answers at a time; further ones are asked to come
+        again.
+    most_per_minute
+        Most requests a minute for each key without a limit of its own, in each process; 0 for no
+        limit.
+    body_seconds
+        Longest time for a body to arrive.
+    deadline_seconds
+        Longest time between a request and its answer.
+    watch_seconds
+        How often new champions and changed keys are looked for.
+    least_sample_size
+        Effective sample size below which the service abstains. A choice of this project.
+    audit
+        ``required``: what cannot be written into the audit is not answered. ``best_effort``: it is
+        answered, and counted as missing.
+    store_inputs
+        Whether request bodies are kept, encrypted, with their audit row.
+    log_requests
+        Whether each request has its line in the log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    workers: int = Field(default=1, ge=1, le=256)
+    most_body_bytes: int = Field(default=1 << 20, ge=1024)
+    most_assessments: int = Field(default=10_000, ge=1)
+    most_in_flight: int = Field(default=256, ge=1)
+    most_per_minute: int = Field(default=6000, ge=0)
+    body_seconds: float = Field(default=5.0, gt=0)
+    deadline_seconds: float = Field(default=4.0, gt=0)
+    watch_seconds: float = Field(default=2.0, gt=0)
+    least_sample_size: float = Field(default=10.0, ge=0)
+    audit: Literal["required", "best_effort"] = "required"
+    store_inputs: bool = False
+    log_requests: bool = True
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> ServingSettings:
+    """Read the settings.
+
+    Raises
+    ------
+    InputError
+        If one is no number, or out of its range.
+
+    Examples
+    --------
+    >>> read_settings({"KETAMINE_RESPONSE_MOST_ASSESSMENTS": "5"}).most_assessments
+    5
+    """
+    found = read_environment() if environment is None else environment
+    values = {
+        name: found[PREFIX + name.upper()]
+        for name in ServingSettings.model_fields
+        if PREFIX + name.upper() in found
+    }
+    try:
+        return ServingSettings.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            Problem(PREFIX + str(entry["loc"][0]).upper(), entry["type"], entry["msg"])
+            for entry in error.errors(include_input=False, include_url=False)
+        ]
+        raise InputError(problems, source="environment") from None

@@ -1,0 +1,1 @@
+"""Scoring cohort files."""

@@ -1,0 +1,232 @@
+"""Scoring a cohort: streamed, every row accounted for, the output whole or not there at all."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+
+from features.base.commands import track
+from features.base.errors import InputError, Problem
+from features.base.files import write_whole
+from features.records.cohort import Batch, list_courses, read_batches
+from features.records.columns import Columns
+from features.records.eligibility import check_eligibility
+from features.records.mapping import Mapper
+from features.records.tables import RawTable, open_table
+from serving.estimates.predictor import Answers, Predictor
+
+NO_MODEL = "no_model"
+SCORE_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("patient_id", pa.string()),
+        ("course", pa.int64()),
+        ("outcome", pa.string()),
+        ("probability", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("effective_sample_size", pa.float64()),
+        ("base_rate", pa.float64()),
+        ("abstained", pa.string()),
+        ("abstained_fields", pa.string()),
+        ("model_version", pa.string()),
+        ("model_digest", pa.string()),
+        ("data", pa.string()),
+    ]
+)
+REJECT_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("field", pa.string()),
+        ("rule", pa.string()),
+        ("message", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Tally:
+    """What became of a cohort's rows.
+
+    Parameters
+    ----------
+    problems
+        Every problem of the rejected rows.
+    """
+
+    rows: int = 0
+    estimates: int = 0
+    abstained: int = 0
+    without_model: int = 0
+    rejected: set[int] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def reject(self, problems: list[Problem]) -> None:
+        """Note rejected rows."""
+        self.problems += problems
+        self.rejected.update(row for problem in problems for row in problem.rows)
+
+
+def score_cohort(
+    predictor: Predictor, path: Path, out: Path, rejects: Path | None, mapper: Mapper
+) -> Tally:
+    """Score a cohort file into another file.
+
+    One line a course and outcome; a course for whose condition there is no model has one line that
+    says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
+
+    Raises
+    ------
+    InputError
+        If the cohort cannot be read at all, or a path has an unknown ending; nothing is written.
+    """
+    for target in (out, rejects):
+        check_ending(target)
+    table = open_table(path, mapper.missing_tokens)
+    tally = Tally()
+    with ExitStack() as stack:
+        file = stack.enter_context(write_whole(out))
+        writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
+        for batch in track(list_valid(table, mapper, tally), None, "scoring"):
+            scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
+            writer.write(scores.sort_by("row"))
+    if rejects is not None:
+        write_rejects(rejects, tally)
+    return tally
+
+
+def check_ending(path: Path | None) -> None:
+    """Refuse a file that is neither Parquet nor CSV."""
+    if path is not None and path.suffix not in (".parquet", ".csv"):
+        problem = Problem(path.name, "format", "must end in .parquet or .csv")
+        raise InputError([problem], source="output")
+
+
+def open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
+    """Open a Parquet or CSV writer into an open file."""
+    if path.suffix == ".csv":
+        return csv.CSVWriter(file, schema)
+    return parquet.ParquetWriter(file, schema)
+
+
+def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]:
+    """Read the cohort's valid rows, and note the others."""
+    seen: set[int] = set()
+    for batch in read_batches(table, mapper):
+        repeated = find_repeated(batch.columns, seen)
+        if repeated:
+            rows = table.number_rows(batch.first_row + place for place in repeated)
+            message = "this patient and course came in an earlier row"
+            batch.problems.append(Problem("patient_id", "duplicate", message, rows))
+        tally.rows += batch.columns.size
+        tally.reject(batch.problems)
+        yield batch
+    tally.reject(table.list_ragged())
+    tally.rows += len(table.ragged)
+
+
+def find_repeated(columns: Columns, seen: set[int]) -> list[int]:
+    """Find rows whose patient and course came before; hashes, so that millions fit in memory."""
+    repeated = []
+    for place, course in enumerate(list_courses(columns)):
+        key = hash(course)
+        if key in seen and course[0] is not None:
+            repeated.append(place)
+        seen.add(key)
+    return repeated
+
+
+def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tally) -> Iterator[Any]:
+    """Score the rows of a batch that nothing is wrong with."""
+    positions = range(batch.first_row, batch.first_row + batch.columns.size)
+    numbers = np.array(table.number_rows(positions), dtype=np.int64)
+    wrong = {row for problem in batch.problems for row in problem.rows}
+    valid = np.array([number not in wrong for number in numbers], dtype=bool)
+    columns, numbers = batch.columns.select(valid), numbers[valid]
+    answered = np.zeros(columns.size, dtype=bool)
+    for answers in predictor.answer(columns, check_eligibility(columns)):
+        answered[answers.rows] = True
+        silent = sum(reason is not None for reason in answers.abstained)
+        tally.abstained += silent
+        tally.estimates += len(answers.rows) - silent
+        yield tabulate(answers, numbers[answers.rows])
+    tally.without_model += int((~answered).sum())
+    yield tabulate_unanswered(columns.select(~answered), numbers[~answered])
+
+
+def tabulate(answers: Answers, numbers: Any) -> Any:
+    """Put one champion's answers into a table."""
+    card, prediction = answers.champion.model.card, answers.prediction
+    count = len(answers.rows)
+    silent = np.array([reason is not None for reason in answers.abstained], dtype=bool)
+
+    def show(values: Any) -> Any:
+        return pa.array(values, pa.float64(), mask=silent | np.isnan(values))
+
+    reasons = [None if reason is None else reason["reason"] for reason in answers.abstained]
+    fields = [" ".join(r["fields"]) or None if r else None for r in answers.abstained]
+    return pa.table(
+        {
+            **describe_courses(answers.columns, numbers),
+            "outcome": pa.array([card.outcome.id] * count, pa.string()),
+            "probability": show(prediction.probability),
+            "low": show(prediction.low),
+            "high": show(prediction.high),
+            "effective_sample_size": show(prediction.effective_sample_size),
+            "base_rate": pa.array([card.population.base_rate] * count, pa.float64()),
+            "abstained": pa.array(reasons, pa.string()),
+            "abstained_fields": pa.array(fields, pa.string()),
+            "model_version": pa.array([answers.champion.version] * count, pa.string()),
+            "model_digest": pa.array([answers.champion.model.digest] * count, pa.string()),
+            "data": pa.array([label_data(card.simulated, answers.columns)] * count, pa.string()),
+        },
+        schema=SCORE_SCHEMA,
+    )
+
+
+def tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
+    """Put courses for whose condition there is no model into a table."""
+    known = describe_courses(columns, numbers)
+    known["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
+    blank = {
+        name: known.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
+        for name in SCORE_SCHEMA.names
+    }
+    return pa.table(blank, schema=SCORE_SCHEMA)
+
+
+def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
+    """Describe whose line it is."""
+    courses = list_courses(columns)
+    return {
+        "row": pa.array(numbers, pa.int64()),
+        "patient_id": pa.array([patient for patient, _ in courses], pa.string()),
+        "course": pa.array([int(course) for _, course in courses], pa.int64()),
+    }
+
+
+def label_data(simulated: bool, columns: Columns) -> str:
+    """Say SIMULATED where model or patients are."""
+    made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
+    return "SIMULATED" if made_up else "real"
+
+
+def write_rejects(path: Path, tally: Tally) -> None:
+    """Write the rejected rows' problems, by row."""
+    lines = sorted(
+        (row, problem.field, problem.rule, problem.message)
+        for problem in tally.problems
+        for row in problem.rows
+    )
+    columns = list(zip(*lines, strict=True)) or [()] * len(REJECT_SCHEMA)
+    arrays = [
+        pa.array(values, field.type) for values, field in zip(columns, REJECT_SCHEMA, strict=True)
+    ]
+    with write_whole(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
+        writer.write(pa.table(arrays, schema=REJECT_SCHEMA))

@@ -1,0 +1,1 @@
+"""From validated columns to estimates, by the champions at hand."""

@@ -1,0 +1,1 @@
+"""Routes, access, limits and the OpenAPI document."""

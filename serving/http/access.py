@@ -1,0 +1,126 @@
+"""Access: who may ask for what, and how often.
+
+Keys say what may be done with them. As long as there are none, this machine alone may ask: not
+through a proxy, and not by a name that some web page has pointed at this machine.
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+from serving.base.exchange import Headers, Request, refuse
+from serving.store.keys import Key, KeyRing
+
+LOOPBACK = ("127.", "::1", "localhost", "testclient")
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
+# What a route needs if any key will do, and if none is needed.
+ANY_SCOPE = "any"
+OPEN = "open"
+CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
+MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many requests a key has left: a minute's worth at most, refilled evenly."""
+
+    per_minute: float
+    left: float
+    at: float
+
+    def take(self, now: float) -> float:
+        """Take one, and return 0; or return the seconds until there is one.
+
+        Examples
+        --------
+        >>> allowance = Allowance(60, left=1, at=0.0)
+        >>> allowance.take(0.0), allowance.take(0.0), allowance.take(1.0)
+        (0.0, 1.0, 0.0)
+        """
+        refilled = self.left + (now - self.at) * self.per_minute / MINUTE
+        self.left, self.at = min(refilled, self.per_minute), now
+        if self.left < 1:
+            return (1 - self.left) * MINUTE / self.per_minute
+        self.left -= 1
+        return 0.0
+
+
+@dataclass
+class Access:
+    """Decides about every request.
+
+    Parameters
+    ----------
+    most_per_minute
+        For keys without a limit of their own; 0 for none.
+    """
+
+    ring: KeyRing
+    most_per_minute: int
+    allowances: dict[str, Allowance] = field(default_factory=dict)
+
+    @property
+    def open_to_this_machine(self) -> bool:
+        """Whether there are no keys, so that this machine may ask without one."""
+        return self.ring.empty
+
+    def admit(self, request: Request, scope: str, token: str) -> None:
+        """Let a request through, or refuse it.
+
+        Parameters
+        ----------
+        scope
+            What a key must be good for.
+
+        Raises
+        ------
+        RequestError
+            401 without a good key, 403 for a key that is not good for this, 429 for too many.
+        """
+        if self.open_to_this_machine:
+            require_loopback(request)
+            return
+        if scope == OPEN:
+            return
+        now = datetime.now(UTC)
+        key = self.ring.find(token, now)
+        if key is None:
+            refuse(401, "authorization", "key", "must be a key in force", CHALLENGE)
+        if scope not in (ANY_SCOPE, *key.scopes):
+            refuse(403, "authorization", "scope", f"must be a key with the scope {scope}")
+        request.key_id = key.id
+        self._count(key)
+        self.ring.note_use(key.id, now)
+
+    def _count(self, key: Key) -> None:
+        per_minute = self.most_per_minute if key.per_minute is None else key.per_minute
+        if not per_minute:
+            return
+        now = monotonic()
+        kept = self.allowances.get(key.id)
+        if kept is None or kept.per_minute != per_minute:
+            kept = self.allowances[key.id] = Allowance(per_minute, per_minute, now)
+        if wait := kept.take(now):
+            seconds = str(math.ceil(wait)).encode()
+            message = f"at most {per_minute} requests a minute"
+            refuse(429, "authorization", "rate", message, ((b"retry-after", seconds),))
+
+
+def read_token(request: Request) -> str:
+    """Read the key from the header; empty where there is none."""
+    kind, _, token = request.headers.get(b"authorization", b"").partition(b" ")
+    return token.decode("ascii", "replace").strip() if kind.lower() == b"bearer" else ""
+
+
+def require_loopback(request: Request) -> None:
+    """Refuse whatever does not come from this machine itself."""
+    headers = request.headers
+    client = (request.scope.get("client") or ("",))[0]
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    here = not client or client.startswith(LOOPBACK)
+    passed_on = any(header in headers for header in FORWARDED)
+    if not here or passed_on or (host and name not in LOOPBACK_HOSTS):
+        refuse(403, "client", "loopback", "without keys only this machine may ask")

@@ -1,0 +1,1 @@
+"""Champions in BentoML's model store."""

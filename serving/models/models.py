@@ -1,0 +1,112 @@
+"""Champions in BentoML's model store: the only place from which anything here serves.
+
+An outcome's latest model in the store is its champion; a Bento serves the models it was built with.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from bentoml.exceptions import BentoMLException
+
+from features.base.errors import ArtifactError, UnavailableError
+from features.model.response_model import ResponseModel
+
+PROJECT_LABEL, PROJECT = "project", "ketamine-response"
+VERSION_LABEL, DIGEST_FACT = "mlflow_version", "digest"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model that serves.
+
+    Parameters
+    ----------
+    tag
+        Its name and version in BentoML's store.
+    version
+        Its version in MLflow's registry.
+    """
+
+    tag: str
+    version: str
+    model: ResponseModel
+
+
+def store_model(folder: Path, name: str, version: str, digest: str) -> str:
+    """Copy a checked model into BentoML's store, as the latest of its name.
+
+    Returns
+    -------
+    str
+        Its tag.
+    """
+    ResponseModel.load(folder, digest)
+    with bentoml.models.create(
+        name,
+        module=ResponseModel.__module__,
+        labels={PROJECT_LABEL: PROJECT, VERSION_LABEL: version},
+        metadata={DIGEST_FACT: digest},
+    ) as stored:
+        shutil.copytree(folder, stored.path, dirs_exist_ok=True)
+    return str(stored.tag)
+
+
+def list_stored() -> list[Any]:
+    """List every model of this project in the store, unfinished ones left out."""
+    try:
+        found = bentoml.models.list()
+    except BentoMLException:
+        raise UnavailableError(
+            "BentoML's model store holds an unfinished model; `python -m serving pull` mends it"
+        ) from None
+    return [model for model in found if model.info.labels.get(PROJECT_LABEL) == PROJECT]
+
+
+def list_latest() -> list[Any]:
+    """List the latest model of each name."""
+    names = dict.fromkeys(model.tag.name for model in list_stored())
+    return [bentoml.models.get(f"{name}:latest") for name in names]
+
+
+def find_latest(name: str) -> Any | None:
+    """Find the latest model of a name; None where there is none."""
+    return next((model for model in list_latest() if model.tag.name == name), None)
+
+
+def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
+    """Load the champions, every byte checked.
+
+    Parameters
+    ----------
+    tags
+        The models of a Bento; None for the latest of each name.
+
+    Raises
+    ------
+    UnavailableError
+        If there are none.
+    ArtifactError
+        If one is damaged.
+    """
+    stored = list_latest() if tags is None else [bentoml.models.get(tag) for tag in tags]
+    if not stored:
+        raise UnavailableError(
+            "no champion in BentoML's model store; `python -m serving pull` brings them"
+        )
+    return tuple(map(load_champion, stored))
+
+
+def load_champion(stored: Any) -> Champion:
+    """Load one model of the store."""
+    digest = stored.info.metadata.get(DIGEST_FACT)
+    if digest is None:
+        raise ArtifactError(f"{stored.tag}: stored without a digest")
+    try:
+        model = ResponseModel.load(Path(stored.path), str(digest))
+    except ArtifactError as error:
+        raise ArtifactError(f"{stored.tag}: {error}") from None
+    return Champion(str(stored.tag), stored.info.labels[VERSION_LABEL], model)

@@ -1,0 +1,81 @@
+"""The benchmark of missing outcomes: the truth that it compares with, and its table."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.benchmarks.models.attrition import (
+    Calibrated,
+    Found,
+    describe,
+    examine_cohort,
+    judge_truth,
+)
+from features.model.response_model import compute_probability
+from training.study.parts import ODDS_RATIOS
+from training.validation.attrition import Scenario
+
+
+def make_found(shift):
+    scenarios = tuple(
+        Scenario(ratio, 0.3, 0.6 + shift - place / 10, 0.6, -place / 4, 0.9)
+        for place, ratio in enumerate(ODDS_RATIOS)
+    )
+    return Found(4000, 1000, 0.56 + shift, 0.57, Calibrated(0.45, -0.5, 0.8), scenarios)
+
+
+def test_a_row_shows_the_mean_over_cohorts_and_how_it_varies():
+    """Shares of 56 % and 60 %: mean 58, standard deviation 2.8."""
+    text = describe([make_found(0), replace(make_found(0.04), reported=1100)])
+    assert text.startswith("SIMULATED: 2 cohorts")
+    assert "1,050 with their outcome" in text
+    assert "| all, in truth | 45.0 % (0.0) | -0.50 (0.00) | 0.80 (0.00) |" in text
+    assert "| those who report | 58.0 % (2.8) |  |  |" in text
+    assert "| table, odds ratio 0.50 | 42.0 % (2.8) | -0.50 (0.00) | 0.90 (0.00) |" in text
+
+
+@pytest.fixture(scope="module")
+def examined():
+    return examine_cohort(5, patients=6000)
+
+
+def test_the_truth_of_a_cohort_is_that_of_all_its_courses(examined):
+    """Published: 45 % respond, 58 % of those who report, and 30 % report."""
+    assert examined.true.base_rate == pytest.approx(0.45, abs=0.02)
+    assert examined.reported_rate == pytest.approx(0.58, abs=0.04)
+    assert examined.reported / examined.courses == pytest.approx(0.30, abs=0.03)
+
+
+def test_the_row_of_the_true_odds_ratio_is_the_nearest_to_the_truth(examined):
+    """By the share that responds and by calibration, which are told apart from it."""
+    rows = {row.odds_ratio: row for row in examined.scenarios}
+    nearest = {
+        name: min(rows, key=lambda ratio: abs(getattr(rows[ratio], name) - true))
+        for name, true in (
+            ("base_rate", examined.true.base_rate),
+            ("intercept", examined.true.intercept),
+        )
+    }
+    assert all(0.33 < ratio <= 0.5 for ratio in nearest.values())
+    assert abs(rows[1.0].intercept) < 0.05
+    assert examined.true.intercept < -0.3
+
+
+def test_what_was_said_is_judged_by_the_truth_of_each_course():
+    """What is twice too extreme has a slope of one half; even odds are logit(.2) too high."""
+    said = np.array([-2.0, 0, 2])
+    judged = judge_truth(said, compute_probability(said / 2 - 0.2))
+    assert judged.slope == pytest.approx(0.5)
+    assert judged.base_rate == pytest.approx(
+        np.mean(compute_probability(np.array([-1.2, -0.2, 0.8])))
+    )
+    assert judge_truth(np.zeros(3), np.full(3, 0.2)).intercept == pytest.approx(np.log(0.25))
+
+
+def test_the_command_examines_so_many_cohorts(fresh_commands):
+    done = fresh_commands.run("experiments", "benchmark", "attrition", "--cohorts", "2", "--json")
+    found = json.loads(done.stdout)
+    assert found["data"] == "SIMULATED"
+    assert len(found["cohorts"]) == 2

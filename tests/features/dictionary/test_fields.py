@@ -1,0 +1,61 @@
+"""The field registry."""
+
+import pytest
+
+from features.dictionary.field import Group, Kind
+from features.dictionary.fields import COHORT_FIELDS, FIELDS, FOLLOWUPS, UNREADABLE
+from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.outcome import HORIZONS
+
+# Names that outside systems rely on.
+PROMISED = """
+    patient_id site assessed_on condition age sex bmi phq9 gad7 pcl5 madrs hamd17 qids bdi2 hama
+    caps5 phq9_1 phq9_9 gad7_1 gad7_7 pcl5_1 pcl5_20 failed_antidepressants failed_ect
+    episode_months onset_age benzodiazepine_mg alcohol_use_disorder family_alcohol_use_disorder
+    ptsd_comorbid anxiety_comorbid bipolar personality_disorder chronic_pain suicide_attempt
+    ace_score expectancy systolic diastolic prior_response_ketamine agent route dose_mg_kg
+    dose_mg sessions weeks psychosis mania pregnancy aneurysm_or_avm
+""".split()
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_promised_name_is_a_field(name):
+    assert name in FIELDS
+
+
+def test_only_patient_and_condition_are_required_of_everybody():
+    assert {name for name, field in FIELDS.items() if field.required} == {"patient_id", "condition"}
+
+
+@pytest.mark.parametrize("field", COHORT_FIELDS.values(), ids=COHORT_FIELDS)
+def test_field_says_what_it_accepts(field):
+    assert field.label
+    assert field.allowed
+    if field.numeric:
+        assert field.low < field.high
+        assert field.step > 0
+    if field.kind is Kind.CATEGORY:
+        assert len(set(field.categories)) == len(field.categories) > 1
+
+
+def test_every_instrument_has_a_total_its_items_and_a_follow_up_at_each_horizon():
+    for key, instrument in INSTRUMENTS.items():
+        assert FIELDS[key].high == instrument.high
+        assert [FIELDS[name].high for name in instrument.item_fields] == list(instrument.item_highs)
+        for name in (f"{key}_{horizon}" for horizon in HORIZONS):
+            assert (name in FOLLOWUPS) is not (name in UNREADABLE)
+            if name in FOLLOWUPS:
+                followup = FOLLOWUPS[name]
+                assert (followup.group, followup.high) == (Group.FOLLOWUP, instrument.high)
+
+
+def test_a_follow_up_shorter_than_the_recall_is_no_field():
+    assert {"phq9_day1", "phq9_week1", "pcl5_week2", "cesd_day1"} <= set(UNREADABLE)
+    assert {"madrs_day1", "phq9_week2"} <= set(FOLLOWUPS)
+
+
+def test_an_assessment_may_carry_every_early_score_and_no_last_one():
+    last = list(HORIZONS)[-1]
+    for name, field in FOLLOWUPS.items():
+        assert (name in FIELDS) is not name.endswith(f"_{last}")
+        assert not field.required

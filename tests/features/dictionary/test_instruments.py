@@ -1,0 +1,80 @@
+"""The instrument registry."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from features.dictionary.instruments import INSTRUMENTS
+from features.records.rules import prorate_total
+
+RANGES = {
+    "phq9": (9, 27),
+    "gad7": (7, 21),
+    "pcl5": (20, 80),
+    "madrs": (10, 60),
+    "hamd17": (17, 52),
+    "qids": (16, 27),
+    "bdi2": (21, 63),
+    "hama": (14, 56),
+    "caps5": (20, 80),
+    "cesd": (20, 60),
+    "pas": (13, 52),
+    "bdi": (21, 63),
+    "ptsdri": (17, 68),
+}
+
+
+@pytest.mark.parametrize(("key", "expected"), RANGES.items())
+def test_instrument_has_its_published_items_and_range(key, expected):
+    instrument = INSTRUMENTS[key]
+    assert (len(instrument.item_highs), instrument.high) == expected
+
+
+def test_registry_holds_exactly_these_instruments():
+    assert set(INSTRUMENTS) == set(RANGES)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+def test_bands_cover_the_whole_range_without_gaps(instrument):
+    if instrument.bands:
+        ends = [-1, *(band.high for band in instrument.bands)]
+        assert [band.low for band in instrument.bands] == [end + 1 for end in ends[:-1]]
+        assert ends[-1] == instrument.high
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+def test_an_instrument_with_item_codes_has_one_for_each_item(instrument):
+    if instrument.loinc_items:
+        assert len(set(instrument.loinc_items)) == len(instrument.item_highs)
+
+
+def test_phq9_carries_the_loinc_codes_of_its_score_and_not_only_of_its_panel():
+    phq9 = INSTRUMENTS["phq9"]
+    assert (phq9.loinc_total, phq9.loinc_panel) == ("44261-6", "44249-1")
+    assert phq9.loinc_items[0] == "44250-9"
+    assert phq9.loinc_items[8] == "44260-8"
+
+
+def test_remission_is_refused_where_no_total_defines_it():
+    with pytest.raises(ValueError, match="CAPS-5 has no remission cut-off"):
+        INSTRUMENTS["caps5"].find_remission(np.array([0.0]))
+
+
+# Rows, from 1, in which the trial's own files contradict themselves.
+CONTRADICTIONS = [
+    ("bdi2", "bdi1_", "bdi2_baseline", [6, 22, 30, 41]),
+    ("hamd17", "hamd1_", "hamd17_baseline", []),
+]
+
+
+@pytest.mark.parametrize(("key", "prefix", "total", "wrong"), CONTRADICTIONS)
+def test_items_of_a_real_trial_give_its_recorded_totals(trials, key, prefix, total, wrong):
+    with (trials / "claus_inpatient.csv").open(encoding="utf-8") as file:
+        patients = list(csv.DictReader(file))
+    count = len(INSTRUMENTS[key].item_highs)
+    items = [[float(row[f"{prefix}{n}"]) for n in range(1, count + 1)] for row in patients]
+    recorded = np.array([float(row[total]) for row in patients])
+    differ = prorate_total(INSTRUMENTS[key], np.array(items)) != recorded
+    assert len(patients) == 43
+    assert (np.flatnonzero(differ) + 1).tolist() == wrong

@@ -1,0 +1,147 @@
+"""Mapping files: a clinic's own columns become ours."""
+
+import pandas as pd
+import pytest
+
+from features.base.errors import CohortError, MappingError
+from features.records.cohort import read_cohort
+from features.records.mapping import UNITS, read_mapping
+
+CLINIC = """Pat,Dx,PHQ_Total,Ill_since,Gender,Dose_ug,On_AD,note
+1,MDD,17,1.5,W,500,J,x
+2,GAD,12,-9,M,,N,y
+"""
+MAPPING = """
+missing = ["-9"]
+ignore = ["note"]
+
+[rename]
+Pat = "patient_id"
+Dx = "condition"
+PHQ_Total = "phq9"
+Ill_since = "episode_months"
+Gender = "sex"
+Dose_ug = "dose_mg_kg"
+On_AD = "current_antidepressant"
+
+[values.condition]
+MDD = "depression"
+GAD = "anxiety"
+
+[values.sex]
+W = "female"
+M = "male"
+
+[values.current_antidepressant]
+J = "yes"
+N = "no"
+
+[units]
+episode_months = "years"
+dose_mg_kg = "µg/kg"
+
+[constants]
+route = "iv"
+simulated = true
+sessions = 6
+"""
+
+
+@pytest.fixture
+def clinic(tmp_path):
+    (tmp_path / "clinic.csv").write_text(CLINIC)
+    (tmp_path / "clinic.toml").write_text(MAPPING)
+    return tmp_path
+
+
+def test_renames_values_units_constants_and_missing_marks_are_applied(clinic):
+    columns = read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+    assert columns.get_texts("patient_id").tolist() == ["1", "2"]
+    assert columns.get_numbers("condition").tolist() == [0, 1]
+    assert columns.get_numbers("episode_months")[0] == 18.0
+    assert columns.find_missing("episode_months").tolist() == [False, True]
+    assert columns.get_numbers("dose_mg_kg")[0] == 0.5
+    assert columns.get_numbers("sex").tolist() == [0, 1]
+    assert columns.get_numbers("current_antidepressant").tolist() == [1, 0]
+    assert columns.get_numbers("sessions").tolist() == [6, 6]
+    assert columns.get_numbers("simulated").tolist() == [1, 1]
+
+
+def test_parquet_with_the_same_columns_gives_the_same(clinic):
+    frame = pd.read_csv(clinic / "clinic.csv", na_values=["-9"])
+    frame.to_parquet(clinic / "clinic.parquet")
+    mapper = read_mapping(clinic / "clinic.toml")
+    text = read_cohort(clinic / "clinic.csv", mapper)
+    typed = read_cohort(clinic / "clinic.parquet", mapper)
+    for name in text.list_recorded():
+        assert text.values[name].tolist()[0] == typed.values[name].tolist()[0], name
+
+
+def test_numeric_codes_are_mapped_however_they_are_stored(tmp_path):
+    mapping = tmp_path / "codes.toml"
+    mapping.write_text('[values.sex]\n1 = "female"\n2 = "male"\n')
+    frame = pd.DataFrame(
+        {"patient_id": ["a", "b"], "condition": "depression", "phq9": 9, "sex": [1.0, 2.0]}
+    )
+    frame.to_parquet(tmp_path / "codes.parquet")
+    frame.to_csv(tmp_path / "codes.csv", index=False)
+    mapper = read_mapping(mapping)
+    typed = read_cohort(tmp_path / "codes.parquet", mapper)
+    assert typed.get_numbers("sex").tolist() == [0, 1]
+
+
+def test_a_value_that_the_mapping_forgets_is_refused_by_the_field(clinic):
+    (clinic / "clinic.csv").write_text(CLINIC.replace("GAD", "PTBS"))
+    with pytest.raises(CohortError, match=r"condition \(category\), row 2"):
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+def test_ranges_are_checked_after_the_conversion(clinic):
+    (clinic / "clinic.csv").write_text(CLINIC.replace("500", "5000"))
+    with pytest.raises(CohortError, match=r"dose_mg_kg \(range\), row 1"):
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "field", "rule"),
+    [
+        ('[rename]\nPHQ_Total = "phq8"\n', "rename: phq8", "unknown"),
+        ('[rename]\na = "phq9"\nb = "phq9"\n', "phq9", "duplicate"),
+        ('[rename]\na = "phq9"\n[constants]\nphq9 = 3\n', "phq9", "duplicate"),
+        ('[values.sex]\nW = "woman"\n', "values.sex.W", "category"),
+        ('[units]\nepisode_months = "fortnights"\n', "units.episode_months", "unit"),
+        ('[units]\nphq9 = "years"\n', "units.phq9", "unit"),
+        ("[surprise]\n", "surprise", "extra_forbidden"),
+        ("rename = 3\n", "rename", "dict_type"),
+        ("[rename\n", "file", "toml"),
+    ],
+)
+def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule):
+    path = tmp_path / "mapping.toml"
+    path.write_text(mapping)
+    with pytest.raises(MappingError) as refused:
+        read_mapping(path)
+    assert (field, rule) in {(p.field, p.rule) for p in refused.value.problems}
+
+
+def test_a_mapping_of_columns_that_do_not_exist_is_refused(clinic):
+    text = MAPPING.replace('Pat = "patient_id"', 'Pat = "patient_id"\nBMI_kg = "bmi"')
+    (clinic / "clinic.toml").write_text(text)
+    with pytest.raises(CohortError, match=r"BMI_kg \(missing_column\)"):
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+def test_an_identifier_is_refused_even_where_the_mapping_ignores_it(clinic):
+    text = CLINIC.replace("note", "last_name")
+    (clinic / "clinic.csv").write_text(text)
+    (clinic / "clinic.toml").write_text(MAPPING.replace('"note"', '"last_name"'))
+    with pytest.raises(CohortError, match=r"last_name \(identifier\)"):
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+def test_a_known_conversion_is_right():
+    assert UNITS["months"]["years"] == 12
+    assert UNITS["mg/kg"]["mg/lb"] == pytest.approx(2.2046, abs=1e-4)
+    assert UNITS["mmHg"]["kPa"] == pytest.approx(7.5006, abs=1e-4)
+    # 150 lb and 65 in are 24.96 kg/m².
+    assert 150 / 65**2 * UNITS["kg/m²"]["lb/in²"] == pytest.approx(24.96, abs=0.01)

@@ -1,0 +1,53 @@
+"""Which columns may come in at all."""
+
+import pytest
+
+from features.dictionary.fields import COHORT_FIELDS
+from features.records.names import check_names
+
+IDENTIFIERS = """
+    name first_name LastName patient_name PatientName surname dob date_of_birth birth_date
+    BirthDate phone mobile_phone e_mail Email home_address street postcode zip_code ssn MRN
+    medical_record_number nhs_number passport
+""".split()
+LEAKS = """
+    cadss dissociation_40min meq30_total sessions_completed infusions_completed early_response
+    response_week6 responder remission hamd17_last days_in_treatment per_protocol
+    antidepressant_start_day n_parental_treatments bdi_end pgi_improvement_week1 hamd17_locf
+""".split()
+UNKNOWN = ("crp", "val66met", "site_name", "drug_name", "madrs_total", "smoker")
+
+
+@pytest.mark.parametrize("name", IDENTIFIERS)
+def test_direct_identifier_is_refused(name):
+    assert [problem.rule for problem in check_names([name], COHORT_FIELDS)] == ["identifier"]
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_column_from_after_the_first_dose_is_refused_as_leakage(name):
+    assert [problem.rule for problem in check_names([name], COHORT_FIELDS)] == ["leakage"]
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_other_unknown_column_is_listed(name):
+    assert [problem.rule for problem in check_names([name], COHORT_FIELDS)] == ["unknown"]
+
+
+def test_every_known_name_is_welcome():
+    assert check_names(COHORT_FIELDS, COHORT_FIELDS) == []
+
+
+def test_a_near_miss_is_told_the_right_name():
+    (problem,) = check_names(["Failed_Antidepressant"], COHORT_FIELDS)
+    assert problem.message.endswith("did you mean failed_antidepressants?")
+
+
+def test_thousands_of_strange_names_are_judged_without_searching_for_each():
+    strange = [f"x{number}" for number in range(20_000)]
+    assert len(check_names(strange, COHORT_FIELDS)) == 20_000
+
+
+def test_a_strange_name_is_shown_short_and_printable():
+    (problem,) = check_names(["\x1b[31m" + "y" * 500], COHORT_FIELDS)
+    assert len(problem.field) <= 64
+    assert problem.field.isprintable()

@@ -1,0 +1,92 @@
+"""Assessments that come together are answered together, and each as if it had come alone."""
+
+import asyncio
+
+import pytest
+
+from features.base.errors import UnavailableError
+from serving.estimates.grouping import MOST_TOGETHER, Grouping
+from serving.estimates.roster import Roster
+
+
+@pytest.fixture
+def grouping(predictor, tmp_path):
+    """A grouping that notes how many it answered in each go."""
+    made = Grouping(Roster(tmp_path, 10, predictor=predictor))
+    reply, made.sizes = made._reply, []
+
+    def note(rows):
+        made.sizes.append(len(rows))
+        return reply(rows)
+
+    made._reply = note
+    return made
+
+
+def ask_together(grouping, assessments):
+    async def ask():
+        tasks = [grouping.ask(one) for one in assessments]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def get_probability(reply):
+    return reply.result["estimates"][0]["probability"]
+
+
+def test_those_who_come_together_are_answered_in_one_go(grouping, make_assessment):
+    rows = [make_assessment(patient_id=f"p{n}", phq9=5 + n) for n in range(12)]
+    together = [get_probability(reply) for reply in ask_together(grouping, rows)]
+    assert grouping.sizes == [12]
+    alone = [get_probability(ask_together(grouping, [row])[0]) for row in rows]
+    assert together == pytest.approx(alone, abs=1e-12)
+
+
+def test_a_crowd_is_answered_in_several_goes(grouping, make_assessment):
+    rows = [make_assessment(patient_id=f"p{n}", phq9=5 + n % 20) for n in range(80)]
+    replies = ask_together(grouping, rows)
+    assert grouping.sizes == [MOST_TOGETHER, MOST_TOGETHER, 80 - 2 * MOST_TOGETHER]
+    first, last = get_probability(replies[0]), get_probability(replies[60])
+    assert first == pytest.approx(last, abs=1e-12)
+
+
+def test_each_gets_its_own_errors(grouping, make_assessment):
+    rows = [make_assessment(), make_assessment(age=300), make_assessment(sex="f", phq9=99)]
+    good, one, two = ask_together(grouping, rows)
+    assert get_probability(good) > 0
+    assert [problem.field for problem in one.result] == ["age"]
+    assert sorted(problem.field for problem in two.result) == ["phq9", "sex"]
+
+
+def test_one_that_cannot_be_answered_takes_nobody_down(grouping, make_assessment):
+    poison = make_assessment(patient_id="poison")
+    reply = grouping._reply
+
+    def fail_on_poison(rows):
+        if poison in rows:
+            raise RuntimeError
+        return reply(rows)
+
+    grouping._reply = fail_on_poison
+    first, failed, last = ask_together(grouping, [make_assessment(), poison, make_assessment()])
+    assert isinstance(failed, RuntimeError)
+    assert get_probability(first) == get_probability(last)
+
+
+def test_whoever_has_gone_is_left_out(grouping, make_assessment):
+    async def ask():
+        gone = asyncio.create_task(grouping.ask(make_assessment()))
+        stays = asyncio.create_task(grouping.ask(make_assessment()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await stays
+
+    assert get_probability(asyncio.run(ask())) > 0
+    assert grouping.sizes == [1]
+
+
+def test_without_a_champion_everybody_is_asked_to_come_again(tmp_path, make_assessment):
+    grouping = Grouping(Roster(tmp_path, 10))
+    replies = ask_together(grouping, [make_assessment(), make_assessment()])
+    assert all(isinstance(reply, UnavailableError) for reply in replies)

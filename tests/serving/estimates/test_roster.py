@@ -1,0 +1,150 @@
+"""Taking up champions: the good ones at once, the bad ones never, and always somebody answers."""
+
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from features.base.errors import UnavailableError
+from serving.estimates.roster import Roster
+from serving.models.models import store_model
+
+NAME = "phq9.acute.response"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model store of BentoML's, empty."""
+    found = tmp_path / "models"
+    found.mkdir()
+    BentoMLContainer.model_store.set(ModelStore(found))
+    yield found
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture
+def store_champion(folder, tmp_path, make_champion):
+    """Put a champion into the store, as `pull` does; returns its tag."""
+
+    def store(version, name=NAME, **facts):
+        model = make_champion(name, **facts).model
+        place = tmp_path / f"{name}-{version}"
+        return store_model(place, name, version, model.save(place))
+
+    return store
+
+
+def damage(folder, tag):
+    path = folder / tag.replace(":", "/") / "terms.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def list_versions(roster):
+    return [(one.model.card.name, one.version) for one in roster.champions]
+
+
+def test_without_any_champion_nothing_is_served(folder):
+    roster = Roster(folder, 10)
+    assert roster.refresh() is False
+    with pytest.raises(UnavailableError, match="no champion"):
+        roster.require()
+
+
+def test_a_new_champion_is_taken_up_and_an_old_one_kept(folder, store_champion):
+    store_champion("1")
+    roster = Roster(folder, 10)
+    assert roster.refresh() is True
+    first = roster.champions[0]
+    assert roster.refresh() is False
+    store_champion("2", "gad7.acute.response", conditions=("anxiety",))
+    assert roster.refresh() is True
+    assert list_versions(roster) == [("gad7.acute.response", "2"), (NAME, "1")]
+    assert roster.champions[1] is first
+    store_champion("3")
+    roster.refresh()
+    assert list_versions(roster)[1] == (NAME, "3")
+    assert roster.reasons == ()
+
+
+def test_a_damaged_new_champion_leaves_the_old_one_serving_and_a_reason(folder, store_champion):
+    store_champion("1")
+    roster = Roster(folder, 10)
+    roster.refresh()
+    before = roster.predictor
+    tag = store_champion("2")
+    damage(folder, tag)
+    assert roster.refresh() is False
+    assert roster.predictor is before
+    (reason,) = roster.reasons
+    assert tag in reason
+    assert "damaged" in reason
+    store_champion("3")
+    assert roster.refresh() is True
+    assert list_versions(roster) == [(NAME, "3")]
+    assert roster.reasons == ()
+
+
+def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before(
+    folder, store_champion
+):
+    store_champion("1")
+    store_champion("2")
+    damage(folder, store_champion("3"))
+    roster = Roster(folder, 10)
+    roster.refresh()
+    assert list_versions(roster) == [(NAME, "2")]
+    assert len(roster.reasons) == 1
+
+
+def test_with_no_champion_that_can_be_read_it_says_why(folder, store_champion):
+    tag = store_champion("1")
+    damage(folder, tag)
+    roster = Roster(folder, 10)
+    roster.refresh()
+    with pytest.raises(UnavailableError, match="damaged"):
+        roster.require()
+
+
+def test_a_champion_without_its_entry_in_the_store_is_a_reason(folder, store_champion):
+    store_champion("1")
+    roster = Roster(folder, 10)
+    roster.refresh()
+    tag = store_champion("2")
+    (folder / tag.replace(":", "/") / "model.yaml").write_text("not: [a, model")
+    assert roster.refresh() is False
+    assert list_versions(roster) == [(NAME, "1")]
+    assert tag in roster.reasons[0]
+
+
+def test_a_store_that_goes_away_changes_nothing(folder, store_champion, tmp_path):
+    store_champion("1")
+    roster = Roster(folder, 10)
+    roster.refresh()
+    folder.rename(tmp_path / "away")
+    assert roster.refresh() is False
+    assert list_versions(roster) == [(NAME, "1")]
+    assert "gone from the store" in roster.reasons[0]
+    (tmp_path / "away").rename(folder)
+    roster.refresh()
+    assert roster.reasons == ()
+
+
+def test_models_of_other_projects_are_left_alone(folder, store_champion):
+    import bentoml
+
+    store_champion("1")
+    with bentoml.models.create("somebody_elses"):
+        pass
+    roster = Roster(folder, 10)
+    roster.refresh()
+    assert list_versions(roster) == [(NAME, "1")]
+    assert roster.reasons == ()
+
+
+def test_a_bento_serves_the_models_it_was_built_with(folder, store_champion):
+    first = store_champion("1")
+    store_champion("2")
+    roster = Roster(folder, 10, tags=[first])
+    roster.refresh()
+    assert list_versions(roster) == [(NAME, "1")]

@@ -1,0 +1,340 @@
+"""Canaries: values planted in every field come out in the answer, and nowhere else at all."""
+
+import asyncio
+import io
+import json
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from cryptography.fernet import Fernet
+
+from features.dictionary.field import Kind
+from features.dictionary.fields import FIELDS
+from serving.base.logs import JsonFormatter, start_log
+
+# Whatever is planted as a text has this word in it; numbers have digits that nothing else has.
+WORD = "CANARYBIRD"
+DIGITS = "73918246"
+DATE = "2031-07-19"
+LOUD = {
+    "BENTOML_DEBUG": "True",
+    "BENTOML_VERBOSE": "True",
+    "PYTHONASYNCIODEBUG": "1",
+    "PYTHONDEVMODE": "1",
+    "LOG_LEVEL": "DEBUG",
+    "OTEL_LOG_LEVEL": "debug",
+    "KETAMINE_RESPONSE_WATCH_SECONDS": "0.5",
+    "KETAMINE_RESPONSE_BODY_SECONDS": "2",
+}
+FORM = "application/x-www-form-urlencoded"
+
+
+def plant(field, good):
+    """Choose a value for a field in which a canary sits, within its rules or not."""
+    match field.kind:
+        case Kind.TEXT:
+            return f"{WORD}-{field.name[:20]}" if good else f"{WORD} {field.name} @"
+        case Kind.NUMBER:
+            share = float(f"0.{DIGITS}")
+            return round(field.low + share * (field.high - field.low), 8) if good else int(DIGITS)
+        case Kind.INTEGER:
+            return None if good else int(DIGITS)
+        case Kind.DATE:
+            return DATE if good else f"{DATE}T{WORD}"
+        case _:
+            return None if good else WORD
+
+
+def plant_all(good):
+    planted = {name: plant(field, good) for name, field in FIELDS.items()}
+    planted = {name: value for name, value in planted.items() if value is not None}
+    if good:
+        # What must be whole, or may not stand beside another; and one that was studied.
+        planted |= {"condition": "depression", "phq9": 17, "bmi": float(f"27.{DIGITS}")}
+        del planted["dose_mg"]
+    return planted
+
+
+GOOD, BAD = plant_all(True), plant_all(False)
+STUDIED = {name: GOOD[name] for name in ("patient_id", "site", "condition", "phq9", "bmi")}
+
+
+def list_canaries(*planted):
+    """List what must be found nowhere: every text and number that only we could have sent."""
+    numbers = {v for one in planted for v in one.values() if isinstance(v, float)}
+    return {WORD, DIGITS, DATE, *(str(number) for number in numbers)}
+
+
+CANARIES = {canary.encode() for canary in list_canaries(GOOD, BAD)}
+
+
+def find_canaries(content):
+    return sorted(canary for canary in CANARIES if canary in content)
+
+
+def search_home(home, *left_out):
+    """Find canaries in every file of a home, byte by byte."""
+    found = {}
+    for path in home.rglob("*"):
+        if path.is_file() and path.name not in left_out:
+            with suppress(FileNotFoundError):
+                if canaries := find_canaries(path.read_bytes() + path.name.encode()):
+                    found[str(path.relative_to(home))] = canaries
+    return found
+
+
+def attack(service):
+    """Send the canaries by every way; returns answers by what was sent."""
+    answers = {"good": service.ask("/predict", GOOD), "bad": service.ask("/predict", BAD)}
+    answers["studied"] = service.ask("/predict", STUDIED)
+    rows = {"assessments": [GOOD, BAD, GOOD, {**GOOD, f"{WORD.lower()}_x": WORD}, WORD]}
+    answers["batch"] = service.ask("/predict_batch", rows)
+    typed = {name: str(value) for name, value in GOOD.items() if name != "patient_id"}
+    answers["form"] = service.ask("/", urlencode(typed).encode(), content_type=FORM)
+    wrong = urlencode({"age": WORD, "access_key": f"kr_{WORD}_{WORD}"}).encode()
+    answers["bad form"] = service.ask("/", wrong, content_type=FORM)
+    body = json.dumps(GOOD).encode()
+    for name, content, headers in (
+        ("cut", body[:-9], {}),
+        ("type", body, {"content_type": f"text/{WORD}"}),
+        ("coding", body, {"content_encoding": WORD}),
+        ("key", body, {"authorization": f"Bearer kr_{WORD}_{WORD}", "cookie": f"a={WORD}"}),
+        ("large", body + b" " * 2_000_000, {}),
+        ("host", body, {"host": f"{WORD}.example"}),
+        ("proxy", body, {"x_forwarded_for": WORD, "x_request_id": WORD}),
+        ("deep", b"[" * 3000 + body, {}),
+    ):
+        with suppress(ConnectionError):  # what is too large may be refused before it was sent
+            answers[name] = service.ask(f"/predict?q={WORD}&age={DIGITS}", content, **headers)
+    for path in (f"/{WORD}", f"/predict/{DIGITS}?{WORD}", f"/model?{WORD}#{WORD}", f"/%00{WORD}"):
+        answers[path] = service.ask(path, method="GET")
+    half = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    for data in (
+        half + b"Content-Length: 5000\r\n\r\n" + body,
+        half[:-9] + WORD.encode(),
+        f"{WORD} /{WORD} HTTP/1.1\r\n{WORD}: {WORD}\r\n\r\n".encode(),
+        half + b"Transfer-Encoding: chunked\r\n\r\n" + WORD.encode() + b"\r\n",
+        f"GET /{WORD}\xff HTTP/1.1\r\nCookie: {WORD}\r\nUpgrade: {WORD}\r\n\r\n".encode("latin-1"),
+    ):
+        service.connect(data).close()
+        with service.connect(data) as waiting:
+            waiting.settimeout(0.3)
+            with suppress(TimeoutError, ConnectionError):
+                answers[repr(data)] = (0, {}, waiting.recv(10_000))
+    return answers
+
+
+def wait_for(found, seconds=60):
+    until = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def kill_worker(service):
+    """Kill the process that answers, in the midst of a body; it comes back."""
+    started = service.read_log().count('"event":"champions"')
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    service.connect(head + b"Content-Length: 5000\r\n\r\n" + json.dumps(GOOD).encode()).close()
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    for child in children.read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"_bentoml_impl.worker.service" in command:
+            os.kill(int(child), signal.SIGKILL)
+    wait_for(lambda: service.read_log().count('"event":"champions"') > started)
+
+
+@pytest.fixture(scope="module")
+def attacked(start_service):
+    """A service at its loudest, after everything was done to it; and its answers."""
+    service = start_service(**LOUD)
+    answers = attack(service)
+    with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
+        blocker.execute("BEGIN EXCLUSIVE")
+        answers["unaudited"] = service.ask("/predict", GOOD)
+        blocker.execute("ROLLBACK")
+    kill_worker(service)
+    answers["after"] = service.ask("/predict", GOOD)
+    answers["metrics"] = service.ask("/metrics")
+    return service, answers
+
+
+def test_the_canaries_were_really_processed(attacked):
+    _, answers = attacked
+    statuses = {name: answer[0] for name, answer in answers.items() if answer[0]}
+    expected = {"good": 200, "bad": 400, "batch": 200, "form": 200, "bad form": 200, "cut": 400}
+    expected |= {"type": 415, "coding": 415, "key": 200, "large": 413, "host": 403, "proxy": 403}
+    expected |= {"deep": 400, "unaudited": 503, "after": 200, "metrics": 200}
+    assert {name: statuses.get(name, expected[name]) for name in expected} == expected
+    # The canary was read: this is what the model makes of it.
+    factors = json.loads(answers["studied"][2])["estimates"][0]["factors"]
+    (weight,) = (one["log_odds"] for one in factors if one["field"] == "bmi")
+    assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28), rel=1e-4)
+    fields = {error["field"] for error in json.loads(answers["bad"][2])["errors"]}
+    assert len(fields & set(BAD)) > len(BAD) - 5
+    # The page shows what was typed to whoever typed it.
+    assert DATE.encode() in answers["form"][2] or str(GOOD["bmi"]).encode() in answers["form"][2]
+
+
+def test_no_answer_of_a_program_has_a_canary(attacked):
+    _, answers = attacked
+    found = {name: find_canaries(answer[2]) for name, answer in answers.items()}
+    assert {name: canaries for name, canaries in found.items() if canaries} == {
+        "form": found["form"],
+        "bad form": [WORD.encode()],
+    }
+
+
+def test_the_page_shows_no_key_and_no_value_in_its_complaints(attacked):
+    _, answers = attacked
+    page = answers["bad form"][2].decode()
+    assert f"kr_{WORD}" not in page
+    assert WORD not in page.split('<form method="post"')[0]
+
+
+def test_no_log_no_metric_and_no_file_has_a_canary(attacked):
+    service, answers = attacked
+    assert '"event":"request"' in service.read_log()
+    assert len(service.read_log()) > 5000
+    assert search_home(service.home) == {}
+    assert (service.home / "service.db").stat().st_size > 0
+    assert b"ketamine_response_requests_total" in answers["metrics"][2]
+    assert find_canaries(answers["metrics"][2]) == []
+
+
+def test_a_search_would_find_them(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "log").write_bytes(b"x" * 9 + json.dumps(GOOD).encode())
+    assert len(search_home(tmp_path)["a/log"]) > 10
+
+
+def test_a_pull_while_there_are_canaries_puts_none_into_mlflow(store_only, commands, start_service):
+    service = start_service(home=store_only.home)
+    assert service.ask("/predict", GOOD)[0] == 200
+    (store_only.home / "mlflow.db").write_bytes((commands.home / "mlflow.db").read_bytes())
+    store_only.run("serving", "pull")
+    assert search_home(store_only.home) == {}
+
+
+def test_inputs_are_kept_only_sealed_and_come_back_to_whoever_has_the_key(
+    start_service, make_commands
+):
+    sealing = {
+        "KETAMINE_RESPONSE_STORE_INPUTS": "true",
+        "KETAMINE_RESPONSE_INPUTS_KEYS": Fernet.generate_key().decode(),
+    }
+    service = start_service(**sealing)
+    status, _, content = service.ask("/predict", GOOD)
+    assert status == 200
+    assert search_home(service.home) == {}
+    commands = make_commands(service.home)
+    request_id = json.loads(content)["request_id"]
+    opened = commands.run("serving", "audit", "inputs", request_id, **sealing)
+    assert json.loads(opened.stdout) == GOOD
+    commands.run("serving", "audit", "inputs", request_id, code=2)
+
+
+def test_a_key_typed_into_the_page_is_not_kept_with_its_inputs(open_client, make_key, store):
+    from serving.store.secrets import InputsSeal
+
+    token, seal = make_key("predict"), InputsSeal([Fernet.generate_key().decode()])
+    client = open_client(seal=seal, store_inputs=True)
+    form = {"condition": "depression", "phq9": "17", "access_key": token}
+    answer = client.post("/", data=form)
+    assert answer.status_code == 200
+    log = client.endpoint.parts.recorder.writer._log
+    kept = seal.unseal(log.read_inputs(answer.headers["x-request-id"])).decode()
+    assert kept == "condition=depression&phq9=17"
+    assert token not in kept
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the log says, set up as in a real process; everything is put back afterwards."""
+    names = (None, "bentoml", "uvicorn", "uvicorn.error", "uvicorn.access", "circus")
+    loggers = [logging.getLogger(name) for name in (*names, "ketamine_response")]
+    for one in loggers:
+        for fact in ("handlers", "propagate", "level"):
+            monkeypatch.setattr(one, fact, getattr(one, fact))
+    for place, name in (
+        (sys, "excepthook"),
+        (threading, "excepthook"),
+        (logging, "raiseExceptions"),
+    ):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    start_log()
+    yield said.getvalue
+    monkeypatch.undo()
+    logging.getLogger().manager._clear_cache()
+
+
+class Breaking:
+    """A predictor that breaks, with the assessment in its complaint."""
+
+    champions = ()
+
+    def estimate(self, columns, detail="full"):
+        try:
+            raise ValueError(f"cannot: {columns.get_texts('patient_id')}")
+        except ValueError as error:
+            raise RuntimeError(str(GOOD)) from error
+
+
+def test_a_crash_inside_says_where_and_nothing_of_whom(open_client, told):
+    client = open_client(champions=Breaking())
+    for path, body in (("/predict", GOOD), ("/predict_batch", {"assessments": [GOOD]})):
+        response = client.post(path, json=body)
+        assert response.status_code == 500
+        assert find_canaries(response.content) == []
+    said = told()
+    assert said.count('"event":"failure"') == 2
+    assert '"error":"RuntimeError"' in said
+    assert "test_canary.py" in said
+    assert find_canaries(said.encode()) == []
+
+
+def test_what_other_libraries_say_of_a_crash_has_no_canary(told):
+    def crash(*given):
+        raise ValueError(*given)
+
+    async def lose():
+        loop = asyncio.get_running_loop()
+        loop.call_soon(crash, WORD)
+        task = loop.create_task(asyncio.sleep(0, WORD))
+        await task
+        lost = loop.create_future()
+        lost.set_exception(ValueError(WORD))
+        del lost
+
+    asyncio.run(lose())
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application\n%s", WORD)
+    logging.getLogger("other").warning("%s of %s", WORD, DIGITS, exc_info=ValueError(WORD))
+    said = told()
+    assert "Exception in callback" in said
+    assert "Future exception was never retrieved" in said
+    assert find_canaries(said.encode()) == []
+
+
+def test_a_line_that_cannot_be_written_is_no_canary_either(told, monkeypatch):
+    # Where Python itself complains of such a line.
+    complaints = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", complaints)
+    record = logging.LogRecord("a", 40, WORD, 1, "odd %s", (WORD,), None)
+    record.facts = {"a": object()}
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler.formatter, JsonFormatter)
+    handler.handle(record)
+    logging.getLogger("other").error("the next one")
+    assert "the next one" in told()
+    assert find_canaries((told() + complaints.getvalue()).encode()) == []

@@ -1,0 +1,77 @@
+"""What every answer carries, what a wrong key takes, and what a request made again is."""
+
+import statistics
+from datetime import UTC, datetime
+from time import perf_counter
+
+import pytest
+
+from serving.http.routes import ROUTES
+from serving.store.keys import KeyRing
+
+PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
+# How much longer one kind of refusal may take than another; a secret takes as long to guess as
+# ever, but an id that exists should not be told from one that does not.
+NOISE = 0.25
+SECURE = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+ORIGIN = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+
+
+def check_headers(response):
+    assert {name: response.headers[name] for name in SECURE} == SECURE
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert len(response.headers["x-request-id"]) == 32
+    for name in response.headers:
+        assert not name.startswith("access-control-")
+    assert "server" not in response.headers
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "TRACE"])
+@pytest.mark.parametrize("path", [*dict.fromkeys(one.path for one in ROUTES), "/nowhere"])
+def test_every_answer_has_security_headers_and_lets_no_other_site_in(open_client, method, path):
+    client = open_client()
+    for sent in ({}, {"json": PERSON}):
+        check_headers(client.request(method, path, headers=ORIGIN, **sent))
+
+
+def test_failures_have_them_too(open_client):
+    check_headers(open_client(champions="broken").post("/predict", json=PERSON))
+    client = open_client()
+    client.endpoint.parts = None
+    check_headers(client.post("/predict", json=PERSON))
+
+
+def test_an_unknown_key_takes_as_long_as_a_wrong_secret(store, make_key):
+    token = make_key("predict")
+    ring = KeyRing(store)
+    ring.refresh()
+    now = datetime.now(UTC)
+    wrong = [token[:-1] + ("A" if token[-1] != "A" else "B"), f"kr_00000000_{token[12:]}"]
+    times = ([], [])
+    for _ in range(20_000):
+        for place, tried in enumerate(wrong):
+            began = perf_counter()
+            found = ring.find(tried, now)
+            times[place].append(perf_counter() - began)
+            assert found is None
+    one, other = (statistics.median(found) for found in times)
+    assert abs(one - other) < NOISE * max(one, other)
+
+
+def test_a_request_made_again_is_another_with_a_row_of_its_own(open_client):
+    client = open_client()
+    sent = {"json": PERSON, "headers": {"x-request-id": "0" * 32}}
+    ids = [client.post("/predict", **sent).json()["request_id"] for _ in range(3)]
+    log = client.endpoint.parts.recorder.writer._log
+    rows = log.show()
+    assert [row["request_id"] for row in rows] == ids
+    assert len(set(ids)) == 3
+    assert "0" * 32 not in ids
+    # The same inputs can be recognised, by whoever has the key and the inputs.
+    assert len({row["inputs_digest"] for row in rows}) == 1

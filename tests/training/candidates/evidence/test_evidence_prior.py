@@ -1,0 +1,250 @@
+"""The evidence candidate: what it says with no patient, and how it gives way to patients."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.dictionary.outcome import parse_outcome
+from features.model.equation import ALL_VERSIONS
+from features.model.matrix import build_matrix, list_features
+from features.model.response_model import compute_probability
+from features.records.assessment import read_assessments
+from training.candidates import CANDIDATES
+from training.candidates.evidence.curves import list_curves
+from training.candidates.evidence.literature import expect_base_rate, read_literature
+from training.candidates.evidence.published import EFFECTS
+from training.candidates.evidence.update import find_shrinkage, update_literature
+from training.study.design import Design, number_sites
+
+FIELDS = ["age", "bmi", "phq9", "failed_ect", "ace_score", "expectancy", "systolic", "route"]
+CANDIDATE = CANDIDATES["evidence_prior"]
+
+
+def make_people(size, seed, sites=0, missing=0.15, **fixed):
+    """Patients as published cohorts have them; some values missing."""
+    generator = np.random.default_rng(seed)
+    draws = {
+        "age": lambda: int(np.clip(generator.normal(45, 14.5), 18, 85)),
+        "bmi": lambda: round(float(np.clip(generator.normal(28.3, 6.3), 16, 55)), 1),
+        "failed_ect": lambda: bool(generator.random() < 0.1),
+        "ace_score": lambda: int(np.clip(generator.normal(2.4, 2.3), 0, 10)),
+        "expectancy": lambda: round(float(np.clip(generator.normal(7, 2), 0, 10)), 1),
+        "systolic": lambda: int(np.clip(generator.normal(126, 14), 90, 180)),
+    }
+    rows = []
+    for number in range(size):
+        row = {"patient_id": f"p{number}", "condition": "depression", "route": "iv"}
+        row["phq9"] = int(np.clip(generator.normal(17, 5), 5, 27))
+        row |= {name: draw() for name, draw in draws.items() if generator.random() > missing}
+        if sites:
+            row["site"] = f"site-{number % sites}"
+        rows.append(row | fixed)
+    return read_assessments(rows)
+
+
+def make_courses(size, log_odds, seed=1, sites=0, **changes):
+    """A design whose outcomes follow the log-odds given as a function of columns."""
+    columns = make_people(size, seed, sites, **changes)
+    chance = compute_probability(log_odds(columns))
+    outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
+    features = list_features(FIELDS)
+    numbers, names = number_sites(columns)
+    return Design(
+        columns=columns,
+        features=features,
+        matrix=build_matrix(columns, features),
+        outcome=outcome,
+        improvement=outcome,
+        patients=np.arange(size),
+        sites=numbers,
+        site_names=names,
+        severity=[feature.name for feature in features].index("phq9"),
+        target=parse_outcome("phq9.acute.response"),
+    )
+
+
+def say_as_published(columns, factor=1.0):
+    """Log-odds as the evidence table has them, missing values at the published means."""
+    features = [f for f in list_features(FIELDS) if f.name in EFFECTS]
+    matrix = build_matrix(columns, features)
+    effects = [EFFECTS[feature.name] for feature in features]
+    means = np.array([effect.mean for effect in effects])
+    sizes = np.array([effect.size("acute") for effect in effects])
+    return factor * np.nan_to_num(matrix - means) @ sizes
+
+
+def say_nothing(columns):
+    return np.zeros(columns.size)
+
+
+def find_log_odds(design, columns):
+    return CANDIDATE.fit(design, 1).equation.compute_log_odds(columns)[:, 0]
+
+
+def test_it_answers_with_no_patient_at_all():
+    columns = make_people(200, seed=5)
+    fit = CANDIDATE.fit(make_courses(0, say_nothing), 1)
+    log_odds = fit.equation.compute_log_odds(columns)[:, 0]
+    assert compute_probability(np.array([np.median(log_odds)]))[0] == pytest.approx(0.45, abs=0.03)
+    published = say_as_published(columns)
+    assert np.corrcoef(log_odds, published)[0, 1] == pytest.approx(1, abs=1e-6)
+    assert log_odds.std() == pytest.approx(fit.settings["discount"] * published.std(), rel=1e-3)
+
+
+def test_with_no_patient_the_interval_says_so():
+    columns = make_people(50, seed=5)
+    drawn = CANDIDATE.fit(make_courses(0, say_nothing), 1).posterior.draw(
+        200, np.random.default_rng(1)
+    )
+    low, high = np.quantile(
+        compute_probability(drawn.compute_log_odds(columns, ALL_VERSIONS)), [0.1, 0.9], axis=1
+    )
+    assert (high - low).min() > 0.35
+
+
+@pytest.mark.parametrize(("factor", "low", "high"), [(0.0, 0.0, 0.25), (1.0, 0.6, 1.4)])
+def test_the_discount_learns_whether_the_literature_holds(factor, low, high):
+    design = make_courses(4000, lambda columns: say_as_published(columns, factor), missing=0.0)
+    assert low <= CANDIDATE.fit(design, 1).settings["discount"] <= high
+
+
+def test_where_the_opposite_holds_the_literature_is_given_up_not_turned_round():
+    design = make_courses(2000, lambda columns: say_as_published(columns, -1.0), missing=0.0)
+    fit = CANDIDATE.fit(design, 1)
+    assert fit.settings["discount"] < 0.05
+    new = make_people(500, seed=9)
+    said = fit.equation.compute_log_odds(new)[:, 0]
+    assert np.corrcoef(said, say_as_published(new, -1.0))[0, 1] > 0.85
+
+
+def test_where_nothing_is_there_estimates_slide_to_the_base_rate():
+    spreads = [
+        find_log_odds(make_courses(size, say_nothing), make_people(300, seed=9)).std()
+        for size in (60, 4000)
+    ]
+    assert spreads[1] < 0.12 < spreads[0]
+
+
+def test_a_site_is_learned_shrunken_and_an_unseen_one_is_less_certain():
+    def differ(columns):
+        return np.where(columns.get_texts("site") == "site-0", 1.5, -0.5)
+
+    design = make_courses(600, differ, sites=4)
+    fit = CANDIDATE.fit(design, 1)
+    people = [make_people(1, seed=3, missing=0, site=name) for name in ("site-0", "elsewhere")]
+    drawn = fit.posterior.draw(400, np.random.default_rng(1))
+    known, unseen = (drawn.compute_log_odds(one, ALL_VERSIONS)[0] for one in people)
+    assert known.mean() > unseen.mean() + 0.5
+    assert unseen.std() > 1.5 * known.std()
+
+
+def test_the_interval_narrows_with_patients():
+    new = make_people(100, seed=9)
+    widths = []
+    for size in (60, 600, 4000):
+        fit = CANDIDATE.fit(make_courses(size, say_as_published), 1)
+        drawn = fit.posterior.draw(200, np.random.default_rng(1))
+        widths.append(drawn.compute_log_odds(new, ALL_VERSIONS).std(axis=1).mean())
+    assert widths[0] > 1.5 * widths[1] > 2.25 * widths[2]
+
+
+def test_a_bend_in_age_is_found_though_nobody_published_it():
+    def bend(columns):
+        return 0.9 * (((columns.get_numbers("age") - 45) / 14.5) ** 2 - 1)
+
+    design = make_courses(2500, bend, missing=0.0)
+    new = make_people(800, seed=9, missing=0.0)
+    assert np.corrcoef(find_log_odds(design, new), bend(new))[0, 1] > 0.85
+
+
+def test_what_is_missing_moves_nothing():
+    equation = CANDIDATE.fit(make_courses(500, say_as_published), 1).equation
+    columns = make_people(200, seed=9, missing=0.5)
+    explained = equation.explain(columns)
+    for place, field in enumerate(explained.fields):
+        absent = columns.find_missing(field)
+        assert explained.contributions[absent, place] == pytest.approx(0, abs=1e-9)
+
+
+def test_factors_and_intercept_sum_to_the_log_odds_of_every_candidate():
+    design = make_courses(400, say_as_published, sites=3)
+    new = make_people(200, seed=9, sites=5, missing=0.4)
+    for candidate in CANDIDATES.values():
+        equation = candidate.fit(design, 1).equation
+        explained = equation.explain(new)
+        total = explained.intercept + explained.contributions.sum(axis=1)
+        assert total == pytest.approx(equation.compute_log_odds(new)[:, 0], abs=1e-6)
+
+
+def test_few_patients_are_counted_from_the_published_means_and_spreads():
+    literature = read_literature(make_courses(5, say_nothing))
+    place = [feature.name for feature in list_features(FIELDS)].index("age")
+    assert (literature.centre[place], literature.scale[place]) == (45, 14.5)
+    unknown = [feature.name for feature in list_features(FIELDS)].index("systolic")
+    assert literature.spread[unknown] == 0
+
+
+def test_the_expected_base_rate_follows_the_route():
+    veins = make_courses(50, say_nothing)
+    skin = make_courses(50, say_nothing, route="sc")
+    shares = [compute_probability(np.array([expect_base_rate(one)]))[0] for one in (veins, skin)]
+    assert shares == pytest.approx([0.45, 0.30])
+
+
+def test_curves_have_unit_spread_and_are_nothing_where_a_value_is_missing():
+    design = make_courses(1500, say_nothing)
+    literature, curves = read_literature(design), list_curves(design)
+    table = curves.make_table(design, literature)
+    assert table.shape == (1500, curves.size)
+    assert 0.5 < np.median(table.std(axis=0)) < 1.2
+    first, second = curves.pairs[0]
+    absent = np.isnan(design.matrix[:, first]) | np.isnan(design.matrix[:, second])
+    assert (table[absent, 0] == 0).all()
+
+
+def test_steps_never_show_one_patients_exact_value():
+    design = make_courses(300, say_nothing)
+    ages = [step.parameter for step in list_curves(design).steps if step.field == "age"]
+    assert ages
+    assert all(age % 5 == 0 for age in ages)
+
+
+def test_the_shrinkage_is_that_of_the_mean_probability():
+    generator = np.random.default_rng(1)
+    drawn = generator.normal(1.2, 0.9, size=(1, 200_000))
+    mean = compute_probability(drawn).mean()
+    factor = find_shrinkage(drawn)
+    assert compute_probability(np.array([factor * 1.2]))[0] == pytest.approx(mean, abs=0.005)
+
+
+def test_the_same_courses_give_the_same_model():
+    design = make_courses(200, say_as_published)
+    first, again = (update_literature(design, 7).equation.terms for _ in range(2))
+    assert all(np.array_equal(getattr(first, n), getattr(again, n)) for n in vars(first))
+
+
+def test_scores_teach_more_than_yes_or_no():
+    def follow(columns):
+        names, slopes = ("systolic", "expectancy", "ace_score"), (0.05, -0.3, 0.25)
+        values = zip(names, slopes, (126, 7, 2.4), strict=True)
+        return sum(slope * (columns.get_numbers(name) - mean) for name, slope, mean in values)
+
+    new, gains = make_people(2000, seed=99, missing=0), []
+    true = compute_probability(follow(new))
+    for seed in range(8):
+        design = make_courses(250, say_nothing, seed=seed, missing=0)
+        latent = follow(design.columns) + np.random.default_rng(seed).logistic(size=design.size)
+        graded = replace(design, outcome=(latent > 0).astype(float), improvement=latent)
+        plain = replace(graded, improvement=graded.outcome)
+        said = [find_log_odds(one, new) for one in (plain, graded)]
+        losses = [np.mean(np.logaddexp(0, one) - true * one) for one in said]
+        gains.append(losses[0] - losses[1])
+    assert np.mean(gains) > np.std(gains) / np.sqrt(len(gains))
+
+
+def test_it_says_how_many_grades_there_were():
+    design = make_courses(200, say_nothing)
+    graded = replace(design, improvement=design.outcome + np.linspace(0, 0.4, 200))
+    assert CANDIDATE.fit(design, 1).settings["grades"] == 2
+    assert CANDIDATE.fit(graded, 1).settings["grades"] == 10

@@ -1,0 +1,62 @@
+"""Few of many: against the closed form where there is one, and on terms known to be in or out."""
+
+import numpy as np
+import pytest
+
+from training.candidates.evidence.sparsity import draw_terms
+
+SLAB = 0.15
+
+
+def make_terms(size, courses, inside, seed=1):
+    """Gradient and curvature of a logistic likelihood at 0 for standardised terms."""
+    generator = np.random.default_rng(seed)
+    table = generator.standard_normal((courses, size))
+    log_odds = table[:, list(inside)] @ np.array(list(inside.values()))
+    outcome = generator.random(courses) < 1 / (1 + np.exp(-log_odds))
+    return table.T @ (outcome - 0.5), table.T @ table / 4
+
+
+def draw(gradient, curvature, expected, count=400, seed=2):
+    return draw_terms(gradient, curvature, SLAB, expected, count, np.random.default_rng(seed))
+
+
+def test_two_terms_apart_are_in_as_often_as_their_bayes_factor_says():
+    """With a likelihood that splits, inclusion has a closed form; only the share is shared."""
+    gradient, curvature = np.array([30.0, 0.0]), np.diag([400.0, 400.0])
+    drawn = draw(gradient, curvature, expected=0.5, count=6000)
+    variance = 1 / (400 + SLAB**-2.0)
+    shares = np.linspace(1e-4, 0.5, 4000)
+    belief = shares**3 * (1 - shares) ** (4 * 2 / 0.5 - 1)  # how sure the share is beforehand
+    factors = [np.sqrt(variance) / SLAB * np.exp(variance * slope**2 / 2) for slope in gradient]
+    both = [shares * factor / (shares * factor + 1 - shares) for factor in factors]
+    likely = belief * np.prod([shares * f + 1 - shares for f in factors], axis=0)
+    exact = [(one * likely).sum() / likely.sum() for one in both]
+    assert (drawn != 0).mean(axis=0) == pytest.approx(exact, abs=0.05)
+    inside = drawn[drawn[:, 0] != 0, 0]
+    assert inside.mean() == pytest.approx(variance * 30, abs=0.01)
+    assert inside.std() == pytest.approx(np.sqrt(variance), rel=0.1)
+
+
+def test_two_real_terms_among_three_hundred_are_found_and_the_rest_left_out():
+    drawn = draw(*make_terms(300, 4000, {10: 0.3, 200: -0.25}), expected=6)
+    often = (drawn != 0).mean(axis=0)
+    assert often[10] > 0.95
+    assert often[200] > 0.95
+    assert drawn.mean(axis=0)[[10, 200]] == pytest.approx([0.3, -0.25], abs=0.1)
+    assert np.delete(often, [10, 200]).mean() < 0.05
+
+
+def test_where_nothing_is_there_the_mean_says_next_to_nothing():
+    drawn = draw(*make_terms(300, 250, {0: 0.0}), expected=6)
+    assert np.sqrt((drawn.mean(axis=0) ** 2).sum()) < 0.2  # least squares would say above 2
+
+
+def test_draws_are_the_same_for_the_same_seed():
+    terms = make_terms(40, 500, {3: 0.2})
+    assert (draw(*terms, expected=2) == draw(*terms, expected=2)).all()
+    assert (draw(*terms, expected=2) != draw(*terms, expected=2, seed=3)).any()
+
+
+def test_no_terms_give_empty_draws():
+    assert draw(np.empty(0), np.empty((0, 0)), expected=6, count=5).shape == (5, 0)

@@ -1,0 +1,111 @@
+"""Kinds of calibration and the choice among them, against independent code and known truth."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, log_expit
+from sklearn.linear_model import LogisticRegression
+
+from training.candidates.calibration import (
+    KINDS,
+    NONE,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+    fit_calibration,
+)
+
+TRUTHS = {
+    "none": Calibration(0.0, 1.0, 1.0),
+    "intercept": Calibration(-1.0, 1.0, 1.0),
+    "logistic": Calibration(0.5, 0.4, 0.4),
+    "beta": Calibration(0.2, 1.0, 0.1),
+}
+
+
+def say(truth, courses=600, seed=1, spread=2.0):
+    """What a candidate said of courses whose true log-odds are a calibration of that."""
+    generator = np.random.default_rng(seed)
+    log_odds = generator.normal(0, spread, courses)
+    outcome = (generator.random(courses) < expit(truth.apply(log_odds))).astype(float)
+    everyone = np.arange(courses)
+    return HeldBack(log_odds, outcome, np.ones(courses), everyone, everyone % 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_many_courses_each_kind_finds_its_truth(kind):
+    truth = TRUTHS[kind]
+    found = fit_calibration(kind, say(truth, 200_000))
+    assert vars(found) == pytest.approx(vars(truth), abs=0.03)
+
+
+def test_beta_calibration_is_a_regression_on_both_logarithms_of_the_probability():
+    said = say(Calibration(0.2, 0.8, 0.5), 4000)
+    table = np.column_stack([log_expit(said.log_odds), -log_expit(-said.log_odds)])
+    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(table, said.outcome)
+    below, above = model.coef_[0]
+    found = fit_calibration("beta", said)
+    assert (found.below, found.above) == pytest.approx((below, above), abs=2e-3)
+    assert found.intercept == pytest.approx(model.intercept_[0], abs=2e-3)
+
+
+def test_calibration_shrinks_but_never_sharpens_or_reverses():
+    truth = Calibration(0.3, 0.7, 0.7)
+    said = say(truth, 2000)
+    for kind in ("logistic", "beta"):
+        sharper = HeldBack(said.log_odds / 4, *list(vars(said).values())[1:])
+        found = fit_calibration(kind, sharper)
+        assert (found.below, found.above) == pytest.approx((1.0, 1.0))
+        turned = HeldBack(-said.log_odds, *list(vars(said).values())[1:])
+        found = fit_calibration(kind, turned)
+        assert (found.below, found.above) == pytest.approx((0.0, 0.0), abs=1e-6)
+        assert expit(found.intercept) == pytest.approx(said.outcome.mean(), abs=1e-4)
+
+
+def test_courses_count_by_their_weights():
+    said = say(TRUTHS["logistic"], 400)
+    weights = np.where(np.arange(400) < 200, 2.0, 0.0)
+    weighted = HeldBack(said.log_odds, said.outcome, weights, said.patients, said.folds)
+    alone = said.select(np.arange(400) < 200)
+    for kind in KINDS[1:]:
+        found, expected = fit_calibration(kind, weighted), fit_calibration(kind, alone)
+        assert vars(found) == pytest.approx(vars(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clear_case_is_chosen_whatever_was_preferred(kind):
+    said = say(TRUTHS[kind], 5000, spread=3.0)
+    for preferred in KINDS:
+        chosen = choose_calibration(said, preferred).calibration
+        gap = said.compute_losses(chosen).mean() - said.compute_losses(TRUTHS[kind]).mean()
+        assert gap < 0.002
+
+
+@pytest.mark.parametrize("preferred", KINDS)
+def test_the_preferred_kind_is_kept_where_it_holds(preferred):
+    kept = 0
+    for seed in range(20):
+        said = say(TRUTHS[preferred], 80, seed)
+        kept += choose_calibration(said, preferred).calibration == fit_calibration(preferred, said)
+    assert kept >= 18
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_choices_losses_are_by_calibrations_of_its_kind_fitted_on_the_other_folds(kind):
+    said = say(TRUTHS[kind], 5000, spread=3.0)
+    chosen = choose_calibration(said, kind)
+    assert chosen.calibration == fit_calibration(kind, said)
+    for fold in range(5):
+        held = said.select(said.folds == fold)
+        calibration = fit_calibration(kind, said.select(said.folds != fold))
+        expected = -log_expit(np.where(held.outcome == 1, 1, -1) * calibration.apply(held.log_odds))
+        assert chosen.losses[said.folds == fold] == pytest.approx(expected, abs=1e-12)
+
+
+def test_courses_that_are_all_alike_leave_log_odds_as_they_are():
+    said = say(NONE, 20)
+    alike = HeldBack(said.log_odds, np.ones(20), said.weights, said.patients, said.folds)
+    assert all(fit_calibration(kind, alike) == NONE for kind in KINDS)
+
+
+def test_a_calibration_survives_the_way_through_settings():
+    assert Calibration.from_settings(TRUTHS["beta"].as_settings()) == TRUTHS["beta"]

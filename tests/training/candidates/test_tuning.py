@@ -1,0 +1,287 @@
+"""Tuning: a budget kept, the same twice, and killed and gone on with."""
+
+import json
+import math
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training.candidates import make_candidates
+from training.candidates.trees.boosted import Boosted
+from training.candidates.trees.trees import SPACE
+from training.candidates.tuning import (
+    UNPRUNED_FOLDS,
+    UNPRUNED_TRIALS,
+    Range,
+    Search,
+    Space,
+    Tuning,
+    choose_trial,
+    digest_fit,
+    try_settings,
+)
+from training.study.journal import Journal
+
+FOLDS = 5
+BOWL = Space(
+    fixed=({"x": 0.9, "n": 1}, {"x": 0.1, "n": 5}),
+    ranges={"x": Range(0, 1), "n": Range(1, 9, whole=True)},
+)
+
+
+class Judge:
+    """A loss that is lowest at x = 0.6 and n = 7, seen a little differently by each fold."""
+
+    def __init__(self, last=math.inf):
+        self.asked, self.last = 0, last
+
+    def __call__(self, settings):
+        loss = (settings["x"] - 0.6) ** 2 + 0.01 * (settings["n"] - 7) ** 2
+        for fold in range(FOLDS):
+            self.asked += 1
+            if self.asked > self.last:
+                raise KeyboardInterrupt
+            yield loss + 0.01 * math.sin(fold * settings["x"])
+
+
+def search(trials, journal=None, seed=1, judge=None):
+    return try_settings(Search(BOWL, judge or Judge(), FOLDS, seed, journal), trials)
+
+
+@pytest.mark.parametrize("trials", [3, 12, 30])
+def test_the_budget_is_kept_and_the_fixed_settings_come_first(trials):
+    tried = search(trials)
+    assert len(tried) == trials
+    assert [one.settings for one in tried[:2]] == list(BOWL.fixed)
+    assert len({tuple(one.settings.values()) for one in tried}) > trials / 2
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2])
+def test_without_a_budget_the_fixed_settings_alone_are_tried_and_nothing_is_kept(trials, tmp_path):
+    tried = search(trials, Journal(tmp_path / "j.jsonl"))
+    assert [one.settings for one in tried] == list(BOWL.fixed)
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_stay_in_their_ranges():
+    for one in search(40):
+        assert 0 <= one.settings["x"] <= 1
+        assert one.settings["n"] in range(1, 10)
+
+
+def test_the_same_seed_tries_the_same_and_another_one_does_not():
+    assert search(20) == search(20)
+    assert search(20) != search(20, seed=2)
+
+
+def test_the_search_ends_near_the_lowest_loss_and_never_above_a_fixed_one():
+    for seed in range(5):
+        tried = search(40, seed=seed)
+        best = choose_trial(tried)
+        assert best.loss <= min(one.loss for one in tried[:2])
+        assert best.settings["x"] == pytest.approx(0.6, abs=0.15)
+        assert abs(best.settings["n"] - 7) <= 1
+
+
+def test_what_is_behind_is_given_up_before_the_last_fold_and_never_chosen():
+    judge = Judge()
+    tried = search(30, judge=judge)
+    pruned = [one for one in tried if one.pruned]
+    assert pruned
+    assert judge.asked == sum(len(one.losses) for one in tried) < 30 * FOLDS
+    assert all(UNPRUNED_FOLDS <= len(one.losses) < FOLDS for one in pruned)
+    assert not any(one.pruned for one in tried[:UNPRUNED_TRIALS])
+    assert all(len(one.losses) == FOLDS for one in tried if not one.pruned)
+    assert not choose_trial(tried).pruned
+
+
+@pytest.mark.parametrize("last", [3, 27, 61, 80])
+def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, last):
+    whole = search(30)
+    journal = Journal(tmp_path / "j.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        search(30, journal, judge=Judge(last))
+    done = len(list(journal.read()))
+    judge = Judge()
+    assert search(30, journal, judge=judge) == whole
+    assert judge.asked == sum(len(one.losses) for one in whole[done:])
+    assert [entry["number"] for entry in journal.read()] == list(range(30))
+
+
+def test_a_line_cut_off_is_done_again(tmp_path):
+    path = tmp_path / "j.jsonl"
+    whole = search(20, Journal(path))
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:11]) + lines[11][:30])
+    assert search(20, Journal(path)) == whole
+
+
+def test_a_larger_budget_goes_on_from_a_smaller_one(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl")
+    short = search(12, journal)
+    judge = Judge()
+    assert search(20, journal, judge=judge) == search(20)
+    assert search(20)[:12] == short == search(12, journal)
+    assert judge.asked <= 8 * FOLDS
+
+
+def test_two_processes_may_keep_the_same_trials(tmp_path):
+    journal = Journal(tmp_path / "j.jsonl")
+    whole = search(15, journal)
+    for entry in list(journal.read())[:9]:
+        journal.add(entry)
+    assert search(15, journal, judge=Judge(0)) == whole
+
+
+def make_checkers(design):
+    """Outcomes that follow one field or the other but not both: no single split tells anything."""
+    odd = (design.columns.get_numbers("bmi") >= 32) != (design.columns.get_numbers("gad7") >= 11)
+    outcome = np.random.default_rng(4).random(design.size) < np.where(odd, 0.85, 0.15)
+    return replace(design, outcome=outcome.astype(float))
+
+
+def test_an_interaction_is_found_by_tuning_and_not_by_trees_of_one_split(make_design):
+    design = make_checkers(make_design(500, missing=0.0))
+    fit = Boosted(Tuning(8)).fit(design, 1)
+    stumps = fit.trials[0]
+    assert stumps.settings["depth"] == 1
+    assert stumps.loss > 0.68
+    assert choose_trial(fit.trials).loss < 0.6
+    assert fit.settings["depth"] > 1
+
+
+def test_what_was_found_is_what_a_re_development_takes(make_design):
+    design = make_checkers(make_design(300, missing=0.0))
+    candidate = Boosted(Tuning(8))
+    fit = candidate.fit(design, 1)
+    chosen = {name: fit.settings[name] for name in SPACE.ranges}
+    assert chosen in [one.settings for one in fit.trials if not one.pruned]
+    said = fit.equation.compute_log_odds(design.columns)
+    again = candidate.refit(design, fit.settings, 1).compute_log_odds(design.columns)
+    assert (again == said).all()
+    for name, value in (("eta", 0.02), ("lambda", 90.0), ("min_child_weight", 30.0)):
+        other = candidate.refit(design, {**fit.settings, name: value}, 1)
+        assert (other.compute_log_odds(design.columns) != said).any()
+
+
+def test_anchored_trees_mostly_stay_their_anchor_on_noise_with_tuning_on(make_design):
+    """One standard error is crossed by chance now and then, tuning or not."""
+    candidates = make_candidates(Tuning(15))
+    stayed = 0
+    for seed in range(1, 7):
+        design = make_design(150, strength=0.0, seed=seed)
+        fit = candidates["anchored_xgboost"].fit(design, 1)
+        assert len(fit.trials) == 15
+        if not fit.settings["rounds"]:
+            anchor = candidates["evidence_prior"].fit(design, 1).equation
+            said = fit.equation.compute_log_odds(design.columns)
+            assert (said == anchor.compute_log_odds(design.columns)).all()
+            stayed += 1
+    assert stayed >= 4
+
+
+def test_fixed_settings_give_way_only_to_what_is_clearly_better(make_design):
+    """The luckiest of many trials has the lower loss, and is not taken for it."""
+    design = make_design(150, strength=0.0)
+    fit = Boosted(Tuning(15)).fit(design, 1)
+    fixed = fit.trials[: len(SPACE.fixed)]
+    assert choose_trial(fit.trials).loss < choose_trial(fixed).loss
+    assert {name: fit.settings[name] for name in SPACE.ranges} in [one.settings for one in fixed]
+
+
+def test_settings_that_are_clearly_better_are_taken(make_design):
+    """Three fields must come together, which no fixed setting is deep enough to see at once."""
+    design = make_checkers(make_design(900, missing=0.0))
+    odd = design.columns.get_numbers("bipolar") == 1
+    crossed = replace(design, outcome=np.where(odd, 1 - design.outcome, design.outcome))
+    fit = Boosted(Tuning(20)).fit(crossed, 1)
+    assert {name: fit.settings[name] for name in SPACE.ranges} == choose_trial(fit.trials).settings
+    assert fit.settings != fit.trials[1].settings
+
+
+def test_a_journal_holds_settings_and_losses_and_nothing_of_a_patient(make_design, tmp_path):
+    design = make_design(120)
+    Boosted(Tuning(6, tmp_path)).fit(design, 1)
+    (path,) = tmp_path.iterdir()
+    entries = list(Journal(path).read())
+    assert len(entries) == 6
+    for entry in entries:
+        assert set(entry) == {"number", "settings", "losses", "pruned"}
+        assert set(entry["settings"]) == set(SPACE.ranges)
+        assert len(entry["losses"]) <= 5
+    assert path.stem == digest_of(design)
+
+
+def digest_of(design, seed=1, candidate="xgboost", xgboost=None):
+    from xgboost import __version__
+
+    return digest_fit(candidate, design, seed, {"xgboost": xgboost or __version__})
+
+
+def test_a_journal_is_taken_for_the_very_same_fit_alone(make_design):
+    design = make_design(120, site_effects=(0.0, 1.0))
+    flipped = design.outcome.copy()
+    flipped[7] = 1 - flipped[7]
+    matrix = design.matrix.copy()
+    matrix[3, 0] += 1
+    others = [
+        digest_of(design, seed=2),
+        digest_of(design, candidate="anchored_xgboost"),
+        digest_of(design, xgboost="0.0"),
+        digest_of(replace(design, outcome=flipped)),
+        digest_of(replace(design, matrix=matrix)),
+        digest_of(replace(design, given_weights=np.full(120, 0.5))),
+        digest_of(replace(design, inner_folds=3)),
+        digest_of(replace(design, site_names=("site-0", "other"))),
+        digest_of(design.select(np.arange(119))),
+        digest_of(design.select(np.arange(120)[::-1])),
+    ]
+    assert len({digest_of(design), *others}) == 1 + len(others)
+    assert digest_of(design) == digest_of(make_design(120, site_effects=(0.0, 1.0)))
+
+
+FIT = (
+    *("experiments/studies/demo.toml", "--json", "--jobs", "1", "--set", "tuning.trials=8"),
+    *("--set", 'candidates=["xgboost", "base_rate"]', "--set", "validation.resamples=100"),
+    *("--set", "validation.folds=3", "--set", "validation.repeats=1"),
+    *("--set", "uncertainty.redevelopments=20"),
+)
+
+
+def count_trials(home):
+    return {path.name: len(list(Journal(path).read())) for path in home.glob("tuning/*/*.jsonl")}
+
+
+def list_trials(home, run_id):
+    """Every trial of the chosen candidate's final fit, as MLflow has it."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{home}/mlflow.db")
+    runs = client.search_runs([client.get_run(run_id).info.experiment_id])
+    parents = {run.info.run_id: run.data.tags.get("mlflow.parentRunId") for run in runs}
+    trials = [run for run in runs if parents.get(parents[run.info.run_id]) == run_id]
+    return {run.info.run_name: (run.data.params, run.data.metrics) for run in trials}
+
+
+def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, make_commands, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit = ("fit", *FIT, "--cohort", cohort)
+    expected = json.loads(make_commands(whole).call(*fit).stdout)
+    process = make_commands(broken).start("training", *fit)
+    while process.poll() is None and sum(count_trials(broken).values()) < 12:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = count_trials(broken)
+    assert 12 <= sum(kept.values()) < 4 * 8, "killed too late"
+    found = json.loads(make_commands(broken).call(*fit).stdout)
+    assert found["chosen"] == "xgboost"
+    assert found["candidates"] == expected["candidates"]
+    trials = list_trials(broken, found["run_id"])
+    assert trials == list_trials(whole, expected["run_id"])
+    assert len(trials) == 8
+    assert not (broken / "tuning" / "demo").exists()

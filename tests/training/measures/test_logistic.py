@@ -1,0 +1,62 @@
+"""Logistic recalibration, against independent code and hand-made cases."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from training.measures.logistic import fit_intercept, fit_intercept_slope, logit
+
+
+@pytest.fixture
+def courses():
+    generator = np.random.default_rng(3)
+    log_odds = generator.normal(0.3, 1.1, 400)
+    outcome = (generator.random(400) < expit(0.4 + 0.7 * log_odds)).astype(float)
+    return log_odds, outcome, generator
+
+
+def test_intercept_and_slope_agree_with_scikit_learn_in_every_sample(courses):
+    log_odds, outcome, generator = courses
+    weights = generator.multinomial(400, np.full(400, 1 / 400), size=5).astype(float)
+    found = fit_intercept_slope(log_odds, outcome, weights)
+    for sample in range(5):
+        model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000)
+        model.fit(log_odds[:, None], outcome, sample_weight=weights[sample])
+        expected = [model.intercept_[0], model.coef_[0, 0]]
+        assert found[sample] == pytest.approx(expected, abs=1e-6)
+
+
+def test_intercept_alone_makes_the_mean_right(courses):
+    log_odds, outcome, _ = courses
+    (shift,) = fit_intercept(log_odds, outcome, np.ones((1, 400)))
+    assert expit(log_odds + shift).mean() == pytest.approx(outcome.mean(), abs=1e-10)
+
+
+def test_two_groups_are_calibrated_as_by_hand():
+    """30 of 100 at one value and 60 of 100 at another: the line goes through both logits."""
+    log_odds = np.repeat([-1.0, 1.0], 100)
+    outcome = np.concatenate([np.ones(30), np.zeros(70), np.ones(60), np.zeros(40)])
+    low, high = logit(np.array([0.3, 0.6]))
+    found = fit_intercept_slope(log_odds, outcome, np.ones((1, 200)))[0]
+    assert found == pytest.approx([(low + high) / 2, (high - low) / 2], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("log_odds", "outcome"),
+    [([0, 1, 2, 3], [0, 0, 1, 1]), ([1, 1, 1, 1], [0, 1, 0, 1]), ([0, 1, 2, 3], [1, 1, 1, 1])],
+    ids=["separated", "constant", "one class"],
+)
+def test_where_no_finite_slope_exists_none_is_given(log_odds, outcome):
+    found = fit_intercept_slope(
+        np.array(log_odds, float), np.array(outcome, float), np.ones((1, 4))
+    )
+    assert np.isnan(found).all()
+
+
+def test_nearly_constant_log_odds_do_not_hang_or_warn():
+    generator = np.random.default_rng(1)
+    log_odds = -0.4 + 1e-7 * generator.normal(size=1000)
+    outcome = (generator.random(1000) < 0.4).astype(float)
+    weights = generator.multinomial(1000, np.full(1000, 1e-3), size=200).astype(float)
+    fit_intercept_slope(log_odds, outcome, weights)

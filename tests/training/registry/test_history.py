@@ -1,0 +1,230 @@
+"""The history of champions in a real MLflow store: who wins, what a kill leaves, what is found."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from features.base.errors import ArtifactError, UnavailableError
+from features.base.home import find_home
+from features.model.response_model import CHAMPION_ALIAS
+from training.registry.history import (
+    EVENT_TAG,
+    HEAD_TAG,
+    Event,
+    History,
+    describe_history,
+    find_previous,
+)
+from training.registry.registry import Registry
+
+NAME = "phq9.acute.response"
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def model_home(tmp_path_factory):
+    """A home whose registry holds five versions of a model; copied for each test."""
+    folder = tmp_path_factory.mktemp("model")
+    client = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)})).client
+    client.create_registered_model(NAME)
+    for _ in range(5):
+        client.create_model_version(NAME, "made:/by-hand")
+    return folder
+
+
+@pytest.fixture
+def home(model_home, tmp_path):
+    shutil.copytree(model_home, tmp_path, dirs_exist_ok=True)
+    return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def history(home):
+    return History(Registry(home).client, NAME)
+
+
+def make_event(history, after, action="promotion", reason="better"):
+    """The event that would follow what is there now."""
+    head = history.read().head
+    return Event(
+        number=head.number + 1 if head else 1,
+        at="2026-01-01T00:00:00+00:00",
+        who="somebody",
+        action=action,
+        before=head.after if head else None,
+        after=after,
+        reason=reason,
+        gate=({"name": "slope", "value": 0.97, "low": 0.7, "high": 1.5, "passed": True},),
+        previous=head.digest if head else "",
+    )
+
+
+@pytest.fixture
+def told(history):
+    """A history of three events."""
+    for after in ("1", "2", "1"):
+        history.record(make_event(history, after))
+    return history
+
+
+def change_event(told, number, **changes):
+    """Change a stored event behind the history's back."""
+    stored = told.client.get_model_version(told.name, str(number))
+    event = json.loads(stored.tags[EVENT_TAG]) | changes
+    told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, json.dumps(event))
+
+
+def test_each_event_follows_the_one_before_and_the_alias_follows_the_last(told):
+    events = told.read().events
+    assert [event.number for event in events] == [1, 2, 3]
+    assert [event.previous for event in events] == ["", events[0].digest, events[1].digest]
+    assert [event.before for event in events] == [None, "1", "2"]
+    assert told.find_champion() == "1"
+    assert told.verify() == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_any_change_of_any_event_is_found(told, number):
+    whole = told.client.get_model_version(told.name, str(number)).tags[EVENT_TAG]
+    for changes in ({"reason": "worse"}, {"who": "nobody"}, {"after": "4"}, {"gate": []}):
+        change_event(told, number, **changes)
+        assert told.verify()
+        with pytest.raises(ArtifactError, match="broken"):
+            told.record(make_event(told, "5"))
+        told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, whole)
+        assert not told.verify()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_missing_event_is_found_wherever_it_was(told, number):
+    told.client.delete_model_version(told.name, str(number))
+    assert told.verify()
+
+
+def test_events_in_another_order_are_found(told):
+    stored = [told.client.get_model_version(told.name, str(n)).tags[EVENT_TAG] for n in (2, 3)]
+    for number, text in zip((3, 2), stored, strict=True):
+        told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, text)
+    assert told.verify()
+
+
+def test_an_event_that_is_no_event_is_found(told):
+    told.client.set_model_version_tag(told.name, "2", EVENT_TAG, "{}")
+    assert "event 2 cannot be read" in told.verify()
+
+
+def test_an_alias_moved_by_hand_is_found(told):
+    told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "5")
+    assert told.verify() == ("the champion's alias was moved without an event",)
+    told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
+    assert told.verify() == ("the champion's alias was moved without an event",)
+
+
+def test_a_champion_nobody_recorded_is_found(history):
+    history.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
+    assert history.verify() == ("version 2 is champion without an event",)
+
+
+def test_of_two_changes_that_follow_the_same_event_the_first_wins(told):
+    first, second = make_event(told, "4"), make_event(told, "5")
+    told.record(first)
+    with pytest.raises(UnavailableError, match="came first"):
+        told.record(second)
+    assert told.find_champion() == "4"
+    assert told.read().head == first
+    assert told.verify() == ()
+    told.record(make_event(told, "5"))
+    assert told.find_champion() == "5"
+    assert told.verify() == ()
+
+
+def test_of_many_changes_at_once_one_wins(told, home):
+    events = [make_event(told, str(version)) for version in (2, 3, 4, 5)]
+
+    def record(event):
+        try:
+            return History(Registry(home).client, NAME).record(event)
+        except UnavailableError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        won = [event for event in pool.map(record, events) if event]
+    assert len(won) == 1
+    assert told.read().events[3:] == tuple(won)
+    assert told.find_champion() == won[0].after
+    assert told.verify() == ()
+
+
+def test_what_a_kill_left_between_event_and_alias_is_set_right(told):
+    event = make_event(told, "4")
+    told.client.create_model_version(
+        told.name, "history:/event", tags={EVENT_TAG: event.model_dump_json()}
+    )
+    assert told.find_champion() == "1"
+    assert told.verify() == ()
+    told.settle()
+    assert told.find_champion() == "4"
+    assert told.client.get_registered_model(told.name).tags[HEAD_TAG] == event.digest
+
+
+KILLED = """
+import sys
+from features.base.home import find_home
+from training.registry.history import History
+from training.registry.registry import Registry
+sys.path.insert(0, "tests/training")
+from test_history import NAME, make_event
+history = History(Registry(find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]})).client, NAME)
+print("ready", flush=True)
+while True:
+    history.settle()
+    version = str(history.read().head.number % 5 + 1)
+    history.record(make_event(history, version))
+"""
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.17])
+def test_a_killed_promotion_leaves_one_champion_and_a_whole_history(told, tmp_path, delay):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    path = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=path) as process:
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+    assert told.verify() == ()
+    told.settle()
+    head = told.read().head
+    assert told.find_champion() == head.after
+    told.record(make_event(told, "3"))
+    assert told.verify() == ()
+
+
+def test_a_rollback_takes_back_one_promotion_after_the_other(history):
+    for after in ("1", "2", "3"):
+        history.change(after, "promotion", "somebody", "better")
+    assert find_previous(history.read().events) == "2"
+    history.change("2", "rollback", "somebody", "worse at our clinic")
+    assert find_previous(history.read().events) == "1"
+    history.change("1", "rollback", "somebody", "worse still")
+    assert find_previous(history.read().events) is None
+    history.change("5", "promotion", "somebody", "better")
+    assert find_previous(history.read().events) == "1"
+    assert history.find_champion() == "5"
+
+
+def test_the_history_tells_who_when_what_and_why(told):
+    lines = describe_history(told.read().events, told.verify()).splitlines()
+    when = "2026-01-01T00:00:00+00:00"
+    assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
+    assert lines[3] == "   passed: slope 0.97 (0.7 to 1.5)"
+    assert lines[-1] == "3 events, the chain is whole"
+    change_event(told, 3, who="nobody")
+    assert "BROKEN" in describe_history(told.read().events, told.verify())

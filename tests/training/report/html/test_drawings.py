@@ -1,0 +1,184 @@
+"""What is drawn can be read back, by the axis' own ticks, as the numbers of the JSON."""
+
+import math
+
+import pytest
+
+from training.findings.findings import Bin
+from training.report.html import render_report
+from training.report.html.forest import Row, scale_factors
+from training.report.html.svg import Scale, draw, draw_line
+
+
+@pytest.fixture(scope="module")
+def page(full, read):
+    return read(render_report(full))
+
+
+def find_drawing(page, name):
+    return page.find("svg", aria_labelledby=f"{name}-title {name}-description")
+
+
+def read_ticks(drawing, kind, place):
+    """Read an axis: places of its ticks, and their values."""
+    ticks = []
+    for tick in drawing.find_all("text", class_=kind):
+        text = tick.text.replace("\u2212", "-")
+        if "tick" in tick.attributes["class"].split() and "data-value" not in str(tick.inside):
+            share = text.endswith("%")
+            value = float(text.rstrip("%\u00a0")) / (100 if share else 1)
+            ticks.append((float(tick.attributes[place]), value))
+    return ticks
+
+
+def read_place(ticks, place, multiplies=False):
+    """Read the value at a place, between an axis' outermost ticks."""
+    move = math.log if multiplies else float
+    (start, low), (end, high) = min(ticks), max(ticks)
+    at = move(low) + (move(high) - move(low)) * (place - start) / (end - start)
+    return math.exp(at) if multiplies else at
+
+
+def read_points(line):
+    return [tuple(map(float, pair.split(","))) for pair in line.attributes["points"].split()]
+
+
+def read_line(drawing, kind):
+    """Read a line's values by both axes; the upright one's ticks stand 4 below their line."""
+    across = read_ticks(drawing, "middle", "x")
+    up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
+    line = drawing.find("polyline", class_=kind)
+    return [(read_place(across, x), read_place(up, y)) for x, y in read_points(line)]
+
+
+def test_the_calibration_curve_is_that_of_the_json(page, full):
+    found = read_line(find_drawing(page, "calibration-drawing"), "model")
+    known = [(point.estimate, point.observed) for point in full.calibration.points]
+    assert [xy for pair in found for xy in pair] == pytest.approx(
+        [xy for pair in known for xy in pair], abs=1e-4
+    )
+
+
+def list_highs_and_lows(full, name):
+    if name == "calibration":
+        return [(point.high, point.low) for point in full.calibration.points]
+    return [(point.benefit.high, point.benefit.low) for point in full.decision.points]
+
+
+@pytest.mark.parametrize("name", ["calibration", "decision"])
+def test_the_band_goes_along_the_upper_ends_and_back_along_the_lower_ones(page, full, name):
+    drawing = find_drawing(page, f"{name}-drawing")
+    up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
+    band = [read_place(up, y) for _, y in read_points(drawing.find("polygon", class_="band"))]
+    highs, lows = zip(*list_highs_and_lows(full, name), strict=True)
+    assert band == pytest.approx([*highs, *reversed(lows)], abs=1e-4)
+
+
+def test_a_version_without_a_curve_is_left_out_and_a_gap_is_left_open(page, full):
+    drawing = find_drawing(page, "calibration-drawing")
+    lines = list(drawing.find_all("polyline", class_="version"))
+    # Forty versions: one has no curve, and one has a gap, so that it comes in two parts.
+    assert len(full.calibration.versions) == len(lines) == 40
+
+
+def test_the_bars_are_as_high_as_there_are_courses(page, full):
+    bars = list(find_drawing(page, "calibration-drawing").find_all("rect", class_="bar"))
+    heights = [float(bar.attributes["height"]) for bar in bars]
+    counts = [one.courses for one in full.calibration.histogram if one.courses]
+    assert [height / max(heights) for height in heights] == pytest.approx(
+        [count / max(counts) for count in counts], abs=1e-3
+    )
+
+
+def test_a_histogram_of_nobody_has_no_bars(full, read):
+    nobody = full.calibration.model_copy(
+        update={"points": (), "histogram": (Bin(low=0, high=1, courses=0),)}
+    )
+    page = read(render_report(full.model_copy(update={"calibration": nobody})))
+    assert not list(find_drawing(page, "calibration-drawing").find_all("rect", class_="bar"))
+
+
+@pytest.mark.parametrize(("kind", "key"), [("model", "benefit"), ("all", "treat_all")])
+def test_net_benefits_are_those_of_the_json(page, full, kind, key):
+    found = read_line(find_drawing(page, "decision-drawing"), kind)
+    known = [(point.threshold, getattr(point, key).value) for point in full.decision.points]
+    assert [xy for pair in found for xy in pair] == pytest.approx(
+        [xy for pair in known for xy in pair], abs=1e-4
+    )
+
+
+def test_treating_none_is_worth_nothing(page):
+    line = read_line(find_drawing(page, "decision-drawing"), "none")
+    assert [benefit for _, benefit in line] == pytest.approx([0.0] * len(line), abs=1e-4)
+
+
+def test_instability_is_drawn_between_the_limits(page, full):
+    drawing = find_drawing(page, "instability-drawing")
+    up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
+    bars = [one.attributes for one in drawing.find_all("line", class_="whisker")]
+    limits = [
+        (read_place(up, float(bar["y1"])), read_place(up, float(bar["y2"])))
+        for bar in bars
+        if bar["x1"] == bar["x2"]
+    ]
+    known = [(band.low, band.high) for band in full.instability.bands]
+    assert [xy for pair in limits for xy in pair] == pytest.approx(
+        [xy for pair in known for xy in pair], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(("key", "multiplies"), [("auc", False), ("ratio", True)])
+def test_sites_stand_where_their_values_are(page, full, key, multiplies):
+    drawing = find_drawing(page, f"sites-{key}")
+    ticks = read_ticks(drawing, "middle", "x")
+    marks = [float(one.attributes["x"]) + 4 for one in drawing.find_all("rect", class_="mark")]
+    found = [read_place(ticks, mark, multiplies) for mark in marks]
+    sites = full.across_sites.sites
+    known = [site.measures[key].value for site in sites if key in site.measures]
+    assert found == pytest.approx(known, abs=1e-4)
+    following = drawing.find("rect", class_="next").attributes
+    start, width = float(following["x"]), float(following["width"])
+    ends = [read_place(ticks, place, multiplies) for place in (start, start + width)]
+    expected = full.across_sites.pooled[key].next_site
+    assert ends == pytest.approx([expected.low, expected.high], abs=1e-3)
+
+
+def test_an_interval_beyond_the_axis_ends_in_an_arrow(page):
+    arrows = find_drawing(page, "sites-ratio").find_all("polygon", class_="mark")
+    # One site's interval reaches from 0.19 to 5.7, the axis from 0.25 to 4.
+    assert len(list(arrows)) == 2
+
+
+def test_factors_are_as_long_as_they_move(page, full):
+    drawing = find_drawing(page, "factors-drawing")
+    ticks = read_ticks(drawing, "middle", "x")
+    bars = [one.attributes for one in drawing.find_all("rect", class_="size")]
+    found = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
+    known = sorted((factor.deviation.value for factor in full.factors), reverse=True)
+    assert found == pytest.approx(known, abs=1e-4)
+    assert not list(drawing.find_all("rect", class_="mark"))
+
+
+def test_a_subgroup_that_is_hidden_has_no_mark(page, full):
+    drawing = find_drawing(page, "subgroups-drawing")
+    marks = list(drawing.find_all("rect", class_="mark"))
+    assert len(marks) == len([row for row in full.subgroups if row.ratio is not None]) == 5
+    assert "its counts would give away" in drawing.text
+
+
+def test_an_axis_without_rows_still_has_its_reference():
+    scale = scale_factors([Row("nobody")])
+    assert (scale.low, scale.high) == (0.5, 2.0)
+    assert 1 in scale.list_ticks()
+
+
+def test_ticks_are_round_and_few():
+    assert Scale(-0.1, 0.4, 300, 0).list_ticks() == [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4]
+    assert Scale(0.2, 0.6, 0, 300).list_ticks() == [0.2, 0.3, 0.4, 0.5, 0.6]
+    factors = Scale(0.25, 4, 14, 386, multiplies=True).list_ticks()
+    assert factors == [0.25, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 4]
+
+
+def test_what_is_drawn_is_escaped():
+    assert "<script>" not in draw("text", "<script>", class_='"><script>')
+    assert draw_line([None, None], "version") == ""

@@ -1,0 +1,101 @@
+"""Every number that the report shows stands in the JSON."""
+
+import re
+
+import pytest
+
+from features.dictionary.fields import FIELDS
+from training.findings.words import MEASURES, SAMPLE_SIZES
+from training.report.html import render_report
+
+# What is called by a number, in prose.
+PROSE = ("TRIPOD+AI (2024)", "SHA-256")
+OURS = [*(text for words in MEASURES.values() for text in words[:2]), *SAMPLE_SIZES.values()]
+
+
+def list_shown(page):
+    """List each number shown: the value behind it, and its text."""
+    for text, above in page.list_texts():
+        behind = above[-1].attributes.get("value" if above[-1].tag == "data" else "data-value")
+        if behind is not None:
+            yield float(behind), text
+
+
+def read_number(text):
+    """Read a shown number: what it counts in, its value, and its last digit's."""
+    plain = text.replace("\u00a0", " ").replace("\u2212", "-").replace(",", "")
+    number, unit = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)((?: %| in 100| points)?)", plain).groups()
+    return (100 if unit else 1), float(number), 10.0 ** -len(number.partition(".")[2])
+
+
+def test_every_number_is_one_of_the_json(findings, read, list_values):
+    known = {float(one) for one in list_values(findings, (int, float))}
+    shown = list(list_shown(read(render_report(findings))))
+    assert shown
+    assert [(value, text) for value, text in shown if value not in known] == []
+
+
+def test_every_number_is_rounded_rightly(findings, read):
+    for value, text in list_shown(read(render_report(findings))):
+        unit, number, last = read_number(text)
+        assert abs(unit * value - number) <= last / 2 + 1e-9, (value, text)
+
+
+def test_no_other_number_is_shown(findings, read, list_values):
+    labels = [field.label for field in FIELDS.values()]
+    words = sorted({*list_values(findings, str), *PROSE, *OURS, *labels}, key=len, reverse=True)
+    for text, above in read(render_report(findings)).list_texts():
+        if not any(is_exempt(one) for one in above) and text not in words:
+            rest = text
+            for word in words:
+                rest = rest.replace(word, "") if len(word) > 3 else rest
+            assert not re.search(r"\d", rest), f"{rest!r} of {text!r}"
+
+
+def is_exempt(element):
+    """Numbers with a value are tested above, and ticks name places on an axis, not findings."""
+    given = element.attributes
+    hidden = given.get("aria-hidden") == "true"
+    return hidden or element.tag in ("style", "data", "time") or "data-value" in given
+
+
+def test_the_day_is_that_of_the_json(full, read):
+    (time,) = read(render_report(full)).find_all("time")
+    assert time.attributes["datetime"] == full.card.created
+    assert full.card.created.startswith(time.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("full", "Of those told 28 %, about 31 in 100 responded (25 % to 36 %)."),
+        ("full", "It is better than giving everybody the base rate, beyond chance"),
+        ("full", "about 65 in 100 were ranked rightly"),
+        ("full", "Weighted for those whose outcome is missing, the base rate is 47 %."),
+        ("external", "The base rate is 38 %. The model says 46 % on average."),
+        ("external", "but chance alone could do that"),
+        ("base_rate", "It gives everybody the base rate"),
+        ("base_rate", "It ranks nobody"),
+        ("minimal", "Nobody can say yet: nothing was tested."),
+    ],
+)
+def test_a_clinician_is_told_in_plain_words(make_findings, read, name, told):
+    page = read(render_report(make_findings(name)))
+    section = page.find("section", aria_labelledby="clinician")
+    assert told in re.sub(
+        r"\s+([.,):])", r"\1", section.text.replace("\u00a0", " ").replace("( ", "(")
+    )
+
+
+def test_a_model_that_only_chance_sets_apart_is_not_called_better(full, read):
+    def tell(difference):
+        candidates = tuple(
+            one.model_copy(update={"difference": difference}) if one.chosen else one
+            for one in full.candidates
+        )
+        changed = full.model_copy(update={"candidates": candidates})
+        return read(render_report(changed)).find("section", aria_labelledby="clinician").text
+
+    assert "but chance alone could do that" in tell(-0.0082)
+    assert "the base rate, beyond chance" in tell(-0.0083)
+    assert "It is no better than giving everybody the base rate" in tell(0.0)

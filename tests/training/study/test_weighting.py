@@ -1,0 +1,181 @@
+"""Weights for missing outcomes: what they mend, what they cannot, and that candidates heed them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from features.records.cohort import read_cohort
+from training.candidates import CANDIDATES
+from training.candidates.base import make_constant
+from training.candidates.trees.trees import STUMPS, grow_trees
+from training.study.design import make_design as design_study
+from training.study.study import Study
+from training.study.weighting import (
+    Enrolment,
+    compute_weights,
+    count_effective,
+    fit_reporting,
+    list_enrolled,
+    weigh_courses,
+)
+
+SITES = (1.0, -1.0, 0.3, -0.3)
+
+
+def make_study(**parts):
+    facts = {"name": "t", "question": "?", "outcome": "phq9.acute.response", "seed": 3}
+    return Study(**(facts | parts))
+
+
+WEIGHTED = make_study(attrition={"weights": True})
+
+
+def enrol(design, reported):
+    """Everyone of a design, some of whom report."""
+    return Enrolment(
+        columns=design.columns,
+        features=design.features,
+        matrix=design.matrix,
+        sites=design.sites,
+        site_names=design.site_names,
+        reported=reported,
+    )
+
+
+def lose(design, pull, seed=5):
+    """Draw who reports, more of those with the stronger pull."""
+    return np.random.default_rng(seed).random(design.size) < expit(pull - 1.0)
+
+
+def compare_shares(design, reported):
+    """The share of all, that of those who report, and the same by weight."""
+    known = weigh_courses(WEIGHTED, design.select(reported), enrol(design, reported))
+    weighted = np.average(known.outcome, weights=known.weights)
+    return design.outcome.mean(), known.outcome.mean(), weighted
+
+
+def test_weights_mend_the_base_rate_where_baseline_tells_who_reports(make_design):
+    """Severity and site decide both, and are recorded: the assumption holds."""
+    design = make_design(6000, site_effects=SITES)
+    severity = design.columns.get_numbers("phq9") - 16
+    pull = 0.12 * severity + np.array(SITES)[design.sites]
+    everyone, reporters, weighted = compare_shares(design, lose(design, pull))
+    assert reporters - everyone > 0.10
+    assert weighted == pytest.approx(everyone, abs=0.025)
+
+
+def test_weights_do_not_mend_it_where_the_outcome_tells_who_reports(make_design):
+    """The assumption fails: odds of reporting of 2.2 for responders, whatever their baseline.
+
+    Only the part goes that baseline knows of the outcome.
+    """
+    design = make_design(6000, site_effects=SITES)
+    everyone, reporters, weighted = compare_shares(
+        design, lose(design, np.log(2.2) * design.outcome)
+    )
+    assert reporters - everyone > 0.10
+    assert weighted - everyone > 0.6 * (reporters - everyone)
+
+
+def test_that_a_field_is_missing_may_tell_who_reports(make_design):
+    design = make_design(3000, missing=0.4)
+    absent = design.columns.find_missing("bmi")
+    found = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
+    assert found[absent].mean() - found[~absent].mean() > 0.3
+
+
+def test_weights_have_mean_one_and_no_course_counts_beyond_measure():
+    probability = np.append(np.full(999, 0.5), 1e-6)
+    weights = compute_weights(probability, np.ones(1000, dtype=bool))
+    assert weights.mean() == pytest.approx(1)
+    assert weights.max() < 10
+    # Without either truncation that one course would be worth all others.
+    assert count_effective(weights) > 900
+
+
+def test_where_every_outcome_is_known_all_count_alike(make_design):
+    design = make_design(100)
+    known = weigh_courses(WEIGHTED, design, enrol(design, np.ones(100, dtype=bool)))
+    assert known.weights == pytest.approx(np.ones(100))
+
+
+def test_without_being_asked_for_there_are_no_weights(make_design):
+    design = make_design(100)
+    assert weigh_courses(make_study(), design, enrol(design, design.outcome == 1)) is design
+    assert design.weights.tolist() == [1.0] * 100
+
+
+def test_weights_follow_their_courses(cohort):
+    """Those of a study's design are in the order of its courses, and stay so when some are kept."""
+    columns = read_cohort(cohort)
+    enrolment, design = list_enrolled(WEIGHTED, columns), design_study(WEIGHTED, columns)
+    codes = enrolment.columns.get_texts("patient_id")[enrolment.reported]
+    assert codes.tolist() == design.columns.get_texts("patient_id").tolist()
+    design = weigh_courses(WEIGHTED, design, enrolment)
+    rows = np.array([7, 7, 2])
+    assert design.select(rows).weights.tolist() == design.weights[rows].tolist()
+
+
+def test_a_course_without_a_baseline_total_is_not_one_that_failed_to_report(cohort, tmp_path):
+    frame = pd.read_parquet(cohort)
+    frame = frame[frame["gad7"].notna()]  # a total of some kind is required
+    items = [f"phq9_{number}" for number in range(1, 10)]
+    frame.loc[frame["condition"] != "depression", ["phq9", *items]] = None
+    frame.to_parquet(tmp_path / "unmeasured.parquet")
+    columns = read_cohort(tmp_path / "unmeasured.parquet")
+    enrolment = list_enrolled(make_study(), columns)
+    assert not np.isnan(enrolment.columns.get_numbers("phq9")).any()
+    assert enrolment.unmeasured == np.isnan(columns.get_numbers("phq9")).sum() > 100
+    assert enrolment.columns.size + enrolment.unmeasured == columns.size
+
+
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_every_candidate_heeds_weights(make_design, name):
+    """Courses with the outcome count three times as much as those without."""
+    design = make_design(400)
+    uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
+    plain, weighted = (
+        expit(CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)).mean()
+        for one in (design, uneven)
+    )
+    assert weighted - plain > 0.15
+
+
+def test_trees_themselves_heed_weights(make_design):
+    """From the same start, and with no calibration to do it for them."""
+    design = make_design(400)
+    uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
+    start, settings = make_constant(design), {**STUMPS, "rounds": 50}
+    plain, weighted = (
+        grow_trees(one, start, settings, seed=1).inplace_predict(design.matrix).mean()
+        for one in (design, uneven)
+    )
+    assert weighted - plain > 0.15
+
+
+@pytest.mark.parametrize("name", ["base_rate", "elastic_net", "severity_only"])
+def test_even_weights_change_nothing(make_design, name):
+    design = make_design(200)
+    even = replace(design, given_weights=np.ones(200))
+    plain, weighted = (
+        CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)
+        for one in (design, even)
+    )
+    assert weighted == pytest.approx(plain, abs=1e-12)
+
+
+def test_uneven_weights_leave_the_evidence_less_sure(make_design):
+    """Half of the courses count next to nothing: the posterior is as wide as with the others."""
+    design, generator = make_design(400), np.random.default_rng(2)
+    some = np.arange(400) % 2 == 0
+    uneven = replace(design, given_weights=np.where(some, 1.99, 0.01))
+
+    def spread(one):
+        update = CANDIDATES["evidence_prior"].fit(one, 1).posterior
+        return update.mixture.draw(2000, generator)[1][:, 0].std()
+
+    assert spread(uneven) == pytest.approx(spread(design.select(some)), rel=0.1)
+    assert spread(uneven) > 1.15 * spread(design)

@@ -1,0 +1,345 @@
+"""Runs against a real MLflow store: what is logged, registered, named champion."""
+
+import json
+import socket
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments.simulator import WORLDS, simulate, write_simulation
+from features.base.errors import ArtifactError, UnavailableError
+from features.base.home import find_home
+from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG
+from features.records.assessment import read_assessments
+from features.records.cohort import read_cohort
+from training.candidates.trees.trees import SPACE
+from training.fit import run_study
+from training.registry.history import History
+from training.registry.registry import EXPERIMENT, Registry
+from training.study.design import load_courses
+from training.study.parts import ODDS_RATIOS
+from training.study.study import Study
+
+QUICK = {
+    "validation": {
+        "folds": 3,
+        "repeats": 1,
+        "resamples": 100,
+        "profile": "quick",
+        "bootstraps": 20,
+    },
+    "gate": {"redevelopments": 0},
+    "uncertainty": {"redevelopments": 20},
+}
+
+
+# Candidates that are fitted at once, where the test is not about them.
+CHEAP = ("severity_only", "base_rate")
+
+
+def make_study(**parts):
+    facts = {
+        "name": "t",
+        "question": "?",
+        "outcome": "phq9.acute.response",
+        "seed": 3,
+        "cohort": {"where": {"condition": ["depression"]}},
+    }
+    return Study(**(facts | QUICK | parts))
+
+
+def run_file(study, home, path):
+    """Run a study on a cohort file, in this process."""
+    return run_study(study, load_courses(study, path), home, jobs=1)
+
+
+@pytest.fixture
+def noise(cohort, tmp_path):
+    """The same patients with outcomes dealt out anew: nothing to learn."""
+    frame = pd.read_parquet(cohort)
+    known = frame["phq9_acute"].notna()
+    dealt = frame.loc[known, "phq9_acute"].sample(frac=1, random_state=4).to_numpy()
+    frame.loc[known, "phq9_acute"] = dealt
+    path = tmp_path / "noise.parquet"
+    frame.drop(columns=["phq9", *(f"phq9_{n}" for n in range(1, 10))]).assign(phq9=18).to_parquet(
+        path
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(cohort, tmp_path_factory):
+    """One run on simulated patients, and the client that sees what it left."""
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
+    summary = run_file(make_study(), home, cohort)
+    return summary, Registry(home).client
+
+
+def test_a_study_is_a_parent_run_with_a_child_for_each_candidate(fitted):
+    summary, client = fitted
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    runs = client.search_runs([experiment.experiment_id])
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert {run.info.run_name for run in children} == set(summary.comparison.measures)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {summary.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_parent_run_tells_everything_the_result_rests_on(fitted):
+    summary, client = fitted
+    data = client.get_run(summary.run_id).data
+    assert data.params["seed"] == "3"
+    assert data.params["validation.folds"] == "3"
+    assert len(data.tags["data_digest"]) == 64
+    assert data.tags["data"] == "simulated"
+    assert data.tags["version.scikit-learn"]
+    assert data.tags["verdict"] == summary.comparison.verdict
+    assert data.metrics["log_loss_low"] < data.metrics["log_loss"] < data.metrics["log_loss_high"]
+    files = {file.path for file in client.list_artifacts(summary.run_id)}
+    files |= {file.path for file in client.list_artifacts(summary.run_id, "figures")}
+    figures = {"figures/roc.png", "figures/calibration.png", "figures/contributions.png"}
+    assert {"report.md", *figures} <= files
+
+
+def test_the_report_says_simulated_and_gives_the_verdict_first(fitted):
+    lines = [line for line in fitted[0].report.splitlines() if line]
+    assert "SIMULATED DATA" in lines[1]
+    assert fitted[0].comparison.verdict in lines[2]
+
+
+def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
+    summary = fitted[0]
+    found = summary.as_dict()["attrition"]
+    counted = summary.card.population
+    assert found["missing"] + found["unmeasured"] == counted.without_outcome
+    assert found["courses"] - found["missing"] == counted.courses
+    assert found["effective"] is None
+    assert [row["odds_ratio"] for row in found["scenarios"]] == list(ODDS_RATIOS)
+    assert 0 < len(found["gaps"]) <= 5
+    section = summary.report.partition("## Outcomes that are missing")[2]
+    assert f"{found['missing']} of {found['courses']} courses" in section
+    assert found["assumption"] in section
+    for row in found["scenarios"]:
+        assert f"| {row['odds_ratio']:.2f} " in section
+        assert f"{100 * row['base_rate']:.1f} %" in section
+    for gap in found["gaps"]:
+        assert f"`{gap['feature']}`" in section
+
+
+def test_the_version_has_digest_signature_example_and_alias(fitted):
+    summary, client = fitted
+    version = client.get_model_version("phq9.acute.response", summary.version)
+    assert len(version.tags[DIGEST_TAG]) == 64
+    model = mlflow.models.get_model_info(f"models:/{version.name}/{version.version}")
+    inputs = {column.name: column for column in model.signature.inputs}
+    assert inputs["patient_id"].required
+    assert not inputs["age"].required
+    assert model.saved_input_example_info
+    found = client.get_model_version_by_alias("phq9.acute.response", "champion")
+    assert str(found.version) == summary.champion.version
+
+
+def test_no_patient_reaches_mlflow(fitted):
+    """No patient's code is anywhere in the store, neither in the database nor in a file."""
+    database = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
+    files = [path for path in database.parent.rglob("*") if path.is_file()]
+    assert database in files
+    assert len(files) > 20
+    assert not [path for path in files if b"SIM-7-" in path.read_bytes()]
+
+
+def test_the_model_loads_as_pyfunc_and_says_what_our_model_says(fitted, make_assessment):
+    summary, _ = fitted
+    function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
+    people = [make_assessment(age=30.0 + n, phq9=10.0 + n) for n in range(10)]
+    said = function.predict(pd.DataFrame(people))
+    expected = summary.champion.model.predict(read_assessments(people))
+    assert said["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
+    assert said["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
+
+
+def test_the_pyfunc_refuses_what_the_service_refuses(fitted, make_assessment):
+    function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
+    with pytest.raises(Exception, match=r"phq9 \(range\)"):
+        function.predict(pd.DataFrame([make_assessment(phq9=99.0, age=44.0)]))
+
+
+def test_the_summary_is_the_promised_json(fitted):
+    plain = json.loads(json.dumps(fitted[0].as_dict()))
+    promised = {"run_id", "outcome", "courses", "events", "chosen", "candidates", "model"}
+    assert promised <= set(plain)
+    assert set(plain["model"]) == {"name", "version", "alias"}
+    for measures in plain["candidates"].values():
+        assert {"log_loss", "brier", "auc", "slope"} <= set(measures)
+
+
+def test_the_card_hides_every_single_value_behind_rounded_ranges(fitted):
+    ranges = {found.field: found for found in fitted[0].card.ranges}
+    assert (ranges["age"].low % 5, ranges["age"].high % 5) == (0, 0)
+    assert ranges["agent"].categories == ("ketamine", "esketamine")
+
+
+def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
+    summary = run_file(make_study(), home, noise)
+    assert not summary.comparison.beats_base_rate
+    assert "No candidate beats the base rate" in summary.report
+    assert summary.champion.model.card.candidate == "base_rate"
+    probability = summary.champion.model.predict(read_cohort(noise)).probability
+    assert np.ptp(probability) < 1e-12
+    assert probability[0] == pytest.approx(summary.card.population.base_rate)
+
+
+def test_the_base_rate_is_champion_even_where_the_study_prefers_something_else(home, noise):
+    study = make_study(candidates=CHEAP)
+    summary = run_file(study, home, noise)
+    assert summary.comparison.chosen == "severity_only"
+    assert summary.alias == "challenger"
+    assert summary.champion.model.card.candidate == "base_rate"
+
+
+def test_the_same_study_again_moves_no_champion(home, cohort):
+    first, again = (run_file(make_study(candidates=CHEAP), home, cohort) for _ in range(2))
+    assert (first.alias, again.alias) == ("champion", "challenger")
+    assert again.champion.version == first.version
+    assert first.as_dict()["candidates"] == again.as_dict()["candidates"]
+
+
+def test_a_better_candidate_takes_over_from_the_base_rate(home, cohort):
+    first = run_file(make_study(candidates=("base_rate",)), home, cohort)
+    better = run_file(make_study(candidates=CHEAP), home, cohort)
+    assert first.champion.model.card.candidate == "base_rate"
+    assert better.alias == "champion"
+    assert better.champion.model.card.candidate != "base_rate"
+
+
+def test_a_champion_stays_where_new_patients_support_it(home, cohort, tmp_path):
+    """Other patients of the same clinics: the base rate alone does not take its place."""
+    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
+    write_simulation(simulate(WORLDS["default"], 2000, seed=70).cohort, tmp_path / "new.parquet")
+    study = make_study(candidates=("base_rate",))
+    poorer = run_file(study, home, tmp_path / "new.parquet")
+    assert good.champion.model.card.candidate == "evidence_prior"
+    assert poorer.champion.version == good.version
+
+
+def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noise):
+    """Patients among whom nothing tells who responds: back to the base rate."""
+    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
+    contradicted = run_file(make_study(candidates=CHEAP), home, noise)
+    assert contradicted.champion.version != good.version
+    assert contradicted.champion.model.card.candidate == "base_rate"
+
+
+def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
+    summary, client = fitted
+    (event,) = History(client, summary.card.name).read().events
+    assert (event.action, event.before, event.after) == ("promotion", None, summary.version)
+    assert event.reason == summary.comparison.verdict
+    gap = summary.comparison.to_base[summary.comparison.chosen]
+    assert event.gate[0]["value"] == pytest.approx(gap.mean)
+    assert event.gate[0]["passed"]
+
+
+def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
+    study = make_study(candidates=CHEAP)
+    first, second = (run_file(study, home, cohort) for _ in range(2))
+    registry, name = Registry(home), first.card.name
+    assert second.champion.version == first.version
+    with pytest.raises(UnavailableError, match="before"):
+        registry.roll_back(name, "somebody", "worse")
+    registry.open_history(name).change(second.version, "override", "somebody", "newer")
+    event = registry.roll_back(name, "somebody", "worse at our clinic")
+    assert (event.before, event.after) == (second.version, first.version)
+    assert registry.find_champion(name).version == first.version
+    registry.open_history(name).change(second.version, "override", "somebody", "newer")
+    source = registry.client.get_model_version(name, first.version).source
+    folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
+    (folder / "terms.npz").write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match="damaged"):
+        registry.roll_back(name, "somebody", "worse")
+    assert registry.find_champion(name).version == second.version
+
+
+def test_a_run_refuses_a_history_that_was_changed(home, cohort):
+    study = make_study(candidates=CHEAP)
+    first = run_file(study, home, cohort)
+    client = Registry(home).client
+    client.delete_model_version(first.card.name + ".history", "1")
+    with pytest.raises(ArtifactError, match="broken"):
+        run_file(study, home, cohort)
+
+
+def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
+    """The base rate that a clinician reads is the weighted one, as the model's own is."""
+    candidates = ("base_rate",)
+    plain = run_file(make_study(candidates=candidates), home, cohort)
+    study = make_study(candidates=candidates, attrition={"weights": True})
+    weighted = run_file(study, home, cohort)
+    people = weighted.card.population
+    assert plain.card.population.weighted_rate is None
+    assert people.base_rate == people.weighted_rate != people.events / people.courses
+    assert weighted.champion.version == weighted.version
+    probability = weighted.champion.model.predict(read_cohort(cohort)).probability
+    assert probability == pytest.approx(people.base_rate)
+    found = weighted.findings.attrition
+    assert found.effective < people.courses
+    assert f"tell as much as {found.effective:.0f} would" in weighted.report
+    assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
+
+
+def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):
+    registry = Registry(home)
+    tags = {"process": "elsewhere:1"}
+    foreign = registry.client.create_run(registry.experiment, tags=tags)
+    dead = registry.client.create_run(
+        registry.experiment, tags={"process": f"{socket.gethostname()}:{2**22 - 3}"}
+    )
+    with registry.open_study(make_study()):
+        pass
+    assert registry.client.get_run(dead.info.run_id).info.status == "KILLED"
+    assert registry.client.get_run(foreign.info.run_id).info.status == "RUNNING"
+
+
+def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(home, cohort):
+    study = make_study(
+        candidates=("xgboost", "base_rate"),
+        tuning={"trials": 12},
+        validation=QUICK["validation"] | {"folds": 2},
+        features={"include": ["phq9", "age", "gad7"]},
+    )
+    summary = run_file(study, home, cohort)
+    client = Registry(home).client
+    runs = client.search_runs([client.get_run(summary.run_id).info.experiment_id])
+    (candidate,) = [run for run in runs if run.info.run_name == "xgboost"]
+    parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
+    trials = [r for r, p in zip(runs, parents, strict=True) if p == candidate.info.run_id]
+    by_name = {run.info.run_name: run for run in trials}
+    assert sorted(by_name) == [f"trial-{number:03d}" for number in range(12)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for run in trials:
+        assert set(run.data.params) == set(SPACE.ranges)
+        history = client.get_metric_history(run.info.run_id, "inner_log_loss")
+        pruned = run.data.tags["state"] == "pruned"
+        assert [one.step for one in history] == list(range(1, len(history) + 1))
+        assert (len(history) < 5) == pruned
+        assert run.data.metrics["inner_log_loss"] == history[-1].value
+    assert by_name["trial-000"].data.params["depth"] == "1"
+    assert by_name["trial-000"].data.tags["state"] == "complete"
+    assert client.get_run(summary.run_id).data.params["tuning.trials"] == "12"
+    assert {f"chosen.{name}" for name in SPACE.ranges} <= set(
+        client.get_run(summary.run_id).data.params
+    )
+    assert not list(home.tuning.iterdir())
+
+
+def test_nothing_is_logged_where_the_cohort_is_refused(cohort, tmp_path):
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
+    frame = pd.read_parquet(cohort)
+    frame.loc[0, "age"] = 900
+    frame.to_parquet(tmp_path / "bad.parquet")
+    with pytest.raises(Exception, match=r"age \(range\), row 1"):
+        run_file(make_study(), home, tmp_path / "bad.parquet")
+    assert not home.folder.exists()

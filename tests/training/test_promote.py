@@ -1,0 +1,394 @@
+"""Promotion in a real MLflow store: what was found of a version decides, or somebody answers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from typer.testing import CliRunner
+
+from features.base.errors import ArtifactError, InputError, UnavailableError
+from features.base.files import digest_bytes
+from features.model.response_model import CHALLENGER_ALIAS
+from training.__main__ import app
+from training.promote import promote
+from training.registry.history import describe_history
+from training.registry.reference import parse_reference
+from training.registry.registry import FINDINGS_TAG, Registry
+
+NAME = "phq9.acute.response"
+PROJECT = Path(__file__).parents[2]
+OVERFITTED = {"ways": {"corrected": {"slope": 0.4}}}
+
+
+@pytest.fixture
+def ask(register):
+    """Ask for a version's promotion."""
+
+    def ask(version, reason="", registry=None):
+        reference = parse_reference(f"{NAME}@{version}")
+        return promote(registry or register.registry, reference, "somebody", reason)
+
+    return ask
+
+
+@pytest.fixture
+def history(register):
+    return register.registry.open_history(NAME)
+
+
+@pytest.fixture
+def command(home, monkeypatch):
+    """Type a command of training's in; its own home."""
+    monkeypatch.setenv("KETAMINE_RESPONSE_HOME", str(home.folder))
+    monkeypatch.setenv("LOGNAME", "somebody")
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def locate_findings(registry, version):
+    found = registry.client.get_model_version(NAME, version)
+    path = f"report/{found.tags['candidate']}/findings.json"
+    folder = registry.client.get_run(found.run_id).info.artifact_uri.removeprefix("file://")
+    return Path(folder) / path
+
+
+# What was found of a version stays with it.
+
+
+def test_findings_are_read_as_they_were_logged_and_the_report_lies_beside(register):
+    version = register()
+    path = locate_findings(register.registry, version)
+    found = register.registry.read_findings(NAME, version)
+    assert found.model_dump_json(indent=1) == path.read_text()
+    assert found.version == version
+    assert (path.parent / "report.html").read_text() == "<p>report</p>"
+    tags = register.registry.client.get_model_version(NAME, version).tags
+    assert tags[FINDINGS_TAG] == digest_bytes(path.read_bytes())
+
+
+def test_two_versions_of_one_run_have_findings_of_their_own(register, developed, make_findings):
+    registry, versions = register.registry, {}
+    study = registry.client.create_run(registry.experiment).info.run_id
+    with mlflow.start_run(run_id=study):
+        for candidate, model in developed.items():
+            versions[candidate] = registry.register(model).version
+    for candidate, version in versions.items():
+        findings = make_findings(card=developed[candidate].card, version=version)
+        registry.log_findings(findings, "")
+    for candidate, version in versions.items():
+        assert registry.read_findings(NAME, version).card.candidate == candidate
+
+
+def test_a_number_that_was_changed_afterwards_is_found_out(register, ask, history):
+    version = register(**OVERFITTED)
+    path = locate_findings(register.registry, version)
+    path.write_text(path.read_text().replace("0.4,", "1.0,"))
+    for reason in ("", "I know better"):
+        with pytest.raises(ArtifactError, match="damaged"):
+            ask(version, reason)
+    assert history.find_champion() is None
+
+
+def test_findings_that_are_gone_unreadable_or_of_another_version_are_refused(register):
+    registry, (first, second) = register.registry, (register(), register())
+    path = locate_findings(registry, first)
+    for content, message in (
+        (locate_findings(registry, second).read_bytes(), "not about"),
+        (b"{}", "format 1"),
+    ):
+        path.write_bytes(content)
+        registry.client.set_model_version_tag(NAME, first, FINDINGS_TAG, digest_bytes(content))
+        with pytest.raises(ArtifactError, match=message):
+            registry.read_findings(NAME, first)
+    path.unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        registry.read_findings(NAME, first)
+
+
+# The gate decides.
+
+
+def test_a_version_that_meets_every_criterion_becomes_champion(register, ask, history):
+    done = ask(register())
+    (event,) = history.read().events
+    assert (done.state, done.event) == ("promoted", event)
+    assert (event.action, event.before, event.after, event.who) == (
+        "promotion", None, done.version, "somebody",
+    )  # fmt: skip
+    assert event.reason == done.card.verdict
+    slope = next(one for one in event.gate if one["name"] == "calibration_slope")
+    assert (slope["value"], slope["low"], slope["high"], slope["passed"]) == (1.0, 0.7, 1.5, True)
+    assert history.find_champion() == done.version
+    assert history.verify() == ()
+
+
+def test_a_version_that_fails_is_refused_with_every_number_and_nothing_moves(
+    register, ask, history
+):
+    first = ask(register()).version
+    compared = {"version": first, "candidate": "severity_only", "difference": 0.003}
+    done = ask(register(champion=compared, **OVERFITTED))
+    assert done.state == "refused"
+    assert done.as_dict()["failed"] == ["calibration_slope", "champion"]
+    assert len(done.criteria) == 11
+    assert history.find_champion() == first
+    assert len(history.read().events) == 1
+
+
+def test_the_studys_own_bounds_are_the_ones_asked(register, ask):
+    bounds = {"calibration_slope": (0.3, 1.5)}
+    assert ask(register(bounds=bounds, **OVERFITTED)).state == "promoted"
+
+
+def test_an_override_is_recorded_with_who_why_and_what_failed(register, ask, history):
+    version = register(**OVERFITTED)
+    done = ask(version, "needed \n for the audit ")
+    (event,) = history.read().events
+    assert done.state == "overridden"
+    assert (event.action, event.who, event.reason) == (
+        "override", "somebody", "needed for the audit",
+    )  # fmt: skip
+    assert [one["name"] for one in event.gate if one["passed"] is False] == ["calibration_slope"]
+    lines = describe_history(history.read().events, history.verify()).splitlines()
+    assert lines[0].endswith(f"somebody: override of version {version}. needed for the audit")
+    assert "   FAILED: calibration_slope 0.4 (0.7 to 1.5)" in lines
+    assert any(line.startswith("   passed: base_rate -0.02 (at most -0.01); ") for line in lines)
+
+
+def test_a_reason_that_was_not_needed_makes_no_override(register, ask):
+    assert ask(register(), "it is better").event.action == "promotion"
+
+
+def test_a_reason_longer_than_a_history_should_hold_is_refused(register, ask):
+    with pytest.raises(InputError, match="--override-reason"):
+        ask(register(**OVERFITTED), "x" * 1001)
+
+
+def test_the_champion_is_not_promoted_again(register, ask, history):
+    version = register()
+    ask(version)
+    again = ask(version)
+    assert (again.state, again.event, again.criteria) == ("champion", None, ())
+    assert len(history.read().events) == 1
+
+
+def test_a_version_compared_with_an_earlier_champion_must_be_fitted_again(register, ask):
+    first, second = register(), register()
+    ask(first)
+    ask(second, "newer")
+    compared = {"version": first, "candidate": "severity_only", "difference": -0.01}
+    done = ask(register(champion=compared))
+    (failed,) = [one for one in done.criteria if one.passed is False]
+    assert failed.name == "champion"
+    assert failed.because == (
+        f"compared with version {first}, but the champion is version {second}: "
+        "fit again on today's cohort"
+    )
+
+
+def test_over_the_base_rate_the_criterion_of_the_base_rate_is_enough(register, ask):
+    assert ask(register("base_rate", difference=0.0)).state == "promoted"
+    assert ask(register()).state == "promoted"
+
+
+def test_the_base_rate_becomes_champion_over_anything_and_without_findings(register, ask):
+    ask(register())
+    done = ask(register("base_rate", found=False))
+    assert (done.state, done.criteria) == ("promoted", ())
+
+
+def test_a_version_without_findings_needs_somebody_to_answer_for_it(register, ask):
+    version = register(found=False)
+    assert ask(version).as_dict()["failed"] == ["findings"]
+    assert ask(version, "measured elsewhere").state == "overridden"
+
+
+def test_a_damaged_champion_can_be_replaced_but_a_damaged_version_never_becomes_champion(
+    register, ask, history
+):
+    first = register()
+    ask(first)
+    client = register.registry.client
+    client.set_model_version_tag(NAME, first, "digest", "0" * 64)
+    with pytest.raises(ArtifactError, match="digest"):
+        register.registry.find_champion(NAME)
+    damaged = register("base_rate")
+    client.set_model_version_tag(NAME, damaged, "digest", "0" * 64)
+    with pytest.raises(ArtifactError, match="digest"):
+        ask(damaged, "in a hurry")
+    assert ask(register("base_rate")).state == "promoted"
+
+
+# Of two promotions one wins; a kill leaves one champion.
+
+
+class Overtaken(Registry):
+    """A registry in which somebody else promotes a version while findings are being read."""
+
+    rival = ""
+
+    def read_findings(self, name, version):
+        self.open_history(name).change(self.rival, "override", "somebody else", "faster")
+        return super().read_findings(name, version)
+
+
+def test_a_promotion_judged_before_another_one_came_is_void(register, ask, home, history):
+    slower, faster = register(), register()
+    registry = Overtaken(home)
+    registry.rival = faster
+    with pytest.raises(UnavailableError, match="came first"):
+        ask(slower, registry=registry)
+    assert history.find_champion() == faster
+    assert history.verify() == ()
+
+
+RIVAL = """
+import sys
+from features.base.home import find_home
+from training.promote import promote
+from training.registry.reference import parse_reference
+from training.registry.registry import Registry
+home = find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]})
+registry, asked = Registry(home), parse_reference(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+print(promote(registry, asked, "somebody").state)
+"""
+
+
+def start(script, *words):
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        text=True,
+    )
+
+
+def test_of_two_processes_that_promote_at_once_one_wins(register, home, history):
+    versions = [register(), register()]
+    rivals = [start(RIVAL, str(home.folder), f"{NAME}@{version}") for version in versions]
+    for rival in rivals:
+        assert rival.stdout.readline() == "ready\n"
+    for rival in rivals:
+        rival.stdin.write("go\n")
+        rival.stdin.flush()
+    said = [rival.communicate(timeout=120) for rival in rivals]
+    # The slower one comes too late for the event, or to a champion that it was not compared with.
+    won = [place for place, (out, _) in enumerate(said) if out == "promoted\n"]
+    assert len(won) == 1, said
+    (event,) = history.read().events
+    assert event.after == versions[won[0]] == history.find_champion()
+    assert said[1 - won[0]][0] == "refused\n" or "came first" in said[1 - won[0]][1]
+    assert history.verify() == ()
+
+
+KILLED = """
+import sys
+from features.base.home import find_home
+from training.promote import promote
+from training.registry.reference import parse_reference
+from training.registry.registry import Registry
+registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]}))
+print("ready", flush=True)
+while True:
+    for reference in sys.argv[2:]:
+        promote(registry, parse_reference(reference), "somebody", "again")
+"""
+
+
+def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
+    versions = [register(**OVERFITTED), register(**OVERFITTED)]
+    ask(versions[0], "the first")
+    with start(KILLED, str(home.folder), *(f"{NAME}@{one}" for one in versions)) as process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.7)
+        process.send_signal(signal.SIGKILL)
+    assert history.verify() == ()
+    history.resume()
+    head = history.read().head
+    assert history.find_champion() == head.after
+    other = next(one for one in versions if one != head.after)
+    assert ask(other, "after the kill").state == "overridden"
+    assert history.verify() == ()
+
+
+# The command.
+
+
+def test_the_command_promotes_the_challenger_and_says_so(register, command, history):
+    version = register()
+    register.registry.name_version(NAME, CHALLENGER_ALIAS, version)
+    done = command("promote", NAME)
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("SIMULATED DATA")
+    assert lines[-1] == f"Champion: {NAME} version {version} (severity_only)."
+    assert history.find_champion() == version
+    again = command("promote", NAME)
+    assert again.exit_code == 0
+    assert again.stdout.splitlines()[-1].endswith("is the champion already. Nothing was changed.")
+
+
+def test_the_command_refuses_with_exit_code_1_and_every_number(register, command, history):
+    version = register(**OVERFITTED)
+    plain = command("promote", NAME, "--version", version, "--json")
+    assert plain.exit_code == 1
+    told = json.loads(plain.stdout)
+    assert (told["state"], told["failed"], told["event"]) == (
+        "refused",
+        ["calibration_slope"],
+        None,
+    )
+    assert {one["name"]: one["value"] for one in told["gate"]}["calibration_slope"] == 0.4
+    shown = command("promote", NAME, "--version", version)
+    assert shown.exit_code == 1
+    assert "calibration_slope | 0.7 to 1.5" in shown.stdout
+    assert shown.stdout.splitlines()[-1].endswith("Not met: calibration_slope.")
+    assert history.find_champion() is None
+
+
+def test_the_command_overrides_with_a_reason(register, command, history):
+    version = register(**OVERFITTED)
+    done = command("promote", NAME, "--version", version, "--override-reason", "for the audit")
+    assert done.exit_code == 0
+    assert "Champion against the gate" in done.stdout
+    assert history.read().head.who == "somebody"
+    told = command("history", NAME)
+    assert "FAILED: calibration_slope 0.4" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((NAME,), 1, f"the registry has no challenger of {NAME}"),
+        ((NAME, "--version", "7"), 1, f"the registry has no version 7 of {NAME}"),
+        (("gad7.acute.response",), 1, "the registry has no challenger of gad7.acute.response"),
+        (("phq8.acute.response",), 2, "instrument"),
+        (("response",), 2, "outcome"),
+    ],
+)
+def test_the_command_says_what_there_is_not(register, command, words, code, message):
+    register()
+    done = command("promote", *words)
+    assert done.exit_code == code
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_references_name_an_alias_or_a_version():
+    assert parse_reference(NAME).alias == "champion"
+    assert parse_reference(NAME, "challenger").alias == "challenger"
+    assert parse_reference(f"{NAME}@challenger").alias == "challenger"
+    assert parse_reference(f"{NAME}@12").version == "12"
+    for wrong in ("", "latest", "0", "1.5", "-1"):
+        with pytest.raises(InputError, match="number of a version"):
+            parse_reference(f"{NAME}@{wrong}")

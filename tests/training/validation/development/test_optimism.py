@@ -1,0 +1,143 @@
+"""Optimism: as R computes it, as theory has it, and by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from features.model.card import Measure
+from training.validation.development.optimism import Redeveloped, correct_optimism, gather_versions
+from training.validation.performance import MEASURES, compute_performance
+from training.validation.procedure import Answer
+from training.validation.redrawing import find_redrawing
+from training.validation.units import Unit
+
+RUNS, SAMPLES = 6, 300
+PLACES = {name: MEASURES.index(name) for name in ("auc", "brier", "slope")}
+
+
+@pytest.fixture(scope="module")
+def told():
+    path = Path(__file__).parents[2] / "measures" / "optimism.json"
+    return json.loads(path.read_text("utf-8"))
+
+
+def fit_plainly(predictors, outcome, rows):
+    """Plain logistic regression on some rows, asked about all."""
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
+    model.fit(predictors[rows], outcome[rows])
+    return model.intercept_[0] + predictors @ model.coef_[0]
+
+
+def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
+    """Seeds averaged, within Monte-Carlo error, which both sides have."""
+    predictors, outcome = np.array(told["predictors"]), np.array(told["outcome"], dtype=float)
+    size = len(outcome)
+    design, all_rows = replace(make_design(size), outcome=outcome), np.arange(size)
+    apparent = compute_performance(
+        fit_plainly(predictors, outcome, all_rows), outcome, np.ones((1, size))
+    )[0]
+    assert 2 * apparent[PLACES["auc"]] - 1 == pytest.approx(told["apparent"]["dxy"], abs=1e-6)
+    assert apparent[PLACES["brier"]] == pytest.approx(told["apparent"]["brier"], abs=1e-6)
+    corrected = []
+    for seed in range(RUNS):
+        generator, found = np.random.default_rng(seed), []
+        for number in range(SAMPLES):
+            rows = generator.integers(size, size=size)
+            said = fit_plainly(predictors, outcome, rows)[None, :]
+            found.append((Unit(str(number), rows, all_rows, 0), Answer("a", ("a",), said)))
+        told_apparent = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
+        measures = correct_optimism(told_apparent, gather_versions(design, found))
+        corrected.append([measures[name].value for name in PLACES])
+    auc, brier, slope = np.mean(corrected, axis=0)
+    for name, ours in (("dxy", 2 * auc - 1), ("brier", brier), ("slope", slope)):
+        error = told["monte_carlo_sd"][name] * np.sqrt(1 / RUNS + 1 / len(told["corrected"][name]))
+        assert abs(ours - told["mean_corrected"][name]) < 3.5 * error, name
+
+
+def make_versions(own, others):
+    """Versions that reach the same by every measure."""
+    return Redeveloped(
+        ("a",) * len(own),
+        np.zeros((len(own), 4)),
+        *(np.tile(np.array(reached)[:, None], len(MEASURES)) for reached in (own, others)),
+    )
+
+
+APPARENT = dict.fromkeys(MEASURES, Measure(value=0.7, low=0.6, high=0.9))
+
+
+def test_optimism_is_what_versions_reach_on_their_own_sample_less_what_they_reach_on_all():
+    found = correct_optimism(APPARENT, make_versions([0.8, 0.8, 0.9], [0.7, 0.7, 0.7]))
+    expected = (0.7 - 0.4 / 3, 0.6 - 0.4 / 3, 0.9 - 0.4 / 3)
+    assert (found["auc"].value, found["auc"].low, found["auc"].high) == pytest.approx(expected)
+
+
+def test_the_optimism_of_a_slope_is_a_factor():
+    """One version is shrunk to a quarter, on both sides alike: that changes nothing."""
+    found = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
+    assert (found.value, found.low, found.high) == pytest.approx((0.35, 0.3, 0.45))
+
+
+def test_versions_without_a_slope_are_left_out():
+    versions = make_versions([1.0, np.nan], [0.75, np.nan])
+    assert versions.shrinkage == pytest.approx(0.75)
+    assert correct_optimism(APPARENT, versions)["slope"].value == pytest.approx(0.525)
+    nothing = correct_optimism(APPARENT, make_versions([np.nan], [0.5]))
+    assert nothing["slope"].value is None
+    assert nothing["auc"].value is None
+
+
+def test_what_a_model_has_not_cannot_be_corrected():
+    apparent = APPARENT | {"slope": Measure(value=None)}
+    assert correct_optimism(apparent, make_versions([1.0], [0.5]))["slope"].value is None
+
+
+def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(make_design):
+    design = replace(make_design(60), given_weights=np.linspace(0.5, 1.5, 60))
+    rows = np.random.default_rng(2).integers(60, size=60)
+    log_odds = np.random.default_rng(3).normal(size=60)
+    unit, answer = Unit("one", rows, np.arange(60), 0), Answer("a", ("a",), log_odds[None, :])
+    found = gather_versions(design, [(unit, answer)])
+    copied = compute_performance(
+        log_odds[rows], design.outcome[rows], design.given_weights[rows][None, :]
+    )
+    assert found.own[0] == pytest.approx(copied[0], abs=1e-9)
+    assert not np.allclose(found.own[0], found.others[0])
+
+
+def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_design):
+    """As Akaike's criterion has it: of the mean log loss, one over the courses a parameter."""
+    size, count, samples = 600, 6, 400
+    generator = np.random.default_rng(8)
+    predictors = generator.normal(size=(size, count - 1))
+    true = predictors @ np.full(count - 1, 0.35) - 0.2
+    design = replace(make_design(size), outcome=(true > 0).astype(float))
+    redrawing, found = find_redrawing(design, true), []
+    for number in range(samples):
+        unit = Unit(str(number), np.arange(size), np.arange(size), number)
+        outcome = redrawing.redraw(design, unit.train, unit.seed).outcome
+        said = fit_plainly(predictors, outcome, unit.train)[None, :]
+        found.append((unit, Answer("a", ("a",), said)))
+    versions = gather_versions(design, found, redrawing)
+    place = MEASURES.index("log_loss")
+    error = (versions.own - versions.others)[:, place].std() / np.sqrt(samples)
+    assert versions.optimism["log_loss"] == pytest.approx(-count / size, abs=4 * error)
+    assert 4 * error < count / size / 2
+
+
+def test_courses_at_hand_are_judged_by_their_true_probabilities(make_design):
+    design = replace(make_design(50), given_weights=np.linspace(0.5, 1.5, 50))
+    true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)[None, :]
+    unit = Unit("one", np.arange(50), np.arange(50), 4)
+    redrawing = find_redrawing(design, true)
+    found = gather_versions(design, [(unit, Answer("a", ("a",), log_odds))], redrawing)
+    true, said = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds[0]))
+    brier = np.average(true * (1 - said) ** 2 + (1 - true) * said**2, weights=design.weights)
+    assert found.others[0, PLACES["brier"]] == pytest.approx(brier)
+    drawn = redrawing.redraw(design, unit.train, unit.seed).outcome
+    own = np.average((drawn - said) ** 2, weights=design.weights)
+    assert found.own[0, PLACES["brier"]] == pytest.approx(own)

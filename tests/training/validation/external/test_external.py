@@ -1,0 +1,248 @@
+"""Models whose truth is known on cohorts whose truth is known: what is found is what was put in."""
+
+import numpy as np
+import pytest
+
+from features.base.errors import CohortError
+from features.dictionary.outcome import parse_outcome
+from features.model.card import StudiedRange
+from features.records.cohort import digest_cohort
+from training.report.html.page import render_report
+from training.study.parts import GatePart
+from training.validation.external.encounter import meet_cohort
+from training.validation.external.external import find_external
+from training.validation.external.recalibrated import make_recalibrated
+
+GATE = GatePart()
+
+
+@pytest.fixture(scope="module")
+def find():
+    """Findings of a model on a cohort."""
+
+    def find_on(model, cohort):
+        return find_external(meet_cohort(model, "3", cohort, GATE))
+
+    return find_on
+
+
+def get_external(found):
+    return found.find_performance("external").measures
+
+
+def test_a_shift_and_a_stretch_are_given_back(find, known_model, draw, read):
+    found = find(known_model(), read(draw(4000, intercept=0.5, slope=0.6)))
+    proposed = found.recalibration
+    assert proposed.kind == "both"
+    assert proposed.intercept == pytest.approx(0.5, abs=0.12)
+    assert proposed.slope == pytest.approx(0.6, abs=0.12)
+    measures = get_external(found)
+    assert measures["slope"].low < 0.6 < measures["slope"].high
+    assert measures["ratio"].low > 1
+    assert "log-odds times 0." in found.verdict
+
+
+def test_a_model_that_holds_is_left_alone(find, known_model, draw, read):
+    found = find(known_model(), read(draw(1500, seed=4)))
+    assert found.recalibration is None
+    assert "No recalibration is proposed" in found.verdict
+    measures = get_external(found)
+    assert measures["ratio"].low < 1 < measures["ratio"].high
+    assert measures["slope"].low < 1 < measures["slope"].high
+    assert found.passed
+    assert not found.alarms
+
+
+def test_the_findings_hold_all_that_a_report_shows(find, known_model, draw, read):
+    found = find(known_model(), read(draw(900)))
+    assert found.purpose == "external"
+    assert found.version == "3"
+    assert (found.courses, found.patients) == (900, 900)
+    assert found.calibration.points
+    assert len(found.calibration.versions) == 8
+    assert found.decision.points
+    assert found.instability.versions == 8
+    assert {row.grouping for row in found.subgroups} == {"sex", "age", "site", "severity"}
+    assert [site.name for site in found.across_sites.sites] == ["south", "west"]
+    assert found.factors[0].field == "phq9"
+    assert found.recorded["phq9"] == 1
+    assert found.base_rate == pytest.approx(found.events / 900)
+    assert {one.number for one in found.checklist}
+    assert any("nothing was developed again" in one for one in found.limitations)
+    assert "External cohort" in render_report(found)
+
+
+def test_courses_that_the_service_would_not_answer_are_left_aside_and_counted(
+    find, known_model, draw, read
+):
+    rows = draw(600)
+    rows[0]["age"] = rows[1]["age"] = 90
+    rows[2]["condition"] = "ptsd"
+    rows[3]["aneurysm_or_avm"] = "true"
+    rows[4]["phq9_acute"] = rows[5]["phq9_acute"] = rows[6]["phq9_acute"] = ""
+    rows[7]["phq9"], rows[7]["madrs"] = "", 30
+    found = find(known_model(), read(rows))
+    assert found.courses == 600 - 8
+    for told in (
+        "592 courses of 592 patients, of 600 in the cohort",
+        "2 outside the studied ranges",
+        "1 of a condition that was not studied",
+        "1 that an eligibility rule refuses",
+        "3 without a known outcome",
+        "1 without a baseline PHQ-9",
+    ):
+        assert told in found.cohort
+    assert (found.attrition.courses, found.attrition.missing) == (595, 3)
+    assert found.attrition.scenarios[0].odds_ratio == 1
+
+
+def test_no_patient_is_named(find, known_model, draw, read):
+    found = find(known_model(), read(draw(300, first="secret")))
+    assert "secret" not in found.model_dump_json()
+    assert "secret" not in render_report(found)
+
+
+def test_a_new_site_alone_is_one_group(find, known_model, draw, read):
+    found = find(known_model(), read(draw(500, sites=("north",))))
+    assert found.across_sites is None
+    assert get_external(found)["auc"].value > 0.55
+
+
+def test_courses_at_no_known_site_are_in_no_site(find, known_model, draw, read):
+    rows = draw(900, sites=("south", "west", "nowhere"))
+    rows = [row | {"site": row["site"].replace("nowhere", "")} for row in rows]
+    found = find(known_model(), read(rows))
+    assert [(site.name, site.courses) for site in found.across_sites.sites] == [
+        ("south", 300),
+        ("west", 300),
+    ]
+
+
+def test_a_base_rate_is_tested_for_its_level(find, known_model, flat_equation, draw, read):
+    model = known_model(flat_equation(level=-1.0), candidate="base_rate")
+    found = find(model, read(draw(800)))
+    measures = get_external(found)
+    assert measures["slope"].value is None
+    assert measures["ratio"].value == pytest.approx(found.events / (800 / (1 + np.e)), rel=1e-9)
+    assert found.recalibration.kind == "intercept"
+    rate = found.events / 800
+    truth = np.log(rate / (1 - rate)) + 1.0
+    assert found.recalibration.intercept == pytest.approx(truth, abs=1e-6)
+
+
+def test_the_cohort_of_the_development_raises_an_alarm(find, known_model, draw, read):
+    rows = draw(400, intercept=0.8)
+    cohort = read(rows)
+    found = find(known_model(data_digest=digest_cohort(cohort)), cohort)
+    assert "apparent performance, not validation" in found.alarms[0]
+    assert found.find_performance("external") is None
+    assert found.find_performance("apparent") is not None
+    assert found.recalibration is None
+    assert not found.passed, "the gate takes no apparent performance for a validation"
+
+
+def test_a_study_of_one_condition_is_known_again_in_the_whole_cohort(find, known_model, draw, read):
+    rows = draw(400)
+    digest = digest_cohort(read(rows))
+    more = [dict(row, patient_id=f"q{n}", condition="ptsd") for n, row in enumerate(rows[:20])]
+    assert find(known_model(data_digest=digest), read(rows + more)).alarms
+
+
+def test_an_auc_beyond_belief_raises_an_alarm_for_real_baselines_alone(
+    find, known_model, draw, read
+):
+    rows = draw(800, slope=6)
+    assert any("LEAKAGE" in one for one in find(known_model(), read(rows)).alarms)
+    simulated = [row | {"simulated": "true"} for row in rows]
+    alarms = find(known_model(data="simulated"), read(simulated)).alarms
+    assert not alarms
+
+
+def test_a_simulated_model_on_real_patients_raises_an_alarm(find, known_model, draw, read):
+    found = find(known_model(data="simulated"), read(draw(300)))
+    assert found.simulated
+    assert "one is simulated, the other is real" in found.alarms[0]
+
+
+def test_the_case_mix_is_told(find, known_model, draw, read):
+    rows = draw(800, intercept=1.0)
+    rows = [row | {"gad7": ""} for row in rows]
+    told = " ".join(find(known_model(), read(rows)).limitations)
+    assert "was 45.0 % in the development" in told
+    assert "never recorded: GAD-7" in told
+    assert "Were every estimate true" in told
+
+
+@pytest.mark.parametrize("kept", [0, 1], ids=["nobody", "everybody"])
+def test_a_cohort_of_one_class_is_refused(find, known_model, draw, read, kept):
+    rows = [row for row in draw(200) if (2 * row["phq9_acute"] <= row["phq9"]) == kept]
+    with pytest.raises(CohortError, match="one class tests nothing"):
+        find(known_model(), read(rows))
+
+
+def test_a_cohort_without_outcomes_is_refused_with_the_reasons(find, known_model, draw, read):
+    rows = [row | {"phq9_acute": ""} for row in draw(50)]
+    rows[0]["age"] = 90
+    with pytest.raises(CohortError, match=r"1 outside the studied ranges, 49 without a known"):
+        find(known_model(), read(rows))
+
+
+def test_a_handful_of_courses_gives_measures_without_intervals(find, known_model, draw, read):
+    found = find(known_model(), read(draw(6, seed=2)))
+    assert found.courses == 6
+    assert get_external(found)["ratio"].value is not None
+
+
+def test_an_update_needs_an_early_score_and_not_the_outcome_itself(find, known_model, draw, read):
+    name = "phq9.acute.response.after-week2"
+    facts = {"name": name, "outcome": {**parse_outcome(name).describe()}}
+    base = known_model()
+    ranges = (*base.card.ranges, StudiedRange(field="phq9_week2", low=0, high=27))
+    model = known_model(**facts, ranges=ranges)
+    generator = np.random.default_rng(1)
+    rows = [row | {"phq9_week2": int(generator.integers(0, 28))} for row in draw(400)]
+    rows[0]["phq9_week2"] = ""
+    found = find(model, read(rows))
+    assert "1 without any early score" in found.cohort
+    same = [row | {"phq9_week2": row["phq9_acute"]} for row in draw(400)]
+    with pytest.raises(CohortError, match="must be read earlier"):
+        find(model, read(same))
+
+
+def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw, read):
+    cohort = read(draw(2000, intercept=0.5, slope=0.6))
+    encounter = meet_cohort(known_model(), "3", cohort, GATE)
+    before = find_external(encounter)
+    model, found = make_recalibrated(encounter, before.recalibration)
+    measures = get_external(found)
+    assert measures["slope"].value == pytest.approx(1, abs=0.1)
+    assert measures["intercept"].value == pytest.approx(0, abs=0.02)
+    assert measures["log_loss"].value < get_external(before)["log_loss"].value
+    assert "beats the base rate of the other folds" in found.verdict
+    assert "beats the base rate of its development" in before.verdict
+    assert found.passed
+    assert not found.alarms
+    (facts,) = model.card.recalibrated
+    assert (facts.courses, facts.data_digest) == (2000, digest_cohort(cohort))
+    assert digest_cohort(cohort)[:12] in model.card.validation
+    assert "version 3" in model.card.verdict
+    assert found.card == model.card
+    again = find_external(meet_cohort(model, "4", cohort, GATE))
+    assert "apparent performance" in again.alarms[0], "it learned its level from these courses"
+
+
+def test_the_findings_of_a_recalibration_do_not_flatter_noise(known_model, draw, read):
+    """Where outcomes have nothing to do with the model, held-out folds show it."""
+    cohort = read(draw(400, slope=0.25, seed=5))
+    encounter = meet_cohort(known_model(), "3", cohort, GATE)
+    model, found = make_recalibrated(encounter, find_external(encounter).recalibration)
+    own = model.equation.compute_log_odds(encounter.selection.columns)[:, 0]
+    outcome = encounter.selection.outcome
+    apparent = np.logaddexp(0, np.where(outcome == 1, -own, own)).mean()
+    assert get_external(found)["log_loss"].value > apparent
+
+
+def test_too_few_courses_to_test_a_recalibration_are_refused(known_model, draw, read):
+    encounter = meet_cohort(known_model(), "3", read(draw(30, intercept=3)), GATE)
+    with pytest.raises(CohortError, match="both classes need 20 patients"):
+        make_recalibrated(encounter, find_external(encounter).recalibration)

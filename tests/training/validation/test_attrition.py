@@ -1,0 +1,162 @@
+"""Missing outcomes that respond less: the simulated world where they do, and its truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.simulator import WORLDS, simulate, write_simulation
+from features.model.response_model import compute_probability
+from training.candidates import CANDIDATES
+from training.measures.evaluate import HeldOut
+from training.study.design import load_courses, make_design
+from training.study.parts import ODDS_RATIOS, AttritionPart
+from training.study.study import Study
+from training.study.weighting import list_enrolled, weigh_courses
+from training.validation.attrition import (
+    FEWEST_COMPARED,
+    compare_baseline,
+    describe_attrition,
+    vary_odds,
+)
+from training.validation.runs import cross_validate
+
+STRESS = Study(
+    name="stress",
+    question="?",
+    outcome="phq9.acute.response",
+    seed=3,
+    cohort={"where": {"condition": ["depression"]}},
+    features={"include": ["age", "bmi", "phq9", "failed_antidepressants", "route", "site"]},
+    candidates=("elastic_net",),
+    validation={"folds": 2, "repeats": 1},
+)
+
+
+class Stressed:
+    """A cohort of the stress world, a model of it, and the truth about it."""
+
+    def __init__(self, folder):
+        simulation = simulate(WORLDS["stress"], 12_000, seed=21)
+        write_simulation(simulation.cohort, folder / "stress.parquet")
+        self.courses = load_courses(STRESS, folder / "stress.parquet")
+        self.enrolment = list_enrolled(STRESS, self.courses)
+        self.design = make_design(STRESS, self.courses)
+        codes, truth = (
+            simulation.truth[name].to_pylist() for name in ("patient_id", "probability")
+        )
+        known = dict(zip(codes, truth, strict=True))
+        asked = self.enrolment.columns.get_texts("patient_id")
+        self.truth = float(np.mean([known[code] for code in asked]))
+        self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
+        self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
+
+    def describe(self, study=STRESS):
+        return describe_attrition(
+            study, self.design, self.enrolment, self.held_out["elastic_net"], self.equation
+        )
+
+    @property
+    def error(self):
+        """Standard error of the share of those who report."""
+        share = self.design.outcome.mean()
+        return np.sqrt(share * (1 - share) / self.design.size)
+
+
+@pytest.fixture(scope="module")
+def stressed(tmp_path_factory):
+    return Stressed(tmp_path_factory.mktemp("stress"))
+
+
+def test_those_who_report_respond_far_more_often_than_all(stressed):
+    """Published: 45 % of all, 58 % of those who report, with 70 % missing."""
+    assert stressed.truth == pytest.approx(0.45, abs=0.01)
+    assert stressed.design.outcome.mean() == pytest.approx(0.58, abs=0.03)
+    found = stressed.describe()
+    assert found.missing / found.courses == pytest.approx(0.70, abs=0.02)
+
+
+def test_the_row_of_the_true_odds_ratio_finds_the_true_base_rate(stressed):
+    """It is within sampling error, and those of 1 and a third lie clearly on either side."""
+    rates = {row.odds_ratio: row.base_rate for row in stressed.describe().scenarios}
+    assert rates[1 / 2.2] == pytest.approx(stressed.truth, abs=2 * stressed.error)
+    assert rates[1.0] > stressed.truth + 4 * stressed.error
+    assert rates[0.33] < stressed.truth - 2 * stressed.error
+
+
+def test_each_row_moves_base_rate_and_calibration_further(stressed):
+    rows = stressed.describe().scenarios
+    assert [row.odds_ratio for row in rows] == list(ODDS_RATIOS)
+    for name in ("missing_rate", "base_rate", "intercept"):
+        values = [getattr(row, name) for row in rows]
+        assert values == sorted(values, reverse=True)
+        assert len(set(values)) == len(values)
+    assert len({row.predicted for row in rows}) == 1
+    assert rows[0].intercept == pytest.approx(0, abs=0.05)
+    assert rows[0].slope == pytest.approx(1, abs=0.15)
+    for row in rows[1:]:
+        assert np.log(row.odds_ratio) < row.intercept < 0
+
+
+def test_the_intercept_is_what_calibrates_the_model_on_average(stressed):
+    """Adding it to the log-odds of everyone gives the row's own base rate."""
+    row = stressed.describe().scenarios[2]
+    told = stressed.equation.compute_log_odds(
+        stressed.enrolment.columns.select(~stressed.enrolment.reported)
+    )[:, 0]
+    said = stressed.held_out["elastic_net"].log_odds
+    mended = compute_probability(said + row.intercept).mean(axis=0).sum()
+    mended += compute_probability(told + row.intercept).sum()
+    assert mended / stressed.enrolment.columns.size == pytest.approx(row.base_rate, abs=1e-6)
+
+
+def test_weights_do_not_mend_the_stress_world(stressed):
+    """Who reports follows the outcome; weights leave the bias, and only the table shows it."""
+    study = STRESS.model_copy(update={"attrition": AttritionPart(weights=True)})
+    design = weigh_courses(study, stressed.design, stressed.enrolment)
+    weighted = np.average(design.outcome, weights=design.weights)
+    assert weighted > stressed.truth + 4 * stressed.error
+
+
+def test_differences_at_baseline_are_those_that_the_world_has(stressed):
+    """There the severe and the young report less often; each field is named once."""
+    gaps = stressed.describe().gaps
+    found = {gap.field: gap.difference for gap in gaps}
+    assert len(found) == len(gaps)
+    assert found["phq9"] > 0.15
+    assert found["age"] < -0.05
+    sizes = [abs(gap.difference) for gap in gaps]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_field_that_few_have_is_not_compared(stressed):
+    """A difference between a few would tell of single patients."""
+    few = replace(stressed.enrolment, matrix=stressed.enrolment.matrix.copy())
+    place = [feature.name for feature in few.features].index("phq9")
+    reported = np.flatnonzero(few.reported)
+    few.matrix[reported[FEWEST_COMPARED - 1 :], place] = np.nan
+    assert "phq9" not in {gap.field for gap in compare_baseline(few)}
+    few.matrix[reported, place] = stressed.enrolment.matrix[reported, place]
+    assert "phq9" in {gap.field for gap in compare_baseline(few)}
+
+
+def test_a_model_that_says_the_same_of_all_has_no_slope():
+    held_out = HeldOut(np.zeros((2, 4)), np.zeros((2, 4), dtype=np.int64))
+    row = vary_odds(0.5, held_out, np.array([1.0, 1, 0, 0]), np.zeros(4))
+    assert row.slope is None
+    assert row.missing_rate == pytest.approx(1 / 3)
+    assert row.base_rate == pytest.approx((2 + 4 / 3) / 8)
+
+
+def test_where_nobody_is_missing_there_is_nothing_to_vary(stressed):
+    complete = replace(
+        stressed.enrolment,
+        columns=stressed.design.columns,
+        features=(),
+        matrix=stressed.design.matrix[:, :0],
+        reported=np.ones(stressed.design.size, dtype=bool),
+    )
+    found = describe_attrition(
+        STRESS, stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
+    )
+    assert (found.missing, found.scenarios, found.gaps) == (0, (), ())

@@ -1,0 +1,1 @@
+"""Candidates that start from the published evidence."""

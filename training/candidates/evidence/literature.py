@@ -1,0 +1,124 @@
+"""What is known of a design's features and base rate before any outcome is looked at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.dictionary.field import Group
+from features.dictionary.fields import COHORT_FIELDS
+from features.dictionary.outcome import Outcome
+from features.model.matrix import Feature
+from training.candidates.base import find_centre
+from training.candidates.evidence.published import (
+    EARLY_SPREAD,
+    EFFECTS,
+    ROUTE_SPREAD,
+    SEVERITY_SIZE,
+    SEVERITY_SPREAD,
+    TREND_SPREAD,
+    UNKNOWN_SPREAD,
+    find_base_rate,
+)
+from training.measures.logistic import logit
+from training.study.design import Design
+
+Numbers = NDArray[np.float64]
+
+# Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
+FEWEST_TO_SCALE = 20
+
+
+@dataclass(frozen=True)
+class Literature:
+    """What is known of each feature beforehand; ``[features]`` each.
+
+    Parameters
+    ----------
+    size, spread
+        Log-odds for one unit of the feature, and how far it may be off.
+    centre, scale
+        Mean and standard deviation of the feature.
+    """
+
+    size: Numbers
+    spread: Numbers
+    centre: Numbers
+    scale: Numbers
+
+
+def read_literature(design: Design) -> Literature:
+    """Look up what is known of each feature of a design."""
+    centre, scale = measure_features(design)
+    size, spread = np.zeros(len(scale)), np.zeros(len(scale))
+    for place, feature in enumerate(design.features):
+        size[place], spread[place] = look_up(design.target, feature, scale[place])
+    return Literature(size, spread, centre, np.where(scale > 0, scale, 1))
+
+
+def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, float]:
+    """Look up the log-odds for one unit of a feature, and how far they may be off.
+
+    Nothing is known of a feature without a scale: it takes no part.
+    """
+    if feature.field == "route":
+        return compare_route(target, feature), ROUTE_SPREAD
+    if feature.name in EFFECTS:
+        effect = EFFECTS[feature.name]
+        return effect.size(target.horizon.key), effect.spread / effect.unit
+    if scale == 0:
+        return 0.0, 0.0
+    if feature.transform == "years":
+        return 0.0, TREND_SPREAD
+    if feature.name == target.instrument.key:
+        return SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
+    early = COHORT_FIELDS[feature.field].group is Group.FOLLOWUP
+    return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
+
+
+def compare_route(target: Outcome, feature: Feature) -> float:
+    """Look up how a route's base rate differs from that of all, in log-odds."""
+    route = COHORT_FIELDS["route"].categories[int(feature.parameter)]
+    condition = target.instrument.measures
+    rates = [find_base_rate(target, condition, one) for one in (route, "")]
+    return float(np.diff(logit(np.array(rates[::-1])))[0])
+
+
+def measure_features(design: Design) -> tuple[Numbers, Numbers]:
+    """Measure mean and standard deviation of each feature, as published where courses are few.
+
+    Returns
+    -------
+    tuple
+        Each ``[features]``; the deviation is 0 where it is not known.
+    """
+    matrix = design.described.matrix
+    recorded = ~np.isnan(matrix)
+    counts = recorded.sum(axis=0)
+    centre = find_centre(design)
+    squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
+    scale = np.sqrt(squares / np.maximum(counts, 1))
+    for place in np.flatnonzero(counts < FEWEST_TO_SCALE):
+        known = EFFECTS.get(design.features[place].name)
+        centre[place], scale[place] = (known.mean, known.deviation) if known else (0.0, 0.0)
+    return centre, scale
+
+
+def expect_base_rate(design: Design) -> float:
+    """Compute the log-odds that the literature expects of these courses, or of any."""
+    measured, design = design.target.instrument.measures, design.described
+    if not design.size:
+        return float(logit(np.array(find_base_rate(design.target, measured))))
+    conditions, routes = (
+        (*COHORT_FIELDS[name].categories, missing)
+        for name, missing in (("condition", measured), ("route", ""))
+    )
+    pairs = [
+        (conditions[int(condition)], routes[int(route)])
+        for condition, route in zip(
+            *(np.nan_to_num(design.columns.get_numbers(n), nan=-1) for n in ("condition", "route")),
+            strict=True,
+        )
+    ]
+    rates = {pair: find_base_rate(design.target, *pair) for pair in set(pairs)}
+    return float(np.mean(logit(np.array([rates[pair] for pair in pairs]))))

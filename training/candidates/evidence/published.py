@@ -1,0 +1,116 @@
+"""What the literature says before any patient of one's own: base rates, and the size of effects.
+
+The figures and their sources are in ``evidence.toml``; ``docs/reference/evidence.md`` prints them.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from features.dictionary.outcome import Outcome
+
+TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+
+# Spread of sites' base rates on the log-odds scale over 13 published acute rates.
+SITE_SPREAD = 0.53
+# Standard deviation over clinics of what a base rate may be beside the published one. Chosen: the
+# spread of sites, widened for other instruments and other ways of treating.
+BASE_RATE_SPREAD = 0.8
+ROUTE_SPREAD = 0.4
+# Per standard deviation of a feature that no study speaks of. Chosen.
+UNKNOWN_SPREAD = 0.06
+# Per standard deviation of the outcome's own baseline total, as published for the PHQ-9.
+SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
+# Log-odds a year by which a clinic's base rate may drift. Chosen.
+TREND_SPREAD = 0.10
+# The same of a score read after treatment began, which tells more than any baseline. Chosen.
+EARLY_SPREAD = 0.6
+# Remission over response, over the published acute rates: 28.9 of 53.6 %, 15 of 26 %.
+REMISSION_SHARE = 0.55
+# Horizons without a row of their own take that of the nearest one.
+NEAREST_HORIZON = MappingProxyType({"week1": "acute", "week2": "acute", "month6": "week12"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What the literature says of one feature.
+
+    Parameters
+    ----------
+    unit
+        How much of the feature the sizes are for.
+    first_day, later
+        Log-odds of response for that much more, at `day1` and at every later horizon.
+    spread
+        Standard deviation of what it may be at one clinic, in the same log-odds.
+    mean, deviation
+        Of the feature in the published cohorts.
+    agreed
+        Whether two sources or more agree on the sign, so that boosted trees are held to it.
+    recalled
+        Whether the figure was not seen in a source.
+    """
+
+    feature: str
+    unit: float = 1.0
+    first_day: float
+    later: float
+    spread: float
+    mean: float
+    deviation: float
+    source: str
+    recalled: bool = False
+    agreed: bool = False
+
+    def size(self, horizon: str) -> float:
+        """Log-odds for one of the feature's own units.
+
+        Examples
+        --------
+        >>> EFFECTS["age"].size("acute")
+        -0.006
+        """
+        return (self.first_day if horizon == "day1" else self.later) / self.unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRate:
+    """Share that responds, by condition, horizon and route; all of them where `route` is empty."""
+
+    condition: str
+    horizon: str
+    route: str = ""
+    share: float
+    source: str
+
+
+EFFECTS: Mapping[str, Effect] = MappingProxyType(
+    {name: Effect(feature=name, **entry) for name, entry in TABLES["effects"].items()}
+)
+BASE_RATES = tuple(BaseRate(**entry) for entry in TABLES["base_rates"])
+# Boosted trees are held to these, so that a few dozen patients cannot teach them the opposite.
+SIGNS: Mapping[str, int] = MappingProxyType(
+    {name: 1 if effect.later > 0 else -1 for name, effect in EFFECTS.items() if effect.agreed}
+)
+
+
+def find_base_rate(outcome: Outcome, condition: str, route: str = "") -> float:
+    """Find the published share with an outcome.
+
+    Examples
+    --------
+    >>> from features.dictionary.outcome import parse_outcome
+    >>> find_base_rate(parse_outcome("madrs.day1.response"), "depression", "intranasal")
+    0.18
+    """
+    horizon = NEAREST_HORIZON.get(outcome.horizon.key, outcome.horizon.key)
+    shares = {
+        rate.route: rate.share
+        for rate in BASE_RATES
+        if (rate.condition, rate.horizon) == (condition, horizon)
+    }
+    share = shares.get(route, shares[""])
+    return share * REMISSION_SHARE if outcome.criterion == "remission" else share

@@ -1,0 +1,1 @@
+"""Logistic candidates fitted by penalised likelihood."""

@@ -1,0 +1,204 @@
+"""Logistic candidates: severity alone, and the elastic net on every field offered.
+
+Imputation, scaling and penalty are fitted inside the courses given; the fitted coefficients are
+then written out as an equation, so that nothing of scikit-learn reaches the artifact.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from features.model.equation import Equation
+from features.model.matrix import Feature
+from training.candidates.base import (
+    Fit,
+    Settings,
+    average_recorded,
+    cross_base_rate,
+    make_constant,
+    make_equation,
+)
+from training.candidates.calibration import (
+    NONE,
+    SAYS_NOTHING,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+    place_losses,
+)
+from training.candidates.linear.lasso import fit_penalties
+from training.measures.evaluate import compare_losses
+from training.study.design import Design, mark_sites
+from training.study.split import Fold, split_inner
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """One point of the grid: scikit-learn's `C` and `l1_ratio`."""
+
+    c: float
+    l1_ratio: float
+
+
+NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
+# The weakest is a normal prior of .55 for a standard deviation.
+GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
+# Standard deviation up to which a feature is constant but for rounding.
+CONSTANT = 1e-8
+
+
+class ElasticNet:
+    """Logistic regression with an elastic-net penalty on every field offered.
+
+    A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
+    missing follows the site's form more than the patient, and would carry the site in disguise.
+    """
+
+    name = "elastic_net"
+    label = "elastic net"
+    grid: tuple[Penalty, ...] = GRID
+
+    def fit(self, design: Design, seed: int) -> Fit:
+        """Choose the penalty by log loss on inner folds, and calibrate on them."""
+        design = self.narrow(design)
+        folds = split_inner(design, seed)
+        if not folds or not design.features:
+            inner = cross_base_rate(design, folds)
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+        said = {
+            penalty: HeldBack.gather(design, folds, log_odds)
+            for penalty, log_odds in hold_out(design, folds, self.grid).items()
+        }
+        penalty = choose_penalty(said)
+        chosen = choose_calibration(said[penalty], "logistic")
+        settings = vars(penalty) | chosen.calibration.as_settings()
+        inner = place_losses(design, folds, chosen.losses)
+        return Fit(self.refit(design, settings, seed), settings, inner)
+
+    def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Fit with the penalty and calibration given."""
+        design, calibration = self.narrow(design), Calibration.from_settings(settings)
+        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+            return make_constant(design)
+        penalty = Penalty(settings["c"], settings["l1_ratio"])
+        preparation = prepare_features(design)
+        coefficients = fit_path(preparation.make_table(design), design, (penalty,))[penalty]
+        return calibration.apply_to(write_equation(design, preparation, coefficients))
+
+    def narrow(self, design: Design) -> Design:
+        """Keep the features that this candidate uses: all."""
+        return design
+
+
+class SeverityOnly(ElasticNet):
+    """Logistic regression on the baseline total of the outcome's own instrument."""
+
+    name = "severity_only"
+    label = "baseline severity alone"
+    grid = (NO_PENALTY,)
+
+    def narrow(self, design: Design) -> Design:
+        """Keep the baseline total, and no site."""
+        kept = [] if design.severity is None else [design.severity]
+        return replace(keep_features(design, kept), sites=np.full(design.size, -1), site_names=())
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to features first: means for missing values, units of standard deviations.
+
+    Parameters
+    ----------
+    centre, scale
+        ``[features]``: mean of what is recorded, and standard deviation once the mean stands for
+        what is not; 1 where nothing varies.
+    """
+
+    centre: Numbers
+    scale: Numbers
+
+    def make_table(self, design: Design) -> Numbers:
+        """Make the table of features and sites, ``[courses, features + sites]``."""
+        values = np.nan_to_num((design.matrix - self.centre) / self.scale)
+        return np.hstack([values, mark_sites(design.sites, design.site_names)])
+
+
+def prepare_features(design: Design) -> Preparation:
+    """Measure the features of the courses learned from."""
+    centre = average_recorded(design.matrix)
+    scale = np.nan_to_num(design.matrix - centre).std(axis=0)
+    return Preparation(centre, np.where(scale > CONSTANT, scale, 1))
+
+
+def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
+    """Compute each penalty's log-odds of courses not learned from, in the order of the folds."""
+    said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
+    for fold in folds:
+        train, test = design.select(fold.train), design.select(fold.test)
+        preparation = prepare_features(train)
+        learned, asked = preparation.make_table(train), preparation.make_table(test)
+        for penalty, found in fit_path(learned, train, grid).items():
+            said[penalty].append(found[0] + asked @ found[1:])
+    return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
+
+
+def choose_penalty(said: Mapping[Penalty, HeldBack]) -> Penalty:
+    """Choose the strongest penalty within one standard error of the lowest log loss."""
+    some = next(iter(said.values()))
+    weights, patients = some.weights, some.patients
+    losses = {penalty: one.compute_losses(NONE) for penalty, one in said.items()}
+    means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
+    best = losses[min(means, key=lambda penalty: means[penalty])]
+    gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
+    within = [penalty for penalty, gap in gaps.items() if gap.mean <= gap.error]
+    return min(within, key=lambda penalty: (penalty.c, means[penalty]))
+
+
+def keep_features(design: Design, places: Sequence[int]) -> Design:
+    """Keep some features of a design."""
+    features: tuple[Feature, ...] = tuple(design.features[place] for place in places)
+    severity = places.index(design.severity) if design.severity in places else None
+    matrix = design.matrix[:, list(places)]
+    return replace(design, features=features, matrix=matrix, severity=severity)
+
+
+def fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
+    """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
+    found: dict[Penalty, Numbers] = {}
+    for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
+        path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
+        fits = fit_sparse(table, design, path) if l1_ratio else fit_ridges(table, design, path)
+        found |= dict(zip(path, fits, strict=True))
+    return found
+
+
+def fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+    """Fit with penalties that leave columns out, the strongest first."""
+    strengths = [1 / penalty.c for penalty in path]
+    outcome, weights = design.outcome, design.weights
+    return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
+
+
+def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+    """Fit with penalties that shrink columns and leave none out, or with next to none."""
+    for penalty in path:
+        regression = LogisticRegression(C=penalty.c, tol=1e-4, max_iter=500)
+        regression.fit(table, design.outcome, sample_weight=design.given_weights)
+        yield np.append(regression.intercept_, regression.coef_[0])
+
+
+def write_equation(design: Design, preparation: Preparation, coefficients: Numbers) -> Equation:
+    """Write coefficients as an equation with the same log-odds."""
+    width = len(preparation.scale)
+    intercept, weights = coefficients[0], coefficients[1:]
+    present = weights[:width] / preparation.scale
+    missing = present * preparation.centre
+    return make_equation(
+        design, float(intercept - missing.sum()), present, missing, weights[width:]
+    )

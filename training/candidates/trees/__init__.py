@@ -1,0 +1,1 @@
+"""Boosted trees, alone and on top of the evidence."""

@@ -1,0 +1,106 @@
+"""Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.model.equation import Equation
+from training.candidates.base import Fit, Settings
+from training.candidates.calibration import (
+    NONE,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+    place_losses,
+)
+from training.candidates.evidence.evidence_prior import Updates, calibrate_update
+from training.candidates.evidence.update import Update
+from training.candidates.trees.trees import Choice, add_trees, choose_trees, grow_trees
+from training.candidates.tuning import UNTUNED, Tuning
+from training.measures.evaluate import compare_losses
+from training.study.design import Design
+from training.study.split import Fold, draw_patients
+
+NO_TREES: Settings = MappingProxyType({"rounds": 0})
+
+
+@dataclass(frozen=True)
+class AnchoredPosterior:
+    """The anchor's posterior, each draw with trees grown on other patients."""
+
+    anchor: Update
+    settings: Settings
+
+    def draw(self, count: int, generator: np.random.Generator) -> Equation:
+        """Draw equations with their own trees."""
+        design, drawn = self.anchor.design, self.anchor.draw(count, generator)
+        start = self.anchor.equation
+        trees = []
+        for _ in range(count):
+            rows = draw_patients(design, generator)
+            seed = int(generator.integers(2**31))
+            trees.append(grow_trees(design.select(rows), start, self.settings, seed))
+        return replace(
+            drawn, terms=replace(drawn.terms, trees=np.ones(count)), boosters=tuple(trees)
+        )
+
+    def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
+        """Find the anchor again on resampled courses; each draw has trees of its own anyway."""
+        return self.anchor.redevelop(rows, seed)
+
+
+@dataclass(frozen=True)
+class AnchoredBoosted:
+    """XGBoost boosted from the margin of the evidence.
+
+    No trees are grown unless they are better than none by more than a standard error on inner
+    folds, so that few patients leave the anchor as it is.
+    """
+
+    tuning: Tuning = UNTUNED
+    updates: Updates = field(default_factory=Updates)
+
+    name = "anchored_xgboost"
+    label = "published evidence with boosted trees"
+
+    def fit(self, design: Design, seed: int) -> Fit:
+        """Choose settings, rounds and calibration on inner folds."""
+        updated = self.updates.find(design, seed)
+        anchor, folds = updated.whole, updated.folds
+        if not folds or not design.features:
+            calibration, inner = calibrate_update(updated)
+            settings = {**NO_TREES, **calibration.as_settings()}
+            return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
+        tried = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
+        rounds = count_rounds(tried, design, folds)
+        said = HeldBack.gather(design, folds, tried.margins if rounds else tried.reached)
+        chosen = choose_calibration(said, "none")
+        calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
+        if not rounds:
+            settings = {**NO_TREES, **calibration.as_settings()}
+            equation = calibration.apply_to(anchor.equation)
+            return Fit(equation, settings, inner, anchor, tried.trials)
+        settings = {**tried.settings, "rounds": rounds, **calibration.as_settings()}
+        trees = grow_trees(design, anchor.equation, settings, seed)
+        equation = calibration.apply_to(add_trees(anchor.equation, trees))
+        return Fit(equation, settings, inner, AnchoredPosterior(anchor, settings), tried.trials)
+
+    def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Fit with settings, rounds and calibration given."""
+        equation = self.updates.find(design, seed).whole.equation
+        if settings["rounds"]:
+            equation = add_trees(equation, grow_trees(design, equation, settings, seed))
+        return Calibration.from_settings(settings).apply_to(equation)
+
+
+def count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
+    """Count the rounds that do best on inner folds; none unless they clearly help."""
+    with_trees, without = (
+        HeldBack.gather(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)
+    )
+    losses, others = with_trees.compute_losses(NONE), without.compute_losses(NONE)
+    gain = compare_losses(losses, others, without.patients, without.weights)
+    return tried.rounds if gain.mean < -gain.error else 0

@@ -1,0 +1,82 @@
+"""Boosted trees that start from the base rate and the sites."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder
+
+from features.model.equation import Equation
+from training.candidates.base import (
+    Fit,
+    Settings,
+    cross_base_rate,
+    make_constant,
+    make_equation,
+)
+from training.candidates.calibration import (
+    SAYS_NOTHING,
+    Calibration,
+    HeldBack,
+    choose_calibration,
+    place_losses,
+)
+from training.candidates.evidence.published import SITE_SPREAD
+from training.candidates.trees.trees import add_trees, choose_trees, grow_trees
+from training.candidates.tuning import UNTUNED, Tuning
+from training.study.design import Design
+from training.study.split import split_inner
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """XGBoost with native missing values, evidenced signs and strong shrinkage.
+
+    Trees start from the base rate and, where offered, from the sites' shrunken effects; they never
+    see which site a course belongs to.
+    """
+
+    tuning: Tuning = UNTUNED
+
+    name = "xgboost"
+    label = "boosted trees"
+
+    def fit(self, design: Design, seed: int) -> Fit:
+        """Choose settings and rounds by log loss on inner folds, and calibrate on them."""
+        folds = split_inner(design, seed)
+        if not folds or not design.features:
+            inner = cross_base_rate(design, folds)
+            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+        starts = [fit_start(design.select(fold.train)) for fold in folds]
+        tried = choose_trees(self.name, design, folds, starts, self.tuning, seed)
+        chosen = choose_calibration(HeldBack.gather(design, folds, tried.margins), "logistic")
+        settings = {**tried.settings, "rounds": tried.rounds, **chosen.calibration.as_settings()}
+        inner = place_losses(design, folds, chosen.losses)
+        return Fit(self.refit(design, settings, seed), settings, inner, trials=tried.trials)
+
+    def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Fit with settings, rounds and calibration given."""
+        calibration = Calibration.from_settings(settings)
+        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+            return make_constant(design)
+        start = fit_start(design)
+        trees = grow_trees(design, start, settings, seed)
+        return calibration.apply_to(add_trees(start, trees))
+
+
+def fit_start(design: Design) -> Equation:
+    """Fit where the trees start: the base rate and each site's shrunken effect.
+
+    Site effects are a logistic regression on site alone with a normal prior of the published
+    spread; a site without courses gets none.
+    """
+    blank = np.zeros(len(design.features))
+    known = np.unique(design.sites[design.sites >= 0])
+    if len(known) < 2 or np.ptp(design.outcome) == 0:
+        return make_constant(design)
+    numbers = [list(range(len(design.site_names)))]
+    encoder = OneHotEncoder(categories=numbers, handle_unknown="ignore")
+    marks = encoder.fit_transform(design.sites[:, None])
+    model = LogisticRegression(C=SITE_SPREAD**2, max_iter=1000)
+    model.fit(marks, design.outcome, sample_weight=design.given_weights)
+    return make_equation(design, float(model.intercept_[0]), blank, blank, model.coef_[0])

@@ -1,0 +1,279 @@
+"""Trees: the only file of training that names XGBoost."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from features.model.equation import Equation
+from training.candidates.base import Settings
+from training.candidates.evidence.published import SIGNS
+from training.candidates.tuning import (
+    Range,
+    Search,
+    Space,
+    Tuning,
+    TuningTrial,
+    choose_trial,
+    try_settings,
+)
+from training.measures.evaluate import compare_losses, compute_log_loss
+from training.study.design import Design
+from training.study.split import Fold
+
+Numbers = NDArray[np.float64]
+
+MOST_ROUNDS = 400
+PATIENCE = 30
+# No scale_pos_weight: it would ruin the probabilities.
+CONSTANTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "objective": "binary:logistic",
+        "eval_metric": "logloss",
+        "tree_method": "hist",
+        "nthread": 1,
+        "base_score": 0.5,
+    }
+)
+# Strong shrinkage, for cohorts as small as clinics have.
+STUMPS: Settings = MappingProxyType(
+    {
+        "depth": 1,
+        "eta": 0.05,
+        "min_child_weight": 4.0,
+        "lambda": 5.0,
+        "alpha": 0.0,
+        "subsample": 0.8,
+        "colsample_bytree": 0.6,
+    }
+)
+SPACE = Space(
+    fixed=(STUMPS, MappingProxyType({**STUMPS, "depth": 3})),
+    ranges=MappingProxyType(
+        {
+            "depth": Range(1, 6, whole=True),
+            "eta": Range(0.02, 0.3, log=True),
+            "min_child_weight": Range(1, 32, log=True),
+            "lambda": Range(0.1, 100, log=True),
+            "alpha": Range(0, 5),
+            "subsample": Range(0.5, 1),
+            "colsample_bytree": Range(0.3, 1),
+        }
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """An inner fold, ready for trees to be grown on it.
+
+    Parameters
+    ----------
+    learned, judged
+        XGBoost's matrices of the courses learned from and of the others.
+    test
+        The others again.
+    reached
+        Their log-odds before the first round.
+    """
+
+    learned: Any
+    judged: Any
+    test: Design
+    reached: Numbers
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Trees grown on the inner folds with the same settings.
+
+    Parameters
+    ----------
+    boosters
+        One for each fold.
+    losses
+        Log loss over all folds before and after each round, ``[1 + rounds]``.
+    """
+
+    boosters: tuple[Any, ...]
+    losses: Numbers
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings chosen on inner folds.
+
+    Parameters
+    ----------
+    rounds
+        With the lowest log loss.
+    reached, margins
+        Log-odds of courses not learned from, ``[courses in the folds' tests]``: before the first
+        round, and after so many.
+    trials
+        All that were tried.
+    """
+
+    settings: Settings
+    rounds: int
+    reached: Numbers
+    margins: Numbers
+    trials: tuple[TuningTrial, ...]
+
+
+def choose_trees(
+    name: str,
+    design: Design,
+    folds: list[Fold],
+    starts: Sequence[Equation],
+    tuning: Tuning,
+    seed: int,
+) -> Choice:
+    """Choose settings and rounds by log loss on inner folds.
+
+    The fixed ones give way only to settings that are better by more than a standard error: the best
+    of many trials is in part the luckiest.
+
+    Parameters
+    ----------
+    name
+        The candidate's.
+    starts
+        The equation that each fold's trees start from.
+    """
+    rows = np.concatenate([fold.test for fold in folds])
+    outcome, weights = design.outcome[rows], design.weights[rows]
+    parts = [make_part(design, *both) for both in zip(folds, starts, strict=True)]
+    reached = np.concatenate([part.reached for part in parts])
+    journal = tuning.open_journal(name, design, seed, {"xgboost": xgboost.__version__})
+    kept: dict[frozenset[tuple[str, float]], Grown] = {}
+
+    def judge(settings: Settings) -> Iterator[float]:
+        # Trees of fixed settings are kept: mostly one of them is chosen.
+        for grown in grow_parts(parts, make_parameters(design, settings, seed)):
+            yield float(grown.losses.min())
+        if settings in SPACE.fixed:
+            kept[frozenset(settings.items())] = grown
+
+    trials = try_settings(Search(SPACE, judge, len(parts), seed, journal), tuning.trials)
+
+    def follow(settings: Settings) -> Choice:
+        parameters = make_parameters(design, settings, seed)
+        grown = kept.get(frozenset(settings.items())) or [*grow_parts(parts, parameters)][-1]
+        rounds = int(grown.losses.argmin())
+        return Choice(settings, rounds, reached, predict_parts(parts, grown, rounds), trials)
+
+    held, found = choose_trial(trials[: len(SPACE.fixed)]), choose_trial(trials)
+    chosen = follow(held.settings)
+    if found is held:
+        return chosen
+    other = follow(found.settings)
+    better, worse = (compute_log_loss(one.margins, outcome) for one in (other, chosen))
+    gain = compare_losses(better, worse, design.patients[rows], weights)
+    return other if gain.mean < -gain.error else chosen
+
+
+def make_part(design: Design, fold: Fold, start: Equation) -> Part:
+    """Build the matrices of an inner fold, its trees to start from an equation."""
+    train, test = design.select(fold.train), design.select(fold.test)
+    offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
+    judged = xgboost.DMatrix(
+        test.matrix, label=test.outcome, weight=test.given_weights, base_margin=reached, nthread=1
+    )
+    return Part(make_data(train, offset), judged, test, reached)
+
+
+def make_data(design: Design, offset: Numbers) -> Any:
+    """Build XGBoost's matrix, starting from an offset in log-odds."""
+    return xgboost.QuantileDMatrix(
+        design.matrix,
+        label=design.outcome,
+        weight=design.given_weights,
+        base_margin=offset,
+        nthread=1,
+    )
+
+
+def make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
+    """Build XGBoost's parameters, with the evidenced sign of each feature."""
+    chosen = {name: settings[name] for name in SPACE.ranges if name != "depth"}
+    signs = tuple(SIGNS.get(feature.name, 0) for feature in design.features)
+    held = {"max_depth": int(settings["depth"]), "seed": seed, "monotone_constraints": signs}
+    return {**CONSTANTS, **chosen, **held}
+
+
+def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -> Any:
+    """Grow trees with given settings for a given number of rounds from where an equation ends."""
+    offset = start.compute_log_odds(design.columns)[:, 0]
+    parameters = make_parameters(design, settings, seed)
+    return xgboost.train(parameters, make_data(design, offset), int(settings["rounds"]))
+
+
+def add_trees(start: Equation, trees: Any) -> Equation:
+    """Add trees to an equation of one version."""
+    if not trees.num_boosted_rounds():
+        return start
+    return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
+
+
+def grow_parts(parts: Sequence[Part], parameters: Mapping[str, Any]) -> Iterator[Grown]:
+    """Grow trees on one inner fold after the other; gives all that were grown so far."""
+    boosters: list[Any] = []
+    total, counted = np.zeros(1 + MOST_ROUNDS), 0.0
+    for part in parts:
+        booster, losses = grow_judged(part, parameters)
+        weight = part.test.weights.sum()
+        total, counted = total + weight * losses, counted + weight
+        boosters.append(booster)
+        yield Grown(tuple(boosters), total / counted)
+
+
+def predict_parts(parts: Sequence[Part], grown: Grown, rounds: int) -> Numbers:
+    """Compute the log-odds of the inner folds' tests after so many rounds, one fold after another.
+
+    After an early stop they stay as they are.
+    """
+    return np.concatenate(
+        [
+            part.reached + predict_rounds(booster, part.test.matrix, rounds)
+            for part, booster in zip(parts, grown.boosters, strict=True)
+        ]
+    )
+
+
+def predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
+    """Compute what the first rounds of trees add to log-odds."""
+    if not rounds:  # means all of them to XGBoost
+        return np.zeros(len(matrix))
+    done = min(rounds, booster.num_boosted_rounds())
+    added = booster.inplace_predict(matrix, iteration_range=(0, done), predict_type="margin")
+    return np.asarray(added, dtype=np.float64)
+
+
+def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
+    """Grow trees on an inner fold until they no longer help the courses not learned from.
+
+    Returns
+    -------
+    tuple
+        The booster, and the log loss before and after each round, ``[1 + rounds]``. After an early
+        stop it stays as it is.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    booster = xgboost.train(
+        dict(parameters),
+        part.learned,
+        MOST_ROUNDS,
+        evals=[(part.judged, "test")],
+        evals_result=found,
+        early_stopping_rounds=PATIENCE,
+        verbose_eval=False,
+    )
+    after = found["test"]["logloss"]
+    reached = compute_log_loss(part.reached, part.test.outcome)
+    before = float(np.average(reached, weights=part.test.weights))
+    return booster, np.array([before, *after, *after[-1:] * (MOST_ROUNDS - len(after))])

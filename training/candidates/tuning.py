@@ -1,0 +1,267 @@
+"""Tuning: settings tried on inner folds; the only file of training that names Optuna.
+
+Each trial draws from a seed of its own and from the trials before it. A search that was killed
+therefore goes on as if it had never stopped.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import features
+import training
+from features.base.files import digest_sources, list_sources
+from features.records.cohort import digest_cohort
+from training.study.design import Design
+from training.study.journal import Journal
+from training.study.split import derive_seed
+
+# Trials before settings are drawn by what the earlier ones found, and before any is given up.
+RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
+# No trial is given up before so many folds.
+UNPRUNED_FOLDS = 2
+
+# Gives the log loss on the inner folds so far, after each of them.
+Judge = Callable[[Mapping[str, float]], Iterator[float]]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What tuning may cost, and where its trials are kept.
+
+    Parameters
+    ----------
+    trials
+        Settings that each fit tries. Up to the number of fixed ones, those alone.
+    journals
+        Folder; None where trials need not outlive the process.
+    """
+
+    trials: int = 0
+    journals: Path | None = None
+
+    def open_journal(
+        self, candidate: str, design: Design, seed: int, versions: Mapping[str, str]
+    ) -> Journal | None:
+        """Open the journal of one fit, named by all that its trials depend on but their number.
+
+        Parameters
+        ----------
+        versions
+            Of the packages that judge settings.
+        """
+        if self.journals is None or not self.trials:
+            return None
+        name = digest_fit(candidate, design, seed, versions)
+        return Journal(self.journals / f"{name}.jsonl")
+
+    def forget(self) -> None:
+        """Remove the journals: what they were for has been logged."""
+        if self.journals is not None:
+            shutil.rmtree(self.journals, ignore_errors=True)
+
+
+UNTUNED = Tuning()
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a setting may lie; both ends are included."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Space:
+    """What may be tried.
+
+    Parameters
+    ----------
+    fixed
+        Settings tried first, and never given up: the search cannot end below them.
+    ranges
+        Where the others are drawn from.
+    """
+
+    fixed: tuple[Mapping[str, float], ...]
+    ranges: Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class TuningTrial:
+    """Settings that were tried.
+
+    Parameters
+    ----------
+    losses
+        Log loss on the inner folds so far, after each of them.
+    pruned
+        Whether it was given up before the last fold.
+    """
+
+    settings: Mapping[str, float]
+    losses: tuple[float, ...]
+    pruned: bool = False
+
+    @property
+    def loss(self) -> float:
+        """Log loss on all inner folds that were seen."""
+        return self.losses[-1]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one fit searches.
+
+    Parameters
+    ----------
+    folds
+        How often `judge` gives a loss.
+    journal
+        Where trials are kept.
+    """
+
+    space: Space
+    judge: Judge
+    folds: int
+    seed: int
+    journal: Journal | None
+
+
+def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
+    """Try settings: the fixed ones, and where trials are left others that Optuna suggests."""
+    fixed = search.space.fixed
+    if trials <= len(fixed):
+        return tuple(TuningTrial(settings, tuple(search.judge(settings))) for settings in fixed)
+    tried = read_trials(search.journal)[:trials]
+    memory = make_memory(search.space, tried)
+    for number in range(len(tried), trials):
+        tried.append(run_trial(search, memory, tried))
+        if search.journal is not None:
+            search.journal.add({"number": number, **asdict(tried[-1])})
+    return tuple(tried)
+
+
+def choose_trial(tried: Iterable[TuningTrial]) -> TuningTrial:
+    """Choose the lowest log loss; the first of equals."""
+    return min((one for one in tried if not one.pruned), key=lambda one: one.loss)
+
+
+def read_trials(journal: Journal | None) -> list[TuningTrial]:
+    """Read the trials of a journal up to the first that is missing."""
+    found = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
+    tried: list[TuningTrial] = []
+    while (entry := found.get(len(tried))) is not None:
+        tried.append(TuningTrial(entry["settings"], tuple(entry["losses"]), entry["pruned"]))
+    return tried
+
+
+def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
+    """Make Optuna's memory of the trials that are there already.
+
+    Its own journal is not used: a line cut off by a kill makes it unreadable, a lock left by one
+    stalls the next process, and trials that were running stay so.
+    """
+    import optuna  # takes long, and most fits search nothing
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    memory, states = optuna.create_study(), optuna.trial.TrialState
+    for one in tried:
+        trial = optuna.trial.create_trial(
+            state=states.PRUNED if one.pruned else states.COMPLETE,
+            params=dict(one.settings),
+            distributions=make_distributions(space),
+            value=one.loss,
+            intermediate_values=dict(enumerate(one.losses)),
+        )
+        memory.add_trial(trial)
+    return memory
+
+
+def run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
+    """Ask for settings, judge them fold by fold, and tell what came of it."""
+    from optuna.trial import TrialState
+
+    trial = ask_settings(search, memory, len(tried))
+    losses: list[float] = []
+    for loss in search.judge(trial.params):
+        trial.report(loss, len(losses))
+        losses.append(loss)
+        if len(losses) < search.folds and is_behind(losses, tried):
+            memory.tell(trial, state=TrialState.PRUNED)
+            return TuningTrial(trial.params, tuple(losses), pruned=True)
+    memory.tell(trial, losses[-1])
+    return TuningTrial(trial.params, tuple(losses))
+
+
+def is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
+    """Tell whether a trial is worse than half of the complete ones were on the same folds.
+
+    Optuna's median rule takes a trial's lowest loss so far, which is that of an easy fold.
+    """
+    done = len(losses) - 1
+    others = [one.losses[done] for one in tried if not one.pruned]
+    early = len(tried) < UNPRUNED_TRIALS or len(losses) < UNPRUNED_FOLDS
+    return not early and losses[-1] > median(others)
+
+
+def ask_settings(search: Search, memory: Any, number: int) -> Any:
+    """Ask Optuna for the settings of a trial; the fixed ones come first."""
+    from optuna.samplers import TPESampler
+
+    # One sampler for all trials would carry a state that is lost when a process is killed.
+    memory.sampler = TPESampler(
+        seed=derive_seed(search.seed, number), n_startup_trials=RANDOM_TRIALS
+    )
+    if number < len(search.space.fixed):
+        memory.enqueue_trial(dict(search.space.fixed[number]))
+    return memory.ask(make_distributions(search.space))
+
+
+def make_distributions(space: Space) -> dict[str, Any]:
+    """Write the ranges as Optuna has them."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    return {
+        name: IntDistribution(int(one.low), int(one.high))
+        if one.whole
+        else FloatDistribution(one.low, one.high, log=one.log)
+        for name, one in space.ranges.items()
+    }
+
+
+def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str, str]) -> str:
+    """Compute the digest of all that a fit's trials depend on, but for their number."""
+    told = {
+        "candidate": candidate,
+        "seed": seed,
+        "target": design.target.id,
+        "features": [repr(feature) for feature in design.features],
+        "sites": design.site_names,
+        "inner_folds": design.inner_folds,
+        "courses": digest_cohort(design.columns),
+        "sources": digest_own_sources(),
+        "versions": {"optuna": version("optuna"), **versions},
+    }
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    for array in (design.matrix, design.outcome, design.patients, design.sites, design.weights):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def digest_own_sources() -> str:
+    """Compute the digest of our sources; found once."""
+    patterns = ("**/*.py", "*.toml")
+    paths = [*list_sources(training, patterns), *list_sources(features, patterns)]
+    return digest_sources(paths, {})

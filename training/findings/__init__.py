@@ -1,0 +1,1 @@
+"""Findings: what validation computed, and what follows from it."""

@@ -1,0 +1,148 @@
+"""Filling in the model card from a run."""
+
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+
+from features import __version__
+from features.dictionary.field import Field, Kind
+from features.dictionary.fields import FIELDS
+from features.model.card import (
+    NOTE,
+    PUBLISHED_NOTE,
+    IntervalFacts,
+    ModelCard,
+    OutcomeFacts,
+    Population,
+    StudiedRange,
+)
+from features.model.equation import Equation
+from features.model.response_model import compute_probability
+from features.records.cohort import digest_cohort
+from features.records.columns import Columns
+from training.candidates import WITH_POSTERIOR
+from training.candidates.evidence.literature import expect_base_rate
+from training.findings.comparison import Comparison
+from training.registry.signature import find_xgboost
+from training.study.design import Design
+from training.study.study import Study, list_early
+
+# Always checked, whether or not the equation reads them: they say whom the study was about.
+POPULATION_FIELDS = ("condition", "age", "agent", "route")
+RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
+
+
+def make_card(
+    study: Study,
+    cohort: Columns,
+    design: Design,
+    comparison: Comparison,
+    name: str,
+    equation: Equation,
+) -> ModelCard:
+    """Fill in the card of one candidate fitted on the whole design."""
+    outcome = study.parse_outcome()
+    held = study.validation
+    unit = {"patient": "patients", "site": "sites"}[held.hold_out]
+    return ModelCard(
+        name=outcome.id,
+        outcome=OutcomeFacts(**outcome.describe()),
+        candidate=name,
+        data="simulated" if is_simulated(cohort) else "real",
+        study=study.name,
+        question=study.question,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=study.seed,
+        population=describe_population(cohort, design),
+        features=equation.features,
+        sites=equation.sites,
+        ranges=tuple(list_ranges(study, design, equation)),
+        interval=describe_interval(study, name, design, equation),
+        performance=comparison.measures,
+        validation=(
+            f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out"
+            if comparison.is_measured
+            else "none: nobody's outcome is known yet"
+        ),
+        verdict=comparison.verdict,
+        data_digest=digest_cohort(cohort),
+        versions=list_versions(),
+        note=NOTE if design.size else f"{NOTE}; {PUBLISHED_NOTE}",
+    )
+
+
+def is_simulated(columns: Columns) -> bool:
+    """Tell whether any course came out of a simulator."""
+    return bool((columns.get_numbers("simulated") == 1).any())
+
+
+def describe_population(cohort: Columns, design: Design) -> Population:
+    """Count whom the model was developed on."""
+    weights = design.given_weights
+    published = None if design.size else compute_probability(np.array(expect_base_rate(design)))
+    weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
+    sites = {site for site in design.columns.get_texts("site") if site is not None}
+    return Population(
+        courses=design.size,
+        events=design.events,
+        patients=len(np.unique(design.patients)),
+        sites=len(sites),
+        without_outcome=cohort.size - design.size,
+        weighted_rate=weighted,
+        published_rate=None if published is None else float(published),
+    )
+
+
+def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
+    """Say how the intervals were made."""
+    count = len(equation.terms.intercept) - 1
+    share = f"{study.uncertainty.level:.0%}".replace("%", " %")
+    made = "re-fits on resampled patients: sampling error alone"
+    if not design.size:
+        made = "models that published evidence allows"
+    elif name in WITH_POSTERIOR:
+        made = "models that evidence and data allow, moved as re-fits on resampled patients move"
+    method = f"middle {share} of {count} {made}"
+    return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
+
+
+def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
+    """List the studied range of every field that the model reads or the population needs."""
+    instrument = study.parse_outcome().instrument.key
+    # An update abstains without any early score, so its card names those that were studied.
+    wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
+    columns = design.described.columns
+    for name in columns.list_recorded():
+        field = FIELDS.get(name)
+        if field is not None and name in wanted:
+            values = columns.get_numbers(name)
+            if field.kind is Kind.CATEGORY:
+                seen = np.unique(values[~np.isnan(values)]).astype(int)
+                categories = tuple(field.categories[place] for place in seen)
+                yield StudiedRange(field=name, categories=categories)
+            elif field.numeric:
+                low, high = round_outward(field, float(np.nanmin(values)), float(np.nanmax(values)))
+                yield StudiedRange(field=name, low=low, high=high)
+
+
+def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
+    """Round a range outward to the field's step.
+
+    Examples
+    --------
+    >>> round_outward(FIELDS["age"], 21.0, 66.0)
+    (20.0, 70.0)
+    """
+    step = field.step
+    widened = np.floor(low / step) * step, np.ceil(high / step) * step
+    return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
+
+
+def list_versions() -> dict[str, str]:
+    """List what the numbers depend on."""
+    names = (*RECORDED_VERSIONS, find_xgboost())
+    own = {"ketamine-response": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in names}

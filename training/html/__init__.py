@@ -1,5 +1,0 @@
-"""The validation report: one HTML file that needs nothing beside it."""
-
-from training.html.page import render_report
-
-__all__ = ["render_report"]

@@ -1,0 +1,130 @@
+"""Logistic recalibration: intercept and slope of outcomes on log-odds, many samples at once.
+
+Used twice: inside a candidate, to calibrate it on folds it did not learn from; and to measure the
+calibration of what comes out.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.model.response_model import compute_probability
+
+Numbers = NDArray[np.float64]
+
+MOST_STEPS = 50
+TOLERANCE = 1e-10
+MOST_HALVINGS = 30
+LONGEST_STEP = 5.0
+STEEPEST = 30.0
+
+
+def logit(probability: Numbers) -> Numbers:
+    """Turn probabilities into log-odds, kept within 1e-12 of 0 and 1."""
+    inside = np.clip(probability, 1e-12, 1 - 1e-12)
+    log_odds: Numbers = np.log(inside) - np.log1p(-inside)
+    return log_odds
+
+
+def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Fit outcome ~ intercept + slope x log-odds by maximum likelihood.
+
+    Parameters
+    ----------
+    log_odds, outcome
+        ``[rows]``.
+    weights
+        ``[samples, rows]``: how often each row counts in each sample.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, 2]``; NaN where no finite maximum exists: constant log-odds, one class, or
+        outcomes that the log-odds separate.
+    """
+    centre, scale = log_odds.mean(), log_odds.std() or 1.0
+    design = np.column_stack([np.ones_like(log_odds), (log_odds - centre) / scale])
+    found = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
+    slope = found[:, 1] / scale
+    fitted = np.column_stack([found[:, 0] - slope * centre, slope])
+    fitted[np.abs(slope) > STEEPEST] = np.nan
+    return fitted
+
+
+def fit_intercept(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Fit outcome ~ intercept + log-odds, the slope held at 1; ``[samples]``."""
+    design = np.ones((len(log_odds), 1))
+    return fit_logistic(design, log_odds, outcome, weights)[:, 0]
+
+
+def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Climb each sample's likelihood by Newton steps, halved wherever they would lead down.
+
+    Parameters
+    ----------
+    design
+        ``[rows, columns]`` of like size: a column of ones, then those that carry the log-odds.
+    offset, outcome
+        ``[rows]``.
+    weights
+        ``[samples, rows]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, columns]``; NaN where no finite maximum exists.
+    """
+    samples, width = len(weights), design.shape[1]
+    found = np.zeros((samples, width))
+    active = _find_solvable(design, outcome, weights)
+    height = _compute_likelihood(found, design, offset, outcome, weights)
+    step = np.zeros_like(found)
+    for _ in range(MOST_STEPS):
+        step = _compute_step(found, design, offset, outcome, weights)
+        step[~active] = 0
+        for _ in range(MOST_HALVINGS):
+            reached = _compute_likelihood(found + step, design, offset, outcome, weights)
+            lower = reached < height - 1e-9 * np.abs(height)
+            if not lower.any():
+                break
+            step[lower] /= 2
+        else:
+            step[lower] = 0
+        found, height = found + step, reached
+        if np.abs(step).max(initial=0) < TOLERANCE:
+            break
+    unsettled = np.abs(step).max(axis=1, initial=0) > 1e-4
+    found[~active | unsettled | (np.abs(found) > STEEPEST).any(axis=1)] = np.nan
+    return found
+
+
+def _compute_likelihood(
+    found: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
+) -> Numbers:
+    log_odds = found @ design.T + offset
+    likelihood: Numbers = (weights * (outcome * log_odds - np.logaddexp(0, log_odds))).sum(axis=1)
+    return likelihood
+
+
+def _compute_step(
+    found: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
+) -> Numbers:
+    width = design.shape[1]
+    expected = compute_probability(found @ design.T + offset)
+    gradient = (weights * (outcome - expected)) @ design
+    products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
+    curvature = ((weights * expected * (1 - expected)) @ products).reshape(-1, width, width)
+    ridge = 1e-12 * np.eye(width)
+    full = np.linalg.solve(curvature + ridge, gradient[..., None])[..., 0]
+    step: Numbers = np.clip(full, -LONGEST_STEP, LONGEST_STEP)
+    return step
+
+
+def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> NDArray[np.bool_]:
+    events, total = weights @ outcome, weights.sum(axis=1)
+    both: NDArray[np.bool_] = (events > 0) & (events < total)
+    if design.shape[1] == 1:
+        return both
+    mean = weights @ design[:, 1] / total
+    spread = weights @ design[:, 1] ** 2 / total - mean**2
+    both &= spread > 1e-10 * (1 + mean**2)
+    return both

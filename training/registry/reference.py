@@ -1,0 +1,63 @@
+"""References: which version of which registered model is meant."""
+
+import re
+from dataclasses import dataclass
+
+from features.base.errors import InputError, Problem
+from features.dictionary.outcome import parse_outcome
+from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS
+
+ALIASES = (CHAMPION_ALIAS, CHALLENGER_ALIAS)
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One version of a registered model, by its number or by an alias.
+
+    Parameters
+    ----------
+    name
+        The registered model's name, which is the outcome's.
+    version
+        None where an alias is meant.
+    """
+
+    name: str
+    alias: str = CHAMPION_ALIAS
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version or self.alias}"
+
+
+def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
+    """Read ``OUTCOME``, ``OUTCOME@ALIAS`` or ``OUTCOME@VERSION``.
+
+    Parameters
+    ----------
+    alias
+        Meant where nothing follows the outcome.
+
+    Raises
+    ------
+    InputError
+        If there is no such outcome or alias.
+
+    Examples
+    --------
+    >>> parse_reference("phq9.acute.response")
+    Reference(name='phq9.acute.response', alias='champion', version=None)
+    >>> str(parse_reference("phq9.acute.response@3"))
+    'phq9.acute.response@3'
+    """
+    outcome, at, wanted = text.partition("@")
+    name = parse_outcome(outcome).id
+    if not at:
+        return Reference(name, alias)
+    if VERSION.fullmatch(wanted):
+        return Reference(name, alias, wanted)
+    if wanted not in ALIASES:
+        allowed = f"must be {', '.join(ALIASES)} or the number of a version"
+        raise InputError([Problem("model", "version", f"what follows @ {allowed}")])
+    return Reference(name, wanted)

@@ -1,0 +1,1 @@
+"""Reports for people: Markdown, figures, the model card, the HTML report."""

@@ -1,0 +1,1 @@
+"""What a study asks for, and its courses as arrays."""

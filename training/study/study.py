@@ -1,0 +1,201 @@
+"""Studies: one typed TOML file that holds everything a run needs."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, ValidationError
+
+from features.base.errors import InputError, Problem, StudyError
+from features.dictionary.field import OFFERED_GROUPS, Group, Kind
+from features.dictionary.fields import COHORT_FIELDS, FIELDS
+from features.dictionary.outcome import Outcome, parse_outcome
+from features.records.mapping import describe_validation
+from features.records.names import check_names
+from training.study.parts import (
+    AttritionPart,
+    CohortPart,
+    FeaturePart,
+    GatePart,
+    Part,
+    TuningPart,
+    UncertaintyPart,
+    ValidationPart,
+)
+
+# Of what says whose assessment it is, these may be offered: a site's own level, and drift.
+OFFERED_IDENTITY = ("site", "assessed_on")
+CandidateName = Literal[
+    "evidence_prior", "anchored_xgboost", "elastic_net", "xgboost", "severity_only", "base_rate"
+]
+CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
+
+
+class Study(Part):
+    """Everything that a run needs.
+
+    Parameters
+    ----------
+    candidates
+        In the order of preference: within one standard error of the best, the first one wins.
+    folder
+        Where the study's relative paths start; not part of the file.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    question: str
+    outcome: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    cohort: CohortPart = Field(default_factory=CohortPart)
+    features: FeaturePart = Field(default_factory=FeaturePart)
+    candidates: tuple[CandidateName, ...] = CANDIDATES
+    validation: ValidationPart = Field(default_factory=ValidationPart)
+    tuning: TuningPart = Field(default_factory=TuningPart)
+    uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
+    attrition: AttritionPart = Field(default_factory=AttritionPart)
+    gate: GatePart = Field(default_factory=GatePart)
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    @property
+    def awaits_outcomes(self) -> bool:
+        """Whether nobody's outcome is known yet."""
+        return self.cohort.outcomes == "none-yet"
+
+    def parse_outcome(self) -> Outcome:
+        """Return the outcome, checked when the study was read."""
+        return parse_outcome(self.outcome)
+
+    def locate(self, relative: str | None) -> Path | None:
+        """Find a file named in the study."""
+        return None if relative is None else self.folder / relative
+
+    def list_fields(self) -> list[str]:
+        """List the fields that the candidates may use, as far as a cohort records them."""
+        offered = [name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS]
+        offered += self.parse_outcome().early_scores
+        chosen = offered if self.features.include is None else list(self.features.include)
+        return [name for name in chosen if name not in self.features.exclude]
+
+
+def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
+    """Read a study file.
+
+    Parameters
+    ----------
+    settings
+        ``key=value`` overrides with dotted keys, e.g. ``validation.folds=3``.
+
+    Raises
+    ------
+    StudyError
+        If the file is not TOML of that form, or asks for what does not exist; lists all problems.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        raise StudyError(
+            [Problem("file", "exists", "must be a study file in TOML")], path.name
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError([Problem("file", "toml", str(error))], path.name) from None
+    for setting in settings:
+        apply_setting(table, setting)
+    try:
+        study = Study.model_validate(table | {"folder": path.parent})
+    except ValidationError as error:
+        raise StudyError(describe_validation(error), path.name) from None
+    if problems := check_study(study):
+        raise StudyError(problems, path.name)
+    return study
+
+
+def apply_setting(table: dict[str, Any], setting: str) -> None:
+    """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
+
+    Examples
+    --------
+    >>> table = {"validation": {"folds": 5}}
+    >>> apply_setting(table, "validation.folds=3"); apply_setting(table, "name=mine"); table
+    {'validation': {'folds': 3}, 'name': 'mine'}
+    """
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise StudyError([Problem("--set", "form", "must be key=value")])
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise StudyError([Problem("--set", "form", f"{parent} has no parts")])
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[last] = text
+
+
+def check_study(study: Study) -> list[Problem]:
+    """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
+    problems: list[Problem] = []
+    outcome = None
+    try:
+        outcome = study.parse_outcome()
+    except InputError as error:
+        problems += error.problems
+    if "base_rate" not in study.candidates:
+        problems.append(Problem("candidates", "base_rate", "must compare with base_rate"))
+    for name in (*(study.features.include or ()), *study.features.exclude):
+        problems += check_feature(name, outcome)
+    if outcome is not None and outcome.checkpoint and not list_early(study):
+        message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
+        problems.append(Problem("features", "early_score", message))
+    if outcome is not None and outcome.checkpoint and study.awaits_outcomes:
+        message = "no published evidence says what early scores tell; fit the baseline outcome"
+        problems.append(Problem("cohort.outcomes", "update", message))
+    for name, wanted in study.cohort.where.items():
+        problems += check_filter(name, wanted)
+    return problems
+
+
+def list_early(study: Study) -> list[str]:
+    """List the early scores that a study's candidates may use; none for a baseline outcome."""
+    early = study.parse_outcome().early_scores
+    return [name for name in study.list_fields() if name in early]
+
+
+def check_feature(name: str, outcome: Outcome | None = None) -> list[Problem]:
+    """Refuse features that do not exist, identify a patient, or are known only later.
+
+    Parameters
+    ----------
+    outcome
+        What is predicted: an update outcome may use the scores read by its checkpoint.
+    """
+    field = COHORT_FIELDS.get(name)
+    if outcome is not None and name in outcome.early_scores:
+        return []
+    if field is None:
+        (problem,) = check_names([name], COHORT_FIELDS)
+        return [replace(problem, field=f"features: {problem.field}")]
+    if field.group is Group.FOLLOWUP:
+        return [Problem(f"features: {name}", "leakage", explain_leakage(outcome))]
+    if field.group is Group.IDENTITY and name not in OFFERED_IDENTITY:
+        return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
+    return []
+
+
+def explain_leakage(outcome: Outcome | None) -> str:
+    """Say why a follow-up score may not be a feature."""
+    if outcome is None or outcome.checkpoint is None:
+        return "is known only after the first dose; as a feature it would be leakage"
+    return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"
+
+
+def check_filter(name: str, wanted: Sequence[str]) -> list[Problem]:
+    """Refuse filters on fields without categories, and categories that do not exist."""
+    field = FIELDS.get(name)
+    if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
+        return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]
+    if name != "site" and not set(wanted) <= set(field.categories):
+        return [Problem(f"where: {name}", "category", f"must be {field.allowed}")]
+    return []

@@ -1,0 +1,153 @@
+"""Weights for courses whose outcome is known, so that they stand in for those that lack it.
+
+A penalised logistic regression tells from the baseline and the site how likely each course was to
+have its outcome reported. A reported course then counts by the inverse of that: one of a kind that
+seldom reports speaks for all of its kind that did not.
+
+The assumption, which no data can check: given what is recorded at baseline and the site, whether an
+outcome is reported does not depend on the outcome. Where it does not hold, weights leave the bias
+as it is; :mod:`training.validation.attrition` shows how large it may be.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from features.model.matrix import Feature, build_matrix
+from features.records.columns import Columns
+from training.study.design import (
+    Design,
+    evaluate_outcome,
+    find_judged,
+    mark_sites,
+    number_sites,
+    offer_features,
+)
+from training.study.study import Study
+
+Numbers = NDArray[np.float64]
+
+# Prior deviation of each coefficient, in log-odds per standard deviation. Chosen.
+COEFFICIENT_SPREAD = 0.5
+# Few courses with large weights would carry the whole estimate (Cole & Hernan, Am J Epidemiol
+# 2008, on truncation).
+TRUNCATED = (0.01, 0.99)
+MOST_WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Courses whose outcome could be judged had it been reported: the baseline total is known.
+
+    Parameters
+    ----------
+    matrix
+        ``float32[courses, features]``.
+    sites
+        ``int64[courses]``: position in `site_names`, -1 where the site is unknown.
+    reported
+        ``bool[courses]``.
+    unmeasured
+        Number of courses left aside, for want of a baseline total to judge by.
+    """
+
+    columns: Columns
+    features: tuple[Feature, ...]
+    matrix: NDArray[np.float32]
+    sites: NDArray[np.int64]
+    site_names: tuple[str, ...]
+    reported: NDArray[np.bool_]
+    unmeasured: int = 0
+
+
+def list_enrolled(study: Study, courses: Columns) -> Enrolment:
+    """List the courses of a study that could have had the outcome.
+
+    Parameters
+    ----------
+    courses
+        All courses of the study, as :func:`training.study.design.load_courses` gives them.
+    """
+    judged = find_judged(study.parse_outcome(), courses)
+    enrolled = courses.select(judged)
+    features = offer_features(study, enrolled)
+    sites, names = number_sites(enrolled)
+    return Enrolment(
+        columns=enrolled,
+        features=features,
+        matrix=build_matrix(enrolled, features),
+        sites=sites,
+        site_names=names,
+        reported=~np.isnan(evaluate_outcome(study, courses)[judged]),
+        unmeasured=int((~judged).sum()),
+    )
+
+
+def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
+    """Weight a design's courses for those that lack the outcome, where the study asks for it."""
+    if not (study.attrition.weights and design.size):
+        return design
+    weights = compute_weights(fit_reporting(enrolment), enrolment.reported)
+    return replace(design, given_weights=weights)
+
+
+def fit_reporting(enrolment: Enrolment) -> Numbers:
+    """Fit how likely each course was to have its outcome reported; ``[courses]``."""
+    if enrolment.reported.all():
+        return np.ones(len(enrolment.reported))
+    table = make_table(enrolment)
+    model = LogisticRegression(C=COEFFICIENT_SPREAD**2, max_iter=1000)
+    fitted: Numbers = model.fit(table, enrolment.reported).predict_proba(table)[:, 1]
+    return fitted
+
+
+def make_table(enrolment: Enrolment) -> Numbers:
+    """Make the regression's table: features at their mean where missing, marks of that, sites."""
+    matrix = enrolment.matrix.astype(np.float64)
+    units = (matrix - np.nanmean(matrix, axis=0)) / np.nanstd(matrix, axis=0)
+    absent = np.isnan(matrix)
+    # Features of one field are missing together, and one mark says it.
+    marks = np.unique(absent[:, absent.any(axis=0)], axis=1)
+    sites = mark_sites(enrolment.sites, enrolment.site_names)
+    return np.hstack([np.nan_to_num(units), marks, sites]).astype(np.float64)
+
+
+def compute_weights(probability: Numbers, reported: NDArray[np.bool_]) -> Numbers:
+    """Compute stabilised inverse-probability weights of the reported courses.
+
+    The share reported over the probability of being so, truncated at the 1st and 99th percentile
+    and at ten, and scaled to a mean of 1.
+
+    Parameters
+    ----------
+    probability, reported
+        ``[courses]``.
+
+    Returns
+    -------
+    ndarray
+        ``float64[reported courses]``.
+
+    Examples
+    --------
+    >>> compute_weights(np.array([0.5, 0.25, 0.5]), np.array([True, True, False])).round(2)
+    array([0.67, 1.33])
+    """
+    raw = reported.mean() / probability[reported]
+    low, high = np.quantile(raw, TRUNCATED)
+    kept = np.clip(raw, low, min(high, MOST_WEIGHT))
+    weights: Numbers = kept / kept.mean()
+    return weights
+
+
+def count_effective(weights: Numbers) -> float:
+    """Count how many evenly weighted courses tell as much (Kish, 1965).
+
+    Examples
+    --------
+    >>> round(count_effective(np.array([1.5, 0.5])), 2)
+    1.6
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum())

@@ -1,0 +1,192 @@
+"""Outcomes that are missing: who lacks one, and how much that may matter.
+
+The delta adjustment (Rubin, 1977) asks what would follow if those who do not report responded less
+than those who report with the same baseline, by a stated odds ratio. Their probabilities are the
+chosen model's, shifted by its logarithm. No data can tell which row of the table is true.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.dictionary.fields import COHORT_FIELDS
+from features.model.equation import Equation
+from features.model.response_model import compute_probability
+from training.measures.evaluate import HeldOut
+from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.study.design import Design
+from training.study.study import Study
+from training.study.weighting import Enrolment, count_effective
+
+Numbers = NDArray[np.float64]
+
+ASSUMPTION = (
+    "given what is recorded at baseline and the site, whether an outcome is reported does not "
+    "depend on the outcome"
+)
+MOST_GAPS = 5
+# A difference between fewer courses than this would say something of single ones.
+FEWEST_COMPARED = 10
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How the courses that lack the outcome differ in one field.
+
+    Parameters
+    ----------
+    feature
+        The feature of the field that differs most.
+    difference
+        Mean of those without the outcome less that of those with it, in standard deviations.
+    """
+
+    field: str
+    label: str
+    feature: str
+    difference: float
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What follows if those who do not report respond less, or more.
+
+    Parameters
+    ----------
+    odds_ratio
+        Odds of response of those who do not report, against those who do with the same baseline.
+    missing_rate, base_rate
+        Share with the outcome among those who lack it, and among all.
+    predicted
+        Mean of what the model says of all.
+    intercept
+        Log-odds to add to the model's to be right on average.
+    slope
+        Calibration slope; None for a model that gives everyone the same.
+    """
+
+    odds_ratio: float
+    missing_rate: float
+    base_rate: float
+    predicted: float
+    intercept: float
+    slope: float | None
+
+
+@dataclass(frozen=True)
+class Attrition:
+    """What a run says of missing outcomes.
+
+    Parameters
+    ----------
+    courses, missing
+        Courses whose outcome could have been judged, and how many of them lack it.
+    unmeasured
+        Courses beside these, without a baseline total to judge by.
+    effective, largest
+        Effective number of courses and largest weight; None without weights.
+    """
+
+    courses: int
+    missing: int
+    unmeasured: int
+    gaps: tuple[Gap, ...]
+    effective: float | None
+    largest: float | None
+    scenarios: tuple[Scenario, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self) | {"assumption": ASSUMPTION}
+
+
+def describe_attrition(
+    study: Study,
+    design: Design,
+    enrolment: Enrolment,
+    held_out: HeldOut | None,
+    equation: Equation,
+) -> Attrition:
+    """Describe who lacks the outcome, and vary what is assumed of them.
+
+    Parameters
+    ----------
+    held_out
+        What the chosen candidate said of the design's courses when it had not learned from them;
+        None where nobody's outcome is known, and so nothing can be compared.
+    equation
+        The chosen candidate, developed on the whole design.
+    """
+    weights = design.given_weights
+    without = enrolment.columns.select(~enrolment.reported)
+    told = equation.compute_log_odds(without)[:, 0]
+    scenarios = []
+    if without.size and held_out is not None:
+        ratios = study.attrition.odds_ratios
+        scenarios = [vary_odds(ratio, held_out, design.outcome, told) for ratio in ratios]
+    return Attrition(
+        courses=enrolment.columns.size,
+        missing=without.size,
+        unmeasured=enrolment.unmeasured,
+        gaps=tuple(compare_baseline(enrolment)),
+        effective=None if weights is None else count_effective(weights),
+        largest=None if weights is None else float(weights.max()),
+        scenarios=tuple(scenarios),
+    )
+
+
+def compare_baseline(enrolment: Enrolment) -> list[Gap]:
+    """Compare those who lack the outcome with those who do not; the largest differences first."""
+    largest: dict[str, Gap] = {}
+    for gap in sorted(measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
+        largest.setdefault(gap.field, gap)
+    return list(largest.values())[:MOST_GAPS]
+
+
+def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
+    """Measure the standardised difference of each feature, where enough have it on both sides."""
+    for place, feature in enumerate(enrolment.features):
+        values = enrolment.matrix[:, place].astype(np.float64)
+        known = ~np.isnan(values)
+        without, having = (
+            values[known & side] for side in (~enrolment.reported, enrolment.reported)
+        )
+        if min(len(without), len(having)) < FEWEST_COMPARED:
+            continue
+        spread = np.sqrt((without.var() + having.var()) / 2)
+        if spread > 0:
+            label = COHORT_FIELDS[feature.field].label
+            difference = float((without.mean() - having.mean()) / spread)
+            yield Gap(feature.field, label, feature.name, difference)
+
+
+def vary_odds(odds_ratio: float, held_out: HeldOut, outcome: Numbers, told: Numbers) -> Scenario:
+    """Find base rate and calibration of all courses under one odds ratio.
+
+    Parameters
+    ----------
+    outcome
+        Of the courses that `held_out` is about.
+    told
+        The model's log-odds of the courses that lack the outcome.
+    """
+    repeats, known = held_out.log_odds.shape
+    imputed = compute_probability(told + np.log(odds_ratio))
+    log_odds = np.append(held_out.log_odds.ravel(), told)
+    expected = np.append(np.tile(outcome, repeats), imputed)
+    # Each course counts once, however often it was held out.
+    weights = np.repeat([1 / repeats, 1.0], [repeats * known, len(told)])
+    slope = np.nan
+    if not held_out.ranks_nobody:
+        slope = fit_intercept_slope(log_odds, expected, weights[None, :])[0, 1]
+    return Scenario(
+        odds_ratio=odds_ratio,
+        missing_rate=float(imputed.mean()),
+        base_rate=float(np.average(expected, weights=weights)),
+        predicted=float(np.average(compute_probability(log_odds), weights=weights)),
+        intercept=float(fit_intercept(log_odds, expected, weights[None, :])[0]),
+        slope=None if np.isnan(slope) else float(slope),
+    )

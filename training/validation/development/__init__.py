@@ -1,0 +1,1 @@
+"""Validation of a study's procedure on its own courses."""

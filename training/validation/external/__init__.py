@@ -1,0 +1,1 @@
+"""Validation of a registered model on another cohort."""
