@@ -1,8 +1,6 @@
 """The champion: whether the chosen model takes the place of the present one."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from features.base.arrays import Numbers
 from features.model.response_model import CHALLENGER_ALIAS
 from features.records.cohort import digest_cohort
 from training.findings.card import describe_population
@@ -94,7 +92,7 @@ def holds(work: Work, present: RegisteredModel) -> bool:
     return gap.mean < -gap.error
 
 
-def judge_present(work: Work, present: RegisteredModel) -> NDArray[np.float64]:
+def judge_present(work: Work, present: RegisteredModel) -> Numbers:
     """Compute the present champion's loss of each course.
 
     A champion developed on these very courses knows their outcomes. It is then judged by its kind's

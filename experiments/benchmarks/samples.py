@@ -16,6 +16,7 @@ from experiments.simulator import (
     make_sites,
     simulate,
 )
+from features.base.arrays import Numbers
 from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
@@ -23,8 +24,6 @@ from features.records.tables import wrap_table
 from training.study.design import Design, filter_courses, make_design
 from training.study.split import derive_seed
 from training.study.study import CandidateName, Study, read_study
-
-Numbers = NDArray[np.float64]
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
 # Places of the seeds that a benchmark derives from its own.

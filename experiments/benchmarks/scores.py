@@ -6,14 +6,13 @@ No outcome is drawn, so that chance in the tested courses' outcomes blurs no com
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.benchmarks.samples import Sample
+from features.base.arrays import Numbers
 from features.model.response_model import Prediction
 from training.measures.evaluate import count_pairs
 from training.measures.logistic import fit_intercept_slope, logit
 
-Numbers = NDArray[np.float64]
 Scores = Mapping[str, float | None]
 
 THIRDS = ("low", "middle", "high")

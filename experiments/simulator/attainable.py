@@ -9,7 +9,6 @@ is left out of account. A total derived from items of which some are missing cou
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from experiments.simulator.copula import draw_latents, find_intervals
@@ -24,10 +23,9 @@ from experiments.simulator.outcomes import (
 from experiments.simulator.patients import Patients, measure_field
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import LATENTS, World
+from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.response_model import compute_probability
-
-Numbers = NDArray[np.float64]
 
 DRAWS = 300
 CHUNK = 2_000

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as parquet
-from numpy.typing import NDArray
 
 from experiments.simulator.attainable import compute_attainable, list_known
 from experiments.simulator.effects import ROUTES
@@ -24,14 +23,13 @@ from experiments.simulator.outcomes import (
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.sites import Sites, make_sites
 from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
+from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import write_whole
 from features.dictionary.field import Kind
 from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.instruments import INSTRUMENTS
 from features.records.rules import prorate_total
-
-Numbers = NDArray[np.float64]
 
 LABEL = "SIMULATED"
 TOTAL_KEYS = (*PRIMARY, "madrs")
@@ -153,7 +151,7 @@ def record_items(
     key: str,
     items: Numbers,
     total: Numbers,
-    by_items: NDArray[np.bool_],
+    by_items: Flags,
     generator: np.random.Generator,
 ) -> dict[str, Numbers]:
     """Write down items instead of the total where the site's form has them."""
@@ -229,7 +227,7 @@ def describe_attainable(
 
 def find_responders(
     followups: list[Followup], patients: Patients, totals: dict[str, Numbers]
-) -> NDArray[np.bool_]:
+) -> Flags:
     """Find who responded on the condition's own instrument."""
     met = {
         one.instrument: INSTRUMENTS[one.instrument].find_response(totals[one.instrument], one.score)

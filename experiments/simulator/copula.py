@@ -13,9 +13,9 @@ from scipy import special
 
 from experiments.simulator.patients import measure_field
 from experiments.simulator.world import LATENTS, correlate
+from features.base.arrays import Flags, Numbers
 
-Numbers = NDArray[np.float64]
-Below = Callable[[Numbers], NDArray[np.bool_]]
+Below = Callable[[Numbers], Flags]
 
 # Latents are sought between these; beyond lie three patients in a million millions.
 EDGE = 7.0

@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
 from experiments.simulator.effects import (
@@ -24,10 +23,9 @@ from experiments.simulator.effects import (
 from experiments.simulator.outcomes import draw_reference, solve_level
 from experiments.simulator.patients import Patients
 from experiments.simulator.world import TARGETS, World
+from features.base.arrays import Numbers
 from features.model.response_model import compute_probability
 from training.candidates.evidence.published import EFFECTS as EVIDENCE
-
-Numbers = NDArray[np.float64]
 
 # What the literature is worth, on the whole: as published on average, and never less than nothing.
 LITERATURE_SPREAD = 0.6

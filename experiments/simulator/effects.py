@@ -9,9 +9,9 @@ from enum import Enum
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from features.base.arrays import Numbers
+
 Scale = Callable[[Numbers], Numbers]
 
 ROUTES = ("iv", "intranasal", "im", "sublingual", "sc", "oral")

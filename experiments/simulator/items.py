@@ -1,11 +1,9 @@
 """Items that add up to a total: one common factor, ordinal answers."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.instruments import Instrument
-
-Numbers = NDArray[np.float64]
 
 # Spread of an item's own part beside the steps between its answers; gives alpha of about .87.
 OWN_SPREAD = 0.6

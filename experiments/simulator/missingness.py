@@ -1,16 +1,13 @@
 """What is not recorded: by the site's form, at random given what is known, and not at random."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
 from experiments.simulator.patients import Patients
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import MISSING, World
+from features.base.arrays import Flags, Numbers
 from features.model.response_model import compute_probability
-
-Numbers = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 # Of what is missing beside the forms, three quarters depend on severity and age, one on the value.
 AT_RANDOM = 0.75
@@ -25,7 +22,7 @@ def standardise(values: Numbers) -> Numbers:
     return (values - float(values.mean())) / spread
 
 
-def draw_missing(pull: Numbers, share: float, generator: np.random.Generator) -> Mask:
+def draw_missing(pull: Numbers, share: float, generator: np.random.Generator) -> Flags:
     """Draw a share of rows, more of those with the stronger pull."""
     if share <= 0:
         return np.zeros(len(pull), dtype=bool)
@@ -34,13 +31,13 @@ def draw_missing(pull: Numbers, share: float, generator: np.random.Generator) ->
         return float(compute_probability(level + pull).mean() - share)
 
     level = optimize.brentq(miss, -30, 30)
-    drawn: Mask = generator.random(len(pull)) < compute_probability(level + pull)
+    drawn: Flags = generator.random(len(pull)) < compute_probability(level + pull)
     return drawn
 
 
 def lose_baseline(
     sites: Sites, patients: Patients, generator: np.random.Generator
-) -> dict[str, Mask]:
+) -> dict[str, Flags]:
     """Draw which baseline fields are missing for whom."""
     site = patients["site"].astype(int)
     known = SEVERITY_PULL * standardise(patients["phq9"]) + AGE_PULL * standardise(patients["age"])
@@ -58,14 +55,14 @@ def lose_baseline(
     return lost
 
 
-def keep_primary(lost: dict[str, Mask], patients: Patients) -> None:
+def keep_primary(lost: dict[str, Flags], patients: Patients) -> None:
     """Give back the PCL-5 of patients treated for PTSD: no clinic treats it unmeasured."""
     lost["pcl5"] = lost["pcl5"] & (patients["condition"] != 2)
 
 
 def lose_followups(
-    world: World, sites: Sites, patients: Patients, responded: Mask, generator: np.random.Generator
-) -> dict[str, Mask]:
+    world: World, sites: Sites, patients: Patients, responded: Flags, generator: np.random.Generator
+) -> dict[str, Flags]:
     """Draw who misses which visit: by site, severity and age, and by response where it matters."""
     pull = (
         SITE_PULL * sites.habits[patients["site"].astype(int)]

@@ -19,10 +19,9 @@ from experiments.simulator.world import (
     TARGETS,
     World,
 )
+from features.base.arrays import Numbers
 from features.dictionary.instruments import INSTRUMENTS
 from features.model.response_model import compute_probability
-
-Numbers = NDArray[np.float64]
 
 REFERENCE_PATIENTS, REFERENCE_SEED = 30_000, 2026
 FLAT_TARGET = 0.45

@@ -17,9 +17,9 @@ from experiments.simulator.world import (
     TOTALS,
     correlate,
 )
+from features.base.arrays import Numbers
 from features.dictionary.instruments import INSTRUMENTS
 
-Numbers = NDArray[np.float64]
 # Complete values of every patient by name: field names, and `condition`, `route` and `site` as
 # positions.
 Patients = dict[str, Numbers]

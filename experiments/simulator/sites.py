@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from experiments.simulator.effects import ROUTES
 from experiments.simulator.world import MISSING, World
+from features.base.arrays import Flags, Numbers
 
 SITE_COUNT = 12
 VETERANS_SITE = 7
@@ -45,13 +46,13 @@ class Sites:
     """
 
     names: tuple[str, ...]
-    weights: NDArray[np.float64]
-    effects: NDArray[np.float64]
-    slopes: NDArray[np.float64]
-    skipped: dict[str, NDArray[np.bool_]]
-    items: dict[str, NDArray[np.bool_]]
+    weights: Numbers
+    effects: Numbers
+    slopes: Numbers
+    skipped: dict[str, Flags]
+    items: dict[str, Flags]
     routes: NDArray[np.int64]
-    habits: NDArray[np.float64]
+    habits: Numbers
     new: bool = False
 
 
@@ -101,9 +102,7 @@ def name_sites(stem: str, count: int) -> tuple[str, ...]:
     return tuple(f"{stem}-{number:02d}" for number in range(1, count + 1))
 
 
-def skip_form(
-    weights: NDArray[np.float64], missing: float, generator: np.random.Generator
-) -> NDArray[np.bool_]:
+def skip_form(weights: Numbers, missing: float, generator: np.random.Generator) -> Flags:
     """Choose sites whose form does not ask, until they make up their part of what is missing."""
     skipped = np.zeros(len(weights), dtype=bool)
     for site in generator.permutation(len(weights)):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.simulator.effects import PUBLISHED, Effect
+from features.base.arrays import Numbers
 
 # One latent normal variable each; everything about a patient is a monotone function of its own.
 LATENTS = (
@@ -169,7 +169,7 @@ class World:
     veterans: bool = True
 
 
-def correlate() -> NDArray[np.float64]:
+def correlate() -> Numbers:
     """Build the correlation matrix of the latent variables."""
     matrix = np.eye(len(LATENTS))
     for (first, second), value in CORRELATIONS.items():

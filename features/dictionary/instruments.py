@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
+from features.base.arrays import Flags, Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +105,7 @@ class Instrument:
         """
         return next((band.label for band in self.bands if band.low <= total <= band.high), None)
 
-    def find_response(
-        self, baseline: NDArray[np.float64], followup: NDArray[np.float64]
-    ) -> NDArray[np.bool_]:
+    def find_response(self, baseline: Numbers, followup: Numbers) -> Flags:
         """Tell response, on integers so that no rounding decides.
 
         Examples
@@ -120,7 +117,7 @@ class Instrument:
         """
         return 100 * followup <= (100 - self.response_percent) * baseline
 
-    def find_remission(self, followup: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def find_remission(self, followup: Numbers) -> Flags:
         """Tell remission.
 
         Raises

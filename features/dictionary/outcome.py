@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.base.errors import OutcomeError, Problem
 from features.dictionary.instruments import INSTRUMENTS, Instrument
 
@@ -152,9 +152,7 @@ class Outcome:
         update = f", estimated again after {self.checkpoint.name}" if self.checkpoint else ""
         return f"{self.instrument.name} {change}, {self.horizon.label}{update}"
 
-    def evaluate(
-        self, baseline: NDArray[np.float64], followup: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def evaluate(self, baseline: Numbers, followup: Numbers) -> Numbers:
         """Tell the outcome of each course: 1, 0, or NaN where it cannot be known.
 
         It cannot be known without both totals, nor where the baseline leaves nothing to improve:
@@ -174,9 +172,7 @@ class Outcome:
         known = ~np.isnan(baseline) & ~np.isnan(followup) & open_to_change
         return np.where(known, met.astype(np.float64), np.nan)
 
-    def measure(
-        self, baseline: NDArray[np.float64], followup: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def measure(self, baseline: Numbers, followup: Numbers) -> Numbers:
         """Measure what the outcome is cut from; higher is better, NaN where it cannot be known.
 
         For response the fall as a share of baseline, for remission the follow-up total below 0.
@@ -190,7 +186,7 @@ class Outcome:
         known = ~np.isnan(self.evaluate(baseline, followup))
         if self.criterion == "remission":
             return np.where(known, -followup, np.nan)
-        fall: NDArray[np.float64] = (baseline - followup) / np.where(known, baseline, np.nan)
+        fall: Numbers = (baseline - followup) / np.where(known, baseline, np.nan)
         return fall
 
     def describe(self) -> dict[str, str]:

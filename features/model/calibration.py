@@ -10,9 +10,8 @@ two slopes it is beta calibration (Kull et al., Electron J Stat 2017;11(2)).
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from features.base.arrays import Numbers
 
 # Intercept, slope below and slope above even odds, that change nothing.
 IDENTITY = (0.0, 1.0, 1.0)

@@ -22,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 from features.model.calibration import calibrate_log_odds, find_steepness
 from features.model.matrix import Feature
 from features.model.plan import Plan, Rows, list_fields
-from features.model.terms import LINEAR, Numbers, Terms
+from features.model.terms import LINEAR, Terms
 from features.model.trees import (
     join_boosters,
     predict_contributions,

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from features.base.arrays import Flags, Numbers
 from features.dictionary.field import Field, Group, Kind
 from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
 Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
-Numbers = NDArray[np.float64]
 
 
 class Feature(BaseModel):
@@ -150,7 +150,7 @@ class MatrixPlan:
         self._scale = _list_bounds(planned[self._scaled], 4)
         self._levels = _list_bounds(planned[self._marks], 2)
 
-    def compute(self, columns: Columns) -> tuple[Numbers, NDArray[np.bool_]]:
+    def compute(self, columns: Columns) -> tuple[Numbers, Flags]:
         """Compute the features in the plan's order.
 
         Returns
@@ -176,7 +176,7 @@ class MatrixPlan:
         np.copyto(marks, (marks >= low) & (marks <= high))
         return values, missing
 
-    def arrange(self, values: Numbers, missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def arrange(self, values: Numbers, missing: Flags) -> NDArray[np.float32]:
         """Arrange what was computed as ``float32[rows, features]`` in their own order."""
         matrix = np.where(missing, np.nan, values).astype(np.float32)
         return np.ascontiguousarray(matrix.take(self._back, axis=0).T)

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Indices, Numbers
 from features.model.matrix import Feature, MatrixPlan
 from features.model.products import limit_units
-from features.model.terms import Numbers, Terms
+from features.model.terms import Terms
 from features.records.columns import Columns
 
-Mask = NDArray[np.bool_]
 Singles = NDArray[np.float32]
 
 # Weights that meet only zeros are left out where there are more rows than these; with fewer that
@@ -42,11 +42,11 @@ class Rows(NamedTuple):
     """
 
     values: Numbers
-    missing: Mask
+    missing: Flags
     inputs: Numbers
-    chosen: slice | NDArray[np.intp]
+    chosen: slice | Indices
 
-    def select(self, kept: Mask) -> "Rows":
+    def select(self, kept: Flags) -> "Rows":
         """Keep some rows."""
         inputs = self.inputs[:, kept]
         return Rows(self.values[:, kept], self.missing[:, kept], inputs, self.chosen)
@@ -125,10 +125,10 @@ class Plan:
         met = np.concatenate([recorded, absent, np.ones(len(sites), dtype=bool), possible])
         return Rows(values, missing, inputs, np.flatnonzero(met))
 
-    def _find_sites(self, columns: Columns) -> Mask:
+    def _find_sites(self, columns: Columns) -> Flags:
         """Mark each row's site: a known one, or the last line where it is none of them."""
         last, names = len(self._sites), columns.get_texts("site").tolist()
-        found: Mask = self._lines == np.array([self._sites.get(name, last) for name in names])
+        found: Flags = self._lines == np.array([self._sites.get(name, last) for name in names])
         return found
 
     def sum_terms(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from features.base.arrays import Numbers
+
 MOST_UNITS = 3.0
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from features.base.arrays import Flags, Numbers
 from features.base.errors import ArtifactError
 from features.base.files import digest_bytes, write_bytes_whole
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
 from features.model.plan import ROUNDING, Rows
-from features.model.terms import TERMS_FILE, Numbers, dump_terms, parse_terms
+from features.model.terms import TERMS_FILE, dump_terms, parse_terms
 from features.model.trees import dump_booster, parse_booster
 from features.records.columns import Columns
 
@@ -106,7 +107,7 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
 
 def hold_sizes(
     probability: Numbers, log_odds: NDArray[np.float32], error: Numbers, least: float
-) -> tuple[Numbers, NDArray[np.bool_]]:
+) -> tuple[Numbers, Flags]:
     """Hold effective sample sizes against a limit, from sums in single precision.
 
     Parameters

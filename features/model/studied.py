@@ -6,15 +6,13 @@ The service withholds estimates from all others; validation leaves their courses
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Flags
 from features.dictionary.fields import FIELDS
 from features.dictionary.outcome import parse_outcome
 from features.model.card import ModelCard, StudiedRange
 from features.records.columns import Columns
 from features.records.comparisons import Interval, make_comparisons, make_interval
-
-Mask = NDArray[np.bool_]
 
 
 def list_early(card: ModelCard) -> list[str]:
@@ -23,7 +21,7 @@ def list_early(card: ModelCard) -> list[str]:
     return [found.field for found in card.ranges if found.field in early]
 
 
-def find_unread(columns: Columns, early: Sequence[str]) -> Mask:
+def find_unread(columns: Columns, early: Sequence[str]) -> Flags:
     """Find rows without any early score, where the model needs one; ``[rows]``."""
     unread = np.full(columns.size, bool(early))
     for name in early:
@@ -51,7 +49,7 @@ class StudiedRanges:
             for values in intervals
         )
 
-    def find_outside(self, columns: Columns) -> Mask:
+    def find_outside(self, columns: Columns) -> Flags:
         """Find values that the model has never seen, ``[fields, rows]``; missing ones are not."""
         if not self.fields:
             return np.zeros((0, columns.size), dtype=bool)
@@ -78,7 +76,7 @@ def list_unseen(studied: StudiedRange) -> Iterator[Interval]:
         yield make_interval("above", studied.high)
 
 
-def find_outside(columns: Columns, studied: StudiedRange) -> Mask:
+def find_outside(columns: Columns, studied: StudiedRange) -> Flags:
     """Find rows whose value the model has never seen, ``[rows]``; a missing one is not outside."""
-    outside: Mask = np.logical_or.reduce(StudiedRanges([studied]).find_outside(columns), axis=0)
+    outside: Flags = np.logical_or.reduce(StudiedRanges([studied]).find_outside(columns), axis=0)
     return outside

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 
-Numbers = NDArray[np.float64]
 TERMS_FILE = "terms.npz"
 # What log-odds are straight lines of, before they are calibrated; one number or row a version.
 LINEAR = ("intercept", "present", "missing", "sites", "trees", "products")

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
-
-Numbers = NDArray[np.float64]
 
 
 def parse_booster(content: bytes) -> Any:

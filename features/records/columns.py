@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Indices, Numbers, Texts
 from features.dictionary.field import Kind
 from features.dictionary.fields import COHORT_FIELDS
 
@@ -26,19 +27,19 @@ class Table:
     """
 
     names: tuple[str, ...]
-    numbers: NDArray[np.float64]
+    numbers: Numbers
 
-    def list_values(self) -> dict[str, NDArray[np.float64]]:
+    def list_values(self) -> dict[str, Numbers]:
         """List the numbers by field, each ``float64[rows]``."""
         return dict(zip(self.names, self.numbers, strict=False))
 
-    def gather(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+    def gather(self, names: tuple[str, ...]) -> Numbers:
         """Return some fields, NaN where a field is not here."""
         return self.numbers.take(find_lines(names, self.names), axis=0)
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> NDArray[np.intp]:
+def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
     """Find the lines of a table; that after the last for what is not there."""
     lines = {name: line for line, name in enumerate(names)}
     return np.array([lines.get(name, len(names)) for name in wanted], dtype=np.intp)
@@ -64,26 +65,26 @@ class Columns:
     values: Mapping[str, NDArray[Any]]
     table: Table | None = None
 
-    def get_numbers(self, name: str) -> NDArray[np.float64]:
+    def get_numbers(self, name: str) -> Numbers:
         """Return a field as ``float64[size]``; all NaN where nobody recorded it."""
         found = self.values.get(name)
         return np.full(self.size, np.nan) if found is None else found
 
-    def get_texts(self, name: str) -> NDArray[np.object_]:
+    def get_texts(self, name: str) -> Texts:
         """Return a text field as ``object[size]``; all None where nobody recorded it."""
         found = self.values.get(name)
         return np.full(self.size, None, dtype=object) if found is None else found
 
-    def find_missing(self, name: str) -> NDArray[np.bool_]:
+    def find_missing(self, name: str) -> Flags:
         """Tell in which rows a field is missing, as ``bool[size]``."""
         if name not in self.values:
             return np.ones(self.size, dtype=bool)
         values = self.values[name]
         texts = values.dtype.hasobject
-        missing: NDArray[np.bool_] = values == np.array(None) if texts else np.isnan(values)
+        missing: Flags = values == np.array(None) if texts else np.isnan(values)
         return missing
 
-    def stack(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+    def stack(self, names: tuple[str, ...]) -> Numbers:
         """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
         if self.table is not None:
             return self.table.gather(names)
@@ -91,7 +92,7 @@ class Columns:
             return np.empty((0, self.size))
         blank = np.full(self.size, np.nan)
         found = [self.values.get(name, blank) for name in names]
-        stacked: NDArray[np.float64] = np.concatenate(found).reshape(len(names), self.size)
+        stacked: Numbers = np.concatenate(found).reshape(len(names), self.size)
         return stacked
 
     def select(self, rows: NDArray[Any]) -> "Columns":

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from features.base.arrays import Flags, Numbers
+
 Interval = tuple[float, float]
 
 
@@ -44,10 +44,10 @@ class Comparisons:
     """
 
     fields: tuple[str, ...]
-    lows: NDArray[np.float64]
-    highs: NDArray[np.float64]
+    lows: Numbers
+    highs: Numbers
 
-    def compare(self, values: NDArray[np.float64]) -> Mask:
+    def compare(self, values: Numbers) -> Flags:
         """Tell which are met by these values, ``[comparisons, rows]``; not by missing ones."""
         return (values >= self.lows) & (values <= self.highs)
 

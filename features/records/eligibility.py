@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
+from features.base.arrays import Flags
 from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 from features.records.comparisons import make_comparisons, make_interval
@@ -120,16 +121,16 @@ class Eligibility:
 
     states: NDArray[np.int8]
 
-    def select(self, rows: NDArray[np.bool_]) -> "Eligibility":
+    def select(self, rows: Flags) -> "Eligibility":
         """Keep some rows, named by a mask."""
         return self if rows.all() else Eligibility(self.states[:, rows])
 
-    def find_refusing(self) -> NDArray[np.bool_]:
+    def find_refusing(self) -> Flags:
         """Tell which refusing rules apply, ``[refusing rules, rows]``."""
-        applies: NDArray[np.bool_] = self.states.take(REFUSING, axis=0) == APPLIES
+        applies: Flags = self.states.take(REFUSING, axis=0) == APPLIES
         return applies
 
-    def find_refused(self) -> NDArray[np.bool_]:
+    def find_refused(self) -> Flags:
         """Tell which rows a rule refuses; ``[rows]``."""
         return np.asarray(self.find_refusing().any(axis=0))
 

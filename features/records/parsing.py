@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 
 EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
@@ -37,7 +38,7 @@ class Parsed:
     """
 
     values: NDArray[Any]
-    broken: Mapping[str, NDArray[np.bool_]]
+    broken: Mapping[str, Flags]
 
 
 def read_number(field: Field, value: Any) -> float:
@@ -136,7 +137,7 @@ def parse_values(field: Field, raw: Sequence[Any], readers: Mapping[Kind, Reader
     read = readers[field.kind]
     texts = field.kind is Kind.TEXT
     values = np.full(len(raw), None if texts else np.nan, dtype=object if texts else np.float64)
-    broken: dict[str, NDArray[np.bool_]] = {}
+    broken: dict[str, Flags] = {}
     for position, value in enumerate(raw):
         if value is None:
             continue

@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.dictionary.field import TEXT_PATTERN, Field, Kind
 from features.dictionary.fields import FIELDS
 from features.records.columns import KNOWN_FORMS, Columns, Table
@@ -29,7 +29,6 @@ from features.records.parsing import (
 
 Raw = Mapping[str, Sequence[Any]]
 Convert = Callable[[Sequence[Any]], Sequence[Any] | None]
-Numbers = NDArray[np.float64]
 
 MISSING = type(None)
 NAN = float("nan")
@@ -187,7 +186,7 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, Flags]:
     """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
     bounds = [list_bounds(FIELDS[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]

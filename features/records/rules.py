@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.base.errors import Problem
 from features.dictionary.fields import FIELDS
 from features.dictionary.instruments import INSTRUMENTS, Instrument
@@ -20,7 +21,7 @@ ITEM_INSTRUMENTS = {
 }
 
 
-def find_rows(mask: NDArray[np.bool_], first_row: int) -> tuple[int, ...]:
+def find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
     """List the numbers of the marked rows, counting on from `first_row`."""
     return tuple((np.flatnonzero(mask) + first_row).tolist())
 
@@ -45,11 +46,11 @@ class Scoring:
     fields: tuple[str, ...]
     singles: NDArray[np.int64]
     shared: tuple[NDArray[np.int64], ...]
-    highs: NDArray[np.float64]
+    highs: Numbers
 
-    def sum(self, items: NDArray[np.float64]) -> NDArray[np.float64]:
+    def sum(self, items: Numbers) -> Numbers:
         """Sum items of which none is missing."""
-        total: NDArray[np.float64] = items[:, self.singles].sum(axis=1)
+        total: Numbers = items[:, self.singles].sum(axis=1)
         for unit in self.shared:
             total += items[:, unit].max(axis=1)
         return total
@@ -79,12 +80,12 @@ class Scored:
     """
 
     scoring: Scoring
-    least: NDArray[np.float64]
-    most: NDArray[np.float64]
-    prorated: NDArray[np.float64]
+    least: Numbers
+    most: Numbers
+    prorated: Numbers
 
 
-def score_items(scoring: Scoring, items: NDArray[np.float64]) -> Scored:
+def score_items(scoring: Scoring, items: Numbers) -> Scored:
     """Score items, ``float64[rows, items]``."""
     instrument, absent = scoring.instrument, np.isnan(items)
     if not np.count_nonzero(absent):
@@ -100,7 +101,7 @@ def score_items(scoring: Scoring, items: NDArray[np.float64]) -> Scored:
     return Scored(scoring, least, most, prorated)
 
 
-def prorate_total(instrument: Instrument, items: NDArray[np.float64]) -> NDArray[np.float64]:
+def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
     """Derive a total from items, pro-rated where few enough are missing, else NaN.
 
     The mean of the items present stands for those missing; halves round up.
@@ -188,7 +189,7 @@ def check_consistency(
     ]
 
 
-def _is_category(columns: Columns, name: str, category: str) -> NDArray[np.bool_]:
+def _is_category(columns: Columns, name: str, category: str) -> Flags:
     position = FIELDS[name].categories.index(category)
-    matches: NDArray[np.bool_] = columns.get_numbers(name) == position
+    matches: Flags = columns.get_numbers(name) == position
     return matches

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Flags
 from features.base.errors import Problem
 from features.dictionary.field import Group
 from features.dictionary.fields import COHORT_FIELDS, FIELDS
@@ -100,9 +100,7 @@ def check_scores(
         yield Problem("baseline_score", "required", message, find_rows(missing, first_row))
 
 
-def _find_broken(
-    size: int, parsed: Mapping[str, Parsed], names: Sequence[str]
-) -> NDArray[np.bool_]:
+def _find_broken(size: int, parsed: Mapping[str, Parsed], names: Sequence[str]) -> Flags:
     broken = np.zeros(size, dtype=bool)
     for name in names:
         if name in parsed:

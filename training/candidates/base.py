@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.calibration import IDENTITY
 from features.model.equation import Equation
 from features.model.terms import Terms
@@ -40,7 +41,7 @@ class Fit:
 
     equation: Equation
     settings: Settings
-    inner: NDArray[np.float64] | None = None
+    inner: Numbers | None = None
     posterior: "Posterior | None" = None
     trials: tuple[TuningTrial, ...] = ()
 
@@ -76,9 +77,9 @@ class Candidate(Protocol):
 def make_equation(
     design: Design,
     intercept: float,
-    present: NDArray[np.float64],
-    missing: NDArray[np.float64],
-    sites: NDArray[np.float64] | None = None,
+    present: Numbers,
+    missing: Numbers,
+    sites: Numbers | None = None,
     trees: tuple[Any, float] | None = None,
 ) -> Equation:
     """Assemble an equation of one version.
@@ -117,7 +118,7 @@ def make_constant(design: Design) -> Equation:
     return make_equation(design, float(compute_base_log_odds(design)), blank, blank)
 
 
-def cross_base_rate(design: Design, folds: Sequence[Fold]) -> NDArray[np.float64] | None:
+def cross_base_rate(design: Design, folds: Sequence[Fold]) -> Numbers | None:
     """Compute each course's log loss by the base rate of the other inner folds, ``[courses]``."""
     if not folds:
         return None
@@ -139,14 +140,14 @@ def compute_base_log_odds(design: Design) -> float:
     return float(logit(np.array(rate)))
 
 
-def find_centre(design: Design) -> NDArray[np.float64]:
+def find_centre(design: Design) -> Numbers:
     """Find the mean of each feature, from which contributions are counted."""
     return average_recorded(design.described.matrix)
 
 
-def average_recorded(matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+def average_recorded(matrix: NDArray[np.float32]) -> Numbers:
     """Average each column over what is recorded; 0 where nothing is."""
     recorded = ~np.isnan(matrix)
     total = np.where(recorded, matrix, 0).sum(axis=0, dtype=np.float64)
-    average: NDArray[np.float64] = total / np.maximum(recorded.sum(axis=0), 1)
+    average: Numbers = total / np.maximum(recorded.sum(axis=0), 1)
     return average

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from features.base.arrays import Flags, Numbers
 from features.model.calibration import IDENTITY, calibrate_log_odds
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
@@ -14,8 +15,6 @@ from training.measures.evaluate import compare_losses, compute_log_loss
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.study.design import Design
 from training.study.split import Fold
-
-Numbers = NDArray[np.float64]
 
 # The simplest first.
 KINDS = ("none", "intercept", "logistic", "beta")
@@ -54,7 +53,7 @@ class HeldBack:
             log_odds, design.outcome[rows], design.weights[rows], design.patients[rows], numbers
         )
 
-    def select(self, rows: NDArray[np.bool_]) -> "HeldBack":
+    def select(self, rows: Flags) -> "HeldBack":
         """Keep some courses."""
         return HeldBack(*(values[rows] for values in vars(self).values()))
 

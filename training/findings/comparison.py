@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
@@ -46,7 +44,7 @@ class Comparison:
 
     held_out: Mapping[str, HeldOut]
     measures: Mapping[str, Mapping[str, Measure]]
-    losses: Mapping[str, NDArray[np.float64]]
+    losses: Mapping[str, Numbers]
     to_base: Mapping[str, Difference]
     chosen: str
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.response_model import compute_probability
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
-    Numbers,
     Patients,
     correct_few,
     find_reach,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
+from training.measures.intervals import Patients, resample, summarise_draws, weigh_alike
 
 THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 

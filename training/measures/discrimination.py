@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from features.base.arrays import Numbers
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
-    Numbers,
     Patients,
     correct_few,
     number_patients,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.response_model import compute_probability
 from training.measures.intervals import resample, summarise_draws
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 
-Numbers = NDArray[np.float64]
 MEASURES = ("log_loss", "brier", "auc", "intercept", "slope")
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from training.measures.calibration_curve import fit_curve
 from training.measures.decision import compute_benefits
-from training.measures.intervals import Numbers, weigh_alike
+from training.measures.intervals import weigh_alike
 
 # Fewer courses in a band would say something of single ones.
 FEWEST_IN_BAND = 10

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 
-Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]
 
 # Scales on which an interval can be symmetric. A share is not transformed, only kept within 0 to 1.

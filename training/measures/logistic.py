@@ -5,11 +5,9 @@ calibration of what comes out.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.model.response_model import compute_probability
-
-Numbers = NDArray[np.float64]
 
 MOST_STEPS = 50
 TOLERANCE = 1e-10
@@ -119,9 +117,9 @@ def _compute_step(
     return step
 
 
-def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> NDArray[np.bool_]:
+def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> Flags:
     events, total = weights @ outcome, weights.sum(axis=1)
-    both: NDArray[np.bool_] = (events > 0) & (events < total)
+    both: Flags = (events > 0) & (events < total)
     if design.shape[1] == 1:
         return both
     mean = weights @ design[:, 1] / total

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.measures.evaluate import compute_log_loss
-from training.measures.intervals import Numbers, Patients, resample, summarise_draws, weigh_alike
+from training.measures.intervals import Patients, resample, summarise_draws, weigh_alike
 from training.measures.logistic import logit
 
 OVERALL = ("log_loss", "brier", "scaled_brier")

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.measures.calibration_curve import estimate_intercept, estimate_ratio, estimate_slope
 from training.measures.discrimination import estimate_auc
@@ -30,7 +31,6 @@ from training.measures.intervals import (
     LOGIT,
     PLAIN,
     Estimated,
-    Numbers,
     Patients,
     find_reach,
     make_measure,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from features.base.arrays import Flags, Numbers, Texts
 from features.model.card import Measure
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import count_patients, estimate_auc
@@ -21,7 +22,6 @@ from training.measures.intervals import (
     LOG,
     LOGIT,
     Estimated,
-    Numbers,
     Patients,
     number_patients,
     weigh_alike,
@@ -133,15 +133,13 @@ class Courses:
     weights: Numbers | None
     patients: Patients
 
-    def count_people(self, rows: NDArray[np.bool_]) -> tuple[int, int]:
+    def count_people(self, rows: Flags) -> tuple[int, int]:
         """Count patients that have a course with the outcome, and those that have one without."""
         share = self.outcome[rows]
         people = self.patients[rows]
         return count_patients(people, share), count_patients(people, 1 - share)
 
-    def measure(
-        self, grouping: str, name: str, rows: NDArray[np.bool_], level: float, limits: Limits
-    ) -> Row:
+    def measure(self, grouping: str, name: str, rows: Flags, level: float, limits: Limits) -> Row:
         """Measure one subgroup; nothing but counts where there are too few."""
         count, events = int(rows.sum()), int(self.outcome[rows].sum())
         row = Row(grouping, name, count, events)
@@ -159,15 +157,15 @@ class Courses:
             note="too few for an AUC" if few_to_rank else "",
         )
 
-    def find_ratio(self, rows: NDArray[np.bool_]) -> Estimated:
+    def find_ratio(self, rows: Flags) -> Estimated:
         """Find observed over expected of some courses."""
         return estimate_ratio(self.probability[rows], self.outcome[rows], *self._count(rows))
 
-    def find_auc(self, rows: NDArray[np.bool_]) -> Estimated:
+    def find_auc(self, rows: Flags) -> Estimated:
         """Find the AUC of some courses."""
         return estimate_auc(self.probability[rows], self.outcome[rows], *self._count(rows))
 
-    def _count(self, rows: NDArray[np.bool_]) -> tuple[Numbers | None, Patients]:
+    def _count(self, rows: Flags) -> tuple[Numbers | None, Patients]:
         weights = None if self.weights is None else self.weights[rows]
         return weights, np.unique(self.patients[rows], return_inverse=True)[1]
 
@@ -233,7 +231,7 @@ def find_detectable(one: Estimated, other: Estimated, level: float) -> float | N
     return float(np.exp(reach * error))
 
 
-def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> NDArray[np.object_]:
+def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
     """Label numbers by band; None where unknown or below the first.
 
     Parameters
@@ -250,5 +248,5 @@ def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> NDArray[np.ob
     labels = np.array([None, *names, f"{lows[-1]} and more"], dtype=object)
     # NaN sorts above all, so it is put below.
     known = np.nan_to_num(values, nan=-np.inf)
-    banded: NDArray[np.object_] = labels[np.searchsorted(lows, known, side="right")]
+    banded: Texts = labels[np.searchsorted(lows, known, side="right")]
     return banded

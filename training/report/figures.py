@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import Equation
@@ -17,7 +18,6 @@ from training.findings.comparison import BASE_RATE, Comparison
 from training.report.markdown import label_candidate
 from training.study.design import Design
 
-Numbers = NDArray[np.float64]
 GROUPS = 10
 FEWEST_A_GROUP = 20
 # Estimates nearer than this are one group: the base rate differs a little from fold to fold.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
 from features.dictionary.field import Kind
 from features.dictionary.fields import FIELDS
@@ -57,14 +58,14 @@ class Design:
     columns: Columns
     features: tuple[Feature, ...]
     matrix: NDArray[np.float32]
-    outcome: NDArray[np.float64]
-    improvement: NDArray[np.float64]
+    outcome: Numbers
+    improvement: Numbers
     patients: NDArray[np.int64]
     sites: NDArray[np.int64]
     site_names: tuple[str, ...]
     severity: int | None
     target: Outcome
-    given_weights: NDArray[np.float64] | None = None
+    given_weights: Numbers | None = None
     enrolled: "Design | None" = None
     inner_folds: int = 5
 
@@ -84,12 +85,12 @@ class Design:
         return int(self.outcome.sum())
 
     @property
-    def weights(self) -> NDArray[np.float64]:
+    def weights(self) -> Numbers:
         """How much each course counts, ``float64[courses]``; ones where all count alike."""
         return np.ones(self.size) if self.given_weights is None else self.given_weights
 
     @property
-    def effective_weights(self) -> NDArray[np.float64]:
+    def effective_weights(self) -> Numbers:
         """The weights scaled to sum to the effective number of courses (Kish, 1965).
 
         For whatever measures its own certainty: uneven weights tell less than as many even ones.
@@ -97,7 +98,7 @@ class Design:
         if self.given_weights is None:
             return self.weights
         squared = (self.given_weights**2).sum()
-        scaled: NDArray[np.float64] = self.given_weights * (self.given_weights.sum() / squared)
+        scaled: Numbers = self.given_weights * (self.given_weights.sum() / squared)
         return scaled
 
     def select(self, rows: NDArray[Any]) -> "Design":
@@ -184,7 +185,7 @@ def filter_courses(study: Study, columns: Columns) -> Columns:
     return columns.select(kept)
 
 
-def evaluate_outcome(study: Study, columns: Columns) -> NDArray[np.float64]:
+def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
     """Tell the study's outcome of each course, NaN where unknown.
 
     Raises
@@ -206,7 +207,7 @@ def evaluate_outcome(study: Study, columns: Columns) -> NDArray[np.float64]:
     return known
 
 
-def check_known(outcome: Outcome, outcomes: NDArray[np.float64]) -> Problem | None:
+def check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
     """Refuse known outcomes that are none, or all alike."""
     classes = np.unique(outcomes)
     if len(classes) == 0:
@@ -222,9 +223,7 @@ def check_known(outcome: Outcome, outcomes: NDArray[np.float64]) -> Problem | No
     return None
 
 
-def check_none_known(
-    outcome: Outcome, outcomes: NDArray[np.float64], judged: NDArray[np.bool_]
-) -> Problem | None:
+def check_none_known(outcome: Outcome, outcomes: Numbers, judged: Flags) -> Problem | None:
     """Refuse outcomes that a study says do not exist, and courses that could never have one."""
     if len(outcomes):
         message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
@@ -235,10 +234,10 @@ def check_none_known(
     return None
 
 
-def find_judged(outcome: Outcome, columns: Columns) -> NDArray[np.bool_]:
+def find_judged(outcome: Outcome, columns: Columns) -> Flags:
     """Tell which courses' outcome could be judged, were it reported; ``bool[courses]``."""
     baseline = columns.get_numbers(outcome.instrument.key)
-    judged: NDArray[np.bool_] = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
+    judged: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
     return judged
 
 
@@ -287,7 +286,7 @@ def make_design(study: Study, columns: Columns) -> Design:
     return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
 
 
-def arrange_courses(study: Study, learned: Columns, outcome: NDArray[np.float64]) -> Design:
+def arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
     """Arrange courses as arrays."""
     features = offer_features(study, learned)
     names = [feature.name for feature in features]
@@ -310,7 +309,7 @@ def arrange_courses(study: Study, learned: Columns, outcome: NDArray[np.float64]
     )
 
 
-def measure_improvement(target: Outcome, columns: Columns) -> NDArray[np.float64]:
+def measure_improvement(target: Outcome, columns: Columns) -> Numbers:
     """Measure what the outcome of each course is cut from."""
     baseline = columns.get_numbers(target.instrument.key)
     return target.measure(baseline, columns.get_numbers(target.followup_field))
@@ -355,7 +354,7 @@ def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return np.array(numbers, dtype=np.int64), names
 
 
-def mark_sites(sites: NDArray[np.int64], names: tuple[str, ...]) -> NDArray[np.float64]:
+def mark_sites(sites: NDArray[np.int64], names: tuple[str, ...]) -> Numbers:
     """Mark each course's site, ``[courses, sites]``: zeros where it is unknown."""
     return np.equal.outer(sites, np.arange(len(names))).astype(np.float64)
 

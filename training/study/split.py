@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from features.base.arrays import Numbers
 from features.base.errors import Problem, StudyError
 from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.study import Study
@@ -96,9 +97,7 @@ def split_inner(design: Design, seed: int) -> list[Fold]:
     return kept if len(kept) >= 2 else []
 
 
-def split_stratified(
-    outcome: NDArray[np.float64], units: Rows, folds: int, seed: int
-) -> Iterator[Fold]:
+def split_stratified(outcome: Numbers, units: Rows, folds: int, seed: int) -> Iterator[Fold]:
     """Split units so that every fold has about the same share of events.
 
     The folds are those of scikit-learn's ``StratifiedGroupKFold``, found ten times faster: with
@@ -118,7 +117,7 @@ def split_stratified(
         yield Fold(np.flatnonzero(~held), np.flatnonzero(held))
 
 
-def deal_units(counts: NDArray[np.float64], folds: int) -> list[int]:
+def deal_units(counts: Numbers, folds: int) -> list[int]:
     """Deal units out one by one, each to the fold that leaves shares of both classes most even.
 
     Of equals, to the one with the fewest courses.

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from features.base.arrays import Flags, Numbers
 from features.model.matrix import Feature, build_matrix
 from features.records.columns import Columns
 from training.study.design import (
@@ -26,8 +27,6 @@ from training.study.design import (
     offer_features,
 )
 from training.study.study import Study
-
-Numbers = NDArray[np.float64]
 
 # Prior deviation of each coefficient, in log-odds per standard deviation. Chosen.
 COEFFICIENT_SPREAD = 0.5
@@ -58,7 +57,7 @@ class Enrolment:
     matrix: NDArray[np.float32]
     sites: NDArray[np.int64]
     site_names: tuple[str, ...]
-    reported: NDArray[np.bool_]
+    reported: Flags
     unmeasured: int = 0
 
 
@@ -114,7 +113,7 @@ def make_table(enrolment: Enrolment) -> Numbers:
     return np.hstack([np.nan_to_num(units), marks, sites]).astype(np.float64)
 
 
-def compute_weights(probability: Numbers, reported: NDArray[np.bool_]) -> Numbers:
+def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
     """Compute stabilised inverse-probability weights of the reported courses.
 
     The share reported over the probability of being so, truncated at the 1st and 99th percentile

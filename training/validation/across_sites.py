@@ -1,8 +1,8 @@
 """Each site by what the others taught, and what to expect at the next one."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Flags
 from features.model.card import Measure
 from training.findings.findings import AcrossSites, PooledFacts, SiteFacts
 from training.measures.discrimination import count_patients
@@ -54,7 +54,7 @@ def describe_site(
     said: Said, place: int, name: str, found: dict[str, Estimated], level: float, hide: bool
 ) -> SiteFacts:
     """Describe one site; nothing of one whose counts are hidden."""
-    rows: NDArray[np.bool_] = said.groups == place
+    rows: Flags = said.groups == place
     if hide:
         small = not found or min(count_people(said, place)) < LIMITS.cell
         return SiteFacts(name=name, courses=None, events=None, note=TOO_FEW if small else HIDDEN)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
@@ -20,8 +20,6 @@ from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.study.design import Design
 from training.study.study import Study
 from training.study.weighting import Enrolment, count_effective
-
-Numbers = NDArray[np.float64]
 
 ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "

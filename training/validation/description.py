@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS, FIELDS
 from features.dictionary.instruments import Instrument
 from features.model.card import Measure
@@ -41,8 +41,6 @@ from training.measures.subgroups import tabulate_subgroups
 from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
 from training.validation.performance import Effort, Said
-
-Numbers = NDArray[np.float64]
 
 # Of all versions so many are drawn as thin lines.
 MOST_LINES = 50

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import FIELDS
 from features.dictionary.instruments import Instrument
 from features.records.columns import Columns
@@ -43,7 +44,7 @@ def name_categories(columns: Columns, name: str) -> Labels:
     return name_each(columns.get_numbers(name), lambda value: categories[int(value)])
 
 
-def name_severity(totals: NDArray[np.float64], instrument: Instrument) -> Labels:
+def name_severity(totals: Numbers, instrument: Instrument) -> Labels:
     """Name each course's severity band; None where unknown."""
     if instrument.bands:
         return name_each(totals, instrument.find_band)
@@ -51,7 +52,7 @@ def name_severity(totals: NDArray[np.float64], instrument: Instrument) -> Labels
     return band_numbers(totals, thirds.tolist())
 
 
-def name_each(values: NDArray[np.float64], name: Callable[[float], str | None]) -> Labels:
+def name_each(values: Numbers, name: Callable[[float], str | None]) -> Labels:
     """Name each number that is known."""
     named = [None if np.isnan(value) else name(value) for value in values.tolist()]
     return np.array(named, dtype=object)

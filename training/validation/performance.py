@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.model.card import Measure
 from features.model.response_model import compute_probability
 from training.measures.calibration_curve import (
@@ -20,7 +21,6 @@ from training.measures.intervals import LOG, LOGIT, Estimated, resample, summari
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.overall import OVERALL, compute_overall, measure_overall
 
-Numbers = NDArray[np.float64]
 Patients = NDArray[np.int64]
 
 MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
@@ -60,7 +60,7 @@ class Said:
             np.ptp(self.log_odds[self.groups == group]) < ALIKE for group in np.unique(self.groups)
         )
 
-    def select(self, rows: NDArray[np.bool_]) -> "Said":
+    def select(self, rows: Flags) -> "Said":
         """Keep some courses; patients are numbered anew."""
         return Said(
             self.log_odds[rows],

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from training.candidates import Candidate, Fit
 from training.candidates.base import Settings
 from training.measures.evaluate import choose_candidate
 from training.study.design import Design
 
-Numbers = NDArray[np.float64]
 # Inner folds of a re-development. Fewer than a study's own five: two hundred have to be paid for.
 INNER_FOLDS = 3
 

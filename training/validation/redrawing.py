@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from features.base.arrays import Numbers
 from training.candidates.evidence.laplace import Curvature, Prior, find_posterior
 from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
 from training.measures.logistic import fit_intercept
 from training.study.design import Design
 from training.validation.performance import Said, slope_of
-
-Numbers = NDArray[np.float64]
 
 # The model's log-odds are taken as they are.
 AS_SAID = Prior(np.ones(1), np.full(1, 1e-6))

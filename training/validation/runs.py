@@ -7,6 +7,7 @@ import numpy as np
 from joblib import delayed
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.base.commands import track
 from training.candidates import Candidate
 from training.measures.evaluate import HeldOut
@@ -125,7 +126,7 @@ def gather(
     answers: Mapping[str, Answer],
     size: int,
     name: str | None = None,
-) -> NDArray[np.float64]:
+) -> Numbers:
     """Gather what one candidate said, or the one that each fold picked; ``[repeats, courses]``."""
     said = np.full((len(repeats), size), np.nan)
     for repeat, folds in enumerate(repeats):

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem
 from features.dictionary.outcome import Outcome, parse_outcome
 from features.model.card import ModelCard
-from features.model.studied import Mask, find_outside, find_unread, list_early
+from features.model.studied import find_outside, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from training.study.design import find_judged, find_same_reading
-
-Numbers = NDArray[np.float64]
 
 OUTSIDE = "outside the studied ranges"
 UNKNOWN = "without a known outcome"
@@ -87,7 +86,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
     return found
 
 
-def list_reasons(card: ModelCard, target: Outcome, cohort: Columns) -> dict[str, Mask]:
+def list_reasons(card: ModelCard, target: Outcome, cohort: Columns) -> dict[str, Flags]:
     """List why the service would not answer, in its own order, and what cannot be judged."""
     name = target.instrument.name
     outside = {one.field: find_outside(cohort, one) for one in card.ranges}

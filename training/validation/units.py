@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from training.study.design import Design, number_sites
 from training.study.split import EVENTS_A_FOLD, derive_seed, draw_patients, split_outer
 from training.study.study import Study
@@ -112,6 +113,6 @@ def has_both(design: Design, rows: Rows) -> bool:
     return bool(min(events, len(rows) - events) >= EVENTS_A_FOLD)
 
 
-def count_drawn(unit: Unit, size: int) -> NDArray[np.float64]:
+def count_drawn(unit: Unit, size: int) -> Numbers:
     """Count how often each course was learned from; ``[courses]``."""
     return np.bincount(unit.train, minlength=size).astype(np.float64)

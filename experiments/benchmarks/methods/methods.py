@@ -8,12 +8,12 @@ from pathlib import Path
 from time import process_time
 
 import numpy as np
-from numpy.typing import NDArray
 
 import features
 import training
 from experiments.benchmarks.methods import peers, regressions, table
 from experiments.benchmarks.samples import Plan, Prepared, prepare, take_courses
+from features.base.arrays import Numbers
 from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.response_model import Prediction, summarise_versions
@@ -28,8 +28,6 @@ from training.validation.procedure import Contest
 from training.validation.resample import redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
-
-Numbers = NDArray[np.float64]
 
 CHOSEN, BASE_RATE = "chosen", "base_rate"
 CHOSEN_LABEL = "the model that `fit` chooses"

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xgboost
-from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from experiments.benchmarks.methods.regressions import fit_elastic_net, fit_ridge
-from experiments.benchmarks.methods.table import Numbers, Predict, Table, take_categories
+from experiments.benchmarks.methods.table import Predict, Table, take_categories
+from features.base.arrays import Numbers
 
 TRIALS, FOLDS = 30, 5
 
@@ -163,7 +163,7 @@ def _list_categories(table: Table) -> list[str]:
 
 
 def _take_second(probabilities: Any) -> Numbers:
-    second: NDArray[np.float64] = np.asarray(probabilities, dtype=float)[:, 1]
+    second: Numbers = np.asarray(probabilities, dtype=float)[:, 1]
     return second
 
 

@@ -11,7 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from experiments.benchmarks.methods.table import Numbers, Predict, Table
+from experiments.benchmarks.methods.table import Predict, Table
+from features.base.arrays import Numbers
 
 FOLDS = 5
 RIDGE = {"l1_ratios": (0.0,), "solver": "lbfgs", "max_iter": 1000}

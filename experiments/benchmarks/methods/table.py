@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.field import Field, Kind
 from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
-Numbers = NDArray[np.float64]
 # A pandas data frame, which has no types here.
 Table = Any
 Predict = Callable[[Any], Numbers]

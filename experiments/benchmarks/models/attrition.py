@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from joblib import delayed
-from numpy.typing import NDArray
 
 from experiments.benchmarks.models.page import DOCS, fill_page
 from experiments.benchmarks.samples import STUDY, read_simulated
 from experiments.docs.reference import format_table
 from experiments.simulator import find_world, simulate
+from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
 from training.candidates import CANDIDATES
@@ -25,8 +25,6 @@ from training.study.weighting import Enrolment, list_enrolled, weigh_courses
 from training.validation.attrition import Scenario, describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
-
-Numbers = NDArray[np.float64]
 
 PAGE = DOCS / "explanation" / "attrition.md"
 BEGIN = "<!-- Written by `python -m experiments benchmark attrition --docs`: begin -->"

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from experiments.simulator import World, draw_new_sites, make_sites, simulate, write_simulation
 from experiments.simulator.world import LATENTS
+from features.base.arrays import Numbers
 from features.base.commands import say, track
 from features.model.matrix import build_matrix, list_features
 from features.model.response_model import compute_probability
 from features.records.cohort import read_cohort
-
-Numbers = NDArray[np.float64]
 
 PART = 25_000
 TEST_PATIENTS, TEST_SEED, TEST_DRAWS = 20_000, 900_001, 600

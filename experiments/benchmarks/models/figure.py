@@ -7,10 +7,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from experiments.benchmarks.methods.methods import CHOSEN, OURS, label_method
 from experiments.benchmarks.models.summary import PLACES, Board
+from features.base.arrays import Numbers
 from features.base.files import write_whole
 
 TITLES = {"known": "at sites learned from", "unseen": "at sites never seen"}
@@ -80,7 +80,7 @@ def write_labels(axes: Any, ends: Sequence[tuple[float, str, str]], at: float) -
         axes.text(at, height, label, color=colour, va="center", fontsize=8)
 
 
-def spread_apart(heights: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+def spread_apart(heights: Numbers, distance: float) -> Numbers:
     """Move ascending heights apart, together about where they were.
 
     Examples

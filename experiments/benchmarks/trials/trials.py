@@ -18,6 +18,7 @@ import training
 from experiments import trials
 from experiments.benchmarks.methods.methods import find_version
 from experiments.benchmarks.results import Result, Results
+from features.base.arrays import Numbers
 from features.base.commands import say
 from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
@@ -31,8 +32,6 @@ from training.study.design import Design, load_courses, make_design, number_site
 from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
-
-Numbers = NDArray[np.float64]
 
 STUDIES = Path(__file__).parents[2] / "studies"
 # Where each study's trial is found in a folder of trials; none for what comes with a package.

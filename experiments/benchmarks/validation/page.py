@@ -8,8 +8,9 @@ import numpy as np
 from experiments.benchmarks.models.page import DOCS, fill_page
 from experiments.benchmarks.results import Result
 from experiments.benchmarks.validation.cost import Cost
-from experiments.benchmarks.validation.validation import AT_SITES, RECORDED, Numbers, Request
+from experiments.benchmarks.validation.validation import AT_SITES, RECORDED, Request
 from experiments.docs.reference import format_table
+from features.base.arrays import Numbers
 
 PAGE = DOCS / "benchmarks" / "validation.md"
 BEGIN = "<!-- Written by `python -m experiments benchmark validation --docs`: begin -->"

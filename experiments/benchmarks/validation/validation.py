@@ -26,6 +26,7 @@ from experiments.benchmarks.samples import (
     take_courses,
 )
 from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
+from features.base.arrays import Numbers
 from features.base.commands import say, track
 from features.base.errors import InputError, Problem
 from features.base.files import digest_sources, list_sources
@@ -53,8 +54,6 @@ from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store
 from training.validation.units import list_bootstraps
 from training.work import FINAL_SEED
-
-Numbers = NDArray[np.float64]
 
 # Not among the worlds by which candidates were built or compared.
 FIRST_WORLD = 301

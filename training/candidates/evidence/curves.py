@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.field import Kind
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.matrix import Feature, build_matrix
@@ -14,8 +15,6 @@ from features.model.products import count_units, multiply_pairs
 from training.candidates.base import average_recorded
 from training.candidates.evidence.literature import Literature
 from training.study.design import Design
-
-Numbers = NDArray[np.float64]
 
 # Features whose squares and products are tried, the most recorded ones.
 MOST_PAIRED = 32

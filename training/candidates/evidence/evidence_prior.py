@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.candidates.base import Fit, Settings
 from training.candidates.calibration import (
@@ -18,8 +18,6 @@ from training.candidates.calibration import (
 from training.candidates.evidence.update import Update, update_literature
 from training.study.design import Design
 from training.study.split import Fold, split_inner
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

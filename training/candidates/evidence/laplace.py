@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.special import log_ndtr
 
+from features.base.arrays import Numbers
 from training.candidates.evidence.ordinal import Likelihood
-
-Numbers = NDArray[np.float64]
 
 MOST_STEPS, MOST_HALVINGS = 100, 30
 # Log-likelihood, in nats, below which a step is the last.

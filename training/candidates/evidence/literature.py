@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.field import Group
 from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.outcome import Outcome
@@ -22,8 +22,6 @@ from training.candidates.evidence.published import (
 )
 from training.measures.logistic import logit
 from training.study.design import Design
-
-Numbers = NDArray[np.float64]
 
 # Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
 FEWEST_TO_SCALE = 20

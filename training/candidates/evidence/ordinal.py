@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
 from scipy.special import expit, log_expit, logit
 
-Numbers = NDArray[np.float64]
+from features.base.arrays import Numbers
 
 # Grades on one side of the criterion: one for so many courses, and so many at the most. More hardly
 # tell more: grades with shares p hold 1 - sum(p**3) of what can be told (Whitehead, 1993), so that

@@ -6,9 +6,8 @@ visits one term after the other; how many belong in is itself unknown.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from features.base.arrays import Numbers
 
 BURN_IN = 40
 MOST_LIKELY = 0.5

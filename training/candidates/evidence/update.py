@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
+from features.base.arrays import Numbers
 from features.model.calibration import IDENTITY
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.terms import LINEAR, Terms
@@ -33,8 +34,6 @@ from training.candidates.evidence.ordinal import Likelihood, grade_courses
 from training.candidates.evidence.published import BASE_RATE_SPREAD, SITE_SPREAD
 from training.candidates.evidence.sparsity import draw_terms
 from training.study.design import Design, mark_sites
-
-Numbers = NDArray[np.float64]
 
 # Chosen: effects rarely hold up in full elsewhere. On drawn worlds .7 did better than 1 with 60 and
 # 250 courses.

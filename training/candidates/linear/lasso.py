@@ -11,16 +11,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
+from features.base.arrays import Numbers
 from features.model.response_model import compute_probability
 from training.candidates.evidence.laplace import Curvature
-
-Numbers = NDArray[np.float64]
 
 MOST_STEPS, MOST_HALVINGS = 100, 30
 # Change of any course's log-odds below which a step is the last.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from features.base.arrays import Numbers
 from features.model.equation import Equation
 from features.model.matrix import Feature
 from training.candidates.base import (
@@ -34,8 +34,6 @@ from training.candidates.linear.lasso import fit_penalties
 from training.measures.evaluate import compare_losses
 from training.study.design import Design, mark_sites
 from training.study.split import Fold, split_inner
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

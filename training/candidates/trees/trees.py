@@ -9,6 +9,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.candidates.base import Settings
 from training.candidates.evidence.published import SIGNS
@@ -24,8 +25,6 @@ from training.candidates.tuning import (
 from training.measures.evaluate import compare_losses, compute_log_loss
 from training.study.design import Design
 from training.study.split import Fold
-
-Numbers = NDArray[np.float64]
 
 MOST_ROUNDS = 400
 PATIENCE = 30

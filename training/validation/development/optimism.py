@@ -19,8 +19,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.measures.intervals import make_measure
 from training.study.design import Design
@@ -28,8 +28,6 @@ from training.validation.performance import MEASURES, compute_performance
 from training.validation.procedure import Answer
 from training.validation.redrawing import Redrawing
 from training.validation.units import Unit, count_drawn
-
-Numbers = NDArray[np.float64]
 
 # Measures whose optimism is a difference.
 ADDED = ("auc", "log_loss", "brier", "scaled_brier", "ratio", "intercept")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
@@ -19,8 +19,6 @@ from training.validation.development.evidence import Evidence, tell_nested, tell
 from training.validation.development.optimism import correct_optimism
 from training.validation.performance import Effort, Said, measure_performance
 from training.validation.runs import CrossValidation
-
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

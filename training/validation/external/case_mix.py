@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.measures.evaluate import count_pairs
 from training.validation.selection import OUTSIDE, Selection
-
-Numbers = NDArray[np.float64]
 
 # Widths of 95 % intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821,
 # recalled).

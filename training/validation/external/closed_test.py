@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.findings.findings import RecalibrationFacts
 from training.measures.evaluate import compute_log_loss
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.study.split import split_stratified
-
-Numbers = NDArray[np.float64]
 
 SIGNIFICANT = 0.05
 FOLDS = 10

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS
@@ -21,8 +22,6 @@ from training.study.split import derive_seed
 from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
 from training.validation.performance import Effort, Said
 from training.validation.selection import Selection, select_courses
-
-Numbers = NDArray[np.float64]
 
 RESAMPLES, LEVEL = 1000, 0.95
 AS_IT_IS = "the registered model as it is"

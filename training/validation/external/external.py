@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.model.card import ModelCard
 from features.model.matrix import build_matrix
@@ -39,8 +38,6 @@ from training.validation.external.encounter import Encounter
 from training.validation.external.verdict import list_alarms, write_verdict
 from training.validation.limitations import list_limitations
 from training.validation.selection import describe_selection
-
-Numbers = NDArray[np.float64]
 
 
 def find_external(encounter: Encounter) -> Findings:

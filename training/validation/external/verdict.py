@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.findings.comparison import find_leakage
 from training.findings.format import format_measure
@@ -73,7 +73,7 @@ def describe_ranking(encounter: Encounter, measures: Mapping[str, Measure]) -> s
     )
 
 
-def tell_base_rate(encounter: Encounter) -> NDArray[np.float64]:
+def tell_base_rate(encounter: Encounter) -> Numbers:
     """Tell the log-odds of the base rate known before each course; ``[courses]``.
 
     That of the development; of a recalibration, which learns the level here, that of other folds.
