@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from serving.base.settings import read_settings
 from serving.estimates.grouping import Grouping
 from serving.estimates.roster import Roster
 from serving.http.access import Access
-from serving.http.endpoint import Parts
-from serving.http.front import FrontedService
+from serving.http.connection import limit_connections
+from serving.http.contract import Answer, AssessmentBody, Batch, BatchAnswer
+from serving.http.endpoints import answers_failures, estimate_batch, estimate_one
+from serving.http.gate import Gate
+from serving.http.parts import Parts, State
 from serving.http.recording import Recorder, choose_seal
-from serving.http.routes import build_endpoint
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.keys import KeyRing
@@ -29,24 +32,26 @@ from serving.store.writer import AuditWriter
 
 ENVIRONMENT = read_environment()
 SETTINGS = read_settings(ENVIRONMENT)
-APP = build_endpoint()
-# Seconds; BentoML keeps a little of every request that passes through it for that long.
-TIMEOUT = 5
+STATE = State()
+# Seconds that a request may take to arrive and be answered, before BentoML gives it up. It keeps a
+# timer of each request for that long, so it is no longer than our own deadlines need.
+TIMEOUT = SETTINGS.body_seconds + SETTINGS.deadline_seconds + 1
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @bentoml.service(
     name="ketamine_response",
-    service_class=FrontedService,
     workers=SETTINGS.workers,
     traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
+    # BentoML's metrics have a series for every path that a client tries.
     metrics={"enabled": False},
     http={"cors": {"enabled": False}},
 )
-@bentoml.asgi_app(APP, path="/")
 class ResponseService:
     """Estimates for one assessment or many, from the champions in BentoML's model store."""
+
+    state = STATE
 
     def __init__(self) -> None:
         start_log()
@@ -70,11 +75,23 @@ class ResponseService:
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
+    @bentoml.api  # type: ignore[untyped-decorator]
+    @answers_failures
+    async def predict(self, assessment: AssessmentBody, /) -> Answer:
+        """Estimate the probability of response for one assessment."""
+        return await estimate_one(self.parts, assessment)
+
+    @bentoml.api  # type: ignore[untyped-decorator]
+    @answers_failures
+    async def predict_batch(self, batch: Batch, /) -> BatchAnswer:
+        """Estimate many assessments; one that breaks a rule gets its errors instead."""
+        return await estimate_batch(self.parts, batch)
+
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
         """Begin to answer, and to look for what is new."""
         asyncio.get_running_loop().set_exception_handler(log_loop_failure)
-        APP.parts = self.parts
+        self.state.parts = self.parts
         self._note_roster()
         self.watching = asyncio.create_task(self._watch())
 
@@ -108,6 +125,12 @@ class ResponseService:
         tags = [champion.tag for champion in roster.champions]
         level = logging.WARNING if roster.reasons else logging.INFO
         log_event("champions", level, serving=tags, reasons=list(roster.reasons))
+
+
+STATE.describe = cache(ResponseService.schema)  # type: ignore[attr-defined]
+ResponseService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defined]
+# Uvicorn chooses its protocol before the service starts, so this cannot wait for `open`.
+limit_connections()
 
 
 def list_own_models() -> list[str] | None:

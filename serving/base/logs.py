@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 
 logger = logging.getLogger("ketamine_response")
 FACTS = "facts"
@@ -84,16 +84,16 @@ def describe_failure(error: BaseException | None) -> dict[str, Any]:
     return {"error": type(error).__name__, "places": places[-8:]}
 
 
-def log_request(request: Request, route: str, status: int) -> None:
+def log_request(exchange: Exchange, status: int) -> None:
     """Log that a request was answered."""
     facts = {
-        "request_id": request.id,
-        "route": route,
-        "method": request.method,
+        "request_id": exchange.id,
+        "route": exchange.route,
+        "method": exchange.method,
         "status": status,
-        "milliseconds": round(1000 * request.seconds, 3),
-        "key_id": request.key_id,
-        "assessments": request.answered,
+        "milliseconds": round(1000 * exchange.seconds, 3),
+        "key_id": exchange.key_id,
+        "assessments": exchange.answered,
     }
     logger.info("request", extra={FACTS: facts})
 
@@ -103,7 +103,7 @@ def log_event(event: str, level: int = logging.INFO, **facts: Any) -> None:
     logger.log(level, event, extra={FACTS: facts})
 
 
-def log_failure(request: Request, error: BaseException) -> None:
-    """Log that the service failed, with what and where."""
-    facts = {"request_id": request.id, **describe_failure(error)}
+def log_failure(exchange: Exchange, error: BaseException) -> None:
+    """Log that the service failed: the type and place of the error."""
+    facts = {"request_id": exchange.id, **describe_failure(error)}
     logger.error("failure", extra={FACTS: facts})

@@ -14,13 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from features.base.processes import is_alive
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 
 PREFIX = "ketamine_response_"
-METRICS_TYPE = b"text/plain; version=1.0.0; charset=utf-8"
+METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 SECONDS = (*(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05), *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0))
-# The route of requests that found none.
-NO_ROUTE = "none"
 ESTIMATED = "estimated"
 
 
@@ -65,20 +63,20 @@ class Metrics:
         self._find_seconds = cache(self.seconds.labels)
         self._find_estimates = cache(self.estimates.labels)
 
-    def note_request(self, request: Request, route: str, status: int, others: int) -> None:
-        """Count a request that was answered while so many others were here."""
+    def note_request(self, exchange: Exchange, status: int, others: int) -> None:
+        """Count an answered request, and set how many others are in flight."""
         self.in_flight.set(others)
-        self._find_requests(route, status).inc()
-        self._find_seconds(route).observe(request.seconds)
+        self._find_requests(exchange.route, status).inc()
+        self._find_seconds(exchange.route).observe(exchange.seconds)
 
     def note_errors(self, rules: Iterable[str]) -> None:
         """Count the rules that a request broke."""
         for rule in rules:
             self.errors.labels(rule).inc()
 
-    def note_estimates(self, became: Mapping[tuple[str, str, str], int]) -> None:
-        """Count estimates by model, version and what became of them."""
-        for labels, count in became.items():
+    def note_estimates(self, results: Mapping[tuple[str, str, str], int]) -> None:
+        """Count estimates by model, version and result."""
+        for labels, count in results.items():
             self._find_estimates(*labels).inc(count)
 
     def note_champions(self, champions: Iterable[Any], reasons: int) -> None:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
-from serving.base.exchange import Headers, Request, refuse
+from starlette.requests import Request
+
+from serving.base.exchange import Exchange, refuse
 from serving.store.keys import Key, KeyRing
 
 LOOPBACK = ("127.", "::1", "localhost", "testclient")
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 # What a route needs if any key will do, and if none is needed.
 ANY_SCOPE = "any"
 OPEN = "open"
-CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
+CHALLENGE = {"www-authenticate": "Bearer"}
 MINUTE = 60.0
 
 
@@ -66,8 +68,8 @@ class Access:
         """Whether there are no keys, so that this machine may ask without one."""
         return self.ring.empty
 
-    def admit(self, request: Request, scope: str, token: str) -> None:
-        """Let a request through, or refuse it.
+    def admit(self, request: Request, exchange: Exchange, scope: str, token: str) -> None:
+        """Accept a request and note its key, or reject it.
 
         Parameters
         ----------
@@ -90,7 +92,7 @@ class Access:
             refuse(401, "authorization", "key", "must be a key in force", CHALLENGE)
         if scope not in (ANY_SCOPE, *key.scopes):
             refuse(403, "authorization", "scope", f"must be a key with the scope {scope}")
-        request.key_id = key.id
+        exchange.key_id = key.id
         self._count(key)
         self.ring.note_use(key.id, now)
 
@@ -103,22 +105,22 @@ class Access:
         if kept is None or kept.per_minute != per_minute:
             kept = self.allowances[key.id] = Allowance(per_minute, per_minute, now)
         if wait := kept.take(now):
-            seconds = str(math.ceil(wait)).encode()
             message = f"at most {per_minute} requests a minute"
-            refuse(429, "authorization", "rate", message, ((b"retry-after", seconds),))
+            retry_after = {"retry-after": str(math.ceil(wait))}
+            refuse(429, "authorization", "rate", message, retry_after)
 
 
 def read_token(request: Request) -> str:
-    """Read the key from the header; empty where there is none."""
-    kind, _, token = request.headers.get(b"authorization", b"").partition(b" ")
-    return token.decode("ascii", "replace").strip() if kind.lower() == b"bearer" else ""
+    """Read the key from the header; empty if there is none."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def require_loopback(request: Request) -> None:
     """Refuse whatever does not come from this machine itself."""
     headers = request.headers
-    client = (request.scope.get("client") or ("",))[0]
-    host = headers.get(b"host", b"").decode("latin-1").lower()
+    client = request.client.host if request.client else ""
+    host = headers.get("host", "").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     here = not client or client.startswith(LOOPBACK)
     passed_on = any(header in headers for header in FORWARDED)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from features.base.errors import InputError, Problem, UnavailableError
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 from serving.base.logs import log_event
 from serving.base.metrics import ESTIMATED, Metrics
 from serving.base.settings import ServingSettings
@@ -27,13 +27,13 @@ class Summary:
     ----------
     probabilities
         For each assessment what each model said of it; None for one that broke a rule.
-    became
+    results
         How often each model and version gave an estimate, or withheld one for a reason.
     """
 
     predictor: Predictor
     probabilities: list[list[float | None] | None] = field(default_factory=list)
-    became: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    results: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, results: Iterable[Result]) -> None:
         """Add some answers."""
@@ -49,7 +49,7 @@ class Summary:
                 known = model["name"], model["version"]
                 said[places[known]] = estimate["probability"]
                 reason = ESTIMATED if abstained is None else abstained["reason"]
-                self.became[*known, reason] += 1
+                self.results[*known, reason] += 1
             self.probabilities.append(said)
 
 
@@ -76,7 +76,7 @@ class Recorder:
         """Why the audit cannot be written, if so."""
         return self.writer.problem
 
-    async def record(self, request: Request, body: bytes, summary: Summary) -> None:
+    async def record(self, exchange: Exchange, summary: Summary) -> None:
         """Write one answered request, and return once it is safe.
 
         Raises
@@ -85,17 +85,17 @@ class Recorder:
             If it cannot be written and must be.
         """
         answered = Answered(
-            request_id=request.id,
+            request_id=exchange.id,
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
-            route=request.path,
-            key_id=request.key_id,
+            route=exchange.route,
+            key_id=exchange.key_id,
             models=tuple(
                 f"{one.model.card.name}@{one.version} {one.model.digest}"
                 for one in summary.predictor.champions
             ),
             answers=summary.probabilities,
-            inputs_digest=self.secrets.digest_inputs(body),
-            inputs=None if self.seal is None else self.seal.seal(body),
+            inputs_digest=self.secrets.digest_inputs(exchange.body),
+            inputs=None if self.seal is None else self.seal.seal(exchange.body),
         )
         try:
             await self.writer.write(answered)
@@ -103,7 +103,7 @@ class Recorder:
             if self.required:
                 raise
             self.metrics.unaudited.inc()
-            log_event("unaudited", request_id=request.id)
+            log_event("unaudited", request_id=exchange.id)
 
 
 def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> InputsSeal | None:

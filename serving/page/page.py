@@ -1,15 +1,16 @@
-"""The clinician's page: one form, one estimate, drawn by the server; no script, no other site."""
+"""The clinician's page: one form, one estimate; rendered by the server, without any script."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
 from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
+from starlette.requests import Request
+from starlette.responses import Response
 
 from features.base.errors import Problem
 from features.dictionary.field import Field, Group
@@ -18,7 +19,7 @@ from features.model.studied import list_early
 from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from features.records.parsing import TEXT_READERS
-from serving.base.exchange import Headers, Request, refuse
+from serving.base.exchange import refuse
 from serving.estimates.predictor import (
     NO_BASELINE,
     NO_EARLY,
@@ -48,8 +49,8 @@ SECTIONS = (
 REASONS = {
     REFUSED: "No estimate: a screening rule says this patient should not be treated as planned.",
     NO_BASELINE: "No estimate: improvement cannot be judged without the baseline total.",
-    NO_EARLY: "No estimate yet: it is made from a score taken after treatment has begun.",
-    OUTSIDE: "No estimate: this patient is unlike anyone studied in",
+    NO_EARLY: "No estimate yet: this model needs a score taken after treatment began.",
+    OUTSIDE: "No estimate: this patient is outside the range studied for",
     TOO_FEW: "No estimate: too few patients like this one were studied.",
 }
 
@@ -108,19 +109,15 @@ def parse_form(body: bytes) -> Entered:
 
 
 def read_cookie(request: Request) -> str | None:
-    """Read the key that the page kept."""
-    try:
-        cookies = SimpleCookie(request.headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return None
-    return cookies[KEY_COOKIE].value if KEY_COOKIE in cookies else None
+    """Read the key that the browser has kept for the page."""
+    return request.cookies.get(KEY_COOKIE)
 
 
-def keep_key(request: Request, key: str) -> Headers:
+def keep_key(response: Response, key: str, secure: bool) -> None:
     """Keep a key in the browser, where no script and no other site can use it."""
-    secure = "; Secure" if request.scope.get("scheme") == "https" else ""
-    kept = f"{KEY_COOKIE}={key}; Path=/; Max-Age={KEPT_SECONDS}; HttpOnly; SameSite=Strict{secure}"
-    return ((b"set-cookie", kept.encode()),)
+    response.set_cookie(
+        KEY_COOKIE, key, KEPT_SECONDS, secure=secure, httponly=True, samesite="strict"
+    )
 
 
 @cache

@@ -15,7 +15,7 @@ from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from serving.base.bodies import parse_json
 from serving.estimates.predictor import Detail
-from serving.http.answers import STRETCH
+from serving.http.endpoints import ANSWERED_TOGETHER
 
 PATIENTS = 1000
 REPEATS = 9
@@ -46,7 +46,10 @@ def time_steps(questions: Questions, detail: Detail) -> Iterator[tuple[str, floa
 
     def part() -> list[list[Any]]:
         fresh = parse_json(body)["assessments"]
-        return [fresh[start : start + STRETCH] for start in range(0, PATIENTS, STRETCH)]
+        return [
+            fresh[start : start + ANSWERED_TOGETHER]
+            for start in range(0, PATIENTS, ANSWERED_TOGETHER)
+        ]
 
     def read() -> list[Columns]:
         return [parse_rows(rows)[0] for rows in part()]

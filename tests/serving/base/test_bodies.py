@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.base.bodies import MOST_DEPTH, count_texts, parse_json
+from serving.base.bodies import MAX_DEPTH, count_texts, parse_json
 from serving.base.exchange import RequestError
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=3)
@@ -87,9 +87,9 @@ def test_a_name_in_two_objects_or_as_a_value_is_not_given_twice(text):
 
 
 def test_what_is_nested_too_deep_is_refused_before_anything_runs_out():
-    deepest = "[" * MOST_DEPTH + "]" * MOST_DEPTH
+    deepest = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     assert count_texts(parse_json(deepest.encode())) == 0
-    for depth in (MOST_DEPTH + 1, 900, 1100, 400_000):
+    for depth in (MAX_DEPTH + 1, 900, 1100, 400_000):
         with pytest.raises(RequestError) as caught:
             parse_json(b"[" * depth + b"]" * depth)
         assert caught.value.problems[0].rule in ("depth", "json")

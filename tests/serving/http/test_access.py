@@ -158,7 +158,7 @@ def test_a_clinician_types_the_key_once(open_client, make_key):
     assert first.status_code == 200
     assert '<section class="answer"' in first.text
     cookie = first.headers["set-cookie"]
-    assert all(part in cookie for part in ("HttpOnly", "SameSite=Strict", "Max-Age=28800"))
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Max-Age=28800"))
     second = client.post("/", data=form)
     assert second.status_code == 200
     assert 'type="password"' not in second.text

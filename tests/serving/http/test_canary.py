@@ -251,7 +251,7 @@ def test_a_key_typed_into_the_page_is_not_kept_with_its_inputs(open_client, make
     form = {"condition": "depression", "phq9": "17", "access_key": token}
     answer = client.post("/", data=form)
     assert answer.status_code == 200
-    log = client.endpoint.parts.recorder.writer._log
+    log = client.service.parts.recorder.writer._log
     kept = seal.unseal(log.read_inputs(answer.headers["x-request-id"])).decode()
     assert kept == "condition=depression&phq9=17"
     assert token not in kept

@@ -6,7 +6,7 @@ import json
 import jsonschema
 import pytest
 
-from serving.http.answers import STRETCH
+from serving.http.endpoints import ANSWERED_TOGETHER
 
 JSON = {"content-type": "application/json"}
 
@@ -172,8 +172,8 @@ def test_a_brief_batch_has_the_same_probabilities_and_no_more(client, make_asses
 
 @pytest.mark.parametrize("detail", ["full", "brief"])
 def test_a_batch_of_several_stretches_is_one_list_in_order(open_client, make_assessment, detail):
-    scores = [number % 20 + 5 for number in range(2 * STRETCH + 3)]
-    scores[STRETCH] = 99
+    scores = [number % 20 + 5 for number in range(2 * ANSWERED_TOGETHER + 3)]
+    scores[ANSWERED_TOGETHER] = 99
     rows = [make_assessment(phq9=score) for score in scores]
     batch = {"assessments": rows, "detail": detail}
     answer = post(open_client(), "/predict_batch", batch).json()
@@ -182,7 +182,7 @@ def test_a_batch_of_several_stretches_is_one_list_in_order(open_client, make_ass
     for score, result in zip(scores, answer["results"], strict=True):
         told = result.get("estimates", [{"probability": None}])[0]["probability"]
         found.setdefault(score, set()).add(told if told is None else round(told, 9))
-    assert answer["results"][STRETCH]["errors"][0]["field"] == "phq9"
+    assert answer["results"][ANSWERED_TOGETHER]["errors"][0]["field"] == "phq9"
     assert [len(told) for told in found.values()] == [1] * 21
     assert len(set.union(*found.values()) - {None}) > 10
 
@@ -246,7 +246,7 @@ def test_a_failure_inside_shows_no_trace(open_client, make_assessment):
 
 def test_before_it_has_started_a_service_asks_to_come_again(open_client, make_assessment):
     client = open_client()
-    client.endpoint.parts = None
+    client.service.parts = None
     for response in (post(client, "/predict", make_assessment()), client.get("/readyz")):
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
@@ -334,7 +334,7 @@ def test_the_page_shows_a_refusal_and_an_urgent_notice(client):
 
 def test_the_page_names_the_field_outside_what_was_studied(client):
     page = client.post("/", data={"condition": "depression", "phq9": "17", "bmi": "60"}).text
-    assert "unlike anyone studied in" in page
+    assert "outside the range studied for" in page
     assert "Body mass index." in page
 
 
@@ -346,10 +346,11 @@ def test_the_page_says_when_no_model_fits_the_condition(client):
 def test_a_batch_that_waits_too_long_for_its_turn_is_asked_to_come_again(
     open_client, make_assessment
 ):
-    endpoint = open_client(deadline_seconds=0.1).endpoint
+    client = open_client(deadline_seconds=0.1)
     body = json.dumps({"assessments": [make_assessment()]}).encode()
     headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
-    scope = {"type": "http", "method": "POST", "path": "/predict_batch", "headers": headers}
+    scope = {"type": "http", "scheme": "http", "method": "POST", "path": "/predict_batch"}
+    scope["headers"] = headers
     sent = []
 
     async def receive():
@@ -359,9 +360,9 @@ def test_a_batch_that_waits_too_long_for_its_turn_is_asked_to_come_again(
         sent.append(message)
 
     async def ask_behind_another():
-        async with endpoint.turn:
-            await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
-        await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+        async with client.service.parts.batch_slot:
+            await client.app(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+        await client.app(scope | {"client": ("127.0.0.1", 5)}, receive, send)
 
     asyncio.run(ask_behind_another())
     assert [one["status"] for one in sent if "status" in one] == [503, 200]

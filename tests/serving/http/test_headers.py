@@ -43,7 +43,7 @@ def test_every_answer_has_security_headers_and_lets_no_other_site_in(open_client
 def test_failures_have_them_too(open_client):
     check_headers(open_client(champions="broken").post("/predict", json=PERSON))
     client = open_client()
-    client.endpoint.parts = None
+    client.service.parts = None
     check_headers(client.post("/predict", json=PERSON))
 
 
@@ -68,7 +68,7 @@ def test_a_request_made_again_is_another_with_a_row_of_its_own(open_client):
     client = open_client()
     sent = {"json": PERSON, "headers": {"x-request-id": "0" * 32}}
     ids = [client.post("/predict", **sent).json()["request_id"] for _ in range(3)]
-    log = client.endpoint.parts.recorder.writer._log
+    log = client.service.parts.recorder.writer._log
     rows = log.show()
     assert [row["request_id"] for row in rows] == ids
     assert len(set(ids)) == 3
