@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from experiments.benchmarks.report import format_table
 from features.base.errors import KetamineResponseError
 from features.base.files import write_bytes_whole
 from features.dictionary.field import Field, Group
@@ -57,12 +58,6 @@ def find_stale() -> list[Path]:
         for path in paths
         if not path.is_file() or path.read_text("utf-8") != PAGES[path.name]()
     ]
-
-
-def format_table(heading: list[str], rows: list[list[str]]) -> str:
-    """Format a Markdown table."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def join_page(title: str, *parts: str) -> str:
