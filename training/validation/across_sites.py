@@ -4,10 +4,10 @@ import numpy as np
 
 from features.base.arrays import Flags
 from features.model.card import Measure
-from training.findings.findings import AcrossSites, PooledFacts, SiteFacts
+from training.findings.findings import AcrossSites, SiteFacts
 from training.measures.discrimination import count_patients
 from training.measures.intervals import Estimated
-from training.measures.sites import SCALES, Pooled, estimate_sites, pool
+from training.measures.sites import SCALES, estimate_sites, pool
 from training.measures.subgroups import HIDDEN, LIMITS, TOO_FEW, hide_small
 from training.validation.performance import Said
 
@@ -33,7 +33,7 @@ def measure_across_sites(said: Said, names: tuple[str, ...], level: float) -> Ac
     }
     return AcrossSites(
         sites=tuple(sites),
-        pooled={name: describe_pooled(one) for name, one in pooled.items() if one is not None},
+        pooled={name: found for name, found in pooled.items() if found is not None},
     )
 
 
@@ -63,8 +63,3 @@ def describe_site(
     }
     courses, events = int(rows.sum()), int(said.outcome[rows].sum())
     return SiteFacts(name=name, courses=courses, events=events, measures=measures)
-
-
-def describe_pooled(found: Pooled) -> PooledFacts:
-    """Describe a pooled measure."""
-    return PooledFacts(**vars(found))

@@ -11,7 +11,7 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.findings.comparison import MEASURE_SEED
-from training.findings.findings import Performance, Way
+from training.findings.findings import Performance, ValidationType
 from training.study.design import Design
 from training.study.split import derive_seed
 from training.study.study import Study
@@ -110,7 +110,12 @@ def list_performance(validated: Validated) -> Iterator[Performance]:
 
 
 def describe_performance(
-    way: Way, method: str, said: Said | None, effort: Effort, because: str = "", repeats: int = 1
+    way: ValidationType,
+    method: str,
+    said: Said | None,
+    effort: Effort,
+    because: str = "",
+    repeats: int = 1,
 ) -> Performance:
     """Describe performance by one way of testing.
 

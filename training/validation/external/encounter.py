@@ -15,7 +15,7 @@ from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.card import is_simulated
 from training.findings.comparison import MEASURE_SEED
-from training.findings.findings import Way
+from training.findings.findings import ValidationType
 from training.study.design import number_sites
 from training.study.parts import GatePart
 from training.study.split import derive_seed
@@ -64,7 +64,7 @@ class Encounter:
     proposal: ClosedTest
 
     @property
-    def way(self) -> Way:
+    def way(self) -> ValidationType:
         """The way of testing that this is."""
         return "apparent" if self.known else "external"
 

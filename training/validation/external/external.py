@@ -10,12 +10,10 @@ from features.model.matrix import build_matrix
 from features.records.columns import concatenate_columns
 from training.findings.checklist import answer_checklist
 from training.findings.findings import (
-    AttritionFacts,
+    Attrition,
     Findings,
-    GapFacts,
     Performance,
-    ScenarioFacts,
-    Way,
+    ValidationType,
 )
 from training.findings.gate import judge, passes
 from training.measures.evaluate import HeldOut
@@ -88,7 +86,7 @@ def list_fields(card: ModelCard) -> list[str]:
 def list_performance(encounter: Encounter) -> Iterator[Performance]:
     """List performance by the way of testing that this is, and why there are no others."""
     others = "told by the study that fitted the model"
-    for way in get_args(Way):
+    for way in get_args(ValidationType):
         if way == encounter.way:
             yield describe_performance(way, encounter.method, encounter.said, encounter.effort)
         else:
@@ -120,7 +118,7 @@ def draw_figures(encounter: Encounter) -> dict[str, object]:
     }
 
 
-def describe_missing(encounter: Encounter) -> AttritionFacts:
+def describe_missing(encounter: Encounter) -> Attrition:
     """Describe the courses without an outcome, and what they may do to the model's calibration."""
     selection, log_odds = encounter.selection, encounter.log_odds[:, 0]
     awaiting, known = selection.awaiting, len(selection.outcome)
@@ -128,14 +126,14 @@ def describe_missing(encounter: Encounter) -> AttritionFacts:
     held_out = HeldOut(log_odds[None, :], np.zeros((1, known), dtype=np.int64))
     ratios = ODDS_RATIOS if awaiting.size else ()
     scenarios = [vary_odds(ratio, held_out, selection.outcome, told) for ratio in ratios]
-    return AttritionFacts(
+    return Attrition(
         courses=known + awaiting.size,
         missing=awaiting.size,
         unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(GapFacts(**vars(gap)) for gap in compare_baseline(list_enrolled(encounter))),
+        gaps=tuple(compare_baseline(list_enrolled(encounter))),
         effective=None,
         largest=None,
-        scenarios=tuple(ScenarioFacts(**vars(row)) for row in scenarios),
+        scenarios=tuple(scenarios),
         assumption=ASSUMPTION,
     )
 
