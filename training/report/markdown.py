@@ -100,9 +100,10 @@ def count_courses(people: Population) -> str:
     """Say how many courses were learned from, and their base rate."""
     rate = f"{100 * people.base_rate:.1f} %"
     if not people.courses:
+        source = "a guess" if people.published_rate is None else "a published one"
         return (
             f"{people.without_outcome} courses, and nobody's outcome is known yet. The base rate "
-            f"of {rate} is a published one, of 0 courses here; ranges and means are those of "
+            f"of {rate} is {source}, of 0 courses here; ranges and means are those of "
             "patients before treatment."
         )
     return (
