@@ -61,7 +61,7 @@ class Comparison:
         if not self.is_measured:
             return (
                 "Nobody's outcome is known yet: nothing was learned and nothing could be measured. "
-                "The published base rate is the estimate."
+                "The base rate expected beforehand is the estimate."
             )
         gap = self.to_base[self.chosen]
         label = CANDIDATES[self.chosen].label

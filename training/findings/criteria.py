@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from features.dictionary.outcome import parse_outcome
 from training.findings.comparison import BASE_RATE
-from training.findings.findings import Compared, Criterion, Findings, Way
+from training.findings.findings import Compared, Criterion, Findings, ValidationType
 from training.measures.sample_size import count_for_base_rate
 from training.study.parts import GatePart
 
-EVIDENCE: tuple[Way, ...] = ("corrected", "nested")
+EVIDENCE: tuple[ValidationType, ...] = ("corrected", "nested")
 AGAIN = "fit again on today's cohort"
 # Thresholds are multiples of .05 in floating point.
 CLOSE = 1e-9
@@ -71,7 +71,7 @@ class Evidence(NamedTuple):
     """One measure, and the way of testing behind it; None where it was not measured."""
 
     value: float | None
-    way: Way | None
+    way: ValidationType | None
 
     def name(self, measure: str) -> str:
         """Name the measure with its way of testing."""
@@ -90,7 +90,7 @@ def find_evidence(findings: Findings, name: str) -> Evidence:
     Nested cross-validation stands in where there was no bootstrap, and where optimism is not
     defined: the slope of a model that separates its own patients is infinite.
     """
-    external: tuple[Way, ...] = ("external",)
+    external: tuple[ValidationType, ...] = ("external",)
     for way in external if findings.purpose == "external" else EVIDENCE:
         found = findings.find_performance(way)
         measure = None if found is None else found.measures.get(name)

@@ -18,7 +18,7 @@ THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionPoint:
     """What treating by the model is worth at one threshold.
 
     Parameters
@@ -102,7 +102,7 @@ def measure_decisions(
     seed: int,
     weights: Numbers | None = None,
     thresholds: tuple[float, ...] = THRESHOLDS,
-) -> list[Decision]:
+) -> list[DecisionPoint]:
     """Measure the decision curve, with percentile intervals over resampled patients."""
     at, each = np.array(thresholds), fill_weights(weights, len(outcome))
 
@@ -113,7 +113,7 @@ def measure_decisions(
     drawn = resample(compute, patients, samples, seed, weights)
     treated = each @ (probability[:, None] >= at) / each.sum()
     return [
-        Decision(
+        DecisionPoint(
             threshold,
             float(treated[place]),
             *(

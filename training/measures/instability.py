@@ -19,7 +19,7 @@ FEWEST_IN_BAND = 10
 
 
 @dataclass(frozen=True)
-class Band:
+class InstabilityBand:
     """Courses with estimates near each other.
 
     Parameters
@@ -87,7 +87,7 @@ def band_estimates(
     level: float,
     bands: int = 10,
     weights: Numbers | None = None,
-) -> list[Band]:
+) -> list[InstabilityBand]:
     """Summarise instability by the size of the estimate, in bands of about as many courses.
 
     Parameters
@@ -101,7 +101,9 @@ def band_estimates(
         [probability, *find_limits(versions, level), compute_errors(probability, versions)]
     )
     return [
-        Band(int(rows.sum()), *(values[:, rows] @ each[rows] / each[rows].sum()).tolist())
+        InstabilityBand(
+            int(rows.sum()), *(values[:, rows] @ each[rows] / each[rows].sum()).tolist()
+        )
         for rows in (places == place for place in np.unique(places))
     ]
 

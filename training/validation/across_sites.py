@@ -4,11 +4,11 @@ import numpy as np
 
 from features.base.arrays import Flags
 from features.model.card import Measure
-from training.findings.findings import AcrossSites, PooledFacts, SiteFacts
+from training.findings.findings import AcrossSites, SiteFacts
 from training.measures.discrimination import count_patients
 from training.measures.intervals import Estimated
 from training.measures.predictions import Predictions
-from training.measures.sites import SCALES, Pooled, estimate_sites, pool
+from training.measures.sites import SCALES, estimate_sites, pool
 from training.measures.subgroups import HIDDEN, LIMITS, TOO_FEW, hide_small
 
 
@@ -37,7 +37,7 @@ def measure_across_sites(
     }
     return AcrossSites(
         sites=tuple(sites),
-        pooled={name: describe_pooled(one) for name, one in pooled.items() if one is not None},
+        pooled={name: found for name, found in pooled.items() if found is not None},
     )
 
 
@@ -78,8 +78,3 @@ def describe_site(
     }
     courses, events = int(rows.sum()), int(predictions.outcome[rows].sum())
     return SiteFacts(name=name, courses=courses, events=events, measures=measures)
-
-
-def describe_pooled(found: Pooled) -> PooledFacts:
-    """Describe a pooled measure."""
-    return PooledFacts(**vars(found))

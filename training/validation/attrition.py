@@ -6,8 +6,6 @@ chosen model's, shifted by its logarithm. No data can tell which row of the tabl
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
+from training.findings.findings import Attrition, Gap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
 from training.study.design import Design
@@ -28,77 +27,6 @@ ASSUMPTION = (
 MOST_GAPS = 5
 # A difference between fewer courses than this would say something of single ones.
 FEWEST_COMPARED = 10
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How the courses that lack the outcome differ in one field.
-
-    Parameters
-    ----------
-    feature
-        The feature of the field that differs most.
-    difference
-        Mean of those without the outcome less that of those with it, in standard deviations.
-    """
-
-    field: str
-    label: str
-    feature: str
-    difference: float
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What follows if those who do not report respond less, or more.
-
-    Parameters
-    ----------
-    odds_ratio
-        Odds of response of those who do not report, against those who do with the same baseline.
-    missing_rate, base_rate
-        Share with the outcome among those who lack it, and among all.
-    predicted
-        Mean of what the model says of all.
-    intercept
-        Log-odds to add to the model's to be right on average.
-    slope
-        Calibration slope; None for a model that gives everyone the same.
-    """
-
-    odds_ratio: float
-    missing_rate: float
-    base_rate: float
-    predicted: float
-    intercept: float
-    slope: float | None
-
-
-@dataclass(frozen=True)
-class Attrition:
-    """What a run says of missing outcomes.
-
-    Parameters
-    ----------
-    courses, missing
-        Courses whose outcome could have been judged, and how many of them lack it.
-    unmeasured
-        Courses beside these, without a baseline total to judge by.
-    effective, largest
-        Effective number of courses and largest weight; None without weights.
-    """
-
-    courses: int
-    missing: int
-    unmeasured: int
-    gaps: tuple[Gap, ...]
-    effective: float | None
-    largest: float | None
-    scenarios: tuple[Scenario, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self) | {"assumption": ASSUMPTION}
 
 
 def describe_attrition(
@@ -133,6 +61,7 @@ def describe_attrition(
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
         scenarios=tuple(scenarios),
+        assumption=ASSUMPTION,
     )
 
 
@@ -158,7 +87,7 @@ def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
         if spread > 0:
             label = COHORT_FIELDS[feature.field].label
             difference = float((without.mean() - having.mean()) / spread)
-            yield Gap(feature.field, label, feature.name, difference)
+            yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
 
 
 def vary_odds(odds_ratio: float, held_out: Predictions, told: Numbers) -> Scenario:

@@ -1,7 +1,6 @@
 """Descriptions: what a report draws and tabulates, from what was said of courses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,11 @@ from training.findings.findings import (
     CalibrationFacts,
     CurvePoint,
     DecisionFacts,
-    DecisionPoint,
     FactorFacts,
-    InstabilityBand,
     InstabilityFacts,
     Performance,
     SampleSizeFacts,
-    SubgroupFacts,
-    Way,
+    ValidationType,
 )
 from training.measures.calibration_curve import fit_curve
 from training.measures.decision import THRESHOLDS, measure_decisions
@@ -39,7 +35,7 @@ from training.measures.intervals import summarise_draws
 from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size
-from training.measures.subgroups import tabulate_subgroups
+from training.measures.subgroups import Subgroup, tabulate_subgroups
 from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
 
@@ -56,7 +52,7 @@ LEAST_AUC = 0.505
 
 def describe_calibration(
     predictions: Predictions,
-    way: Way,
+    way: ValidationType,
     settings: IntervalSettings,
     versions: Numbers,
     outcome: Numbers,
@@ -127,7 +123,7 @@ def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
 
 def describe_decisions(
     predictions: Predictions,
-    way: Way,
+    way: ValidationType,
     settings: IntervalSettings,
     versions: Numbers,
     outcome: Numbers,
@@ -147,7 +143,7 @@ def describe_decisions(
         lines = draw_benefits(versions[:MOST_LINES].T, outcome, np.array(THRESHOLDS))
     return DecisionFacts(
         way=way,
-        points=tuple(DecisionPoint(**vars(point)) for point in points),
+        points=tuple(points),
         versions=tuple(tuple(line) for line in lines.tolist()),
     )
 
@@ -174,15 +170,13 @@ def describe_instability(
         error=float(compute_errors(probability, told).mean()),
         threshold=threshold,
         flips=float(compute_flips(probability, told, threshold).mean()),
-        bands=tuple(
-            InstabilityBand(**asdict(band)) for band in band_estimates(probability, told, level)
-        ),
+        bands=tuple(band_estimates(probability, told, level)),
     )
 
 
 def describe_subgroups(
     predictions: Predictions, columns: Columns, instrument: Instrument, level: float
-) -> tuple[SubgroupFacts, ...]:
+) -> tuple[Subgroup, ...]:
     """Describe performance by subgroup.
 
     Parameters
@@ -198,7 +192,7 @@ def describe_subgroups(
         predictions.weights,
         predictions.patients,
     )
-    return tuple(SubgroupFacts(**vars(row)) for row in rows)
+    return tuple(rows)
 
 
 def describe_sample_size(

@@ -15,6 +15,7 @@ from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
 from training.candidates import CANDIDATES
+from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
 from training.study.design import filter_courses, make_design
@@ -22,7 +23,7 @@ from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
 from training.study.study import read_study
 from training.study.weighting import Enrolment, list_enrolled, weigh_courses
-from training.validation.attrition import Scenario, describe_attrition
+from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
 

@@ -8,9 +8,7 @@ from sklearn.tree import DecisionTreeClassifier
 from training.findings.criteria import Standing
 from training.findings.findings import (
     DecisionFacts,
-    DecisionPoint,
     InstabilityFacts,
-    SubgroupFacts,
 )
 from training.findings.gate import describe_gate, judge, judge_against, list_failed, passes
 from training.measures.calibration_curve import estimate_ratio, estimate_slope
@@ -18,7 +16,7 @@ from training.measures.decision import THRESHOLDS, compute_benefits, measure_dec
 from training.measures.discrimination import estimate_auc
 from training.measures.instability import compute_errors
 from training.measures.losses import compare_losses
-from training.measures.subgroups import tabulate_subgroups
+from training.measures.subgroups import Subgroup, tabulate_subgroups
 from training.study.parts import GatePart
 
 BOUNDS = GatePart()
@@ -142,7 +140,7 @@ def test_a_subgroup_fails_only_if_its_whole_interval_is_beyond_the_bounds(make_f
 
 
 def test_subgroups_that_are_all_too_small_say_nothing(make_findings):
-    small = SubgroupFacts(grouping="sex", name="female", courses=None, events=None, note="too few")
+    small = Subgroup(grouping="sex", name="female", courses=None, events=None, note="too few")
     found = find(judge(make_findings(subgroups=(small,)), BOUNDS), "subgroups")
     assert found.passed is None
     assert "courses enough" in found.because
@@ -287,11 +285,9 @@ def validate(fit, matrix, outcome, make_findings, versions=25):
             "corrected": corrected,
             "nested": measure_basics(said, outcome),
         },
-        decision=DecisionFacts(
-            way="nested", points=tuple(DecisionPoint(**vars(one)) for one in curve)
-        ),
+        decision=DecisionFacts(way="nested", points=tuple(curve)),
         instability=InstabilityFacts(versions=versions, level=0.95, error=error),
-        subgroups=tuple(SubgroupFacts(**vars(row)) for row in rows),
+        subgroups=tuple(rows),
         courses=size,
         events=int(outcome.sum()),
     )

@@ -1,7 +1,7 @@
 """The findings of a study: everything that its report says of the model that it chose."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,15 @@ from features.model.card import ModelCard
 from training.candidates import CANDIDATES
 from training.findings.comparison import Comparison, find_leakage
 from training.findings.findings import (
-    AttritionFacts,
+    Attrition,
     ChampionFacts,
     Compared,
     Findings,
-    GapFacts,
-    ScenarioFacts,
-    Way,
+    ValidationType,
 )
 from training.study.design import Design
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
-from training.validation.attrition import ASSUMPTION, Attrition
 from training.validation.description import (
     describe_calibration,
     describe_decisions,
@@ -79,7 +76,7 @@ def find_development(known: Development) -> Findings:
         candidates=tuple(list_compared(known)),
         performance=(),
         base_rate=card.population.base_rate,
-        attrition=copy_attrition(known.attrition),
+        attrition=known.attrition,
         recorded=share_recorded(design.described.columns, known.study.list_fields()),
         champion=known.champion,
     )
@@ -132,7 +129,7 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
     study, design, settings = validated.study, validated.design, validated.settings
     nested, versions, sites = validated.nested, validated.versions, validated.evidence.sites
     performance = tuple(list_performance(validated))
-    way: Way = "nested"
+    way: ValidationType = "nested"
     told = (nested, way, settings, versions, design.outcome)
     instrument, (low, high) = study.parse_outcome().instrument, study.gate.thresholds
     return {
@@ -156,11 +153,3 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
         "sample_size": describe_sample_size(validated, performance),
         "factors": describe_factors(validated.equation, design.columns, study.uncertainty.level),
     }
-
-
-def copy_attrition(found: Attrition) -> AttritionFacts:
-    """Copy what is known of missing outcomes."""
-    plain = asdict(found)
-    plain["gaps"] = tuple(GapFacts(**gap) for gap in plain["gaps"])
-    plain["scenarios"] = tuple(ScenarioFacts(**row) for row in plain["scenarios"])
-    return AttritionFacts(**plain, assumption=ASSUMPTION)

@@ -11,7 +11,7 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.findings.comparison import MEASURE_SEED
-from training.findings.findings import Performance, Way
+from training.findings.findings import Performance, ValidationType
 from training.measures.performance import IntervalSettings, measure_performance
 from training.measures.predictions import Predictions
 from training.study.design import Design
@@ -112,7 +112,7 @@ def list_performance(validated: Validated) -> Iterator[Performance]:
 
 
 def describe_performance(
-    way: Way,
+    way: ValidationType,
     method: str,
     predictions: Predictions | None,
     settings: IntervalSettings,

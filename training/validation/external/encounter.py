@@ -15,7 +15,7 @@ from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.card import is_simulated
 from training.findings.comparison import MEASURE_SEED
-from training.findings.findings import Way
+from training.findings.findings import ValidationType
 from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
 from training.study.design import number_sites
@@ -65,7 +65,7 @@ class Encounter:
     proposal: ClosedTest
 
     @property
-    def way(self) -> Way:
+    def way(self) -> ValidationType:
         """The way of testing that this is."""
         return "apparent" if self.known else "external"
 

@@ -10,12 +10,10 @@ from features.model.matrix import build_matrix
 from features.records.columns import concatenate_columns
 from training.findings.checklist import answer_checklist
 from training.findings.findings import (
-    AttritionFacts,
+    Attrition,
     Findings,
-    GapFacts,
     Performance,
-    ScenarioFacts,
-    Way,
+    ValidationType,
 )
 from training.findings.gate import judge, passes
 from training.study.design import number_sites
@@ -87,7 +85,7 @@ def list_fields(card: ModelCard) -> list[str]:
 def list_performance(encounter: Encounter) -> Iterator[Performance]:
     """List performance by the way of testing that this is, and why there are no others."""
     others = "told by the study that fitted the model"
-    for way in get_args(Way):
+    for way in get_args(ValidationType):
         if way == encounter.way:
             yield describe_performance(
                 way, encounter.method, encounter.predictions, encounter.settings
@@ -121,21 +119,21 @@ def draw_figures(encounter: Encounter) -> dict[str, object]:
     }
 
 
-def describe_missing(encounter: Encounter) -> AttritionFacts:
+def describe_missing(encounter: Encounter) -> Attrition:
     """Describe the courses without an outcome, and what they may do to the model's calibration."""
     selection = encounter.selection
     awaiting, known = selection.awaiting, len(selection.outcome)
     told = encounter.model.equation.compute_log_odds(awaiting)[:, 0]
     ratios = ODDS_RATIOS if awaiting.size else ()
     scenarios = [vary_odds(ratio, encounter.predictions, told) for ratio in ratios]
-    return AttritionFacts(
+    return Attrition(
         courses=known + awaiting.size,
         missing=awaiting.size,
         unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(GapFacts(**vars(gap)) for gap in compare_baseline(list_enrolled(encounter))),
+        gaps=tuple(compare_baseline(list_enrolled(encounter))),
         effective=None,
         largest=None,
-        scenarios=tuple(ScenarioFacts(**vars(row)) for row in scenarios),
+        scenarios=tuple(scenarios),
         assumption=ASSUMPTION,
     )
 
