@@ -6,7 +6,7 @@ from features.records.columns import Columns
 from training.findings.card import describe_population
 from training.findings.comparison import BASE_RATE, Comparison
 from training.findings.findings import ChampionFacts, Findings
-from training.measures.evaluate import compare_losses, compute_log_loss
+from training.measures.losses import compare_losses, compute_log_loss
 from training.registry.registry import RegisteredModel
 from training.study.design import Design
 

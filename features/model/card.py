@@ -10,7 +10,11 @@ from features.model.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
 PUBLISHED_NOTE = "from published evidence alone: nobody's outcome is known here yet"
+UNPUBLISHED_NOTE = "no rate is published and no outcome is known here yet: a guess"
 SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
+
+# What a base rate is taken to be if there is neither an outcome nor a published rate: even odds.
+UNKNOWN_BASE_RATE = 0.5
 
 DataOrigin = Literal["real", "simulated"]
 
@@ -44,7 +48,8 @@ class Population(Facts):
         Share with the outcome, courses weighted to stand in for those that lack it; None where
         all count alike.
     published_rate
-        Published share with the outcome, where none of theirs is known yet; None otherwise.
+        Published response or remission rate, if none of their outcomes is known yet; None if some
+        are, or if no rate is published.
     """
 
     courses: int
@@ -57,11 +62,11 @@ class Population(Facts):
 
     @property
     def base_rate(self) -> float:
-        """Share of courses with the outcome: weighted if the study did, published if unknown."""
+        """Event rate of the courses: weighted if the study did; without any, published or even."""
         for rate in (self.published_rate, self.weighted_rate):
             if rate is not None:
                 return rate
-        return self.events / self.courses
+        return self.events / self.courses if self.courses else UNKNOWN_BASE_RATE
 
 
 class StudiedRange(Facts):

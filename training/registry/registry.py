@@ -30,8 +30,8 @@ from features.base.processes import is_alive
 from features.model.card import Measure, ModelCard
 from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
 from training.candidates.tuning import TuningTrial
-from training.findings.criteria import Standing
 from training.findings.findings import Findings
+from training.findings.rule import Standing
 from training.registry.history import Event, History, find_previous_champion
 from training.registry.reference import Reference
 from training.registry.signature import (

@@ -14,8 +14,8 @@ from experiments.benchmarks.models.attrition import (
     judge_truth,
 )
 from features.model.response_model import compute_probability
+from training.findings.findings import Scenario
 from training.study.parts import ODDS_RATIOS
-from training.validation.attrition import Scenario
 
 
 def make_found(shift):
