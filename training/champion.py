@@ -6,7 +6,7 @@ from features.records.cohort import digest_cohort
 from training.findings.card import describe_population
 from training.findings.comparison import BASE_RATE
 from training.findings.findings import ChampionFacts, Findings
-from training.measures.evaluate import compare_losses, compute_log_loss
+from training.measures.losses import compare_losses, compute_log_loss
 from training.registry.history import Event
 from training.registry.registry import RegisteredModel, Registry
 from training.work import Work

@@ -6,16 +6,16 @@ from typing import Any
 from features.base.errors import InputError, Problem
 from features.model.card import SIMULATED_NOTE, ModelCard
 from training.findings.comparison import BASE_RATE
-from training.findings.criteria import Standing, decide
 from training.findings.findings import Criterion
-from training.findings.gate import describe_gate, judge_against, list_failed, passes
+from training.findings.gate import format_gate, judge_against, list_failed, passes
+from training.findings.rule import Standing, decide
 from training.registry.history import Action, Event
 from training.registry.reference import Reference
 from training.registry.registry import RegisteredModel, Registry
 
 LONGEST_REASON = 1000
 WITHOUT_FINDINGS = decide(
-    "findings", "what validation found", None, because="registered without: fit again"
+    "findings", "what validation found", None, reason="registered without findings: fit again"
 )
 
 
@@ -123,7 +123,7 @@ def describe_promotion(done: Promotion) -> str:
     """Describe every criterion with its number, then what was moved and what was not."""
     verdict = summarise_promotion(done)
     banner = [SIMULATED_NOTE] if done.card.simulated else []
-    gate = [describe_gate(done.criteria), ""] if done.criteria else []
+    gate = [format_gate(done.criteria), ""] if done.criteria else []
     return "\n".join([*banner, *gate, verdict])
 
 

@@ -34,8 +34,8 @@ from features.model.response_model import (
     ResponseModel,
 )
 from training.candidates.tuning import TuningTrial
-from training.findings.criteria import Standing
 from training.findings.findings import Findings
+from training.findings.rule import Standing
 from training.registry.history import Event, History, find_previous
 from training.registry.reference import Reference
 from training.registry.signature import (
