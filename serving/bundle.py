@@ -1,7 +1,9 @@
 """Bundling: the champions and the code that serves them, as one Bento."""
 
+import tomllib
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import bentoml
 
@@ -10,12 +12,10 @@ from serving.models.models import list_latest, load_champions
 
 ROOT = Path(serving.__file__).parent.parent
 SERVICE = "serving.service:ResponseService"
-INCLUDED = ["features/**/*.py", "features/**/*.toml", "serving/**/*.py", "serving/page/*"]
-REQUIREMENTS = "requirements/serving.txt"
 
 
 def build_bento() -> str:
-    """Build a Bento from the champions in the store, checked once more.
+    """Build a Bento from the champions in the store, each verified first.
 
     Returns
     -------
@@ -30,13 +30,14 @@ def build_bento() -> str:
         If one is damaged.
     """
     load_champions()
-    with chdir(ROOT):  # BentoML looks for the requirements from where it stands
-        bento = bentoml.bentos.build(
-            SERVICE,
-            build_ctx=str(ROOT),
-            include=INCLUDED,
-            # The pins are hashed and name no index; BentoML's own lock would name one.
-            python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
-            models=[str(model.tag) for model in list_latest()],
-        )
+    models = [str(model.tag) for model in list_latest()]
+    with chdir(ROOT):  # BentoML resolves the requirements against the working directory
+        bento = bentoml.bentos.build(**read_build_options(), build_ctx=str(ROOT), models=models)
     return str(bento.tag)
+
+
+def read_build_options() -> dict[str, Any]:
+    """Read the options of ``bentoml build``, so that both commands make the same Bento."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        options: dict[str, Any] = tomllib.load(file)["tool"]["bentoml"]["build"]
+    return options

@@ -111,6 +111,10 @@ class ResponseService:
 
 
 def list_own_models() -> list[str] | None:
-    """List the models of the Bento that is running; None outside a Bento."""
+    """List the models of the Bento that is running; None to follow the model store.
+
+    ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.
+    """
     bento: Any = getattr(ResponseService, "bento", None)
-    return None if bento is None else [str(model.tag) for model in bento.info.all_models]
+    tags = [] if bento is None else [str(model.tag) for model in bento.info.all_models]
+    return tags or None

@@ -13,14 +13,15 @@ from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
 from training.candidates import CANDIDATES
-from training.measures.evaluate import HeldOut
+from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.predictions import Predictions
 from training.study.design import filter_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
 from training.study.study import read_study
 from training.study.weighting import Enrolment, list_enrolled, weigh_courses
-from training.validation.attrition import Scenario, describe_attrition
+from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
 
@@ -92,10 +93,10 @@ def examine_cohort(seed: int, patients: int = _PATIENTS) -> CohortResult:
     )
 
 
-def _predict_all(enrolment: Enrolment, held_out: HeldOut, equation: Equation) -> Numbers:
+def _predict_all(enrolment: Enrolment, held_out: Predictions, equation: Equation) -> Numbers:
     # As the report does: held-out predictions for courses with a known outcome.
     log_odds = equation.compute_log_odds(enrolment.columns)[:, 0]
-    log_odds[enrolment.reported] = held_out.log_odds.mean(axis=0)
+    log_odds[enrolment.reported] = held_out.average_repeats().log_odds
     return log_odds
 
 

@@ -19,12 +19,13 @@ from features.base.arrays import Indices, Numbers
 from features.base.commands import say
 from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
-from features.model.response_model import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
 from training.findings.comparison import BASE_RATE, compare
-from training.measures.evaluate import HeldOut, compare_losses, compute_losses, measure
+from training.measures.losses import compare_losses
+from training.measures.performance import IntervalSettings, measure_candidate
+from training.measures.predictions import Predictions
 from training.study.design import Design, load_courses, make_design, number_sites
 from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study.study import Study, read_study
@@ -228,32 +229,28 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
     }
 
 
-def _score_held_out(task: TrialTask, predictions: HeldOut, base: HeldOut) -> dict[str, Any]:
+def _score_held_out(task: TrialTask, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measures, and differences from the base rate with standard errors over units."""
-    study, design = task.study, task.design
-    validation, units = study.validation, find_units(study, design)
-    seed = derive_seed(study.seed, _CHOICE_SEED)
-    measures = measure(
-        predictions, design.outcome, design.patients, validation.resamples, validation.level, seed
-    )
-    losses = {"log_loss_gap": compute_losses, "brier_gap": _compute_errors}
-    gaps = {
-        name: asdict(
-            compare_losses(
-                compute(predictions, design.outcome), compute(base, design.outcome), units
-            )
-        )
-        for name, compute in losses.items()
+    study, validation = task.study, task.study.validation
+    seed, units = derive_seed(study.seed, _CHOICE_SEED), find_units(study, task.design)
+    settings = IntervalSettings(validation.resamples, validation.level, seed)
+    measures = measure_candidate(predictions, settings)
+    losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
+    errors = compare_losses(_compute_errors(predictions), _compute_errors(base), units)
+    return {
+        **{name: part.model_dump() for name, part in measures.items()},
+        "log_loss_gap": asdict(losses),
+        "brier_gap": asdict(errors),
     }
-    return {**{name: part.model_dump() for name, part in measures.items()}, **gaps}
 
 
-def _compute_errors(held_out: HeldOut, outcome: Numbers) -> Numbers:
-    errors: Numbers = ((compute_probability(held_out.log_odds) - outcome) ** 2).mean(axis=0)
+def _compute_errors(predictions: Predictions) -> Numbers:
+    squared = (predictions.probability - predictions.outcome) ** 2
+    errors: Numbers = predictions.by_repeat(squared).mean(axis=0)
     return errors
 
 
-def run_nested(task: TrialTask, held_out: Mapping[str, HeldOut], jobs: int) -> dict[str, Any]:
+def run_nested(task: TrialTask, held_out: Mapping[str, Predictions], jobs: int) -> dict[str, Any]:
     """Repeat the choice inside each outer fold, and score its predictions of that fold.
 
     The selected candidate's predictions there are in `held_out`: the folds and seeds are the same.
@@ -264,20 +261,26 @@ def run_nested(task: TrialTask, held_out: Mapping[str, HeldOut], jobs: int) -> d
         For ``chosen``, and for ``served``, which is the base rate unless something beat it there:
         how often it was each candidate, and its measures.
     """
-    folds = held_out[BASE_RATE].folds[: task.plan.nested]
-    log_odds = {part: np.full(folds.shape, np.nan) for part in ("chosen", "served")}
+    shape, rest = (task.plan.nested, task.design.size), (task.design.outcome, task.design.patients)
+    base, folds = np.empty(shape), np.empty(shape, dtype=np.int64)
+    log_odds = {part: np.empty(shape) for part in ("chosen", "served")}
     selected: dict[str, list[str]] = {part: [] for part in log_odds}
+    by_repeat = {name: part.by_repeat(part.log_odds) for name, part in held_out.items()}
     for repeat in range(task.plan.nested):
         for number, fold in enumerate(split_outer(task.study, task.design, repeat)):
             names = choose_inside(task, fold.train, derive_seed(repeat, number), jobs)
+            folds[repeat, fold.test] = number
+            base[repeat, fold.test] = by_repeat[BASE_RATE][repeat, fold.test]
             for part, name in zip(log_odds, names, strict=True):
                 selected[part].append(name)
-                log_odds[part][repeat, fold.test] = held_out[name].log_odds[repeat, fold.test]
-    base = HeldOut(held_out[BASE_RATE].log_odds[: task.plan.nested], folds)
+                log_odds[part][repeat, fold.test] = by_repeat[name][repeat, fold.test]
+    base_rate = Predictions.from_repeats(base, folds, *rest)
     return {
         part: {
             "picked": {name: names.count(name) for name in dict.fromkeys(names)},
-            **_score_held_out(task, HeldOut(log_odds[part], folds), base),
+            **_score_held_out(
+                task, Predictions.from_repeats(log_odds[part], folds, *rest), base_rate
+            ),
         }
         for part, names in selected.items()
     }
@@ -310,11 +313,12 @@ def _compare_published(task: TrialTask) -> dict[str, Any] | None:
     study = task.study.model_copy(update={"cohort": cohort})
     known = [name for name in task.courses.values if name != target.followup_field]
     blind = make_design(study, task.courses.keep(known))
-    evidence, base = (_predict_blind(name, blind, task.design.columns) for name in WITHOUT_OUTCOMES)
-    rate = float(compute_probability(base.log_odds)[0, 0])
+    evidence, base = (_predict_blind(name, blind, task.design) for name in WITHOUT_OUTCOMES)
+    rate = float(base.probability[0])
     return {"base_rate": rate, **_score_held_out(task, evidence, base)}
 
 
-def _predict_blind(name: str, blind: Design, columns: Columns) -> HeldOut:
-    log_odds = CANDIDATES[name].fit(blind, 0).equation.compute_log_odds(columns)[:, 0]
-    return HeldOut(log_odds[None, :], np.zeros((1, columns.size), dtype=np.int64))
+def _predict_blind(name: str, blind: Design, design: Design) -> Predictions:
+    log_odds = CANDIDATES[name].fit(blind, 0).equation.compute_log_odds(design.columns)[:, 0]
+    one_fold = np.zeros(design.size, dtype=np.int64)
+    return Predictions(log_odds, design.outcome, design.patients, one_fold)

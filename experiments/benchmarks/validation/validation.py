@@ -34,6 +34,7 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from training.candidates import CANDIDATES, Candidate
 from training.findings.comparison import BASE_RATE, compare
+from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.design import evaluate_outcome
 from training.study.split import derive_seed
 from training.study.study import CandidateName, Study
@@ -46,13 +47,11 @@ from training.validation.development.evidence import (
 )
 from training.validation.development.optimism import correct_optimism, gather_versions
 from training.validation.development.validated import Validated, list_performance
-from training.validation.performance import MEASURES, compute_performance, measure_performance
 from training.validation.procedure import Procedure
-from training.validation.resample import spread
+from training.validation.resample import FINAL_SEED, spread
 from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store
 from training.validation.units import list_bootstraps
-from training.work import FINAL_SEED
 
 # Not among the worlds by which candidates were built or compared.
 _FIRST_WORLD = 301
@@ -158,7 +157,7 @@ def _correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
     answers = run_units(procedure, design, units, Store(), 1, RECORDED)
-    apparent = measure_performance(validated.own, validated.effort)
+    apparent = measure_performance(validated.own, validated.settings)
     return correct_optimism(apparent, gather_versions(design, answers))
 
 
@@ -206,7 +205,7 @@ def _predict_site(validated: Validated) -> dict[str, list[float | None]]:
     by_site = validated.evidence.sites
     if by_site is None:
         return {}
-    names, level = validated.evidence.names, validated.effort.level
+    names, level = validated.evidence.names, validated.settings.level
     pooled = measure_across_sites(by_site, names, level).pooled
     return list_limits({name: part.next_site for name, part in pooled.items()})
 

@@ -14,8 +14,8 @@ from experiments.benchmarks.models.attrition import (
     report_attrition,
 )
 from features.model.response_model import compute_probability
+from training.findings.findings import Scenario
 from training.study.parts import ODDS_RATIOS
-from training.validation.attrition import Scenario
 
 
 def make_cohort(shift):
