@@ -108,9 +108,9 @@ def reference(
 
     with explain_errors():
         if check:
-            check_pages()
+            check_pages(app)
         else:
-            for path in write_pages():
+            for path in write_pages(app):
                 typer.echo(path.name)
 
 
