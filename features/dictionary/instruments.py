@@ -27,6 +27,11 @@ class Instrument:
 
     Parameters
     ----------
+    measures
+        What it measures, in words.
+    condition
+        The category of the field `condition` whose severity it measures, which is the key of
+        published base rates; None for any other scale.
     item_highs
         Highest score of each item, in order; every item starts at 0.
     domains
@@ -46,6 +51,7 @@ class Instrument:
     key: str
     name: str
     measures: str
+    condition: str | None = None
     item_highs: tuple[int, ...]
     recall_days: int
     source: str
@@ -110,6 +116,7 @@ class Instrument:
 
         Examples
         --------
+        >>> import numpy as np
         >>> INSTRUMENTS["phq9"].find_response(np.array([17.0, 17.0]), np.array([8.0, 9.0]))
         array([ True, False])
         >>> INSTRUMENTS["caps5"].find_response(np.array([40.0, 40.0]), np.array([28.0, 29.0]))
@@ -147,6 +154,7 @@ PHQ9 = Instrument(
     key="phq9",
     name="PHQ-9",
     measures="depression",
+    condition="depression",
     item_highs=(3,) * 9,
     bands=make_bands(
         "minimal, mild, moderate, moderately severe, severe", 0, 5, 10, 15, 20, high=27
@@ -166,6 +174,7 @@ GAD7 = Instrument(
     key="gad7",
     name="GAD-7",
     measures="anxiety",
+    condition="anxiety",
     item_highs=(3,) * 7,
     bands=make_bands("minimal, mild, moderate, severe", 0, 5, 10, 15, high=21),
     recall_days=14,
@@ -183,6 +192,7 @@ PCL5 = Instrument(
     key="pcl5",
     name="PCL-5",
     measures="PTSD",
+    condition="ptsd",
     item_highs=(4,) * 20,
     bands=make_bands("below the cut-off, at or above the cut-off", 0, 31, high=80),
     recall_days=30,
@@ -198,6 +208,7 @@ MADRS = Instrument(
     key="madrs",
     name="MADRS",
     measures="depression",
+    condition="depression",
     item_highs=(6,) * 10,
     bands=make_bands("none, mild, moderate, severe", 0, 7, 20, 35, high=60),
     recall_days=7,
@@ -212,6 +223,7 @@ HAMD17 = Instrument(
     key="hamd17",
     name="HAM-D17",
     measures="depression",
+    condition="depression",
     item_highs=(4, 4, 4, 2, 2, 2, 4, 4, 4, 4, 4, 2, 2, 2, 4, 2, 2),
     bands=make_bands("none, mild, moderate, severe", 0, 8, 17, 24, high=52),
     recall_days=7,
@@ -226,6 +238,7 @@ QIDS = Instrument(
     key="qids",
     name="QIDS-SR16",
     measures="depression",
+    condition="depression",
     item_highs=(3,) * 16,
     domains=((1, 2, 3, 4), (6, 7, 8, 9), (15, 16)),
     bands=make_bands("none, mild, moderate, severe, very severe", 0, 6, 11, 16, 21, high=27),
@@ -237,6 +250,7 @@ BDI2 = Instrument(
     key="bdi2",
     name="BDI-II",
     measures="depression",
+    condition="depression",
     item_highs=(3,) * 21,
     bands=make_bands("minimal, mild, moderate, severe", 0, 14, 20, 29, high=63),
     recall_days=14,
@@ -250,6 +264,7 @@ HAMA = Instrument(
     key="hama",
     name="HAM-A",
     measures="anxiety",
+    condition="anxiety",
     item_highs=(4,) * 14,
     bands=make_bands(
         "mild, mild to moderate, moderate to severe, very severe", 0, 18, 25, 31, high=56
@@ -265,6 +280,7 @@ CAPS5 = Instrument(
     key="caps5",
     name="CAPS-5",
     measures="PTSD",
+    condition="ptsd",
     item_highs=(4,) * 20,
     recall_days=30,
     shortest_recall_days=7,
@@ -277,6 +293,7 @@ CESD = Instrument(
     key="cesd",
     name="CES-D",
     measures="depression",
+    condition="depression",
     item_highs=(3,) * 20,
     bands=make_bands("below the cut-off, at or above the cut-off", 0, 16, high=60),
     recall_days=7,
@@ -288,6 +305,7 @@ PAS = Instrument(
     key="pas",
     name="PAS",
     measures="anxiety",
+    condition="anxiety",
     item_highs=(4,) * 13,
     bands=make_bands("none, mild, moderate, severe, very severe", 0, 9, 19, 29, 40, high=52),
     recall_days=7,
@@ -298,6 +316,7 @@ BDI = Instrument(
     key="bdi",
     name="BDI",
     measures="depression",
+    condition="depression",
     item_highs=(3,) * 21,
     bands=make_bands("minimal, mild, moderate, severe", 0, 10, 19, 30, high=63),
     recall_days=7,
@@ -310,6 +329,7 @@ PTSDRI = Instrument(
     key="ptsdri",
     name="UCLA PTSD-RI",
     measures="PTSD",
+    condition="ptsd",
     item_highs=(4,) * 17,
     recall_days=30,
     response_percent=30,

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from features.model.card import Estimate, ModelCard
+from features.model.card import ModelCard
+from features.model.estimate import Estimate
 from features.records.assessment import Assessment
 from features.records.eligibility import Notice
 from serving.base.bodies import JSON_TYPE

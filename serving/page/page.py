@@ -15,19 +15,13 @@ from starlette.responses import Response
 from features.base.errors import Problem
 from features.dictionary.field import Field, Group
 from features.dictionary.fields import FIELDS, list_fields
+from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from features.records.parsing import TEXT_READERS
 from serving.base.exchange import refuse
-from serving.estimates.predictor import (
-    NO_BASELINE,
-    NO_EARLY,
-    OUTSIDE,
-    REFUSED,
-    TOO_FEW,
-    Predictor,
-)
+from serving.estimates.predictor import Predictor
 
 PAGE_FOLDER = Path(__file__).parent
 # The page asks for no identifier; this stands for the patient in front of the clinician.
@@ -133,6 +127,7 @@ def render_page(
     results: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Draw the page; with what was answered, or what must be corrected."""
+    cards = [champion.model.card for champion in predictor.champions]
     return load_template().render(
         sections=list(list_sections(predictor)),
         values=entered.values if entered else {},
@@ -144,8 +139,9 @@ def render_page(
         reasons=REASONS,
         labels={**{name: one.label for name, one in FIELDS.items()}, "authorization": "Access key"},
         name_fields=name_fields,
-        simulated=any(champion.model.card.simulated for champion in predictor.champions),
-        outcomes=[champion.model.card.outcome for champion in predictor.champions],
+        unpublished={card.name for card in cards if card.population.published_rate is None},
+        simulated=any(card.simulated for card in cards),
+        outcomes=[card.outcome for card in cards],
     )
 
 
@@ -159,11 +155,11 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
     sites = {site for c in predictor.champions for site in c.model.equation.sites}
-    for title, groups, first in SECTIONS:
+    for index, (title, groups, first) in enumerate(SECTIONS):
         fields = [FIELDS[name] for name in first]
         fields += [one for one in list_fields(*groups) if one.name != "condition"]
         shown = [(one, one.name in read, one.categories) for one in order_fields(fields, read)]
-        if sites and title == SECTIONS[0][0]:
+        if sites and index == 0:
             shown.append((FIELDS["site"], True, tuple(sorted(sites))))
         yield title, shown
     if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):

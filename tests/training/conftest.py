@@ -21,14 +21,13 @@ from training.findings.findings import (
     ChampionFacts,
     Compared,
     DecisionFacts,
-    DecisionPoint,
     Findings,
     InstabilityFacts,
     Performance,
-    SubgroupFacts,
 )
 from training.fit import run_study
-from training.measures.decision import THRESHOLDS
+from training.measures.decision import THRESHOLDS, DecisionPoint
+from training.measures.subgroups import Subgroup
 from training.registry.registry import Registry
 from training.study.design import Design, load_courses, number_sites
 from training.study.study import Study
@@ -121,10 +120,13 @@ def make_decision(gains):
 def make_subgroup(name, low, high):
     """One row of the table of subgroups, with the interval of its observed over expected."""
     ratio = Measure(value=(low * high) ** 0.5, low=low, high=high)
-    return SubgroupFacts(grouping="sex", name=name, courses=80, events=36, ratio=ratio)
+    return Subgroup(grouping="sex", name=name, courses=80, events=36, ratio=ratio)
 
 
-GOOD = {"auc": 0.66, "log_loss": 0.65, "slope": 1.0, "ratio": 1.0, "intercept": 0.0}
+GOOD = {
+    "auc": 0.66, "log_loss": 0.65, "brier": 0.23, "scaled_brier": 0.06, "ratio": 1.0,
+    "intercept": 0.0, "slope": 1.0, "ici": 0.02, "e50": 0.02, "e90": 0.04, "emax": 0.08,
+}  # fmt: skip
 CALIBRATED = {"female": (0.8, 1.3), "male": (0.7, 1.1)}
 
 

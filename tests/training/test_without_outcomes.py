@@ -1,5 +1,6 @@
 """Fits before anybody's outcome is known: what is asked for, what is said, who becomes champion."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -9,11 +10,12 @@ import pytest
 
 from features.base.errors import CohortError, StudyError
 from features.base.home import find_home
-from features.model.card import PUBLISHED_NOTE
+from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
 from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
 from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
-from training.candidates.evidence.published import BASE_RATE_SPREAD
+from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
+from training.findings.card import describe_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
 from training.study.design import load_courses, make_design
@@ -246,6 +248,18 @@ def test_a_study_that_prefers_the_base_rate_gets_it_alone(fit, intake):
     assert summary.comparison.chosen == "base_rate"
     assert summary.alias == "champion"
     assert summary.champion.version == "1"
+
+
+def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
+    """It has no published rate: the card must not call the guess one."""
+    design = make_design(ALONE, load_courses(ALONE, intake))
+    pain = replace(design.target.instrument, measures="pain", condition=None)
+    design = replace(design, target=replace(design.target, instrument=pain))
+    people = describe_population(design.columns, design)
+    assert (people.base_rate, people.published_rate) == (0.5, None)
+    assert UNPUBLISHED_NOTE in write_note(design)
+    drawn = CANDIDATES["base_rate"].fit(design, 1).posterior.draw(4000, np.random.default_rng(1))
+    assert drawn.terms.intercept.std() == pytest.approx(UNKNOWN_BASE_RATE_SPREAD, rel=0.05)
 
 
 def test_weights_need_somebody_who_reported(fit, intake):

@@ -15,21 +15,27 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.evidence.literature import expect_base_rate
-from training.candidates.evidence.published import BASE_RATE_SPREAD
 from training.study.design import Design
 from training.study.split import split_inner
 
 
 @dataclass(frozen=True)
 class PublishedRate:
-    """What a clinic's base rate may be, as long as nobody's outcome is known there."""
+    """What a clinic's base rate may be before any of its outcomes is known.
+
+    Parameters
+    ----------
+    spread
+        Standard deviation of clinics' base rates about the expected one, in log-odds.
+    """
 
     equation: Equation
+    spread: float
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
-        """Draw base rates about the published one, as far off as clinics are."""
+        """Draw base rates about the expected one."""
         terms = stack_terms([self.equation.terms] * count)
-        moved = terms.intercept + BASE_RATE_SPREAD * generator.standard_normal(count)
+        moved = terms.intercept + self.spread * generator.standard_normal(count)
         return replace(self.equation, terms=replace(terms, intercept=moved))
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
@@ -50,7 +56,9 @@ class BaseRate:
         """Count, and on the inner folds too."""
         equation = self.refit(design, {}, seed)
         inner = cross_base_rate(design, split_inner(design, seed))
-        return Fit(equation, {}, inner, None if design.size else PublishedRate(equation))
+        if design.size:
+            return Fit(equation, {}, inner, None)
+        return Fit(equation, {}, inner, PublishedRate(equation, expect_base_rate(design).spread))
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Count again."""
@@ -58,4 +66,4 @@ class BaseRate:
         blank = replace(design, features=(), matrix=matrix, site_names=(), enrolled=None)
         if design.size:
             return make_constant(blank)
-        return make_equation(blank, expect_base_rate(design), np.zeros(0), np.zeros(0))
+        return make_equation(blank, expect_base_rate(design).log_odds, np.zeros(0), np.zeros(0))

@@ -1,6 +1,6 @@
 """What a run can say of the items of TRIPOD+AI: one function an item, empty where it cannot."""
 
-from training.findings.findings import Findings, Way
+from training.findings.findings import Findings, ValidationType
 from training.findings.words import TESTED_ON, WAYS, name_measure, tell_treatment
 
 
@@ -227,7 +227,7 @@ def describe_performance(findings: Findings) -> str:
     return " ".join(told)
 
 
-def tell_performance(findings: Findings, way: Way) -> str:
+def tell_performance(findings: Findings, way: ValidationType) -> str:
     """Tell one way of testing in a sentence."""
     found = findings.find_performance(way)
     if found is None:

@@ -8,11 +8,13 @@ from importlib.metadata import version
 import numpy as np
 
 from features import __version__
+from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
 from features.dictionary.fields import FIELDS
 from features.model.card import (
     NOTE,
     PUBLISHED_NOTE,
+    UNPUBLISHED_NOTE,
     IntervalFacts,
     ModelCard,
     OutcomeFacts,
@@ -26,7 +28,6 @@ from features.records.columns import Columns
 from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
 from training.findings.comparison import Comparison
-from training.registry.signature import find_xgboost
 from training.study.design import Design
 from training.study.study import Study, list_early
 
@@ -70,8 +71,16 @@ def make_card(
         verdict=comparison.verdict,
         data_digest=digest_cohort(cohort),
         versions=list_versions(),
-        note=NOTE if design.size else f"{NOTE}; {PUBLISHED_NOTE}",
+        note=write_note(design),
     )
+
+
+def write_note(design: Design) -> str:
+    """Say what an estimate is, and what it rests on before the first outcome."""
+    if design.size:
+        return NOTE
+    published = expect_base_rate(design).is_published
+    return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
 
 
 def is_simulated(columns: Columns) -> bool:
@@ -82,7 +91,6 @@ def is_simulated(columns: Columns) -> bool:
 def describe_population(cohort: Columns, design: Design) -> Population:
     """Count whom the model was developed on."""
     weights = design.given_weights
-    published = None if design.size else compute_probability(np.array(expect_base_rate(design)))
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
     sites = {site for site in design.columns.get_texts("site") if site is not None}
     return Population(
@@ -92,8 +100,15 @@ def describe_population(cohort: Columns, design: Design) -> Population:
         sites=len(sites),
         without_outcome=cohort.size - design.size,
         weighted_rate=weighted,
-        published_rate=None if published is None else float(published),
+        published_rate=look_up_published_rate(design),
     )
+
+
+def look_up_published_rate(design: Design) -> float | None:
+    """Return the published rate of a design without outcomes; None if none is published."""
+    if design.size or not (prior := expect_base_rate(design)).is_published:
+        return None
+    return float(compute_probability(np.array(prior.log_odds)))
 
 
 def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
@@ -143,6 +158,6 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
 
 def list_versions() -> dict[str, str]:
     """List what the numbers depend on."""
-    names = (*RECORDED_VERSIONS, find_xgboost())
+    names = (*RECORDED_VERSIONS, name_xgboost())
     own = {"ketamine-response": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in names}

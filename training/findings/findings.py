@@ -1,14 +1,19 @@
 """What validation found of a model: every number of its report, as one JSON object."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from features.model.card import Facts, Measure, ModelCard
+from training.measures.decision import DecisionPoint
+from training.measures.instability import InstabilityBand
+from training.measures.sites import Pooled
+from training.measures.subgroups import Subgroup
 from training.study.parts import GatePart
 
-Way = Literal["apparent", "corrected", "nested", "sites", "temporal", "external"]
+ValidationType = Literal["apparent", "corrected", "nested", "sites", "temporal", "external"]
 
 
 class Compared(Facts):
@@ -56,7 +61,7 @@ class Performance(Facts):
         Why this was not done; empty where it was.
     """
 
-    way: Way
+    way: ValidationType
     method: str
     courses: int
     events: int
@@ -97,22 +102,11 @@ class CalibrationFacts(Facts):
         courses at hand; None where a version has no curve.
     """
 
-    way: Way
+    way: ValidationType
     points: tuple[CurvePoint, ...]
     histogram: tuple[Bin, ...]
     at: tuple[float, ...] = ()
     versions: tuple[tuple[float | None, ...], ...] = ()
-
-
-class DecisionPoint(Facts):
-    """What treating by the model is worth at one threshold; see training.measures.decision."""
-
-    threshold: float
-    treated: float
-    benefit: Measure
-    treat_all: Measure
-    standardised: Measure
-    gain: Measure
 
 
 class DecisionFacts(Facts):
@@ -124,19 +118,9 @@ class DecisionFacts(Facts):
         Net benefit of each re-developed model at the points' thresholds.
     """
 
-    way: Way
+    way: ValidationType
     points: tuple[DecisionPoint, ...]
     versions: tuple[tuple[float, ...], ...] = ()
-
-
-class InstabilityBand(Facts):
-    """Courses with estimates near each other; see training.measures.instability."""
-
-    courses: int
-    estimate: float
-    low: float
-    high: float
-    error: float
 
 
 class InstabilityFacts(Facts):
@@ -175,36 +159,11 @@ class SiteFacts(Facts):
     note: str = ""
 
 
-class PooledFacts(Facts):
-    """A measure pooled over sites; see training.measures.sites."""
-
-    mean: Measure
-    next_site: Measure
-    spread: float
-    inconsistency: float
-    sites: int
-    left_out: int
-
-
 class AcrossSites(Facts):
     """Each site, and what to expect at the next one; measures are auc, ratio, intercept, slope."""
 
     sites: tuple[SiteFacts, ...] = ()
-    pooled: Mapping[str, PooledFacts] = {}
-
-
-class SubgroupFacts(Facts):
-    """One row of the table of subgroups; see training.measures.subgroups."""
-
-    grouping: str
-    name: str
-    courses: int | None
-    events: int | None
-    estimate: float | None = None
-    ratio: Measure | None = None
-    auc: Measure | None = None
-    detectable: float | None = None
-    note: str = ""
+    pooled: Mapping[str, Pooled] = {}
 
 
 class SampleSizeFacts(Facts):
@@ -251,8 +210,17 @@ class FactorFacts(Facts):
     recorded: float
 
 
-class GapFacts(Facts):
-    """How courses with a missing outcome differ in one field; see validation.attrition."""
+@dataclass(frozen=True)
+class Gap:
+    """Difference at baseline, in one field, between courses with missing and known outcome.
+
+    Parameters
+    ----------
+    feature
+        The feature of the field that differs most.
+    difference
+        Mean with missing outcome minus mean with known outcome, in standard deviations.
+    """
 
     field: str
     label: str
@@ -260,8 +228,23 @@ class GapFacts(Facts):
     difference: float
 
 
-class ScenarioFacts(Facts):
-    """One row of the sensitivity table; see training.validation.attrition."""
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the sensitivity table: what follows if missing outcomes differ.
+
+    Parameters
+    ----------
+    odds_ratio
+        Odds of the outcome if missing, relative to the same baseline with known outcome.
+    missing_rate, base_rate
+        Proportion with the event among missing outcomes, and among all courses.
+    predicted
+        Mean estimate over all courses.
+    intercept
+        Calibration intercept among all courses.
+    slope
+        Calibration slope; None for a constant prediction.
+    """
 
     odds_ratio: float
     missing_rate: float
@@ -271,16 +254,26 @@ class ScenarioFacts(Facts):
     slope: float | None
 
 
-class AttritionFacts(Facts):
-    """What is known of missing outcomes; see training.validation.attrition."""
+class Attrition(Facts):
+    """What is known of missing outcomes.
+
+    Parameters
+    ----------
+    courses, missing
+        Courses whose outcome could have been judged, and those of them with a missing outcome.
+    unmeasured
+        Further courses, without a baseline total to judge a change by.
+    effective, largest
+        Effective number of courses and largest weight; None without weights.
+    """
 
     courses: int
     missing: int
     unmeasured: int
-    gaps: tuple[GapFacts, ...]
+    gaps: tuple[Gap, ...]
     effective: float | None
     largest: float | None
-    scenarios: tuple[ScenarioFacts, ...]
+    scenarios: tuple[Scenario, ...]
     assumption: str
 
 
@@ -415,10 +408,10 @@ class Findings(Facts):
     decision: DecisionFacts | None = None
     instability: InstabilityFacts | None = None
     across_sites: AcrossSites | None = None
-    subgroups: tuple[SubgroupFacts, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
     sample_size: SampleSizeFacts | None = None
     factors: tuple[FactorFacts, ...] = ()
-    attrition: AttritionFacts | None = None
+    attrition: Attrition | None = None
     recorded: Mapping[str, float] = {}
     champion: ChampionFacts | None = None
     bounds: GatePart = Field(default_factory=GatePart)
@@ -428,7 +421,7 @@ class Findings(Facts):
     limitations: tuple[str, ...] = ()
     checklist: tuple[ChecklistItem, ...] = ()
 
-    def find_performance(self, way: Way) -> Performance | None:
+    def find_performance(self, way: ValidationType) -> Performance | None:
         """Find what one way of testing saw; None where it was not done."""
         found = [one for one in self.performance if one.way == way and one.measures]
         return found[0] if found else None

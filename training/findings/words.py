@@ -2,7 +2,7 @@
 
 from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
-from training.findings.findings import Way
+from training.findings.findings import ValidationType
 
 # Measure: its name, what it says in a few words, and digits after the point.
 MEASURES = {
@@ -18,7 +18,7 @@ MEASURES = {
     "e90": ("E90, its 90th percentile", "should be 0, is never quite", 3),
     "emax": ("Emax, its maximum", "should be 0, is never quite", 3),
 }
-WAYS: dict[Way, str] = {
+WAYS: dict[ValidationType, str] = {
     "apparent": "Apparent",
     "corrected": "Corrected for optimism",
     "nested": "Nested cross-validation",
@@ -28,8 +28,15 @@ WAYS: dict[Way, str] = {
 }
 # Where several ways of testing saw the model, the first of these is told to clinicians: the one
 # nearest to patients whom nobody has seen.
-HEADLINES: tuple[Way, ...] = ("external", "nested", "corrected", "sites", "temporal", "apparent")
-TESTED_ON: dict[Way, str] = {
+HEADLINES: tuple[ValidationType, ...] = (
+    "external",
+    "nested",
+    "corrected",
+    "sites",
+    "temporal",
+    "apparent",
+)
+TESTED_ON: dict[ValidationType, str] = {
     "apparent": "the courses that it learned from, which flatters it",
     "corrected": "the courses that it learned from, less the optimism of having seen them",
     "nested": "courses that it had not learned from",

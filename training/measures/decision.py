@@ -12,13 +12,13 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.intervals import Patients, resample, summarise_draws, weigh_alike
+from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
 
 THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionPoint:
     """What treating by the model is worth at one threshold.
 
     Parameters
@@ -102,9 +102,9 @@ def measure_decisions(
     seed: int,
     weights: Numbers | None = None,
     thresholds: tuple[float, ...] = THRESHOLDS,
-) -> list[Decision]:
+) -> list[DecisionPoint]:
     """Measure the decision curve, with percentile intervals over resampled patients."""
-    at, each = np.array(thresholds), weigh_alike(weights, len(outcome))
+    at, each = np.array(thresholds), fill_weights(weights, len(outcome))
 
     def compute(drawn: Numbers) -> Numbers:
         return compute_decisions(probability, outcome, at, drawn)
@@ -113,7 +113,7 @@ def measure_decisions(
     drawn = resample(compute, patients, samples, seed, weights)
     treated = each @ (probability[:, None] >= at) / each.sum()
     return [
-        Decision(
+        DecisionPoint(
             threshold,
             float(treated[place]),
             *(

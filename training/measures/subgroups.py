@@ -23,8 +23,8 @@ from training.measures.intervals import (
     LOGIT,
     Estimated,
     Patients,
+    fill_weights,
     number_patients,
-    weigh_alike,
 )
 
 TOO_FEW = "too few"
@@ -58,7 +58,7 @@ LIMITS = Limits()
 
 
 @dataclass(frozen=True)
-class Row:
+class Subgroup:
     """One subgroup.
 
     Parameters
@@ -98,7 +98,7 @@ def tabulate_subgroups(
     weights: Numbers | None = None,
     patients: Patients | None = None,
     limits: Limits = LIMITS,
-) -> list[Row]:
+) -> list[Subgroup]:
     """Tabulate performance by subgroup.
 
     Parameters
@@ -110,11 +110,11 @@ def tabulate_subgroups(
 
     Returns
     -------
-    list of Row
+    list of Subgroup
         In the order of the groupings, and by name within.
     """
     courses = Courses(probability, outcome, weights, number_patients(patients, len(outcome)))
-    rows: list[Row] = []
+    rows: list[Subgroup] = []
     for grouping, labels in groupings.items():
         names = name_labels(labels)
         parts = {name: names == name for name in sorted(set(names.tolist()))}
@@ -139,14 +139,16 @@ class Courses:
         people = self.patients[rows]
         return count_patients(people, share), count_patients(people, 1 - share)
 
-    def measure(self, grouping: str, name: str, rows: Flags, level: float, limits: Limits) -> Row:
+    def measure(
+        self, grouping: str, name: str, rows: Flags, level: float, limits: Limits
+    ) -> Subgroup:
         """Measure one subgroup; nothing but counts where there are too few."""
         count, events = int(rows.sum()), int(self.outcome[rows].sum())
-        row = Row(grouping, name, count, events)
+        row = Subgroup(grouping, name, count, events)
         rarer = min(events, count - events)
         if count < limits.courses or rarer < limits.events:
             return replace(row, note=TOO_FEW)
-        each = weigh_alike(self.weights, len(self.outcome))[rows]
+        each = fill_weights(self.weights, len(self.outcome))[rows]
         few_to_rank = rarer < limits.ranked
         return replace(
             row,
@@ -211,9 +213,9 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     return hidden
 
 
-def withhold(row: Row) -> Row:
+def withhold(row: Subgroup) -> Subgroup:
     """Withhold a row's counts and all that would give them away."""
-    return Row(row.grouping, row.name, None, None, note=row.note or HIDDEN)
+    return Subgroup(row.grouping, row.name, None, None, note=row.note or HIDDEN)
 
 
 def find_detectable(one: Estimated, other: Estimated, level: float) -> float | None:

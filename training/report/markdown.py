@@ -6,9 +6,9 @@ from typing import Any
 from features.model.card import SIMULATED_NOTE, Measure, Population
 from training.candidates import CANDIDATES
 from training.findings.comparison import BASE_RATE, Comparison
-from training.findings.findings import AttritionFacts, Findings, GapFacts, ScenarioFacts
+from training.findings.findings import Attrition, Findings, Gap, Scenario
 from training.findings.format import format_measure, format_table
-from training.findings.gate import describe_gate
+from training.findings.gate import format_gate
 
 HEADINGS = {
     "log_loss": "log loss",
@@ -66,7 +66,7 @@ def write_report(found: Findings) -> str:
         *(write_attrition(found.attrition) if found.attrition and found.candidates else []),
         "## Gate",
         "",
-        describe_gate(found.gate),
+        format_gate(found.gate),
         "",
         f"An estimate is {card.note}.",
         "",
@@ -100,9 +100,10 @@ def count_courses(people: Population) -> str:
     """Say how many courses were learned from, and their base rate."""
     rate = f"{100 * people.base_rate:.1f} %"
     if not people.courses:
+        source = "a guess" if people.published_rate is None else "a published one"
         return (
             f"{people.without_outcome} courses, and nobody's outcome is known yet. The base rate "
-            f"of {rate} is a published one, of 0 courses here; ranges and means are those of "
+            f"of {rate} is {source}, of 0 courses here; ranges and means are those of "
             "patients before treatment."
         )
     return (
@@ -132,7 +133,7 @@ def write_candidates(found: Findings) -> list[str]:
     ]
 
 
-def write_attrition(found: AttritionFacts) -> list[str]:
+def write_attrition(found: Attrition) -> list[str]:
     """Write the part on missing outcomes; nothing where every course has one."""
     if not found.missing:
         return []
@@ -150,7 +151,7 @@ def write_attrition(found: AttritionFacts) -> list[str]:
     ]
 
 
-def explain_weights(found: AttritionFacts) -> str:
+def explain_weights(found: Attrition) -> str:
     """Say whether courses were weighted, and what that cost."""
     if found.effective is None or found.largest is None:
         return "Those that have it count alike: the base rate is theirs."
@@ -162,7 +163,7 @@ def explain_weights(found: AttritionFacts) -> str:
     )
 
 
-def write_gaps(gaps: Sequence[GapFacts]) -> list[str]:
+def write_gaps(gaps: Sequence[Gap]) -> list[str]:
     """Write the largest differences at baseline; nothing where too few could be compared."""
     if not gaps:
         return []
@@ -174,7 +175,7 @@ def write_gaps(gaps: Sequence[GapFacts]) -> list[str]:
     ]
 
 
-def write_scenarios(scenarios: Sequence[ScenarioFacts]) -> list[str]:
+def write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
     """Write the sensitivity table; nothing where the study asks for no odds ratio."""
     if not scenarios:
         return []
@@ -190,7 +191,7 @@ def write_scenarios(scenarios: Sequence[ScenarioFacts]) -> list[str]:
     ]
 
 
-def format_scenario(scenario: ScenarioFacts) -> list[str]:
+def format_scenario(scenario: Scenario) -> list[str]:
     """Format one row of the sensitivity table."""
     shares = (scenario.missing_rate, scenario.base_rate, scenario.predicted)
     slope = "-" if scenario.slope is None else f"{scenario.slope:.2f}"

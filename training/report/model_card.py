@@ -7,9 +7,13 @@ from typing import Any
 from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.outcome import parse_outcome
 from features.model.card import SIMULATED_NOTE, Measure, ModelCard, StudiedRange
-from training.findings.findings import Findings, Performance, SubgroupFacts
+from training.findings.findings import (
+    Findings,
+    Performance,
+)
 from training.findings.format import format_measure, format_table
-from training.findings.gate import describe_gate
+from training.findings.gate import format_gate
+from training.measures.subgroups import Subgroup
 from training.registry.reference import Reference
 from training.registry.registry import Registry
 from training.report.markdown import count_courses, label_candidate
@@ -178,7 +182,7 @@ def describe_findings(findings: Findings) -> Iterator[str]:
     yield "## Limitations"
     yield list_items(findings.limitations) if findings.limitations else "None were noted."
     yield "## Gate"
-    yield describe_gate(findings.gate) if findings.gate else "It has not been judged."
+    yield format_gate(findings.gate) if findings.gate else "It has not been judged."
 
 
 def describe_way(found: Performance) -> str:
@@ -210,7 +214,7 @@ def describe_stability(findings: Findings) -> Iterator[str]:
         yield findings.sample_size.verdict
 
 
-def describe_subgroups(rows: Sequence[SubgroupFacts]) -> Iterator[str]:
+def describe_subgroups(rows: Sequence[Subgroup]) -> Iterator[str]:
     """Describe performance by subgroup; small ones stay hidden."""
     if not rows:
         yield "None was tabulated."

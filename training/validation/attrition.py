@@ -6,8 +6,6 @@ chosen model's, shifted by its logarithm. No data can tell which row of the tabl
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +13,9 @@ from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
-from training.measures.evaluate import HeldOut
+from training.findings.findings import Attrition, Gap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.study import Study
 from training.study.weighting import Enrolment, count_effective
@@ -30,82 +29,11 @@ MOST_GAPS = 5
 FEWEST_COMPARED = 10
 
 
-@dataclass(frozen=True)
-class Gap:
-    """How the courses that lack the outcome differ in one field.
-
-    Parameters
-    ----------
-    feature
-        The feature of the field that differs most.
-    difference
-        Mean of those without the outcome less that of those with it, in standard deviations.
-    """
-
-    field: str
-    label: str
-    feature: str
-    difference: float
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What follows if those who do not report respond less, or more.
-
-    Parameters
-    ----------
-    odds_ratio
-        Odds of response of those who do not report, against those who do with the same baseline.
-    missing_rate, base_rate
-        Share with the outcome among those who lack it, and among all.
-    predicted
-        Mean of what the model says of all.
-    intercept
-        Log-odds to add to the model's to be right on average.
-    slope
-        Calibration slope; None for a model that gives everyone the same.
-    """
-
-    odds_ratio: float
-    missing_rate: float
-    base_rate: float
-    predicted: float
-    intercept: float
-    slope: float | None
-
-
-@dataclass(frozen=True)
-class Attrition:
-    """What a run says of missing outcomes.
-
-    Parameters
-    ----------
-    courses, missing
-        Courses whose outcome could have been judged, and how many of them lack it.
-    unmeasured
-        Courses beside these, without a baseline total to judge by.
-    effective, largest
-        Effective number of courses and largest weight; None without weights.
-    """
-
-    courses: int
-    missing: int
-    unmeasured: int
-    gaps: tuple[Gap, ...]
-    effective: float | None
-    largest: float | None
-    scenarios: tuple[Scenario, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self) | {"assumption": ASSUMPTION}
-
-
 def describe_attrition(
     study: Study,
     design: Design,
     enrolment: Enrolment,
-    held_out: HeldOut | None,
+    held_out: Predictions | None,
     equation: Equation,
 ) -> Attrition:
     """Describe who lacks the outcome, and vary what is assumed of them.
@@ -124,7 +52,7 @@ def describe_attrition(
     scenarios = []
     if without.size and held_out is not None:
         ratios = study.attrition.odds_ratios
-        scenarios = [vary_odds(ratio, held_out, design.outcome, told) for ratio in ratios]
+        scenarios = [vary_odds(ratio, held_out, told) for ratio in ratios]
     return Attrition(
         courses=enrolment.columns.size,
         missing=without.size,
@@ -133,6 +61,7 @@ def describe_attrition(
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
         scenarios=tuple(scenarios),
+        assumption=ASSUMPTION,
     )
 
 
@@ -158,27 +87,24 @@ def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
         if spread > 0:
             label = COHORT_FIELDS[feature.field].label
             difference = float((without.mean() - having.mean()) / spread)
-            yield Gap(feature.field, label, feature.name, difference)
+            yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
 
 
-def vary_odds(odds_ratio: float, held_out: HeldOut, outcome: Numbers, told: Numbers) -> Scenario:
+def vary_odds(odds_ratio: float, held_out: Predictions, told: Numbers) -> Scenario:
     """Find base rate and calibration of all courses under one odds ratio.
 
     Parameters
     ----------
-    outcome
-        Of the courses that `held_out` is about.
     told
         The model's log-odds of the courses that lack the outcome.
     """
-    repeats, known = held_out.log_odds.shape
     imputed = compute_probability(told + np.log(odds_ratio))
-    log_odds = np.append(held_out.log_odds.ravel(), told)
-    expected = np.append(np.tile(outcome, repeats), imputed)
+    log_odds = np.append(held_out.log_odds, told)
+    expected = np.append(held_out.outcome, imputed)
     # Each course counts once, however often it was held out.
-    weights = np.repeat([1 / repeats, 1.0], [repeats * known, len(told)])
+    weights = np.repeat([1 / held_out.repeats, 1.0], [len(held_out.outcome), len(told)])
     slope = np.nan
-    if not held_out.ranks_nobody:
+    if not held_out.is_constant:
         slope = fit_intercept_slope(log_odds, expected, weights[None, :])[0, 1]
     return Scenario(
         odds_ratio=odds_ratio,

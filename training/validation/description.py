@@ -1,7 +1,6 @@
 """Descriptions: what a report draws and tabulates, from what was said of courses."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,11 @@ from training.findings.findings import (
     CalibrationFacts,
     CurvePoint,
     DecisionFacts,
-    DecisionPoint,
     FactorFacts,
-    InstabilityBand,
     InstabilityFacts,
     Performance,
     SampleSizeFacts,
-    SubgroupFacts,
-    Way,
+    ValidationType,
 )
 from training.measures.calibration_curve import fit_curve
 from training.measures.decision import THRESHOLDS, measure_decisions
@@ -36,11 +32,12 @@ from training.measures.instability import (
     draw_curves,
 )
 from training.measures.intervals import summarise_draws
+from training.measures.performance import IntervalSettings
+from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size
-from training.measures.subgroups import tabulate_subgroups
+from training.measures.subgroups import Subgroup, tabulate_subgroups
 from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
-from training.validation.performance import Effort, Said
 
 # Of all versions so many are drawn as thin lines.
 MOST_LINES = 50
@@ -54,7 +51,11 @@ LEAST_AUC = 0.505
 
 
 def describe_calibration(
-    said: Said, way: Way, effort: Effort, versions: Numbers, outcome: Numbers
+    predictions: Predictions,
+    way: ValidationType,
+    settings: IntervalSettings,
+    versions: Numbers,
+    outcome: Numbers,
 ) -> CalibrationFacts:
     """Describe the calibration curve, and those of re-developed models.
 
@@ -65,13 +66,15 @@ def describe_calibration(
     outcome
         ``[courses]`` that the versions are about.
     """
-    at = place_points(said.probability)
+    at = place_points(predictions.probability)
     curve = None
-    if not said.ranks_nobody:
-        curve = fit_curve(said.probability, said.outcome, said.weights, said.patients)
+    if not predictions.is_constant:
+        curve = fit_curve(
+            predictions.probability, predictions.outcome, predictions.weights, predictions.patients
+        )
     points: tuple[CurvePoint, ...] = ()
     if curve is not None:
-        rows = zip(at, curve.read(at), *curve.read_interval(at, effort.level), strict=True)
+        rows = zip(at, curve.read(at), *curve.read_interval(at, settings.level), strict=True)
         points = tuple(
             CurvePoint(estimate=x, observed=y, low=low, high=high) for x, y, low, high in rows
         )
@@ -79,7 +82,9 @@ def describe_calibration(
     return CalibrationFacts(
         way=way,
         points=points,
-        histogram=count_bins(said.probability, len(said.outcome) // max(1, len(outcome))),
+        histogram=count_bins(
+            predictions.probability, len(predictions.outcome) // max(1, len(outcome))
+        ),
         at=tuple(at.tolist()),
         versions=tuple(tuple(None if np.isnan(y) else y for y in line) for line in lines.tolist()),
     )
@@ -117,24 +122,28 @@ def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
 
 
 def describe_decisions(
-    said: Said, way: Way, effort: Effort, versions: Numbers, outcome: Numbers
+    predictions: Predictions,
+    way: ValidationType,
+    settings: IntervalSettings,
+    versions: Numbers,
+    outcome: Numbers,
 ) -> DecisionFacts:
     """Describe the decision curve, and those of re-developed models."""
     points = measure_decisions(
-        said.probability,
-        said.outcome,
-        said.patients,
-        effort.samples,
-        effort.level,
-        effort.seed,
-        said.weights,
+        predictions.probability,
+        predictions.outcome,
+        predictions.patients,
+        settings.samples,
+        settings.level,
+        settings.seed,
+        predictions.weights,
     )
     lines = np.empty((0, 0))
     if len(versions):
         lines = draw_benefits(versions[:MOST_LINES].T, outcome, np.array(THRESHOLDS))
     return DecisionFacts(
         way=way,
-        points=tuple(DecisionPoint(**vars(point)) for point in points),
+        points=tuple(points),
         versions=tuple(tuple(line) for line in lines.tolist()),
     )
 
@@ -161,31 +170,29 @@ def describe_instability(
         error=float(compute_errors(probability, told).mean()),
         threshold=threshold,
         flips=float(compute_flips(probability, told, threshold).mean()),
-        bands=tuple(
-            InstabilityBand(**asdict(band)) for band in band_estimates(probability, told, level)
-        ),
+        bands=tuple(band_estimates(probability, told, level)),
     )
 
 
 def describe_subgroups(
-    said: Said, columns: Columns, instrument: Instrument, level: float
-) -> tuple[SubgroupFacts, ...]:
+    predictions: Predictions, columns: Columns, instrument: Instrument, level: float
+) -> tuple[Subgroup, ...]:
     """Describe performance by subgroup.
 
     Parameters
     ----------
     columns
-        Of the courses that `said` is about, in its order.
+        Of the courses that were predicted, in the same order.
     """
     rows = tabulate_subgroups(
-        said.probability,
-        said.outcome,
+        predictions.probability,
+        predictions.outcome,
         label_courses(columns, instrument),
         level,
-        said.weights,
-        said.patients,
+        predictions.weights,
+        predictions.patients,
     )
-    return tuple(SubgroupFacts(**vars(row)) for row in rows)
+    return tuple(rows)
 
 
 def describe_sample_size(

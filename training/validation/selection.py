@@ -15,8 +15,16 @@ from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from training.study.design import find_judged, find_same_reading
 
-OUTSIDE = "outside the studied ranges"
-UNKNOWN = "without a known outcome"
+# Why courses are excluded, in the service's own order; `{}` is the instrument.
+REASONS = {
+    "condition": "of a condition that was not studied",
+    "eligibility": "that an eligibility rule refuses",
+    "baseline": "without a baseline {}",
+    "early_score": "without any early score",
+    "outside": "outside the studied ranges",
+    "no_change": "whose baseline {} leaves nothing to improve",
+    "awaiting": "without a known outcome",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Selection:
     awaiting
         Courses that it would answer whose outcome could be judged, were it reported.
     aside
-        How many others there are, by reason; each counts for the first that applies.
+        How many others there are, by key of `REASONS`; each counts for the first that applies.
     size
         Courses in the cohort.
     """
@@ -71,7 +79,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
         aside[reason] = int((left & mask).sum())
         left &= ~mask
     awaiting = left & np.isnan(outcome)
-    aside[UNKNOWN] = int(awaiting.sum())
+    aside["awaiting"] = int(awaiting.sum())
     known = left & ~awaiting
     found = Selection(
         target,
@@ -88,16 +96,15 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
 
 def list_reasons(card: ModelCard, target: Outcome, cohort: Columns) -> dict[str, Flags]:
     """List why the service would not answer, in its own order, and what cannot be judged."""
-    name = target.instrument.name
     outside = {one.field: find_outside(cohort, one) for one in card.ranges}
     other = outside.pop("condition", np.zeros(cohort.size, dtype=bool))
     return {
-        "of a condition that was not studied": other,
-        "that an eligibility rule refuses": check_eligibility(cohort).find_refused(),
-        f"without a baseline {name}": cohort.find_missing(target.instrument.key),
-        "without any early score": find_unread(cohort, list_early(card)),
-        OUTSIDE: np.any([np.zeros(cohort.size, dtype=bool), *outside.values()], axis=0),
-        f"whose baseline {name} leaves nothing to improve": ~find_judged(target, cohort),
+        "condition": other,
+        "eligibility": check_eligibility(cohort).find_refused(),
+        "baseline": cohort.find_missing(target.instrument.key),
+        "early_score": find_unread(cohort, list_early(card)),
+        "outside": np.any([np.zeros(cohort.size, dtype=bool), *outside.values()], axis=0),
+        "no_change": ~find_judged(target, cohort),
     }
 
 
@@ -129,5 +136,8 @@ def describe_aside(found: Selection) -> str:
     """Say how many courses were left aside, and why."""
     if not found.aside:
         return "none were left aside"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in found.aside.items())
+    name = found.target.instrument.name
+    reasons = ", ".join(
+        f"{count} {REASONS[reason].format(name)}" for reason, count in found.aside.items()
+    )
     return f"left aside: {reasons}"

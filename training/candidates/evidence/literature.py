@@ -1,6 +1,7 @@
 """What is known of a design's features and base rate before any outcome is looked at."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,14 +12,16 @@ from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from training.candidates.base import find_centre
 from training.candidates.evidence.published import (
+    BASE_RATE_SPREAD,
     EARLY_SPREAD,
     EFFECTS,
     ROUTE_SPREAD,
     SEVERITY_SIZE,
     SEVERITY_SPREAD,
     TREND_SPREAD,
+    UNKNOWN_BASE_RATE_SPREAD,
     UNKNOWN_SPREAD,
-    find_base_rate,
+    look_up_base_rate,
 )
 from training.measures.logistic import logit
 from training.study.design import Design
@@ -75,11 +78,13 @@ def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, flo
 
 
 def compare_route(target: Outcome, feature: Feature) -> float:
-    """Look up how a route's base rate differs from that of all, in log-odds."""
+    """Look up how a route's base rate differs from the overall rate, in log-odds; 0 if unknown."""
     route = COHORT_FIELDS["route"].categories[int(feature.parameter)]
-    condition = target.instrument.measures
-    rates = [find_base_rate(target, condition, one) for one in (route, "")]
-    return float(np.diff(logit(np.array(rates[::-1])))[0])
+    condition = target.instrument.condition
+    own, overall = (look_up_base_rate(target, condition, name) for name in (route, ""))
+    if own is None or overall is None:
+        return 0.0
+    return float(np.diff(logit(np.array([overall, own])))[0])
 
 
 def measure_features(design: Design) -> tuple[Numbers, Numbers]:
@@ -102,11 +107,42 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
     return centre, scale
 
 
-def expect_base_rate(design: Design) -> float:
-    """Compute the log-odds that the literature expects of these courses, or of any."""
-    measured, design = design.target.instrument.measures, design.described
-    if not design.size:
-        return float(logit(np.array(find_base_rate(design.target, measured))))
+class BaseRatePrior(NamedTuple):
+    """What is known of a clinic's base rate before its first outcome.
+
+    Parameters
+    ----------
+    log_odds, spread
+        Mean and standard deviation.
+    is_published
+        Whether the mean is a published rate; else it is even odds, with a wide spread.
+    """
+
+    log_odds: float
+    spread: float
+    is_published: bool = True
+
+
+NO_PUBLISHED_RATE = BaseRatePrior(0.0, UNKNOWN_BASE_RATE_SPREAD, is_published=False)
+
+
+def expect_base_rate(design: Design) -> BaseRatePrior:
+    """Average the published base rates of a design's conditions and routes, in log-odds."""
+    rates = _list_base_rates(design)
+    known = [rate for rate in rates if rate is not None]
+    if len(known) < len(rates):
+        return NO_PUBLISHED_RATE
+    return BaseRatePrior(float(np.mean(logit(np.array(known)))), BASE_RATE_SPREAD)
+
+
+def _list_base_rates(design: Design) -> list[float | None]:
+    """List the published base rate of each course; without courses, that of the instrument."""
+    target, design = design.target, design.described
+    measured = target.instrument.condition
+    # The rates are of depression, anxiety and PTSD scales. A scale of anything else has none,
+    # whatever its patients are treated for.
+    if not design.size or measured is None:
+        return [look_up_base_rate(target, measured)]
     conditions, routes = (
         (*COHORT_FIELDS[name].categories, missing)
         for name, missing in (("condition", measured), ("route", ""))
@@ -118,5 +154,5 @@ def expect_base_rate(design: Design) -> float:
             strict=True,
         )
     ]
-    rates = {pair: find_base_rate(design.target, *pair) for pair in set(pairs)}
-    return float(np.mean(logit(np.array([rates[pair] for pair in pairs]))))
+    rates = {pair: look_up_base_rate(target, *pair) for pair in set(pairs)}
+    return [rates[pair] for pair in pairs]

@@ -19,6 +19,9 @@ SITE_SPREAD = 0.53
 # Standard deviation over clinics of what a base rate may be beside the published one. Chosen: the
 # spread of sites, widened for other instruments and other ways of treating.
 BASE_RATE_SPREAD = 0.8
+# With no published base rate: standard deviation of the log-odds about even odds. Chosen: at 1.5
+# the share is spread almost evenly between 0 and 1.
+UNKNOWN_BASE_RATE_SPREAD = 1.5
 ROUTE_SPREAD = 0.4
 # Per standard deviation of a feature that no study speaks of. Chosen.
 UNKNOWN_SPREAD = 0.06
@@ -97,13 +100,18 @@ SIGNS: Mapping[str, int] = MappingProxyType(
 )
 
 
-def find_base_rate(outcome: Outcome, condition: str, route: str = "") -> float:
-    """Find the published share with an outcome.
+def look_up_base_rate(outcome: Outcome, condition: str | None, route: str = "") -> float | None:
+    """Look up the published response or remission rate of a condition.
+
+    Returns
+    -------
+    float or None
+        By that route if there is one of its own, else by any; None if no rate is published.
 
     Examples
     --------
     >>> from features.dictionary.outcome import parse_outcome
-    >>> find_base_rate(parse_outcome("madrs.day1.response"), "depression", "intranasal")
+    >>> look_up_base_rate(parse_outcome("madrs.day1.response"), "depression", "intranasal")
     0.18
     """
     horizon = NEAREST_HORIZON.get(outcome.horizon.key, outcome.horizon.key)
@@ -112,5 +120,7 @@ def find_base_rate(outcome: Outcome, condition: str, route: str = "") -> float:
         for rate in BASE_RATES
         if (rate.condition, rate.horizon) == (condition, horizon)
     }
-    share = shares.get(route, shares[""])
+    share = shares.get(route, shares.get(""))
+    if share is None:
+        return None
     return share * REMISSION_SHARE if outcome.criterion == "remission" else share

@@ -29,9 +29,14 @@ from features.model.terms import LINEAR, Terms
 from training.candidates.base import Settings
 from training.candidates.evidence.curves import Curves, list_curves
 from training.candidates.evidence.laplace import Mixture, Prior, mix_posteriors
-from training.candidates.evidence.literature import Literature, expect_base_rate, read_literature
+from training.candidates.evidence.literature import (
+    BaseRatePrior,
+    Literature,
+    expect_base_rate,
+    read_literature,
+)
 from training.candidates.evidence.ordinal import Likelihood, grade_courses
-from training.candidates.evidence.published import BASE_RATE_SPREAD, SITE_SPREAD
+from training.candidates.evidence.published import SITE_SPREAD
 from training.candidates.evidence.sparsity import draw_terms
 from training.study.design import Design, mark_sites
 
@@ -195,13 +200,13 @@ def make_table(design: Design, literature: Literature) -> Numbers:
     return np.hstack([np.ones((design.size, 1)), marks, known, values * literature.spread])
 
 
-def make_prior(design: Design, belief: Belief, base: float) -> Prior:
+def make_prior(design: Design, belief: Belief, base: BaseRatePrior) -> Prior:
     """Make the prior of each coefficient under a belief."""
     sites, features = len(design.site_names), len(design.features)
     mean = np.zeros(2 + sites + features)
-    mean[0], mean[1 + sites] = base, DISCOUNT * belief.holds
+    mean[0], mean[1 + sites] = base.log_odds, DISCOUNT * belief.holds
     # A clinic's base rate is as far off as the sites' mean and the site's own effect together.
-    spread = np.sqrt(BASE_RATE_SPREAD**2 - SITE_SPREAD**2) if sites else BASE_RATE_SPREAD
+    spread = np.sqrt(base.spread**2 - SITE_SPREAD**2) if sites else base.spread
     deviation = np.repeat(
         [spread, belief.sites, DISCOUNT_SPREAD * belief.holds, belief.departures],
         [1, sites, 1, features],

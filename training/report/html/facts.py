@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from features.model.card import ModelCard, StudiedRange
-from training.findings.findings import AttritionFacts, Findings, SampleSizeFacts
+from training.findings.findings import Attrition, Findings, SampleSizeFacts
 from training.findings.words import SAMPLE_SIZES, name_field, name_key
 from training.report.html.numbers import NOTHING, show_count, show_number, show_plain, show_share
 from training.report.html.table import Cell, Table, make_table
@@ -24,7 +24,7 @@ def tabulate_sizes(facts: SampleSizeFacts) -> Table | None:
     return make_table("Courses needed", ["For", "Courses", "Binding"], rows)
 
 
-def tabulate_gaps(facts: AttritionFacts) -> Table | None:
+def tabulate_gaps(facts: Attrition) -> Table | None:
     """List how those who lack the outcome differ."""
     if not facts.gaps:
         return None
@@ -35,7 +35,7 @@ def tabulate_gaps(facts: AttritionFacts) -> Table | None:
     )
 
 
-def tabulate_scenarios(facts: AttritionFacts) -> Table | None:
+def tabulate_scenarios(facts: Attrition) -> Table | None:
     """List what follows if those who do not report fare worse, or better."""
     if not facts.scenarios:
         return None

@@ -5,7 +5,7 @@ from typing import get_args
 
 from markupsafe import Markup
 
-from training.findings.findings import Criterion, Findings, Performance, Way
+from training.findings.findings import Criterion, Findings, Performance, ValidationType
 from training.findings.words import MEASURES, WAYS, get_digits, name_key, name_measure
 from training.report.html.numbers import NOTHING, show_measure, show_number, show_plain, show_share
 from training.report.html.table import Cell, Table, make_table
@@ -47,10 +47,10 @@ def list_cells(performance: Performance, key: str) -> Iterator[Cell]:
 
 def list_undone(findings: Findings) -> list[tuple[str, str]]:
     """List the ways of testing that were not used, and why; elsewhere there is but one."""
-    reasons: dict[Way, str] = {one.way: one.because for one in findings.performance}
+    reasons: dict[ValidationType, str] = {one.way: one.because for one in findings.performance}
     return [
         (WAYS[way], reasons.get(way) or NO_REASON)
-        for way in (("external",) if findings.purpose == "external" else get_args(Way))
+        for way in (("external",) if findings.purpose == "external" else get_args(ValidationType))
         if findings.find_performance(way) is None
     ]
 

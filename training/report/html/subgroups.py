@@ -5,8 +5,11 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from training.findings.findings import Findings, SubgroupFacts
+from training.findings.findings import (
+    Findings,
+)
 from training.findings.words import name_field, tell_outcome
+from training.measures.subgroups import Subgroup
 from training.report.html.figure import Figure
 from training.report.html.forest import Row, draw_forest, scale_factors
 from training.report.html.numbers import NOTHING, show_count, show_measure, show_number, show_share
@@ -36,7 +39,7 @@ def draw_subgroups(findings: Findings) -> Figure:
     return Figure("subgroups", HEADING, caption_subgroups(rows), (drawing,), (tabulate(rows),))
 
 
-def list_rows(rows: tuple[SubgroupFacts, ...], verb: str) -> Iterator[Row]:
+def list_rows(rows: tuple[Subgroup, ...], verb: str) -> Iterator[Row]:
     """List every group under the name of its grouping."""
     for grouping, groups in groupby(rows, key=lambda row: row.grouping):
         yield Row(name_field(grouping), kind="head")
@@ -53,7 +56,7 @@ def list_rows(rows: tuple[SubgroupFacts, ...], verb: str) -> Iterator[Row]:
             yield from (Row(row.name, None, describe(row, verb)) for row in silent)
 
 
-def describe(row: SubgroupFacts, verb: str) -> Markup:
+def describe(row: Subgroup, verb: str) -> Markup:
     """Say how many there are, or why that is not said."""
     if row.courses is None or row.events is None:
         return Markup("{}").format(row.note or "hidden")
@@ -61,7 +64,7 @@ def describe(row: SubgroupFacts, verb: str) -> Markup:
     return Markup("{}; {}").format(counts, row.note) if row.note else counts
 
 
-def caption_subgroups(rows: tuple[SubgroupFacts, ...]) -> Markup:
+def caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
     """Say how to read it, and what could not have been seen."""
     told = [
         Markup(
@@ -81,7 +84,7 @@ def caption_subgroups(rows: tuple[SubgroupFacts, ...]) -> Markup:
     return Markup(" ").join(told)
 
 
-def tabulate(rows: tuple[SubgroupFacts, ...]) -> Table:
+def tabulate(rows: tuple[Subgroup, ...]) -> Table:
     """List every group."""
     return make_table(
         "Performance by subgroup",

@@ -64,7 +64,9 @@ def summarise_average(findings: Findings) -> list[Markup]:
     if not findings.courses:
         told = [Markup("Nobody's outcome is known here yet: nothing could be tested.")]
     if findings.base_rate is not None:
-        text = "The base rate is {}." if findings.courses else "The published base rate is {}."
+        text = "The base rate is {}."
+        if findings.card.population.published_rate is not None:
+            text = "The published base rate is {}."
         if findings.attrition is not None and findings.attrition.effective is not None:
             text = "Weighted for those whose outcome is missing, the base rate is {}."
         told.append(Markup(text).format(show_share(findings.base_rate)))

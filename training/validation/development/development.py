@@ -1,7 +1,7 @@
 """The findings of a study: everything that its report says of the model that it chose."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,15 @@ from features.model.card import ModelCard
 from training.candidates import CANDIDATES
 from training.findings.comparison import Comparison, find_leakage
 from training.findings.findings import (
-    AttritionFacts,
+    Attrition,
     ChampionFacts,
     Compared,
     Findings,
-    GapFacts,
-    ScenarioFacts,
-    Way,
+    ValidationType,
 )
 from training.study.design import Design
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
-from training.validation.attrition import ASSUMPTION, Attrition
 from training.validation.description import (
     describe_calibration,
     describe_decisions,
@@ -79,7 +76,7 @@ def find_development(known: Development) -> Findings:
         candidates=tuple(list_compared(known)),
         performance=(),
         base_rate=card.population.base_rate,
-        attrition=copy_attrition(known.attrition),
+        attrition=known.attrition,
         recorded=share_recorded(design.described.columns, known.study.list_fields()),
         champion=known.champion,
     )
@@ -129,11 +126,11 @@ def count_picked(known: Development) -> dict[str, float]:
 
 def describe_validated(validated: Validated) -> dict[str, Any]:
     """Describe what testing says: performance by every way, and what the figures draw."""
-    study, design, effort = validated.study, validated.design, validated.effort
+    study, design, settings = validated.study, validated.design, validated.settings
     nested, versions, sites = validated.nested, validated.versions, validated.evidence.sites
     performance = tuple(list_performance(validated))
-    way: Way = "nested"
-    told = (nested, way, effort, versions, design.outcome)
+    way: ValidationType = "nested"
+    told = (nested, way, settings, versions, design.outcome)
     instrument, (low, high) = study.parse_outcome().instrument, study.gate.thresholds
     return {
         "mean_estimate": float(np.average(nested.probability, weights=nested.weights)),
@@ -144,23 +141,15 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
             validated.own.probability,
             versions,
             describe_bootstrap(study),
-            effort.level,
+            settings.level,
             (low + high) / 2,
         ),
         "across_sites": None
         if sites is None
-        else measure_across_sites(sites, validated.evidence.names, effort.level),
+        else measure_across_sites(sites, validated.evidence.names, settings.level),
         "subgroups": describe_subgroups(
-            validated.averaged, design.columns, instrument, effort.level
+            validated.averaged, design.columns, instrument, settings.level
         ),
         "sample_size": describe_sample_size(validated, performance),
         "factors": describe_factors(validated.equation, design.columns, study.uncertainty.level),
     }
-
-
-def copy_attrition(found: Attrition) -> AttritionFacts:
-    """Copy what is known of missing outcomes."""
-    plain = asdict(found)
-    plain["gaps"] = tuple(GapFacts(**gap) for gap in plain["gaps"])
-    plain["scenarios"] = tuple(ScenarioFacts(**row) for row in plain["scenarios"])
-    return AttritionFacts(**plain, assumption=ASSUMPTION)

@@ -9,8 +9,8 @@ from features.dictionary.fields import COHORT_FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
-from training.measures.evaluate import count_pairs
-from training.validation.selection import OUTSIDE, Selection
+from training.measures.discrimination import count_pairs
+from training.validation.selection import Selection
 
 # Widths of 95 % intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821,
 # recalled).
@@ -34,7 +34,7 @@ def describe_case_mix(
         f"log-odds have a mean of {log_odds.mean():.2f} and a standard deviation of "
         f"{log_odds.std():.2f} here. The card does not tell those of the development."
     )
-    outside = selection.aside.get(OUTSIDE, 0)
+    outside = selection.aside.get("outside", 0)
     if outside:
         yield (
             f"{show(outside / selection.size)} of the cohort's courses lie outside what was "

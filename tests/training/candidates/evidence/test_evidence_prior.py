@@ -188,8 +188,38 @@ def test_few_patients_are_counted_from_the_published_means_and_spreads():
 def test_the_expected_base_rate_follows_the_route():
     veins = make_courses(50, say_nothing)
     skin = make_courses(50, say_nothing, route="sc")
-    shares = [compute_probability(np.array([expect_base_rate(one)]))[0] for one in (veins, skin)]
+    log_odds = np.array([expect_base_rate(design).log_odds for design in (veins, skin)])
+    shares = compute_probability(log_odds)
     assert shares == pytest.approx([0.45, 0.30])
+
+
+def measure_pain(design):
+    """The same design, its outcome read from a scale without published rates."""
+    pain = replace(design.target.instrument, name="BPI", measures="pain", condition=None)
+    return replace(design, target=replace(design.target, instrument=pain))
+
+
+def test_ptsd_scales_have_published_rates_by_route():
+    target = parse_outcome("pcl5.acute.response")
+    design = replace(make_courses(5, say_nothing), target=target)
+    assert read_literature(design).size[-6:] == pytest.approx(0)
+    assert expect_base_rate(design.select(np.arange(0))).is_published
+
+
+def test_a_scale_of_something_new_has_a_wide_prior():
+    """Nobody published its rate: even odds, with room for any share, not the depressed's rate."""
+    prior = expect_base_rate(measure_pain(make_courses(5, say_nothing)))
+    assert (prior.log_odds, prior.is_published) == (0, False)
+    low, high = compute_probability(np.array([-1.96, 1.96]) * prior.spread)
+    assert low < 0.06
+    assert high > 0.94
+
+
+def test_a_scale_of_something_new_learns_from_outcomes():
+    design = measure_pain(make_courses(200, lambda columns: np.full(columns.size, 1.0)))
+    equation = update_literature(design, 1).equation
+    shares = compute_probability(equation.compute_log_odds(make_people(200, 5))[:, 0])
+    assert shares.mean() == pytest.approx(compute_probability(np.array(1.0)), abs=0.08)
 
 
 def test_curves_have_unit_spread_and_are_nothing_where_a_value_is_missing():

@@ -9,7 +9,7 @@ import pytest
 from training.candidates.evidence.laplace import Prior, mix_posteriors
 from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
 
-TRUTH = Path(__file__).parent / "measures" / "truth.json"
+TRUTH = Path(__file__).parents[2] / "measures" / "truth.json"
 CUTS = (-1.5, -0.5, 0.3, 1.2)
 
 

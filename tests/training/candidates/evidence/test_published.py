@@ -3,9 +3,10 @@
 import pytest
 
 from features.dictionary.fields import FIELDS
+from features.dictionary.instruments import INSTRUMENTS
 from features.dictionary.outcome import parse_outcome
 from features.model.matrix import list_features
-from training.candidates.evidence.published import BASE_RATES, EFFECTS, SIGNS, find_base_rate
+from training.candidates.evidence.published import BASE_RATES, EFFECTS, SIGNS, look_up_base_rate
 
 CONDITIONS = FIELDS["condition"].categories
 ROUTES = FIELDS["route"].categories
@@ -53,7 +54,19 @@ def test_every_base_rate_is_a_share_of_people_treated_somehow(rate):
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_there_is_a_base_rate_for_every_condition_and_horizon(condition, horizon):
     outcome = parse_outcome(f"madrs.{horizon}.response")
-    assert 0.1 < find_base_rate(outcome, condition) < 0.7
+    assert 0.1 < look_up_base_rate(outcome, condition) < 0.7
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+def test_an_instrument_names_a_condition_with_rates(instrument):
+    """By its key, not by how it is written for people: PTSD has rates under `ptsd`."""
+    assert instrument.condition in {rate.condition for rate in BASE_RATES}
+    outcome = parse_outcome(f"{instrument.key}.acute.response")
+    assert look_up_base_rate(outcome, instrument.condition, "iv") is not None
+
+
+def test_other_conditions_have_no_rate():
+    assert look_up_base_rate(parse_outcome("phq9.acute.response"), None, "iv") is None
 
 
 @pytest.mark.parametrize(
@@ -67,4 +80,4 @@ def test_there_is_a_base_rate_for_every_condition_and_horizon(condition, horizon
     ],
 )
 def test_base_rates_are_those_published(outcome, route, share):
-    assert find_base_rate(parse_outcome(outcome), "depression", route) == pytest.approx(share)
+    assert look_up_base_rate(parse_outcome(outcome), "depression", route) == pytest.approx(share)

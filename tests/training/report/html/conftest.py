@@ -21,7 +21,7 @@ from features.model.matrix import list_features
 from training.findings.checklist import answer_checklist
 from training.findings.findings import (
     AcrossSites,
-    AttritionFacts,
+    Attrition,
     Bin,
     CalibrationFacts,
     ChampionFacts,
@@ -29,20 +29,20 @@ from training.findings.findings import (
     Criterion,
     CurvePoint,
     DecisionFacts,
-    DecisionPoint,
     FactorFacts,
     Findings,
-    GapFacts,
-    InstabilityBand,
+    Gap,
     InstabilityFacts,
     Performance,
-    PooledFacts,
     RecalibrationFacts,
     SampleSizeFacts,
-    ScenarioFacts,
+    Scenario,
     SiteFacts,
-    SubgroupFacts,
 )
+from training.measures.decision import DecisionPoint
+from training.measures.instability import InstabilityBand
+from training.measures.sites import Pooled
+from training.measures.subgroups import Subgroup
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_FLAGS = [
@@ -196,11 +196,11 @@ def make_sites():
     sites.append(SiteFacts(name="site-06", courses=41, events=17, measures=wide))
     sites.append(SiteFacts(name="site-07", courses=None, events=None, note="too few"))
     pooled = {
-        "auc": PooledFacts(
+        "auc": Pooled(
             mean=around(0.6511, 0.0317), next_site=around(0.6511, 0.0919), spread=0.1117,
             inconsistency=0.2213, sites=6, left_out=1,
         ),
-        "ratio": PooledFacts(
+        "ratio": Pooled(
             mean=Measure(value=1.0417, low=0.8711, high=1.2453),
             next_site=Measure(value=1.0417, low=0.5513, high=1.9671), spread=0.2117,
             inconsistency=0.5513, sites=6, left_out=1,
@@ -211,7 +211,7 @@ def make_sites():
 
 def make_subgroups():
     def row(grouping, name, courses, events, ratio, detectable):
-        return SubgroupFacts(
+        return Subgroup(
             grouping=grouping, name=name, courses=courses, events=events, estimate=0.4713,
             ratio=Measure(value=ratio, low=ratio / 1.19, high=ratio * 1.19),
             auc=around(0.6417, 0.0513), detectable=detectable,
@@ -221,12 +221,12 @@ def make_subgroups():
         row("age", "18 to 29", 201, 88, 0.9317, 1.3117),
         row("age", "30 to 44", 377, 181, 1.0313, 1.2319),
         row("age", "45 to 59", 341, 160, 0.9919, 1.2417),
-        SubgroupFacts(grouping="age", name="75 and over", courses=None, events=None,
+        Subgroup(grouping="age", name="75 and over", courses=None, events=None,
                       note="hidden: its counts would give away another row's"),
         row("sex", "female", 733, 351, 1.0217, 1.1913),
         row("sex", "male", 431, 200, 0.9713, 1.2113),
-        SubgroupFacts(grouping="sex", name="other", courses=None, events=None, note="too few"),
-        SubgroupFacts(grouping="condition", name="anxiety", courses=28, events=13, note="too few"),
+        Subgroup(grouping="sex", name="other", courses=None, events=None, note="too few"),
+        Subgroup(grouping="condition", name="anxiety", courses=28, events=13, note="too few"),
     )  # fmt: skip
 
 
@@ -249,13 +249,13 @@ def make_gate():
 
 
 def make_attrition():
-    return AttritionFacts(
+    return Attrition(
         courses=1600, missing=413, unmeasured=37,
-        gaps=(GapFacts(field="age", label="Age", feature="age", difference=-0.2117),
-              GapFacts(field="bmi", label="BMI", feature="bmi", difference=0.1313)),
+        gaps=(Gap(field="age", label="Age", feature="age", difference=-0.2117),
+              Gap(field="bmi", label="BMI", feature="bmi", difference=0.1313)),
         effective=1051.7, largest=3.917,
         scenarios=[
-            ScenarioFacts(odds_ratio=o, missing_rate=0.47 * o**0.5, base_rate=0.47 * o**0.1,
+            Scenario(odds_ratio=o, missing_rate=0.47 * o**0.5, base_rate=0.47 * o**0.1,
                           predicted=0.4713, intercept=0.31 * np.log(o), slope=0.96)
             for o in (1.0, 0.75, 0.5, 0.4545454545, 0.33)
         ],

@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 
@@ -9,7 +10,10 @@ import pytest
 
 from features.model.card import StudiedRange
 from training.findings.checklist import answer_checklist
-from training.findings.findings import Criterion, SubgroupFacts
+from training.findings.findings import (
+    Criterion,
+)
+from training.measures.subgroups import Subgroup
 from training.report.html import render_report
 from training.report.html.page import read_style
 
@@ -174,7 +178,7 @@ def test_texts_of_the_findings_are_escaped(full):
     site = full.across_sites.sites[0].model_copy(update={"name": hostile})
     across = full.across_sites.model_copy(update={"sites": (site,)})
     factor = full.factors[0].model_copy(update={"label": hostile})
-    group = full.subgroups[0].model_copy(update={"name": hostile, "note": hostile})
+    group = replace(full.subgroups[0], name=hostile, note=hostile)
     changed = full.model_copy(
         update={
             "verdict": hostile,
@@ -272,9 +276,7 @@ def test_what_was_not_a_study_of_ketamine_is_not_said_to_be_one(full):
 
 def test_many_groups_without_a_mark_are_one_line_of_the_drawing(full):
     small = [
-        SubgroupFacts(
-            grouping="site", name=f"clinic {n}", courses=None, events=None, note="too few"
-        )
+        Subgroup(grouping="site", name=f"clinic {n}", courses=None, events=None, note="too few")
         for n in range(9)
     ]
     text = render_report(full.model_copy(update={"subgroups": (*full.subgroups, *small)}))
