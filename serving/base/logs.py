@@ -14,12 +14,14 @@ from serving.base.exchange import Exchange
 
 logger = logging.getLogger("ketamine_response")
 FACTS = "facts"
+# Innermost frames of a failure that its line has.
+MAX_FRAMES = 8
 
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object.
 
-    Tracebacks are left out, since the messages of exceptions may carry what was asked.
+    Tracebacks are left out, since messages of exceptions may hold values of a request.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -37,51 +39,51 @@ class JsonFormatter(logging.Formatter):
 
 
 def get_event(record: logging.LogRecord) -> str:
-    """Get what is said: of other libraries only how the first line begins, with nothing filled in.
+    """Get the beginning of a message's first line, with nothing filled in.
 
-    What they fill in, or add below, may be a value: asyncio shows whole exceptions, and callbacks
+    What a library fills in, or adds below, may be a value: asyncio shows exceptions, and callbacks
     with their arguments.
     """
     return str(record.msg).partition("\n")[0].partition("(")[0]
 
 
 def start_log() -> None:
-    """Send everything that is logged in this process to stderr as JSON, crashes included."""
+    """Log everything in this process to stderr as JSON, including crashes."""
     sys.excepthook = lambda kind, error, trace: log_crash(error)
     threading.excepthook = lambda crashed: log_crash(crashed.exc_value)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     for name in (None, "bentoml", "uvicorn", "uvicorn.error", "circus", logger.name):
-        one = logging.getLogger(name)
-        one.handlers = [] if name else [handler]
-        one.propagate = True
-    # What cannot be written is left out; Python would show it on stderr, arguments and all.
+        library = logging.getLogger(name)
+        library.handlers = [] if name else [handler]
+        library.propagate = True
+    # Python would print a record that cannot be written to stderr, with its arguments.
     logging.raiseExceptions = False
-    # What would be shown of requests is shown here, without their paths' queries.
+    # Our own line per request replaces uvicorn's, which has the query.
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False
     logger.setLevel(logging.INFO)
 
 
 def log_crash(error: BaseException | None) -> None:
-    """Log that a thread, or all, came to an end."""
+    """Log that a thread or the process crashed."""
     logger.critical("crash", extra={FACTS: describe_failure(error)})
 
 
 def log_loop_failure(loop: Any, context: Mapping[str, Any]) -> None:
-    """Log what went wrong on the event loop, which itself would show whole objects."""
+    """Log a failure on the event loop, which by itself would show objects."""
     logger.error("loop failure", extra={FACTS: describe_failure(context.get("exception"))})
 
 
 def describe_failure(error: BaseException | None) -> dict[str, Any]:
-    """Say what kind of error it was and where, without its message."""
+    """Describe the type of an error and where it occurred, without its message."""
     if error is None:
         return {}
-    places = [
+    frames = [
         f"{frame.f_code.co_filename.rpartition('/')[2]}:{line} {frame.f_code.co_name}"
         for frame, line in walk_tb(error.__traceback__)
     ]
-    return {"error": type(error).__name__, "places": places[-8:]}
+    return {"error": type(error).__name__, "places": frames[-MAX_FRAMES:]}
 
 
 def log_request(exchange: Exchange, status: int) -> None:
@@ -99,7 +101,7 @@ def log_request(exchange: Exchange, status: int) -> None:
 
 
 def log_event(event: str, level: int = logging.INFO, **facts: Any) -> None:
-    """Log something about the service itself."""
+    """Log an event of the service itself."""
     logger.log(level, event, extra={FACTS: facts})
 
 

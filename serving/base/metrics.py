@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: what was asked, what was answered, by which model; nothing of patients.
+"""Metrics for Prometheus: requests, estimates and champions; nothing about patients.
 
-Every label has a fixed set of values: BentoML's own metrics would make a series of each path that
-anybody tries.
+Every label has a fixed set of values: BentoML's own metrics would make a series for each path that
+a client tries.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,12 +23,12 @@ ESTIMATED = "estimated"
 
 
 class Metrics:
-    """The metrics of one process; those of all are shown together.
+    """The metrics of one process; `render` adds up those of all.
 
     Parameters
     ----------
     shared
-        Folder in which the processes of one service keep their metrics; None for one process.
+        Folder in which the processes of a service keep their metrics; None for one process.
     """
 
     def __init__(self, shared: Path | None = None) -> None:
@@ -37,9 +37,9 @@ class Metrics:
         self.requests = self._count("requests", "Requests answered", "route", "status")
         self.errors = self._count("errors", "Rules that requests broke", "rule")
         self.estimates = self._count(
-            "estimates", "Estimates by what became of them", "model", "version", "result"
+            "estimates", "Estimates by result", "model", "version", "result"
         )
-        self.unaudited = self._count("unaudited", "Answers given without an audit row")
+        self.unaudited = self._count("unaudited", "Answers without an audit row")
         self.seconds = Histogram(
             f"{PREFIX}request_seconds",
             "Time to an answer",
@@ -48,7 +48,7 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = self._gauge("in_flight", "Requests being read or answered")
-        self.degraded = self._gauge("degraded", "Reasons why the service is not as it should be")
+        self.degraded = self._gauge("degraded", "Reasons why the service is degraded")
         self.champions = self._gauge(
             "champion",
             "1 for a champion that answers, 0 for one that did",
@@ -70,7 +70,7 @@ class Metrics:
         self._find_seconds(exchange.route).observe(exchange.seconds)
 
     def note_errors(self, rules: Iterable[str]) -> None:
-        """Count the rules that a request broke."""
+        """Count broken rules."""
         for rule in rules:
             self.errors.labels(rule).inc()
 
@@ -80,10 +80,10 @@ class Metrics:
             self._find_estimates(*labels).inc(count)
 
     def note_champions(self, champions: Iterable[Any], reasons: int) -> None:
-        """Show which champions answer, and how much is wrong."""
+        """Set which champions answer, and the number of reasons why others do not."""
         answering = {
-            (one.model.card.name, one.version, one.model.digest, one.model.card.data)
-            for one in champions
+            (new.model.card.name, new.version, new.model.digest, new.model.card.data)
+            for new in champions
         }
         self._shown |= answering
         for labels in self._shown:
@@ -108,7 +108,7 @@ class Metrics:
 
 
 def forget_dead_processes(folder: Path) -> None:
-    """Forget the gauges of processes that were killed."""
+    """Drop the gauges of processes that were killed."""
     for path in folder.glob("gauge_live*_*.db"):
         with suppress(ValueError):
             process = int(path.stem.rpartition("_")[2])

@@ -1,4 +1,4 @@
-"""Scoring a cohort: streamed, every row accounted for, the output whole or not there at all."""
+"""Scoring a cohort: streamed, every row accounted for, the output complete or absent."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -53,7 +53,7 @@ REJECT_SCHEMA = pa.schema(
 
 @dataclass
 class Tally:
-    """What became of a cohort's rows.
+    """Counts of a cohort's rows by result.
 
     Parameters
     ----------
@@ -79,13 +79,13 @@ def score_cohort(
 ) -> Tally:
     """Score a cohort file into another file.
 
-    One line a course and outcome; a course for whose condition there is no model has one line that
-    says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
+    One line per course and outcome; a course for whose condition there is no model has one line
+    that says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
 
     Raises
     ------
     InputError
-        If the cohort cannot be read at all, or a path has an unknown ending; nothing is written.
+        If the cohort cannot be read at all, or a path has an unknown suffix; nothing is written.
     """
     for target in (out, rejects):
         check_ending(target)
@@ -103,7 +103,7 @@ def score_cohort(
 
 
 def check_ending(path: Path | None) -> None:
-    """Refuse a file that is neither Parquet nor CSV."""
+    """Reject a file that is neither Parquet nor CSV."""
     if path is not None and path.suffix not in (".parquet", ".csv"):
         problem = Problem(path.name, "format", "must end in .parquet or .csv")
         raise InputError([problem], source="output")
@@ -122,8 +122,8 @@ def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]
     for batch in read_batches(table, mapper):
         repeated = find_repeated(batch.columns, seen)
         if repeated:
-            rows = table.number_rows(batch.first_row + place for place in repeated)
-            message = "this patient and course came in an earlier row"
+            rows = table.number_rows(batch.first_row + index for index in repeated)
+            message = "duplicate patient and course; number repeat courses in `course`"
             batch.problems.append(Problem("patient_id", "duplicate", message, rows))
         tally.rows += batch.columns.size
         tally.reject(batch.problems)
@@ -133,18 +133,18 @@ def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]
 
 
 def find_repeated(columns: Columns, seen: set[int]) -> list[int]:
-    """Find rows whose patient and course came before; hashes, so that millions fit in memory."""
+    """Find rows with an earlier row's patient and course; hashes let millions fit in memory."""
     repeated = []
-    for place, course in enumerate(list_courses(columns)):
+    for index, course in enumerate(list_courses(columns)):
         key = hash(course)
         if key in seen and course[0] is not None:
-            repeated.append(place)
+            repeated.append(index)
         seen.add(key)
     return repeated
 
 
 def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tally) -> Iterator[Any]:
-    """Score the rows of a batch that nothing is wrong with."""
+    """Score the valid rows of a batch."""
     positions = range(batch.first_row, batch.first_row + batch.columns.size)
     numbers = np.array(table.number_rows(positions), dtype=np.int64)
     wrong = {row for problem in batch.problems for row in problem.rows}
@@ -192,17 +192,17 @@ def tabulate(estimates: Estimates, numbers: Any) -> Any:
 
 def tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
     """Put courses for whose condition there is no model into a table."""
-    known = describe_courses(columns, numbers)
-    known["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
+    filled = describe_courses(columns, numbers)
+    filled["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
     blank = {
-        name: known.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
+        name: filled.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
         for name in SCORE_SCHEMA.names
     }
     return pa.table(blank, schema=SCORE_SCHEMA)
 
 
 def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
-    """Describe whose line it is."""
+    """Describe the row, patient and course of each line."""
     courses = list_courses(columns)
     return {
         "row": pa.array(numbers, pa.int64()),
@@ -212,7 +212,7 @@ def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
 
 
 def label_data(simulated: bool, columns: Columns) -> str:
-    """Say SIMULATED where model or patients are."""
+    """Return SIMULATED if the model or the patients are, else real."""
     made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
     return "SIMULATED" if made_up else "real"
 

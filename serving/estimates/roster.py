@@ -1,4 +1,4 @@
-"""The roster: the champions that answer, taken up from BentoML's store while others serve."""
+"""The roster: the champions that answer, loaded from BentoML's store while others serve."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ LATEST_FILE = "latest"
 
 @dataclass
 class Roster:
-    """The champions that answer, and what is wrong with those that should.
+    """The champions that answer, and the reasons why others do not.
 
     Parameters
     ----------
     folder
         Of the models in BentoML's store.
     tags
-        The models of a Bento; None for the latest of each name, watched.
+        The models of a Bento; None to follow the latest of each name in the store.
     reasons
-        Why the service is not as it should be; empty where it is.
+        Why the service is degraded; empty if it is not.
     """
 
     folder: Path
@@ -43,28 +43,28 @@ class Roster:
         return () if self.predictor is None else self.predictor.champions
 
     def refresh(self) -> bool:
-        """Take up what is new in the store, checked and tried out first.
+        """Load new champions from the store, after verifying and testing them.
 
-        A champion that cannot be read leaves the one before it in its place, and a reason.
+        If a champion cannot be read, the one before it continues, and a reason is noted.
 
         Returns
         -------
         bool
-            Whether other champions answer from now on.
+            Whether the champions changed.
         """
         wanted = self._list_wanted()
         if wanted == self._seen and not self.reasons:
             return False
         serving = {champion.model.card.name: champion for champion in self.champions}
         reasons: list[str] = []
-        found = [
+        champions = [
             champion
             for name in dict.fromkeys((*wanted, *serving))
             if (champion := self._find(name, wanted.get(name), serving.get(name), reasons))
         ]
-        changed = [one.tag for one in found] != [one.tag for one in self.champions]
+        changed = [new.tag for new in champions] != [old.tag for old in self.champions]
         if changed:
-            self.predictor = Predictor(found, self.least_sample_size)
+            self.predictor = Predictor(champions, self.least_sample_size)
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 
@@ -79,8 +79,7 @@ class Roster:
         if self.predictor is None:
             reasons = "; ".join(self.reasons)
             raise UnavailableError(
-                reasons
-                or "no champion in BentoML's model store; `python -m serving pull` brings them"
+                reasons or "no champion in BentoML's model store; run `python -m serving pull`"
             )
         return self.predictor
 
@@ -90,7 +89,7 @@ class Roster:
             return {name: version for name, _, version in pairs}
         paths = sorted(self.folder.glob(f"*/{LATEST_FILE}"))
         names = [path.parent.name for path in paths]
-        # Empty while it is being written: what was seen before still holds.
+        # Empty while it is being written: the version seen before is still valid.
         latest = [read_latest(path) or self._seen.get(path.parent.name, "") for path in paths]
         return {name: version for name, version in zip(names, latest, strict=True) if version}
 
@@ -98,7 +97,7 @@ class Roster:
         self, name: str, version: str | None, serving: Champion | None, reasons: list[str]
     ) -> Champion | None:
         if version is None:
-            reasons.append(f"{name}: gone from the store; the one loaded goes on")
+            reasons.append(f"{name}: no longer in the store; the loaded one continues to serve")
             return serving
         if serving is not None and serving.tag == f"{name}:{version}":
             return serving
@@ -121,7 +120,7 @@ class Roster:
                     older.append(get_stored(f"{name}:{path.name}"))
                 except KetamineResponseError:
                     continue
-        for stored in sorted(older, key=lambda one: one.creation_time, reverse=True):
+        for stored in sorted(older, key=lambda model: model.creation_time, reverse=True):
             try:
                 return try_champion(stored)
             except KetamineResponseError:
@@ -162,7 +161,7 @@ def get_stored(tag: str) -> Any:
 
 
 def try_champion(stored: Any) -> Champion:
-    """Load a champion and let it answer once, so that it is warm and known to work.
+    """Load a champion and estimate once with it, so that it is warm and known to work.
 
     Raises
     ------
@@ -174,12 +173,12 @@ def try_champion(stored: Any) -> Champion:
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
-        raise ArtifactError(f"{champion.tag}: it cannot answer") from None
+        raise ArtifactError(f"{champion.tag}: it cannot estimate") from None
     return champion
 
 
 def make_example(card: ModelCard) -> dict[str, Any]:
-    """Make somebody whom a model was developed on."""
+    """Make an assessment within the range that a model was developed on."""
     lows = {r.field: r.low for r in card.ranges if r.low is not None}
     instrument = card.outcome.instrument
     return {

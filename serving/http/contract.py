@@ -102,8 +102,16 @@ class AnswerPart(TypedDict):
     eligibility: list[Notice]
 
 
+def _offer_one_of(schema: dict[str, Any]) -> None:
+    # Of `anyOf` BentoML's clients read the first kind only, and would drop the errors of a row.
+    result = schema["properties"]["results"]["items"]
+    result["oneOf"] = result.pop("anyOf")
+
+
 class BatchAnswer(bentoml.IODescriptor):  # type: ignore[misc]
     """The results of a batch, in its order."""
+
+    model_config = ConfigDict(json_schema_extra=_offer_one_of)
 
     request_id: str
     results: list[AnswerPart | Errors]

@@ -1,4 +1,4 @@
-"""Champions in BentoML's model store: the only place from which anything here serves.
+"""Champions in BentoML's model store, from which every service and `score` load them.
 
 An outcome's latest model in the store is its champion; a Bento serves the models it was built with.
 """
@@ -56,14 +56,14 @@ def store_model(folder: Path, name: str, version: str, digest: str) -> str:
 
 
 def list_stored() -> list[Any]:
-    """List every model of this project in the store, unfinished ones left out."""
+    """List every model of this project in the store."""
     try:
-        found = bentoml.models.list()
+        stored = bentoml.models.list()
     except BentoMLException:
         raise UnavailableError(
-            "BentoML's model store holds an unfinished model; `python -m serving pull` mends it"
+            "BentoML's model store has an incomplete model; run `python -m serving pull`"
         ) from None
-    return [model for model in found if model.info.labels.get(PROJECT_LABEL) == PROJECT]
+    return [model for model in stored if model.info.labels.get(PROJECT_LABEL) == PROJECT]
 
 
 def list_latest() -> list[Any]:
@@ -73,12 +73,12 @@ def list_latest() -> list[Any]:
 
 
 def find_latest(name: str) -> Any | None:
-    """Find the latest model of a name; None where there is none."""
+    """Find the latest model of a name; None if there is none."""
     return next((model for model in list_latest() if model.tag.name == name), None)
 
 
 def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
-    """Load the champions, every byte checked.
+    """Load the champions, verifying every byte.
 
     Parameters
     ----------
@@ -94,9 +94,7 @@ def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
     """
     stored = list_latest() if tags is None else [bentoml.models.get(tag) for tag in tags]
     if not stored:
-        raise UnavailableError(
-            "no champion in BentoML's model store; `python -m serving pull` brings them"
-        )
+        raise UnavailableError("no champion in BentoML's model store; run `python -m serving pull`")
     return tuple(map(load_champion, stored))
 
 

@@ -24,11 +24,11 @@ from serving.base.exchange import refuse
 from serving.estimates.predictor import Predictor
 
 PAGE_FOLDER = Path(__file__).parent
-# The page asks for no identifier; this stands for the patient in front of the clinician.
+# Stands in for the identifier, which the page does not ask for.
 ANONYMOUS = "page"
-MOST_INPUTS = 400
+MAX_INPUTS = 400
 PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
-# Where a clinician types the key, and what keeps it for a working day.
+# The input for the key, and the cookie that keeps it for a working day.
 KEY_INPUT = "access_key"
 KEY_COOKIE = "ketamine_response_key"
 KEPT_SECONDS = 8 * 3600
@@ -51,12 +51,12 @@ REASONS = {
 
 @dataclass(frozen=True)
 class PageFacts:
-    """What the page must ask and tell, beside estimates.
+    """What the page must ask for and state in addition to estimates.
 
     Parameters
     ----------
     asks_key
-        Whether a key must be typed.
+        Whether a key must be entered.
     stores_inputs
         Whether what is entered is kept.
     """
@@ -67,12 +67,12 @@ class PageFacts:
 
 @dataclass(frozen=True)
 class Entered:
-    """What a clinician typed, and what follows.
+    """What a clinician entered, and how it was parsed.
 
     Parameters
     ----------
     values
-        Texts as typed, for showing them again; the key is not among them.
+        Texts as entered, to show them again; without the key.
     """
 
     values: Mapping[str, str]
@@ -82,7 +82,7 @@ class Entered:
 
 
 def parse_form(body: bytes) -> Entered:
-    """Read a submitted form; an empty input is missing.
+    """Read a submitted form; an empty input is a missing value.
 
     Raises
     ------
@@ -91,11 +91,11 @@ def parse_form(body: bytes) -> Entered:
     """
     try:
         pairs = parse_qsl(
-            body.decode("utf-8"), max_num_fields=MOST_INPUTS, strict_parsing=bool(body)
+            body.decode("utf-8"), max_num_fields=MAX_INPUTS, strict_parsing=bool(body)
         )
     except ValueError:
         refuse(400, "body", "form", "must be the page's form")
-    values = {name: typed.strip() for name, typed in pairs if typed.strip()}
+    values = {name: text.strip() for name, text in pairs if text.strip()}
     key = values.pop(KEY_INPUT, None)
     row = {"patient_id": ANONYMOUS, **values}
     columns, problems = parse_rows([row], readers=TEXT_READERS)
@@ -126,7 +126,7 @@ def render_page(
     entered: Entered | None = None,
     results: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Draw the page; with what was answered, or what must be corrected."""
+    """Render the page: empty, with an estimate, or with what must be corrected."""
     cards = [champion.model.card for champion in predictor.champions]
     return load_template().render(
         sections=list(list_sections(predictor)),
@@ -137,7 +137,7 @@ def render_page(
         facts=facts,
         key_input=KEY_INPUT,
         reasons=REASONS,
-        labels={**{name: one.label for name, one in FIELDS.items()}, "authorization": "Access key"},
+        labels={**{name: f.label for name, f in FIELDS.items()}, "authorization": "Access key"},
         name_fields=name_fields,
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
@@ -151,14 +151,14 @@ def name_fields(names: list[str]) -> str:
 
 
 def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
-    """List the form's sections, each with its fields; those that some champion reads are marked."""
+    """List the sections of the form with their fields, and whether a champion reads each."""
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
     sites = {site for c in predictor.champions for site in c.model.equation.sites}
     for index, (title, groups, first) in enumerate(SECTIONS):
         fields = [FIELDS[name] for name in first]
-        fields += [one for one in list_fields(*groups) if one.name != "condition"]
-        shown = [(one, one.name in read, one.categories) for one in order_fields(fields, read)]
+        fields += [field for field in list_fields(*groups) if field.name != "condition"]
+        shown = [(f, f.name in read, f.categories) for f in order_fields(fields, read)]
         if sites and index == 0:
             shown.append((FIELDS["site"], True, tuple(sorted(sites))))
         yield title, shown
@@ -167,13 +167,13 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
 
 
 def order_fields(fields: list[Field], read: set[str]) -> list[Field]:
-    """Put required fields first, then those that some champion reads."""
-    return sorted(fields, key=lambda one: (not one.required, one.name not in read))
+    """Put required fields first, then those that a champion reads."""
+    return sorted(fields, key=lambda field: (not field.required, field.name not in read))
 
 
 @cache
 def load_template() -> Template:
-    """Load the page's template, with escaping on."""
+    """Load the page's template, with autoescaping."""
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=select_autoescape(), trim_blocks=True
     )

@@ -1,7 +1,7 @@
-"""API keys: made, rotated, revoked, and found again by their token.
+"""API keys: created, rotated, revoked, and looked up by their token.
 
-A token is ``kr_<id>_<secret>``. The store keeps the SHA-256 of the secret alone. A slow hash guards
-passwords, which can be guessed; 32 random bytes cannot, however fast the hash is.
+A token is ``kr_<id>_<secret>``. The store keeps only the SHA-256 of the secret. A slow hash
+protects passwords, which can be guessed; 32 random bytes cannot, however fast the hash is.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from serving.store.tables import KEYS
 
 SCOPES = ("predict", "batch", "outcomes", "admin")
 PREFIX = "kr"
-# Compared with where no key has the id; nobody knows what it is the digest of.
-NOBODY = secrets.token_hex(32)
+# Compared with if no key has the id, so that this takes as long; no secret has this digest.
+NO_DIGEST = secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Key:
     id
         Eight hexadecimal digits; may be shown and logged.
     scopes
-        What it may ask for: ``predict``, ``batch``, ``outcomes``, ``admin``.
+        What it may be used for: ``predict``, ``batch``, ``outcomes``, ``admin``.
     per_minute
-        Most requests a minute; 0 for no limit, None for the service's.
+        Maximum requests per minute; 0 for no limit, None for the service's.
     replaced_by
-        The key that rotation put in its place; it goes on until it expires.
+        The key that replaced it by rotation; it remains valid until it expires.
     digest
         SHA-256 of the secret, in hexadecimal.
     """
@@ -55,7 +55,7 @@ class Key:
     digest: str = field(default="", repr=False)
 
     def is_active(self, now: datetime) -> bool:
-        """Tell whether the key opens anything at that time."""
+        """Return whether the key is valid at that time."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key with its token, which is shown once and never again."""
+    """A new key with its token, which is shown only once."""
 
     key: Key
     token: str = field(repr=False)
@@ -95,14 +95,14 @@ class KeyStore:
         lifetime: timedelta | None = None,
         per_minute: int | None = None,
     ) -> Issued:
-        """Make a key.
+        """Create a key.
 
         Raises
         ------
         InputError
-            If the name is empty, or a scope is none.
+            If the name is empty, or a scope is unknown.
         """
-        check_wishes(name, scopes)
+        check_new_key(name, scopes)
         expires = None if lifetime is None else now + lifetime
         issued = issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
         with begin_writing(self.engine) as connection:
@@ -115,9 +115,9 @@ class KeyStore:
             return [read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
 
     def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
-        """Put a new key in the place of one, which goes on for a while.
+        """Replace a key by a new one; the old one remains valid for a while.
 
-        The new one has the same name, scopes, limit and length of life.
+        The new one has the same name, scopes, limit and lifetime.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class KeyStore:
         with begin_writing(self.engine) as connection:
             old = find_key(connection, key_id)
             if not old.is_active(now) or old.replaced_by is not None:
-                refuse_key("active", "the key is revoked, expired or replaced already")
+                refuse_key("active", "the key is already revoked, expired or replaced")
             lifetime = None if old.expires is None else old.expires - old.created
             expires = None if lifetime is None else now + lifetime
             issued = issue(replace(old, created=now, expires=expires, last_used=None))
@@ -155,10 +155,10 @@ class KeyStore:
 
 
 class KeyRing:
-    """The keys that open something, in memory: a request never waits for the store.
+    """The keys in memory, so that no request waits for the store.
 
-    `refresh` brings what has changed; `find` and `note_use` may be called meanwhile from another
-    thread. Where the store does not answer, the ring stays as it was.
+    `refresh` reads changes; `find` and `note_use` may be called meanwhile from another thread. If
+    the store does not answer, the keys stay as they were.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -169,30 +169,30 @@ class KeyRing:
 
     @property
     def empty(self) -> bool:
-        """Whether no key was ever made; revoking the last one opens nothing."""
+        """Whether no key was ever created; revoking the last one does not open the service."""
         return not self._keys
 
     def find(self, token: str, now: datetime) -> Key | None:
-        """Find the key of a token; None if it opens nothing. An unknown id costs the same."""
+        """Find the key of a token; None if it is not valid. An unknown id takes as long."""
         _, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
         key = self._keys.get(key_id)
-        same = hmac.compare_digest(digest_secret(secret), NOBODY if key is None else key.digest)
-        whole = token.startswith(f"{PREFIX}_")
-        return key if same and whole and key is not None and key.is_active(now) else None
+        same = hmac.compare_digest(digest_secret(secret), NO_DIGEST if key is None else key.digest)
+        has_prefix = token.startswith(f"{PREFIX}_")
+        return key if same and has_prefix and key is not None and key.is_active(now) else None
 
     def note_use(self, key_id: str, now: datetime) -> None:
-        """Remember that a key was used; `refresh` writes it."""
+        """Note that a key was used; `refresh` writes it."""
         with self._lock:
             self._uses[key_id] = now
 
     def refresh(self) -> None:
-        """Write uses, and read the keys; blocks, so call it outside an event loop.
+        """Write uses, then read the keys; blocking, so call it outside an event loop.
 
         Raises
         ------
         UnavailableError
-            If the store does not answer; uses are kept for the next time.
+            If the store does not answer; uses are kept for the next call.
         """
         with self._lock:
             uses, self._uses = self._uses, {}
@@ -214,7 +214,7 @@ class KeyRing:
 
 
 BY_AGE = (KEYS.c.created, KEYS.c.id)
-# Several processes write uses; the latest stays.
+# Several processes write uses; only a later one replaces what is there.
 NOTE_USE = (
     update(KEYS)
     .where(KEYS.c.id == bindparam("key"))
@@ -223,23 +223,23 @@ NOTE_USE = (
 )
 
 
-def issue(wished: Key) -> Issued:
-    """Give a key its id and its secret."""
+def issue(draft: Key) -> Issued:
+    """Give a key an id and a secret."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    key = replace(wished, id=key_id, digest=digest_secret(secret))
+    key = replace(draft, id=key_id, digest=digest_secret(secret))
     return Issued(key, f"{PREFIX}_{key_id}_{secret}")
 
 
 def digest_secret(secret: str) -> str:
-    """Compute what the store keeps of a secret."""
+    """Compute the digest of a secret, which the store keeps."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def check_wishes(name: str, scopes: Sequence[str]) -> None:
-    """Refuse a key without a name, without scopes, or with ones that do not exist."""
+def check_new_key(name: str, scopes: Sequence[str]) -> None:
+    """Reject a key without a name, without scopes, or with unknown ones."""
     problems = []
     if not name.strip():
-        problems.append(Problem("name", "missing", "must say whose key it is"))
+        problems.append(Problem("name", "missing", "must name the owner of the key"))
     if not scopes or not set(scopes) <= set(SCOPES):
         problems.append(Problem("scope", "category", f"must be of {', '.join(SCOPES)}"))
     if problems:
@@ -247,7 +247,7 @@ def check_wishes(name: str, scopes: Sequence[str]) -> None:
 
 
 def refuse_key(rule: str, message: str) -> None:
-    """Refuse what was asked of a key."""
+    """Reject a change of a key."""
     raise InputError([Problem("id", rule, message)])
 
 
@@ -255,7 +255,7 @@ def find_key(connection: Connection, key_id: str) -> Key:
     """Read one key inside a transaction."""
     row = connection.execute(select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
     if row is None:
-        raise InputError([Problem("id", "unknown", "there is no such key; `keys list` lists them")])
+        raise InputError([Problem("id", "unknown", "must be the id of a key; run `keys list`")])
     return read_key(row)
 
 

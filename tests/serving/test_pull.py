@@ -89,4 +89,4 @@ def test_without_a_champion_nothing_is_served(fresh_commands):
 
 def test_without_keys_only_this_machine_is_served(commands):
     done = commands.run("serving", "serve", "--host", "0.0.0.0", code=2)
-    assert "without keys only this machine may ask" in done.stderr
+    assert "without keys only this machine may connect" in done.stderr

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import bentoml
 import pytest
 from bentoml.exceptions import BentoMLException
+from starlette.testclient import TestClient
 
 from serving.service import ResponseService
 
@@ -117,11 +119,13 @@ def test_another_service_depends_on_its_address(service, make_assessment, expect
     class Gateway:
         estimates = bentoml.depends(ResponseService, url=service.address)
 
-        async def ask(self, assessment):
-            return await self.estimates.predict(assessment)
+        @bentoml.api
+        async def ask(self, assessment: dict[str, Any], /) -> float:
+            return read_probability(vars(await self.estimates.predict(assessment)))
 
-    answer = asyncio.run(Gateway().ask(make_assessment()))
-    assert read_probability(vars(answer)) == pytest.approx(expected)
+    with TestClient(Gateway.to_asgi()) as client:
+        answer = client.post("/ask", json=make_assessment())
+    assert answer.json() == pytest.approx(expected)
 
 
 def test_calls_in_process_get_estimates(service, make_assessment, expected):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from features.base.errors import UnavailableError
-from serving.estimates.grouping import MOST_TOGETHER, Grouping
+from serving.estimates.grouping import MAX_TOGETHER, Grouping
 from serving.estimates.roster import Roster
 
 
@@ -46,7 +46,7 @@ def test_those_who_come_together_are_answered_in_one_go(grouping, make_assessmen
 def test_a_crowd_is_answered_in_several_goes(grouping, make_assessment):
     rows = [make_assessment(patient_id=f"p{n}", phq9=5 + n % 20) for n in range(80)]
     replies = ask_together(grouping, rows)
-    assert grouping.sizes == [MOST_TOGETHER, MOST_TOGETHER, 80 - 2 * MOST_TOGETHER]
+    assert grouping.sizes == [MAX_TOGETHER, MAX_TOGETHER, 80 - 2 * MAX_TOGETHER]
     first, last = get_probability(replies[0]), get_probability(replies[60])
     assert first == pytest.approx(last, abs=1e-12)
 

@@ -124,7 +124,7 @@ def test_a_store_that_goes_away_changes_nothing(folder, store_champion, tmp_path
     folder.rename(tmp_path / "away")
     assert roster.refresh() is False
     assert list_versions(roster) == [(NAME, "1")]
-    assert "gone from the store" in roster.reasons[0]
+    assert "no longer in the store" in roster.reasons[0]
     (tmp_path / "away").rename(folder)
     roster.refresh()
     assert roster.reasons == ()

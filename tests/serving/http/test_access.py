@@ -173,7 +173,7 @@ def test_a_wrong_key_on_the_page_is_said_and_what_was_typed_stays(open_client, m
     form = {"condition": "depression", "phq9": "17", "access_key": "kr_00000000_wrong"}
     response = open_client().post("/", data=form)
     assert response.status_code == 401
-    assert "must be a key in force" in response.text
+    assert "must be a valid key" in response.text
     assert 'value="17"' in response.text
     assert "kr_00000000_wrong" not in response.text
     assert "set-cookie" not in response.headers

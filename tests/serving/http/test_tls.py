@@ -75,7 +75,7 @@ def service(start_service, home, certificate, token, trusting):
 def test_without_keys_it_does_not_listen_to_other_machines(make_commands, store_champion, tmp_path):
     store_champion(tmp_path)
     refused = make_commands(tmp_path).run("serving", "serve", "--host", "0.0.0.0", code=2)
-    assert "without keys only this machine may ask" in refused.stderr
+    assert "without keys only this machine may connect" in refused.stderr
 
 
 def test_with_keys_it_does_and_asks_for_one(service, trusting, token):

@@ -82,7 +82,7 @@ def test_a_log_that_was_tampered_with_ends_with_one(fresh_commands, answered):
     assert done.stdout.startswith("TAMPERED WITH: row 2 changed")
     change(fresh_commands, "UPDATE audit SET answers = '[[0.99]]' WHERE number = 1")
     done = fresh_commands.run("serving", "audit", "verify", code=1)
-    assert done.stdout == "TAMPERED WITH: row 1 changed: the row is not as it was written\n"
+    assert done.stdout == "TAMPERED WITH: row 1 changed: the row was altered\n"
     plain = json.loads(fresh_commands.run("serving", "audit", "verify", "--json", code=1).stdout)
     assert (plain["whole"], plain["problem"]["kind"], plain["problem"]["number"]) == (
         (False, "changed", 1)

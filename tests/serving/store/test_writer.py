@@ -230,7 +230,7 @@ def test_only_sqlite_is_written_by_the_loop_itself(log, engine, make_answered):
 
 
 def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(log, make_answered, monkeypatch):
-    monkeypatch.setattr(writer_module, "SLOW", -1.0)
+    monkeypatch.setattr(writer_module, "SLOW_SECONDS", -1.0)
 
     async def main():
         writer = AuditWriter(log)
@@ -245,7 +245,7 @@ def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(log, make_answere
 def test_the_write_ahead_log_of_a_busy_service_does_not_grow_without_end(
     tmp_path, make_answered, monkeypatch
 ):
-    monkeypatch.setattr(writer_module, "CHECKPOINT", 50)
+    monkeypatch.setattr(writer_module, "CHECKPOINT_COMMITS", 50)
     engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
     written_ahead = tmp_path / "service.db-wal"
 
