@@ -32,6 +32,8 @@ for _route in ROUTES:
     ROUTES_BY_PATH.setdefault(_route.path, {})[_route.method] = _route
 # Requested every few seconds by machines: counted, but not logged.
 PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
+# As nginx has it: the client closed the connection before it was answered.
+CLIENT_CLOSED = 499
 # What BentoML adds to a response: it names the software, and has a request id of its own.
 FOREIGN_HEADERS = (b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id")
 
@@ -70,6 +72,8 @@ class Gate:
             await self._answer(Request(scope, receive), exchange, methods, outgoing)
         except ClientDisconnect:
             self._note_disconnect()
+            # The server drops it, but BentoML would wait for a response until its timeout.
+            await send({"type": "http.response.start", "status": CLIENT_CLOSED, "headers": []})
             return
         finally:
             self.state.in_flight -= 1
