@@ -41,7 +41,7 @@ def pull_champions(home: Home) -> list[Pulled]:
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    remove_unfinished(home)
+    _remove_unfinished(home)
     mlflow.set_tracking_uri(home.tracking_uri)
     try:
         registered = mlflow.MlflowClient().search_registered_models()
@@ -50,24 +50,24 @@ def pull_champions(home: Home) -> list[Pulled]:
     named = [model for model in registered if CHAMPION_ALIAS in model.aliases]
     if not named:
         raise UnavailableError("the registry has no champion; run `python -m training fit`")
-    return [pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
+    return [_pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
 
 
-def pull_champion(name: str, version: str) -> Pulled:
+def _pull_champion(name: str, version: str) -> Pulled:
     """Copy one champion, unless the store's latest is the same."""
     registered = mlflow.MlflowClient().get_model_version(name, version)
     digest = registered.tags.get(DIGEST_TAG)
     if digest is None:
         raise ArtifactError(f"{name} version {version} was not registered by training")
     present = find_latest(name)
-    if present is not None and is_same(present, str(version), digest):
+    if present is not None and _is_same(present, str(version), digest):
         return Pulled(name, str(version), str(present.tag), new=False)
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
     tag = store_model(folder / ARTIFACT_FOLDER, name, str(version), digest)
     return Pulled(name, str(version), tag, new=True)
 
 
-def is_same(present: Any, version: str, digest: str) -> bool:
+def _is_same(present: Any, version: str, digest: str) -> bool:
     """Return whether a stored model is this version with this content, intact."""
     if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
         version,
@@ -81,7 +81,7 @@ def is_same(present: Any, version: str, digest: str) -> bool:
     return True
 
 
-def remove_unfinished(home: Home) -> None:
+def _remove_unfinished(home: Home) -> None:
     """Remove incomplete models, which an interrupted pull leaves in the store."""
     for folder in (home.bento_folder / "models").glob("*/*/"):
         if not (folder / "model.yaml").is_file():

@@ -85,7 +85,7 @@ def become_service(
     environment = dict(read_environment())
     if workers is not None:
         environment[f"{PREFIX}WORKERS"] = str(workers)
-    raise_file_limit()
+    _raise_file_limit()
     address = "127.0.0.1" if host == "localhost" else host
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--working-dir", str(ROOT)]
     if certificate is not None and key is not None:
@@ -95,7 +95,7 @@ def become_service(
     os.execve(sys.executable, [*command, "--host", address, "--port", str(port)], environment)
 
 
-def raise_file_limit() -> None:
+def _raise_file_limit() -> None:
     """Raise the limit of open files, one per connection, to what the system allows."""
     with suppress(ImportError):  # Windows has no such module
         import resource

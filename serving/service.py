@@ -58,7 +58,7 @@ class ResponseService:
         home = find_home(ENVIRONMENT)
         shared = ENVIRONMENT.get(SHARED_METRICS)
         metrics = Metrics(Path(shared) if shared else None)
-        roster = Roster(home.models_folder, SETTINGS.least_sample_size, list_own_models())
+        roster = Roster(home.models_folder, SETTINGS.least_sample_size, _list_own_models())
         roster.refresh()
         roster.require()
         engine = prepare_store(home.store_url)
@@ -133,7 +133,7 @@ ResponseService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defi
 limit_connections()
 
 
-def list_own_models() -> list[str] | None:
+def _list_own_models() -> list[str] | None:
     """List the models of the Bento that is running; None to follow the model store.
 
     ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.

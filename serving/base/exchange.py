@@ -64,6 +64,8 @@ class Exchange:
         The body as it was received and, for JSON, as it was parsed.
     answered
         Number of assessments that were answered.
+    status
+        Status of the response; 0 until it begins.
     """
 
     route: str
@@ -72,6 +74,7 @@ class Exchange:
     body: bytes = b""
     content: Any = None
     answered: int = 0
+    status: int = 0
     started: float = field(default_factory=perf_counter)
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 

@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": get_event(record),
+            "event": _get_event(record),
             **getattr(record, FACTS, {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
-def get_event(record: logging.LogRecord) -> str:
+def _get_event(record: logging.LogRecord) -> str:
     """Get the beginning of a message's first line, with nothing filled in.
 
     What a library fills in, or adds below, may be a value: asyncio shows exceptions, and callbacks
@@ -49,8 +49,8 @@ def get_event(record: logging.LogRecord) -> str:
 
 def start_log() -> None:
     """Log everything in this process to stderr as JSON, including crashes."""
-    sys.excepthook = lambda kind, error, trace: log_crash(error)
-    threading.excepthook = lambda crashed: log_crash(crashed.exc_value)
+    sys.excepthook = lambda kind, error, trace: _log_crash(error)
+    threading.excepthook = lambda crashed: _log_crash(crashed.exc_value)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     for name in (None, "bentoml", "uvicorn", "uvicorn.error", "circus", logger.name):
@@ -65,8 +65,7 @@ def start_log() -> None:
     logger.setLevel(logging.INFO)
 
 
-def log_crash(error: BaseException | None) -> None:
-    """Log that a thread or the process crashed."""
+def _log_crash(error: BaseException | None) -> None:
     logger.critical("crash", extra={FACTS: describe_failure(error)})
 
 
@@ -86,13 +85,13 @@ def describe_failure(error: BaseException | None) -> dict[str, Any]:
     return {"error": type(error).__name__, "places": frames[-MAX_FRAMES:]}
 
 
-def log_request(exchange: Exchange, status: int) -> None:
+def log_request(exchange: Exchange) -> None:
     """Log that a request was answered."""
     facts = {
         "request_id": exchange.id,
         "route": exchange.route,
         "method": exchange.method,
-        "status": status,
+        "status": exchange.status,
         "milliseconds": round(1000 * exchange.seconds, 3),
         "key_id": exchange.key_id,
         "assessments": exchange.answered,

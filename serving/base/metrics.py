@@ -63,10 +63,10 @@ class Metrics:
         self._find_seconds = cache(self.seconds.labels)
         self._find_estimates = cache(self.estimates.labels)
 
-    def note_request(self, exchange: Exchange, status: int, others: int) -> None:
+    def note_request(self, exchange: Exchange, others: int) -> None:
         """Count an answered request, and set how many others are in flight."""
         self.in_flight.set(others)
-        self._find_requests(exchange.route, status).inc()
+        self._find_requests(exchange.route, exchange.status).inc()
         self._find_seconds(exchange.route).observe(exchange.seconds)
 
     def note_errors(self, rules: Iterable[str]) -> None:

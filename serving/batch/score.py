@@ -42,12 +42,7 @@ SCORE_SCHEMA = pa.schema(
     ]
 )
 REJECT_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("field", pa.string()),
-        ("rule", pa.string()),
-        ("message", pa.string()),
-    ]
+    [("row", pa.int64()), *((name, pa.string()) for name in ("field", "rule", "message"))]
 )
 
 
@@ -88,39 +83,36 @@ def score_cohort(
         If the cohort cannot be read at all, or a path has an unknown suffix; nothing is written.
     """
     for target in (out, rejects):
-        check_ending(target)
+        _check_ending(target)
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
         file = stack.enter_context(write_whole(out))
-        writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
-        for batch in track(list_valid(table, mapper, tally), None, "scoring"):
-            scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
+        writer = stack.enter_context(_open_writer(out, file, SCORE_SCHEMA))
+        for batch in track(_list_valid(table, mapper, tally), None, "scoring"):
+            scores = pa.concat_tables(_score_batch(predictor, table, batch, tally))
             writer.write(scores.sort_by("row"))
     if rejects is not None:
-        write_rejects(rejects, tally)
+        _write_rejects(rejects, tally)
     return tally
 
 
-def check_ending(path: Path | None) -> None:
-    """Reject a file that is neither Parquet nor CSV."""
+def _check_ending(path: Path | None) -> None:
     if path is not None and path.suffix not in (".parquet", ".csv"):
         problem = Problem(path.name, "format", "must end in .parquet or .csv")
         raise InputError([problem], source="output")
 
 
-def open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
-    """Open a Parquet or CSV writer into an open file."""
+def _open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
     if path.suffix == ".csv":
         return csv.CSVWriter(file, schema)
     return parquet.ParquetWriter(file, schema)
 
 
-def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]:
-    """Read the cohort's valid rows, and note the others."""
+def _list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]:
     seen: set[int] = set()
     for batch in read_batches(table, mapper):
-        repeated = find_repeated(batch.columns, seen)
+        repeated = _find_repeated(batch.columns, seen)
         if repeated:
             rows = table.number_rows(batch.first_row + index for index in repeated)
             message = "duplicate patient and course; number repeat courses in `course`"
@@ -132,7 +124,7 @@ def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]
     tally.rows += len(table.ragged)
 
 
-def find_repeated(columns: Columns, seen: set[int]) -> list[int]:
+def _find_repeated(columns: Columns, seen: set[int]) -> list[int]:
     """Find rows with an earlier row's patient and course; hashes let millions fit in memory."""
     repeated = []
     for index, course in enumerate(list_courses(columns)):
@@ -143,8 +135,9 @@ def find_repeated(columns: Columns, seen: set[int]) -> list[int]:
     return repeated
 
 
-def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tally) -> Iterator[Any]:
-    """Score the valid rows of a batch."""
+def _score_batch(
+    predictor: Predictor, table: RawTable, batch: Batch, tally: Tally
+) -> Iterator[Any]:
     positions = range(batch.first_row, batch.first_row + batch.columns.size)
     numbers = np.array(table.number_rows(positions), dtype=np.int64)
     wrong = {row for problem in batch.problems for row in problem.rows}
@@ -158,7 +151,7 @@ def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tall
         tally.estimates += len(estimates.rows) - withheld
         yield tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
-    yield tabulate_unanswered(columns.select(~answered), numbers[~answered])
+    yield _tabulate_unanswered(columns.select(~answered), numbers[~answered])
 
 
 def tabulate(estimates: Estimates, numbers: Any) -> Any:
@@ -173,7 +166,7 @@ def tabulate(estimates: Estimates, numbers: Any) -> Any:
     fields = [" ".join(r["fields"]) or None if r else None for r in estimates.abstained]
     return pa.table(
         {
-            **describe_courses(estimates.columns, numbers),
+            **_describe_courses(estimates.columns, numbers),
             "outcome": pa.array([card.outcome.id] * count, pa.string()),
             "probability": show(prediction.probability),
             "low": show(prediction.low),
@@ -184,15 +177,14 @@ def tabulate(estimates: Estimates, numbers: Any) -> Any:
             "abstained_fields": pa.array(fields, pa.string()),
             "model_version": pa.array([estimates.version] * count, pa.string()),
             "model_digest": pa.array([estimates.model.digest] * count, pa.string()),
-            "data": pa.array([label_data(card.simulated, estimates.columns)] * count, pa.string()),
+            "data": pa.array([_label_data(card.simulated, estimates.columns)] * count, pa.string()),
         },
         schema=SCORE_SCHEMA,
     )
 
 
-def tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
-    """Put courses for whose condition there is no model into a table."""
-    filled = describe_courses(columns, numbers)
+def _tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
+    filled = _describe_courses(columns, numbers)
     filled["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
     blank = {
         name: filled.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
@@ -201,8 +193,7 @@ def tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
     return pa.table(blank, schema=SCORE_SCHEMA)
 
 
-def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
-    """Describe the row, patient and course of each line."""
+def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
     courses = list_courses(columns)
     return {
         "row": pa.array(numbers, pa.int64()),
@@ -211,14 +202,13 @@ def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
     }
 
 
-def label_data(simulated: bool, columns: Columns) -> str:
+def _label_data(simulated: bool, columns: Columns) -> str:
     """Return SIMULATED if the model or the patients are, else real."""
     made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
     return "SIMULATED" if made_up else "real"
 
 
-def write_rejects(path: Path, tally: Tally) -> None:
-    """Write the rejected rows' problems, by row."""
+def _write_rejects(path: Path, tally: Tally) -> None:
     lines = sorted(
         (row, problem.field, problem.rule, problem.message)
         for problem in tally.problems
@@ -228,5 +218,5 @@ def write_rejects(path: Path, tally: Tally) -> None:
     arrays = [
         pa.array(values, field.type) for values, field in zip(columns, REJECT_SCHEMA, strict=True)
     ]
-    with write_whole(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
+    with write_whole(path) as file, _open_writer(path, file, REJECT_SCHEMA) as writer:
         writer.write(pa.table(arrays, schema=REJECT_SCHEMA))

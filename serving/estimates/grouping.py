@@ -89,7 +89,7 @@ def answer_rows(
     """Answer the valid rows; list the rules that the others break."""
     objects = [row if isinstance(row, dict) else {} for row in rows]
     columns, problems = parse_rows(objects)
-    errors = sort_by_row(problems)
+    errors = _sort_by_row(problems)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             errors[number] = [Problem("assessment", "type", "must be an object")]
@@ -101,8 +101,7 @@ def answer_rows(
     return [errors[number] if number in errors else next(answers) for number in numbers]
 
 
-def sort_by_row(problems: Sequence[Problem]) -> dict[int, Problems]:
-    """Group problems by row."""
+def _sort_by_row(problems: Sequence[Problem]) -> dict[int, Problems]:
     by_row: dict[int, Problems] = {}
     for problem in problems:
         for row in problem.rows:

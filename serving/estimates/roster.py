@@ -102,7 +102,7 @@ class Roster:
         if serving is not None and serving.tag == f"{name}:{version}":
             return serving
         try:
-            return try_champion(get_stored(f"{name}:{version}"))
+            return _try_champion(_get_stored(f"{name}:{version}"))
         except NotOursError:
             return None
         except KetamineResponseError as error:
@@ -112,17 +112,16 @@ class Roster:
             return before
 
     def _find_before(self, name: str, version: str) -> Champion | None:
-        """Find the newest of the older champions that can be read."""
         older = []
         for path in (self.folder / name).glob("*/"):
             if path.name != version:
                 try:
-                    older.append(get_stored(f"{name}:{path.name}"))
+                    older.append(_get_stored(f"{name}:{path.name}"))
                 except KetamineResponseError:
                     continue
         for stored in sorted(older, key=lambda model: model.creation_time, reverse=True):
             try:
-                return try_champion(stored)
+                return _try_champion(stored)
             except KetamineResponseError:
                 continue
         return None
@@ -140,16 +139,7 @@ def read_latest(path: Path) -> str:
         return ""
 
 
-def get_stored(tag: str) -> Any:
-    """Get a model of this project from the store.
-
-    Raises
-    ------
-    ArtifactError
-        If it cannot be read.
-    NotOursError
-        If it is another project's.
-    """
+def _get_stored(tag: str) -> Any:
     try:
         stored = bentoml.models.get(tag)
         ours = stored.info.labels.get(PROJECT_LABEL) == PROJECT
@@ -160,14 +150,8 @@ def get_stored(tag: str) -> Any:
     return stored
 
 
-def try_champion(stored: Any) -> Champion:
-    """Load a champion and estimate once with it, so that it is warm and known to work.
-
-    Raises
-    ------
-    ArtifactError
-        If it is damaged, or fails.
-    """
+def _try_champion(stored: Any) -> Champion:
+    """Load a champion and estimate once with it, so that it is warm and known to work."""
     champion = load_champion(stored)
     columns, _ = parse_rows([make_example(champion.model.card)])
     try:

@@ -82,7 +82,7 @@ class Access:
             401 without a valid key, 403 for a key without the scope, 429 for too many requests.
         """
         if self.open_to_this_machine:
-            require_loopback(request)
+            _require_loopback(request)
             return
         if scope == OPEN:
             return
@@ -116,8 +116,7 @@ def read_token(request: Request) -> str:
     return token.strip() if kind.lower() == "bearer" else ""
 
 
-def require_loopback(request: Request) -> None:
-    """Reject requests that do not come from this machine itself."""
+def _require_loopback(request: Request) -> None:
     headers = request.headers
     client = request.client.host if request.client else ""
     host = headers.get("host", "").lower()

@@ -39,7 +39,7 @@ async def estimate_one(parts: Parts, assessment: Any) -> Answer:
         If there is no champion, or the answer cannot be recorded.
     """
     row = require_object(list_names(assessment), "body")
-    exchange = get_current("/predict", row)
+    exchange = _get_current("/predict", row)
     parts.check_deadline(exchange)
     reply = await parts.grouping.ask(row)
     if isinstance(reply.result, list):
@@ -61,8 +61,8 @@ async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
     UnavailableError
         If there is no champion, or the answers cannot be recorded.
     """
-    rows, detail = read_batch(list_names(batch), parts.settings.most_assessments)
-    exchange = get_current("/predict_batch", batch)
+    rows, detail = _read_batch(list_names(batch), parts.settings.most_assessments)
+    exchange = _get_current("/predict_batch", batch)
     results: list[Result] = []
     async with parts.acquire_batch_slot(exchange):
         summary = Summary(parts.roster.require())
@@ -78,7 +78,7 @@ async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
     return answer
 
 
-def get_current(route: str, content: Any) -> Exchange:
+def _get_current(route: str, content: Any) -> Exchange:
     """Get the exchange that is being answered; a new one for a call in process."""
     exchange = CURRENT.get()
     if exchange is None:
@@ -86,7 +86,7 @@ def get_current(route: str, content: Any) -> Exchange:
     return exchange
 
 
-def read_batch(content: Any, max_assessments: int) -> tuple[list[Any], Detail]:
+def _read_batch(content: Any, max_assessments: int) -> tuple[list[Any], Detail]:
     """Read the assessments of a batch, and how detailed its answers are."""
     batch = require_object(content, "body")
     problems = [

@@ -32,15 +32,14 @@ def answer_failure(error: Exception, exchange: Exchange, metrics: Metrics | None
         case _:
             # Its message may hold values of the request: the log has only its type and place.
             log_failure(exchange, error)
-            return answer_problems(500, [INTERNAL], headers)
+            return _answer_problems(500, [INTERNAL], headers)
     if metrics is not None:
         metrics.note_errors(problem.rule for problem in problems)
-    return answer_problems(status, problems, headers)
+    return _answer_problems(status, problems, headers)
 
 
-def answer_problems(
+def _answer_problems(
     status: int, problems: Sequence[Problem], headers: Mapping[str, str]
 ) -> Response:
-    """List problems as JSON."""
     content = orjson.dumps({"errors": [problem.as_dict() for problem in problems]})
     return Response(content, status, headers, media_type=JSON_TYPE)

@@ -66,10 +66,9 @@ class Gate:
     async def _pass_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = ROUTES_BY_PATH.get(scope["path"], {})
         exchange = Exchange(scope["path"] if methods else NO_ROUTE, scope["method"])
-        outgoing = _Outgoing(send, exchange)
         self.state.in_flight += 1
         try:
-            await self._answer(Request(scope, receive), exchange, methods, outgoing)
+            await self._answer(Request(scope, receive), exchange, methods, _finish(send, exchange))
         except ClientDisconnect:
             self._note_disconnect()
             # The server drops it, but BentoML would wait for a response until its timeout.
@@ -78,28 +77,28 @@ class Gate:
         finally:
             self.state.in_flight -= 1
         if (parts := self.state.parts) is not None:
-            parts.metrics.note_request(exchange, outgoing.status, self.state.in_flight)
+            parts.metrics.note_request(exchange, self.state.in_flight)
             if parts.settings.log_requests and exchange.route not in PROBES:
-                log_request(exchange, outgoing.status)
+                log_request(exchange)
 
     async def _answer(
         self,
         request: Request,
         exchange: Exchange,
         methods: Mapping[str, Route],
-        outgoing: "_Outgoing",
+        send: Send,
     ) -> None:
         try:
-            route = choose_route(exchange.method, methods)
+            route = _choose_route(exchange.method, methods)
             parts = self._admit(request, exchange, route)
             if parts is not None and route.takes:
-                await take_body(request, exchange, parts, route.content_type)
+                await _take_body(request, exchange, parts, route.content_type)
             request.state.exchange, request.state.service = exchange, self.state
             # BentoML's own `/readyz` comes before what is mounted, and knows of no champions.
             app = self.app if route.endpoint is None else ROUTER
             token = CURRENT.set(exchange)
             try:
-                await app(request.scope, request.receive, outgoing.send)
+                await app(request.scope, request.receive, send)
             finally:
                 CURRENT.reset(token)
         except ClientDisconnect:
@@ -107,8 +106,8 @@ class Gate:
         except Exception as error:
             metrics = self.state.parts.metrics if self.state.parts else None
             response = answer_failure(error, exchange, metrics)
-            if not outgoing.status:
-                await response(request.scope, request.receive, outgoing.send)
+            if not exchange.status:
+                await response(request.scope, request.receive, send)
 
     def _admit(self, request: Request, exchange: Exchange, route: Route) -> Parts | None:
         """Check capacity and key; probes pass even before the service has started."""
@@ -116,7 +115,7 @@ class Gate:
             self.check_capacity(self.state.require_parts())
         if route.scope is not None:
             parts = self.state.require_parts()
-            parts.access.admit(request, exchange, route.scope, find_token(request))
+            parts.access.admit(request, exchange, route.scope, _find_token(request))
         return self.state.parts
 
     def check_capacity(self, parts: Parts) -> None:
@@ -131,33 +130,23 @@ class Gate:
             self.state.parts.metrics.in_flight.set(self.state.in_flight - 1)
 
 
-class _Outgoing:
-    """The way out of one response.
+def _finish(send: Send, exchange: Exchange) -> Send:
+    """Note the status of a response, and give it the headers that every response has."""
 
-    Attributes
-    ----------
-    status
-        Its status; 0 until it begins.
-    """
-
-    def __init__(self, send: Send, exchange: Exchange) -> None:
-        self.status = 0
-        self._send, self._exchange = send, exchange
-
-    async def send(self, message: Message) -> None:
-        """Send a part of the response, the first with our headers."""
+    async def send_finished(message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            exchange.status = message["status"]
             headers = [pair for pair in message["headers"] if pair[0] not in FOREIGN_HEADERS]
-            identity = (b"x-request-id", self._exchange.id.encode())
+            identity = (b"x-request-id", exchange.id.encode())
             message = {**message, "headers": [*headers, identity, *SECURITY_HEADERS]}
-        elif self._exchange.method == "HEAD":
+        elif exchange.method == "HEAD":
             message = {**message, "body": b""}
-        await self._send(message)
+        await send(message)
+
+    return send_finished
 
 
-def choose_route(method: str, methods: Mapping[str, Route]) -> Route:
-    """Choose the route of a path by the method."""
+def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
     if not methods:
         refuse(404, "path", "404", "Not Found")
     method = "GET" if method == "HEAD" else method
@@ -166,7 +155,7 @@ def choose_route(method: str, methods: Mapping[str, Route]) -> Route:
     return methods[method]
 
 
-async def take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
+async def _take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
     """Read a body within the service's limits, and parse it if it is JSON."""
     settings = parts.settings
     exchange.body = await read_body(
@@ -176,7 +165,7 @@ async def take_body(request: Request, exchange: Exchange, parts: Parts, content_
         exchange.content = parse_json(exchange.body)
 
 
-def find_token(request: Request) -> str:
+def _find_token(request: Request) -> str:
     """Find the key in the header or, for requests that only read, in the page's cookie."""
     token = read_token(request)
     if not token and request.method == "GET":

@@ -69,15 +69,13 @@ class Route:
         return self.takes if isinstance(self.takes, str) else JSON_TYPE
 
 
-def answer_json(
+def _answer_json(
     value: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Answer with JSON."""
     return Response(orjson.dumps(value), status, headers, media_type=JSON_TYPE)
 
 
-async def show_models(request: Request) -> Response:
-    """Return the cards of all champions."""
+async def _show_models(request: Request) -> Response:
     cards = [
         {
             "version": champion.version,
@@ -86,29 +84,26 @@ async def show_models(request: Request) -> Response:
         }
         for champion in get_parts(request).roster.require().champions
     ]
-    return answer_json({"models": cards})
+    return _answer_json({"models": cards})
 
 
-async def show_api(request: Request) -> Response:
-    """Return the OpenAPI document."""
-    return answer_json(describe_api(ROUTES))
+async def _show_api(request: Request) -> Response:
+    return _answer_json(describe_api(ROUTES))
 
 
-async def show_schema(request: Request) -> Response:
-    """Return what BentoML's clients read of the typed endpoints."""
-    return answer_json(get_state(request).describe())
+async def _show_schema(request: Request) -> Response:
+    return _answer_json(get_state(request).describe())
 
 
-async def show_metrics(request: Request) -> Response:
-    """Return the metrics for Prometheus."""
+async def _show_metrics(request: Request) -> Response:
     return Response(get_parts(request).metrics.render(), headers={"content-type": METRICS_TYPE})
 
 
-async def show_readiness(request: Request) -> Response:
+async def _show_readiness(request: Request) -> Response:
     """Return whether the service can answer, and what is wrong with it."""
     parts = get_state(request).parts
     status, reasons = parts.judge_readiness() if parts else ("unready", ["starting"])
-    answer = answer_json(
+    answer = _answer_json(
         {"status": status, "reasons": reasons}, 503 if status == "unready" else 200
     )
     if status == "unready":
@@ -116,15 +111,15 @@ async def show_readiness(request: Request) -> Response:
     return answer
 
 
-async def show_page(request: Request) -> Response:
+async def _show_page(request: Request) -> Response:
     """Return the clinician's page, empty; it does not ask for a key that the browser has kept."""
     parts = get_parts(request)
     with suppress(RequestError):
         parts.access.admit(request, get_exchange(request), "predict", read_cookie(request) or "")
-    return HTMLResponse(render_page(parts.roster.require(), describe_page(request)))
+    return HTMLResponse(render_page(parts.roster.require(), _describe_page(request)))
 
 
-async def answer_page(request: Request) -> Response:
+async def _answer_page(request: Request) -> Response:
     """Return the clinician's page with an estimate, or with what must be corrected."""
     parts, exchange = get_parts(request), get_exchange(request)
     predictor, entered = parts.roster.require(), parse_form(exchange.body)
@@ -133,7 +128,7 @@ async def answer_page(request: Request) -> Response:
         parts.access.admit(request, exchange, "predict", token)
     except RequestError as error:
         entered = replace(entered, problems=list(error.problems))
-        page = render_page(predictor, describe_page(request), entered)
+        page = render_page(predictor, _describe_page(request), entered)
         return HTMLResponse(page, error.status, error.headers)
     results = [] if entered.problems else predictor.estimate(entered.columns)
     if results:
@@ -142,48 +137,46 @@ async def answer_page(request: Request) -> Response:
         summary = Summary(predictor)
         summary.add(results)
         await parts.record(exchange, summary)
-    answer = HTMLResponse(render_page(predictor, describe_page(request), entered, results))
+    answer = HTMLResponse(render_page(predictor, _describe_page(request), entered, results))
     if entered.key and exchange.key_id:
         keep_key(answer, entered.key, secure=request.url.scheme == "https")
     return answer
 
 
-def describe_page(request: Request) -> PageFacts:
-    """Describe what the page must ask for and state."""
+def _describe_page(request: Request) -> PageFacts:
     parts, exchange = get_parts(request), get_exchange(request)
     asks_key = not parts.access.open_to_this_machine and exchange.key_id is None
     return PageFacts(asks_key=asks_key, stores_inputs=parts.settings.store_inputs)
 
 
-async def show_file(request: Request) -> Response:
-    """Return a file of the page."""
+async def _show_file(request: Request) -> Response:
     name = request.url.path.rpartition("/")[2]
     return Response(load_page_file(name), headers={"content-type": PAGE_FILES[name]})
 
 
 ROUTES = (
-    Route("GET", "/", OPEN, "The clinician's page", None, HTML, show_page),
+    Route("GET", "/", OPEN, "The clinician's page", None, HTML, _show_page),
     # The key may be in the form, so the endpoint checks it.
-    Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML, answer_page),
+    Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML, _answer_page),
     Route("POST", "/predict", "predict", "Estimate one assessment", Assessment, Answer),
     Route("POST", "/predict_batch", "batch", "Estimate many assessments", Batch, BatchAnswer),
-    Route("GET", "/model", ANY_SCOPE, "Cards of all champions", None, Cards, show_models),
-    Route("GET", "/docs.json", OPEN, "This document", None, Document, show_api),
-    Route("GET", "/schema.json", OPEN, "For BentoML's clients", None, Document, show_schema),
+    Route("GET", "/model", ANY_SCOPE, "Cards of all champions", None, Cards, _show_models),
+    Route("GET", "/docs.json", OPEN, "This document", None, Document, _show_api),
+    Route("GET", "/schema.json", OPEN, "For BentoML's clients", None, Document, _show_schema),
     Route(
-        *("GET", "/metrics", "admin", "Metrics for Prometheus", None, TEXT, show_metrics),
+        *("GET", "/metrics", "admin", "Metrics for Prometheus", None, TEXT, _show_metrics),
         limited=False,
     ),
     Route(
         *("GET", "/readyz", None, "Whether the service can answer", None, Readiness),
-        *(show_readiness, False),
+        *(_show_readiness, False),
     ),
     *(
         Route("GET", path, None, "Whether the process is alive", limited=False)
         for path in ("/livez", "/healthz")
     ),
     *(
-        Route("GET", f"/page/{name}", OPEN, "A file of the page", None, kind, show_file)
+        Route("GET", f"/page/{name}", OPEN, "A file of the page", None, kind, _show_file)
         for name, kind in PAGE_FILES.items()
     ),
 )

@@ -55,8 +55,7 @@ def store_model(folder: Path, name: str, version: str, digest: str) -> str:
     return str(stored.tag)
 
 
-def list_stored() -> list[Any]:
-    """List every model of this project in the store."""
+def _list_stored() -> list[Any]:
     try:
         stored = bentoml.models.list()
     except BentoMLException:
@@ -68,7 +67,7 @@ def list_stored() -> list[Any]:
 
 def list_latest() -> list[Any]:
     """List the latest model of each name."""
-    names = dict.fromkeys(model.tag.name for model in list_stored())
+    names = dict.fromkeys(model.tag.name for model in _list_stored())
     return [bentoml.models.get(f"{name}:latest") for name in names]
 
 

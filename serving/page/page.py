@@ -128,8 +128,8 @@ def render_page(
 ) -> str:
     """Render the page: empty, with an estimate, or with what must be corrected."""
     cards = [champion.model.card for champion in predictor.champions]
-    return load_template().render(
-        sections=list(list_sections(predictor)),
+    return _load_template().render(
+        sections=list(_list_sections(predictor)),
         values=entered.values if entered else {},
         problems=entered.problems if entered else [],
         wrong={problem.field for problem in entered.problems} if entered else set(),
@@ -138,19 +138,18 @@ def render_page(
         key_input=KEY_INPUT,
         reasons=REASONS,
         labels={**{name: f.label for name, f in FIELDS.items()}, "authorization": "Access key"},
-        name_fields=name_fields,
+        name_fields=_name_fields,
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
         outcomes=[card.outcome for card in cards],
     )
 
 
-def name_fields(names: list[str]) -> str:
-    """Name fields by their labels."""
+def _name_fields(names: list[str]) -> str:
     return ", ".join(FIELDS[name].label for name in names)
 
 
-def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
+def _list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     """List the sections of the form with their fields, and whether a champion reads each."""
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
@@ -158,7 +157,7 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     for index, (title, groups, first) in enumerate(SECTIONS):
         fields = [FIELDS[name] for name in first]
         fields += [field for field in list_fields(*groups) if field.name != "condition"]
-        shown = [(f, f.name in read, f.categories) for f in order_fields(fields, read)]
+        shown = [(f, f.name in read, f.categories) for f in _order_fields(fields, read)]
         if sites and index == 0:
             shown.append((FIELDS["site"], True, tuple(sorted(sites))))
         yield title, shown
@@ -166,14 +165,12 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
         yield "Scores since treatment began", [(FIELDS[name], name in read, ()) for name in early]
 
 
-def order_fields(fields: list[Field], read: set[str]) -> list[Field]:
-    """Put required fields first, then those that a champion reads."""
+def _order_fields(fields: list[Field], read: set[str]) -> list[Field]:
     return sorted(fields, key=lambda field: (not field.required, field.name not in read))
 
 
 @cache
-def load_template() -> Template:
-    """Load the page's template, with autoescaping."""
+def _load_template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=select_autoescape(), trim_blocks=True
     )

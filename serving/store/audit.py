@@ -110,8 +110,7 @@ Batches = Iterator[Sequence[Row[Any]]]
 Watch = Callable[[Batches, int], Batches]
 
 
-def pass_on(batches: Batches, total: int) -> Batches:
-    """Pass batches on without showing progress."""
+def _pass_on(batches: Batches, total: int) -> Batches:
     return batches
 
 
@@ -131,7 +130,7 @@ class AuditLog:
         self.engine = engine
         self._key = key
         self._waits = waits
-        self._append = append_sqlite if engine.dialect.name == "sqlite" else append_postgresql
+        self._append = _append_sqlite if engine.dialect.name == "sqlite" else _append_postgresql
         self._connection: PoolProxiedConnection | None = None
         self._known = Head(0, "")
 
@@ -144,7 +143,7 @@ class AuditLog:
             If the store does not answer, or its chain was begun with another key. No row was
             written, unless the connection was lost during the commit.
         """
-        facts = [list_facts(request) for request in answered]
+        facts = [_list_facts(request) for request in answered]
         try:
             with explain_store():
                 self._known = self._append(self._connect(), partial(self._chain_rows, facts))
@@ -216,7 +215,7 @@ class AuditLog:
         same = hmac.compare_digest(self._seal(head).encode(), seal.encode())
         return same and bool(head.number or not head.digest)
 
-    def verify(self, expected: Head | None = None, watch: Watch = pass_on) -> Verdict:
+    def verify(self, expected: Head | None = None, watch: Watch = _pass_on) -> Verdict:
         """Read the entire chain, in short reads that block no writer, and find its first breach.
 
         Parameters
@@ -234,11 +233,11 @@ class AuditLog:
             for row in batch:
                 breach = self._compare(row, before, head, sealed)
                 if breach is None and expected is not None and row.number == expected.number:
-                    breach = compare_expected(row, expected)
+                    breach = _compare_expected(row, expected)
                 if breach is not None:
                     return Verdict(before.number, head, breach)
                 before = Head(row.number, row.digest)
-        return Verdict(before.number, head, find_end_breach(before, head, sealed, expected))
+        return Verdict(before.number, head, _find_end_breach(before, head, sealed, expected))
 
     def _compare(self, row: Row[Any], before: Head, head: Head, sealed: bool) -> Breach | None:
         number, *facts, previous, digest = tuple(row)
@@ -290,7 +289,7 @@ class AuditLog:
         query = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(last)
         if request_id is not None:
             query = query.where(AUDIT.c.request_id == request_id)
-        return [describe_row(row) for row in reversed(self._read(query))]
+        return [_describe_row(row) for row in reversed(self._read(query))]
 
     def read_inputs(self, request_id: str) -> bytes | None:
         """Read a request's encrypted body; None if it was not kept."""
@@ -302,7 +301,7 @@ class AuditLog:
             return connection.execute(query).all()
 
 
-def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
+def _append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
     """Append in SQLite, where an immediate transaction excludes other writers."""
     connection.execute("BEGIN IMMEDIATE")
     rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
@@ -314,7 +313,7 @@ def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
     return head
 
 
-def append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
+def _append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
     """Append in PostgreSQL, where a lock on the head excludes other writers; in two round trips."""
     connection.autocommit = True  # so that BEGIN is not sent ahead of the rest
     with connection.pipeline():
@@ -329,8 +328,7 @@ def append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
     return head
 
 
-def list_facts(answered: Answered) -> Facts:
-    """List the values of a row between its number and the digest before it."""
+def _list_facts(answered: Answered) -> Facts:
     return (
         answered.request_id,
         answered.time,
@@ -343,15 +341,15 @@ def list_facts(answered: Answered) -> Facts:
     )
 
 
-def compare_expected(row: Row[Any], expected: Head) -> Breach | None:
-    """Compare a row with its head that was saved off-host."""
+def _compare_expected(row: Row[Any], expected: Head) -> Breach | None:
     if row.digest == expected.digest:
         return None
     return Breach(row.number, "changed", "the row differs from the expected head")
 
 
-def find_end_breach(before: Head, head: Head, sealed: bool, expected: Head | None) -> Breach | None:
-    """Find a breach after the last row that was read."""
+def _find_end_breach(
+    before: Head, head: Head, sealed: bool, expected: Head | None
+) -> Breach | None:
     if before.number < head.number:
         gap = f"rows {before.number + 1} to {head.number} are missing"
         return Breach(before.number + 1, "cut off", gap)
@@ -362,8 +360,7 @@ def find_end_breach(before: Head, head: Head, sealed: bool, expected: Head | Non
     return None
 
 
-def describe_row(row: Row[Any]) -> dict[str, Any]:
-    """Describe a row for JSON."""
+def _describe_row(row: Row[Any]) -> dict[str, Any]:
     plain = dict(row._mapping)
     try:
         plain["models"], plain["answers"] = orjson.loads(row.models), orjson.loads(row.answers)

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from features.base.errors import InputError, Problem, UnavailableError
 from features.base.home import Home, enter_home
 
 if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
-    from serving.store.audit import AuditLog, Batches, Head, Verdict
+    from serving.store.audit import AuditLog, Head, Verdict
     from serving.store.keys import Issued, Key, KeyStore
 
 keys = make_app("API keys with scopes, stored as digests.")
@@ -36,8 +37,8 @@ def create(
     home = enter_home()
     with explain_errors(as_json):
         lifetime = None if expires_days is None else timedelta(days=expires_days)
-        issued = open_keys(home).create(name, scope, find_now(), lifetime, per_minute)
-    show_issued(issued, as_json)
+        issued = _open_keys(home).create(name, scope, datetime.now(UTC), lifetime, per_minute)
+    _show_issued(issued, as_json)
 
 
 @keys.command("list")
@@ -45,12 +46,12 @@ def list_keys(as_json: AsJson = False) -> None:
     """List keys with their scopes, expiry and last use."""
     home = enter_home()
     with explain_errors(as_json):
-        listed = open_keys(home).list()
+        listed = _open_keys(home).list()
     if as_json:
         show_json({"keys": [key.as_dict() for key in listed]})
         return
     for key in listed:
-        typer.echo(describe_key(key, find_now()))
+        typer.echo(_describe_key(key, datetime.now(UTC)))
 
 
 @keys.command()
@@ -64,8 +65,8 @@ def rotate(
     """Replace a key by a new one; the old one remains valid for a while."""
     home = enter_home()
     with explain_errors(as_json):
-        issued = open_keys(home).rotate(key_id, find_now(), timedelta(hours=overlap_hours))
-    show_issued(issued, as_json)
+        issued = _open_keys(home).rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
+    _show_issued(issued, as_json)
 
 
 @keys.command()
@@ -73,7 +74,7 @@ def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     """Revoke a key; running services reject it within seconds."""
     home = enter_home()
     with explain_errors(as_json):
-        key = open_keys(home).revoke(key_id, find_now())
+        key = _open_keys(home).revoke(key_id, datetime.now(UTC))
     show_json(key.as_dict()) if as_json else typer.echo(f"{key.id} is revoked")
 
 
@@ -87,9 +88,9 @@ def verify(
     """Verify the entire log; exit code 1 if it was tampered with."""
     home = enter_home()
     with explain_errors(as_json):
-        expected = None if expect is None else read_head(expect)
-        verdict = open_log(home).verify(expected, watch_batches)
-    show_verdict(verdict, as_json)
+        expected = None if expect is None else _read_head(expect)
+        verdict = _open_log(home).verify(expected, partial(track, label="verifying"))
+    _show_verdict(verdict, as_json)
     if verdict.breach is not None:
         raise typer.Exit(FAILED)
 
@@ -103,12 +104,12 @@ def show(
     """Show the last rows, or those of one request."""
     home = enter_home()
     with explain_errors(as_json):
-        rows = open_log(home).show(request, last)
+        rows = _open_log(home).show(request, last)
     if as_json:
         show_json({"answers": rows})
         return
     for row in rows:
-        typer.echo(describe_answered(row))
+        typer.echo(_describe_answered(row))
 
 
 @audit.command()
@@ -124,7 +125,7 @@ def inputs(
         if seal is None:
             problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys that encrypt inputs")
             raise InputError([problem], source="environment")
-        sealed = open_log(home).read_inputs(request_id)
+        sealed = _open_log(home).read_inputs(request_id)
         if sealed is None:
             raise UnavailableError("the audit log has no inputs of this request")
         body = seal.unseal(sealed)
@@ -132,21 +133,14 @@ def inputs(
     sys.stdout.buffer.flush()
 
 
-def find_now() -> datetime:
-    """Return the time in UTC."""
-    return datetime.now(UTC)
-
-
-def open_keys(home: Home) -> "KeyStore":
-    """Open the store's keys."""
+def _open_keys(home: Home) -> "KeyStore":
     from serving.store.database import prepare_store
     from serving.store.keys import KeyStore
 
     return KeyStore(prepare_store(home.store_url))
 
 
-def open_log(home: Home) -> "AuditLog":
-    """Open the store's audit log with the service's key."""
+def _open_log(home: Home) -> "AuditLog":
     from serving.store.audit import AuditLog
     from serving.store.database import prepare_store
     from serving.store.secrets import read_secrets
@@ -154,8 +148,7 @@ def open_log(home: Home) -> "AuditLog":
     return AuditLog(prepare_store(home.store_url), read_secrets(home).chain)
 
 
-def read_head(text: str) -> "Head":
-    """Read a head as `audit verify` prints it."""
+def _read_head(text: str) -> "Head":
     from serving.store.audit import Head
 
     number, _, digest = text.partition(":")
@@ -164,12 +157,7 @@ def read_head(text: str) -> "Head":
     return Head(int(number), digest)
 
 
-def watch_batches(batches: "Batches", total: int) -> "Batches":
-    """Show the progress of verifying."""
-    return track(batches, total, "verifying")
-
-
-def show_issued(issued: "Issued", as_json: bool) -> None:
+def _show_issued(issued: "Issued", as_json: bool) -> None:
     """Print the token of a new key, the only time that it is shown."""
     if as_json:
         show_json(issued.key.as_dict() | {"token": issued.token})
@@ -180,8 +168,7 @@ def show_issued(issued: "Issued", as_json: bool) -> None:
     )
 
 
-def describe_key(key: "Key", now: datetime) -> str:
-    """Describe a key on one line."""
+def _describe_key(key: "Key", now: datetime) -> str:
     state = "active" if key.is_active(now) else "revoked" if key.revoked else "expired"
     parts = [key.id, state, ",".join(key.as_dict()["scopes"]), key.name]
     parts += [f"expires {key.expires:%Y-%m-%d %H:%M}"] if key.expires else []
@@ -191,8 +178,7 @@ def describe_key(key: "Key", now: datetime) -> str:
     return "  ".join(parts)
 
 
-def show_verdict(verdict: "Verdict", as_json: bool) -> None:
-    """Print the result of verifying."""
+def _show_verdict(verdict: "Verdict", as_json: bool) -> None:
     breach = verdict.breach
     if as_json:
         result = {"whole": breach is None, "answers": verdict.count, "head": str(verdict.head)}
@@ -203,8 +189,7 @@ def show_verdict(verdict: "Verdict", as_json: bool) -> None:
         typer.echo(f"TAMPERED WITH: row {breach.number} {breach.kind}: {breach.message}")
 
 
-def describe_answered(row: dict[str, Any]) -> str:
-    """Describe an answered request on one line."""
+def _describe_answered(row: dict[str, Any]) -> str:
     key = f"key {row['key_id']}" if row["key_id"] else "no key"
     models = ", ".join(model.partition(" ")[0] for model in row["models"])
     answered = [p for p in row["answers"] if p and any(value is not None for value in p)]

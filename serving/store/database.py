@@ -66,9 +66,9 @@ def open_store(url: str) -> Engine:
         refuse("must be a URL: sqlite:////path or postgresql://user@host/name")
     match parsed.drivername:
         case "sqlite":
-            return open_sqlite(parsed)
+            return _open_sqlite(parsed)
         case "postgresql" | "postgresql+psycopg" | "postgres":
-            return open_postgresql(parsed)
+            return _open_postgresql(parsed)
         case _:
             refuse("must begin with sqlite:// or postgresql://")
 
@@ -78,7 +78,7 @@ def refuse(message: str) -> NoReturn:
     raise InputError([Problem(DATABASE_VARIABLE, "url", message)], source="environment") from None
 
 
-def open_sqlite(url: URL) -> Engine:
+def _open_sqlite(url: URL) -> Engine:
     """Open a file, with a write-ahead log so that readers never wait for writers."""
     if not url.database or url.database == ":memory:":
         refuse("must name a file: sqlite:////path")
@@ -111,8 +111,7 @@ def open_sqlite(url: URL) -> Engine:
     return engine
 
 
-def open_postgresql(url: URL) -> Engine:
-    """Open a server, with limits on all waiting."""
+def _open_postgresql(url: URL) -> Engine:
     limits = {name: value for name, value in LIMITS.items() if name not in url.query}
     try:
         return create_engine(

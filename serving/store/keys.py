@@ -63,11 +63,11 @@ class Key:
         return {
             "id": self.id,
             "name": self.name,
-            "scopes": order_scopes(self.scopes),
+            "scopes": _order_scopes(self.scopes),
             "created": self.created.isoformat(),
-            "expires": write_time(self.expires),
-            "revoked": write_time(self.revoked),
-            "last_used": write_time(self.last_used),
+            "expires": _write_time(self.expires),
+            "revoked": _write_time(self.revoked),
+            "last_used": _write_time(self.last_used),
             "per_minute": self.per_minute,
             "replaced_by": self.replaced_by,
         }
@@ -102,17 +102,17 @@ class KeyStore:
         InputError
             If the name is empty, or a scope is unknown.
         """
-        check_new_key(name, scopes)
+        _check_new_key(name, scopes)
         expires = None if lifetime is None else now + lifetime
-        issued = issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
+        issued = _issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
         with begin_writing(self.engine) as connection:
-            store_key(connection, issued.key)
+            _store_key(connection, issued.key)
         return issued
 
     def list(self) -> list[Key]:
         """List every key, oldest first, revoked and expired ones too."""
         with explain_store(), self.engine.connect() as connection:
-            return [read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
+            return [_read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
 
     def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
         """Replace a key by a new one; the old one remains valid for a while.
@@ -125,14 +125,14 @@ class KeyStore:
             If there is no such key, or it is revoked, expired or replaced.
         """
         with begin_writing(self.engine) as connection:
-            old = find_key(connection, key_id)
+            old = _find_key(connection, key_id)
             if not old.is_active(now) or old.replaced_by is not None:
-                refuse_key("active", "the key is already revoked, expired or replaced")
+                _refuse_key("active", "the key is already revoked, expired or replaced")
             lifetime = None if old.expires is None else old.expires - old.created
             expires = None if lifetime is None else now + lifetime
-            issued = issue(replace(old, created=now, expires=expires, last_used=None))
+            issued = _issue(replace(old, created=now, expires=expires, last_used=None))
             until = min(now + overlap, old.expires or now + overlap)
-            store_key(connection, issued.key)
+            _store_key(connection, issued.key)
             change = {"replaced_by": issued.key.id, "expires": until.isoformat()}
             connection.execute(update(KEYS).where(KEYS.c.id == key_id).values(change))
         return issued
@@ -146,7 +146,7 @@ class KeyStore:
             If there is no such key.
         """
         with begin_writing(self.engine) as connection:
-            key = find_key(connection, key_id)
+            key = _find_key(connection, key_id)
             if key.revoked is None:
                 key = replace(key, revoked=now)
                 change = {"revoked": now.isoformat()}
@@ -177,7 +177,7 @@ class KeyRing:
         _, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
         key = self._keys.get(key_id)
-        same = hmac.compare_digest(digest_secret(secret), NO_DIGEST if key is None else key.digest)
+        same = hmac.compare_digest(_digest_secret(secret), NO_DIGEST if key is None else key.digest)
         has_prefix = token.startswith(f"{PREFIX}_")
         return key if same and has_prefix and key is not None and key.is_active(now) else None
 
@@ -204,7 +204,7 @@ class KeyRing:
             raise
         with explain_store(), self.engine.connect() as connection:
             rows = connection.execute(select(KEYS))
-            self._keys = {row.id: read_key(row) for row in rows}
+            self._keys = {row.id: _read_key(row) for row in rows}
 
     def _write_uses(self, uses: dict[str, datetime]) -> None:
         if uses:
@@ -223,20 +223,17 @@ NOTE_USE = (
 )
 
 
-def issue(draft: Key) -> Issued:
-    """Give a key an id and a secret."""
+def _issue(draft: Key) -> Issued:
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    key = replace(draft, id=key_id, digest=digest_secret(secret))
+    key = replace(draft, id=key_id, digest=_digest_secret(secret))
     return Issued(key, f"{PREFIX}_{key_id}_{secret}")
 
 
-def digest_secret(secret: str) -> str:
-    """Compute the digest of a secret, which the store keeps."""
+def _digest_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def check_new_key(name: str, scopes: Sequence[str]) -> None:
-    """Reject a key without a name, without scopes, or with unknown ones."""
+def _check_new_key(name: str, scopes: Sequence[str]) -> None:
     problems = []
     if not name.strip():
         problems.append(Problem("name", "missing", "must name the owner of the key"))
@@ -246,51 +243,44 @@ def check_new_key(name: str, scopes: Sequence[str]) -> None:
         raise InputError(problems)
 
 
-def refuse_key(rule: str, message: str) -> None:
-    """Reject a change of a key."""
+def _refuse_key(rule: str, message: str) -> None:
     raise InputError([Problem("id", rule, message)])
 
 
-def find_key(connection: Connection, key_id: str) -> Key:
-    """Read one key inside a transaction."""
+def _find_key(connection: Connection, key_id: str) -> Key:
     row = connection.execute(select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
     if row is None:
         raise InputError([Problem("id", "unknown", "must be the id of a key; run `keys list`")])
-    return read_key(row)
+    return _read_key(row)
 
 
-def store_key(connection: Connection, key: Key) -> None:
-    """Write a new key."""
-    values = key.as_dict() | {"scopes": " ".join(order_scopes(key.scopes))}
+def _store_key(connection: Connection, key: Key) -> None:
+    values = key.as_dict() | {"scopes": " ".join(_order_scopes(key.scopes))}
     connection.execute(insert(KEYS).values(**values, secret_digest=key.digest))
 
 
-def read_key(row: Row[Any]) -> Key:
-    """Read a key from its row."""
+def _read_key(row: Row[Any]) -> Key:
     return Key(
         id=row.id,
         name=row.name,
         scopes=frozenset(row.scopes.split()),
         created=datetime.fromisoformat(row.created),
-        expires=read_time(row.expires),
-        revoked=read_time(row.revoked),
-        last_used=read_time(row.last_used),
+        expires=_read_time(row.expires),
+        revoked=_read_time(row.revoked),
+        last_used=_read_time(row.last_used),
         per_minute=row.per_minute,
         replaced_by=row.replaced_by,
         digest=row.secret_digest,
     )
 
 
-def order_scopes(scopes: frozenset[str]) -> list[str]:
-    """Put scopes into the order in which they are documented."""
+def _order_scopes(scopes: frozenset[str]) -> list[str]:
     return [scope for scope in SCOPES if scope in scopes]
 
 
-def read_time(text: str | None) -> datetime | None:
-    """Read a time, if there is one."""
+def _read_time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def write_time(time: datetime | None) -> str | None:
-    """Write a time, if there is one."""
+def _write_time(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()

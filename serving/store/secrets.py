@@ -49,14 +49,14 @@ def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Se
     variables = read_environment() if environment is None else environment
     secret = variables.get(SECRET_VARIABLE)
     if secret is None:
-        return derive_secrets(read_secret_file(home))
+        return derive_secrets(_read_secret_file(home))
     if len(secret) < MIN_LENGTH:
         message = f"must have {MIN_LENGTH} characters or more"
         raise InputError([Problem(SECRET_VARIABLE, "length", message)], source="environment")
     return derive_secrets(secret.encode())
 
 
-def read_secret_file(home: Home) -> bytes:
+def _read_secret_file(home: Home) -> bytes:
     """Read the secret's file; the first process creates it, readable only by its owner."""
     path = home.service_key
     try:
@@ -71,14 +71,7 @@ def read_secret_file(home: Home) -> bytes:
 
 
 def derive_secrets(secret: bytes) -> Secrets:
-    """Derive one key per use.
-
-    Examples
-    --------
-    >>> derived = derive_secrets(b"0" * 32)
-    >>> derived.chain == derived.inputs
-    False
-    """
+    """Derive one key per use."""
     chain, inputs = (
         hmac.digest(secret, b"ketamine-response " + label, "sha256")
         for label in (b"audit chain", b"inputs digest")
@@ -93,12 +86,6 @@ class InputsSeal:
     ----------
     keys
         Fernet keys, newest first.
-
-    Examples
-    --------
-    >>> seal = InputsSeal([Fernet.generate_key().decode()])
-    >>> seal.unseal(seal.seal(b"body"))
-    b'body'
     """
 
     def __init__(self, keys: list[str]) -> None:

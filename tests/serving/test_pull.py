@@ -56,9 +56,7 @@ def test_a_champion_damaged_in_the_registry_is_refused(commands, fresh_commands,
 
 
 @pytest.mark.parametrize("name", ["card.json", "terms.npz"])
-def test_a_model_damaged_in_the_store_is_never_served_nor_used_for_scores(
-    store_only, intake, tmp_path, name
-):
+def test_damaged_model_is_neither_served_nor_scored(store_only, intake, tmp_path, name):
     with damaged(find_one(store_only.home / "bentoml" / "models", name)):
         served = store_only.run("serving", "serve", code=1)
         scored = store_only.run("serving", "score", intake, "--out", tmp_path / "s.csv", code=1)

@@ -168,7 +168,7 @@ def test_a_clinician_types_the_key_once(open_client, make_key):
     assert client.post("/predict", json=ASSESSMENT).status_code == 401
 
 
-def test_a_wrong_key_on_the_page_is_said_and_what_was_typed_stays(open_client, make_key):
+def test_page_reports_wrong_key_and_keeps_entries(open_client, make_key):
     make_key("predict")
     form = {"condition": "depression", "phq9": "17", "access_key": "kr_00000000_wrong"}
     response = open_client().post("/", data=form)
