@@ -11,7 +11,13 @@ from features.base.errors import ArtifactError, KetamineResponseError, Unavailab
 from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
-from serving.models.models import PROJECT, PROJECT_LABEL, Champion, load_champion
+from serving.models.models import (
+    NO_CHAMPION,
+    PROJECT,
+    PROJECT_LABEL,
+    Champion,
+    load_champion,
+)
 
 LATEST_FILE = "latest"
 
@@ -77,10 +83,7 @@ class Roster:
             If no champion could be loaded.
         """
         if self.predictor is None:
-            reasons = "; ".join(self.reasons)
-            raise UnavailableError(
-                reasons or "no champion in BentoML's model store; run `python -m serving pull`"
-            )
+            raise UnavailableError("; ".join(self.reasons) or NO_CHAMPION)
         return self.predictor
 
     def _list_wanted(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 A new route is a function and a row of ``ROUTES``, and its test.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ from features.records.assessment import Assessment
 from serving.base.bodies import FORM_TYPE, JSON_TYPE
 from serving.base.exchange import RETRY_AFTER, RequestError
 from serving.base.metrics import METRICS_TYPE
+from serving.estimates.predictor import Predictor
 from serving.http.access import ANY_SCOPE, OPEN
 from serving.http.contract import Answer, Batch, BatchAnswer, Cards, Document, Readiness
 from serving.http.openapi import describe_api
@@ -26,7 +27,7 @@ from serving.http.parts import get_exchange, get_parts, get_state
 from serving.http.recording import Summary
 from serving.page.page import (
     PAGE_FILES,
-    PageFacts,
+    Entered,
     keep_key,
     load_page_file,
     parse_form,
@@ -116,7 +117,7 @@ async def _show_page(request: Request) -> Response:
     parts = get_parts(request)
     with suppress(RequestError):
         parts.access.admit(request, get_exchange(request), "predict", read_cookie(request) or "")
-    return HTMLResponse(render_page(parts.roster.require(), _describe_page(request)))
+    return HTMLResponse(_render(request, parts.roster.require()))
 
 
 async def _answer_page(request: Request) -> Response:
@@ -128,8 +129,7 @@ async def _answer_page(request: Request) -> Response:
         parts.access.admit(request, exchange, "predict", token)
     except RequestError as error:
         entered = replace(entered, problems=list(error.problems))
-        page = render_page(predictor, _describe_page(request), entered)
-        return HTMLResponse(page, error.status, error.headers)
+        return HTMLResponse(_render(request, predictor, entered), error.status, error.headers)
     results = [] if entered.problems else predictor.estimate(entered.columns)
     if results:
         # What is recorded, and may be kept, holds no key.
@@ -137,16 +137,26 @@ async def _answer_page(request: Request) -> Response:
         summary = Summary(predictor)
         summary.add(results)
         await parts.record(exchange, summary)
-    answer = HTMLResponse(render_page(predictor, _describe_page(request), entered, results))
+    answer = HTMLResponse(_render(request, predictor, entered, results))
     if entered.key and exchange.key_id:
         keep_key(answer, entered.key, secure=request.url.scheme == "https")
     return answer
 
 
-def _describe_page(request: Request) -> PageFacts:
+def _render(
+    request: Request,
+    predictor: Predictor,
+    entered: Entered | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+) -> str:
     parts, exchange = get_parts(request), get_exchange(request)
-    asks_key = not parts.access.open_to_this_machine and exchange.key_id is None
-    return PageFacts(asks_key=asks_key, stores_inputs=parts.settings.store_inputs)
+    return render_page(
+        predictor,
+        entered,
+        results,
+        asks_key=not parts.access.open_to_this_machine and exchange.key_id is None,
+        stores_inputs=parts.settings.store_inputs,
+    )
 
 
 async def _show_file(request: Request) -> Response:

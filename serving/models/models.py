@@ -4,7 +4,6 @@ An outcome's latest model in the store is its champion; a Bento serves the model
 """
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from features.model.response_model import ResponseModel
 
 PROJECT_LABEL, PROJECT = "project", "ketamine-response"
 VERSION_LABEL, DIGEST_FACT = "mlflow_version", "digest"
+NO_CHAMPION = "no champion in BentoML's model store; run `python -m serving pull`"
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,8 @@ def find_latest(name: str) -> Any | None:
     return next((model for model in list_latest() if model.tag.name == name), None)
 
 
-def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
-    """Load the champions, verifying every byte.
-
-    Parameters
-    ----------
-    tags
-        The models of a Bento; None for the latest of each name.
+def load_champions() -> tuple[Champion, ...]:
+    """Load the latest champion of each name, verifying every byte.
 
     Raises
     ------
@@ -91,9 +86,9 @@ def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
     ArtifactError
         If one is damaged.
     """
-    stored = list_latest() if tags is None else [bentoml.models.get(tag) for tag in tags]
+    stored = list_latest()
     if not stored:
-        raise UnavailableError("no champion in BentoML's model store; run `python -m serving pull`")
+        raise UnavailableError(NO_CHAMPION)
     return tuple(map(load_champion, stored))
 
 

@@ -50,22 +50,6 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class PageFacts:
-    """What the page must ask for and state in addition to estimates.
-
-    Parameters
-    ----------
-    asks_key
-        Whether a key must be entered.
-    stores_inputs
-        Whether what is entered is kept.
-    """
-
-    asks_key: bool
-    stores_inputs: bool
-
-
-@dataclass(frozen=True)
 class Entered:
     """What a clinician entered, and how it was parsed.
 
@@ -122,9 +106,11 @@ def load_page_file(name: str) -> bytes:
 
 def render_page(
     predictor: Predictor,
-    facts: PageFacts,
     entered: Entered | None = None,
     results: Sequence[Mapping[str, Any]] = (),
+    *,
+    asks_key: bool,
+    stores_inputs: bool,
 ) -> str:
     """Render the page: empty, with an estimate, or with what must be corrected."""
     cards = [champion.model.card for champion in predictor.champions]
@@ -134,7 +120,8 @@ def render_page(
         problems=entered.problems if entered else [],
         wrong={problem.field for problem in entered.problems} if entered else set(),
         answer=results[0] if results else None,
-        facts=facts,
+        asks_key=asks_key,
+        stores_inputs=stores_inputs,
         key_input=KEY_INPUT,
         reasons=REASONS,
         labels={**{name: f.label for name, f in FIELDS.items()}, "authorization": "Access key"},

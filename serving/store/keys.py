@@ -127,7 +127,8 @@ class KeyStore:
         with begin_writing(self.engine) as connection:
             old = _find_key(connection, key_id)
             if not old.is_active(now) or old.replaced_by is not None:
-                _refuse_key("active", "the key is already revoked, expired or replaced")
+                message = "the key is already revoked, expired or replaced"
+                raise InputError([Problem("id", "active", message)])
             lifetime = None if old.expires is None else old.expires - old.created
             expires = None if lifetime is None else now + lifetime
             issued = _issue(replace(old, created=now, expires=expires, last_used=None))
@@ -241,10 +242,6 @@ def _check_new_key(name: str, scopes: Sequence[str]) -> None:
         problems.append(Problem("scope", "category", f"must be of {', '.join(SCOPES)}"))
     if problems:
         raise InputError(problems)
-
-
-def _refuse_key(rule: str, message: str) -> None:
-    raise InputError([Problem("id", rule, message)])
 
 
 def _find_key(connection: Connection, key_id: str) -> Key:
