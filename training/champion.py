@@ -3,8 +3,8 @@
 from features.base.arrays import Numbers
 from features.model.response_model import CHALLENGER_ALIAS
 from features.records.cohort import digest_cohort
+from training.candidates.registry import BASE_RATE
 from training.findings.card import describe_population
-from training.findings.comparison import BASE_RATE
 from training.findings.findings import ChampionFacts, Findings
 from training.measures.losses import compare_losses, compute_log_loss
 from training.registry.history import Event

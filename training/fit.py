@@ -11,7 +11,8 @@ from features.base.home import Home
 from features.model.card import ModelCard
 from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
 from features.records.columns import Columns
-from training.candidates import Candidate, make_candidates
+from training.candidates.base import Candidate
+from training.candidates.registry import complete_study, make_candidates
 from training.candidates.tuning import Tuning
 from training.champion import choose_champion, compare_champion
 from training.findings.comparison import Comparison, await_outcomes, compare
@@ -104,6 +105,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     InputError
         If the cohort cannot give what the study asks for; nothing has been logged by then.
     """
+    study = complete_study(study)
     enrolment = list_enrolled(study, cohort)
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     if design.size:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from features.model.response_model import ResponseModel
 from features.records.columns import Columns
-from training.candidates import Candidate, Fit
+from training.candidates.base import Candidate, Fit
 from training.findings.card import make_card
 from training.findings.checklist import answer_checklist
 from training.findings.comparison import Comparison
@@ -47,8 +47,9 @@ class Work:
 
     def develop(self, name: str) -> tuple[ResponseModel, Fit]:
         """Fit a candidate on the whole design, with its re-developments and its card."""
-        fit = self.candidates[name].fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
-        equation = redevelop(self.study, self.design, name, fit, self.jobs)
+        candidate = self.candidates[name]
+        fit = candidate.fit(self.design, derive_seed(self.study.seed, FINAL_SEED))
+        equation = redevelop(self.study, self.design, candidate, fit, self.jobs)
         card = make_card(self.study, self.cohort, self.design, self.comparison, name, equation)
         return ResponseModel(card, equation), fit
 

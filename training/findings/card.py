@@ -24,8 +24,8 @@ from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
+from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.registry.signature import find_xgboost
 from training.study.design import Design
@@ -118,7 +118,7 @@ def describe_interval(study: Study, name: str, design: Design, equation: Equatio
     made = "re-fits on resampled patients: sampling error alone"
     if not design.size:
         made = "models that published evidence allows"
-    elif name in WITH_POSTERIOR:
+    elif list_candidates()[name].has_posterior:
         made = "models that evidence and data allow, moved as re-fits on resampled patients move"
     method = f"middle {share} of {count} {made}"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)

@@ -13,7 +13,7 @@ from experiments.benchmarks.samples import Plan, prepare, take_courses
 from experiments.benchmarks.scores import SUREST, compute_loss
 from experiments.docs.reference import format_table
 from features.base.commands import track
-from training.candidates import make_candidates
+from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
 from training.validation.resample import spread
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from joblib import delayed
@@ -33,12 +33,12 @@ from features.base.files import digest_sources, list_sources
 from features.model.card import Measure
 from features.model.equation import Equation
 from features.records.columns import Columns
-from training.candidates import CANDIDATES, Candidate
-from training.findings.comparison import BASE_RATE, compare
+from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
+from training.findings.comparison import compare
 from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.design import evaluate_outcome
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study
+from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
 from training.validation.development.evidence import (
     choose_procedure,
@@ -83,7 +83,7 @@ class Request:
     bootstraps: int = 50
     tested: int = 2500
     new_sites: int = 8
-    offered: tuple[CandidateName, ...] = (
+    offered: tuple[str, ...] = (
         "evidence_prior",
         "anchored_xgboost",
         "elastic_net",
@@ -105,7 +105,7 @@ class Request:
 QUICK = Request(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
-def choose_offered(only: str) -> tuple[CandidateName, ...]:
+def choose_offered(only: str) -> tuple[str, ...]:
     """Choose a candidate, to be compared with the base rate.
 
     Raises
@@ -113,7 +113,7 @@ def choose_offered(only: str) -> tuple[CandidateName, ...]:
     InputError
         If there is none of that name.
     """
-    names: tuple[CandidateName, ...] = get_args(CandidateName)
+    names = tuple(list_candidates())
     if only not in names:
         message = f"has no such candidate; there are: {', '.join(names)}"
         raise InputError([Problem("--only", "category", message)])
@@ -141,7 +141,8 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     study = set_validation(prepared.study, request)
     home, elsewhere = draw_followed(world, study, request)
     design = take_courses(prepared, request.courses)
-    candidates: dict[str, Candidate] = {name: CANDIDATES[name] for name in study.candidates}
+    known = make_candidates()
+    candidates = {name: known[name] for name in study.candidates}
     crossed = cross_validate(study, design, candidates, 1, Store())
     chosen = compare(study, design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))

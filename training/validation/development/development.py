@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from features.model.card import ModelCard
-from training.candidates import CANDIDATES
+from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, find_leakage
 from training.findings.findings import (
     Attrition,
@@ -105,7 +105,7 @@ def list_compared(known: Development) -> Iterator[Compared]:
     for name, gap in comparison.to_base.items():
         yield Compared(
             name=name,
-            label=CANDIDATES[name].label,
+            label=label_candidate(name),
             chosen=name == comparison.chosen,
             measures=comparison.measures[name],
             difference=gap.mean,
