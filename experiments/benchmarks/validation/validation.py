@@ -49,11 +49,10 @@ from training.validation.development.evidence import (
 from training.validation.development.optimism import correct_optimism, gather_versions
 from training.validation.development.validated import Validated, list_performance
 from training.validation.procedure import Procedure
-from training.validation.resample import spread
+from training.validation.resample import FINAL_SEED, spread
 from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store
 from training.validation.units import list_bootstraps
-from training.work import FINAL_SEED
 
 # Not among the worlds by which candidates were built or compared.
 FIRST_WORLD = 301
