@@ -6,7 +6,7 @@ import pytest
 
 from features.dictionary.fields import FIELDS
 from training.findings.words import MEASURES, SAMPLE_SIZES
-from training.report.html import render_report
+from training.report.html.page import render_report
 
 # What is called by a number, in prose.
 PROSE = ("TRIPOD+AI (2024)", "SHA-256")

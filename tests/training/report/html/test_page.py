@@ -14,8 +14,7 @@ from training.findings.findings import (
     Criterion,
 )
 from training.measures.subgroups import Subgroup
-from training.report.html import render_report
-from training.report.html.page import read_style
+from training.report.html.page import read_style, render_report
 
 OPTIONAL = (
     "calibration",
