@@ -14,8 +14,8 @@ from training.findings.rule import Standing
 from training.measures.calibration_curve import estimate_ratio, estimate_slope
 from training.measures.decision import THRESHOLDS, compute_benefits, measure_decisions
 from training.measures.discrimination import estimate_auc
-from training.measures.evaluate import compare_losses
 from training.measures.instability import compute_errors
+from training.measures.losses import compare_losses
 from training.measures.subgroups import tabulate_subgroups
 from training.study.parts import GatePart
 
