@@ -21,7 +21,7 @@ from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
+from training.candidates.registry import BASE_RATE, complete_study, list_candidates, make_candidates
 from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
@@ -162,7 +162,7 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
     paths = [folder / file for file in FILES[name] if (folder / file).exists()]
     if FILES[name] and not paths:
         raise InputError([Problem("--data", "exists", f"{FILES[name][0]} is not on this machine")])
-    study = read_study(STUDIES / f"{name}.toml")
+    study = complete_study(read_study(STUDIES / f"{name}.toml"))
     courses = load_courses(study, paths[0] if paths else None)
     design = make_design(study, courses)
     sites, names = number_sites(design.columns)
