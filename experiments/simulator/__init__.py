@@ -1,6 +1,6 @@
 """The cohort simulator: patients, sites, missing values and outcomes with a known truth.
 
-Nobody simulated here was ever treated: every file says SIMULATED, in a column and in its metadata.
+These patients do not exist: every file says SIMULATED, in a column and in its metadata.
 """
 
 from experiments.simulator.cohort import Simulation, simulate, write_simulation

@@ -1,4 +1,4 @@
-"""Sites: what treats whom where, and how well; the same for every cohort of a world."""
+"""Sites: their routes, forms and effects; the same for every cohort of a world."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from experiments.simulator.effects import ROUTES
 from experiments.simulator.world import MISSING, World
 from features.base.arrays import Flags, Numbers
 
-SITE_COUNT = 12
+_SITE_COUNT = 12
 VETERANS_SITE = 7
-# The veterans' clinics report 26 % where others report 45 %.
-VETERANS_EFFECT = float(np.log(0.26 / 0.74) - np.log(0.45 / 0.55))
-MAIN_ROUTES = (
+# The veterans' clinics report 26% response, others 45%.
+_VETERANS_EFFECT = float(np.log(0.26 / 0.74) - np.log(0.45 / 0.55))
+_MAIN_ROUTES = (
     *("iv", "iv", "intranasal", "iv", "sublingual", "iv"),
     *("im", "iv", "intranasal", "iv", "sublingual", "sc"),
 )
-# Of all that is missing, this much because a site's form never asks.
+# Share of missing values that are missing because the site's form does not ask.
 BY_FORM = 0.6
-ITEM_SITES = 0.5
-BY_ITEMS = ("phq9", "gad7", "pcl5")
+_ITEM_SITES = 0.5
+_BY_ITEMS = ("phq9", "gad7", "pcl5")
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Sites:
     items
         For each instrument, ``bool[sites]``: items are recorded, and no total.
     routes
-        ``[sites]``: position of the main route.
+        ``[sites]``: index of the main route.
     habits
         ``[sites]``: how readily patients miss visits, in standard deviations.
     new
-        Whether these are sites that nobody has learned from.
+        Whether these are sites that no model was trained on.
     """
 
     names: tuple[str, ...]
@@ -59,22 +59,22 @@ class Sites:
 def make_sites(world: World) -> Sites:
     """Make the sites of a world."""
     generator = np.random.default_rng(world.seed)
-    weights = generator.dirichlet(np.full(SITE_COUNT, 6.0))
-    effects = world.site_spread * generator.standard_normal(SITE_COUNT)
+    weights = generator.dirichlet(np.full(_SITE_COUNT, 6.0))
+    effects = world.site_spread * generator.standard_normal(_SITE_COUNT)
     if world.site_spread and world.veterans:
         effects -= weights @ effects
-        effects[VETERANS_SITE] = VETERANS_EFFECT
-    slopes = 1 + world.slope_spread * generator.standard_normal(SITE_COUNT)
-    skipped = {name: skip_form(weights, share, generator) for name, share in MISSING.items()}
-    items = {key: generator.random(SITE_COUNT) < ITEM_SITES for key in BY_ITEMS}
-    habits = np.random.default_rng(world.seed + 1).standard_normal(SITE_COUNT)
-    names = name_sites("site", SITE_COUNT)
-    routes = np.array([ROUTES.index(route) for route in MAIN_ROUTES])
+        effects[VETERANS_SITE] = _VETERANS_EFFECT
+    slopes = 1 + world.slope_spread * generator.standard_normal(_SITE_COUNT)
+    skipped = {name: _skip_form(weights, share, generator) for name, share in MISSING.items()}
+    items = {key: generator.random(_SITE_COUNT) < _ITEM_SITES for key in _BY_ITEMS}
+    habits = np.random.default_rng(world.seed + 1).standard_normal(_SITE_COUNT)
+    names = _name_sites("site", _SITE_COUNT)
+    routes = np.array([ROUTES.index(route) for route in _MAIN_ROUTES])
     return Sites(names, weights, effects, slopes, skipped, items, routes, habits)
 
 
 def draw_new_sites(world: World, count: int, seed: int) -> Sites:
-    """Draw sites of a world beside its own twelve, from the distributions those came from.
+    """Draw further sites of a world, from the distributions of its own twelve.
 
     Parameters
     ----------
@@ -83,27 +83,26 @@ def draw_new_sites(world: World, count: int, seed: int) -> Sites:
     """
     generator = np.random.default_rng([world.seed, seed, count])
     share = {name: BY_FORM * missing for name, missing in MISSING.items()}
-    main = [ROUTES.index(route) for route in MAIN_ROUTES]
+    main = [ROUTES.index(route) for route in _MAIN_ROUTES]
     return Sites(
-        names=name_sites("new", count),
+        names=_name_sites("new", count),
         weights=generator.dirichlet(np.full(count, 6.0)),
         effects=world.site_spread * generator.standard_normal(count),
         slopes=1 + world.slope_spread * generator.standard_normal(count),
         skipped={name: generator.random(count) < part for name, part in share.items()},
-        items={key: generator.random(count) < ITEM_SITES for key in BY_ITEMS},
+        items={key: generator.random(count) < _ITEM_SITES for key in _BY_ITEMS},
         routes=generator.choice(main, size=count),
         habits=generator.standard_normal(count),
         new=True,
     )
 
 
-def name_sites(stem: str, count: int) -> tuple[str, ...]:
-    """Name sites by number."""
+def _name_sites(stem: str, count: int) -> tuple[str, ...]:
     return tuple(f"{stem}-{number:02d}" for number in range(1, count + 1))
 
 
-def skip_form(weights: Numbers, missing: float, generator: np.random.Generator) -> Flags:
-    """Choose sites whose form does not ask, until they make up their part of what is missing."""
+def _skip_form(weights: Numbers, missing: float, generator: np.random.Generator) -> Flags:
+    # Sites whose form does not ask, until they make up their share of the missing values.
     skipped = np.zeros(len(weights), dtype=bool)
     for site in generator.permutation(len(weights)):
         if weights[skipped].sum() + weights[site] <= BY_FORM * missing:

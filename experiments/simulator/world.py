@@ -1,6 +1,6 @@
-"""Worlds: everything about the simulated patients that a seed does not change.
+"""Worlds: everything about the simulated patients that does not depend on a cohort's seed.
 
-Figures are calibrated to published cohorts; those marked P are choices, not evidence.
+Figures are calibrated to published cohorts; those marked P are chosen, not from evidence.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import numpy as np
 from experiments.simulator.effects import PUBLISHED, Effect
 from features.base.arrays import Numbers
 
-# One latent normal variable each; everything about a patient is a monotone function of its own.
+# One latent normal variable each; a field is a monotone function of its own latent.
 LATENTS = (
     *("age", "female", "bmi", "systolic", "diastolic"),
     *("phq9", "gad7", "pcl5", "madrs"),
@@ -21,7 +21,7 @@ LATENTS = (
     *("ptsd_comorbid", "anxiety_comorbid", "bipolar", "personality_disorder"),
     *("chronic_pain", "suicide_attempt"),
 )
-CORRELATIONS: Mapping[tuple[str, str], float] = MappingProxyType(
+_CORRELATIONS: Mapping[tuple[str, str], float] = MappingProxyType(
     {
         ("phq9", "gad7"): 0.65,
         ("phq9", "pcl5"): 0.55,
@@ -132,27 +132,26 @@ class World:
     Parameters
     ----------
     strength
-        What the effects are multiplied by; 1.3 gives an oracle AUC of about .70 with the
-        published ones.
+        Factor on all effects; 1.3 gives an oracle AUC of about 0.70 with the published ones.
     site_spread, slope_spread
         Standard deviations over sites of the base rate, in log-odds, and of the strength.
     drift
-        Log-odds a year, from 2024.
+        Log-odds per year, from 2024.
     flat
-        Whether every condition, route and horizon has the same base rate: nothing to learn there.
+        Whether every condition, route and horizon has the same base rate.
     outcome_missing
         Share of courses without the acute follow-up.
     responder_odds
-        Odds ratio of being followed up, responders against others.
+        Odds ratio of follow-up, responders against non-responders.
     seed
-        Of what belongs to the world and not to a cohort: its sites.
+        Of the world's sites.
     effects
-        What moves the log-odds of response.
+        On the log-odds of response.
     shifts
-        Log-odds by which each condition departs from its published share of responders.
+        Log-odds by which each condition differs from its published share of responders.
     veterans
-        Whether one site is like the veterans' clinics and the others make up for chance; else
-        the sites are plain draws from their distribution.
+        Whether one site is like the veterans' clinics and the others are centred; else all sites
+        are plain draws from their distribution.
     """
 
     name: str
@@ -169,10 +168,10 @@ class World:
     veterans: bool = True
 
 
-def correlate() -> Numbers:
+def make_correlations() -> Numbers:
     """Build the correlation matrix of the latent variables."""
     matrix = np.eye(len(LATENTS))
-    for (first, second), value in CORRELATIONS.items():
+    for (first, second), value in _CORRELATIONS.items():
         row, column = LATENTS.index(first), LATENTS.index(second)
         matrix[row, column] = matrix[column, row] = value
     return matrix
