@@ -21,8 +21,8 @@ from experiments.simulator.outcomes import (
     pick_primary,
 )
 from experiments.simulator.patients import Patients, measure_field
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import LATENTS, World
+from experiments.simulator.published import LATENTS
+from experiments.simulator.world import Sites, World
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.response_model import compute_probability
@@ -122,7 +122,7 @@ def _complete_patients(
 
 
 def integrate_sites(world: World, level: Numbers, moved: Numbers) -> Numbers:
-    # The mean probability over the distribution of sites.
+    """Compute the mean probability over the distribution of sites."""
     nodes, weights = special.roots_hermitenorm(NODES)
     spread = np.hypot(world.site_spread, world.slope_spread * moved)
     average: Numbers = np.zeros_like(moved)

@@ -21,8 +21,8 @@ from experiments.simulator.outcomes import (
     pick_primary,
 )
 from experiments.simulator.patients import Patients, make_patients
-from experiments.simulator.sites import Sites, make_sites
-from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
+from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
+from experiments.simulator.world import Sites, World, make_sites
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import write_whole
@@ -46,19 +46,12 @@ _REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated cohort and its truth.
+    """A simulated cohort and its truth."""
 
-    Parameters
-    ----------
-    cohort
-        Arrow table with the registry's columns.
-    truth
-        Arrow table: patient, the outcome of the condition's own instrument, its true probability
-        with everything known (`probability`) and, if requested, given the recorded fields alone:
-        at the patient's site (`probability_observed`) and at a new one (`probability_new_site`).
-    """
-
-    cohort: Any
+    cohort: Any  # Arrow table with the registry's columns
+    # Arrow table: patient, the outcome of the condition's own instrument, its true probability with
+    # everything known (`probability`) and, if requested, given the recorded fields alone: at the
+    # patient's site (`probability_observed`) and at a new one (`probability_new_site`)
     truth: Any
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from experiments.simulator.patients import measure_field
-from experiments.simulator.world import LATENTS, make_correlations
+from experiments.simulator.published import LATENTS, make_correlations
 from features.base.arrays import Flags, Numbers
 
 _Below = Callable[[Numbers], Flags]
@@ -110,24 +110,14 @@ def _start_within(lows: Numbers, highs: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class _Update:
-    """How one latent is drawn given the others.
+    """How one latent is drawn given the others."""
 
-    Parameters
-    ----------
-    index
-        Of the latent.
-    neighbours, weights
-        The latents that it depends on, and their weights in its conditional mean.
-    spread
-        Its standard deviation given them.
-    free, bounded
-        Rows drawn without bounds, and within `low` and `high`.
-    """
-
-    index: int
+    index: int  # Of the latent
+    # neighbours, weights: the latents that it depends on, and their weights in its conditional mean
     neighbours: NDArray[np.int64]
     weights: Numbers
-    spread: float
+    spread: float  # Its standard deviation given them
+    # free, bounded: rows drawn without bounds, and within `low` and `high`
     free: NDArray[np.int64]
     bounded: NDArray[np.int64]
     low: Numbers

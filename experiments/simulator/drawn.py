@@ -22,7 +22,8 @@ from experiments.simulator.effects import (
 )
 from experiments.simulator.outcomes import draw_reference, solve_level
 from experiments.simulator.patients import Patients
-from experiments.simulator.world import TARGETS, World
+from experiments.simulator.published import TARGETS
+from experiments.simulator.world import World
 from features.base.arrays import Numbers
 from features.model.response_model import compute_probability
 from training.candidates.evidence.published import EFFECTS as EVIDENCE

@@ -89,18 +89,11 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Factor:
-    """One unit, shaped.
+    """One unit, shaped."""
 
-    Parameters
-    ----------
-    unit
-        One of ``UNITS``.
-    at
-        In the unit: where a line crosses 0, where a step lies, where a parabola has its vertex.
-    """
-
-    unit: str
+    unit: str  # One of ``UNITS``
     shape: Shape = Shape.LINE
+    # In the unit: where a line crosses 0, where a step lies, where a parabola has its vertex
     at: float = 0.0
 
     @property
@@ -119,15 +112,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class Effect:
-    """One term: a size times the product of its factors.
-
-    Parameters
-    ----------
-    day1, later
-        Log-odds per unit, on the first day and at every later horizon.
-    """
+    """One term: a size times the product of its factors."""
 
     factors: tuple[Factor, ...]
+    # day1, later: log-odds per unit, on the first day and at every later horizon
     day1: float
     later: float
 

@@ -4,8 +4,8 @@ import numpy as np
 from scipy import optimize
 
 from experiments.simulator.patients import Patients
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import MISSING, World
+from experiments.simulator.published import MISSING
+from experiments.simulator.world import Sites, World
 from features.base.arrays import Flags, Numbers
 from features.model.response_model import compute_probability
 

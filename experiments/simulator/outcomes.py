@@ -11,14 +11,8 @@ from scipy import optimize, stats
 
 from experiments.simulator.effects import ROUTES, combine_effects
 from experiments.simulator.patients import Patients, make_patients
-from experiments.simulator.sites import Sites, make_sites
-from experiments.simulator.world import (
-    CONDITIONS,
-    MADRS_ESKETAMINE_ACUTE,
-    SPREADS,
-    TARGETS,
-    World,
-)
+from experiments.simulator.published import CONDITIONS, MADRS_ESKETAMINE_ACUTE, SPREADS, TARGETS
+from experiments.simulator.world import Sites, World, make_sites
 from features.base.arrays import Numbers
 from features.dictionary.instruments import INSTRUMENTS
 from features.model.response_model import compute_probability
@@ -55,20 +49,12 @@ NOISE = np.array(
 
 @dataclass(frozen=True)
 class Followup:
-    """One follow-up score of every patient, with its expected improvement.
-
-    Parameters
-    ----------
-    linear
-        ``[patients]``: latent improvement without its noise.
-    score
-        ``[patients]``: the total at follow-up.
-    """
+    """One follow-up score of every patient, with its expected improvement."""
 
     instrument: str
     horizon: str
-    linear: Numbers
-    score: Numbers
+    linear: Numbers  # ``[patients]``: latent improvement without its noise
+    score: Numbers  # ``[patients]``: the total at follow-up
 
     @property
     def field(self) -> str:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from experiments.simulator.effects import ROUTES
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import (
+from experiments.simulator.published import (
     CONDITIONS,
     INTAKE_LOWS,
     LATENTS,
@@ -17,6 +16,7 @@ from experiments.simulator.world import (
     TOTALS,
     make_correlations,
 )
+from experiments.simulator.world import Sites
 from features.base.arrays import Numbers
 from features.dictionary.instruments import INSTRUMENTS
 

@@ -8,12 +8,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from experiments.benchmarks.models import ceiling
+from experiments.benchmarks.scores import compute_expected_loss
 from experiments.simulator import WORLDS, draw_new_sites, find_world, make_sites, simulate
 from experiments.simulator.attainable import compute_attainable, integrate_sites
 from experiments.simulator.copula import compute_intervals, draw_latents, truncate_normal
 from experiments.simulator.outcomes import compute_truth, make_followups, pick_primary
 from experiments.simulator.patients import make_patients, measure_field
-from experiments.simulator.world import LATENTS
+from experiments.simulator.published import LATENTS
 from features.model.response_model import compute_probability
 
 WORLD = find_world("world-17")
@@ -41,7 +42,7 @@ def lose(patients, share, seed=5):
 
 
 def expect_loss(estimate, truth):
-    return ceiling.compute_loss(estimate, truth)
+    return compute_expected_loss(estimate, truth)
 
 
 def recalibrate(estimate, truth):

@@ -19,8 +19,8 @@ from experiments.simulator.drawn import (
 from experiments.simulator.effects import PUBLISHED, UNITS, combine_effects
 from experiments.simulator.outcomes import compute_truth, make_followups
 from experiments.simulator.patients import make_patients
-from experiments.simulator.sites import BY_FORM
-from experiments.simulator.world import MISSING
+from experiments.simulator.published import MISSING
+from experiments.simulator.world import BY_FORM
 from features.base.errors import InputError
 from features.dictionary.instruments import INSTRUMENTS
 
