@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmarks.results import Result
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 
 NULL = "null"  # the world where nothing predicts response
 SITE_KINDS = ("known", "unseen")
