@@ -46,7 +46,8 @@ ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.
 	$(BIN)/python -m training ui
 
 test: $(PROJECT) browser postgresql  ## Run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file \
+	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --quiet
 
 check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
 	$(BIN)/ruff format --check .
