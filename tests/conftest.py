@@ -2,13 +2,14 @@
 
 import fcntl
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,12 @@ os.environ.update(QUIET)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `make test`."""
-    parser.addoption("--by-file", action="store_true", help="print a line per file, not dots")
+    """Add the options of `make test` and `make endurance`."""
+    parser.addoption(
+        "--by-file", action="store_true", help="longest files first, and a line per file, not dots"
+    )
+    parser.addoption("--endurance", type=Path, help="test at length; the folder keeps what passed")
+    parser.addoption("--seed", type=int, default=1, help="of kills and damage at length")
 
 
 @pytest.hookimpl(trylast=True)  # after the terminal has its reporter
@@ -45,14 +50,50 @@ def pytest_configure(config: pytest.Config) -> None:
 SLOW = (("clone",), ("commands", "fresh_commands", "make_commands", "start_service", "home"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; `--no-loadscope-reorder` keeps that order."""
-    ranks: dict[Path, int] = {}
-    for item in items:
-        used = set(getattr(item, "fixturenames", ()))
-        rank = next((n for n, names in enumerate(SLOW) if used & set(names)), len(SLOW))
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; leave out what passed at length already."""
+    if config.getoption("by_file"):
+        ranks: dict[Path, int] = {}
+        for item in items:
+            used = set(getattr(item, "fixturenames", ()))
+            rank = next((n for n, names in enumerate(SLOW) if used & set(names)), len(SLOW))
+            ranks[item.path] = min(rank, ranks.get(item.path, rank))
+        items.sort(key=lambda item: ranks[item.path])
+    journal = find_journal(config)
+    if journal is not None and journal.exists():
+        passed = set(journal.read_text("utf-8").splitlines())
+        items[:] = [item for item in items if item.nodeid not in passed]
+
+
+def find_journal(config: pytest.Config) -> Path | None:
+    """Find the list of tests that passed at length with this seed."""
+    folder = config.getoption("endurance")
+    return None if folder is None else Path(folder) / f"passed-{config.getoption('seed')}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note what passed at length, so that a run that was stopped resumes after it."""
+    report = yield
+    journal = find_journal(item.config)
+    if journal is not None and report.when == "call" and report.passed:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        with journal.open("a", encoding="utf-8") as file:
+            file.write(f"{item.nodeid}\n")
+    return report
+
+
+@pytest.fixture(scope="session")
+def choose_count(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
+    """Choose how often something is repeated: in `make test`, and in `make endurance`."""
+    at_length = pytestconfig.getoption("endurance") is not None
+    return lambda short, long: long if at_length else short
+
+
+@pytest.fixture
+def chance(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of a test, the same for the same seed."""
+    return random.Random(f"{pytestconfig.getoption('seed')} {request.node.name}")
 
 
 @pytest.fixture(autouse=True)
