@@ -1,4 +1,4 @@
-"""What a whole run costs: `fit` with its report, by profile, beside a single fit."""
+"""What a whole run costs: `fit` with its report, by profile, compared with a single fit."""
 
 import tempfile
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from experiments.benchmarks.samples import STUDY, draw_courses
 from experiments.simulator import find_world
 from features.base.home import find_home
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
 from training.study.design import make_design, number_sites
 from training.study.study import Study, read_study
 from training.validation.development.evidence import count_bootstraps
 
-COURSES, SEED = 5000, 7
+_COURSES, _SEED = 5000, 7
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,27 @@ class Cost:
     fit: float
 
 
-def measure_costs(jobs: int, courses: int = COURSES, bootstraps: int = 200) -> list[Cost]:
-    """Run the standard study on simulated patients, quickly and in full."""
-    study = read_study(STUDY)
-    columns = draw_courses(find_world("default"), study, courses, SEED)
-    return [
-        measure_cost(set_profile(study, profile, bootstraps), columns, jobs)
-        for profile in ("quick", "full")
-    ]
+def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> list[Cost]:
+    """Run the standard study on simulated patients, by the quick and by the full profile."""
+    study = complete_study(read_study(STUDY))
+    columns = draw_courses(find_world("default"), study, courses, _SEED)
+    costs = []
+    for profile in ("quick", "full"):
+        settings = {"profile": profile, "bootstraps": bootstraps}
+        validation = study.validation.model_copy(update=settings)
+        part = study.model_copy(update={"validation": validation})
+        costs.append(_measure_cost(part, columns, jobs))
+    return costs
 
 
-def set_profile(study: Study, profile: str, bootstraps: int) -> Study:
-    """Set how thoroughly a study is validated."""
-    asked = {"profile": profile, "bootstraps": bootstraps}
-    return study.model_copy(update={"validation": study.validation.model_copy(update=asked)})
-
-
-def measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
-    """Run one study in a home of its own."""
+def _measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
     design = make_design(study, columns)
     with tempfile.TemporaryDirectory() as folder:
         start = perf_counter()
         chosen = run_study(study, columns, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
         seconds = perf_counter() - start
     start = perf_counter()
-    CANDIDATES[chosen.comparison.chosen].fit(design, study.seed)
+    make_candidates()[chosen.comparison.chosen].fit(design, study.seed)
     fit = perf_counter() - start
     sites = len(number_sites(columns)[1])
     return Cost(
