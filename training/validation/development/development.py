@@ -150,6 +150,6 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
         "subgroups": describe_subgroups(
             validated.averaged, design.columns, instrument, settings.level
         ),
-        "sample_size": describe_sample_size(validated, performance),
+        "sample_size": describe_sample_size(validated.parameters, design, performance),
         "factors": describe_factors(validated.equation, design.columns, study.uncertainty.level),
     }
