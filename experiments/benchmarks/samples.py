@@ -22,11 +22,11 @@ from features.records.mapping import Mapper
 from features.records.tables import wrap_table
 from training.study.design import Design, filter_courses, make_design
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study, read_study
+from training.study.study import Study, read_study
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
 # The two candidates that are left out cost much and rarely win.
-OFFERED: tuple[CandidateName, ...] = (
+OFFERED: tuple[str, ...] = (
     "evidence_prior",
     "anchored_xgboost",
     "elastic_net",
@@ -42,46 +42,26 @@ _TRUTHS = ("probability_observed", "probability_new_site")
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the samples; two plans that differ share no sample.
+    """Sizes of the samples; two plans that differ share no sample."""
 
-    Parameters
-    ----------
-    most
-        Training courses; smaller numbers are the first of these.
-    tested
-        Test courses at the world's own sites, and again at new ones.
-    new_sites
-        Number of sites that no model was trained on.
-    draws
-        Draws of the missing values behind each attainable probability.
-    offered
-        Candidates that `fit` chooses from, in the study's order of preference.
-    """
-
-    most: int = 4000
-    tested: int = 4000
-    new_sites: int = 40
-    draws: int = 100
-    offered: tuple[CandidateName, ...] = OFFERED
+    most: int = 4000  # Training courses; smaller numbers are the first of these
+    tested: int = 4000  # Test courses at the world's own sites, and again at new ones
+    new_sites: int = 40  # Number of sites that no model was trained on
+    draws: int = 100  # Draws of the missing values behind each attainable probability
+    # Candidates that `fit` chooses from, in the study's order of preference
+    offered: tuple[str, ...] = OFFERED
     seed: int = 20261123
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Test courses.
-
-    Parameters
-    ----------
-    attainable
-        ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
-        it. At a new site its effect is integrated out.
-    at_site
-        ``[courses]``: the same with the site's effect known, new or not.
-    """
+    """Test courses."""
 
     columns: Columns
+    # ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
+    # it. At a new site its effect is integrated out
     attainable: Numbers
-    at_site: Numbers
+    at_site: Numbers  # ``[courses]``: the same with the site's effect known, new or not
 
 
 @dataclass(frozen=True)

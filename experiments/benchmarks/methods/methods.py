@@ -18,16 +18,18 @@ from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.response_model import Prediction, summarise_versions
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
-from training.study.split import EVENTS_A_FOLD, derive_seed
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
+
+CANDIDATES = make_candidates()
 
 CHOSEN, BASE_RATE = "chosen", "base_rate"
 OURS = (CHOSEN, *CANDIDATES)
@@ -53,21 +55,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class SamplePredictions:
-    """A method's predictions of both samples.
+    """A method's predictions of both samples."""
 
-    Parameters
-    ----------
-    known, unseen
-        At the world's own sites, and at new ones; interval limits are NaN if the method has none.
-    selected
-        The candidate behind it.
-    seconds
-        Processor time of fitting with all that belongs to it, but for the bootstrap refits.
-    """
-
+    # known, unseen: at the world's own sites, and at new ones; interval limits are NaN if the
+    # method has none
     known: Prediction
     unseen: Prediction
-    selected: str
+    selected: str  # The candidate behind it
+    # Processor time of fitting with all that belongs to it, but for the bootstrap refits
     seconds: float
 
 
@@ -116,13 +111,13 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
     start = process_time()
     fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(study, design, name, fit, jobs=1), seconds
+    return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
 
 
 def _choose_candidate(study: Study, design: Design) -> str:
     """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
     smaller_class = min(design.events, design.size - design.events)
-    folds = min(study.validation.folds, smaller_class // EVENTS_A_FOLD)
+    folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})

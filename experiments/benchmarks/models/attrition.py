@@ -12,7 +12,7 @@ from experiments.simulator import find_world, simulate
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
@@ -25,6 +25,7 @@ from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
 
+CANDIDATES = make_candidates()
 # Responders are likelier to be followed up there.
 _WORLD = "stress"
 _CANDIDATE = "evidence_prior"
@@ -42,26 +43,18 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class CohortResult:
-    """One cohort.
+    """One cohort."""
 
-    Parameters
-    ----------
-    courses, reported
-        Courses that are due for follow-up, and how many of them have a known outcome.
-    reported_rate, weighted_rate
-        Share that responds of those with a known outcome, and the same weighted.
-    true
-        Of all courses, by the probabilities that outcomes were drawn from.
-    scenarios
-        The delta adjustment's figures for all courses, by odds ratio.
-    """
-
+    # courses, reported: courses that are due for follow-up, and how many of them have a known
+    # outcome
     courses: int
     reported: int
+    # reported_rate, weighted_rate: share that responds of those with a known outcome, and the same
+    # weighted
     reported_rate: float
     weighted_rate: float
-    true: Calibrated
-    scenarios: tuple[Scenario, ...]
+    true: Calibrated  # Of all courses, by the probabilities that outcomes were drawn from
+    scenarios: tuple[Scenario, ...]  # The delta adjustment's figures for all courses, by odds ratio
 
 
 def run_attrition(cohorts: int, jobs: int) -> list[CohortResult]:

@@ -12,7 +12,7 @@ from experiments.benchmarks.report import Report, Section, format_table
 from experiments.benchmarks.samples import Plan, prepare_world, take_courses
 from experiments.benchmarks.scores import MIN_PROBABILITY, compute_expected_loss
 from features.base.commands import track
-from training.candidates import make_candidates
+from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
 from training.validation.resample import spread
 
@@ -26,23 +26,15 @@ _HEADING = ["candidate", "courses", "trials", "fit, s", "log loss", "difference"
 
 @dataclass(frozen=True)
 class TuningFit:
-    """One fit.
-
-    Parameters
-    ----------
-    log_loss
-        Expected at the world's own sites.
-    rounds
-        Trees grown.
-    """
+    """One fit."""
 
     world: str
     candidate: str
     courses: int
     trials: int
     seconds: float
-    log_loss: float
-    rounds: int
+    log_loss: float  # Expected at the world's own sites
+    rounds: int  # Trees grown
 
 
 def run_tuning(worlds: int, trials: int, jobs: int) -> list[TuningFit]:

@@ -21,15 +21,20 @@ from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
-from training.findings.comparison import BASE_RATE, compare
+from training.candidates.registry import BASE_RATE, complete_study, list_candidates, make_candidates
+from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design, load_courses, make_design, number_sites
-from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, number_units, split_outer
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
+WITHOUT_OUTCOMES = tuple(
+    name for name, candidate in list_candidates().items() if not candidate.needs_outcomes
+)
 
 STUDIES = Path(__file__).parents[2] / "studies"
 # Names of each study's files in a folder of trials; none for data that come with a package.
@@ -54,16 +59,11 @@ _CHOICE_SEED = 6
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """How thoroughly a trial is tested.
-
-    Parameters
-    ----------
-    nested
-        Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
-        half of ten repeats.
-    """
+    """How thoroughly a trial is tested."""
 
     repeats: int = 10
+    # Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
+    # half of ten repeats
     nested: int = 1
     resamples: int = 1000
     candidates: tuple[str, ...] = tuple(CANDIDATES)
@@ -74,18 +74,12 @@ QUICK = TrialPlan(repeats=1, resamples=100, candidates=WITHOUT_OUTCOMES)
 
 @dataclass(frozen=True)
 class TrialTask:
-    """One study, with patients or sites held out.
-
-    Parameters
-    ----------
-    courses
-        The study's valid courses, whether or not their outcome is known.
-    """
+    """One study, with patients or sites held out."""
 
     name: str
     hold_out: str
     study: Study
-    courses: Columns
+    courses: Columns  # The study's valid courses, whether or not their outcome is known
     plan: TrialPlan
 
     @property
@@ -157,7 +151,7 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
     paths = [folder / file for file in FILES[name] if (folder / file).exists()]
     if FILES[name] and not paths:
         raise InputError([Problem("--data", "exists", f"{FILES[name][0]} is not on this machine")])
-    study = read_study(STUDIES / f"{name}.toml")
+    study = complete_study(read_study(STUDIES / f"{name}.toml"))
     courses = load_courses(study, paths[0] if paths else None)
     design = make_design(study, courses)
     sites, names = number_sites(design.columns)
@@ -170,7 +164,7 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
 def _divide(study: Study, design: Design, hold_out: str, plan: TrialPlan) -> Study:
     """Set the folds: five if events allow, else as many as possible; StudyError if below two."""
     smaller_class = min(design.events, design.size - design.events)
-    enough = smaller_class >= EVENTS_A_FOLD * _MAX_FOLDS
+    enough = smaller_class >= MIN_CLASS_PER_FOLD * _MAX_FOLDS
     changed = {"hold_out": hold_out, "repeats": plan.repeats, "resamples": plan.resamples}
     offered = tuple(name for name in study.candidates if name in plan.candidates)
     for folds in range(_MAX_FOLDS if enough else study.validation.folds, 1, -1):
@@ -183,7 +177,8 @@ def _divide(study: Study, design: Design, hold_out: str, plan: TrialPlan) -> Stu
             continue
         return divided
     message = (
-        f"the smaller outcome class has {smaller_class}: no two folds can have {EVENTS_A_FOLD} each"
+        f"the smaller outcome class has {smaller_class}: no two folds can have "
+        f"{MIN_CLASS_PER_FOLD} each"
     )
     raise StudyError([Problem("validation.folds", "events", message)], source=study.name)
 
@@ -217,7 +212,7 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
         "repeats": study.validation.repeats,
         "courses": design.size,
         "events": design.events,
-        "units": len(np.unique(find_units(study, design))),
+        "units": len(np.unique(number_units(study, design))),
         "candidates": {
             name: _score_held_out(task, predictions, held_out[BASE_RATE])
             for name, predictions in held_out.items()
@@ -232,7 +227,7 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
 def _score_held_out(task: TrialTask, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measures, and differences from the base rate with standard errors over units."""
     study, validation = task.study, task.study.validation
-    seed, units = derive_seed(study.seed, _CHOICE_SEED), find_units(study, task.design)
+    seed, units = derive_seed(study.seed, _CHOICE_SEED), number_units(study, task.design)
     settings = IntervalSettings(validation.resamples, validation.level, seed)
     measures = measure_candidate(predictions, settings)
     losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
