@@ -39,6 +39,7 @@ def pull_champions(home: Home) -> list[Pulled]:
     ArtifactError
         If a champion does not match its registered digest.
     """
+    # Both log every step of opening the registry.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     _remove_unfinished(home)

@@ -18,6 +18,7 @@ from serving.base.exchange import Exchange
 
 PREFIX = "ketamine_response_"
 METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+# Bounds of buckets: one estimate takes about a millisecond, a large batch about a second.
 SECONDS = (*(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05), *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0))
 ESTIMATED = "estimated"
 
@@ -41,21 +42,15 @@ class Metrics:
         )
         self.unaudited = self._count("unaudited", "Answers without an audit row")
         self.seconds = Histogram(
-            f"{PREFIX}request_seconds",
-            "Time to an answer",
-            ["route"],
+            *(f"{PREFIX}request_seconds", "Time to an answer", ["route"]),
             buckets=SECONDS,
             registry=self.registry,
         )
         self.in_flight = self._gauge("in_flight", "Requests being read or answered")
         self.degraded = self._gauge("degraded", "Reasons why the service is degraded")
         self.champions = self._gauge(
-            "champion",
-            "1 for a champion that answers, 0 for one that did",
-            "model",
-            "version",
-            "digest",
-            "data",
+            *("champion", "1 for a champion that answers, 0 for one that did"),
+            *("model", "version", "digest", "data"),
         )
         self._shown: set[tuple[str, ...]] = set()
         # Finding a series by its labels costs more than counting in it.

@@ -19,6 +19,7 @@ from serving.models.models import (
     load_champion,
 )
 
+# In which BentoML names the latest version of a model; listing the store would read every model.
 LATEST_FILE = "latest"
 
 

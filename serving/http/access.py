@@ -15,7 +15,9 @@ from serving.base.exchange import Exchange, refuse
 from serving.store.keys import Key, KeyRing
 
 LOOPBACK = ("127.", "::1", "localhost", "testclient")
+# A web page can make its own host name resolve to this machine, so other names are rejected.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+# Through a proxy on this machine, requests from anywhere have a local address.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 # Scopes of routes that need any key, and none.
 ANY_SCOPE = "any"

@@ -21,6 +21,8 @@ from serving.store.tables import KEYS
 
 SCOPES = ("predict", "batch", "outcomes", "admin")
 PREFIX = "kr"
+# Stored as text in ISO 8601, so that SQLite and PostgreSQL order them the same way.
+TIMES = ("created", "expires", "revoked", "last_used")
 # Compared with if no key has the id, so that this takes as long; no secret has this digest.
 NO_DIGEST = secrets.token_hex(32)
 
@@ -63,11 +65,8 @@ class Key:
         return {
             "id": self.id,
             "name": self.name,
-            "scopes": _order_scopes(self.scopes),
-            "created": self.created.isoformat(),
-            "expires": _write_time(self.expires),
-            "revoked": _write_time(self.revoked),
-            "last_used": _write_time(self.last_used),
+            "scopes": [scope for scope in SCOPES if scope in self.scopes],
+            **{name: (time := getattr(self, name)) and time.isoformat() for name in TIMES},
             "per_minute": self.per_minute,
             "replaced_by": self.replaced_by,
         }
@@ -132,6 +131,7 @@ class KeyStore:
             lifetime = None if old.expires is None else old.expires - old.created
             expires = None if lifetime is None else now + lifetime
             issued = _issue(replace(old, created=now, expires=expires, last_used=None))
+            # Rotation must not extend a key that expires sooner.
             until = min(now + overlap, old.expires or now + overlap)
             _store_key(connection, issued.key)
             change = {"replaced_by": issued.key.id, "expires": until.isoformat()}
@@ -252,32 +252,13 @@ def _find_key(connection: Connection, key_id: str) -> Key:
 
 
 def _store_key(connection: Connection, key: Key) -> None:
-    values = key.as_dict() | {"scopes": " ".join(_order_scopes(key.scopes))}
+    values = key.as_dict()
+    values["scopes"] = " ".join(values["scopes"])
     connection.execute(insert(KEYS).values(**values, secret_digest=key.digest))
 
 
 def _read_key(row: Row[Any]) -> Key:
-    return Key(
-        id=row.id,
-        name=row.name,
-        scopes=frozenset(row.scopes.split()),
-        created=datetime.fromisoformat(row.created),
-        expires=_read_time(row.expires),
-        revoked=_read_time(row.revoked),
-        last_used=_read_time(row.last_used),
-        per_minute=row.per_minute,
-        replaced_by=row.replaced_by,
-        digest=row.secret_digest,
-    )
-
-
-def _order_scopes(scopes: frozenset[str]) -> list[str]:
-    return [scope for scope in SCOPES if scope in scopes]
-
-
-def _read_time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def _write_time(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+    values = dict(row._mapping)
+    digest, scopes = values.pop("secret_digest"), frozenset(values.pop("scopes").split())
+    times = {name: (time := values[name]) and datetime.fromisoformat(time) for name in TIMES}
+    return Key(**values | times, scopes=scopes, digest=digest)
