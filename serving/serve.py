@@ -23,38 +23,20 @@ MAX_FILES = 65_536
 
 
 def check_tls(certificate: Path | None, key: Path | None) -> None:
-    """Require a certificate and its key, or neither.
-
-    Raises
-    ------
-    InputError
-        If there is a certificate or a key alone.
-    """
+    """Require a certificate and its key, or neither; raise InputError otherwise."""
     if (certificate is None) != (key is None):
         missing = "--tls-key" if key is None else "--tls-certificate"
         raise InputError([Problem(missing, "required", "TLS needs a certificate and its key")])
 
 
 def check_settings() -> None:
-    """Reject settings with which no process could start.
-
-    Raises
-    ------
-    InputError
-        If one is out of range, or inputs are to be kept without a key.
-    """
+    """Raise InputError for settings with which no process could start."""
     environment = read_environment()
     choose_seal(read_settings(environment), environment)
 
 
 def check_access(home: Home, host: str) -> None:
-    """Refuse to listen to other machines as long as no key exists.
-
-    Raises
-    ------
-    InputError
-        If the address is reachable from other machines.
-    """
+    """Raise InputError for an address that other machines reach, as long as no key exists."""
     ring = KeyRing(prepare_store(home.store_url))
     ring.refresh()
     if host not in LOOPBACK and ring.empty:
@@ -64,13 +46,7 @@ def check_access(home: Home, host: str) -> None:
 
 
 def describe_champions(home: Home) -> Iterator[str]:
-    """Describe which champions will answer, and why others will not.
-
-    Raises
-    ------
-    UnavailableError
-        If there are none.
-    """
+    """Describe which champions will answer, and why others will not."""
     roster = Roster(home.models_folder, read_settings().least_sample_size)
     roster.refresh()
     for champion in roster.require().champions:

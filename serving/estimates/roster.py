@@ -50,14 +50,9 @@ class Roster:
         return () if self.predictor is None else self.predictor.champions
 
     def refresh(self) -> bool:
-        """Load new champions from the store, after verifying and testing them.
+        """Load new champions from the store, verified and tested; return whether they changed.
 
         If a champion cannot be read, the one before it continues, and a reason is noted.
-
-        Returns
-        -------
-        bool
-            Whether the champions changed.
         """
         wanted = self._list_wanted()
         if wanted == self._seen and not self.reasons:
@@ -76,13 +71,7 @@ class Roster:
         return changed
 
     def require(self) -> Predictor:
-        """Return the predictor.
-
-        Raises
-        ------
-        UnavailableError
-            If no champion could be loaded.
-        """
+        """Return the predictor; raise UnavailableError if no champion could be loaded."""
         if self.predictor is None:
             raise UnavailableError("; ".join(self.reasons) or NO_CHAMPION)
         return self.predictor

@@ -87,13 +87,7 @@ class State:
     in_flight: int = 0
 
     def require_parts(self) -> Parts:
-        """Return the parts.
-
-        Raises
-        ------
-        UnavailableError
-            If the service has not started.
-        """
+        """Return the parts; raise UnavailableError if the service has not started."""
         if self.parts is None:
             raise UnavailableError("the service is starting")
         return self.parts

@@ -37,13 +37,7 @@ class Champion:
 
 
 def store_model(folder: Path, name: str, version: str, digest: str) -> str:
-    """Copy a checked model into BentoML's store, as the latest of its name.
-
-    Returns
-    -------
-    str
-        Its tag.
-    """
+    """Copy a verified model into BentoML's store, as the latest of its name; return its tag."""
     ResponseModel.load(folder, digest)
     with bentoml.models.create(
         name,

@@ -82,13 +82,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """The first breach of a chain.
-
-    Parameters
-    ----------
-    number
-        The row where it shows.
-    """
+    """The first breach of a chain, and the number of the row where it shows."""
 
     number: int
     kind: Kind
@@ -279,13 +273,7 @@ class AuditLog:
             after = batch[-1].number
 
     def show(self, request_id: str | None = None, last: int = 20) -> list[dict[str, Any]]:
-        """Read the last rows, or those of one request, oldest first; inputs stay encrypted.
-
-        Returns
-        -------
-        list
-            One mapping per row, for JSON.
-        """
+        """Read the last rows, or those of one request, oldest first, as mappings for JSON."""
         query = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(last)
         if request_id is not None:
             query = query.where(AUDIT.c.request_id == request_id)
