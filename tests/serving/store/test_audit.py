@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from features.base.errors import UnavailableError
-from serving.store.audit import COLUMNS, READ, AuditLog, Head
+from serving.store.audit import COLUMNS, READ_ROWS, AuditLog, Head
 
 ROOT = Path(__file__).parents[3]
 KILLS = 5
@@ -224,14 +224,14 @@ def test_another_key_neither_verifies_nor_appends(chain, engine, make_answered):
 
 
 def test_a_log_longer_than_one_read_is_verified(log, make_answered):
-    log.append([make_answered(number) for number in range(1, 2 * READ + 2)])
+    log.append([make_answered(number) for number in range(1, 2 * READ_ROWS + 2)])
     totals = []
 
     def watch(batches, total):
         totals.append(total)
         yield from batches
 
-    assert log.verify(watch=watch).count == 2 * READ + 1
+    assert log.verify(watch=watch).count == 2 * READ_ROWS + 1
     assert totals == [3]
 
 
