@@ -29,6 +29,7 @@ from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
 from training.findings.comparison import Comparison
 from training.study.design import Design
+from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
 
 # Always checked, whether or not the equation reads them: they say whom the study was about.
@@ -114,14 +115,14 @@ def look_up_published_rate(design: Design) -> float | None:
 def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
     """Say how the intervals were made."""
     count = len(equation.terms.intercept) - 1
-    share = f"{study.uncertainty.level:.0%}".replace("%", " %")
+    share = f"{ESTIMATE_LEVEL:.0%}".replace("%", " %")
     made = "re-fits on resampled patients: sampling error alone"
     if not design.size:
         made = "models that published evidence allows"
     elif name in WITH_POSTERIOR:
         made = "models that evidence and data allow, moved as re-fits on resampled patients move"
     method = f"middle {share} of {count} {made}"
-    return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
+    return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 
 def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:

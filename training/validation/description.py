@@ -36,7 +36,6 @@ from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import Subgroup, tabulate_subgroups
-from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
 
 # Of all versions so many are drawn as thin lines.
@@ -196,7 +195,7 @@ def describe_subgroups(
 
 
 def describe_sample_size(
-    validated: Validated, performance: Sequence[Performance]
+    parameters: int, prevalence: float, performance: Sequence[Performance]
 ) -> SampleSizeFacts:
     """Say whether the courses are enough for an unpenalised model of so many parameters.
 
@@ -206,18 +205,17 @@ def describe_sample_size(
     by_way = {one.way: one for one in performance}
     corrected = by_way["corrected"]
     auc = (corrected.measures or by_way["nested"].measures)["auc"].value
-    optimism, courses = corrected.optimism.get("log_loss"), validated.design.size
-    prevalence = float(np.average(validated.design.outcome, weights=validated.design.weights))
+    optimism, courses = corrected.optimism.get("log_loss"), by_way["nested"].courses
     effective = None if optimism is None else float(max(0.0, -optimism * courses))
     told: dict[str, Any] = {
-        "parameters": validated.parameters,
+        "parameters": parameters,
         "effective": effective,
         "prevalence": prevalence,
     }
-    if not validated.parameters or auc is None or auc < LEAST_AUC:
+    if not parameters or auc is None or auc < LEAST_AUC:
         verdict = "It ranks nobody: only the base rate has to be precise."
         return SampleSizeFacts(**told, auc=None, courses={}, binding=None, verdict=verdict)
-    needed = compute_sample_size(validated.parameters, prevalence, auc=auc)
+    needed = compute_sample_size(parameters, prevalence, auc=auc)
     return SampleSizeFacts(
         **told,
         auc=auc,
