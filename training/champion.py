@@ -3,8 +3,9 @@
 from features.base.arrays import Numbers
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
+from training.candidates.registry import BASE_RATE
 from training.findings.card import describe_population
-from training.findings.comparison import BASE_RATE, Comparison
+from training.findings.comparison import Comparison
 from training.findings.findings import ChampionFacts, Findings
 from training.measures.losses import compare_losses, compute_log_loss
 from training.registry.registry import RegisteredModel

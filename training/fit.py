@@ -9,11 +9,12 @@ from features.base.home import Home
 from features.model.card import ModelCard
 from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
 from features.records.columns import Columns
-from training.candidates import Candidate, Fit, make_candidates
+from training.candidates.base import Candidate, Fit
+from training.candidates.registry import BASE_RATE, complete_study, make_candidates
 from training.candidates.tuning import Tuning
 from training.champion import choose_champion, compare_champion
 from training.findings.card import make_card
-from training.findings.comparison import BASE_RATE, Comparison, await_outcomes, compare
+from training.findings.comparison import Comparison, await_outcomes, compare
 from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
@@ -108,6 +109,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         If the cohort does not support the study; nothing has been logged by then.
     """
     # Load: whatever can be refused is refused before anything is logged.
+    study = complete_study(study)
     enrolment = list_enrolled(study, cohort)
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     if design.size:

@@ -5,7 +5,7 @@ from typing import Any
 
 from features.base.errors import InputError, Problem
 from features.model.card import SIMULATED_NOTE, ModelCard
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.findings import Criterion
 from training.findings.gate import format_gate, judge_against, list_failed, passes
 from training.findings.rule import Standing, decide

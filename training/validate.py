@@ -115,7 +115,7 @@ def validate(
 def _register_recalibrated(
     registry: Registry, validation: ExternalValidation, proposed: RecalibrationFacts
 ) -> RecalibrationFacts:
-    """Register the recalibrated model with its own findings; returns the proposal with its version."""
+    """Register the recalibrated model with its own findings; returns the proposal, versioned."""
     model, findings = make_recalibrated(validation, proposed)
     version = registry.register(model).version
     findings = judge_findings(findings.model_copy(update={"version": version}))

@@ -23,7 +23,7 @@ from features.records.mapping import Mapper
 from features.records.tables import wrap_table
 from training.study.design import Design, filter_courses, make_design
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study, read_study
+from training.study.study import Study, read_study
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
 # Places of the seeds that a benchmark derives from its own.
@@ -55,7 +55,7 @@ class Plan:
     tested: int = 4000
     new_sites: int = 40
     draws: int = 100
-    offered: tuple[CandidateName, ...] = (
+    offered: tuple[str, ...] = (
         "evidence_prior",
         "anchored_xgboost",
         "elastic_net",

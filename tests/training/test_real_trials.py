@@ -13,13 +13,15 @@ from sklearn import metrics
 from features.base.errors import StudyError
 from features.base.home import find_home
 from features.dictionary.fields import FOLLOWUPS
-from training.candidates import CANDIDATES
 from training.candidates.evidence.update import update_literature
+from training.candidates.registry import make_candidates
 from training.fit import run_study
 from training.measures.losses import compute_log_loss
 from training.study.design import filter_courses, load_cohort, load_courses, make_design
 from training.study.split import split_outer
 from training.study.study import read_study
+
+CANDIDATES = make_candidates()
 
 FEW = (
     *("--set", "validation.repeats=1", "--set", "validation.resamples=100"),

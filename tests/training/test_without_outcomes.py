@@ -13,13 +13,15 @@ from features.base.home import find_home
 from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
 from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
 from features.records.assessment import read_assessments
-from training.candidates import CANDIDATES
 from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
+from training.candidates.registry import make_candidates
 from training.findings.card import describe_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
 from training.study.design import load_courses, make_design
 from training.study.study import Study, read_study
+
+CANDIDATES = make_candidates()
 
 OUTCOME = "phq9.acute.response"
 NONE_YET = {"outcomes": "none-yet"}

@@ -25,10 +25,10 @@ from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
+from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
-from training.study.design import Design
+from training.study.design import Design, is_simulated
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
 
@@ -84,11 +84,6 @@ def write_note(design: Design) -> str:
     return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
 
 
-def is_simulated(columns: Columns) -> bool:
-    """Tell whether any course came out of a simulator."""
-    return bool((columns.get_numbers("simulated") == 1).any())
-
-
 def describe_population(cohort: Columns, design: Design) -> Population:
     """Count whom the model was developed on."""
     weights = design.given_weights
@@ -119,7 +114,7 @@ def describe_interval(study: Study, name: str, design: Design, equation: Equatio
     made = "re-fits on resampled patients: sampling error alone"
     if not design.size:
         made = "models that published evidence allows"
-    elif name in WITH_POSTERIOR:
+    elif list_candidates()[name].has_posterior:
         made = "models that evidence and data allow, moved as re-fits on resampled patients move"
     method = f"middle {share} of {count} {made}"
     return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)

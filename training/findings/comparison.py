@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
-from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
+from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
 from training.measures.losses import Difference, choose_candidate, compare_losses
 from training.measures.performance import COMPARED, make_interval_settings, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.parts import LEAKAGE_AUC
 from training.study.study import Study
-
-BASE_RATE = "base_rate"
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Comparison:
                 "The base rate expected beforehand is the estimate."
             )
         gap = self.to_base[self.chosen]
-        label = CANDIDATES[self.chosen].label
+        label = label_candidate(self.chosen)
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
                 "No candidate beats the base rate: what was recorded does not tell who will "
@@ -94,7 +92,8 @@ def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -
 
 def await_outcomes(study: Study) -> Comparison:
     """Compare nothing, where nobody's outcome is known yet; the preferred candidate is chosen."""
-    names = [name for name in study.candidates if name in WITHOUT_OUTCOMES]
+    known = list_candidates()
+    names = [name for name in study.candidates if not known[name].needs_outcomes]
     unknown = dict.fromkeys(COMPARED, Measure(value=None))
     return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
 

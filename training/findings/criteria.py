@@ -8,7 +8,7 @@ are is in docs/explanation/gate.md.
 import math
 
 from features.dictionary.outcome import parse_outcome
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.findings import Findings, ValidationType
 from training.findings.rule import Case, Judgement, Rule
 from training.measures.sample_size import count_for_base_rate

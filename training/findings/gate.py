@@ -5,7 +5,7 @@ Pure: findings and bounds in, one verdict per criterion out.
 
 from collections.abc import Iterable, Sequence
 
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.criteria import RULES
 from training.findings.findings import Criterion, Findings
 from training.findings.format import format_bounds, format_number, format_table

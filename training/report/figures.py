@@ -13,23 +13,15 @@ from features.base.arrays import Numbers
 from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import Equation
-from training.findings.comparison import BASE_RATE, Comparison
+from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
+from training.findings.comparison import Comparison
 from training.measures.predictions import Predictions
-from training.report.markdown import label_candidate
 from training.study.design import Design
 
 GROUPS = 10
 FEWEST_A_GROUP = 20
 # Estimates nearer than this are one group: the base rate differs a little from fold to fold.
 ALIKE = 0.02
-COLOURS = {
-    "evidence_prior": "#7b3294",
-    "anchored_xgboost": "#0b7a75",
-    "base_rate": "#767676",
-    "severity_only": "#b35900",
-    "elastic_net": "#00588f",
-    "xgboost": "#3f7d20",
-}
 
 
 def draw_figures(
@@ -72,7 +64,7 @@ def draw_roc(comparison: Comparison) -> Figure:
             false, true = trace_roc(held_out.log_odds, held_out.outcome)
             auc = comparison.measures[name]["auc"].value or np.nan
             label = f"{label_candidate(name)}, AUC {auc:.2f}"
-            axes.plot(false, true, color=COLOURS[name], label=label)
+            axes.plot(false, true, color=colour_candidate(name), label=label)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
     axes.legend(loc="lower right", frameon=False)
     return figure
@@ -106,12 +98,12 @@ def draw_calibration(comparison: Comparison, outcome: Numbers) -> Figure:
                 share,
                 yerr=[[share - low], [high - share]],
                 fmt="o",
-                color=COLOURS[name],
+                color=colour_candidate(name),
                 label=None if number else f"{label_candidate(name)}, 95 % interval",
             )
         axes.hist(
             estimated, bins=40, range=(0, 1), weights=np.full(len(estimated), 0.2 / len(estimated)),
-            color=COLOURS[name], alpha=0.35,
+            color=colour_candidate(name), alpha=0.35,
         )  # fmt: skip
     axes.set(xlabel="estimated probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left", frameon=False)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.model.card import SIMULATED_NOTE, Measure, Population
-from training.candidates import CANDIDATES
-from training.findings.comparison import BASE_RATE, Comparison
+from training.candidates.registry import BASE_RATE, label_candidate
+from training.findings.comparison import Comparison
 from training.findings.findings import Attrition, Findings, Gap, Scenario
 from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
@@ -213,8 +213,3 @@ def plain_measures(found: Mapping[str, Measure]) -> dict[str, Any]:
     values: dict[str, Any] = {key: measured.value for key, measured in found.items()}
     values["intervals"] = {key: [measured.low, measured.high] for key, measured in found.items()}
     return values
-
-
-def label_candidate(name: str) -> str:
-    """Name a candidate for people."""
-    return CANDIDATES[name].label

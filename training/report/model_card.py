@@ -7,6 +7,7 @@ from typing import Any
 from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.outcome import parse_outcome
 from features.model.card import SIMULATED_NOTE, Measure, ModelCard, StudiedRange
+from training.candidates.registry import label_candidate
 from training.findings.findings import (
     Findings,
     Performance,
@@ -16,7 +17,7 @@ from training.findings.gate import format_gate
 from training.measures.subgroups import Subgroup
 from training.registry.reference import Reference
 from training.registry.registry import Registry
-from training.report.markdown import count_courses, label_candidate
+from training.report.markdown import count_courses
 
 DISCRIMINATION = {
     "auc": "AUC",

@@ -25,9 +25,9 @@ DAYS_A_MONTH = 30
 NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
-    """Courses with a known outcome.
+    """Courses with a known outcome. Two designs are equal if they are the same object.
 
     Parameters
     ----------
@@ -343,6 +343,11 @@ def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feat
         if len(recorded) and np.ptp(recorded) > 0:
             kept.append(feature)
     return tuple(kept)
+
+
+def is_simulated(columns: Columns) -> bool:
+    """Return whether any course comes from a simulator."""
+    return bool((columns.get_numbers("simulated") == 1).any())
 
 
 def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from features.model.equation import Equation
 from features.model.response_model import ResponseModel
-from training.candidates import CANDIDATES
+from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, find_leakage
 from training.findings.findings import Compared, Findings, ValidationType
 from training.measures.performance import make_interval_settings
@@ -86,7 +86,7 @@ def _list_compared(
         share = refits.selected.count(name) / len(refits.selected) if refits else None
         yield Compared(
             name=name,
-            label=CANDIDATES[name].label,
+            label=label_candidate(name),
             chosen=name == comparison.chosen,
             measures=comparison.measures[name],
             difference=gap.mean,

@@ -1,4 +1,4 @@
-"""The chosen candidate refitted on bootstrap samples of patients, for the intervals of estimates."""
+"""The chosen candidate refitted on bootstrap samples of patients, for estimates' intervals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -18,16 +18,19 @@ from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.response_model import Prediction, summarise_versions
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
+from training.study.parts import ESTIMATE_LEVEL
 from training.study.split import EVENTS_A_FOLD, derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
+
+CANDIDATES = make_candidates()
 
 CHOSEN, BASE_RATE = "chosen", "base_rate"
 CHOSEN_LABEL = "the model that `fit` chooses"
@@ -122,8 +125,9 @@ def answer_ours(name: str, place: Place, seed: int) -> Answer:
     picked = choose(make_study(world, seed), design) if name == CHOSEN else name
     choosing = process_time() - start
     equation, fitting = develop(picked, place, seed)
-    level = world.study.uncertainty.level
-    known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
+    known, unseen = (
+        ask(equation, sample.columns, ESTIMATE_LEVEL) for sample in (world.known, world.unseen)
+    )
     return Answer(known, unseen, picked, choosing + fitting)
 
 
@@ -137,7 +141,7 @@ def develop(name: str, place: Place, seed: int) -> tuple[Equation, float]:
     start = process_time()
     fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(make_study(world, seed), design, name, fit, jobs=1), seconds
+    return redevelop(make_study(world, seed), design, CANDIDATES[name], fit, jobs=1), seconds
 
 
 def make_study(world: Prepared, seed: int) -> Study:

@@ -14,7 +14,7 @@ from experiments.simulator import find_world, simulate
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
@@ -26,6 +26,8 @@ from training.study.weighting import Enrolment, list_enrolled, weigh_courses
 from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
 
 PAGE = DOCS / "explanation" / "attrition.md"
 BEGIN = "<!-- Written by `python -m experiments benchmark attrition --docs`: begin -->"
@@ -93,7 +95,7 @@ def examine_cohort(seed: int, patients: int = PATIENTS) -> Found:
         reported_rate=float(design.outcome.mean()),
         weighted_rate=float(np.average(design.outcome, weights=weights)),
         true=judge_truth(tell_all(enrolment, held_out, equation), truth),
-        scenarios=describe_attrition(study, design, enrolment, held_out, equation).scenarios,
+        scenarios=describe_attrition(design, enrolment, held_out, equation).scenarios,
     )
 
 

@@ -13,8 +13,9 @@ from experiments.benchmarks.samples import Plan, prepare, take_courses
 from experiments.benchmarks.scores import SUREST, compute_loss
 from experiments.docs.reference import format_table
 from features.base.commands import track
-from training.candidates import make_candidates
+from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
+from training.study.parts import ESTIMATE_LEVEL
 from training.validation.resample import spread
 
 # Not among the worlds in which candidates and peers are compared.
@@ -65,7 +66,7 @@ def fit_once(world: str, name: str, courses: int, trials: int) -> Found:
     start = perf_counter()
     fit = candidate.fit(design, courses)
     seconds = perf_counter() - start
-    said = ask(fit.equation, prepared.known.columns, prepared.study.uncertainty.level)
+    said = ask(fit.equation, prepared.known.columns, ESTIMATE_LEVEL)
     estimate = np.clip(said.probability, SUREST, 1 - SUREST)
     loss = compute_loss(estimate, prepared.known.attainable)
     return Found(world, name, courses, trials, seconds, loss, int(fit.settings.get("rounds", 0)))

@@ -9,9 +9,7 @@ from matplotlib.figure import Figure
 
 from experiments.benchmarks.results import Result
 from features.base.files import write_whole
-from training.findings.comparison import BASE_RATE
-from training.report.figures import COLOURS
-from training.report.markdown import label_candidate
+from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
 
 PANELS = {"log_loss_gap": "log loss", "brier_gap": "Brier score"}
 SERVED, SERVED_COLOUR = "served", "#b00020"
@@ -56,7 +54,7 @@ def draw_trial(axes: Any, one: Result, gap: str, place: int) -> None:
             fmt="D" if served else "o",
             markersize=4,
             linewidth=1.2,
-            color=SERVED_COLOUR if served else COLOURS[name],
+            color=SERVED_COLOUR if served else colour_candidate(name),
             label="what fit serves, decided inside the folds" if served else label_candidate(name),
         )
 

@@ -24,15 +24,21 @@ from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
-from training.findings.comparison import BASE_RATE, compare
+from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
+from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design, load_courses, make_design, number_sites
+from training.study.parts import MEASURE_LEVEL
 from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
+WITHOUT_OUTCOMES = tuple(
+    name for name, candidate in list_candidates().items() if not candidate.needs_outcomes
+)
 
 STUDIES = Path(__file__).parents[2] / "studies"
 # Where each study's trial is found in a folder of trials; none for what comes with a package.
@@ -253,9 +259,9 @@ def run_task(task: Task, jobs: int) -> Result:
 
 def describe_held_out(task: Task, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measure held-out predictions, and their differences to the base rate's."""
-    study, validation = task.study, task.study.validation
+    study = task.study
     seed = derive_seed(study.seed, CHOICE_SEED)
-    settings = IntervalSettings(validation.resamples, validation.level, seed)
+    settings = IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
     measures = measure_candidate(predictions, settings)
     return {
         **{name: measure.model_dump() for name, measure in measures.items()},

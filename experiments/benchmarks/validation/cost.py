@@ -8,11 +8,11 @@ from experiments.benchmarks.samples import STUDY, draw_courses
 from experiments.simulator import find_world
 from features.base.home import find_home
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
 from training.study.design import make_design, number_sites
 from training.study.study import Study, read_study
-from training.validation.development.evidence import count_bootstraps
+from training.validation.evidence import count_bootstraps
 
 COURSES, SEED = 5000, 7
 
@@ -41,7 +41,7 @@ class Cost:
 
 def measure_costs(jobs: int, courses: int = COURSES, bootstraps: int = 200) -> list[Cost]:
     """Run the standard study on simulated patients, quickly and in full."""
-    study = read_study(STUDY)
+    study = complete_study(read_study(STUDY))
     columns = draw_courses(find_world("default"), study, courses, SEED)
     return [
         measure_cost(set_profile(study, profile, bootstraps), columns, jobs)
@@ -63,7 +63,7 @@ def measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
         chosen = run_study(study, columns, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
         seconds = perf_counter() - start
     start = perf_counter()
-    CANDIDATES[chosen.comparison.chosen].fit(design, study.seed)
+    make_candidates()[chosen.comparison.chosen].fit(design, study.seed)
     fit = perf_counter() - start
     sites = len(number_sites(columns)[1])
     return Cost(

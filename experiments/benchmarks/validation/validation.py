@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from joblib import delayed
@@ -33,25 +33,29 @@ from features.base.files import digest_sources, list_sources
 from features.model.card import Measure
 from features.model.equation import Equation
 from features.records.columns import Columns
-from training.candidates import CANDIDATES, Candidate
-from training.findings.comparison import BASE_RATE, compare
-from training.measures.performance import MEASURES, compute_performance, measure_performance
-from training.study.design import evaluate_outcome
+from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
+from training.findings.comparison import compare
+from training.measures.performance import (
+    MEASURES,
+    compute_performance,
+    make_interval_settings,
+    measure_performance,
+)
+from training.study.design import Design, evaluate_outcome
+from training.study.parts import MEASURE_LEVEL
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study
+from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
-from training.validation.development.evidence import (
-    choose_procedure,
-    choose_redrawing,
+from training.validation.evidence import (
+    Evidence,
     count_bootstraps,
     gather_evidence,
+    list_performance,
 )
-from training.validation.development.optimism import correct_optimism, gather_versions
-from training.validation.development.validated import Validated, list_performance
-from training.validation.procedure import Procedure
+from training.validation.optimism import correct_optimism, measure_refits
+from training.validation.procedure import Procedure, choose_procedure
 from training.validation.resample import FINAL_SEED, spread
-from training.validation.runs import cross_validate, run_units
-from training.validation.store import Store
+from training.validation.runs import KEEP_NOTHING, cross_validate, run_units
 from training.validation.units import list_bootstraps
 
 # Not among the worlds by which candidates were built or compared.
@@ -82,7 +86,7 @@ class Request:
     bootstraps: int = 50
     tested: int = 2500
     new_sites: int = 8
-    offered: tuple[CandidateName, ...] = (
+    offered: tuple[str, ...] = (
         "evidence_prior",
         "anchored_xgboost",
         "elastic_net",
@@ -104,7 +108,7 @@ class Request:
 QUICK = Request(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
-def choose_offered(only: str) -> tuple[CandidateName, ...]:
+def choose_offered(only: str) -> tuple[str, ...]:
     """Choose a candidate, to be compared with the base rate.
 
     Raises
@@ -112,7 +116,7 @@ def choose_offered(only: str) -> tuple[CandidateName, ...]:
     InputError
         If there is none of that name.
     """
-    names: tuple[CandidateName, ...] = get_args(CandidateName)
+    names = tuple(list_candidates())
     if only not in names:
         message = f"has no such candidate; there are: {', '.join(names)}"
         raise InputError([Problem("--only", "category", message)])
@@ -140,38 +144,39 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     study = set_validation(prepared.study, request)
     home, elsewhere = draw_followed(world, study, request)
     design = take_courses(prepared, request.courses)
-    candidates: dict[str, Candidate] = {name: CANDIDATES[name] for name in study.candidates}
-    crossed = cross_validate(study, design, candidates, 1, Store())
+    known = make_candidates()
+    candidates = {name: known[name] for name in study.candidates}
+    crossed = cross_validate(study, design, candidates, 1)
     chosen = compare(study, design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
-    redrawing = choose_redrawing(study, design, fit.equation, crossed)
-    evidence = gather_evidence(study, design, procedure, redrawing, Store(), 1)
-    validated = Validated(study, design, fit.equation, crossed, evidence)
+    evidence = gather_evidence(study, design, procedure, fit.equation, crossed)
+    recorded = correct_recorded(study, design, procedure, evidence)
     results.add(
         {
             "key": key,
             "data": "SIMULATED",
             "world": world,
             "chosen": chosen,
-            "found": {one.way: plain(one.measures) for one in list_performance(validated)}
-            | {RECORDED: plain(correct_recorded(validated, procedure))},
-            "next_site": predict_site(validated),
+            "found": {row.way: plain(row.measures) for row in list_performance(study, evidence)}
+            | {RECORDED: plain(recorded)},
+            "next_site": predict_site(evidence),
             "true": find_truth(fit.equation, home),
             "new_sites": find_truth_at_sites(fit.equation, elsewhere),
         }
     )
 
 
-def correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str, Measure]:
+def correct_recorded(
+    study: Study, design: Design, procedure: Procedure, evidence: Evidence
+) -> Mapping[str, Measure]:
     """Correct for the optimism in samples with outcomes as recorded; nothing without samples."""
-    study, design = validated.study, validated.design
     if not study.validation.bootstraps:
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
-    found = run_units(procedure, design, units, Store(), 1, RECORDED)
-    apparent = measure_performance(validated.own, validated.settings)
-    return correct_optimism(apparent, gather_versions(design, found))
+    results = run_units(procedure, design, units, KEEP_NOTHING, 1, RECORDED)
+    apparent = measure_performance(evidence.apparent, make_interval_settings(study))
+    return correct_optimism(apparent, measure_refits(design, results))
 
 
 def draw_followed(name: str, study: Study, request: Request) -> tuple[Sample, Sample]:
@@ -212,12 +217,12 @@ def plain(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [one.value, one.low, one.high] for name, one in measures.items()}
 
 
-def predict_site(validated: Validated) -> dict[str, list[float | None]]:
+def predict_site(evidence: Evidence) -> dict[str, list[float | None]]:
     """Predict what a new site will show, from sites held out one by one."""
-    said = validated.evidence.sites
+    said = evidence.sites
     if said is None:
         return {}
-    found = measure_across_sites(said, validated.evidence.names, validated.settings.level)
+    found = measure_across_sites(said, evidence.site_names, MEASURE_LEVEL)
     return plain({name: one.next_site for name, one in found.pooled.items()})
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from features.dictionary.instruments import INSTRUMENTS
 from features.records.assessment import read_assessments
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
@@ -19,6 +19,8 @@ from training.validation.description import (
     describe_instability,
 )
 from training.validation.groups import label_courses
+
+CANDIDATES = make_candidates()
 
 SETTINGS = IntervalSettings(samples=100, level=0.95, seed=1)
 

@@ -8,18 +8,20 @@ from joblib import delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from features.model.equation import ALL_VERSIONS
-from training.candidates import CANDIDATES
 from training.candidates.calibration import Calibration
+from training.candidates.registry import make_candidates
 from training.study.split import draw_patients
 from training.study.study import Study
 from training.validation.resample import (
     MOVED,
     join_versions,
-    move_versions,
     redevelop,
     redevelop_once,
+    shift_draws,
     spread,
 )
+
+CANDIDATES = make_candidates()
 
 STUDY = Study(
     name="by-hand",
@@ -43,7 +45,7 @@ def test_draws_are_moved_by_a_part_of_what_re_developments_move(make_design):
     new = make_design(60, seed=2, site_effects=(0.6, -0.6, 0.0, 0.3)).columns
     moves = say(again, new)
     by_hand = say(drawn, new) + MOVED * (moves - moves.mean(axis=1, keepdims=True))
-    assert say(move_versions(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
+    assert say(shift_draws(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
 
 
 def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
@@ -52,7 +54,7 @@ def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
     drawn = fit.posterior.draw(5, np.random.default_rng(1))
     samples = [draw_patients(design, np.random.default_rng(seed)) for seed in range(2)]
     again = join_versions([fit.posterior.redevelop(rows, 1) for rows in samples])
-    apart = say(move_versions(drawn, again), design.columns) - say(drawn, design.columns)
+    apart = say(shift_draws(drawn, again), design.columns) - say(drawn, design.columns)
     assert apart[:, [2, 3, 4]] == pytest.approx(apart[:, [0, 1, 0]], abs=1e-9)
     assert np.abs(apart[:, 0] - apart[:, 1]).max() > 0.01
 
@@ -73,9 +75,9 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
     design = make_design(150)
     fit = CANDIDATES[name].fit(design, 1)
     bent = Calibration(0.4, 0.9, 0.2)
-    plain = redevelop(STUDY, design, name, fit, jobs=1)
+    plain = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     fit = replace(fit, equation=bent.apply_to(fit.equation))
-    found = redevelop(STUDY, design, name, fit, jobs=1)
+    found = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     assert len(found.terms.intercept) == 21
     for version in (0, 1, 20):
         expected = bent.apply(say(plain, design.columns)[:, version])
@@ -85,14 +87,16 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
 def test_re_developments_are_the_same_in_one_process_and_in_two(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    first, second = (redevelop(STUDY, design, "evidence_prior", fit, jobs) for jobs in (1, 2))
+    first, second = (
+        redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs) for jobs in (1, 2)
+    )
     assert say(first, design.columns) == pytest.approx(say(second, design.columns), abs=1e-12)
 
 
 def test_with_no_courses_the_draws_are_those_of_the_posterior(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    found = redevelop(STUDY, design, "evidence_prior", fit, jobs=1)
+    found = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
     assert len(found.terms.intercept) == 21
     assert np.ptp(found.terms.intercept[1:]) > 0.5
 

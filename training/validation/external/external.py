@@ -12,7 +12,6 @@ from features.model.equation import ALL_VERSIONS
 from features.model.response_model import ResponseModel, compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.findings.card import is_simulated
 from training.findings.comparison import find_leakage
 from training.findings.findings import ValidationType
 from training.findings.format import format_measure
@@ -20,7 +19,7 @@ from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
 from training.measures.performance import MEASURE_SEED, IntervalSettings
 from training.measures.predictions import Predictions
-from training.study.design import number_sites
+from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
 from training.study.split import derive_seed
 from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
@@ -215,7 +214,7 @@ def _predict_base_rate(validation: ExternalValidation) -> Numbers:
 
 def _describe_proposal(proposal: ClosedTest) -> str:
     if proposal.kind == "none":
-        return f"No recalibration is proposed: {proposal.because}."
+        return f"No recalibration is proposed: {proposal.reason}."
     stretched = f"times {proposal.slope:.3f}, " if proposal.kind == "both" else ""
     shifted = f"the log-odds {stretched}plus {proposal.intercept:.3f}"
-    return f"Proposed: {shifted}; {proposal.because}."
+    return f"Proposed: {shifted}; {proposal.reason}."
