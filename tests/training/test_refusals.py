@@ -127,7 +127,7 @@ def test_unpruned_trees_on_sixty_patients_are_refused_as_overfitted(make_design)
     assert corrected.measures["auc"].value == pytest.approx(nested.measures["auc"].value, abs=0.1)
     assert nested.measures["slope"].value < 0.5
     slope = next(row for row in found.gate if row.name == "calibration_slope")
-    assert "overfitted" in slope.because
+    assert "overfitting" in slope.because
 
 
 def test_a_column_that_knows_the_outcome_is_refused_as_leakage(make_design):
