@@ -19,7 +19,7 @@ from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
 from training.report.figures import draw_figures
-from training.report.html import render_report
+from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
 from training.study.design import Design, make_design
 from training.study.split import derive_seed, split_outer

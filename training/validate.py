@@ -9,12 +9,11 @@ from features.base.files import write_bytes_whole
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
 from training.findings.findings import Findings, RecalibrationFacts
-from training.findings.format import format_measure, format_table
 from training.findings.gate import list_failed
-from training.findings.words import MEASURES
 from training.registry.reference import Reference
 from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 from training.report.html.page import render_report
+from training.report.markdown import tabulate_measures
 from training.study.parts import GatePart
 from training.validation.external.external import ExternalValidation, validate_on_cohort
 from training.validation.external.findings import describe_external
@@ -134,21 +133,11 @@ def describe_validation(done: Validated, register: bool) -> str:
         *(f"**{alarm}**" for alarm in findings.alarms),
         findings.verdict,
         f"Tested on {findings.cohort}.",
-        _tabulate_measures(findings),
+        tabulate_measures([row for row in findings.performance if row.measures]),
         f"Gate: {gate}.",
         *([_describe_registered(done)] if register else []),
     ]
     return "\n\n".join(parts)
-
-
-def _tabulate_measures(findings: Findings) -> str:
-    measured = next(row for row in findings.performance if row.measures)
-    labels = {key: str(words[0]) for key, words in MEASURES.items()}
-    rows = [
-        [labels.get(key, key), format_measure(measure)]
-        for key, measure in measured.measures.items()
-    ]
-    return format_table([["measure", measured.way], *rows])
 
 
 def _describe_registered(done: Validated) -> str:

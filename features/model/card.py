@@ -1,15 +1,14 @@
-"""What a model promises: the card that travels with it, and the estimate that it gives."""
+"""The card that travels with a model: what it was developed on, how it did, what it promises."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypedDict
 
 from features.model.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
-PUBLISHED_NOTE = "from published evidence alone: nobody's outcome is known here yet"
+PUBLISHED_NOTE = "from published evidence alone: no outcome is known here yet"
 UNPUBLISHED_NOTE = "no rate is published and no outcome is known here yet: a guess"
 SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
 
@@ -167,66 +166,3 @@ class ModelCard(Facts):
     def conditions(self) -> tuple[str, ...]:
         """Conditions that were studied."""
         return next(r.categories for r in self.ranges if r.field == "condition")
-
-
-class IntervalPart(TypedDict):
-    """An interval for the patient's own probability."""
-
-    low: float
-    high: float
-    level: float
-    method: str
-
-
-class BaseRatePart(TypedDict):
-    """The share that responded among those studied, and how many they were.
-
-    The published share where nobody was: ``n`` is 0.
-    """
-
-    probability: float
-    n: int
-
-
-class AbstainedPart(TypedDict):
-    """Why no probability is given, and the fields behind it."""
-
-    reason: str
-    fields: list[str]
-
-
-class FactorPart(TypedDict):
-    """What one field adds to the log-odds."""
-
-    field: str
-    label: str
-    log_odds: float
-
-
-class ModelPart(TypedDict):
-    """Which model answered."""
-
-    name: str
-    version: str
-    digest: str
-    data: str
-    card: str
-
-
-class Estimate(TypedDict):
-    """Probability, interval and the evidence behind it, for one assessment and one outcome.
-
-    ``intercept`` plus the factors' log-odds is the log-odds of the probability.
-    """
-
-    outcome: dict[str, str]
-    probability: float | None
-    interval: IntervalPart | None
-    effective_sample_size: float | None
-    base_rate: BaseRatePart
-    abstained: AbstainedPart | None
-    intercept: float | None
-    factors: list[FactorPart]
-    imputed: list[str]
-    model: ModelPart
-    note: str

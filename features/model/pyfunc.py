@@ -1,4 +1,4 @@
-"""How MLflow, Spark and ``mlflow models serve`` load a model: through the same inference path.
+"""How MLflow, Spark and ``mlflow models serve`` load a model, and estimate as the service does.
 
 MLflow calls :func:`_load_pyfunc` with the folder that :meth:`ResponseModel.save` wrote.
 """
@@ -6,27 +6,27 @@ MLflow calls :func:`_load_pyfunc` with the folder that :meth:`ResponseModel.save
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from features.base.errors import AssessmentError
 from features.dictionary.fields import FIELDS
+from features.model.estimator import Estimator
 from features.model.response_model import ResponseModel
 from features.records.arrow import parse_arrow
+from features.records.eligibility import check_eligibility
 from features.records.names import check_names
 from features.records.validation import validate
 
+ANSWER_COLUMNS = ("probability", "low", "high", "effective_sample_size")
+
 
 class ResponseFunction:
-    """A model that takes and gives data frames, as MLflow wants it.
-
-    Parameters
-    ----------
-    model
-        The model that answers.
-    """
+    """A model that takes and returns data frames, as MLflow wants it."""
 
     def __init__(self, model: ResponseModel) -> None:
         self.model = model
+        self._estimator = Estimator(model)
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
         """Estimate probabilities for a data frame of assessments.
@@ -35,7 +35,7 @@ class ResponseFunction:
         -------
         pandas.DataFrame
             ``probability``, ``low``, ``high`` and ``effective_sample_size``, a row for each of
-            `frame`.
+            `frame`; NaN where the service would give no probability.
 
         Raises
         ------
@@ -48,16 +48,13 @@ class ResponseFunction:
         columns, problems = validate(table.num_rows, parsed)
         if problems := check_names(table.column_names, FIELDS) + problems:
             raise AssessmentError(problems, source="assessments")
-        prediction = self.model.predict(columns)
+        estimates = self._estimator.estimate(columns, check_eligibility(columns), "interval")
+        given = estimates.rows[~estimates.withheld]
+        answer = {name: np.full(columns.size, np.nan) for name in ANSWER_COLUMNS}
+        for name, values in answer.items():
+            values[given] = getattr(estimates.prediction, name)[~estimates.withheld]
         # The frame's own class builds the answer, so that this module needs no pandas.
-        return type(frame)(
-            {
-                "probability": prediction.probability,
-                "low": prediction.low,
-                "high": prediction.high,
-                "effective_sample_size": prediction.effective_sample_size,
-            }
-        )
+        return type(frame)(answer)
 
 
 def _load_pyfunc(path: str) -> ResponseFunction:

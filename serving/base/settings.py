@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.base.errors import InputError, Problem
 from features.base.home import read_environment
+from features.model.estimate import MIN_SAMPLE_SIZE
 
 PREFIX = "KETAMINE_RESPONSE_"
 
@@ -35,7 +36,7 @@ class ServingSettings(BaseModel):
     watch_seconds
         How often new champions and changed keys are looked for.
     least_sample_size
-        Effective sample size below which the service abstains. A choice of this project.
+        Effective sample size below which the service abstains.
     audit
         ``required``: what cannot be written into the audit is not answered. ``best_effort``: it is
         answered, and counted as missing.
@@ -55,7 +56,7 @@ class ServingSettings(BaseModel):
     body_seconds: float = Field(default=5.0, gt=0)
     deadline_seconds: float = Field(default=4.0, gt=0)
     watch_seconds: float = Field(default=2.0, gt=0)
-    least_sample_size: float = Field(default=10.0, ge=0)
+    least_sample_size: float = Field(default=MIN_SAMPLE_SIZE, ge=0)
     audit: Literal["required", "best_effort"] = "required"
     store_inputs: bool = False
     log_requests: bool = True

@@ -14,12 +14,13 @@ import pyarrow.parquet as parquet
 from features.base.commands import track
 from features.base.errors import InputError, Problem
 from features.base.files import write_whole
+from features.model.estimator import Estimates
 from features.records.cohort import Batch, list_courses, read_batches
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.tables import RawTable, open_table
-from serving.estimates.predictor import Answers, Predictor
+from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
 SCORE_SCHEMA = pa.schema(
@@ -150,30 +151,29 @@ def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tall
     valid = np.array([number not in wrong for number in numbers], dtype=bool)
     columns, numbers = batch.columns.select(valid), numbers[valid]
     answered = np.zeros(columns.size, dtype=bool)
-    for answers in predictor.answer(columns, check_eligibility(columns)):
-        answered[answers.rows] = True
-        silent = sum(reason is not None for reason in answers.abstained)
-        tally.abstained += silent
-        tally.estimates += len(answers.rows) - silent
-        yield tabulate(answers, numbers[answers.rows])
+    for estimates in predictor.answer(columns, check_eligibility(columns)):
+        answered[estimates.rows] = True
+        withheld = int(estimates.withheld.sum())
+        tally.abstained += withheld
+        tally.estimates += len(estimates.rows) - withheld
+        yield tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
     yield tabulate_unanswered(columns.select(~answered), numbers[~answered])
 
 
-def tabulate(answers: Answers, numbers: Any) -> Any:
-    """Put one champion's answers into a table."""
-    card, prediction = answers.champion.model.card, answers.prediction
-    count = len(answers.rows)
-    silent = np.array([reason is not None for reason in answers.abstained], dtype=bool)
+def tabulate(estimates: Estimates, numbers: Any) -> Any:
+    """Put one champion's estimates into a table."""
+    card, prediction = estimates.model.card, estimates.prediction
+    count, withheld = len(estimates.rows), estimates.withheld
 
     def show(values: Any) -> Any:
-        return pa.array(values, pa.float64(), mask=silent | np.isnan(values))
+        return pa.array(values, pa.float64(), mask=withheld | np.isnan(values))
 
-    reasons = [None if reason is None else reason["reason"] for reason in answers.abstained]
-    fields = [" ".join(r["fields"]) or None if r else None for r in answers.abstained]
+    reasons = [None if reason is None else reason["reason"] for reason in estimates.abstained]
+    fields = [" ".join(r["fields"]) or None if r else None for r in estimates.abstained]
     return pa.table(
         {
-            **describe_courses(answers.columns, numbers),
+            **describe_courses(estimates.columns, numbers),
             "outcome": pa.array([card.outcome.id] * count, pa.string()),
             "probability": show(prediction.probability),
             "low": show(prediction.low),
@@ -182,9 +182,9 @@ def tabulate(answers: Answers, numbers: Any) -> Any:
             "base_rate": pa.array([card.population.base_rate] * count, pa.float64()),
             "abstained": pa.array(reasons, pa.string()),
             "abstained_fields": pa.array(fields, pa.string()),
-            "model_version": pa.array([answers.champion.version] * count, pa.string()),
-            "model_digest": pa.array([answers.champion.model.digest] * count, pa.string()),
-            "data": pa.array([label_data(card.simulated, answers.columns)] * count, pa.string()),
+            "model_version": pa.array([estimates.version] * count, pa.string()),
+            "model_digest": pa.array([estimates.model.digest] * count, pa.string()),
+            "data": pa.array([label_data(card.simulated, estimates.columns)] * count, pa.string()),
         },
         schema=SCORE_SCHEMA,
     )

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from features import __version__
-from features.model.card import Estimate, ModelCard
+from features.model.card import ModelCard
+from features.model.estimate import Estimate
 from features.records.assessment import Assessment
 from features.records.eligibility import Notice
 from serving.base.bodies import FORM_TYPE, JSON_TYPE

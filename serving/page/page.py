@@ -14,19 +14,13 @@ from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
 from features.base.errors import Problem
 from features.dictionary.field import Field, Group
 from features.dictionary.fields import FIELDS, list_fields
+from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from features.records.parsing import TEXT_READERS
 from serving.base.exchange import Headers, Request, refuse
-from serving.estimates.predictor import (
-    NO_BASELINE,
-    NO_EARLY,
-    OUTSIDE,
-    REFUSED,
-    TOO_FEW,
-    Predictor,
-)
+from serving.estimates.predictor import Predictor
 
 PAGE_FOLDER = Path(__file__).parent
 # The page asks for no identifier; this stands for the patient in front of the clinician.

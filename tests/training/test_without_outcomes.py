@@ -157,13 +157,13 @@ def test_nothing_is_measured_and_everything_says_so(waiting):
         assert set(measures.values()) == {None}
         assert all(ends == [None, None] for ends in intervals.values())
     assert not plain["beats_base_rate"]
-    assert plain["verdict"].startswith("Nobody's outcome is known yet")
+    assert plain["verdict"].startswith("No outcome is known yet")
     assert plain["attrition"]["missing"] == plain["attrition"]["courses"] > 0
     assert plain["attrition"]["scenarios"] == ()
     assert "Not compared" in report
-    assert "of 0 courses here" in report
+    assert "courses, none with a known outcome yet" in report
     assert "| candidate" not in report
-    assert "Outcomes that are missing" not in report
+    assert "## Missing outcomes" not in report
 
 
 def test_the_card_says_that_nobody_was_learned_from(waiting):
@@ -172,9 +172,9 @@ def test_the_card_says_that_nobody_was_learned_from(waiting):
     assert (people.courses, people.events, people.patients, people.sites) == (0, 0, 0, 0)
     assert people.base_rate == people.published_rate
     assert 0.3 < people.base_rate < 0.6
-    assert card.validation == "none: nobody's outcome is known yet"
+    assert card.validation == "none: no outcome is known yet"
     assert PUBLISHED_NOTE in card.note
-    assert card.interval.method.endswith("models that published evidence allows")
+    assert card.interval.method.endswith("draws from published evidence")
     assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
 
 

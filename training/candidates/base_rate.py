@@ -45,9 +45,9 @@ class PublishedRate:
 
 
 class BaseRate(Candidate):
-    """Gives everyone the share that had the outcome; uses no field at all.
+    """Predicts the proportion with the event for every patient; always compared.
 
-    Without any course it is the published share.
+    It uses no field at all. Without any course it is the published proportion.
     """
 
     name = "base_rate"

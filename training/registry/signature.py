@@ -13,9 +13,9 @@ from features.dictionary.field import Field, Kind
 from features.dictionary.fields import FIELDS
 from features.dictionary.instruments import INSTRUMENTS
 from features.model.card import ModelCard, StudiedRange
+from features.model.pyfunc import ANSWER_COLUMNS
 
 LOADER_MODULE = "features.model.pyfunc"
-ANSWER_COLUMNS = ("probability", "low", "high", "effective_sample_size")
 ALWAYS_TAKEN = ("patient_id", "condition")
 REQUIREMENTS = ("numpy", "pandas", "pyarrow", "pydantic")
 

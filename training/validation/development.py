@@ -8,7 +8,7 @@ import numpy as np
 from features.model.equation import Equation
 from features.model.response_model import ResponseModel
 from training.candidates.registry import label_candidate
-from training.findings.comparison import Comparison, find_leakage
+from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
 from training.measures.performance import make_interval_settings
 from training.study.design import Design
@@ -71,7 +71,7 @@ def describe_development(
     )
     if evidence is not None:
         auc = comparison.measures[comparison.chosen]["auc"].value
-        alarms = find_leakage(auc, study.parse_outcome(), card.simulated)
+        alarms = list_leakage_alarms(auc, study.parse_outcome(), card.simulated)
         facts = _describe_evidence(study, design, model.equation, evidence)
         findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
     return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})

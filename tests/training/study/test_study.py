@@ -45,7 +45,7 @@ def test_a_short_study_has_sensible_defaults(write):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "experiments").glob("*.toml")), ids=lambda p: p.name
+    "path", sorted((ROOT / "experiments" / "studies").glob("*.toml")), ids=lambda p: p.name
 )
 def test_every_study_of_the_project_can_be_read(path):
     study = read_study(path)

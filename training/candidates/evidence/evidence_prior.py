@@ -53,7 +53,7 @@ def update_folds(design: Design, seed: int) -> Updated:
 
 
 class EvidencePrior(Candidate):
-    """Starts from published effects and base rates; answers with no patient at all."""
+    """Bayesian logistic regression that starts from published evidence; needs no outcome."""
 
     name = "evidence_prior"
     label = "published evidence, updated"

@@ -53,7 +53,7 @@ CONSTANT = 1e-8
 
 
 class ElasticNet(Candidate):
-    """Logistic regression with an elastic-net penalty on every field offered.
+    """Logistic regression with an elastic-net penalty on all features.
 
     A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
     missing follows the site's form more than the patient, and would carry the site in disguise.
@@ -98,7 +98,7 @@ class ElasticNet(Candidate):
 
 
 class SeverityOnly(ElasticNet):
-    """Logistic regression on the baseline total of the outcome's own instrument."""
+    """Logistic regression on the baseline total of the outcome's instrument."""
 
     name = "severity_only"
     label = "baseline severity alone"

@@ -51,7 +51,7 @@ class AnchoredPosterior:
 
 
 class AnchoredBoosted(Candidate):
-    """XGBoost boosted from the margin of the evidence.
+    """Boosted trees grown on top of `evidence_prior`; none if they do not clearly help.
 
     No trees are grown unless they are better than none by more than a standard error on inner
     folds, so that few patients leave the anchor as it is.

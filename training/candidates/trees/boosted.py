@@ -27,7 +27,7 @@ from training.study.split import split_inner
 
 
 class Boosted(Candidate):
-    """XGBoost with native missing values, evidenced signs and strong shrinkage.
+    """Boosted trees; native handling of missing values, published signs enforced.
 
     Trees start from the base rate and, where offered, from the sites' shrunken effects; they never
     see which site a course belongs to.

@@ -12,7 +12,7 @@ from features.model.equation import ALL_VERSIONS
 from features.model.response_model import ResponseModel, compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.findings.comparison import find_leakage
+from training.findings.comparison import list_leakage_alarms
 from training.findings.findings import ValidationType
 from training.findings.format import format_measure
 from training.measures.logistic import logit
@@ -153,7 +153,7 @@ def list_alarms(validation: ExternalValidation, measures: Mapping[str, Measure])
     if is_model_simulated != validation.simulated:
         yield MIXED
     target = validation.selection.target
-    yield from find_leakage(measures["auc"].value, target, is_model_simulated)
+    yield from list_leakage_alarms(measures["auc"].value, target, is_model_simulated)
 
 
 def write_verdict(validation: ExternalValidation, measures: Mapping[str, Measure]) -> str:

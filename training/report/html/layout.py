@@ -1,4 +1,4 @@
-"""Tables, as values; the template draws them."""
+"""What a page is made of: figures and tables, as values that the templates draw."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,29 @@ class Table:
     head: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
     wordy: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report.
+
+    Parameters
+    ----------
+    name
+        Its anchor.
+    heading
+        The question it answers.
+    caption
+        How to read it, or why it was not drawn.
+    drawings
+        Empty if it was not drawn.
+    """
+
+    name: str
+    heading: str
+    caption: Markup
+    drawings: tuple[Markup, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 def make_table(

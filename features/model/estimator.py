@@ -1,0 +1,282 @@
+"""From validated columns to estimates: probability, interval and factors, or why there is none.
+
+The service, ``score``, MLflow's pyfunc and Python programs all estimate through :class:`Estimator`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import compress, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.base.arrays import Flags
+from features.dictionary.fields import FIELDS
+from features.model.card import SIMULATED_NOTE
+from features.model.equation import Explanation
+from features.model.estimate import (
+    MIN_SAMPLE_SIZE,
+    NO_BASELINE,
+    NO_EARLY,
+    OUTSIDE,
+    REFUSED,
+    TOO_FEW,
+    AbstainedPart,
+    BaseRatePart,
+    Detail,
+    Estimate,
+    FactorPart,
+    IntervalPart,
+    ModelPart,
+)
+from features.model.response_model import Prediction, ResponseModel
+from features.model.studied import StudiedRanges, find_unread, list_early
+from features.records.columns import Columns
+from features.records.eligibility import Eligibility, check_eligibility, list_refusing_fields
+from features.records.patterns import describe_alike
+
+# Smaller contributions to the log-odds are rounding error: the field adds nothing.
+NO_CONTRIBUTION = 1e-12
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """A model's predictions for the rows of the conditions that it was developed on.
+
+    Parameters
+    ----------
+    model, version
+        The model, and its version in the registry.
+    rows
+        ``int64[estimates]``: indices of those rows among all.
+    columns
+        Those rows.
+    abstained
+        For each, why no probability is given, or None.
+    explanation
+        None unless the detail was ``full``.
+    """
+
+    model: ResponseModel
+    version: str
+    rows: NDArray[np.int64]
+    columns: Columns
+    prediction: Prediction
+    abstained: list[AbstainedPart | None]
+    explanation: Explanation | None = None
+
+    @property
+    def withheld(self) -> Flags:
+        """Whether no probability is given, ``bool[estimates]``."""
+        return np.array([reason is not None for reason in self.abstained], dtype=bool)
+
+
+class _Evidence(NamedTuple):
+    """The parts of an estimate that only ``full`` detail gives."""
+
+    interval: IntervalPart | None
+    effective_sample_size: float | None
+    intercept: float | None
+    factors: list[FactorPart]
+    imputed: list[str]
+
+
+_NO_EVIDENCE = _Evidence(None, None, None, [], [])
+
+
+class Estimator:
+    """Estimates with one model; what all of its estimates share is prepared once.
+
+    Parameters
+    ----------
+    version
+        The model's version in the registry; empty if it has none.
+    min_sample_size
+        Effective sample size below which no probability is given.
+
+    Examples
+    --------
+    ::
+
+        model = ResponseModel.load(folder)
+        estimates = Estimator(model).list_estimates(read_assessments(rows))
+    """
+
+    def __init__(
+        self, model: ResponseModel, version: str = "", min_sample_size: float = MIN_SAMPLE_SIZE
+    ) -> None:
+        card, equation = model.card, model.equation
+        self.model, self.version = model, version
+        self._prepared = replace(model, equation=equation.prepared)
+        known = FIELDS["condition"].categories
+        self._conditions = np.array([[known.index(name)] for name in card.conditions])
+        self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
+        # Before the first outcome every estimate is worth fewer patients than that; the user of
+        # such a model wants to see how little it knows.
+        self._min_sample_size = min_sample_size if card.population.courses else 0.0
+        self._fields = equation.fields
+        self._labels = [(name, FIELDS[name].label) for name in equation.fields]
+        self._recorded = tuple(name for name in equation.fields if name != "site")
+        self._sites = frozenset(equation.sites)
+        self._outcome, self._model_part = card.outcome.model_dump(), _describe_model(model, version)
+        self._base_rate = BaseRatePart(
+            probability=card.population.base_rate, n=card.population.courses
+        )
+        self._note = f"{SIMULATED_NOTE}. {card.note}" if card.simulated else card.note
+
+    def list_estimates(self, columns: Columns) -> list[Estimate | None]:
+        """Estimate every row in full; None for rows of a condition that was not studied."""
+        estimates = self.estimate(columns, check_eligibility(columns))
+        listed: list[Estimate | None] = [None] * columns.size
+        for row, estimate in zip(estimates.rows.tolist(), self.describe(estimates), strict=True):
+            listed[row] = estimate
+        return listed
+
+    def estimate(
+        self, columns: Columns, eligibility: Eligibility, detail: Detail = "full"
+    ) -> Estimates:
+        """Predict the rows of the model's conditions, and find which predictions are withheld.
+
+        Parameters
+        ----------
+        eligibility
+            Of the same rows, see :func:`features.records.eligibility.check_eligibility`.
+        """
+        studied = (columns.get_numbers("condition") == self._conditions).any(axis=0)
+        columns, eligibility = columns.select(studied), eligibility.select(studied)
+        model, explanation = self._prepared, None
+        if detail == "full":
+            prediction, explanation = model.predict_and_explain(columns)
+        elif detail == "brief":
+            prediction = model.predict_briefly(columns, self._min_sample_size)
+        else:
+            prediction = model.predict(columns)
+        abstained = self._abstain(columns, eligibility, prediction)
+        rows = np.flatnonzero(studied)
+        return Estimates(
+            self.model, self.version, rows, columns, prediction, abstained, explanation
+        )
+
+    def _abstain(
+        self, columns: Columns, eligibility: Eligibility, prediction: Prediction
+    ) -> list[AbstainedPart | None]:
+        """Return for each row why no probability is given, or None."""
+        few = prediction.effective_sample_size < self._min_sample_size
+        unmeasured = columns.find_missing(self._outcome["instrument"])
+        unread = find_unread(columns, self._early)
+        outside = self._studied.find_outside(columns)
+        first = np.array([few, unmeasured, unread])
+        marks = np.concatenate([first, outside, eligibility.find_refusing()])
+        if not np.count_nonzero(marks):
+            return [None] * columns.size
+        return describe_alike(marks, self._give_reason)
+
+    def _give_reason(self, marks: bytes) -> AbstainedPart | None:
+        """Return the gravest of the reasons that are marked for a row."""
+        few, unmeasured, unread, *others = marks
+        beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
+        refusing = list_refusing_fields(others[len(self._studied.fields) :])
+        reasons: tuple[tuple[Any, str, list[str]], ...] = (
+            (refusing, REFUSED, refusing),
+            (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
+            (unread, NO_EARLY, self._early),
+            (beyond, OUTSIDE, beyond),
+            (few, TOO_FEW, []),
+        )
+        for applies, reason, fields in reasons:
+            if applies:
+                return AbstainedPart(reason=reason, fields=fields)
+        return None
+
+    def describe(self, estimates: Estimates) -> list[Estimate]:
+        """Return each estimate as JSON carries it.
+
+        Parts that estimates share may be one object: read them, do not change them.
+        """
+        rows = zip(
+            estimates.prediction.probability.tolist(),
+            estimates.abstained,
+            self._list_evidence(estimates),
+            strict=False,
+        )
+        return [
+            {
+                "outcome": self._outcome,
+                "probability": probability if abstained is None else None,
+                "interval": evidence.interval,
+                "effective_sample_size": evidence.effective_sample_size,
+                "base_rate": self._base_rate,
+                "abstained": abstained,
+                "intercept": evidence.intercept,
+                "factors": evidence.factors,
+                "imputed": evidence.imputed,
+                "model": self._model_part,
+                "note": self._note,
+            }
+            for probability, abstained, evidence in rows
+        ]
+
+    def _list_evidence(self, estimates: Estimates) -> Iterator[_Evidence]:
+        if estimates.explanation is None:
+            yield from repeat(_NO_EVIDENCE)
+            return
+        prediction, facts = estimates.prediction, self.model.card.interval
+        rows = zip(
+            estimates.abstained,
+            prediction.low.tolist(),
+            prediction.high.tolist(),
+            prediction.effective_sample_size.tolist(),
+            estimates.explanation.intercept.tolist(),
+            self._list_factors(estimates.explanation),
+            self._list_imputed(estimates.columns),
+            strict=True,
+        )
+        level, method = facts.level, facts.method
+        for abstained, low, high, size, intercept, factors, imputed in rows:
+            if abstained is None:
+                interval: IntervalPart = {
+                    "low": low,
+                    "high": high,
+                    "level": level,
+                    "method": method,
+                }
+                yield _Evidence(interval, size, intercept, factors, imputed)
+            else:
+                yield _Evidence(None, None, None, [], imputed)
+
+    def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
+        """List what each field adds to the log-odds, largest first, zeros omitted."""
+        sizes = np.abs(explanation.contributions)
+        order = np.argsort(-sizes, axis=1, kind="stable")
+        counts = np.count_nonzero(sizes > NO_CONTRIBUTION, axis=1)
+        labels = self._labels
+        return [
+            [
+                {"field": labels[index][0], "label": labels[index][1], "log_odds": row[index]}
+                for index in indices[:count]
+            ]
+            for row, indices, count in zip(
+                explanation.contributions.tolist(), order.tolist(), counts.tolist(), strict=True
+            )
+        ]
+
+    def _list_imputed(self, columns: Columns) -> list[list[str]]:
+        """List the model's fields that each row lacks, a site that the model does not know too."""
+        missing = np.isnan(columns.stack(self._recorded))
+        if self._sites:
+            sites = columns.get_texts("site").tolist()
+            unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)
+            missing = np.concatenate([missing, unknown])
+        return describe_alike(missing, lambda marks: [*compress(self._fields, marks)])
+
+
+def _describe_model(model: ResponseModel, version: str) -> ModelPart:
+    card = model.card
+    return ModelPart(
+        name=card.name,
+        version=version,
+        digest=model.digest,
+        data=card.data,
+        card=f"/model#{card.name}",
+    )

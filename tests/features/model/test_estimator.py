@@ -1,0 +1,145 @@
+"""The one way from columns to estimates: what it gives, and when it gives none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.dictionary.outcome import parse_outcome
+from features.model.calibration import IDENTITY
+from features.model.card import IntervalFacts, ModelCard, OutcomeFacts, Population, StudiedRange
+from features.model.equation import Equation
+from features.model.estimate import MIN_SAMPLE_SIZE
+from features.model.estimator import Estimator
+from features.model.matrix import list_features
+from features.model.pyfunc import ResponseFunction
+from features.model.response_model import ResponseModel
+from features.model.terms import Terms
+from features.records.assessment import read_assessments
+
+FEATURES = list_features(["phq9"])
+
+
+def make_model(courses=100, spread=0.1, outcome="phq9.acute.response", ranges=()):
+    """Log-odds 1 - PHQ-9 / 16, and nine re-developments about it."""
+    versions = np.append(0, np.linspace(-spread, spread, 9))
+    terms = Terms(
+        intercept=1 + versions,
+        present=np.full((10, 1), -1 / 16),
+        missing=np.full((10, 1), -1.0),
+        sites=np.zeros((10, 0)),
+        trees=np.zeros(10),
+        centre=np.array([16.0]),
+        scale=np.ones(1),
+        pairs=np.empty((0, 2), dtype=np.int64),
+        products=np.empty((10, 0)),
+        calibration=np.tile(IDENTITY, (10, 1)),
+    )
+    card = ModelCard(
+        name=outcome,
+        outcome=OutcomeFacts(**parse_outcome(outcome).describe()),
+        candidate="elastic_net",
+        data="real",
+        study="by-hand",
+        question="?",
+        created="2026-01-01T00:00:00+00:00",
+        seed=1,
+        population=Population(
+            courses=courses, events=courses // 2, patients=courses, sites=0, without_outcome=5
+        ),
+        features=FEATURES,
+        ranges=(StudiedRange(field="condition", categories=("depression",)), *ranges),
+        interval=IntervalFacts(level=0.8, method="by hand", redevelopments=9),
+        performance={},
+        validation="none",
+        verdict="none",
+        data_digest="0",
+        versions={},
+    )
+    return ResponseModel(card, Equation(FEATURES, (), terms), "d" * 64)
+
+
+@pytest.fixture
+def estimate(make_assessment):
+    def estimate(model, sample_size=MIN_SAMPLE_SIZE, **changes):
+        people = read_assessments([make_assessment(**changes)])
+        return Estimator(model, min_sample_size=sample_size).list_estimates(people)[0]
+
+    return estimate
+
+
+def test_an_estimate_is_the_models_with_its_reasons(estimate):
+    found = estimate(make_model(), phq9=8)
+    assert found["probability"] == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert found["interval"]["low"] < found["probability"] < found["interval"]["high"]
+    assert found["abstained"] is None
+    assert found["base_rate"] == {"probability": 0.5, "n": 100}
+
+
+def test_patients_of_other_conditions_get_none(make_assessment):
+    people = read_assessments(
+        [make_assessment(condition=name) for name in ("anxiety", "depression", "ptsd")]
+    )
+    estimates = Estimator(make_model()).list_estimates(people)
+    assert [one is not None for one in estimates] == [False, True, False]
+
+
+def test_too_few_patients_are_ten_by_default(estimate):
+    """The spread is chosen so that the effective sample size is just below 10, or just above."""
+    assert MIN_SAMPLE_SIZE == 10
+    for spread, withheld in ((1.05, True), (1.03, False)):
+        size = estimate(make_model(spread=spread), 0, phq9=16)["effective_sample_size"]
+        assert abs(size - 10) < 0.3
+        found = estimate(make_model(spread=spread), phq9=16)
+        assert (found["probability"] is None) is withheld
+        if withheld:
+            assert found["abstained"] == {"reason": "too_little_evidence", "fields": []}
+
+
+def test_before_any_outcome_few_are_not_too_few(estimate):
+    assert estimate(make_model(courses=0, spread=3.0), phq9=16)["abstained"] is None
+
+
+@pytest.mark.parametrize(
+    ("phq9", "inside"), [(9, False), (10, True), (15, True), (20, True), (21, False)]
+)
+def test_both_ends_of_a_studied_range_are_inside(estimate, phq9, inside):
+    model = make_model(ranges=(StudiedRange(field="phq9", low=10, high=20),))
+    found = estimate(model, phq9=phq9)
+    assert (found["abstained"] is None) is inside
+    if not inside:
+        assert found["abstained"] == {"reason": "outside_studied_range", "fields": ["phq9"]}
+
+
+def test_the_gravest_reason_is_given(estimate):
+    model = make_model(spread=3.0, ranges=(StudiedRange(field="phq9", low=10, high=20),))
+    assert estimate(model, phq9=5, psychosis=True)["abstained"]["reason"] == "eligibility"
+    assert estimate(model, phq9=None, gad7=9)["abstained"]["reason"] == "baseline_missing"
+    assert estimate(model, phq9=5)["abstained"]["reason"] == "outside_studied_range"
+    assert estimate(model, phq9=15)["abstained"]["reason"] == "too_little_evidence"
+
+
+def test_an_update_needs_one_early_score(estimate):
+    ranges = [StudiedRange(field=name, low=0, high=27) for name in ("madrs_day1", "phq9_week2")]
+    model = make_model(outcome="phq9.acute.response.after-week2", ranges=ranges)
+    found = estimate(model)
+    assert found["abstained"] == {
+        "reason": "early_score_missing",
+        "fields": ["madrs_day1", "phq9_week2"],
+    }
+    assert estimate(model, phq9_week2=9)["abstained"] is None
+
+
+def test_mlflow_gets_the_same_estimates_and_nan_where_there_is_none(make_assessment):
+    model = make_model()
+    rows = [
+        make_assessment(phq9=12.0),
+        make_assessment(psychosis=1.0),
+        make_assessment(condition="ptsd"),
+    ]
+    frame = ResponseFunction(model).predict(pd.DataFrame(rows))
+    (expected,) = Estimator(model).list_estimates(read_assessments([make_assessment(phq9=12)]))
+    assert frame["probability"][0] == expected["probability"]
+    assert frame["low"][0] == expected["interval"]["low"]
+    size = expected["effective_sample_size"]
+    assert frame["effective_sample_size"][0] == pytest.approx(size, rel=1e-12)
+    assert frame[1:].isna().all(axis=None)
