@@ -13,8 +13,6 @@ from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
 from training.findings.words import CANDIDATE_MEASURES, label_measure
 from training.measures.subgroups import Subgroup
-from training.registry.reference import Reference
-from training.registry.registry import Registry
 from training.report.markdown import (
     describe_population,
     describe_validation,
@@ -62,23 +60,6 @@ class RegisteredCard:
             "card": self.card.model_dump(mode="json"),
             "findings": None if self.findings is None else self.findings.model_dump(mode="json"),
         }
-
-
-def read_registered_card(registry: Registry, reference: Reference) -> RegisteredCard:
-    """Read the card of a version, checked against its digests.
-
-    Raises
-    ------
-    UnavailableError
-        If there is no such version.
-    ArtifactError
-        If the version or its findings are damaged.
-    """
-    name, version = reference.name, registry.find_version(reference)
-    model = registry.load_version(name, version).model
-    findings = registry.read_findings(name, version)
-    aliases = registry.list_aliases(name, version)
-    return RegisteredCard(version, aliases, model.digest, model.card, findings)
 
 
 def write_model_card(registered: RegisteredCard) -> str:
