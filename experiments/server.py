@@ -28,19 +28,11 @@ _SHOWN_LOG = 300
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is ready.
-
-    Parameters
-    ----------
-    pid
-        The process that all its others descend from.
-    seconds
-        From its start until it was ready.
-    """
+    """A server that is ready."""
 
     port: int
-    pid: int
-    seconds: float
+    pid: int  # The process that all its others descend from
+    seconds: float  # From its start until it was ready
 
     @property
     def address(self) -> str:

@@ -18,7 +18,7 @@ from training.findings.comparison import Comparison, await_outcomes, compare
 from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
-from training.report.figures import draw_figures
+from training.report.figures import save_figures
 from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
 from training.study.design import Design, make_design
@@ -152,7 +152,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
         with registry.open_figures() as folder:
-            draw_figures(model.card, design, comparison, model.equation, folder)
+            save_figures(model.card, design, comparison, model.equation, folder)
         registered = registry.register(model)
         findings = findings.model_copy(update={"version": registered.version})
         registry.log_findings(findings, render_report(findings))

@@ -15,7 +15,7 @@ from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
 from features.records.assessment import read_assessments
 from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
 from training.candidates.registry import make_candidates
-from training.findings.card import describe_population, write_note
+from training.findings.card import count_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
 from training.study.design import load_courses, make_design
@@ -32,7 +32,7 @@ FIELDS = ("age", "bmi", "phq9", "systolic", "expectancy", "route")
 def make_study(cohort=NONE_YET, **parts):
     facts = {"name": "t", "question": "?", "outcome": OUTCOME, "seed": 3}
     facts |= {"cohort": DEPRESSED | cohort, "features": {"include": FIELDS}}
-    quick = {"validation": {"folds": 3, "repeats": 1, "resamples": 100}}
+    quick = {"validation": {"folds": 3, "repeats": 1, "resamples": 100, "bootstraps": 20}}
     return Study(**(facts | quick | {"uncertainty": {"redevelopments": 400}} | parts))
 
 
@@ -162,7 +162,7 @@ def test_nothing_is_measured_and_everything_says_so(waiting):
     assert plain["attrition"]["scenarios"] == ()
     assert "Not compared" in report
     assert "courses, none with a known outcome yet" in report
-    assert "| candidate" not in report
+    assert "| Candidate" not in report
     assert "## Missing outcomes" not in report
 
 
@@ -257,7 +257,7 @@ def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
     design = make_design(ALONE, load_courses(ALONE, intake))
     pain = replace(design.target.instrument, measures="pain", condition=None)
     design = replace(design, target=replace(design.target, instrument=pain))
-    people = describe_population(design.columns, design)
+    people = count_population(design.columns, design)
     assert (people.base_rate, people.published_rate) == (0.5, None)
     assert UNPUBLISHED_NOTE in write_note(design)
     drawn = CANDIDATES["base_rate"].fit(design, 1).posterior.draw(4000, np.random.default_rng(1))

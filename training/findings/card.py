@@ -59,7 +59,7 @@ def make_card(
         question=study.question,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=study.seed,
-        population=describe_population(cohort, design),
+        population=count_population(cohort, design),
         features=equation.features,
         sites=equation.sites,
         ranges=tuple(list_ranges(study, design, equation)),
@@ -72,7 +72,7 @@ def make_card(
         ),
         verdict=comparison.verdict,
         data_digest=digest_cohort(cohort),
-        versions=list_versions(),
+        versions=list_software(),
         note=write_note(design),
     )
 
@@ -85,7 +85,7 @@ def write_note(design: Design) -> str:
     return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
 
 
-def describe_population(cohort: Columns, design: Design) -> Population:
+def count_population(cohort: Columns, design: Design) -> Population:
     """Count the courses and patients that the model was developed on."""
     weights = design.given_weights
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
@@ -152,7 +152,7 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
 
 
-def list_versions() -> dict[str, str]:
+def list_software() -> dict[str, str]:
     """List the versions of the software that the numbers depend on."""
     names = (*RECORDED_VERSIONS, name_xgboost())
     own = {"ketamine-response": __version__, "python": platform.python_version()}

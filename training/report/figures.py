@@ -20,7 +20,7 @@ from training.findings.comparison import Comparison
 from training.study.design import Design
 
 
-def draw_figures(
+def save_figures(
     card: ModelCard, design: Design, comparison: Comparison, equation: Equation, folder: Path
 ) -> None:
     """Draw every figure into a folder, as PNG."""

@@ -6,7 +6,14 @@ from typing import Any
 from features.model.card import SIMULATED_NOTE, Measure, Population
 from training.candidates.registry import BASE_RATE, label_candidate
 from training.findings.comparison import Comparison
-from training.findings.findings import Attrition, Compared, Findings, Gap, Performance, Scenario
+from training.findings.findings import (
+    Attrition,
+    BaselineGap,
+    Compared,
+    Findings,
+    Performance,
+    Scenario,
+)
 from training.findings.format import format_measure, format_percent, format_table
 from training.findings.gate import format_gate
 from training.findings.words import (
@@ -30,7 +37,7 @@ def write_report(findings: Findings) -> str:
         f"Question: {card.question}",
         f"Outcome: {card.outcome.definition}.",
         "",
-        describe_population(card.population),
+        write_population(card.population),
         "",
         f"## Candidates ({card.validation})",
         "",
@@ -48,7 +55,7 @@ def write_report(findings: Findings) -> str:
     return "\n".join(lines)
 
 
-def describe_population(population: Population) -> str:
+def write_population(population: Population) -> str:
     """Describe how many courses the model was trained on, and their base rate."""
     rate = format_percent(population.base_rate, 1)
     if not population.courses:
@@ -69,7 +76,7 @@ def describe_population(population: Population) -> str:
 def tabulate_measures(performance: Sequence[Performance]) -> str:
     """Tabulate measures, with their intervals, by type of validation."""
     labels = {key: label_measure(key) for key in list_measures(performance)}
-    heading = ["measure", *(VALIDATION_TYPES[validation.way] for validation in performance)]
+    heading = ["Measure", *(VALIDATION_TYPES[validation.way] for validation in performance)]
     rows = [
         [label.name, *(format_measure(p.measures.get(key), label.digits) for p in performance)]
         for key, label in labels.items()
@@ -77,7 +84,7 @@ def tabulate_measures(performance: Sequence[Performance]) -> str:
     return format_table([heading, *rows])
 
 
-def describe_validation(performance: Performance) -> str:
+def format_validation(performance: Performance) -> str:
     """Describe one type of validation, or why it was not done."""
     label = VALIDATION_TYPES[performance.way]
     if not performance.measures:
@@ -110,19 +117,19 @@ def _write_candidates(findings: Findings) -> list[str]:
             f"preference alone: the {label_candidate(findings.card.candidate)}."
         ]
     labels = [label_measure(key).name for key in CANDIDATE_MEASURES]
-    head = ["candidate", *labels, "log loss, difference from base rate"]
+    head = ["Candidate", *labels, "Log loss minus base rate's"]
     ordered = sorted(findings.candidates, key=lambda candidate: candidate.name != BASE_RATE)
     return [
-        format_table([head, *(_list_cells(candidate) for candidate in ordered)]),
+        format_table([head, *(_list_candidate_cells(candidate) for candidate in ordered)]),
         "",
         f"Intervals: {format_percent(findings.level)}, over resampled patients. Calibration is "
         "perfect if the intercept is 0 and the slope 1. AUC compares patients within a fold. "
-        "→ marks the choice: the first in the study's order of preference within one standard "
-        "error of the lowest log loss.",
+        "± gives the standard error. → marks the choice: the first in the study's order of "
+        "preference within one standard error of the lowest log loss.",
     ]
 
 
-def _list_cells(candidate: Compared) -> list[str]:
+def _list_candidate_cells(candidate: Compared) -> list[str]:
     cells = [
         format_measure(candidate.measures.get(key), label_measure(key).digits)
         for key in CANDIDATE_MEASURES
@@ -141,7 +148,7 @@ def _write_performance(findings: Findings) -> list[str]:
         "",
         tabulate_measures(done),
         "",
-        list_items([describe_validation(performance) for performance in findings.performance]),
+        list_items([format_validation(performance) for performance in findings.performance]),
         "",
     ]
 
@@ -176,7 +183,7 @@ def _describe_weights(attrition: Attrition) -> str:
     )
 
 
-def _write_gaps(gaps: Sequence[Gap]) -> list[str]:
+def _write_gaps(gaps: Sequence[BaselineGap]) -> list[str]:
     if not gaps:
         return []
     named = "; ".join(f"{gap.label} (`{gap.feature}`) {gap.difference:+.2f}" for gap in gaps)
@@ -190,7 +197,7 @@ def _write_gaps(gaps: Sequence[Gap]) -> list[str]:
 def _write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
     if not scenarios:
         return []
-    head = ["odds ratio", "event rate if missing", "base rate", "mean estimate"]
+    head = ["Odds ratio", "Event rate if missing", "Base rate", "Mean estimate"]
     head += [label_measure(key).name for key in ("intercept", "slope")]
     return [
         format_table([head, *(_format_scenario(scenario) for scenario in scenarios)]),

@@ -14,10 +14,10 @@ from training.findings.gate import format_gate
 from training.findings.words import CANDIDATE_MEASURES, label_measure
 from training.measures.subgroups import Subgroup
 from training.report.markdown import (
-    describe_population,
-    describe_validation,
+    format_validation,
     list_items,
     tabulate_measures,
+    write_population,
 )
 
 _WITHOUT_FINDINGS = (
@@ -71,11 +71,11 @@ def write_model_card(registered: RegisteredCard) -> str:
         *(f"**{alarm}**" for alarm in (findings.alarms if findings else ())),
         f"**{findings.verdict if findings else card.verdict}**",
         "## What it is",
-        *_describe_model(registered),
+        *_describe_registered(registered),
         "## Intended use",
         *_describe_use(card),
         "## Population and studied ranges",
-        describe_population(card.population),
+        write_population(card.population),
         list_items([describe_range(studied) for studied in card.ranges]),
         "## Performance",
         *(_describe_findings(findings) if findings else _describe_unvalidated(card)),
@@ -100,7 +100,7 @@ def describe_range(studied: StudiedRange) -> str:
     return f"{field.label} (`{field.name}`): {values}"
 
 
-def _describe_model(registered: RegisteredCard) -> Iterator[str]:
+def _describe_registered(registered: RegisteredCard) -> Iterator[str]:
     card = registered.card
     aliases = " and ".join(registered.aliases) or "neither champion nor challenger"
     yield f"Candidate: {label_candidate(card.candidate)} (`{card.candidate}`); now {aliases}."
@@ -129,12 +129,12 @@ def _describe_unvalidated(card: ModelCard) -> Iterator[str]:
     measures = card.performance.get(card.candidate, {})
     labels = {key: label_measure(key) for key in CANDIDATE_MEASURES if key in measures}
     rows = [[lb.name, format_measure(measures[key], lb.digits)] for key, lb in labels.items()]
-    yield format_table([["measure", "value"], *rows])
+    yield format_table([["Measure", "Value"], *rows])
 
 
 def _describe_findings(findings: Findings) -> Iterator[str]:
     yield (f"Tested on {findings.cohort}: {findings.events} events in {findings.courses} courses.")
-    yield list_items([describe_validation(performance) for performance in findings.performance])
+    yield list_items([format_validation(performance) for performance in findings.performance])
     if done := [performance for performance in findings.performance if performance.measures]:
         yield tabulate_measures(done)
     yield "O/E ratio and calibration slope of 1, and intercept of 0, are perfect calibration."
@@ -162,7 +162,7 @@ def _tabulate_subgroups(rows: Sequence[Subgroup]) -> str:
     if not rows:
         return "None were tabulated."
     labels = {key: label_measure(key) for key in ("ratio", "auc")}
-    table = [["group", "courses", *(label.name for label in labels.values()), "note"]]
+    table = [["Group", "Courses", *(label.name for label in labels.values()), "Note"]]
     for row in rows:
         courses = "hidden" if row.courses is None else str(row.courses)
         cells = [format_measure(getattr(row, key), lb.digits) for key, lb in labels.items()]

@@ -14,7 +14,7 @@ from features.base.arrays import Numbers
 from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
-from training.findings.findings import Attrition, Gap, Scenario
+from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
 from training.study.design import Design
@@ -57,15 +57,15 @@ def describe_attrition(
     )
 
 
-def compare_baseline(enrolment: Enrolment) -> list[Gap]:
+def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
     """Compare courses with missing and known outcomes; one gap per field, the largest first."""
-    largest: dict[str, Gap] = {}
+    largest: dict[str, BaselineGap] = {}
     for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
     return list(largest.values())[:MAX_GAPS]
 
 
-def _measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
+def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
     """Measure the standardised difference of each feature that enough courses have."""
     for index, feature in enumerate(enrolment.features):
         values = enrolment.matrix[:, index].astype(np.float64)
@@ -79,7 +79,9 @@ def _measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
         if deviation > 0:
             label = COHORT_FIELDS[feature.field].label
             difference = float((missing.mean() - known.mean()) / deviation)
-            yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
+            yield BaselineGap(
+                field=feature.field, label=label, feature=feature.name, difference=difference
+            )
 
 
 def list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> Iterator[Scenario]:

@@ -105,7 +105,6 @@ def _describe_evidence(
     # A constant prediction has no coefficient that the data chose.
     is_constant = evidence.apparent.is_constant
     parameters = 0 if is_constant else _count_parameters(equation)
-    prevalence = float(np.average(design.outcome, weights=design.weights))
     return {
         "mean_estimate": float(np.average(nested.probability, weights=nested.weights)),
         "performance": performance,
@@ -122,7 +121,7 @@ def _describe_evidence(
         "subgroups": describe_subgroups(
             nested.average_repeats(), design.columns, study.parse_outcome().instrument, level
         ),
-        "sample_size": describe_sample_size(parameters, prevalence, performance),
+        "sample_size": describe_sample_size(parameters, design, performance),
         "factors": describe_factors(equation, design.columns, ESTIMATE_LEVEL),
     }
 

@@ -56,21 +56,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class SamplePredictions:
-    """A method's predictions of both samples.
+    """A method's predictions of both samples."""
 
-    Parameters
-    ----------
-    known, unseen
-        At the world's own sites, and at new ones; interval limits are NaN if the method has none.
-    selected
-        The candidate behind it.
-    seconds
-        Processor time of fitting with all that belongs to it, but for the bootstrap refits.
-    """
-
+    # known, unseen: at the world's own sites, and at new ones; interval limits are NaN if the
+    # method has none
     known: Prediction
     unseen: Prediction
-    selected: str
+    selected: str  # The candidate behind it
+    # Processor time of fitting with all that belongs to it, but for the bootstrap refits
     seconds: float
 
 

@@ -27,23 +27,15 @@ _HEADING = ["candidate", "courses", "trials", "fit, s", "log loss", "difference"
 
 @dataclass(frozen=True)
 class TuningFit:
-    """One fit.
-
-    Parameters
-    ----------
-    log_loss
-        Expected at the world's own sites.
-    rounds
-        Trees grown.
-    """
+    """One fit."""
 
     world: str
     candidate: str
     courses: int
     trials: int
     seconds: float
-    log_loss: float
-    rounds: int
+    log_loss: float  # Expected at the world's own sites
+    rounds: int  # Trees grown
 
 
 def run_tuning(worlds: int, trials: int, jobs: int) -> list[TuningFit]:

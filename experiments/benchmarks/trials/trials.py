@@ -60,16 +60,11 @@ _CHOICE_SEED = 6
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """How thoroughly a trial is tested.
-
-    Parameters
-    ----------
-    nested
-        Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
-        half of ten repeats.
-    """
+    """How thoroughly a trial is tested."""
 
     repeats: int = 10
+    # Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
+    # half of ten repeats
     nested: int = 1
     resamples: int = 1000
     candidates: tuple[str, ...] = tuple(CANDIDATES)
@@ -80,18 +75,12 @@ QUICK = TrialPlan(repeats=1, resamples=100, candidates=WITHOUT_OUTCOMES)
 
 @dataclass(frozen=True)
 class TrialTask:
-    """One study, with patients or sites held out.
-
-    Parameters
-    ----------
-    courses
-        The study's valid courses, whether or not their outcome is known.
-    """
+    """One study, with patients or sites held out."""
 
     name: str
     hold_out: str
     study: Study
-    courses: Columns
+    courses: Columns  # The study's valid courses, whether or not their outcome is known
     plan: TrialPlan
 
     @property

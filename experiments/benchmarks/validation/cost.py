@@ -19,15 +19,7 @@ _COURSES, _SEED = 5000, 7
 
 @dataclass(frozen=True)
 class Cost:
-    """One run.
-
-    Parameters
-    ----------
-    seconds
-        Of the whole run, on so many processes.
-    fit
-        Seconds of one fit of the chosen candidate, in one process.
-    """
+    """One run."""
 
     profile: str
     courses: int
@@ -35,8 +27,8 @@ class Cost:
     candidates: int
     bootstraps: int
     jobs: int
-    seconds: float
-    fit: float
+    seconds: float  # Of the whole run, on so many processes
+    fit: float  # Seconds of one fit of the chosen candidate, in one process
 
 
 def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> list[Cost]:

@@ -68,21 +68,12 @@ AT_SITES = ("auc", "ratio", "intercept", "slope")
 
 @dataclass(frozen=True)
 class ValidationRequest:
-    """How thoroughly validation is checked.
-
-    Parameters
-    ----------
-    courses
-        Training courses in each world.
-    bootstraps
-        Bootstrap refits of the whole procedure.
-    tested
-        New courses behind the truth, at the world's own sites and again at new ones.
-    """
+    """How thoroughly validation is checked."""
 
     worlds: int = 40
-    courses: int = 800
-    bootstraps: int = 50
+    courses: int = 800  # Training courses in each world
+    bootstraps: int = 50  # Bootstrap refits of the whole procedure
+    # New courses behind the truth, at the world's own sites and again at new ones
     tested: int = 2500
     new_sites: int = 8
     offered: tuple[str, ...] = OFFERED

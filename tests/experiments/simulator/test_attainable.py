@@ -8,12 +8,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from experiments.benchmarks.models import ceiling
+from experiments.benchmarks.scores import compute_expected_loss
 from experiments.simulator import WORLDS, draw_new_sites, find_world, make_sites, simulate
 from experiments.simulator.attainable import compute_attainable, integrate_sites
-from experiments.simulator.copula import draw_latents, find_intervals, find_within
+from experiments.simulator.copula import compute_intervals, draw_latents, truncate_normal
 from experiments.simulator.outcomes import compute_truth, make_followups, pick_primary
 from experiments.simulator.patients import make_patients, measure_field
-from experiments.simulator.world import LATENTS
+from experiments.simulator.published import LATENTS
 from features.model.response_model import compute_probability
 
 WORLD = find_world("world-17")
@@ -41,7 +42,7 @@ def lose(patients, share, seed=5):
 
 
 def expect_loss(estimate, truth):
-    return ceiling.compute_loss(estimate, truth)
+    return compute_expected_loss(estimate, truth)
 
 
 def recalibrate(estimate, truth):
@@ -77,7 +78,7 @@ def test_with_nothing_missing_it_is_the_true_probability(patients, truth):
 def test_what_is_recorded_is_never_changed_by_a_draw(patients):
     known = lose(patients, 0.4)
     condition = np.tile(known["condition"], 2).astype(int)
-    for latent in draw_latents(*find_intervals(known), 2, np.random.default_rng(1)):
+    for latent in draw_latents(*compute_intervals(known), 2, np.random.default_rng(1)):
         for place, name in enumerate(LATENTS):
             values, recorded = np.tile(known[name], 2), np.tile(~np.isnan(known[name]), 2)
             drawn = measure_field(name, latent[place], condition)
@@ -88,7 +89,7 @@ def test_draws_of_what_is_missing_look_like_what_was_lost(patients):
     known = lose(patients, 0.5)
     truths = np.stack([patients[name] for name in LATENTS])
     condition = np.tile(known["condition"], 2).astype(int)
-    *_, latent = draw_latents(*find_intervals(known), 30, np.random.default_rng(1))
+    *_, latent = draw_latents(*compute_intervals(known), 30, np.random.default_rng(1))
     drawn = np.stack(
         [measure_field(name, latent[place], condition) for place, name in enumerate(LATENTS)]
     )
@@ -204,7 +205,7 @@ def test_in_a_null_world_there_is_one_probability():
 
 def test_far_tails_are_drawn_where_they_are():
     low, high = np.array([8.0, -np.inf, -0.1, -9.0]), np.array([9.0, -8.0, 0.1, -8.0])
-    found = find_within(low, high, np.full(4, 0.5))
+    found = truncate_normal(low, high, np.full(4, 0.5))
     assert ((found >= low) & (found <= high)).all()
     assert found[0] == pytest.approx(-found[3])
     assert np.isfinite(found).all()

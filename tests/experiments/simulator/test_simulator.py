@@ -13,8 +13,8 @@ from experiments.simulator.effects import ROUTES
 from experiments.simulator.items import make_items
 from experiments.simulator.outcomes import compute_truth, make_followups
 from experiments.simulator.patients import make_patients
-from experiments.simulator.sites import VETERANS_SITE, make_sites
-from experiments.simulator.world import CONDITIONS, MISSING, World, correlate
+from experiments.simulator.published import CONDITIONS, MISSING, make_correlations
+from experiments.simulator.world import VETERANS_SITE, World, make_sites
 from features.base.errors import InputError
 from features.dictionary.instruments import INSTRUMENTS
 from features.records.cohort import digest_cohort, read_cohort
@@ -59,7 +59,7 @@ def tell_truth(patients, followup):
 
 
 def test_correlations_are_a_possible_matrix():
-    assert np.linalg.eigvalsh(correlate()).min() > 0.01
+    assert np.linalg.eigvalsh(make_correlations()).min() > 0.01
 
 
 @pytest.mark.parametrize(

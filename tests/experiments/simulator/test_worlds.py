@@ -10,17 +10,17 @@ from sklearn import metrics
 from experiments.simulator import WORLDS, draw_new_sites, find_world, make_sites, simulate
 from experiments.simulator.drawn import (
     DECOYS,
+    compute_oracle_auc,
     draw_plain_patients,
     draw_published,
     draw_world,
-    find_spread,
-    rank_oracle,
+    get_evidence_spread,
 )
 from experiments.simulator.effects import PUBLISHED, UNITS, combine_effects
 from experiments.simulator.outcomes import compute_truth, make_followups
 from experiments.simulator.patients import make_patients
-from experiments.simulator.sites import BY_FORM
-from experiments.simulator.world import MISSING
+from experiments.simulator.published import MISSING
+from experiments.simulator.world import BY_FORM
 from features.base.errors import InputError
 from features.dictionary.instruments import INSTRUMENTS
 
@@ -100,7 +100,7 @@ def test_sizes_are_drawn_wider_than_the_evidence_table_allows_for():
         ]
     )
     published = np.array([effect.later for effect in PUBLISHED])
-    spread = drawn.std(axis=0) / [find_spread(effect) for effect in PUBLISHED]
+    spread = drawn.std(axis=0) / [get_evidence_spread(effect) for effect in PUBLISHED]
     assert (spread > 1.25).all()
     assert (spread < 3).all()
     assert drawn.mean(axis=0) == pytest.approx(published, abs=0.15)
@@ -135,7 +135,7 @@ def test_every_unit_of_a_decoy_exists():
 def test_targets_are_spread_over_their_range(worlds):
     patients = draw_plain_patients(WORLDS["default"])
     aucs = [
-        rank_oracle(world.strength * combine_effects(world.effects, patients, "acute"))
+        compute_oracle_auc(world.strength * combine_effects(world.effects, patients, "acute"))
         for world in worlds
     ]
     assert min(aucs) > 0.61
@@ -153,7 +153,7 @@ def test_an_oracle_ranks_outcomes_as_well_as_was_drawn(worlds, seed):
     rows = (patients["condition"] == 0) & (patients["route"] == 0)
     met = INSTRUMENTS["phq9"].find_response(patients["phq9"], one.score)[rows]
     truth = compute_truth(one, patients["phq9"], patients["phq9"])[rows]
-    target = rank_oracle(
+    target = compute_oracle_auc(
         world.strength * combine_effects(world.effects, draw_plain_patients(world), "acute")
     )
     found = metrics.roc_auc_score(met, truth)

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from training.findings.findings import Bin, CalibrationFacts, CurvePoint, Findings
 from training.findings.words import TESTED_ON, describe_event
-from training.report.html.layout import Figure, Table, make_table
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
 from training.report.html.numbers import show_count, show_percent
 from training.report.html.svg import (
     Scale,
@@ -28,21 +28,21 @@ _HEIGHT = 540
 _MAX_ROWS = 21
 
 
-def draw_calibration(findings: Findings) -> Figure:
+def draw_calibration(findings: Findings) -> HtmlFigure:
     """Draw the curve with its band, the estimates below it, and bootstrap refits."""
     facts = findings.calibration
     if facts is None:
-        return Figure("calibration", _HEADING, Markup("Not drawn: calibration was not measured."))
+        return HtmlFigure("calibration", _HEADING, Markup("Not drawn: not measured."))
     if not facts.points:
         caption = Markup(
             "No curve: estimates hardly differ, or too few courses were tested. The bars count "
             "courses by estimate."
         )
         alone = (_draw_bars_alone(facts),)
-        return Figure("calibration", _HEADING, caption, alone, (_tabulate_bars(facts),))
+        return HtmlFigure("calibration", _HEADING, caption, alone, (_tabulate_bars(facts),))
     drawing = _draw_curve(facts, describe_event(findings.card))
     tables = _tabulate_curve(facts), _tabulate_bars(facts)
-    return Figure("calibration", _HEADING, _write_caption(facts), (drawing,), tables)
+    return HtmlFigure("calibration", _HEADING, _caption_calibration(facts), (drawing,), tables)
 
 
 def _draw_curve(facts: CalibrationFacts, event: str) -> Markup:
@@ -109,7 +109,7 @@ def _draw_bars_alone(facts: CalibrationFacts) -> Markup:
     )
 
 
-def _write_caption(facts: CalibrationFacts) -> Markup:
+def _caption_calibration(facts: CalibrationFacts) -> Markup:
     refits = (
         "Thin lines are the curves of bootstrap refits: how much the curve depends on which "
         "patients were studied."
@@ -124,8 +124,8 @@ def _write_caption(facts: CalibrationFacts) -> Markup:
     ).format(TESTED_ON[facts.way], refits)
 
 
-def _tabulate_curve(facts: CalibrationFacts) -> Table:
-    return make_table(
+def _tabulate_curve(facts: CalibrationFacts) -> HtmlTable:
+    return make_html_table(
         "Points of the calibration curve",
         ["Estimate", "Observed", "from", "to"],
         (
@@ -143,8 +143,8 @@ def thin_out(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     return [points[round(n * (len(points) - 1) / last)] for n in range(_MAX_ROWS)]
 
 
-def _tabulate_bars(facts: CalibrationFacts) -> Table:
-    return make_table(
+def _tabulate_bars(facts: CalibrationFacts) -> HtmlTable:
+    return make_html_table(
         "Courses by estimate",
         ["From", "to", "Courses"],
         (

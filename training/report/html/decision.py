@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from training.findings.findings import DecisionFacts, Findings
 from training.findings.words import TESTED_ON
-from training.report.html.layout import Figure, Table, make_table
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
 from training.report.html.numbers import show_measure, show_percent
 from training.report.html.svg import (
     Scale,
@@ -25,13 +25,13 @@ _FLOOR = -0.1
 _HEIGHT = 374
 
 
-def draw_decision(findings: Findings) -> Figure:
+def draw_decision(findings: Findings) -> HtmlFigure:
     """Draw net benefit of the model, of treating all and of treating none."""
     facts = findings.decision
     if facts is None or not facts.points:
-        return Figure("decision", _HEADING, Markup("Not drawn: net benefit was not measured."))
+        return HtmlFigure("decision", _HEADING, Markup("Not drawn: net benefit was not measured."))
     drawings, tables = (_draw_benefits(facts),), (_tabulate_decision(facts),)
-    return Figure("decision", _HEADING, _write_caption(facts), drawings, tables)
+    return HtmlFigure("decision", _HEADING, _caption_decision(facts), drawings, tables)
 
 
 def _make_scales(facts: DecisionFacts) -> tuple[Scale, Scale]:
@@ -79,7 +79,7 @@ def _draw_benefits(facts: DecisionFacts) -> Markup:
     )
 
 
-def _write_caption(facts: DecisionFacts) -> Markup:
+def _caption_decision(facts: DecisionFacts) -> Markup:
     better = [p for p in facts.points if p.gain.low is not None and p.gain.low > 0]
     result = Markup(
         "At no threshold is the model better than both by more than sampling error explains."
@@ -87,8 +87,8 @@ def _write_caption(facts: DecisionFacts) -> Markup:
     if better:
         thresholds = Markup(", ").join(show_percent(point.threshold) for point in better)
         result = Markup(
-            "The model is better than both, by more than sampling error explains, at a threshold "
-            "of {}."
+            "The model is better than both, by more than sampling error explains, at these "
+            "thresholds: {}."
         ).format(thresholds)
     return Markup(
         "Tested on {}. Net benefit is the proportion treated who respond, minus the proportion "
@@ -99,8 +99,8 @@ def _write_caption(facts: DecisionFacts) -> Markup:
     ).format(TESTED_ON[facts.way], result)
 
 
-def _tabulate_decision(facts: DecisionFacts) -> Table:
-    return make_table(
+def _tabulate_decision(facts: DecisionFacts) -> HtmlTable:
+    return make_html_table(
         "Net benefit by threshold; that of treating none is zero",
         ["Threshold", "Treated", "Model", "Treat all", "Standardised", "Gain over the better"],
         (

@@ -4,8 +4,8 @@ from markupsafe import Markup
 
 from training.candidates.registry import BASE_RATE
 from training.findings.findings import FactorFacts, Findings
-from training.report.html.forest import Row, draw_forest, scale_plain
-from training.report.html.layout import Figure, make_table
+from training.report.html.forest import Row, draw_forest_plot, scale_plain
+from training.report.html.layout import HtmlFigure, make_html_table
 from training.report.html.numbers import show_measure, show_percent
 from training.report.html.svg import draw_percent
 
@@ -16,15 +16,15 @@ _STEP = 0.1
 _COMPLETE = 0.995
 
 
-def draw_factors(findings: Findings) -> Figure:
+def draw_factors(findings: Findings) -> HtmlFigure:
     """Draw how much each field moves the log-odds, the largest first."""
     factors = sorted(findings.factors, key=lambda factor: -(factor.deviation.value or 0))
     if not factors:
         constant = findings.card.candidate == BASE_RATE
         reason = "None: every patient gets the base rate." if constant else "Not measured here."
-        return Figure("factors", _HEADING, Markup(reason))
+        return HtmlFigure("factors", _HEADING, Markup(reason))
     rows = [Row(f.label, f.deviation, _describe_recorded(f), "bar") for f in factors[:_MAX_DRAWN]]
-    drawing = draw_forest(
+    drawing = draw_forest_plot(
         "factors-drawing",
         "Fields that influence the estimates",
         "Standard deviation of each field's contribution to the log-odds, with its interval.",
@@ -33,13 +33,13 @@ def draw_factors(findings: Findings) -> Figure:
         0.0,
         "standard deviation in log-odds",
     )
-    table = make_table(
+    table = make_html_table(
         "Contributions of fields to the log-odds",
         ["Field", "Standard deviation", "Recorded"],
         ([f.label, show_measure(f.deviation, 2), show_percent(f.recorded)] for f in factors),
     )
-    caption = _write_caption(shortened=len(factors) > _MAX_DRAWN)
-    return Figure("factors", _HEADING, caption, (drawing,), (table,))
+    caption = _caption_factors(shortened=len(factors) > _MAX_DRAWN)
+    return HtmlFigure("factors", _HEADING, caption, (drawing,), (table,))
 
 
 def _describe_recorded(factor: FactorFacts) -> Markup:
@@ -48,7 +48,7 @@ def _describe_recorded(factor: FactorFacts) -> Markup:
     return Markup("{} recorded").format(draw_percent(factor.recorded))
 
 
-def _write_caption(shortened: bool) -> Markup:
+def _caption_factors(shortened: bool) -> Markup:
     rest = " Only the largest are drawn; the table has all." if shortened else ""
     return Markup(
         "How much a field spreads the estimates of the patients studied, in log-odds; the line is "

@@ -61,7 +61,7 @@ def _list_ends(row: Row) -> Iterator[float]:
         yield from (x for x in (measure.value, measure.low, measure.high) if x is not None)
 
 
-def draw_forest(
+def draw_forest_plot(
     name: str,
     title: str,
     description: str,

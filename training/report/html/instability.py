@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from training.findings.findings import Findings, InstabilityFacts
-from training.report.html.layout import Figure, Table, make_table
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
 from training.report.html.numbers import show_count, show_percent, show_points
 from training.report.html.svg import (
     Scale,
@@ -22,14 +22,14 @@ _HEIGHT = 440
 _END = 4
 
 
-def draw_instability(findings: Findings) -> Figure:
+def draw_instability(findings: Findings) -> HtmlFigure:
     """Draw each band's estimate against the limits of its bootstrap refits."""
     facts = findings.instability
     if facts is None or not facts.versions:
-        return Figure("instability", _HEADING, Markup("Not measured: there were no refits."))
+        return HtmlFigure("instability", _HEADING, Markup("Not measured: there were no refits."))
     drawings = (_draw_bands(facts),) if facts.bands else ()
     tables = (_tabulate_bands(facts),) if facts.bands else ()
-    return Figure("instability", _HEADING, _write_caption(facts), drawings, tables)
+    return HtmlFigure("instability", _HEADING, _caption_instability(facts), drawings, tables)
 
 
 def _draw_bands(facts: InstabilityFacts) -> Markup:
@@ -55,7 +55,7 @@ def _draw_bands(facts: InstabilityFacts) -> Markup:
     )
 
 
-def _write_caption(facts: InstabilityFacts) -> Markup:
+def _caption_instability(facts: InstabilityFacts) -> Markup:
     sentences = [
         Markup(
             "{} refits of the model ({}) predicted the same patients. Each bar holds the middle {} "
@@ -72,8 +72,8 @@ def _write_caption(facts: InstabilityFacts) -> Markup:
     return Markup(" ").join(sentences)
 
 
-def _tabulate_bands(facts: InstabilityFacts) -> Table:
-    return make_table(
+def _tabulate_bands(facts: InstabilityFacts) -> HtmlTable:
+    return make_html_table(
         "Courses with similar estimates",
         ["Mean estimate", "Courses", "Refits from", "to", "Mean difference"],
         (

@@ -9,7 +9,7 @@ Cell = str | Markup
 
 
 @dataclass(frozen=True)
-class Table:
+class HtmlTable:
     """A table; the first cell of each row names the row.
 
     Parameters
@@ -25,7 +25,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
+class HtmlFigure:
     """One figure of the report.
 
     Parameters
@@ -44,11 +44,11 @@ class Figure:
     heading: str
     caption: Markup
     drawings: tuple[Markup, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[HtmlTable, ...] = ()
 
 
-def make_table(
+def make_html_table(
     caption: Cell, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], wordy: bool = False
-) -> Table:
+) -> HtmlTable:
     """Make a table from rows of any kind."""
-    return Table(caption, tuple(head), tuple(tuple(row) for row in rows), wordy)
+    return HtmlTable(caption, tuple(head), tuple(tuple(row) for row in rows), wordy)

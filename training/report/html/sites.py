@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from training.findings.findings import AcrossSites, Findings, SiteFacts
 from training.findings.words import describe_event, label_measure
-from training.report.html.forest import Row, draw_forest, scale_factors, scale_plain
-from training.report.html.layout import Cell, Figure, Table, make_table
+from training.report.html.forest import Row, draw_forest_plot, scale_factors, scale_plain
+from training.report.html.layout import Cell, HtmlFigure, HtmlTable, make_html_table
 from training.report.html.numbers import (
     NOTHING,
     show_count,
@@ -26,18 +26,18 @@ _STEPS = {"auc": 0.1, "slope": 0.5, "intercept": 0.5}
 _MEAN, _NEW_SITE = "All sites, mean", "A new site"
 
 
-def draw_sites(findings: Findings) -> Figure:
+def draw_sites(findings: Findings) -> HtmlFigure:
     """Draw a forest plot of AUC and one of the O/E ratio."""
     facts = findings.across_sites
     if facts is None or not facts.sites:
         reason = Markup("Not done: there were not enough sites to hold one out at a time.")
-        return Figure("sites", _HEADING, reason)
+        return HtmlFigure("sites", _HEADING, reason)
     measured = _list_measured(facts)
     keys = _DRAWN if "ratio" in measured else _DRAWN_OTHERWISE
     event = describe_event(findings.card)
     drawings = tuple(_draw_measure(facts, key, event) for key in keys if key in measured)
     tables = (_tabulate_sites(facts), *([_tabulate_pooled(facts)] if facts.pooled else []))
-    return Figure("sites", _HEADING, _write_caption(facts), drawings, tables)
+    return HtmlFigure("sites", _HEADING, _caption_sites(facts), drawings, tables)
 
 
 def _list_measured(facts: AcrossSites) -> list[str]:
@@ -50,19 +50,19 @@ def _is_measured(site: SiteFacts, key: str) -> bool:
 
 def _draw_measure(facts: AcrossSites, key: str, event: str) -> Markup:
     rows, label, reference = (
-        list(_list_rows(facts, key, event)),
+        list(_list_site_rows(facts, key, event)),
         label_measure(key),
         _REFERENCES[key],
     )
     scale = scale_factors(rows) if key == "ratio" else scale_plain(rows, _STEPS[key], reference)
     title = f"{label.name} by site"
     description = "Each site's value and interval, the pooled mean, and the range of a new site."
-    return draw_forest(
+    return draw_forest_plot(
         f"sites-{key}", title, description, rows, scale, reference, label.name, label.digits
     )
 
 
-def _list_rows(facts: AcrossSites, key: str, event: str) -> Iterator[Row]:
+def _list_site_rows(facts: AcrossSites, key: str, event: str) -> Iterator[Row]:
     for site in facts.sites:
         detail = Markup("counts hidden")
         if site.courses is not None and site.events is not None:
@@ -77,7 +77,7 @@ def _list_rows(facts: AcrossSites, key: str, event: str) -> Iterator[Row]:
         yield Row(_NEW_SITE, pooled.next_site, kind="next")
 
 
-def _write_caption(facts: AcrossSites) -> Markup:
+def _caption_sites(facts: AcrossSites) -> Markup:
     sentences = [
         "Each site was predicted by a model fitted on the others (leave-one-site-out). A square is "
         "a site and its line the interval; the diamond is the mean over sites; the hollow bar is "
@@ -91,7 +91,7 @@ def _write_caption(facts: AcrossSites) -> Markup:
     return Markup(" ").join(sentences)
 
 
-def _tabulate_sites(facts: AcrossSites) -> Table:
+def _tabulate_sites(facts: AcrossSites) -> HtmlTable:
     labels = {key: label_measure(key) for key in _list_measured(facts)}
     rows: list[list[Cell]] = [
         [
@@ -111,11 +111,13 @@ def _tabulate_sites(facts: AcrossSites) -> Table:
         )
         rows.append([name, "", "", *cells, ""])
     names = (label.name for label in labels.values())
-    return make_table("Performance by site", ["Site", "Courses", "Events", *names, "Note"], rows)
+    return make_html_table(
+        "Performance by site", ["Site", "Courses", "Events", *names, "Note"], rows
+    )
 
 
-def _tabulate_pooled(facts: AcrossSites) -> Table:
-    return make_table(
+def _tabulate_pooled(facts: AcrossSites) -> HtmlTable:
+    return make_html_table(
         "Heterogeneity between sites; the SD of AUC is on the logit scale, that of the O/E ratio "
         "on the log scale",
         ["Measure", "Between-site SD (τ)", "I²", "Sites", "Excluded"],

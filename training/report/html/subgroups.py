@@ -8,8 +8,8 @@ from markupsafe import Markup
 from training.findings.findings import Findings
 from training.findings.words import describe_event, label_measure, name_field
 from training.measures.subgroups import Subgroup
-from training.report.html.forest import Row, draw_forest, scale_factors
-from training.report.html.layout import Figure, Table, make_table
+from training.report.html.forest import Row, draw_forest_plot, scale_factors
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
 from training.report.html.numbers import (
     NOTHING,
     show_count,
@@ -26,13 +26,13 @@ _HEADING = "Is it calibrated in all groups of patients?"
 _RATIO, _AUC = label_measure("ratio"), label_measure("auc")
 
 
-def draw_subgroups(findings: Findings) -> Figure:
+def draw_subgroups(findings: Findings) -> HtmlFigure:
     """Draw the O/E ratio of every group."""
     rows = findings.subgroups
     if not rows:
-        return Figure("subgroups", _HEADING, Markup("Not done: no groups were compared."))
-    listed = list(_list_rows(rows, describe_event(findings.card)))
-    drawing = draw_forest(
+        return HtmlFigure("subgroups", _HEADING, Markup("Not done: no groups were compared."))
+    listed = list(_list_group_rows(rows, describe_event(findings.card)))
+    drawing = draw_forest_plot(
         "subgroups-drawing",
         f"{_RATIO.name} by subgroup",
         "Each group's value with its interval; on the line, observed events equal expected ones.",
@@ -43,10 +43,10 @@ def draw_subgroups(findings: Findings) -> Figure:
         _RATIO.digits,
     )
     tables = (_tabulate_groups(rows),)
-    return Figure("subgroups", _HEADING, _write_caption(rows), (drawing,), tables)
+    return HtmlFigure("subgroups", _HEADING, _caption_subgroups(rows), (drawing,), tables)
 
 
-def _list_rows(rows: tuple[Subgroup, ...], event: str) -> Iterator[Row]:
+def _list_group_rows(rows: tuple[Subgroup, ...], event: str) -> Iterator[Row]:
     for grouping, members in groupby(rows, key=lambda row: row.grouping):
         groups = list(members)
         yield Row(name_field(grouping), kind="head")
@@ -68,7 +68,7 @@ def _describe_group(group: Subgroup, event: str) -> Markup:
     return Markup("{}; {}").format(text, group.note) if group.note else text
 
 
-def _write_caption(rows: tuple[Subgroup, ...]) -> Markup:
+def _caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
     sentences = [
         Markup(
             "Left of the line, fewer events were observed than expected; right of it, more. A "
@@ -87,9 +87,9 @@ def _write_caption(rows: tuple[Subgroup, ...]) -> Markup:
     return Markup(" ").join(sentences)
 
 
-def _tabulate_groups(rows: tuple[Subgroup, ...]) -> Table:
+def _tabulate_groups(rows: tuple[Subgroup, ...]) -> HtmlTable:
     head = ["Group", "Courses", "Events", "Mean estimate", _RATIO.name, _AUC.name]
-    return make_table(
+    return make_html_table(
         "Performance by subgroup",
         [*head, "Smallest detectable factor", "Note"],
         (

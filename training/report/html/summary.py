@@ -35,7 +35,7 @@ _BETTER = "It is better than the base rate, by more than sampling error explains
 
 
 @dataclass(frozen=True)
-class Summary:
+class PlainSummary:
     """Sentences for a clinician; empty if there is nothing to say.
 
     Parameters
@@ -53,14 +53,14 @@ class Summary:
     value: tuple[Markup, ...]
 
 
-def summarise_findings(findings: Findings) -> Summary:
+def summarise_findings(findings: Findings) -> PlainSummary:
     """Summarise the findings in plain sentences."""
     comparisons = (
         _compare_with_base(findings),
         _describe_discrimination(findings),
         _compare_with_champion(findings),
     )
-    return Summary(
+    return PlainSummary(
         average=tuple(_describe_average(findings)),
         frequencies=tuple(_list_frequencies(findings)),
         value=(*(text for text in comparisons if text), *_describe_uncertainty(findings)),
@@ -117,7 +117,7 @@ def _compare_with_base(findings: Findings) -> Markup | None:
     clear = -chosen.difference > _CLEAR_ERRORS * chosen.error
     text = _WORSE if chosen.difference >= 0 else _BETTER if clear else _UNCLEAR
     difference = show_number(chosen.difference, 4, signed=True)
-    return Markup("{}: its log loss differs by {} ± {} (lower is better).").format(
+    return Markup("{}: its log loss differs by {} (standard error {}; lower is better).").format(
         text, difference, show_number(chosen.error, 4)
     )
 
@@ -154,7 +154,7 @@ def _compare_with_champion(findings: Findings) -> Markup | None:
     side = "better than" if champion.difference < 0 else "no better than"
     return Markup(
         "It is {} the current champion, <code>{}</code> version <code>{}</code>: its log loss "
-        "differs by {} ± {}."
+        "differs by {} (standard error {})."
     ).format(
         side,
         champion.candidate,

@@ -6,8 +6,10 @@ from typing import get_args
 from markupsafe import Markup
 
 from features.model.card import ModelCard, StudiedRange
+from training.candidates.registry import BASE_RATE
 from training.findings.findings import (
     Attrition,
+    Compared,
     Criterion,
     Findings,
     Performance,
@@ -23,7 +25,7 @@ from training.findings.words import (
     name_field,
     name_key,
 )
-from training.report.html.layout import Cell, Table, make_table
+from training.report.html.layout import Cell, HtmlTable, make_html_table
 from training.report.html.numbers import (
     NOTHING,
     show_count,
@@ -34,9 +36,10 @@ from training.report.html.numbers import (
 )
 
 _NO_REASON = "the findings contain nothing about it"
+_EXTERNAL_ELSEWHERE = "external validation has a report of its own"
 
 
-def make_tables(findings: Findings) -> dict[str, Table | None]:
+def make_tables(findings: Findings) -> dict[str, HtmlTable | None]:
     """Make every table outside the figures, by the name that the templates use."""
     card, size, attrition = findings.card, findings.sample_size, findings.attrition
     return {
@@ -59,6 +62,7 @@ def list_undone(findings: Findings) -> list[tuple[str, str]]:
     reasons: dict[ValidationType, str] = {p.way: p.because for p in findings.performance}
     external: tuple[ValidationType, ...] = ("external",)
     types = external if findings.purpose == "external" else get_args(ValidationType)
+    reasons.setdefault("external", _EXTERNAL_ELSEWHERE)
     return [
         (VALIDATION_TYPES[validation_type], reasons.get(validation_type) or _NO_REASON)
         for validation_type in types
@@ -66,7 +70,7 @@ def list_undone(findings: Findings) -> list[tuple[str, str]]:
     ]
 
 
-def _tabulate_performance(findings: Findings) -> Table | None:
+def _tabulate_performance(findings: Findings) -> HtmlTable | None:
     done = [performance for performance in findings.performance if performance.measures]
     keys = list_measures(done)
     if not keys:
@@ -78,14 +82,14 @@ def _tabulate_performance(findings: Findings) -> Table | None:
     rows = (
         [
             Markup("{}<br><small>{}</small>").format(*label_measure(key)[:2]),
-            *(cell for performance in done for cell in _list_cells(performance, key)),
+            *(cell for performance in done for cell in _list_validation_cells(performance, key)),
         ]
         for key in keys
     )
-    return make_table("Performance by type of validation, with intervals", head, rows)
+    return make_html_table("Performance by type of validation, with intervals", head, rows)
 
 
-def _list_cells(performance: Performance, key: str) -> Iterator[Cell]:
+def _list_validation_cells(performance: Performance, key: str) -> Iterator[Cell]:
     digits = label_measure(key).digits
     yield show_measure(performance.measures.get(key), digits)
     # The slope is corrected by a factor, all other measures by a difference.
@@ -95,7 +99,7 @@ def _list_cells(performance: Performance, key: str) -> Iterator[Cell]:
         yield show_number(performance.optimism.get(key), digits, signed=True)
 
 
-def _tabulate_candidates(findings: Findings) -> Table | None:
+def _tabulate_candidates(findings: Findings) -> HtmlTable | None:
     if not findings.candidates:
         return None
     labels = {key: label_measure(key) for key in CANDIDATE_MEASURES}
@@ -105,19 +109,24 @@ def _tabulate_candidates(findings: Findings) -> Table | None:
             if candidate.chosen
             else candidate.label,
             *(show_measure(candidate.measures.get(key), lb.digits) for key, lb in labels.items()),
-            Markup("{} ± {}").format(
-                show_number(candidate.difference, 4, signed=True), show_number(candidate.error, 4)
-            ),
+            _show_difference(candidate),
             show_percent(candidate.picked),
         ]
         for candidate in findings.candidates
     )
     head = ["Candidate", *(label.name for label in labels.values())]
-    head += ["Log loss minus base rate\u2019s", "Chosen in refits"]
-    return make_table("Candidates, on held-out courses", head, rows)
+    head += ["Log loss minus base rate\u2019s, ± standard error", "Chosen in refits"]
+    return make_html_table("Candidates, on held-out courses", head, rows)
 
 
-def _tabulate_gate(findings: Findings) -> Table | None:
+def _show_difference(candidate: Compared) -> Cell:
+    if candidate.name == BASE_RATE:
+        return NOTHING
+    difference = show_number(candidate.difference, 4, signed=True)
+    return Markup("{} ± {}").format(difference, show_number(candidate.error, 4))
+
+
+def _tabulate_gate(findings: Findings) -> HtmlTable | None:
     if not findings.gate:
         return None
     rows = (
@@ -132,7 +141,7 @@ def _tabulate_gate(findings: Findings) -> Table | None:
     )
     head = ["Criterion", "Required", "Found", "Result", "Reason"]
     caption = "What a model must show before clinicians see it"
-    return make_table(caption, head, rows, wordy=True)
+    return make_html_table(caption, head, rows, wordy=True)
 
 
 def _show_figure(value: float | None) -> Markup:
@@ -161,7 +170,7 @@ def _show_result(criterion: Criterion) -> Markup:
     return Markup('<span class="{}">{}</span>').format(kind, text)
 
 
-def _tabulate_sizes(facts: SampleSizeFacts) -> Table | None:
+def _tabulate_sizes(facts: SampleSizeFacts) -> HtmlTable | None:
     if not facts.courses:
         return None
     rows = (
@@ -172,26 +181,26 @@ def _tabulate_sizes(facts: SampleSizeFacts) -> Table | None:
         ]
         for key, courses in facts.courses.items()
     )
-    return make_table("Courses needed", ["For", "Courses", "Binding"], rows)
+    return make_html_table("Courses needed", ["For", "Courses", "Binding"], rows)
 
 
-def _tabulate_gaps(attrition: Attrition) -> Table | None:
+def _tabulate_gaps(attrition: Attrition) -> HtmlTable | None:
     if not attrition.gaps:
         return None
-    return make_table(
+    return make_html_table(
         "Largest differences at baseline: missing minus known outcomes, in standard deviations",
         ["Field", "Difference"],
         ([gap.label, show_number(gap.difference, 2, signed=True)] for gap in attrition.gaps),
     )
 
 
-def _tabulate_scenarios(attrition: Attrition) -> Table | None:
+def _tabulate_scenarios(attrition: Attrition) -> HtmlTable | None:
     if not attrition.scenarios:
         return None
     labels = [label_measure(key).name for key in ("intercept", "slope")]
-    return make_table(
-        "If missing outcomes differ: odds of the event, relative to the same baseline with a known "
-        "outcome",
+    return make_html_table(
+        "Sensitivity to missing outcomes: odds of the event, relative to the same baseline with a "
+        "known outcome",
         ["Odds ratio", "Event rate if missing", "Base rate", "Mean estimate", *labels],
         (
             [
@@ -205,21 +214,21 @@ def _tabulate_scenarios(attrition: Attrition) -> Table | None:
     )
 
 
-def _tabulate_recorded(findings: Findings) -> Table | None:
+def _tabulate_recorded(findings: Findings) -> HtmlTable | None:
     if not findings.recorded:
         return None
     ordered = sorted(findings.recorded.items(), key=lambda pair: -pair[1])
-    return make_table(
+    return make_html_table(
         "Proportion of courses in which a field is recorded",
         ["Field", "Recorded"],
         ([name_field(name), show_percent(share, 1)] for name, share in ordered),
     )
 
 
-def _tabulate_ranges(card: ModelCard) -> Table | None:
+def _tabulate_ranges(card: ModelCard) -> HtmlTable | None:
     if not card.ranges:
         return None
-    return make_table(
+    return make_html_table(
         "Studied ranges; outside them the model gives no estimate",
         ["Field", "Studied"],
         ([name_field(studied.field), _show_range(studied)] for studied in card.ranges),
@@ -232,14 +241,14 @@ def _show_range(studied: StudiedRange) -> Cell:
     return Markup("{} to {}").format(show_plain(studied.low), show_plain(studied.high))
 
 
-def _tabulate_keys(caption: str, head: str, texts: Mapping[str, str]) -> Table | None:
+def _tabulate_keys(caption: str, head: str, texts: Mapping[str, str]) -> HtmlTable | None:
     if not texts:
         return None
     rows = ([key, Markup("<code>{}</code>").format(text)] for key, text in texts.items())
-    return make_table(caption, ["Name", head], rows, wordy=True)
+    return make_html_table(caption, ["Name", head], rows, wordy=True)
 
 
-def _tabulate_checklist(findings: Findings) -> Table | None:
+def _tabulate_checklist(findings: Findings) -> HtmlTable | None:
     if not findings.checklist:
         return None
     rows = (
@@ -250,4 +259,4 @@ def _tabulate_checklist(findings: Findings) -> Table | None:
         ]
         for item in findings.checklist
     )
-    return make_table("TRIPOD+AI checklist", ["Item", "Topic", "Answer"], rows, wordy=True)
+    return make_html_table("TRIPOD+AI checklist", ["Item", "Topic", "Answer"], rows, wordy=True)

@@ -1,4 +1,4 @@
-"""Reading a registered version, to show what it is."""
+"""The card of a registered version."""
 
 from training.registry.reference import Reference
 from training.registry.registry import Registry
