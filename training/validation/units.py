@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
 from training.study.design import Design, number_sites
-from training.study.split import EVENTS_A_FOLD, derive_seed, draw_patients, split_outer
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, draw_patients, split_outer
 from training.study.study import Study
 
 Rows = NDArray[np.int64]
@@ -110,7 +110,7 @@ def leave_out(design: Design, key: str, rows: Rows, seed: int) -> Unit | None:
 def has_both(design: Design, rows: Rows) -> bool:
     """Tell whether courses with and without the outcome are among some."""
     events = design.outcome[rows].sum()
-    return bool(min(events, len(rows) - events) >= EVENTS_A_FOLD)
+    return bool(min(events, len(rows) - events) >= MIN_CLASS_PER_FOLD)
 
 
 def count_drawn(unit: Unit, size: int) -> Numbers:
