@@ -7,7 +7,7 @@ import numpy as np
 
 from features.base.arrays import Indices
 from training.study.design import Design, number_sites
-from training.study.split import EVENTS_A_FOLD, derive_seed, draw_patients, split_outer
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, draw_patients, split_outer
 from training.study.study import Study
 
 # Places among the seeds derived from the study's own; see training.validation.resample.
@@ -105,4 +105,4 @@ def _leave_out(design: Design, held_out: Iterable[tuple[str, Indices, int]]) -> 
 
 def _has_both_classes(design: Design, rows: Indices) -> bool:
     events = design.outcome[rows].sum()
-    return bool(min(events, len(rows) - events) >= EVENTS_A_FOLD)
+    return bool(min(events, len(rows) - events) >= MIN_CLASS_PER_FOLD)
