@@ -35,7 +35,7 @@ from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
 from training.findings.comparison import compare
 from training.measures.performance import MEASURES, compute_performance, measure_performance
-from training.study.design import evaluate_outcome
+from training.study.courses import evaluate_outcome
 from training.study.split import derive_seed
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites

@@ -16,9 +16,8 @@ from training.findings.findings import (
     ValidationType,
 )
 from training.findings.gate import judge, passes
-from training.study.design import number_sites
+from training.study.design import Enrolment, number_sites
 from training.study.parts import ODDS_RATIOS
-from training.study.weighting import Enrolment
 from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import ASSUMPTION, compare_baseline, vary_odds
 from training.validation.description import (
