@@ -41,7 +41,7 @@ def compute_attainable(
 
     Response is on the condition's own instrument, judged against the recorded total or, if there
     is none, the true one. With 300 draws the Monte Carlo standard error of a probability
-    is .003 on average and below .01.
+    is 0.003 on average and below 0.01.
 
     Parameters
     ----------

@@ -298,7 +298,7 @@ def choose_inside(task: TrialTask, rows: Indices, seed: int, jobs: int) -> tuple
 def _compare_published(task: TrialTask) -> dict[str, Any] | None:
     """Compare the evidence with the published base rate, neither fitted on any outcome.
 
-    None for an update outcome: the evidence table has nothing on early scores.
+    Update outcomes have none: the evidence table has nothing on early scores.
     """
     target = task.study.parse_outcome()
     if target.checkpoint is not None:
