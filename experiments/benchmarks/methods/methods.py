@@ -22,7 +22,8 @@ from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
-from training.study.split import EVENTS_A_FOLD, derive_seed
+from training.study.parts import ESTIMATE_LEVEL
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
@@ -97,7 +98,7 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     choosing = process_time() - start
     equation, fitting = _develop(selected, setting, seed)
     known, unseen = (
-        predict_courses(equation, sample.columns, study.uncertainty.level)
+        predict_courses(equation, sample.columns, ESTIMATE_LEVEL)
         for sample in (world.known, world.unseen)
     )
     return SamplePredictions(known, unseen, selected, choosing + fitting)
@@ -117,7 +118,7 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
 def _choose_candidate(study: Study, design: Design) -> str:
     """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
     smaller_class = min(design.events, design.size - design.events)
-    folds = min(study.validation.folds, smaller_class // EVENTS_A_FOLD)
+    folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
