@@ -255,7 +255,7 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
     Parameters
     ----------
     courses
-        All courses of the study, as :func:`training.study.design.load_courses` gives them.
+        All courses of the study, as :func:`training.study.courses.load_courses` gives them.
     """
     judged = have_baseline(study.parse_outcome(), courses)
     enrolled = courses.select(judged)

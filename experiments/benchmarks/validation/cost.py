@@ -13,7 +13,7 @@ from training.fit import run_study
 from training.study.courses import make_design
 from training.study.design import number_sites
 from training.study.study import Study, read_study
-from training.validation.development.evidence import count_bootstraps
+from training.validation.evidence import count_bootstraps
 
 _COURSES, _SEED = 5000, 7
 
