@@ -31,7 +31,7 @@ def fit(
 ) -> None:
     """Compare a study's candidates, choose one, and register it."""
     home = enter_home()
-    from training.study.design import load_courses
+    from training.study.courses import load_courses
     from training.study.study import read_study
 
     with explain_errors(as_json):

@@ -10,10 +10,9 @@ from features.model.response_model import ResponseModel
 from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
-from training.study.design import Design
+from training.study.design import Design, Enrolment
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study
-from training.study.weighting import Enrolment
 from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import describe_attrition
 from training.validation.description import (
