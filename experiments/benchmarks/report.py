@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure beside the page's text."""
+    """A figure above the text of its page."""
 
     alternative: str  # What it shows, for readers who cannot see it
     name: str  # Of its file among the docs' images

@@ -16,7 +16,7 @@ from experiments.simulator.published import (
     TOTALS,
     make_correlations,
 )
-from experiments.simulator.world import Sites
+from experiments.simulator.sites import Sites
 from features.base.arrays import Numbers
 from features.dictionary.instruments import INSTRUMENTS
 
@@ -84,7 +84,7 @@ def _measure_episode(latent: Numbers) -> Numbers:
 
 
 def _measure_benzodiazepine(latent: Numbers) -> Numbers:
-    # None for 60%, else mg of diazepam per day by halves.
+    # 60% take none, the others mg of diazepam per day by halves.
     share = special.ndtr(latent)
     within = np.clip((share - 0.6) / 0.4, 1e-9, 1 - 1e-9)
     dose = np.exp(np.log(8) + 0.8 * special.ndtri(within))

@@ -11,7 +11,8 @@ from training.candidates.registry import label_candidate
 from training.findings.findings import Findings
 from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
-from training.findings.words import CANDIDATE_MEASURES, label_measure
+from training.findings.words import label_measure
+from training.measures.performance import COMPARED
 from training.measures.subgroups import Subgroup
 from training.report.markdown import (
     format_validation,
@@ -127,7 +128,7 @@ def _describe_unvalidated(card: ModelCard) -> Iterator[str]:
     yield _WITHOUT_FINDINGS
     yield f"Validation: {card.validation}."
     measures = card.performance.get(card.candidate, {})
-    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES if key in measures}
+    labels = {key: label_measure(key) for key in COMPARED if key in measures}
     rows = [[lb.name, format_measure(measures[key], lb.digits)] for key, lb in labels.items()]
     yield format_table([["Measure", "Value"], *rows])
 
