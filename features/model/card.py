@@ -1,10 +1,14 @@
 """The card that travels with a model: what it was developed on, how it did, what it promises."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.dictionary.dictionary import Dictionary, make_dictionary
+from features.dictionary.instrument import Instrument
+from features.dictionary.outcome import Outcome, parse_outcome
 from features.model.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
@@ -130,8 +134,10 @@ class ModelCard(Facts):
         SHA-256 of the canonical content of the cohort.
     recalibrated
         The cohorts on which it was recalibrated since, the latest last.
+    instruments
+        The instruments that its study added to the built-in ones.
     files
-        SHA-256 of each file beside the card.
+        SHA-256 of each file next to the card.
     """
 
     format: Literal[1] = 1
@@ -155,12 +161,22 @@ class ModelCard(Facts):
     versions: Mapping[str, str]
     note: str = NOTE
     recalibrated: tuple[Recalibrated, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
     files: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:
         """Whether the model was learned from simulated patients."""
         return self.data == "simulated"
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The fields and instruments that the model knows."""
+        return make_dictionary(self.instruments)
+
+    def parse_outcome(self) -> Outcome:
+        """Return the outcome, by the model's own dictionary."""
+        return parse_outcome(self.outcome.id, self.dictionary)
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Flags
-from features.dictionary.fields import FIELDS
 from features.model.card import SIMULATED_NOTE
 from features.model.equation import Explanation
 from features.model.estimate import (
@@ -107,16 +106,17 @@ class Estimator:
         self, model: ResponseModel, version: str = "", min_sample_size: float = MIN_SAMPLE_SIZE
     ) -> None:
         card, equation = model.card, model.equation
+        fields = card.dictionary.fields
         self.model, self.version = model, version
         self._prepared = replace(model, equation=equation.prepared)
-        known = FIELDS["condition"].categories
+        known = fields["condition"].categories
         self._conditions = np.array([[known.index(name)] for name in card.conditions])
-        self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
+        self._studied, self._early = StudiedRanges(card.ranges, card.dictionary), list_early(card)
         # Before the first outcome every estimate is worth fewer patients than that; the user of
         # such a model wants to see how little it knows.
         self._min_sample_size = min_sample_size if card.population.courses else 0.0
         self._fields = equation.fields
-        self._labels = [(name, FIELDS[name].label) for name in equation.fields]
+        self._labels = [(name, fields[name].label) for name in equation.fields]
         self._recorded = tuple(name for name in equation.fields if name != "site")
         self._sites = frozenset(equation.sites)
         self._outcome, self._model_part = card.outcome.model_dump(), _describe_model(model, version)

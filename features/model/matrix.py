@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.base.arrays import Flags, Numbers
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
 Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
@@ -83,22 +83,23 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature]:
+def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
     """Make the features of one field.
 
     Parameters
     ----------
-    beside
+    offered
         Names of the fields offered with it. An early score whose baseline is among them has its
         fall from it as a second feature.
 
     Examples
     --------
-    >>> [feature.name for feature in make_features(FIELDS["sex"])]
+    >>> fields = load_dictionary().fields
+    >>> [feature.name for feature in make_features(fields["sex"])]
     ['sex=female', 'sex=male', 'sex=other']
-    >>> [feature.name for feature in make_features(FIELDS["age"])]
+    >>> [feature.name for feature in make_features(fields["age"])]
     ['age', 'age_from_65']
-    >>> [feature.name for feature in make_features(FIELDS["madrs_day1"], ["madrs"])]
+    >>> [feature.name for feature in make_features(fields["madrs_day1"], ["madrs"])]
     ['madrs_day1', 'madrs_day1_fall']
     """
     if field.kind in (Kind.TEXT, Kind.DATE):
@@ -111,16 +112,17 @@ def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature
     plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
     for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
         yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
-    baseline = field.name.rpartition("_")[0]
-    if field.group is Group.FOLLOWUP and baseline in beside:
-        name = f"{field.name}_fall"
+    if field.group is Group.FOLLOWUP and field.instrument in offered:
+        name, baseline = f"{field.name}_fall", field.instrument
         yield Feature(name=name, field=field.name, reference=baseline, transform="value")
 
 
-def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
-    """List the features of some fields, in the registry's order whatever the order given."""
-    wanted = set(names)
-    fields = (field for name, field in FIELDS.items() if name in wanted)
+def list_features(
+    names: Iterable[str], dictionary: Dictionary | None = None
+) -> tuple[Feature, ...]:
+    """List the features of some fields, in the dictionary's order whatever the order of names."""
+    known, wanted = (dictionary or load_dictionary()).fields, set(names)
+    fields = (field for name, field in known.items() if name in wanted)
     return tuple(feature for field in fields for feature in make_features(field, wanted))
 
 

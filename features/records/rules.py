@@ -5,20 +5,18 @@ Every rule works on columns, so one patient and a million pass through the same 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import Problem
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import INSTRUMENTS, Instrument
+from features.dictionary.dictionary import Dictionary
+from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
 
 ESKETAMINE_DOSES = (28.0, 56.0, 84.0)
-ITEM_INSTRUMENTS = {
-    name: instrument.key for instrument in INSTRUMENTS.values() for name in instrument.item_fields
-}
 
 
 def find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
@@ -64,7 +62,10 @@ def make_scoring(instrument: Instrument) -> Scoring:
     return Scoring(instrument, instrument.item_fields, singles, shared, highs)
 
 
-SCORINGS = {key: make_scoring(instrument) for key, instrument in INSTRUMENTS.items()}
+@lru_cache(maxsize=8)
+def list_scorings(dictionary: Dictionary) -> dict[str, Scoring]:
+    """List the scorings of a dictionary's instruments, by key."""
+    return {key: make_scoring(instrument) for key, instrument in dictionary.instruments.items()}
 
 
 @dataclass(frozen=True)
@@ -114,19 +115,26 @@ def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
     Examples
     --------
     >>> items = np.full((1, 9), 2.0); items[0, 3] = np.nan
-    >>> prorate_total(INSTRUMENTS["phq9"], items)
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> known = load_dictionary().instruments
+    >>> prorate_total(known["phq9"], items)
     array([18.])
-    >>> prorate_total(INSTRUMENTS["qids"], np.array([[3.0, 1, 0, 2] + [1.0] * 12]))
+    >>> prorate_total(known["qids"], np.array([[3.0, 1, 0, 2] + [1.0] * 12]))
     array([11.])
     """
-    return score_items(SCORINGS[instrument.key], items).prorated
+    return score_items(make_scoring(instrument), items).prorated
 
 
 def list_scored(columns: Columns) -> list[Scored]:
     """Score the items of every instrument of which some were given."""
-    asked = {ITEM_INSTRUMENTS[name] for name in columns.values if name in ITEM_INSTRUMENTS}
-    chosen = [scoring for key, scoring in SCORINGS.items() if key in asked]
-    return [score_items(scoring, columns.stack(scoring.fields).T) for scoring in chosen]
+    owners = columns.dictionary.item_owners
+    itemised = {owners[name] for name in columns.values if name in owners}
+    scorings = list_scorings(columns.dictionary)
+    return [
+        score_items(scoring, columns.stack(scoring.fields).T)
+        for key, scoring in scorings.items()
+        if key in itemised
+    ]
 
 
 def derive_totals(columns: Columns, scored: Sequence[Scored]) -> Columns:
@@ -190,6 +198,6 @@ def check_consistency(
 
 
 def _is_category(columns: Columns, name: str, category: str) -> Flags:
-    position = FIELDS[name].categories.index(category)
+    position = columns.dictionary.fields[name].categories.index(category)
     matches: Flags = columns.get_numbers(name) == position
     return matches

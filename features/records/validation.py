@@ -6,19 +6,14 @@ import numpy as np
 
 from features.base.arrays import Flags
 from features.base.errors import Problem
-from features.dictionary.field import Group
-from features.dictionary.fields import COHORT_FIELDS, FIELDS
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import Dictionary
 from features.records.columns import Columns
 from features.records.parsing import Parsed
 from features.records.rules import check_consistency, derive_totals, find_rows, list_scored
 
-REQUIRED = tuple(name for name, field in FIELDS.items() if field.required)
-SCORES = tuple(name for name, f in FIELDS.items() if f.group in (Group.SCORE, Group.ITEM))
-
 
 def validate(
-    size: int, parsed: Mapping[str, Parsed], first_row: int = 1
+    size: int, parsed: Mapping[str, Parsed], dictionary: Dictionary, first_row: int = 1
 ) -> tuple[Columns, list[Problem]]:
     """Build columns from parsed fields and find every problem in them.
 
@@ -27,7 +22,7 @@ def validate(
     size
         Number of rows.
     parsed
-        Fields by name, known ones only.
+        Fields by name, only those of the dictionary.
     first_row
         Number of the first row, for the problems.
 
@@ -36,9 +31,10 @@ def validate(
     Columns
         Totals derived from items where they were missing.
     list of Problem
-        Empty where every row is valid.
+        Empty if every row is valid.
     """
-    columns = Columns(size, {name: field.values for name, field in parsed.items()})
+    values = {name: field.values for name, field in parsed.items()}
+    columns = Columns(size, values, dictionary=dictionary)
     return check_columns(columns, parsed, first_row)
 
 
@@ -55,7 +51,7 @@ def check_columns(
     scored = list_scored(columns)
     columns = derive_totals(columns, scored)
     problems = [
-        *list_broken(parsed, first_row),
+        *list_broken(columns, parsed, first_row),
         *check_required(columns, parsed, first_row),
         *check_scores(columns, parsed, first_row),
         *check_consistency(columns, scored, first_row),
@@ -63,11 +59,13 @@ def check_columns(
     return columns, problems
 
 
-def list_broken(parsed: Mapping[str, Parsed], first_row: int) -> Iterator[Problem]:
+def list_broken(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
     """Describe every rule that one field alone breaks."""
     for name, field in parsed.items():
         for rule, mask in field.broken.items():
-            message = f"must be {COHORT_FIELDS[name].allowed}"
+            message = f"must be {columns.dictionary.cohort_fields[name].allowed}"
             yield Problem(name, rule, message, find_rows(mask, first_row))
 
 
@@ -75,12 +73,12 @@ def check_required(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
     """Find rows that lack a required field."""
-    for name in REQUIRED:
+    for name in columns.dictionary.required:
         missing = columns.find_missing(name)
         if np.count_nonzero(missing):
             missing &= ~_find_broken(columns.size, parsed, (name,))
         if np.count_nonzero(missing):
-            message = f"is required: {FIELDS[name].allowed}"
+            message = f"is required: {columns.dictionary.fields[name].allowed}"
             yield Problem(name, "required", message, find_rows(missing, first_row))
 
 
@@ -89,14 +87,15 @@ def check_scores(
 ) -> Iterator[Problem]:
     """Find rows without any baseline total, unless one was tried and is already a problem."""
     missing = np.ones(columns.size, dtype=bool)
-    for key in INSTRUMENTS:
+    known = columns.dictionary.instruments
+    for key in known:
         if key in columns.values:
             missing &= np.isnan(columns.values[key])
             if not np.count_nonzero(missing):
                 return
-    missing &= ~_find_broken(columns.size, parsed, SCORES)
+    missing &= ~_find_broken(columns.size, parsed, columns.dictionary.score_names)
     if missing.any():
-        message = f"at least one baseline total (or its items): {', '.join(INSTRUMENTS)}"
+        message = f"at least one baseline total (or its items): {', '.join(known)}"
         yield Problem("baseline_score", "required", message, find_rows(missing, first_row))
 
 
