@@ -1,80 +1,33 @@
-"""The champion: whether the chosen model takes the place of the present one."""
+"""The champion: whether the chosen model replaces the present one."""
 
 from features.base.arrays import Numbers
-from features.model.response_model import CHALLENGER_ALIAS
 from features.records.cohort import digest_cohort
+from features.records.columns import Columns
 from training.findings.card import describe_population
-from training.findings.comparison import BASE_RATE
+from training.findings.comparison import BASE_RATE, Comparison
 from training.findings.findings import ChampionFacts, Findings
-from training.measures.evaluate import compare_losses, compute_log_loss
-from training.registry.history import Event
-from training.registry.registry import RegisteredModel, Registry
-from training.work import Work
+from training.measures.losses import compare_losses, compute_log_loss
+from training.registry.registry import RegisteredModel
+from training.study.design import Design
 
 
-def choose_champion(
-    registry: Registry,
-    work: Work,
-    registered: RegisteredModel,
-    present: RegisteredModel | None,
-    head: Event | None,
-    findings: Findings,
-) -> RegisteredModel:
-    """Let the gate decide which model clinicians see, and name it.
+def compare_champion(
+    present: RegisteredModel | None, comparison: Comparison, cohort: Columns, design: Design
+) -> ChampionFacts | None:
+    """Compare the chosen candidate with the present champion on the same held-out courses.
 
-    The chosen one if it passes. If not, the present champion stays as long as these patients bear
-    it out. Else it is the base rate: what an honest answer then is. So it is before anybody's
-    outcome is known; it is then the published one.
-
-    Parameters
-    ----------
-    head
-        The last change of the champion when the findings were judged: whoever made another since
-        came first.
+    Returns
+    -------
+    ChampionFacts or None
+        None if there is no champion, or no outcome to compare them by.
     """
-    name = registered.model.card.name
-    registry.name_version(name, CHALLENGER_ALIAS, registered.version)
-    is_base = registered.model.card.candidate == BASE_RATE
-    passed = bool(findings.passed) and not is_base and work.comparison.is_measured
-    if present is not None and not passed and keeps_place(work, present):
-        return present
-    winner = registered if passed or is_base else registry.register(work.develop(BASE_RATE)[0])
-    history, reason = registry.open_history(name), findings.verdict
-    gate = tuple(one.model_dump(mode="json") for one in findings.gate)
-    history.record(history.follow(head, winner.version, "promotion", work.user, reason, gate))
-    return winner
-
-
-def keeps_place(work: Work, present: RegisteredModel) -> bool:
-    """Tell whether the present champion stays: these patients bear it out, or it is the same."""
-    if not work.comparison.is_measured:
-        return not is_outdated(work, present)
-    card = present.model.card
-    same = card.candidate == BASE_RATE and card.data_digest == digest_cohort(work.cohort)
-    # The same courses can be counted otherwise: other weights, another filter.
-    same &= card.population == describe_population(work.cohort, work.design)
-    return same or holds(work, present)
-
-
-def is_outdated(work: Work, present: RegisteredModel) -> bool:
-    """Tell whether the present champion is the published base rate, for fewer patients enrolled.
-
-    Only that gives way without any outcome: its studied ranges are those of fewer patients.
-    """
-    card = present.model.card
-    published = card.candidate == BASE_RATE and not card.population.courses
-    return published and card.data_digest != digest_cohort(work.cohort)
-
-
-def compare_champion(work: Work, present: RegisteredModel | None) -> ChampionFacts | None:
-    """Compare the chosen candidate with the present champion, on the same held-out courses."""
-    if present is None or not work.comparison.is_measured:
+    if present is None or not comparison.is_measured:
         return None
     gap = compare_losses(
-        work.comparison.losses[work.comparison.chosen],
-        judge_present(work, present),
-        work.design.patients,
-        work.design.given_weights,
+        comparison.losses[comparison.chosen],
+        _compute_present_losses(present, comparison, cohort, design),
+        design.patients,
+        design.given_weights,
     )
     return ChampionFacts(
         version=present.version,
@@ -84,22 +37,66 @@ def compare_champion(work: Work, present: RegisteredModel | None) -> ChampionFac
     )
 
 
-def holds(work: Work, present: RegisteredModel) -> bool:
-    """Tell whether the present champion beats the base rate by more than a standard error."""
-    base, design = work.comparison.losses[BASE_RATE], work.design
-    losses = judge_present(work, present)
+def choose_champion(
+    registered: RegisteredModel,
+    findings: Findings,
+    present: RegisteredModel | None,
+    comparison: Comparison,
+    cohort: Columns,
+    design: Design,
+) -> RegisteredModel | None:
+    """Choose which model clinicians see.
+
+    The new one if it passes the gate. If it does not, the present champion stays as long as these
+    patients support it; otherwise the base rate is the honest answer. Before any outcome is known
+    that is the published base rate.
+
+    Returns
+    -------
+    RegisteredModel or None
+        None if the base rate has yet to be registered.
+    """
+    is_base = registered.model.card.candidate == BASE_RATE
+    if findings.passed and comparison.is_measured and not is_base:
+        return registered
+    if present is not None and stays_champion(present, comparison, cohort, design):
+        return present
+    return registered if is_base else None
+
+
+def stays_champion(
+    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+) -> bool:
+    """Return whether the present champion stays: these patients support it, or it is the same."""
+    card, same_data = present.model.card, present.model.card.data_digest == digest_cohort(cohort)
+    if not comparison.is_measured:
+        # Without outcomes only a published base rate gives way: its studied ranges are those of
+        # the patients enrolled by then, so later ones would get no estimate.
+        is_published = card.candidate == BASE_RATE and not card.population.courses
+        return same_data or not is_published
+    # Weights or filters of the study can change the base rate of the same cohort.
+    same_base_rate = card.candidate == BASE_RATE and same_data
+    if same_base_rate and card.population == describe_population(cohort, design):
+        return True
+    return _beats_base_rate(present, comparison, cohort, design)
+
+
+def _beats_base_rate(
+    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+) -> bool:
+    losses = _compute_present_losses(present, comparison, cohort, design)
+    base = comparison.losses[BASE_RATE]
     gap = compare_losses(losses, base, design.patients, design.given_weights)
     return gap.mean < -gap.error
 
 
-def judge_present(work: Work, present: RegisteredModel) -> Numbers:
-    """Compute the present champion's loss of each course.
-
-    A champion developed on these very courses knows their outcomes. It is then judged by its kind's
-    held-out losses instead.
-    """
+def _compute_present_losses(
+    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+) -> Numbers:
     card = present.model.card
-    if card.data_digest == digest_cohort(work.cohort) and card.candidate in work.comparison.losses:
-        return work.comparison.losses[card.candidate]
-    log_odds = present.model.equation.compute_log_odds(work.design.columns)[:, 0]
-    return compute_log_loss(log_odds, work.design.outcome)
+    # A champion fitted on these very courses knows their outcomes: its kind's held-out losses
+    # stand in for its own.
+    if card.data_digest == digest_cohort(cohort) and card.candidate in comparison.losses:
+        return comparison.losses[card.candidate]
+    log_odds = present.model.equation.compute_log_odds(design.columns)[:, 0]
+    return compute_log_loss(log_odds, design.outcome)

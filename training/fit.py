@@ -1,9 +1,7 @@
-"""A run: from a study and its cohort to a registered model, in a handful of calls."""
+"""A study's way from its cohort to a registered model and the champion."""
 
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from features.base.commands import say
@@ -11,10 +9,11 @@ from features.base.home import Home
 from features.model.card import ModelCard
 from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
 from features.records.columns import Columns
-from training.candidates import Candidate, make_candidates
+from training.candidates import Candidate, Fit, make_candidates
 from training.candidates.tuning import Tuning
 from training.champion import choose_champion, compare_champion
-from training.findings.comparison import Comparison, await_outcomes, compare
+from training.findings.card import make_card
+from training.findings.comparison import BASE_RATE, Comparison, await_outcomes, compare
 from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
@@ -22,26 +21,35 @@ from training.report.figures import draw_figures
 from training.report.html import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
 from training.study.design import Design, make_design
-from training.study.split import split_outer
+from training.study.split import derive_seed, split_outer
 from training.study.study import Study
 from training.study.weighting import list_enrolled, weigh_courses
-from training.validation.runs import CrossValidation, cross_validate
-from training.validation.store import Store, open_store
-from training.work import Work
+from training.validation.attrition import describe_attrition
+from training.validation.development.development import Development, find_development
+from training.validation.development.evidence import (
+    choose_procedure,
+    choose_redrawing,
+    gather_evidence,
+)
+from training.validation.development.validated import Validated
+from training.validation.judgement import judge_development
+from training.validation.resample import FINAL_SEED, redevelop
+from training.validation.runs import cross_validate
+from training.validation.store import open_store
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did.
+    """The result of a run.
 
     Parameters
     ----------
     report
-        In Markdown; the run holds the whole one, as HTML.
+        In Markdown; the run's artifacts hold the full one, as HTML.
     alias
-        ``champion`` where the chosen model is now the one to serve, else ``challenger``.
+        ``champion`` if the chosen model is now the one to serve, else ``challenger``.
     champion
-        The version that now holds the champion's alias.
+        The version that is champion now.
     """
 
     run_id: str
@@ -59,28 +67,29 @@ class Summary:
 
     @property
     def report_file(self) -> str:
-        """The whole report among the run's artifacts."""
+        """The full report among the run's artifacts."""
         return f"{name_report(self.card.candidate)}/{REPORT_FILE}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
-        people, found = self.card.population, self.findings
+        findings, population = self.findings, self.card.population
+        performance = {row.way: plain_measures(row.measures) for row in findings.performance}
         return {
             "run_id": self.run_id,
             "outcome": self.card.outcome.id,
-            "courses": people.courses,
-            "events": people.events,
-            "base_rate": people.base_rate,
-            "without_outcome": people.without_outcome,
+            "courses": population.courses,
+            "events": population.events,
+            "base_rate": population.base_rate,
+            "without_outcome": population.without_outcome,
             "chosen": self.comparison.chosen,
             "beats_base_rate": self.comparison.beats_base_rate,
-            "verdict": found.verdict,
+            "verdict": findings.verdict,
             "data": self.card.data,
             "candidates": summarise_candidates(self.comparison),
-            "performance": {one.way: plain_measures(one.measures) for one in found.performance},
+            "performance": performance,
             "report": self.report_file,
-            "gate": {"passed": found.passed, "failed": list_failed(found.gate)},
-            "attrition": None if found.attrition is None else found.attrition.model_dump(),
+            "gate": {"passed": findings.passed, "failed": list_failed(findings.gate)},
+            "attrition": None if findings.attrition is None else findings.attrition.model_dump(),
             "model": {"name": self.card.name, "version": self.version, "alias": self.alias},
             "champion": {
                 "version": self.champion.version,
@@ -90,7 +99,7 @@ class Summary:
 
 
 def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
-    """Run a study on a cohort: compare, choose, develop, validate, log, register, judge.
+    """Run a study on a cohort, from the comparison of its candidates to the champion.
 
     Parameters
     ----------
@@ -102,65 +111,80 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     Raises
     ------
     InputError
-        If the cohort cannot give what the study asks for; nothing has been logged by then.
+        If the cohort does not support the study; nothing has been logged by then.
     """
+    # Load: whatever can be refused is refused before anything is logged.
     enrolment = list_enrolled(study, cohort)
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     if design.size:
-        split_outer(study, design, 0)  # refuses what cannot be divided before anything is logged
-    registry, name = Registry(home), study.parse_outcome().id
-    registry.open_history(name).resume()
+        split_outer(study, design, 0)
+    registry = Registry(home)
+    history = registry.open_history(study.parse_outcome().id)
+    history.resume()
+    # Both keep what a killed run has done, for the next one; they are removed at the end.
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
-    candidates = make_candidates(tuning)
     store = open_store(home.validation / study.name, study, design)
+    candidates = make_candidates(tuning)
+
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
-        crossed, comparison = compare_candidates(study, design, candidates, store, jobs)
-        runs = {
-            name: registry.log_candidate(name, measures)
-            for name, measures in comparison.measures.items()
-        }
-        work = Work(
-            study,
-            cohort,
-            design,
-            enrolment,
-            crossed,
-            comparison,
-            candidates,
-            store,
-            home.user,
-            jobs,
-        )
-        model, fit = work.develop(comparison.chosen)
+        # Compare.
+        crossed = cross_validate(study, design, candidates, jobs, store) if design.size else None
+        comparison = compare(study, design, crossed.held_out) if crossed else await_outcomes(study)
+        runs = registry.log_candidates(comparison.measures)
+
+        # Develop.
+        develop = partial(_develop_model, study, cohort, design, comparison, jobs)
+        model, fit = develop(candidates[comparison.chosen])
         registry.log_trials(runs[comparison.chosen], fit.trials)
-        head, present = registry.open_history(name).read().head, registry.find_champion(name)
-        findings = work.validate(model, fit, compare_champion(work, present))
+
+        # Validate.
+        validated = None
+        if crossed is not None:
+            procedure = choose_procedure(study, candidates, comparison.chosen, fit)
+            redrawing = choose_redrawing(study, design, fit.equation, crossed)
+            evidence = gather_evidence(study, design, procedure, redrawing, store, jobs)
+            validated = Validated(study, design, model.equation, crossed, evidence)
+        held_out = comparison.held_out.get(comparison.chosen)
+        attrition = describe_attrition(study, design, enrolment, held_out, model.equation)
+
+        # Judge, against the champion of this moment: a change that comes later voids a promotion.
+        before, present = history.read(), registry.load_champion(model.card.name)
+        rival = compare_champion(present, comparison, cohort, design)
+        known = Development(study, design, model.card, comparison, attrition, validated, rival)
+        findings = judge_development(find_development(known))
+
+        # Register.
         report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
-        log_figures(registry, work, model)
+        with registry.open_figures() as folder:
+            draw_figures(model.card, design, comparison, model.equation, folder)
         registered = registry.register(model)
         findings = findings.model_copy(update={"version": registered.version})
         registry.log_findings(findings, render_report(findings))
-        champion = choose_champion(registry, work, registered, present, head, findings)
+        registry.name_version(model.card.name, CHALLENGER_ALIAS, registered.version)
+        champion = choose_champion(registered, findings, present, comparison, cohort, design)
+        if champion is None:
+            champion = registry.register(develop(candidates[BASE_RATE])[0])
+        if champion is not present:
+            reason, gate = findings.verdict, findings.gate
+            history.change(champion.version, "promotion", home.user, reason, gate, before)
     tuning.forget()
     store.forget()
     alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
     return Summary(run_id, comparison, findings, report, registered.version, alias, champion)
 
 
-def compare_candidates(
-    study: Study, design: Design, candidates: Mapping[str, Candidate], store: Store, jobs: int
-) -> tuple[CrossValidation | None, Comparison]:
-    """Compare the study's candidates, as far as there are outcomes to compare them on."""
-    if not design.size:
-        return None, await_outcomes(study)
-    crossed = cross_validate(study, design, candidates, jobs, store)
-    return crossed, compare(study, design, crossed.held_out)
-
-
-def log_figures(registry: Registry, work: Work, model: ResponseModel) -> None:
-    """Draw the run's figures and log them."""
-    with tempfile.TemporaryDirectory() as folder:
-        draw_figures(model.card, work.design, work.comparison, model.equation, Path(folder))
-        registry.log_folder(Path(folder))
+def _develop_model(
+    study: Study,
+    cohort: Columns,
+    design: Design,
+    comparison: Comparison,
+    jobs: int,
+    candidate: Candidate,
+) -> tuple[ResponseModel, Fit]:
+    """Fit a candidate on all courses, with its bootstrap refits and its card."""
+    fit = candidate.fit(design, derive_seed(study.seed, FINAL_SEED))
+    equation = redevelop(study, design, candidate.name, fit, jobs)
+    card = make_card(study, cohort, design, comparison, candidate.name, equation)
+    return ResponseModel(card, equation), fit

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.benchmarks.samples import Sample
 from features.base.arrays import Numbers
 from features.model.response_model import Prediction
-from training.measures.evaluate import count_pairs
+from training.measures.discrimination import count_pairs
 from training.measures.logistic import fit_intercept_slope, logit
 
 Scores = Mapping[str, float | None]

@@ -16,6 +16,8 @@ from features.dictionary.outcome import HORIZONS
 from features.records.eligibility import RULES, Check, Rule
 from features.records.mapping import UNITS
 from training.candidates.evidence.published import BASE_RATES, EFFECTS, Effect
+from training.findings.criteria import RULES as GATE_RULES
+from training.study.parts import GatePart
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
@@ -197,6 +199,26 @@ def describe_check(check: Check) -> str:
     return f"`{check.field}` {signs[check.comparison]} {shown}"
 
 
+def describe_gate_criteria() -> str:
+    """Write the criteria of the gate, with the bounds that hold if a study sets none."""
+    bounds = dict(GatePart())
+    rows = [
+        [
+            f"`{rule.name}`",
+            rule.figure.format(**bounds),
+            rule.required.format(**bounds),
+            rule.purpose,
+        ]
+        for rule in GATE_RULES
+    ]
+    return join_page(
+        "Criteria of the gate",
+        "What [the gate](../explanation/gate.md) requires before a model becomes champion, with "
+        "the bounds that apply unless a study sets others in [`[gate]`](studies.md).",
+        format_table(["criterion", "figure", "default", "reason"], rows),
+    )
+
+
 def describe_commands() -> str:
     """Write every command's help."""
     from experiments.__main__ import app as experiments
@@ -235,5 +257,6 @@ PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
         "fields.md": describe_fields,
         "instruments.md": describe_instruments,
         "evidence.md": describe_evidence,
+        "gate.md": describe_gate_criteria,
     }
 )

@@ -2,15 +2,21 @@
 
 import json
 import re
+from importlib import import_module
+from itertools import takewhile
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 
 from features.records.mapping import read_mapping
+from serving.base.settings import ServingSettings
 from training.study.study import read_study
 
 ROOT = Path(__file__).parent.parent.parent
+REFERENCE = ROOT / "docs" / "reference"
 REAL_DATA = "bring-your-own-cohort.md"
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -37,6 +43,12 @@ def find_unprinted(expected: list[str], printed: str) -> str | None:
         if line != "…" and not any(re.fullmatch(pattern, one) for one in lines):
             return line
     return None
+
+
+def list_anchors(page: Path) -> set[str]:
+    """List the anchors that a page's headings get."""
+    headings = re.findall(r"^#+ (.*)", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
 PAGES = sorted(
@@ -81,10 +93,13 @@ def test_no_command_is_shown_where_no_test_would_run_it(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page):
+    """To a file that exists and, if the link names one, to a heading of it."""
     text = page.read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", text):
-        if target and not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+    for path, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
+        if not path.startswith("http"):
+            target = page.parent / path if path else page
+            assert target.exists(), path
+            assert not heading or heading in list_anchors(target), heading
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -106,6 +121,43 @@ def test_the_mapping_of_the_reference_page_can_be_read(tmp_path):
     (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
     (tmp_path / "mapping.toml").write_text(block)
     assert read_mapping(tmp_path / "mapping.toml").get_factor("episode_months") == 12
+
+
+def list_cells(page: Path) -> list[list[str]]:
+    """List the rows of a page's tables, cell by cell."""
+    lines = page.read_text("utf-8").splitlines()
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if line.startswith("|")
+    ]
+
+
+def test_settings_page_lists_every_setting():
+    """With the default that the service has."""
+    rows = {row[0].strip("`"): row[1].strip("`") for row in list_cells(REFERENCE / "http.md")}
+    defaults = {
+        name: TypeAdapter(field.annotation).validate_strings(rows[name])
+        for name, field in ServingSettings.model_fields.items()
+    }
+    assert defaults == ServingSettings().model_dump()
+
+
+def test_measures_page_names_functions_that_exist():
+    rows = list_cells(REFERENCE / "measures.md")
+    first = rows.index(["module", "functions to call"]) + 2
+    table = list(takewhile(lambda row: row[0].startswith("`"), rows[first:]))
+    assert table
+    for module, functions in table:
+        loaded = import_module(f"training.measures.{module.strip('`')}")
+        for name in re.findall(r"`([\w.]+)`", functions):
+            assert attrgetter(name)(loaded)
+
+
+def test_words_are_in_alphabetical_order():
+    words = [row[0].lower() for row in list_cells(REFERENCE / "words.md")[2:]]
+    assert words == sorted(words)
+    assert len(words) == len(set(words))
 
 
 def test_the_demonstration_shows_the_whole_path(clone):

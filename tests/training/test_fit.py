@@ -253,14 +253,14 @@ def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
     registry.open_history(name).change(second.version, "override", "somebody", "newer")
     event = registry.roll_back(name, "somebody", "worse at our clinic")
     assert (event.before, event.after) == (second.version, first.version)
-    assert registry.find_champion(name).version == first.version
+    assert registry.load_champion(name).version == first.version
     registry.open_history(name).change(second.version, "override", "somebody", "newer")
     source = registry.client.get_model_version(name, first.version).source
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
     (folder / "terms.npz").write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match="damaged"):
         registry.roll_back(name, "somebody", "worse")
-    assert registry.find_champion(name).version == second.version
+    assert registry.load_champion(name).version == second.version
 
 
 def test_a_run_refuses_a_history_that_was_changed(home, cohort):

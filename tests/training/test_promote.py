@@ -216,7 +216,7 @@ def test_a_damaged_champion_can_be_replaced_but_a_damaged_version_never_becomes_
     client = register.registry.client
     client.set_model_version_tag(NAME, first, "digest", "0" * 64)
     with pytest.raises(ArtifactError, match="digest"):
-        register.registry.find_champion(NAME)
+        register.registry.load_champion(NAME)
     damaged = register("base_rate")
     client.set_model_version_tag(NAME, damaged, "digest", "0" * 64)
     with pytest.raises(ArtifactError, match="digest"):

@@ -16,7 +16,7 @@ from features.dictionary.fields import FOLLOWUPS
 from training.candidates import CANDIDATES
 from training.candidates.evidence.update import update_literature
 from training.fit import run_study
-from training.measures.evaluate import compute_log_loss
+from training.measures.losses import compute_log_loss
 from training.study.design import filter_courses, load_cohort, load_courses, make_design
 from training.study.split import split_outer
 from training.study.study import read_study

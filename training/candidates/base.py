@@ -12,8 +12,8 @@ from features.model.calibration import IDENTITY
 from features.model.equation import Equation
 from features.model.terms import Terms
 from training.candidates.tuning import TuningTrial
-from training.measures.evaluate import compute_log_loss
 from training.measures.logistic import logit
+from training.measures.losses import compute_log_loss
 from training.study.design import Design
 from training.study.split import Fold
 

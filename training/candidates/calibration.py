@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
-from features.base.arrays import Flags, Numbers
+from features.base.arrays import Numbers
 from features.model.calibration import IDENTITY, calibrate_log_odds
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
-from training.measures.evaluate import compare_losses, compute_log_loss
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.losses import compare_losses, compute_log_loss
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.split import Fold
 
@@ -26,40 +26,18 @@ MOST_SLOPE = 1.0
 CLEARLY = 2.0
 
 
-@dataclass(frozen=True)
-class HeldBack:
-    """What a candidate said of courses that it had not learned from, fold by fold.
+def gather_inner(design: Design, folds: Sequence[Fold], log_odds: Numbers) -> Predictions:
+    """Gather held-out predictions of inner folds, one fold's test courses after the other's.
 
     Parameters
     ----------
-    log_odds, outcome, weights
-        ``[courses]``.
-    patients, folds
-        ``int64[courses]``.
+    log_odds
+        ``[courses in the folds' tests]``.
     """
-
-    log_odds: Numbers
-    outcome: Numbers
-    weights: Numbers
-    patients: NDArray[np.int64]
-    folds: NDArray[np.int64]
-
-    @classmethod
-    def gather(cls, design: Design, folds: Sequence[Fold], log_odds: Numbers) -> "HeldBack":
-        """Gather what was said of the folds' tests, one fold after the other."""
-        rows = np.concatenate([fold.test for fold in folds])
-        numbers = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
-        return cls(
-            log_odds, design.outcome[rows], design.weights[rows], design.patients[rows], numbers
-        )
-
-    def select(self, rows: Flags) -> "HeldBack":
-        """Keep some courses."""
-        return HeldBack(*(values[rows] for values in vars(self).values()))
-
-    def compute_losses(self, calibration: "Calibration") -> Numbers:
-        """Compute the log loss of each course once calibrated."""
-        return compute_log_loss(calibration.apply(self.log_odds), self.outcome)
+    rows = np.concatenate([fold.test for fold in folds])
+    numbers = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
+    weights = None if design.given_weights is None else design.given_weights[rows]
+    return Predictions(log_odds, design.outcome[rows], design.patients[rows], numbers, weights)
 
 
 @dataclass(frozen=True)
@@ -115,7 +93,7 @@ class Choice:
     losses: Numbers
 
 
-def choose_calibration(said: HeldBack, preferred: str) -> Choice:
+def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
     """Choose a kind of calibration on folds that it was not fitted on, and fit it on all.
 
     Parameters
@@ -128,11 +106,11 @@ def choose_calibration(said: HeldBack, preferred: str) -> Choice:
     Choice
         Of the preferred kind where there are too few folds to choose.
     """
-    losses = {kind: cross_losses(said, kind) for kind in KINDS}
-    best = min(losses, key=lambda kind: np.average(losses[kind], weights=said.weights))
-    gap = compare_losses(losses[best], losses[preferred], said.patients, said.weights)
+    losses = {kind: cross_losses(predictions, kind) for kind in KINDS}
+    best = min(losses, key=lambda kind: np.average(losses[kind], weights=predictions.weights))
+    gap = compare_losses(losses[best], losses[preferred], predictions.patients, predictions.weights)
     kind = best if gap.mean < -CLEARLY * gap.error else preferred
-    return Choice(fit_calibration(kind, said), losses[kind])
+    return Choice(fit_calibration(kind, predictions), losses[kind])
 
 
 def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numbers:
@@ -142,61 +120,66 @@ def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numb
     return placed
 
 
-def cross_losses(said: HeldBack, kind: str) -> Numbers:
+def cross_losses(predictions: Predictions, kind: str) -> Numbers:
     """Compute each course's log loss by a calibration fitted on the other folds."""
-    losses = np.empty(len(said.outcome))
-    for fold in np.unique(said.folds):
-        rows = said.folds == fold
-        calibration = fit_calibration(kind, said.select(~rows))
-        losses[rows] = said.select(rows).compute_losses(calibration)
+    losses = np.empty(len(predictions.outcome))
+    for fold in np.unique(predictions.groups):
+        rows = predictions.groups == fold
+        calibration = fit_calibration(kind, predictions.select(~rows))
+        log_odds = calibration.apply(predictions.log_odds[rows])
+        losses[rows] = compute_log_loss(log_odds, predictions.outcome[rows])
     return losses
 
 
-def fit_calibration(kind: str, said: HeldBack) -> Calibration:
+def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
     """Fit one kind of calibration.
 
     Examples
     --------
-    >>> ones = np.ones(4)
-    >>> said = HeldBack(np.ones(4), np.array([1.0, 0, 0, 0]), ones, np.arange(4), np.arange(4))
-    >>> found = fit_calibration("logistic", said)
-    >>> round(found.intercept, 9), found.above  # log-odds that say nothing give way to one in four
+    >>> predictions = Predictions(np.ones(4), np.eye(4)[0], np.arange(4), np.arange(4))
+    >>> fitted = fit_calibration("logistic", predictions)
+    >>> round(fitted.intercept, 9), fitted.above  # constant log-odds: the base rate, 1 in 4
     (-1.098612289, 0.0)
     """
-    if kind == "none" or np.ptp(said.outcome) == 0:
+    if kind == "none" or np.ptp(predictions.outcome) == 0:
         return NONE
     if kind == "intercept":
-        return set_level(said, 1.0)
+        return fit_intercept_given_slope(predictions, 1.0)
     if kind == "logistic":
-        return set_level(said, find_slope(said))
-    return fit_beta(said)
+        return fit_intercept_given_slope(predictions, find_slope(predictions))
+    return fit_beta(predictions)
 
 
-def find_slope(said: HeldBack) -> float:
+def find_slope(predictions: Predictions) -> float:
     """Find the slope of outcomes on log-odds, within 0 and 1; 0 where they say nothing."""
-    _, slope = fit_intercept_slope(said.log_odds, said.outcome, said.weights[None, :])[0]
+    _, slope = fit_intercept_slope(
+        predictions.log_odds, predictions.outcome, predictions.weights_or_ones[None, :]
+    )[0]
     return 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, MOST_SLOPE))
 
 
-def set_level(said: HeldBack, slope: float) -> Calibration:
+def fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibration:
     """Find the intercept that goes with a slope."""
-    offset = slope * said.log_odds
-    intercept = float(fit_intercept(offset, said.outcome, said.weights[None, :])[0])
+    offset = slope * predictions.log_odds
+    intercept = float(
+        fit_intercept(offset, predictions.outcome, predictions.weights_or_ones[None, :])[0]
+    )
     return Calibration(intercept, slope, slope)
 
 
-def fit_beta(said: HeldBack) -> Calibration:
+def fit_beta(predictions: Predictions) -> Calibration:
     """Fit slopes below and above even odds, each within 0 and 1, by maximum likelihood."""
-    start = set_level(said, find_slope(said))
-    below, above = -np.logaddexp(0, -said.log_odds), np.logaddexp(0, said.log_odds)
+    start = fit_intercept_given_slope(predictions, find_slope(predictions))
+    below, above = -np.logaddexp(0, -predictions.log_odds), np.logaddexp(0, predictions.log_odds)
     table = np.column_stack([np.ones_like(below), below, above])
-    total = said.weights.sum()
+    weights, outcome = predictions.weights_or_ones, predictions.outcome
+    total = weights.sum()
 
     def measure(found: Numbers) -> tuple[float, Numbers]:
         log_odds = table @ found
-        losses = np.logaddexp(0, log_odds) - said.outcome * log_odds
-        missed = compute_probability(log_odds) - said.outcome
-        return float(said.weights @ losses / total), (said.weights * missed) @ table / total
+        losses = np.logaddexp(0, log_odds) - outcome * log_odds
+        residual = compute_probability(log_odds) - outcome
+        return float(weights @ losses / total), (weights * residual) @ table / total
 
     limits = [(None, None), (0.0, MOST_SLOPE), (0.0, MOST_SLOPE)]
     first = np.array([start.intercept, start.below, start.above])

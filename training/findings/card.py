@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 
 from features import __version__
+from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
 from features.dictionary.fields import FIELDS
 from features.model.card import (
@@ -27,7 +28,6 @@ from features.records.columns import Columns
 from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
 from training.findings.comparison import Comparison
-from training.registry.signature import find_xgboost
 from training.study.design import Design
 from training.study.study import Study, list_early
 
@@ -158,6 +158,6 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
 
 def list_versions() -> dict[str, str]:
     """List what the numbers depend on."""
-    names = (*RECORDED_VERSIONS, find_xgboost())
+    names = (*RECORDED_VERSIONS, name_xgboost())
     own = {"ketamine-response": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in names}

@@ -7,15 +7,9 @@ from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
-from training.measures.evaluate import (
-    MEASURES,
-    Difference,
-    HeldOut,
-    choose_candidate,
-    compare_losses,
-    compute_losses,
-    measure,
-)
+from training.measures.losses import Difference, choose_candidate, compare_losses
+from training.measures.performance import COMPARED, IntervalSettings, measure_candidate
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.parts import LEAKAGE_AUC
 from training.study.split import derive_seed
@@ -42,7 +36,7 @@ class Comparison:
         preferred one.
     """
 
-    held_out: Mapping[str, HeldOut]
+    held_out: Mapping[str, Predictions]
     measures: Mapping[str, Mapping[str, Measure]]
     losses: Mapping[str, Numbers]
     to_base: Mapping[str, Difference]
@@ -87,35 +81,24 @@ class Comparison:
         )
 
 
-def compare(study: Study, design: Design, held_out: Mapping[str, HeldOut]) -> Comparison:
+def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
     """Measure every candidate and choose one."""
-    validation = study.validation
-    losses = {name: compute_losses(said, design.outcome) for name, said in held_out.items()}
-    seed = derive_seed(study.seed, MEASURE_SEED)
-    measures = {
-        name: measure(
-            said,
-            design.outcome,
-            design.patients,
-            validation.resamples,
-            validation.level,
-            seed,
-            design.given_weights,
-        )
-        for name, said in held_out.items()
-    }
+    asked, seed = study.validation, derive_seed(study.seed, MEASURE_SEED)
+    settings = IntervalSettings(asked.resamples, asked.level, seed)
+    measures = {name: measure_candidate(said, settings) for name, said in held_out.items()}
+    losses = {name: said.compute_losses() for name, said in held_out.items()}
     base, weights = losses[BASE_RATE], design.given_weights
     to_base = {
         name: compare_losses(loss, base, design.patients, weights) for name, loss in losses.items()
     }
-    chosen, _ = choose_candidate(losses, design.patients, weights)
+    chosen = choose_candidate(losses, design.patients, weights)
     return Comparison(held_out, measures, losses, to_base, chosen)
 
 
 def await_outcomes(study: Study) -> Comparison:
     """Compare nothing, where nobody's outcome is known yet; the preferred candidate is chosen."""
     names = [name for name in study.candidates if name in WITHOUT_OUTCOMES]
-    unknown = dict.fromkeys(MEASURES, Measure(value=None))
+    unknown = dict.fromkeys(COMPARED, Measure(value=None))
     return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
 
 

@@ -18,12 +18,12 @@ from training.measures.intervals import (
     Estimated,
     Patients,
     correct_few,
+    fill_weights,
     find_reach,
     number_patients,
     resample,
     sum_by_patient,
     summarise_draws,
-    weigh_alike,
 )
 from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_logistic, logit
 
@@ -52,7 +52,7 @@ def estimate_ratio(
     >>> round(found.value, 3), round(found.move("log").error, 4)
     (1.25, 0.3162)
     """
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     events, expected = float(each @ outcome), float(each @ probability)
     if not events:
         return Estimated(0.0, np.nan) if expected else UNDEFINED
@@ -73,7 +73,7 @@ def estimate_intercept(
     patients: Patients | None = None,
 ) -> Estimated:
     """Estimate calibration in the large: the intercept with the log-odds as offset."""
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     (intercept,) = fit_intercept(log_odds, outcome, each[None, :])
     design, fitted = np.ones((len(outcome), 1)), compute_probability(log_odds + intercept)
     covariance = compute_covariance(design, fitted, outcome, weights, patients)
@@ -87,7 +87,7 @@ def estimate_slope(
     patients: Patients | None = None,
 ) -> Estimated:
     """Estimate the calibration slope; NaN where there is none."""
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     intercept, slope = fit_intercept_slope(log_odds, outcome, each[None, :])[0]
     if np.isnan(slope):
         return UNDEFINED
@@ -108,7 +108,7 @@ def compute_covariance(
 
     The inverse information; with weights or patients the sandwich, summed over patients.
     """
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     information = design.T @ (design * (each * fitted * (1 - fitted))[:, None])
     if np.isnan(information).any():
         return np.full_like(information, np.nan)
@@ -174,7 +174,7 @@ def fit_curve(
     if np.ptp(log_odds) < 1e-9:
         return None
     basis = make_basis(log_odds, knots)
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     (coefficients,) = fit_basis(basis, outcome, each[None, :])
     if np.isnan(coefficients).any():
         return None
@@ -270,7 +270,7 @@ def measure_curve(
             ]
         )
 
-    whole = compute(weigh_alike(weights, len(outcome))[None, :])[0]
+    whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
     drawn = resample(compute, patients, samples, seed, weights)
     return {
         name: summarise_draws(float(value), found, level)

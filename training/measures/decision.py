@@ -12,7 +12,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.intervals import Patients, resample, summarise_draws, weigh_alike
+from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
 
 THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 
@@ -104,7 +104,7 @@ def measure_decisions(
     thresholds: tuple[float, ...] = THRESHOLDS,
 ) -> list[DecisionPoint]:
     """Measure the decision curve, with percentile intervals over resampled patients."""
-    at, each = np.array(thresholds), weigh_alike(weights, len(outcome))
+    at, each = np.array(thresholds), fill_weights(weights, len(outcome))
 
     def compute(drawn: Numbers) -> Numbers:
         return compute_decisions(probability, outcome, at, drawn)

@@ -8,6 +8,7 @@ courses it is that of Obuchowski (Biometrics 1997), which is DeLong's where each
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from features.base.arrays import Numbers
@@ -16,9 +17,9 @@ from training.measures.intervals import (
     Estimated,
     Patients,
     correct_few,
+    fill_weights,
     number_patients,
     sum_by_patient,
-    weigh_alike,
 )
 
 
@@ -107,7 +108,7 @@ def compute_aucs(
     aucs, covariance
         ``[scores]`` and ``[scores, scores]``.
     """
-    each = weigh_alike(weights, len(outcome))
+    each = fill_weights(weights, len(outcome))
     people = number_patients(patients, len(outcome))
     placements = np.stack([place_courses(score, outcome, each) for score in scores], axis=1)
     shares = [each * outcome, each * (1 - outcome)]
@@ -153,3 +154,60 @@ def place_courses(score: Numbers, outcome: Numbers, weights: Numbers) -> Numbers
 def count_patients(patients: Patients, share: Numbers) -> int:
     """Count the patients that have a share in something."""
     return len(np.unique(patients[share > 0]))
+
+
+def compute_grouped_auc(
+    score: Numbers, outcome: Numbers, weights: Numbers, groups: NDArray[np.int64]
+) -> Numbers:
+    """Compute the AUC over pairs of the same group, in every weighted sample.
+
+    Folds and sites have base rates of their own, which must not count for or against a ranking.
+
+    Parameters
+    ----------
+    score, outcome, groups
+        ``[courses]``; ties count half.
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples]``; NaN without pairs.
+    """
+    concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for group in np.unique(groups):
+        rows = groups == group
+        right, every = count_pairs(score[rows], outcome[rows], weights[:, rows])
+        concordant, pairs = concordant + right, pairs + every
+    with np.errstate(invalid="ignore", divide="ignore"):
+        auc: Numbers = concordant / pairs
+    return auc
+
+
+def count_pairs(score: Numbers, outcome: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+    """Count pairs of an event and a non-event, and the concordant ones among them.
+
+    Parameters
+    ----------
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    concordant, pairs
+        ``[samples]`` each; ties count half.
+
+    Examples
+    --------
+    >>> count_pairs(np.array([1.0, 2, 2]), np.array([0.0, 1, 0]), np.ones((1, 3)))
+    (array([1.5]), array([2.]))
+    """
+    values, ranks = np.unique(score, return_inverse=True)
+    starts = np.searchsorted(np.sort(ranks), np.arange(len(values)))
+    order = np.argsort(ranks, kind="stable")
+    events = np.add.reduceat((weights * outcome)[:, order], starts, axis=1)
+    non_events = np.add.reduceat((weights * (1 - outcome))[:, order], starts, axis=1)
+    below = np.cumsum(non_events, axis=1) - non_events
+    concordant = (events * (below + non_events / 2)).sum(axis=1)
+    return concordant, events.sum(axis=1) * non_events.sum(axis=1)

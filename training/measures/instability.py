@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from training.measures.calibration_curve import fit_curve
 from training.measures.decision import compute_benefits
-from training.measures.intervals import weigh_alike
+from training.measures.intervals import fill_weights
 
 # Fewer courses in a band would say something of single ones.
 FEWEST_IN_BAND = 10
@@ -96,7 +96,7 @@ def band_estimates(
         At the most: fewer where a band would have less than ten courses. Equal estimates share one.
     """
     places = find_bands(probability, bands)
-    each = weigh_alike(weights, len(probability))
+    each = fill_weights(weights, len(probability))
     values = np.stack(
         [probability, *find_limits(versions, level), compute_errors(probability, versions)]
     )
@@ -145,7 +145,7 @@ def draw_benefits(
     versions: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers | None = None
 ) -> Numbers:
     """Draw each version's decision curve on the patients at hand, ``[versions, thresholds]``."""
-    each = weigh_alike(weights, len(outcome))[None, :]
+    each = fill_weights(weights, len(outcome))[None, :]
     return np.concatenate(
         [compute_benefits(version, outcome, thresholds, each) for version in versions.T]
     )

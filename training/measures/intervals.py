@@ -97,8 +97,8 @@ def return_from(scale: str, value: float) -> float:
     return float(np.clip(value, 0, 1)) if scale == SHARE else value
 
 
-def weigh_alike(weights: Numbers | None, size: int) -> Numbers:
-    """Return the weights, or ones where all count alike."""
+def fill_weights(weights: Numbers | None, size: int) -> Numbers:
+    """Return the weights, or ones if all courses are equally weighted."""
     return np.ones(size) if weights is None else weights
 
 
@@ -164,7 +164,7 @@ def resample(
     ndarray
         ``[samples, ...]``.
     """
-    each = weigh_alike(weights, len(patients))
+    each = fill_weights(weights, len(patients))
     block = max(1, min(samples, BLOCK_CELLS // (copies * len(patients))))
     return np.concatenate(
         [

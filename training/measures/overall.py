@@ -4,9 +4,9 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.evaluate import compute_log_loss
-from training.measures.intervals import Patients, resample, summarise_draws, weigh_alike
+from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
 from training.measures.logistic import logit
+from training.measures.losses import compute_log_loss
 
 OVERALL = ("log_loss", "brier", "scaled_brier")
 
@@ -60,7 +60,7 @@ def measure_overall(
     def compute(drawn: Numbers) -> Numbers:
         return compute_overall(probability, outcome, drawn)
 
-    whole = compute(weigh_alike(weights, len(outcome))[None, :])[0]
+    whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
     drawn = resample(compute, patients, samples, seed, weights)
     return {
         name: summarise_draws(float(value), found, level)

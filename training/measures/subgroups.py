@@ -23,8 +23,8 @@ from training.measures.intervals import (
     LOGIT,
     Estimated,
     Patients,
+    fill_weights,
     number_patients,
-    weigh_alike,
 )
 
 TOO_FEW = "too few"
@@ -148,7 +148,7 @@ class Courses:
         rarer = min(events, count - events)
         if count < limits.courses or rarer < limits.events:
             return replace(row, note=TOO_FEW)
-        each = weigh_alike(self.weights, len(self.outcome))[rows]
+        each = fill_weights(self.weights, len(self.outcome))[rows]
         few_to_rank = rarer < limits.ranked
         return replace(
             row,

@@ -1,10 +1,10 @@
-"""The history of champions: every promotion, override and rollback, one hash-chained event each.
+"""The history of champions: each promotion, override and rollback is one hash-chained event.
 
-An event is a version of the registered model ``<outcome>.history``: the registry numbers versions
-one after the other whoever asks, so of two events that follow the same one the first is the event
-and the other is void. Each holds the digest of the one before it; a change, a gap or another order
-breaks the chain. The alias ``champion`` follows the last event, never the other way round, so a
-process killed in between leaves an alias that the next command sets right.
+An event is a version of the registered model ``<outcome>.history``. The registry numbers versions
+in the order of their creation, so of two events that follow the same one the first counts and the
+other is void. Each event holds the digest of the one before it; a change, a gap or another order
+breaks the chain. The alias ``champion`` follows the last event, never the reverse, so a killed
+process leaves at worst an outdated alias, which the next command corrects.
 """
 
 import hashlib
@@ -21,13 +21,14 @@ from pydantic import ValidationError
 from features.base.errors import ArtifactError, UnavailableError
 from features.model.card import Facts
 from features.model.response_model import CHAMPION_ALIAS
+from training.findings.findings import Criterion
 from training.findings.format import format_bounds, format_number
 
 Action = Literal["promotion", "override", "rollback"]
-Gate = tuple[Mapping[str, Any], ...]
 
 SUFFIX = ".history"
 EVENT_TAG, HEAD_TAG = "event", "head"
+# MLflow wants a source for every version; an event has no artifact.
 NOT_A_MODEL = "history:/event"
 
 
@@ -45,7 +46,7 @@ class Event(Facts):
     reason
         Why, in words.
     gate
-        What each criterion was, what it had to be, and whether it passed.
+        Each criterion of the gate with its value, its bounds and whether it passed.
     previous
         Digest of the event before; empty for the first.
     """
@@ -57,27 +58,19 @@ class Event(Facts):
     before: str | None
     after: str
     reason: str
-    gate: Gate = ()
+    gate: tuple[Mapping[str, Any], ...] = ()
     previous: str = ""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the event, that of the one before included."""
+        """SHA-256 of the event, which includes the digest of the event before."""
         plain = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(plain.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Stored:
-    """An event as the registry holds it.
-
-    Parameters
-    ----------
-    version
-        Given by the registry.
-    event
-        None where it cannot be read.
-    """
+class _Stored:
+    """An event with the number that the registry gave it; None if it cannot be read."""
 
     version: int
     event: Event | None
@@ -85,15 +78,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Chain:
-    """What the registry holds, sorted out.
-
-    Parameters
-    ----------
-    events
-        Those that count, in order.
-    problems
-        What is wrong with the rest, in words.
-    """
+    """The events that count, in order, and what is wrong with the rest, in words."""
 
     events: tuple[Event, ...]
     problems: tuple[str, ...]
@@ -119,65 +104,67 @@ class History:
         self.name = name + SUFFIX
 
     def read(self) -> Chain:
-        """Read the chain, and find what is wrong with it."""
-        chain, anchor = link_events(self._list_stored()), self._find_anchor()
-        # A process killed in between leaves the anchor one event behind.
+        """Read the chain and check it."""
+        chain, anchor = _link_events(self._list_stored()), self._read_anchor()
+        # The anchor shows that the last event was removed. A process killed between event and
+        # anchor leaves it one event behind.
         if anchor is None or anchor in {event.digest for event in chain.events[-2:]}:
             return chain
         return Chain(chain.events, (*chain.problems, "the last event is missing or was changed"))
 
     def verify(self) -> tuple[str, ...]:
-        """Find what is wrong with the chain, or with the alias that should follow it."""
+        """List what is wrong with the chain, or with the alias that must follow it."""
         chain, champion = self.read(), self.find_champion()
         head = chain.head
         if head is None:
-            found = [f"version {champion} is champion without an event"] if champion else []
-            return (*chain.problems, *found)
-        noted = self._find_anchor() == head.digest
-        if champion not in ({head.after} if noted else {head.before, head.after}):
+            orphans = [f"version {champion} is champion without an event"] if champion else []
+            return (*chain.problems, *orphans)
+        is_settled = self._read_anchor() == head.digest
+        if champion not in ({head.after} if is_settled else {head.before, head.after}):
             return (*chain.problems, "the champion's alias was moved without an event")
         return chain.problems
 
-    def change(self, after: str, action: Action, who: str, reason: str, gate: Gate = ()) -> Event:
-        """Make a version the champion, following the last event.
+    def change(
+        self,
+        after: str,
+        action: Action,
+        who: str,
+        reason: str,
+        criteria: Sequence[Criterion] = (),
+        since: Chain | None = None,
+    ) -> Event:
+        """Make a version the champion.
+
+        Parameters
+        ----------
+        criteria
+            The gate's answer, stored with the event.
+        since
+            The chain when the change was decided: a later event makes the change void. None for
+            the present one.
 
         Raises
         ------
         UnavailableError, ArtifactError
             As :meth:`record` does.
         """
-        return self.record(self.follow(self.read().head, after, action, who, reason, gate))
-
-    def follow(
-        self,
-        head: Event | None,
-        after: str,
-        action: Action,
-        who: str,
-        reason: str,
-        gate: Gate = (),
-    ) -> Event:
-        """Make the event that follows another; not recorded yet.
-
-        Parameters
-        ----------
-        head
-            The last event when it was decided: if another comes in between, this one is void.
-        """
-        return Event(
-            number=head.number + 1 if head else 1,
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
-            who=who,
-            action=action,
-            before=head.after if head else self.find_champion(),
-            after=after,
-            reason=reason,
-            gate=gate,
-            previous=head.digest if head else "",
+        head = (self.read() if since is None else since).head
+        return self.record(
+            Event(
+                number=head.number + 1 if head else 1,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                who=who,
+                action=action,
+                before=head.after if head else self.find_champion(),
+                after=after,
+                reason=reason,
+                gate=tuple(criterion.model_dump(mode="json") for criterion in criteria),
+                previous=head.digest if head else "",
+            )
         )
 
     def record(self, event: Event) -> Event:
-        """Make a change of the champion: the event first, then the alias.
+        """Store an event, then move the alias.
 
         Raises
         ------
@@ -186,13 +173,12 @@ class History:
         ArtifactError
             If the chain is broken: nothing is added to a history that cannot be trusted.
         """
-        self.refuse_broken()
+        self._refuse_broken()
         number = self._store(event)
-        chain = self.read()
-        if event not in chain.events:
+        if event not in self.read().events:
             message = f"another change of {self.model}'s champion came first; look at the history"
             raise UnavailableError(f"{message} (event {number} is void)")
-        self.settle()
+        self._move_alias()
         return event
 
     def resume(self) -> None:
@@ -203,40 +189,36 @@ class History:
         ArtifactError
             If the chain is broken.
         """
-        self.refuse_broken()
-        self.settle()
+        self._refuse_broken()
+        self._move_alias()
 
-    def refuse_broken(self) -> None:
-        """Refuse to build on a chain that is broken.
+    def find_champion(self) -> str | None:
+        """Return the version that has the champion's alias now."""
+        try:
+            champion = self.client.get_model_version_by_alias(self.model, CHAMPION_ALIAS)
+        except MlflowException:
+            return None
+        return str(champion.version)
 
-        Raises
-        ------
-        ArtifactError
-            Listing what is wrong.
-        """
+    def _refuse_broken(self) -> None:
         if problems := self.read().problems:
             raise ArtifactError("; ".join([f"{self.name} is broken", *problems]))
 
-    def settle(self) -> None:
-        """Let the alias follow the last event, until no other came while it was set."""
+    def _move_alias(self) -> None:
+        # Again if another event came while the alias was being set: the last event decides.
         while (head := self.read().head) is not None:
-            if self.find_champion() == head.after and self._find_anchor() == head.digest:
+            if self.find_champion() == head.after and self._read_anchor() == head.digest:
                 return
             self.client.set_registered_model_alias(self.model, CHAMPION_ALIAS, head.after)
             self.client.set_registered_model_tag(self.name, HEAD_TAG, head.digest)
 
-    def find_champion(self) -> str | None:
-        """Find the version that has the champion's alias now."""
-        try:
-            found = self.client.get_model_version_by_alias(self.model, CHAMPION_ALIAS)
-        except MlflowException:
-            return None
-        return str(found.version)
-
-    def _list_stored(self) -> list[Stored]:
-        found = self.client.search_model_versions(f"name='{self.name}'")
-        stored = [Stored(int(one.version), parse_event(one.tags.get(EVENT_TAG))) for one in found]
-        return sorted(stored, key=lambda one: one.version)
+    def _list_stored(self) -> list[_Stored]:
+        versions = self.client.search_model_versions(f"name='{self.name}'")
+        stored = [
+            _Stored(int(version.version), _parse_event(version.tags.get(EVENT_TAG)))
+            for version in versions
+        ]
+        return sorted(stored, key=lambda entry: entry.version)
 
     def _store(self, event: Event) -> int:
         try:
@@ -248,46 +230,42 @@ class History:
         created = self.client.create_model_version(self.name, NOT_A_MODEL, tags=tags)
         return int(created.version)
 
-    def _find_anchor(self) -> str | None:
+    def _read_anchor(self) -> str | None:
         try:
-            tags = self.client.get_registered_model(self.name).tags
+            anchor = self.client.get_registered_model(self.name).tags.get(HEAD_TAG)
         except MlflowException:
             return None
-        found = tags.get(HEAD_TAG)
-        return None if found is None else str(found)
+        return None if anchor is None else str(anchor)
 
 
-def parse_event(text: str | None) -> Event | None:
-    """Read an event; None where it is none."""
+def _parse_event(text: str | None) -> Event | None:
     try:
         return Event.model_validate_json(text or "")
     except ValidationError:
         return None
 
 
-def link_events(stored: Sequence[Stored]) -> Chain:
-    """Sort out which events count: each must follow the last one that does.
-
-    An event that follows an earlier one lost a race; it is void, and no fault.
-    """
+def _link_events(stored: Sequence[_Stored]) -> Chain:
+    """Find which events count: each must follow the last one that does."""
     events: list[Event] = []
     problems: list[str] = []
-    for version, one in enumerate(stored, start=1):
-        previous = events[-1].digest if events else ""
+    for version, entry in enumerate(stored, start=1):
+        event, previous = entry.event, events[-1].digest if events else ""
         earlier = ["", *(event.digest for event in events[:-1])]
-        if one.version != version and not problems:
+        if entry.version != version and not problems:
             problems.append(f"event {version} is missing")
-        if one.event is None:
-            problems.append(f"event {one.version} cannot be read")
-        elif one.event.previous == previous and one.event.number == len(events) + 1:
-            events.append(one.event)
-        elif one.event.previous not in earlier or one.event.number > len(events):
-            problems.append(f"event {one.version} does not follow the one before it")
+        if event is None:
+            problems.append(f"event {entry.version} cannot be read")
+        elif event.previous == previous and event.number == len(events) + 1:
+            events.append(event)
+        # One that follows an earlier event lost a race: it is void, which is not a fault.
+        elif event.previous not in earlier or event.number > len(events):
+            problems.append(f"event {entry.version} does not follow the one before it")
     return Chain(tuple(events), tuple(problems))
 
 
-def find_previous(events: Sequence[Event]) -> str | None:
-    """Find the champion before the present one; a rollback takes its own promotion back.
+def find_previous_champion(events: Sequence[Event]) -> str | None:
+    """Return the champion before the present one; a rollback undoes its own promotion.
 
     Examples
     --------
@@ -295,9 +273,10 @@ def find_previous(events: Sequence[Event]) -> str | None:
     ...     made = {"number": 1, "at": "", "who": "", "reason": ""}
     ...     return Event(action=action, before=before, after=after, **made)
     >>> events = [follow("promotion", None, "1"), follow("promotion", "1", "2")]
-    >>> find_previous(events)
+    >>> find_previous_champion(events)
     '1'
-    >>> find_previous([*events, follow("promotion", "2", "3"), follow("rollback", "3", "2")])
+    >>> rolled_back = [*events, follow("promotion", "2", "3"), follow("rollback", "3", "2")]
+    >>> find_previous_champion(rolled_back)
     '1'
     """
     champions = [event.before for event in events[:1] if event.before is not None]
@@ -311,31 +290,30 @@ def find_previous(events: Sequence[Event]) -> str | None:
 
 def describe_history(events: Sequence[Event], problems: Sequence[str]) -> str:
     """Describe each event with the numbers that decided, the latest last, and what is wrong."""
-    lines = [line for event in events for line in describe_event(event)]
+    lines = [line for event in events for line in _describe_event(event)]
     count = f"{len(events)} event{'s' if len(events) != 1 else ''}"
-    verdict = [f"BROKEN: {problem}" for problem in problems] or [f"{count}, the chain is whole"]
+    verdict = [f"BROKEN: {problem}" for problem in problems] or [f"{count}, the chain is intact"]
     return "\n".join([*lines, *verdict])
 
 
-def describe_event(event: Event) -> Iterator[str]:
-    """Describe one event: who, when, what and why; then what passed, and what failed."""
+def _describe_event(event: Event) -> Iterator[str]:
     before = f" in place of {event.before}" if event.before else ""
     what = f"{event.action} of version {event.after}{before}"
     yield f"{event.number}. {event.at} {event.who}: {what}. {event.reason}"
     for word, verdict in (("passed", True), ("FAILED", False), ("does not apply", None)):
-        told = [describe_number(one) for one in event.gate if one.get("passed") is verdict]
-        if told:
-            yield f"   {word}: {'; '.join(told)}"
+        criteria = [entry for entry in event.gate if entry.get("passed") is verdict]
+        if criteria:
+            yield f"   {word}: {'; '.join(map(_describe_criterion, criteria))}"
 
 
-def describe_number(criterion: Mapping[str, Any]) -> str:
-    """Describe what one criterion was and had to be, as an event holds it.
+def _describe_criterion(criterion: Mapping[str, Any]) -> str:
+    """Describe a criterion as an event stores it.
 
     Examples
     --------
-    >>> describe_number({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
+    >>> _describe_criterion({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
     'instability 0.04 (at most 0.1)'
     """
     value, low, high = (criterion.get(key) for key in ("value", "low", "high"))
-    asked = "" if low is None and high is None else f" ({format_bounds(low, high)})"
-    return f"{criterion.get('name', 'criterion')} {format_number(value)}{asked}"
+    bounds = "" if low is None and high is None else f" ({format_bounds(low, high)})"
+    return f"{criterion.get('name', 'criterion')} {format_number(value)}{bounds}"

@@ -1,9 +1,9 @@
 """The registry: training's only contact with MLflow.
 
-A study is one parent run with a child run for each candidate, and the chosen one has a child run
-for each trial of its settings; what it chose is a version of the registered model named after the
-outcome. A validation on another cohort is a run of its own. Nothing that identifies a patient, and
-no patient's value, is ever logged.
+A study is a run with a child run for each candidate; the chosen candidate has a child run for each
+trial of its settings. The chosen model is a version of the registered model named after the
+outcome. A validation on another cohort is a run of its own. No patient's identifier or value is
+ever logged.
 """
 
 import logging
@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,11 @@ from features.base.files import digest_bytes, write_bytes_new
 from features.base.home import Home
 from features.base.processes import is_alive
 from features.model.card import Measure, ModelCard
-from features.model.response_model import (
-    ARTIFACT_FOLDER,
-    DIGEST_TAG,
-    ResponseModel,
-)
+from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
 from training.candidates.tuning import TuningTrial
-from training.findings.criteria import Standing
 from training.findings.findings import Findings
-from training.registry.history import Event, History, find_previous
+from training.findings.rule import Standing
+from training.registry.history import Event, History, find_previous_champion
 from training.registry.reference import Reference
 from training.registry.signature import (
     LOADER_MODULE,
@@ -48,12 +44,12 @@ from training.registry.signature import (
 from training.study.study import Study
 
 EXPERIMENT = "ketamine-response"
-PROCESS_TAG = "process"
-CANDIDATE_TAG = "candidate"
 FINDINGS_TAG = "findings_digest"
 FINDINGS_FILE, REPORT_FILE = "findings.json", "report.html"
-VALIDATION_FOLDER = "validation"
-LONGEST_PARAMETER = 500
+_PROCESS_TAG, _CANDIDATE_TAG = "process", "candidate"
+_VALIDATION_FOLDER = "validation"
+# MLflow refuses longer parameters.
+_MAX_PARAMETER = 500
 
 
 @dataclass(frozen=True)
@@ -83,128 +79,123 @@ class Registry:
 
     def _find_experiment(self, home: Home) -> str:
         try:
-            found = self.client.get_experiment_by_name(EXPERIMENT)
-            if found is not None:
-                return str(found.experiment_id)
+            experiment = self.client.get_experiment_by_name(EXPERIMENT)
+            if experiment is not None:
+                return str(experiment.experiment_id)
             location = home.artifacts.as_uri() if home.database else None
             return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException as error:
             raise UnavailableError(f"MLflow's store cannot be used: {error.error_code}") from None
 
+    # A study's run.
+
     @contextmanager
     def open_study(self, study: Study) -> Iterator[str]:
-        """Open the parent run of a study, and close those that a killed process left open."""
-        self._close_abandoned()
-        tags = {"outcome": study.outcome, **tag_process()}
-        with mlflow.start_run(experiment_id=self.experiment, run_name=study.name, tags=tags) as run:
-            mlflow.log_params(dict(flatten(study.model_dump(mode="json"))))
-            yield run.info.run_id
-
-    def _close_abandoned(self) -> None:
-        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
-        for run in running:
-            host, _, process = run.data.tags.get(PROCESS_TAG, "").partition(":")
-            if host == socket.gethostname() and not is_alive(int(process)):
-                self.client.set_terminated(run.info.run_id, "KILLED")
+        """Open the run of a study and log its settings; yields the run's id."""
+        with self._open_run(study.name, {"outcome": study.outcome}) as run_id:
+            mlflow.log_params(dict(_flatten_settings(study.model_dump(mode="json"))))
+            yield run_id
 
     @contextmanager
-    def open_validation(self, findings: Findings, digest: str) -> Iterator[str]:
-        """Open the run of a validation on another cohort.
-
-        Parameters
-        ----------
-        digest
-            SHA-256 of the cohort's canonical content.
-        """
+    def _open_run(self, name: str, tags: Mapping[str, str]) -> Iterator[str]:
         self._close_abandoned()
-        tags = {
-            "purpose": "validation",
-            "outcome": findings.card.name,
-            "validated_version": str(findings.version),
-            "data": "simulated" if findings.simulated else "real",
-            "data_digest": digest,
-            "verdict": findings.verdict,
-            **tag_process(),
-        }
-        name = f"{findings.card.name} version {findings.version}"
+        tags = {**tags, **_tag_process()}
         with mlflow.start_run(experiment_id=self.experiment, run_name=name, tags=tags) as run:
             yield run.info.run_id
 
-    def log_validation(self, findings: Findings, html: str) -> None:
-        """Log what a validation found to its open run."""
-        for performance in findings.performance:
-            mlflow.log_metrics(dict(list_metrics(performance.measures)))
-        mlflow.log_text(findings.model_dump_json(indent=1), f"{VALIDATION_FOLDER}/{FINDINGS_FILE}")
-        mlflow.log_text(html, f"{VALIDATION_FOLDER}/{REPORT_FILE}")
+    def _close_abandoned(self) -> None:
+        # A killed process leaves its run open for ever. Those of other hosts may still be alive.
+        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
+        for run in running:
+            host, _, process = run.data.tags.get(_PROCESS_TAG, "").partition(":")
+            if host == socket.gethostname() and not is_alive(int(process)):
+                self.client.set_terminated(run.info.run_id, "KILLED")
 
-    def log_candidate(self, name: str, measures: Mapping[str, Measure]) -> str:
-        """Log what a candidate reached as a child run of the open study; return the run's id."""
-        with mlflow.start_run(
-            experiment_id=self.experiment, run_name=name, nested=True, tags=tag_process()
-        ) as run:
-            mlflow.log_param("candidate", name)
-            mlflow.log_metrics(dict(list_metrics(measures)))
-            return str(run.info.run_id)
+    def log_candidates(self, measures: Mapping[str, Mapping[str, Measure]]) -> dict[str, str]:
+        """Log each candidate's performance as a child run of the open study.
 
-    def log_trials(self, candidate: str, trials: Sequence[TuningTrial]) -> None:
-        """Log the settings that a candidate's final fit tried, each as a child run of its own.
+        Returns
+        -------
+        dict
+            For each candidate, the id of its run.
+        """
+        runs = {}
+        for name, performance in measures.items():
+            with mlflow.start_run(
+                experiment_id=self.experiment, run_name=name, nested=True, tags=_tag_process()
+            ) as run:
+                mlflow.log_param("candidate", name)
+                mlflow.log_metrics(dict(_list_metrics(performance)))
+                runs[name] = str(run.info.run_id)
+        return runs
+
+    def log_trials(self, parent: str, trials: Sequence[TuningTrial]) -> None:
+        """Log the settings that a candidate's final fit tried, each as a child run.
 
         Parameters
         ----------
-        candidate
-            The candidate's run.
+        parent
+            The id of the candidate's run.
         """
         for number, trial in enumerate(trials):
             state = "pruned" if trial.pruned else "complete"
-            tags = {MLFLOW_PARENT_RUN_ID: candidate, "state": state, **tag_process()}
+            tags = {MLFLOW_PARENT_RUN_ID: parent, "state": state, **_tag_process()}
             run = self.client.create_run(
                 self.experiment, tags=tags, run_name=f"trial-{number:03d}"
             ).info.run_id
             params = [Param(name, str(value)) for name, value in trial.settings.items()]
-            moment = int(time.time() * 1000)
+            now = int(time.time() * 1000)
             metrics = [
-                Metric("inner_log_loss", loss, moment, fold)
+                Metric("inner_log_loss", loss, now, fold)
                 for fold, loss in enumerate(trial.losses, start=1)
             ]
             self.client.log_batch(run, metrics, params)
             self.client.set_terminated(run)
 
     def log_facts(self, card: ModelCard, settings: Mapping[str, float], report: str) -> None:
-        """Log what the study found, and what it rests on, to the open study."""
-        tags = {
-            "data": card.data,
-            "data_digest": card.data_digest,
-            "verdict": card.verdict,
-            "chosen": card.candidate,
-            **{f"version.{name}": found for name, found in card.versions.items()},
-        }
-        mlflow.set_tags(tags)
+        """Log the chosen model's facts, settings and report to the open study."""
+        mlflow.set_tags(
+            {
+                "data": card.data,
+                "data_digest": card.data_digest,
+                "verdict": card.verdict,
+                "chosen": card.candidate,
+                **{f"version.{name}": version for name, version in card.versions.items()},
+            }
+        )
         mlflow.log_params({f"chosen.{name}": value for name, value in settings.items()})
-        mlflow.log_metrics(dict(list_metrics(card.performance[card.candidate])))
+        mlflow.log_metrics(dict(_list_metrics(card.performance[card.candidate])))
         mlflow.log_text(report, "report.md")
 
-    def log_folder(self, folder: Path) -> None:
-        """Log a folder's files to the open study."""
-        mlflow.log_artifacts(str(folder), "figures")
+    @contextmanager
+    def open_figures(self) -> Iterator[Path]:
+        """Open an empty folder whose files are logged to the open study afterwards."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+            mlflow.log_artifacts(folder, "figures")
+
+    # Versions of a registered model.
 
     def register(self, model: ResponseModel) -> RegisteredModel:
-        """Log a model to the open study and make it a version in the registry."""
+        """Log a model to the open run and make it a version in the registry."""
+        card = model.card
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / Path(ARTIFACT_FOLDER).name
             digest = model.save(folder)
             logged = mlflow.pyfunc.log_model(
-                name=model.card.candidate.replace("_", "-"),
+                name=card.candidate.replace("_", "-"),
                 loader_module=LOADER_MODULE,
                 data_path=str(folder),
                 code_paths=[str(find_code())],
-                signature=make_signature(model.card),
-                input_example=make_example(model.card),
+                signature=make_signature(card),
+                input_example=make_example(card),
                 pip_requirements=list_requirements(),
                 metadata={DIGEST_TAG: digest},
             )
-        tags = {DIGEST_TAG: digest, CANDIDATE_TAG: model.card.candidate, "data": model.card.data}
-        created = self._create_version(model.card, logged, tags)
-        return RegisteredModel(created, ResponseModel(model.card, model.equation, digest))
+        tags = {DIGEST_TAG: digest, _CANDIDATE_TAG: card.candidate, "data": card.data}
+        return RegisteredModel(
+            self._create_version(card, logged, tags), replace(model, digest=digest)
+        )
 
     def _create_version(self, card: ModelCard, logged: Any, tags: dict[str, str]) -> str:
         try:
@@ -222,45 +213,23 @@ class Registry:
         )
         return str(version.version)
 
-    def name_version(self, name: str, alias: str, version: str) -> None:
-        """Give an alias to a version; atomic, the version that had it loses it."""
-        self.client.set_registered_model_alias(name, alias, version)
-
-    def open_history(self, name: str) -> History:
-        """Open the history of an outcome's champions."""
-        return History(self.client, name)
-
-    def find_champion(self, name: str) -> RegisteredModel | None:
-        """Load the present champion, checked against the digest that the registry holds.
+    def load_version(self, name: str, version: str) -> RegisteredModel:
+        """Load one version, checked against the digest in the registry.
 
         Raises
         ------
         ArtifactError
-            If it is damaged.
+            If it is damaged, or was not registered by training.
         """
-        version = self.open_history(name).find_champion()
-        return None if version is None else self.load_version(name, version)
-
-    def roll_back(self, name: str, who: str, reason: str) -> Event:
-        """Make the champion before the present one champion again, if it is still whole.
-
-        Raises
-        ------
-        UnavailableError
-            If there is none.
-        ArtifactError
-            If it is damaged.
-        """
-        history = self.open_history(name)
-        history.resume()
-        previous = find_previous(history.read().events)
-        if previous is None:
-            raise UnavailableError(f"{name} has no champion before the present one")
-        self.load_version(name, previous)
-        return history.change(previous, "rollback", who, reason)
+        entry = self.client.get_model_version(name, version)
+        if DIGEST_TAG not in entry.tags:
+            raise ArtifactError(f"{name} version {version} was not registered by training")
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
+        model = ResponseModel.load(folder / ARTIFACT_FOLDER, entry.tags[DIGEST_TAG])
+        return RegisteredModel(str(version), model)
 
     def find_version(self, reference: Reference) -> str:
-        """Find the version that a reference means.
+        """Return the number of the version that a reference means.
 
         Raises
         ------
@@ -277,48 +246,86 @@ class Registry:
             hint = "`python -m training fit` registers one"
             raise UnavailableError(f"the registry has no {missing} of {name}; {hint}") from None
 
+    def name_version(self, name: str, alias: str, version: str) -> None:
+        """Give an alias to a version; atomic, the version that had it loses it."""
+        self.client.set_registered_model_alias(name, alias, version)
+
     def list_aliases(self, name: str, version: str) -> tuple[str, ...]:
         """List the aliases that a version has now."""
         return tuple(sorted(self.client.get_model_version(name, version).aliases))
 
-    def find_standing(self, name: str) -> Standing | None:
-        """Find which version is champion, and what kind; it need not be whole to be replaced."""
-        version = self.open_history(name).find_champion()
-        if version is None:
-            return None
-        found = self.client.get_model_version(name, version)
-        return Standing(version, found.tags.get(CANDIDATE_TAG, ""))
+    # The champion.
 
-    def log_findings(self, findings: Findings, html: str) -> None:
-        """Keep what validation found with the run of the version that it is about.
+    def open_history(self, name: str) -> History:
+        """Open the history of an outcome's champions."""
+        return History(self.client, name)
 
-        The version's tag holds the digest, so that a number changed afterwards is found out.
-        """
-        found = self.client.get_model_version(findings.card.name, findings.version)
-        content = findings.model_dump_json(indent=1).encode()
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            (folder / FINDINGS_FILE).write_bytes(content)
-            (folder / REPORT_FILE).write_bytes(html.encode())
-            path = name_report(findings.card.candidate)
-            self.client.log_artifacts(found.run_id, scratch, path)
-        digest = digest_bytes(content)
-        self.client.set_model_version_tag(found.name, found.version, FINDINGS_TAG, digest)
-
-    def read_findings(self, name: str, version: str) -> Findings | None:
-        """Read what validation found of a version; None if it was registered without.
+    def load_champion(self, name: str) -> RegisteredModel | None:
+        """Load the present champion, checked as :meth:`load_version` does; None if there is none.
 
         Raises
         ------
         ArtifactError
-            If it is missing, damaged, or of another version.
+            If it is damaged.
         """
-        found = self.client.get_model_version(name, version)
-        digest = found.tags.get(FINDINGS_TAG)
+        version = self.open_history(name).find_champion()
+        return None if version is None else self.load_version(name, version)
+
+    def find_standing(self, name: str) -> Standing | None:
+        """Return version and candidate of the champion, which may be damaged."""
+        version = self.open_history(name).find_champion()
+        if version is None:
+            return None
+        entry = self.client.get_model_version(name, version)
+        return Standing(version, entry.tags.get(_CANDIDATE_TAG, ""))
+
+    def roll_back(self, name: str, who: str, reason: str) -> Event:
+        """Make the previous champion champion again.
+
+        Raises
+        ------
+        UnavailableError
+            If there is none.
+        ArtifactError
+            If it is damaged.
+        """
+        history = self.open_history(name)
+        history.resume()
+        previous = find_previous_champion(history.read().events)
+        if previous is None:
+            raise UnavailableError(f"{name} has no champion before the present one")
+        self.load_version(name, previous)
+        return history.change(previous, "rollback", who, reason)
+
+    # Findings.
+
+    def log_findings(self, findings: Findings, html: str) -> None:
+        """Store findings and report with the run of the version that they are about."""
+        entry = self.client.get_model_version(findings.card.name, findings.version)
+        content = findings.model_dump_json(indent=1).encode()
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / FINDINGS_FILE).write_bytes(content)
+            (Path(scratch) / REPORT_FILE).write_bytes(html.encode())
+            folder = name_report(findings.card.candidate)
+            self.client.log_artifacts(entry.run_id, scratch, folder)
+        # The digest reveals a number that was changed afterwards.
+        digest = digest_bytes(content)
+        self.client.set_model_version_tag(entry.name, entry.version, FINDINGS_TAG, digest)
+
+    def read_findings(self, name: str, version: str) -> Findings | None:
+        """Read the findings of a version; None if it was registered without.
+
+        Raises
+        ------
+        ArtifactError
+            If they are missing, damaged, or of another version.
+        """
+        entry = self.client.get_model_version(name, version)
+        digest = entry.tags.get(FINDINGS_TAG)
         if digest is None:
             return None
-        path = f"{name_report(found.tags.get(CANDIDATE_TAG, ''))}/{FINDINGS_FILE}"
-        findings = parse_findings(self._download(found.run_id, path), digest)
+        path = f"{name_report(entry.tags.get(_CANDIDATE_TAG, ''))}/{FINDINGS_FILE}"
+        findings = _parse_findings(self._download(entry.run_id, path), digest)
         if (findings.card.name, findings.version) != (name, str(version)):
             raise ArtifactError(f"{FINDINGS_FILE} is not about {name} version {version}")
         return findings
@@ -330,35 +337,54 @@ class Registry:
             except (MlflowException, OSError):
                 raise ArtifactError(f"{path} is missing or unreadable") from None
 
-    def load_version(self, name: str, version: str) -> RegisteredModel:
-        """Load one version, checked likewise.
+    # A validation's run.
 
-        Raises
-        ------
-        ArtifactError
-            If it is damaged, or was not registered by training.
+    @contextmanager
+    def open_validation(self, findings: Findings, digest: str) -> Iterator[str]:
+        """Open the run of a validation on another cohort; yields the run's id.
+
+        Parameters
+        ----------
+        digest
+            SHA-256 of the cohort's canonical content.
         """
-        found = self.client.get_model_version(name, version)
-        if DIGEST_TAG not in found.tags:
-            raise ArtifactError(f"{name} version {version} was not registered by training")
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
-        stored = folder / ARTIFACT_FOLDER
-        return RegisteredModel(str(version), ResponseModel.load(stored, found.tags[DIGEST_TAG]))
+        tags = {
+            "purpose": "validation",
+            "outcome": findings.card.name,
+            "validated_version": str(findings.version),
+            "data": "simulated" if findings.simulated else "real",
+            "data_digest": digest,
+            "verdict": findings.verdict,
+        }
+        with self._open_run(f"{findings.card.name} version {findings.version}", tags) as run_id:
+            yield run_id
+
+    def log_validation(self, findings: Findings, html: str) -> None:
+        """Log the findings of a validation and its report to its open run."""
+        for performance in findings.performance:
+            mlflow.log_metrics(dict(_list_metrics(performance.measures)))
+        mlflow.log_text(findings.model_dump_json(indent=1), f"{_VALIDATION_FOLDER}/{FINDINGS_FILE}")
+        mlflow.log_text(html, f"{_VALIDATION_FOLDER}/{REPORT_FILE}")
+
+
+def create_store(home: Home) -> None:
+    """Create MLflow's database completely or not at all."""
+    path = home.database
+    if path is None or path.exists():
+        return
+    # MLflow makes one table after the other: killed in between, it could never open the file again.
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch) / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{draft}").search_experiments()
+        write_bytes_new(path, draft.read_bytes())
 
 
 def name_report(candidate: str) -> str:
-    """Name the folder of a run in which a candidate's report lies."""
+    """Name the folder of a run that holds a candidate's report."""
     return f"report/{candidate}"
 
 
-def parse_findings(content: bytes, digest: str) -> Findings:
-    """Read findings, if they are the ones promised.
-
-    Raises
-    ------
-    ArtifactError
-        If they are not, or are no findings.
-    """
+def _parse_findings(content: bytes, digest: str) -> Findings:
     if digest_bytes(content) != digest:
         raise ArtifactError(f"{FINDINGS_FILE} is damaged: its digest differs from the registry's")
     try:
@@ -367,42 +393,26 @@ def parse_findings(content: bytes, digest: str) -> Findings:
         raise ArtifactError(f"{FINDINGS_FILE} holds no findings of format 1") from None
 
 
-def create_store(home: Home) -> None:
-    """Create MLflow's database, whole or not at all.
-
-    MLflow makes one table after the other; killed in between, it would never open the file again.
-    """
-    path = home.database
-    if path is None or path.exists():
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        draft = Path(scratch) / "mlflow.db"
-        mlflow.MlflowClient(f"sqlite:///{draft}").search_experiments()
-        write_bytes_new(path, draft.read_bytes())
-
-
-def list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]]:
-    """List measures and the ends of their intervals as MLflow metrics."""
-    for name, found in measures.items():
-        ends = {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]]:
+    for name, measure in measures.items():
+        ends = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
         yield from ((key, value) for key, value in ends.items() if value is not None)
 
 
-def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """List a study's settings under dotted names.
+def _flatten_settings(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """List a study's settings by dotted names.
 
     Examples
     --------
-    >>> dict(flatten({"seed": 1, "validation": {"folds": 5}}))
+    >>> dict(_flatten_settings({"seed": 1, "validation": {"folds": 5}}))
     {'seed': '1', 'validation.folds': '5'}
     """
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
+            yield from _flatten_settings(value, f"{prefix}{name}.")
         elif value is not None:
-            yield f"{prefix}{name}", str(value)[:LONGEST_PARAMETER]
+            yield f"{prefix}{name}", str(value)[:_MAX_PARAMETER]
 
 
-def tag_process() -> dict[str, str]:
-    """Say which process has a run open, so that the next one can close it."""
-    return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+def _tag_process() -> dict[str, str]:
+    return {_PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}

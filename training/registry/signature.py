@@ -1,6 +1,6 @@
-"""What MLflow's tools need to take and give: signature, example, requirements, code."""
+"""What MLflow stores with a model for its own tools: signature, example, requirements, code."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +8,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import ColSpec, DataType, Schema
 
 import features
+from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
 from features.dictionary.fields import FIELDS
 from features.dictionary.instruments import INSTRUMENTS
@@ -20,9 +21,9 @@ REQUIREMENTS = ("numpy", "pandas", "pyarrow", "pydantic")
 
 
 def list_inputs(card: ModelCard) -> list[Field]:
-    """List the fields that a model takes: what it reads, whom it is for, and their items.
+    """List the input fields of a model: features, studied ranges, and items of the instruments.
 
-    Every baseline total is taken, since an assessment needs one, whichever it is.
+    Every baseline total is among them, since an assessment may bring any of them.
     """
     named = {feature.field for feature in card.features} | {r.field for r in card.ranges}
     named |= {item for key in named & set(INSTRUMENTS) for item in INSTRUMENTS[key].item_fields}
@@ -31,11 +32,9 @@ def list_inputs(card: ModelCard) -> list[Field]:
 
 
 def make_signature(card: ModelCard) -> ModelSignature:
-    """Make MLflow's signature.
-
-    Numbers are doubles, so that they may be missing, and so are flags: MLflow's scoring server
-    reads a missing boolean as true. Everything else is a text.
-    """
+    """Make MLflow's signature."""
+    # Numbers are doubles, so that they may be missing. So are flags: MLflow's scoring server reads
+    # a missing boolean as true.
     texts = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
     inputs = [
         ColSpec(
@@ -50,40 +49,31 @@ def make_signature(card: ModelCard) -> ModelSignature:
 
 
 def make_example(card: ModelCard) -> pd.DataFrame:
-    """Make an invented assessment from the middle of every studied range; it is nobody's."""
-    values = {found.field: pick_middle(found) for found in card.ranges}
+    """Make an invented assessment from the middle of every studied range; no patient's."""
+    values = {studied.field: _pick_middle(studied) for studied in card.ranges}
     if "dose_mg_kg" in values:
-        values.pop("dose_mg", None)  # a dose is given once
+        values.pop("dose_mg", None)  # an assessment states the dose once
     return pd.DataFrame([{"patient_id": "example", **values}])
 
 
-def pick_middle(found: StudiedRange) -> str | float:
-    """Pick the first category, or a whole number in the middle of the range.
+def _pick_middle(studied: StudiedRange) -> str | float:
+    """Pick the first category, or the middle of the range as a whole number.
 
     Examples
     --------
-    >>> pick_middle(StudiedRange(field="age", low=20, high=70))
+    >>> _pick_middle(StudiedRange(field="age", low=20, high=70))
     45.0
     """
-    if found.categories:
-        return found.categories[0]
-    return float(round(((found.low or 0) + (found.high or 0)) / 2))
+    if studied.categories:
+        return studied.categories[0]
+    return float(round(((studied.low or 0) + (studied.high or 0)) / 2))
 
 
 def list_requirements() -> list[str]:
-    """List what loading a model needs, at the versions of this run."""
-    return [f"{name}=={version(name)}" for name in (*REQUIREMENTS, find_xgboost())]
-
-
-def find_xgboost() -> str:
-    """Name the installed build of XGBoost."""
-    try:
-        version("xgboost-cpu")
-    except PackageNotFoundError:
-        return "xgboost"
-    return "xgboost-cpu"
+    """List the libraries that loading a model needs, at the installed versions."""
+    return [f"{name}=={version(name)}" for name in (*REQUIREMENTS, name_xgboost())]
 
 
 def find_code() -> Path:
-    """Find the package that loads and runs a model; it travels with it."""
+    """Return the folder of the package that loads and runs a model; it is stored with it."""
     return Path(features.__file__).parent

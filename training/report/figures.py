@@ -13,8 +13,8 @@ from features.base.arrays import Numbers
 from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
 from training.findings.comparison import BASE_RATE, Comparison
+from training.measures.predictions import Predictions
 from training.report.markdown import label_candidate
 from training.study.design import Design
 
@@ -38,7 +38,7 @@ def draw_figures(
     """Draw every figure into a folder, as PNG."""
     figures = {"contributions": draw_contributions(equation, design)}
     if comparison.is_measured:
-        figures["roc"] = draw_roc(comparison, design.outcome)
+        figures["roc"] = draw_roc(comparison)
         figures["calibration"] = draw_calibration(comparison, design.outcome)
     for name, figure in figures.items():
         if card.simulated:
@@ -63,14 +63,13 @@ def make_axes(title: str, width: float = 5.6) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def draw_roc(comparison: Comparison, outcome: Numbers) -> Figure:
+def draw_roc(comparison: Comparison) -> Figure:
     """Draw each candidate's ROC curve over all repeats; the AUC beside it is within folds."""
     figure, axes = make_axes("Ranking of patients not learned from")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="chance")
     for name, held_out in comparison.held_out.items():
         if name != BASE_RATE:
-            repeats = len(held_out.log_odds)
-            false, true = trace_roc(held_out.log_odds.ravel(), np.tile(outcome, repeats))
+            false, true = trace_roc(held_out.log_odds, held_out.outcome)
             auc = comparison.measures[name]["auc"].value or np.nan
             label = f"{label_candidate(name)}, AUC {auc:.2f}"
             axes.plot(false, true, color=COLOURS[name], label=label)
@@ -99,7 +98,7 @@ def draw_calibration(comparison: Comparison, outcome: Numbers) -> Figure:
     figure, axes = make_axes("Calibration on patients not learned from")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="perfect")
     for name in dict.fromkeys((BASE_RATE, comparison.chosen)):
-        estimated = compute_probability(comparison.held_out[name].log_odds).mean(axis=0)
+        estimated = average_probability(comparison.held_out[name])
         for number, group in enumerate(group_patients(estimated)):
             share, low, high = estimate_share(outcome[group])
             axes.errorbar(
@@ -117,6 +116,12 @@ def draw_calibration(comparison: Comparison, outcome: Numbers) -> Figure:
     axes.set(xlabel="estimated probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
     axes.legend(loc="upper left", frameon=False)
     return figure
+
+
+def average_probability(predictions: Predictions) -> Numbers:
+    """Average each course's probability over repeats."""
+    average: Numbers = predictions.by_repeat(predictions.probability).mean(axis=0)
+    return average
 
 
 def group_patients(estimated: Numbers) -> Iterator[NDArray[np.int64]]:

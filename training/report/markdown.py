@@ -8,7 +8,7 @@ from training.candidates import CANDIDATES
 from training.findings.comparison import BASE_RATE, Comparison
 from training.findings.findings import Attrition, Findings, Gap, Scenario
 from training.findings.format import format_measure, format_table
-from training.findings.gate import describe_gate
+from training.findings.gate import format_gate
 
 HEADINGS = {
     "log_loss": "log loss",
@@ -66,7 +66,7 @@ def write_report(found: Findings) -> str:
         *(write_attrition(found.attrition) if found.attrition and found.candidates else []),
         "## Gate",
         "",
-        describe_gate(found.gate),
+        format_gate(found.gate),
         "",
         f"An estimate is {card.note}.",
         "",

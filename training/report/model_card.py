@@ -12,7 +12,7 @@ from training.findings.findings import (
     Performance,
 )
 from training.findings.format import format_measure, format_table
-from training.findings.gate import describe_gate
+from training.findings.gate import format_gate
 from training.measures.subgroups import Subgroup
 from training.registry.reference import Reference
 from training.registry.registry import Registry
@@ -182,7 +182,7 @@ def describe_findings(findings: Findings) -> Iterator[str]:
     yield "## Limitations"
     yield list_items(findings.limitations) if findings.limitations else "None were noted."
     yield "## Gate"
-    yield describe_gate(findings.gate) if findings.gate else "It has not been judged."
+    yield format_gate(findings.gate) if findings.gate else "It has not been judged."
 
 
 def describe_way(found: Performance) -> str:

@@ -14,8 +14,8 @@ from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.findings.findings import Attrition, Gap, Scenario
-from training.measures.evaluate import HeldOut
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.study import Study
 from training.study.weighting import Enrolment, count_effective
@@ -33,7 +33,7 @@ def describe_attrition(
     study: Study,
     design: Design,
     enrolment: Enrolment,
-    held_out: HeldOut | None,
+    held_out: Predictions | None,
     equation: Equation,
 ) -> Attrition:
     """Describe who lacks the outcome, and vary what is assumed of them.
@@ -52,7 +52,7 @@ def describe_attrition(
     scenarios = []
     if without.size and held_out is not None:
         ratios = study.attrition.odds_ratios
-        scenarios = [vary_odds(ratio, held_out, design.outcome, told) for ratio in ratios]
+        scenarios = [vary_odds(ratio, held_out, told) for ratio in ratios]
     return Attrition(
         courses=enrolment.columns.size,
         missing=without.size,
@@ -90,24 +90,21 @@ def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
             yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
 
 
-def vary_odds(odds_ratio: float, held_out: HeldOut, outcome: Numbers, told: Numbers) -> Scenario:
+def vary_odds(odds_ratio: float, held_out: Predictions, told: Numbers) -> Scenario:
     """Find base rate and calibration of all courses under one odds ratio.
 
     Parameters
     ----------
-    outcome
-        Of the courses that `held_out` is about.
     told
         The model's log-odds of the courses that lack the outcome.
     """
-    repeats, known = held_out.log_odds.shape
     imputed = compute_probability(told + np.log(odds_ratio))
-    log_odds = np.append(held_out.log_odds.ravel(), told)
-    expected = np.append(np.tile(outcome, repeats), imputed)
+    log_odds = np.append(held_out.log_odds, told)
+    expected = np.append(held_out.outcome, imputed)
     # Each course counts once, however often it was held out.
-    weights = np.repeat([1 / repeats, 1.0], [repeats * known, len(told)])
+    weights = np.repeat([1 / held_out.repeats, 1.0], [len(held_out.outcome), len(told)])
     slope = np.nan
-    if not held_out.ranks_nobody:
+    if not held_out.is_constant:
         slope = fit_intercept_slope(log_odds, expected, weights[None, :])[0, 1]
     return Scenario(
         odds_ratio=odds_ratio,

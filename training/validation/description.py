@@ -32,11 +32,12 @@ from training.measures.instability import (
     draw_curves,
 )
 from training.measures.intervals import summarise_draws
+from training.measures.performance import IntervalSettings
+from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import Subgroup, tabulate_subgroups
 from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
-from training.validation.performance import Effort, Said
 
 # Of all versions so many are drawn as thin lines.
 MOST_LINES = 50
@@ -50,7 +51,11 @@ LEAST_AUC = 0.505
 
 
 def describe_calibration(
-    said: Said, way: ValidationType, effort: Effort, versions: Numbers, outcome: Numbers
+    predictions: Predictions,
+    way: ValidationType,
+    settings: IntervalSettings,
+    versions: Numbers,
+    outcome: Numbers,
 ) -> CalibrationFacts:
     """Describe the calibration curve, and those of re-developed models.
 
@@ -61,13 +66,15 @@ def describe_calibration(
     outcome
         ``[courses]`` that the versions are about.
     """
-    at = place_points(said.probability)
+    at = place_points(predictions.probability)
     curve = None
-    if not said.ranks_nobody:
-        curve = fit_curve(said.probability, said.outcome, said.weights, said.patients)
+    if not predictions.is_constant:
+        curve = fit_curve(
+            predictions.probability, predictions.outcome, predictions.weights, predictions.patients
+        )
     points: tuple[CurvePoint, ...] = ()
     if curve is not None:
-        rows = zip(at, curve.read(at), *curve.read_interval(at, effort.level), strict=True)
+        rows = zip(at, curve.read(at), *curve.read_interval(at, settings.level), strict=True)
         points = tuple(
             CurvePoint(estimate=x, observed=y, low=low, high=high) for x, y, low, high in rows
         )
@@ -75,7 +82,9 @@ def describe_calibration(
     return CalibrationFacts(
         way=way,
         points=points,
-        histogram=count_bins(said.probability, len(said.outcome) // max(1, len(outcome))),
+        histogram=count_bins(
+            predictions.probability, len(predictions.outcome) // max(1, len(outcome))
+        ),
         at=tuple(at.tolist()),
         versions=tuple(tuple(None if np.isnan(y) else y for y in line) for line in lines.tolist()),
     )
@@ -113,17 +122,21 @@ def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
 
 
 def describe_decisions(
-    said: Said, way: ValidationType, effort: Effort, versions: Numbers, outcome: Numbers
+    predictions: Predictions,
+    way: ValidationType,
+    settings: IntervalSettings,
+    versions: Numbers,
+    outcome: Numbers,
 ) -> DecisionFacts:
     """Describe the decision curve, and those of re-developed models."""
     points = measure_decisions(
-        said.probability,
-        said.outcome,
-        said.patients,
-        effort.samples,
-        effort.level,
-        effort.seed,
-        said.weights,
+        predictions.probability,
+        predictions.outcome,
+        predictions.patients,
+        settings.samples,
+        settings.level,
+        settings.seed,
+        predictions.weights,
     )
     lines = np.empty((0, 0))
     if len(versions):
@@ -162,22 +175,22 @@ def describe_instability(
 
 
 def describe_subgroups(
-    said: Said, columns: Columns, instrument: Instrument, level: float
+    predictions: Predictions, columns: Columns, instrument: Instrument, level: float
 ) -> tuple[Subgroup, ...]:
     """Describe performance by subgroup.
 
     Parameters
     ----------
     columns
-        Of the courses that `said` is about, in its order.
+        Of the courses that were predicted, in the same order.
     """
     rows = tabulate_subgroups(
-        said.probability,
-        said.outcome,
+        predictions.probability,
+        predictions.outcome,
         label_courses(columns, instrument),
         level,
-        said.weights,
-        said.patients,
+        predictions.weights,
+        predictions.patients,
     )
     return tuple(rows)
 

@@ -14,7 +14,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from training.candidates import Candidate, Fit
 from training.candidates.base import Settings
-from training.measures.evaluate import choose_candidate
+from training.measures.losses import choose_candidate
 from training.study.design import Design
 
 # Inner folds of a re-development. Fewer than a study's own five: two hundred have to be paid for.
@@ -22,34 +22,28 @@ INNER_FOLDS = 3
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a procedure said of courses that it was asked about.
+class UnitResult:
+    """Which candidate one run of a procedure selected, and log-odds of the unit's test courses.
 
     Parameters
     ----------
-    picked
-        The candidate that it chose.
-    names
-        Candidates whose log-odds are there: all, or the one picked.
     log_odds
-        ``[names, courses]``.
+        ``[courses]`` by each candidate, or by the selected one alone.
     """
 
-    picked: str
-    names: tuple[str, ...]
-    log_odds: Numbers
+    selected: str
+    log_odds: Mapping[str, Numbers]
 
     @property
-    def said(self) -> Numbers:
-        """Log-odds by the candidate picked, ``[courses]``."""
-        said: Numbers = self.log_odds[self.names.index(self.picked)]
-        return said
+    def selected_log_odds(self) -> Numbers:
+        """Log-odds by the selected candidate, ``[courses]``."""
+        return self.log_odds[self.selected]
 
 
 class Procedure(Protocol):
     """What is repeated."""
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> Answer:
+    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
         """Develop on some courses, and tell the log-odds of others."""
 
 
@@ -65,11 +59,13 @@ class Contest:
 
     candidates: Mapping[str, Candidate]
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> Answer:
+    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
         """Develop all candidates, and tell what each says."""
         fits = fit_all(self.candidates, learned, seed)
-        said = [fit.equation.compute_log_odds(asked.columns)[:, 0] for fit in fits.values()]
-        return Answer(pick_candidate(fits, learned), tuple(fits), np.stack(said))
+        log_odds = {
+            name: fit.equation.compute_log_odds(asked.columns)[:, 0] for name, fit in fits.items()
+        }
+        return UnitResult(pick_candidate(fits, learned), log_odds)
 
 
 @dataclass(frozen=True)
@@ -78,11 +74,12 @@ class Redevelopment:
 
     candidates: Mapping[str, Candidate]
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> Answer:
+    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
         """Develop all candidates, choose one, and tell what it says."""
         fits = fit_all(self.candidates, replace(learned, inner_folds=INNER_FOLDS), seed)
-        picked = pick_candidate(fits, learned)
-        return Answer(picked, (picked,), fits[picked].equation.compute_log_odds(asked.columns).T)
+        selected = pick_candidate(fits, learned)
+        log_odds = fits[selected].equation.compute_log_odds(asked.columns)[:, 0]
+        return UnitResult(selected, {selected: log_odds})
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,11 @@ class HeldRedevelopment:
     candidate: Candidate
     settings: Settings
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> Answer:
+    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
         """Fit the candidate, and tell what it says."""
         equation = self.candidate.refit(learned, self.settings, seed)
         name = self.candidate.name
-        return Answer(name, (name,), equation.compute_log_odds(asked.columns).T)
+        return UnitResult(name, {name: equation.compute_log_odds(asked.columns)[:, 0]})
 
 
 def fit_all(candidates: Mapping[str, Candidate], design: Design, seed: int) -> dict[str, Fit]:
@@ -118,4 +115,4 @@ def pick_candidate(fits: Mapping[str, Fit], design: Design) -> str:
     tested = np.all([np.isfinite(loss) for loss in losses.values()], axis=0)
     weights = None if design.given_weights is None else design.given_weights[tested]
     kept = {name: loss[tested] for name, loss in losses.items()}
-    return choose_candidate(kept, design.patients[tested], weights)[0]
+    return choose_candidate(kept, design.patients[tested], weights)

@@ -18,9 +18,10 @@ from scipy.special import expit
 from features.base.arrays import Numbers
 from training.candidates.evidence.laplace import Curvature, Prior, find_posterior
 from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
+from training.measures.calibration_curve import estimate_slope
 from training.measures.logistic import fit_intercept
+from training.measures.predictions import Predictions
 from training.study.design import Design
-from training.validation.performance import Said, slope_of
 
 # The model's log-odds are taken as they are.
 AS_SAID = Prior(np.ones(1), np.full(1, 1e-6))
@@ -89,7 +90,7 @@ def insert_own(grades: Grades, free: Numbers) -> Numbers:
     return np.insert(free, grades.cut - 1, 0.0)
 
 
-def shrink_log_odds(own: Said, nested: Said) -> Numbers:
+def shrink_log_odds(own: Predictions, nested: Predictions) -> Numbers:
     """Shrink a model's log-odds as far as cross-validation finds them too extreme.
 
     Beyond one standard error of the slope found there: up to that the model is believed. They are
@@ -103,19 +104,19 @@ def shrink_log_odds(own: Said, nested: Said) -> Numbers:
         What its procedure said of them in cross-validation.
     """
     shrunk = find_strength(own, nested) * own.log_odds
-    weights = np.ones(len(shrunk)) if own.weights is None else own.weights
+    weights = own.weights_or_ones
     level: Numbers = fit_intercept(shrunk, own.outcome, weights[None, :])
     return shrunk + level
 
 
-def find_strength(own: Said, nested: Said) -> float:
+def find_strength(own: Predictions, nested: Predictions) -> float:
     """Find how far a model's log-odds can be believed, from 0 to 1.
 
     Log-odds in cross-validation may be less spread than those of courses learned from: that counts
     as shrunk already. Not at all where cross-validation has no slope.
     """
-    if own.ranks_nobody or nested.ranks_nobody:
+    if own.is_constant or nested.is_constant:
         return 0.0
-    slope = slope_of(nested)
+    slope = estimate_slope(nested.log_odds, nested.outcome, nested.weights, nested.patients)
     spread = nested.log_odds.std() / own.log_odds.std()
     return float(np.clip(np.nan_to_num(slope.value + slope.error) * spread, 0.0, 1.0))

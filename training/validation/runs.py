@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from features.base.commands import track
 from training.candidates import Candidate
-from training.measures.evaluate import HeldOut
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.study import Study
-from training.validation.procedure import Answer, Contest, Procedure
+from training.validation.procedure import Contest, Procedure, UnitResult
 from training.validation.redrawing import Redrawing
 from training.validation.resample import spread
 from training.validation.store import Store
@@ -24,20 +24,20 @@ NOTHING_KEPT = Store()
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What was said of every course by fits that had not learned from it.
+    """Held-out predictions of every course, by repeats of a cross-validation.
 
     Parameters
     ----------
     held_out
         By each candidate.
     nested
-        By the whole procedure: in each fold by the candidate that the other folds chose.
+        By the whole procedure: in each fold by the candidate that the other folds selected.
     picked
-        How many folds chose each candidate.
+        How many folds selected each candidate.
     """
 
-    held_out: Mapping[str, HeldOut]
-    nested: HeldOut
+    held_out: Mapping[str, Predictions]
+    nested: Predictions
     picked: Mapping[str, int]
 
 
@@ -49,7 +49,7 @@ def run_units(
     jobs: int,
     label: str,
     redrawing: Redrawing | None = None,
-) -> Iterator[tuple[Unit, Answer]]:
+) -> Iterator[tuple[Unit, UnitResult]]:
     """Run units that have not been run yet; all answers, in the units' order.
 
     Parameters
@@ -73,7 +73,7 @@ def run_unit(
     unit: Unit,
     store: Store = NOTHING_KEPT,
     redrawing: Redrawing | None = None,
-) -> tuple[str, Answer]:
+) -> tuple[str, UnitResult]:
     """Run one unit and keep what it said."""
     answer = procedure.answer(teach(design, unit, redrawing), design.select(unit.test), unit.seed)
     store.add(unit.key, answer)
@@ -109,32 +109,39 @@ def cross_validate(
     found = run_units(contest, design, units, store, jobs, "cross-validation")
     answers = {unit.key: answer for unit, answer in found}
     numbers = number_folds(repeats, design.size)
-    said: dict[str, HeldOut] = {
-        name: HeldOut(gather(repeats, answers, design.size, name), numbers)
-        for name in study.candidates
-    }
-    picks = [answer.picked for answer in answers.values()]
+    rest = (design.outcome, design.patients, design.given_weights)
+
+    def collect(name: str | None = None) -> Predictions:
+        log_odds = gather_log_odds(repeats, answers, design.size, name)
+        return Predictions.from_repeats(log_odds, numbers, *rest)
+
+    selected = [answer.selected for answer in answers.values()]
     return CrossValidation(
-        said,
-        HeldOut(gather(repeats, answers, design.size), numbers),
-        {name: picks.count(name) for name in study.candidates},
+        {name: collect(name) for name in study.candidates},
+        collect(),
+        {name: selected.count(name) for name in study.candidates},
     )
 
 
-def gather(
+def gather_log_odds(
     repeats: Sequence[Sequence[Unit]],
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, UnitResult],
     size: int,
     name: str | None = None,
 ) -> Numbers:
-    """Gather what one candidate said, or the one that each fold picked; ``[repeats, courses]``."""
-    said = np.full((len(repeats), size), np.nan)
+    """Gather held-out log-odds by one candidate, or by the one that each fold selected.
+
+    Returns
+    -------
+    ndarray
+        ``[repeats, courses]``.
+    """
+    log_odds = np.full((len(repeats), size), np.nan)
     for repeat, folds in enumerate(repeats):
         for unit in folds:
             answer = answers[unit.key]
-            place = answer.names.index(name or answer.picked)
-            said[repeat, unit.test] = answer.log_odds[place]
-    return said
+            log_odds[repeat, unit.test] = answer.log_odds[name or answer.selected]
+    return log_odds
 
 
 def number_folds(repeats: Sequence[Sequence[Unit]], size: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from features.base.files import digest_sources, list_sources, write_bytes_whole
 from features.records.cohort import digest_cohort
 from training.study.design import Design
 from training.study.study import Study
-from training.validation.procedure import Answer
+from training.validation.procedure import UnitResult
 
 # Parts of a study on which no answer depends.
 READERS: dict[str, Any] = {
@@ -40,19 +40,19 @@ class Store:
 
     folder: Path | None = None
 
-    def read(self, key: str) -> Answer | None:
+    def read(self, key: str) -> UnitResult | None:
         """Read what a unit said; None where it has not, or its file is damaged."""
         if self.folder is None:
             return None
         try:
             content = io.BytesIO((self.folder / f"{key}.npz").read_bytes())
             with np.load(content, allow_pickle=False) as arrays:
-                names = tuple(arrays["names"].tolist())
-                return Answer(str(arrays["picked"]), names, arrays["log_odds"])
+                log_odds = zip(arrays["names"].tolist(), arrays["log_odds"], strict=True)
+                return UnitResult(str(arrays["picked"]), dict(log_odds))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
-    def add(self, key: str, answer: Answer) -> None:
+    def add(self, key: str, answer: UnitResult) -> None:
         """Keep what a unit said; it is on disk on return."""
         if self.folder is None:
             return
@@ -60,9 +60,9 @@ class Store:
         np.savez(
             content,
             allow_pickle=False,
-            picked=np.array(answer.picked),
-            names=np.array(answer.names),
-            log_odds=answer.log_odds,
+            picked=np.array(answer.selected),
+            names=np.array(list(answer.log_odds)),
+            log_odds=np.stack(list(answer.log_odds.values())),
         )
         write_bytes_whole(self.folder / f"{key}.npz", content.getvalue())
 

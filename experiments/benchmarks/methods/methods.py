@@ -19,8 +19,8 @@ from features.model.equation import ALL_VERSIONS, Equation
 from features.model.response_model import Prediction, summarise_versions
 from features.records.columns import Columns
 from training.candidates import CANDIDATES
-from training.measures.evaluate import choose_candidate, compute_log_loss
 from training.measures.logistic import logit
+from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
 from training.study.split import EVENTS_A_FOLD, derive_seed
 from training.study.study import Study
@@ -39,7 +39,7 @@ FINAL_SEED = 4
 # What an answer of ours depends on beside the plan.
 SOURCES = (
     *("candidates/*.py", "laplace.py", "sparsity.py", "evidence.*", "calibration.py"),
-    *("recalibration.py", "resample.py", "split.py", "evaluate.py", "design.py", "tuning.py"),
+    *("recalibration.py", "resample.py", "split.py", "losses.py", "design.py", "tuning.py"),
     *("lasso.py", "validation/procedure.py", "validation/runs.py", "validation/units.py"),
 )
 SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
@@ -156,9 +156,9 @@ def choose(study: Study, design: Design) -> str:
     losses: dict[str, Numbers] = {name: np.empty(design.size) for name in study.candidates}
     for unit in list_folds(study, design)[0]:
         _, answer = run_unit(contest, design, unit)
-        for name, log_odds in zip(answer.names, answer.log_odds, strict=True):
+        for name, log_odds in answer.log_odds.items():
             losses[name][unit.test] = compute_log_loss(log_odds, design.outcome[unit.test])
-    return choose_candidate(losses, design.patients)[0]
+    return choose_candidate(losses, design.patients)
 
 
 def count_rarer(design: Design) -> int:

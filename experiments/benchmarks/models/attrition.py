@@ -16,8 +16,8 @@ from features.base.commands import track
 from features.model.equation import Equation
 from training.candidates import CANDIDATES
 from training.findings.findings import Scenario
-from training.measures.evaluate import HeldOut
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.predictions import Predictions
 from training.study.design import filter_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
@@ -97,10 +97,10 @@ def examine_cohort(seed: int, patients: int = PATIENTS) -> Found:
     )
 
 
-def tell_all(enrolment: Enrolment, held_out: HeldOut, equation: Equation) -> Numbers:
+def tell_all(enrolment: Enrolment, held_out: Predictions, equation: Equation) -> Numbers:
     """Tell what the table judges: of those who report, what folds without them said."""
     told = equation.compute_log_odds(enrolment.columns)[:, 0]
-    told[enrolment.reported] = held_out.log_odds.mean(axis=0)
+    told[enrolment.reported] = held_out.average_repeats().log_odds
     return told
 
 

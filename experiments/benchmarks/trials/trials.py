@@ -22,12 +22,13 @@ from features.base.arrays import Numbers
 from features.base.commands import say
 from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
-from features.model.response_model import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
 from training.findings.comparison import BASE_RATE, compare
-from training.measures.evaluate import HeldOut, compare_losses, compute_losses, measure
+from training.measures.losses import compare_losses
+from training.measures.performance import IntervalSettings, measure_candidate
+from training.measures.predictions import Predictions
 from training.study.design import Design, load_courses, make_design, number_sites
 from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study.study import Study, read_study
@@ -250,38 +251,35 @@ def run_task(task: Task, jobs: int) -> Result:
     }
 
 
-def describe_held_out(task: Task, said: HeldOut, base: HeldOut) -> dict[str, Any]:
-    """Measure what was said of held-out courses, and its differences to the base rate."""
-    study, design = task.study, task.design
-    validation, units = study.validation, find_units(study, design)
+def describe_held_out(task: Task, predictions: Predictions, base: Predictions) -> dict[str, Any]:
+    """Measure held-out predictions, and their differences to the base rate's."""
+    study, validation = task.study, task.study.validation
     seed = derive_seed(study.seed, CHOICE_SEED)
-    found = measure(
-        said, design.outcome, design.patients, validation.resamples, validation.level, seed
-    )
+    settings = IntervalSettings(validation.resamples, validation.level, seed)
+    measures = measure_candidate(predictions, settings)
     return {
-        **{name: one.model_dump() for name, one in found.items()},
-        **find_gaps(said, base, design.outcome, units),
+        **{name: measure.model_dump() for name, measure in measures.items()},
+        **compute_gaps(predictions, base, find_units(study, task.design)),
     }
 
 
-def find_gaps(
-    said: HeldOut, base: HeldOut, outcome: Numbers, units: NDArray[np.int64]
+def compute_gaps(
+    predictions: Predictions, base: Predictions, units: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Find the differences in log loss and Brier score, with standard errors over units."""
-    measures = {"log_loss_gap": compute_losses, "brier_gap": compute_errors}
-    return {
-        name: asdict(compare_losses(compute(said, outcome), compute(base, outcome), units))
-        for name, compute in measures.items()
-    }
+    """Compute the differences in log loss and Brier score, with standard errors over units."""
+    losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
+    errors = compare_losses(compute_errors(predictions), compute_errors(base), units)
+    return {"log_loss_gap": asdict(losses), "brier_gap": asdict(errors)}
 
 
-def compute_errors(held_out: HeldOut, outcome: Numbers) -> Numbers:
+def compute_errors(predictions: Predictions) -> Numbers:
     """Compute each course's squared error, averaged over repeats; ``[courses]``."""
-    errors: Numbers = ((compute_probability(held_out.log_odds) - outcome) ** 2).mean(axis=0)
+    squared = (predictions.probability - predictions.outcome) ** 2
+    errors: Numbers = predictions.by_repeat(squared).mean(axis=0)
     return errors
 
 
-def run_nested(task: Task, held_out: Mapping[str, HeldOut], jobs: int) -> dict[str, Any]:
+def run_nested(task: Task, held_out: Mapping[str, Predictions], jobs: int) -> dict[str, Any]:
     """Make the choice inside each outer fold, and measure what it says of that fold.
 
     What the chosen candidate says there is known from `held_out`: the folds and seeds are the same.
@@ -292,22 +290,30 @@ def run_nested(task: Task, held_out: Mapping[str, HeldOut], jobs: int) -> dict[s
         For ``chosen`` and ``served``, which is the base rate where nothing beat it there: how often
         each candidate it was, and its measures.
     """
-    folds = held_out[BASE_RATE].folds[: task.plan.nested]
-    said = {part: np.full(folds.shape, np.nan) for part in ("chosen", "served")}
-    picked: dict[str, list[str]] = {part: [] for part in said}
+    shape, rest = (task.plan.nested, task.design.size), (task.design.outcome, task.design.patients)
+    base, folds = np.empty(shape), np.empty(shape, dtype=np.int64)
+    log_odds = {part: np.empty(shape) for part in ("chosen", "served")}
+    picked: dict[str, list[str]] = {part: [] for part in log_odds}
+    by_repeat = {
+        name: predictions.by_repeat(predictions.log_odds) for name, predictions in held_out.items()
+    }
     for repeat in range(task.plan.nested):
         for number, fold in enumerate(split_outer(task.study, task.design, repeat)):
             names = choose_inside(task, fold.train, derive_seed(repeat, number), jobs)
-            for part, name in zip(said, names, strict=True):
+            folds[repeat, fold.test] = number
+            base[repeat, fold.test] = by_repeat[BASE_RATE][repeat, fold.test]
+            for part, name in zip(log_odds, names, strict=True):
                 picked[part].append(name)
-                said[part][repeat, fold.test] = held_out[name].log_odds[repeat, fold.test]
-    base = HeldOut(held_out[BASE_RATE].log_odds[: task.plan.nested], folds)
+                log_odds[part][repeat, fold.test] = by_repeat[name][repeat, fold.test]
+    base_predictions = Predictions.from_repeats(base, folds, *rest)
     return {
         part: {
             "picked": {name: picked[part].count(name) for name in dict.fromkeys(picked[part])},
-            **describe_held_out(task, HeldOut(log_odds, folds), base),
+            **describe_held_out(
+                task, Predictions.from_repeats(log_odds[part], folds, *rest), base_predictions
+            ),
         }
-        for part, log_odds in said.items()
+        for part in log_odds
     }
 
 
@@ -339,12 +345,17 @@ def compare_published(task: Task) -> dict[str, Any] | None:
     study = task.study.model_copy(update={"cohort": cohort})
     known = [name for name in task.courses.values if name != target.followup_field]
     blind = make_design(study, task.courses.keep(known))
-    evidence, base = (tell_unlearned(name, blind, task.design.columns) for name in WITHOUT_OUTCOMES)
-    rate = float(compute_probability(base.log_odds)[0, 0])
+    evidence, base = (predict_unlearned(name, blind, task.design) for name in WITHOUT_OUTCOMES)
+    rate = float(base.probability[0])
     return {"base_rate": rate, **describe_held_out(task, evidence, base)}
 
 
-def tell_unlearned(name: str, blind: Design, columns: Columns) -> HeldOut:
-    """Tell what a candidate without any outcome says of courses."""
-    log_odds = CANDIDATES[name].fit(blind, 0).equation.compute_log_odds(columns)[:, 0]
-    return HeldOut(log_odds[None, :], np.zeros((1, columns.size), dtype=np.int64))
+def predict_unlearned(name: str, blind: Design, design: Design) -> Predictions:
+    """Predict courses by a candidate that was fitted without any outcome."""
+    equation = CANDIDATES[name].fit(blind, 0).equation
+    return Predictions(
+        equation.compute_log_odds(design.columns)[:, 0],
+        design.outcome,
+        design.patients,
+        np.zeros(design.size, dtype=np.int64),
+    )

@@ -35,6 +35,7 @@ from features.model.equation import Equation
 from features.records.columns import Columns
 from training.candidates import CANDIDATES, Candidate
 from training.findings.comparison import BASE_RATE, compare
+from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.design import evaluate_outcome
 from training.study.split import derive_seed
 from training.study.study import CandidateName, Study
@@ -47,13 +48,11 @@ from training.validation.development.evidence import (
 )
 from training.validation.development.optimism import correct_optimism, gather_versions
 from training.validation.development.validated import Validated, list_performance
-from training.validation.performance import MEASURES, compute_performance, measure_performance
 from training.validation.procedure import Procedure
-from training.validation.resample import spread
+from training.validation.resample import FINAL_SEED, spread
 from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store
 from training.validation.units import list_bootstraps
-from training.work import FINAL_SEED
 
 # Not among the worlds by which candidates were built or compared.
 FIRST_WORLD = 301
@@ -171,7 +170,7 @@ def correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str,
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
     found = run_units(procedure, design, units, Store(), 1, RECORDED)
-    apparent = measure_performance(validated.own, validated.effort)
+    apparent = measure_performance(validated.own, validated.settings)
     return correct_optimism(apparent, gather_versions(design, found))
 
 
@@ -218,7 +217,7 @@ def predict_site(validated: Validated) -> dict[str, list[float | None]]:
     said = validated.evidence.sites
     if said is None:
         return {}
-    found = measure_across_sites(said, validated.evidence.names, validated.effort.level)
+    found = measure_across_sites(said, validated.evidence.names, validated.settings.level)
     return plain({name: one.next_site for name, one in found.pooled.items()})
 
 

@@ -1,5 +1,7 @@
 """Kinds of calibration and the choice among them, against independent code and known truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit, log_expit
@@ -9,10 +11,11 @@ from training.candidates.calibration import (
     KINDS,
     NONE,
     Calibration,
-    HeldBack,
     choose_calibration,
     fit_calibration,
 )
+from training.measures.losses import compute_log_loss
+from training.measures.predictions import Predictions
 
 TRUTHS = {
     "none": Calibration(0.0, 1.0, 1.0),
@@ -28,7 +31,11 @@ def say(truth, courses=600, seed=1, spread=2.0):
     log_odds = generator.normal(0, spread, courses)
     outcome = (generator.random(courses) < expit(truth.apply(log_odds))).astype(float)
     everyone = np.arange(courses)
-    return HeldBack(log_odds, outcome, np.ones(courses), everyone, everyone % 5)
+    return Predictions(log_odds, outcome, everyone, everyone % 5)
+
+
+def compute_loss(said, calibration):
+    return compute_log_loss(calibration.apply(said.log_odds), said.outcome).mean()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,10 +59,10 @@ def test_calibration_shrinks_but_never_sharpens_or_reverses():
     truth = Calibration(0.3, 0.7, 0.7)
     said = say(truth, 2000)
     for kind in ("logistic", "beta"):
-        sharper = HeldBack(said.log_odds / 4, *list(vars(said).values())[1:])
+        sharper = replace(said, log_odds=said.log_odds / 4)
         found = fit_calibration(kind, sharper)
         assert (found.below, found.above) == pytest.approx((1.0, 1.0))
-        turned = HeldBack(-said.log_odds, *list(vars(said).values())[1:])
+        turned = replace(said, log_odds=-said.log_odds)
         found = fit_calibration(kind, turned)
         assert (found.below, found.above) == pytest.approx((0.0, 0.0), abs=1e-6)
         assert expit(found.intercept) == pytest.approx(said.outcome.mean(), abs=1e-4)
@@ -64,7 +71,7 @@ def test_calibration_shrinks_but_never_sharpens_or_reverses():
 def test_courses_count_by_their_weights():
     said = say(TRUTHS["logistic"], 400)
     weights = np.where(np.arange(400) < 200, 2.0, 0.0)
-    weighted = HeldBack(said.log_odds, said.outcome, weights, said.patients, said.folds)
+    weighted = replace(said, weights=weights)
     alone = said.select(np.arange(400) < 200)
     for kind in KINDS[1:]:
         found, expected = fit_calibration(kind, weighted), fit_calibration(kind, alone)
@@ -76,7 +83,7 @@ def test_a_clear_case_is_chosen_whatever_was_preferred(kind):
     said = say(TRUTHS[kind], 5000, spread=3.0)
     for preferred in KINDS:
         chosen = choose_calibration(said, preferred).calibration
-        gap = said.compute_losses(chosen).mean() - said.compute_losses(TRUTHS[kind]).mean()
+        gap = compute_loss(said, chosen) - compute_loss(said, TRUTHS[kind])
         assert gap < 0.002
 
 
@@ -95,15 +102,15 @@ def test_a_choices_losses_are_by_calibrations_of_its_kind_fitted_on_the_other_fo
     chosen = choose_calibration(said, kind)
     assert chosen.calibration == fit_calibration(kind, said)
     for fold in range(5):
-        held = said.select(said.folds == fold)
-        calibration = fit_calibration(kind, said.select(said.folds != fold))
+        held = said.select(said.groups == fold)
+        calibration = fit_calibration(kind, said.select(said.groups != fold))
         expected = -log_expit(np.where(held.outcome == 1, 1, -1) * calibration.apply(held.log_odds))
-        assert chosen.losses[said.folds == fold] == pytest.approx(expected, abs=1e-12)
+        assert chosen.losses[said.groups == fold] == pytest.approx(expected, abs=1e-12)
 
 
 def test_courses_that_are_all_alike_leave_log_odds_as_they_are():
     said = say(NONE, 20)
-    alike = HeldBack(said.log_odds, np.ones(20), said.weights, said.patients, said.folds)
+    alike = replace(said, outcome=np.ones(20))
     assert all(fit_calibration(kind, alike) == NONE for kind in KINDS)
 
 

@@ -15,14 +15,14 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.model.equation import Equation
 from training.candidates import CANDIDATES, make_candidates
-from training.candidates.calibration import NONE, HeldBack, choose_calibration
+from training.candidates.calibration import NONE, choose_calibration, gather_inner
 from training.candidates.evidence.update import update_literature
 from training.candidates.linear.logistic import Penalty, hold_out, keep_features
 from training.candidates.trees import trees
 from training.candidates.trees.boosted import Boosted, fit_start
 from training.candidates.trees.trees import SPACE
 from training.candidates.tuning import UNTUNED
-from training.measures.evaluate import compute_log_loss
+from training.measures.losses import compute_log_loss
 from training.study.split import split_inner
 
 
@@ -229,7 +229,7 @@ def test_anchored_trees_are_redrawn_with_their_anchor(make_design):
 
 
 def gather(design, log_odds):
-    return HeldBack.gather(design, split_inner(design, 1), np.concatenate(log_odds))
+    return gather_inner(design, split_inner(design, 1), np.concatenate(log_odds))
 
 
 def list_parts(design):

@@ -2,8 +2,15 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
-from training.measures.discrimination import compare_aucs, estimate_auc, place_courses
+from training.measures.discrimination import (
+    compare_aucs,
+    compute_grouped_auc,
+    count_pairs,
+    estimate_auc,
+    place_courses,
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +118,28 @@ def test_the_interval_covers_as_often_as_it_says():
         found = estimate_auc(score, outcome).make_interval(0.95, "logit")
         covered += found.low < 0.7602499 < found.high  # Phi(1 / sqrt 2)
     assert 0.92 < covered / 400 < 0.975
+
+
+def test_weighted_pairs_agree_with_scikit_learn(courses):
+    weights = np.random.default_rng(1).integers(0, 4, (3, 200)).astype(float)
+    concordant, pairs = count_pairs(courses.other, courses.outcome, weights)
+    for sample in range(3):
+        expected = metrics.roc_auc_score(
+            courses.outcome, courses.other, sample_weight=weights[sample]
+        )
+        assert concordant[sample] / pairs[sample] == pytest.approx(expected, abs=1e-12)
+
+
+def test_pairs_by_hand_with_a_tie():
+    """Pairs: 3>1, 3=3 (half), 2>1, 2<3: 2.5 of 4."""
+    counts = count_pairs(np.array([3.0, 2, 1, 3]), np.array([1.0, 1, 0, 0]), np.ones((1, 4)))
+    assert [count.tolist() for count in counts] == [[2.5], [4.0]]
+
+
+def test_grouped_auc_ranks_within_groups():
+    """Within: 1 of 1 pair right and 0 of 1; across, 3 of 4 would be."""
+    score, outcome = np.array([2.0, 1, 3, 4]), np.array([1.0, 0, 1, 0])
+    groups = np.array([0, 0, 1, 1])
+    assert compute_grouped_auc(score, outcome, np.ones((1, 4)), groups).tolist() == [0.5]
+    without_pairs = compute_grouped_auc(score, outcome, np.ones((1, 4)), np.arange(4))
+    assert np.isnan(without_pairs).all()

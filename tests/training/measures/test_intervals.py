@@ -9,6 +9,7 @@ from training.measures.intervals import (
     correct_few,
     make_measure,
     resample,
+    resample_patients,
     sum_by_patient,
     summarise_draws,
 )
@@ -52,3 +53,11 @@ def test_a_patients_courses_are_drawn_together_and_keep_their_weights():
     assert drawn.shape == (50, 4)
     assert np.array_equal(drawn[:, 1], 3 * drawn[:, 0])
     assert np.array_equal(drawn[:, 0] + drawn[:, 2] + 2 * drawn[:, 3], np.full(50, 3.0))
+
+
+def test_resampling_keeps_a_patients_courses_together():
+    patients = np.array([0, 0, 1, 2, 2, 2])
+    weights = resample_patients(patients, 50, seed=1)
+    assert (weights[:, 0] == weights[:, 1]).all()
+    assert (weights[:, 3] == weights[:, 5]).all()
+    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()

@@ -21,7 +21,7 @@ from training.registry.history import (
     Event,
     History,
     describe_history,
-    find_previous,
+    find_previous_champion,
 )
 from training.registry.registry import Registry
 
@@ -170,7 +170,7 @@ def test_what_a_kill_left_between_event_and_alias_is_set_right(told):
     )
     assert told.find_champion() == "1"
     assert told.verify() == ()
-    told.settle()
+    told.resume()
     assert told.find_champion() == "4"
     assert told.client.get_registered_model(told.name).tags[HEAD_TAG] == event.digest
 
@@ -180,12 +180,12 @@ import sys
 from features.base.home import find_home
 from training.registry.history import History
 from training.registry.registry import Registry
-sys.path.insert(0, "tests/training")
+sys.path.insert(0, "tests/training/registry")
 from test_history import NAME, make_event
 history = History(Registry(find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]})).client, NAME)
 print("ready", flush=True)
 while True:
-    history.settle()
+    history.resume()
     version = str(history.read().head.number % 5 + 1)
     history.record(make_event(history, version))
 """
@@ -200,7 +200,7 @@ def test_a_killed_promotion_leaves_one_champion_and_a_whole_history(told, tmp_pa
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
     assert told.verify() == ()
-    told.settle()
+    told.resume()
     head = told.read().head
     assert told.find_champion() == head.after
     told.record(make_event(told, "3"))
@@ -210,13 +210,13 @@ def test_a_killed_promotion_leaves_one_champion_and_a_whole_history(told, tmp_pa
 def test_a_rollback_takes_back_one_promotion_after_the_other(history):
     for after in ("1", "2", "3"):
         history.change(after, "promotion", "somebody", "better")
-    assert find_previous(history.read().events) == "2"
+    assert find_previous_champion(history.read().events) == "2"
     history.change("2", "rollback", "somebody", "worse at our clinic")
-    assert find_previous(history.read().events) == "1"
+    assert find_previous_champion(history.read().events) == "1"
     history.change("1", "rollback", "somebody", "worse still")
-    assert find_previous(history.read().events) is None
+    assert find_previous_champion(history.read().events) is None
     history.change("5", "promotion", "somebody", "better")
-    assert find_previous(history.read().events) == "1"
+    assert find_previous_champion(history.read().events) == "1"
     assert history.find_champion() == "5"
 
 
@@ -225,6 +225,6 @@ def test_the_history_tells_who_when_what_and_why(told):
     when = "2026-01-01T00:00:00+00:00"
     assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
     assert lines[3] == "   passed: slope 0.97 (0.7 to 1.5)"
-    assert lines[-1] == "3 events, the chain is whole"
+    assert lines[-1] == "3 events, the chain is intact"
     change_event(told, 3, who="nobody")
     assert "BROKEN" in describe_history(told.read().events, told.verify())

@@ -8,7 +8,7 @@ import pytest
 from experiments.simulator import WORLDS, simulate, write_simulation
 from features.model.response_model import compute_probability
 from training.candidates import CANDIDATES
-from training.measures.evaluate import HeldOut
+from training.measures.predictions import Predictions
 from training.study.design import load_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.study import Study
@@ -104,8 +104,9 @@ def test_the_intercept_is_what_calibrates_the_model_on_average(stressed):
     told = stressed.equation.compute_log_odds(
         stressed.enrolment.columns.select(~stressed.enrolment.reported)
     )[:, 0]
-    said = stressed.held_out["elastic_net"].log_odds
-    mended = compute_probability(said + row.intercept).mean(axis=0).sum()
+    predictions = stressed.held_out["elastic_net"]
+    moved = compute_probability(predictions.log_odds + row.intercept)
+    mended = predictions.by_repeat(moved).mean(axis=0).sum()
     mended += compute_probability(told + row.intercept).sum()
     assert mended / stressed.enrolment.columns.size == pytest.approx(row.base_rate, abs=1e-6)
 
@@ -141,8 +142,9 @@ def test_a_field_that_few_have_is_not_compared(stressed):
 
 
 def test_a_model_that_says_the_same_of_all_has_no_slope():
-    held_out = HeldOut(np.zeros((2, 4)), np.zeros((2, 4), dtype=np.int64))
-    row = vary_odds(0.5, held_out, np.array([1.0, 1, 0, 0]), np.zeros(4))
+    twice, outcome = np.zeros((2, 4)), np.array([1.0, 1, 0, 0])
+    held_out = Predictions.from_repeats(twice, twice.astype(np.int64), outcome, np.arange(4))
+    row = vary_odds(0.5, held_out, np.zeros(4))
     assert row.slope is None
     assert row.missing_rate == pytest.approx(1 / 3)
     assert row.base_rate == pytest.approx((2 + 4 / 3) / 8)

@@ -7,6 +7,8 @@ from features.dictionary.instruments import INSTRUMENTS
 from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
 from training.measures.logistic import logit
+from training.measures.performance import IntervalSettings
+from training.measures.predictions import Predictions
 from training.measures.subgroups import LIMITS
 from training.validation.across_sites import measure_across_sites
 from training.validation.description import (
@@ -17,9 +19,8 @@ from training.validation.description import (
     describe_instability,
 )
 from training.validation.groups import label_courses
-from training.validation.performance import Effort, Said
 
-EFFORT = Effort(samples=100, level=0.95, seed=1)
+SETTINGS = IntervalSettings(samples=100, level=0.95, seed=1)
 
 
 def make_said(size=400, sites=1, seed=1, slope=1.0):
@@ -27,12 +28,12 @@ def make_said(size=400, sites=1, seed=1, slope=1.0):
     generator = np.random.default_rng(seed)
     log_odds = generator.normal(0, 1, size)
     outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
-    return Said(slope * log_odds, outcome, np.arange(size), np.arange(size) % sites)
+    return Predictions(slope * log_odds, outcome, np.arange(size), np.arange(size) % sites)
 
 
 def test_the_curve_of_right_estimates_runs_along_the_diagonal():
     said = make_said(4000)
-    found = describe_calibration(said, "nested", EFFORT, np.empty((0, 4000)), said.outcome)
+    found = describe_calibration(said, "nested", SETTINGS, np.empty((0, 4000)), said.outcome)
     for point in found.points:
         assert point.low <= point.observed <= point.high
         assert point.observed == pytest.approx(point.estimate, abs=0.06)
@@ -42,7 +43,7 @@ def test_the_curve_of_right_estimates_runs_along_the_diagonal():
 def test_the_curves_of_re_developed_models_are_read_at_the_same_estimates():
     said = make_said(300)
     versions = np.stack([said.probability, np.full(300, 0.4)])
-    found = describe_calibration(said, "nested", EFFORT, versions, said.outcome)
+    found = describe_calibration(said, "nested", SETTINGS, versions, said.outcome)
     assert len(found.at) == len(found.points) == len(found.versions[0])
     assert found.versions[0] == pytest.approx([point.observed for point in found.points], abs=1e-6)
     assert set(found.versions[1]) == {None}  # everybody gets the same: there is no curve
@@ -58,7 +59,7 @@ def test_bars_of_few_courses_are_shown_as_none():
 
 def test_the_decision_curve_of_versions_is_drawn_beside_the_models():
     said = make_said(300)
-    found = describe_decisions(said, "nested", EFFORT, said.probability[None, :], said.outcome)
+    found = describe_decisions(said, "nested", SETTINGS, said.probability[None, :], said.outcome)
     assert found.versions[0] == pytest.approx([point.benefit.value for point in found.points])
 
 
@@ -107,7 +108,7 @@ def test_sites_are_measured_one_by_one_and_pooled():
 def test_a_site_with_few_patients_is_hidden_with_another():
     said = make_said(615, sites=1)
     groups = np.repeat([0, 1, 2], [400, 200, 15])
-    said = Said(said.log_odds, said.outcome, said.patients, groups)
+    said = Predictions(said.log_odds, said.outcome, said.patients, groups)
     found = measure_across_sites(said, ("a", "b", "c"), 0.95)
     hidden = [site.name for site in found.sites if site.courses is None]
     assert "c" in hidden
@@ -118,6 +119,8 @@ def test_a_site_with_few_patients_is_hidden_with_another():
 
 def test_a_model_that_ranks_nobody_has_neither_points_nor_a_slope():
     outcome = np.tile([1.0, 0.0], 50)
-    said = Said(np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int))
-    found = describe_calibration(said, "nested", EFFORT, np.empty((0, 100)), outcome)
+    said = Predictions(
+        np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int)
+    )
+    found = describe_calibration(said, "nested", SETTINGS, np.empty((0, 100)), outcome)
     assert found.points == ()

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from training.candidates.evidence.ordinal import grade_courses
-from training.validation.performance import Said
+from training.measures.predictions import Predictions
 from training.validation.redrawing import find_redrawing, find_strength, shrink_log_odds
 
 
@@ -64,7 +64,7 @@ def said():
     log_odds = generator.normal(-0.3, 0.8, 4000)
     outcome = (generator.random(4000) < expit(log_odds)).astype(float)
     everybody = np.arange(4000)
-    return Said(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
+    return Predictions(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
 
 
 def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.candidates import CANDIDATES
 from training.study.study import Study
-from training.validation.procedure import Answer
+from training.validation.procedure import UnitResult
 from training.validation.redrawing import find_redrawing
 from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store, open_store
@@ -30,13 +30,12 @@ class Counted:
 
     def answer(self, learned, asked, seed):
         (self.folder / f"{seed}").touch()
-        said = np.full((1, asked.size), learned.outcome.mean())
-        return Answer("base_rate", ("base_rate",), said)
+        return UnitResult("base_rate", {"base_rate": np.full(asked.size, learned.outcome.mean())})
 
 
 def run(procedure, design, units, store, jobs=1):
     found = run_units(procedure, design, units, store, jobs, "test")
-    return {unit.key: answer.log_odds for unit, answer in found}
+    return {unit.key: answer.selected_log_odds for unit, answer in found}
 
 
 def test_what_is_in_the_store_is_not_done_again(make_design, tmp_path):
@@ -61,7 +60,7 @@ def test_units_learn_from_outcomes_as_recorded_or_from_redrawn_ones(make_design,
     ):
         found = run_units(Counted(tmp_path), design, units, Store(), 1, "test", chosen)
         for unit, answer in found:
-            assert (answer.said == learn(unit).outcome.mean()).all()
+            assert (answer.selected_log_odds == learn(unit).outcome.mean()).all()
 
 
 def test_a_damaged_answer_is_given_again(make_design, tmp_path):
@@ -105,9 +104,12 @@ def test_the_nested_answer_is_the_picked_candidates_in_each_fold(make_design):
     design = make_design(120)
     found = cross_validate(STUDY, design, CANDIDATES, jobs=1)
     assert sum(found.picked.values()) == 6
+    nested, *candidates = (
+        predictions.by_repeat(predictions.log_odds)
+        for predictions in (found.nested, *found.held_out.values())
+    )
     for repeat, folds in enumerate(list_folds(STUDY, design)):
         for unit in folds:
-            said = found.nested.log_odds[repeat, unit.test]
-            by_name = [found.held_out[name].log_odds[repeat, unit.test] for name in found.picked]
-            assert any((said == one).all() for one in by_name)
-    assert (found.nested.folds == found.held_out["base_rate"].folds).all()
+            log_odds = nested[repeat, unit.test]
+            assert any((log_odds == other[repeat, unit.test]).all() for other in candidates)
+    assert (found.nested.groups == found.held_out["base_rate"].groups).all()

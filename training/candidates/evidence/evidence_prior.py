@@ -11,8 +11,8 @@ from training.candidates.base import Fit, Settings
 from training.candidates.calibration import (
     NONE,
     Calibration,
-    HeldBack,
     choose_calibration,
+    gather_inner,
     place_losses,
 )
 from training.candidates.evidence.update import Update, update_literature
@@ -103,6 +103,5 @@ def calibrate_update(updated: Updated) -> tuple[Calibration, Numbers | None]:
         equation.compute_log_odds(design.columns.select(fold.test))[:, 0]
         for equation, fold in zip(updated.parts, folds, strict=True)
     ]
-    said = HeldBack.gather(design, folds, np.concatenate(log_odds))
-    chosen = choose_calibration(said, "none")
+    chosen = choose_calibration(gather_inner(design, folds, np.concatenate(log_odds)), "none")
     return chosen.calibration, place_losses(design, folds, chosen.losses)

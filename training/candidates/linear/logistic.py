@@ -23,15 +23,15 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.calibration import (
-    NONE,
     SAYS_NOTHING,
     Calibration,
-    HeldBack,
     choose_calibration,
+    gather_inner,
     place_losses,
 )
 from training.candidates.linear.lasso import fit_penalties
-from training.measures.evaluate import compare_losses
+from training.measures.losses import compare_losses
+from training.measures.predictions import Predictions
 from training.study.design import Design, mark_sites
 from training.study.split import Fold, split_inner
 
@@ -70,7 +70,7 @@ class ElasticNet:
             inner = cross_base_rate(design, folds)
             return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
         said = {
-            penalty: HeldBack.gather(design, folds, log_odds)
+            penalty: gather_inner(design, folds, log_odds)
             for penalty, log_odds in hold_out(design, folds, self.grid).items()
         }
         penalty = choose_penalty(said)
@@ -146,11 +146,11 @@ def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict
     return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
 
 
-def choose_penalty(said: Mapping[Penalty, HeldBack]) -> Penalty:
+def choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
     some = next(iter(said.values()))
     weights, patients = some.weights, some.patients
-    losses = {penalty: one.compute_losses(NONE) for penalty, one in said.items()}
+    losses = {penalty: one.compute_losses() for penalty, one in said.items()}
     means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
     best = losses[min(means, key=lambda penalty: means[penalty])]
     gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}

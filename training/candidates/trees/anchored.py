@@ -10,17 +10,16 @@ from numpy.typing import NDArray
 from features.model.equation import Equation
 from training.candidates.base import Fit, Settings
 from training.candidates.calibration import (
-    NONE,
     Calibration,
-    HeldBack,
     choose_calibration,
+    gather_inner,
     place_losses,
 )
 from training.candidates.evidence.evidence_prior import Updates, calibrate_update
 from training.candidates.evidence.update import Update
 from training.candidates.trees.trees import Choice, add_trees, choose_trees, grow_trees
 from training.candidates.tuning import UNTUNED, Tuning
-from training.measures.evaluate import compare_losses
+from training.measures.losses import compare_losses
 from training.study.design import Design
 from training.study.split import Fold, draw_patients
 
@@ -76,8 +75,8 @@ class AnchoredBoosted:
             return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
         tried = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
         rounds = count_rounds(tried, design, folds)
-        said = HeldBack.gather(design, folds, tried.margins if rounds else tried.reached)
-        chosen = choose_calibration(said, "none")
+        predictions = gather_inner(design, folds, tried.margins if rounds else tried.reached)
+        chosen = choose_calibration(predictions, "none")
         calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
         if not rounds:
             settings = {**NO_TREES, **calibration.as_settings()}
@@ -99,8 +98,8 @@ class AnchoredBoosted:
 def count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
     """Count the rounds that do best on inner folds; none unless they clearly help."""
     with_trees, without = (
-        HeldBack.gather(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)
+        gather_inner(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)
     )
-    losses, others = with_trees.compute_losses(NONE), without.compute_losses(NONE)
+    losses, others = with_trees.compute_losses(), without.compute_losses()
     gain = compare_losses(losses, others, without.patients, without.weights)
     return tried.rounds if gain.mean < -gain.error else 0

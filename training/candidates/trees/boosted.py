@@ -17,8 +17,8 @@ from training.candidates.base import (
 from training.candidates.calibration import (
     SAYS_NOTHING,
     Calibration,
-    HeldBack,
     choose_calibration,
+    gather_inner,
     place_losses,
 )
 from training.candidates.evidence.published import SITE_SPREAD
@@ -49,7 +49,7 @@ class Boosted:
             return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
         starts = [fit_start(design.select(fold.train)) for fold in folds]
         tried = choose_trees(self.name, design, folds, starts, self.tuning, seed)
-        chosen = choose_calibration(HeldBack.gather(design, folds, tried.margins), "logistic")
+        chosen = choose_calibration(gather_inner(design, folds, tried.margins), "logistic")
         settings = {**tried.settings, "rounds": tried.rounds, **chosen.calibration.as_settings()}
         inner = place_losses(design, folds, chosen.losses)
         return Fit(self.refit(design, settings, seed), settings, inner, trials=tried.trials)

@@ -22,7 +22,7 @@ from training.candidates.tuning import (
     choose_trial,
     try_settings,
 )
-from training.measures.evaluate import compare_losses, compute_log_loss
+from training.measures.losses import compare_losses, compute_log_loss
 from training.study.design import Design
 from training.study.split import Fold
 

@@ -126,11 +126,11 @@ def count_picked(known: Development) -> dict[str, float]:
 
 def describe_validated(validated: Validated) -> dict[str, Any]:
     """Describe what testing says: performance by every way, and what the figures draw."""
-    study, design, effort = validated.study, validated.design, validated.effort
+    study, design, settings = validated.study, validated.design, validated.settings
     nested, versions, sites = validated.nested, validated.versions, validated.evidence.sites
     performance = tuple(list_performance(validated))
     way: ValidationType = "nested"
-    told = (nested, way, effort, versions, design.outcome)
+    told = (nested, way, settings, versions, design.outcome)
     instrument, (low, high) = study.parse_outcome().instrument, study.gate.thresholds
     return {
         "mean_estimate": float(np.average(nested.probability, weights=nested.weights)),
@@ -141,14 +141,14 @@ def describe_validated(validated: Validated) -> dict[str, Any]:
             validated.own.probability,
             versions,
             describe_bootstrap(study),
-            effort.level,
+            settings.level,
             (low + high) / 2,
         ),
         "across_sites": None
         if sites is None
-        else measure_across_sites(sites, validated.evidence.names, effort.level),
+        else measure_across_sites(sites, validated.evidence.names, settings.level),
         "subgroups": describe_subgroups(
-            validated.averaged, design.columns, instrument, effort.level
+            validated.averaged, design.columns, instrument, settings.level
         ),
         "sample_size": describe_sample_size(validated, performance),
         "factors": describe_factors(validated.equation, design.columns, study.uncertainty.level),

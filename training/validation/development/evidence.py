@@ -7,10 +7,10 @@ import numpy as np
 
 from features.model.equation import Equation
 from training.candidates import Candidate, Fit
+from training.measures.predictions import Predictions
 from training.study.design import Design, number_sites
 from training.study.study import Study
 from training.validation.development.optimism import Redeveloped, gather_versions
-from training.validation.performance import Said, flatten_repeats
 from training.validation.procedure import HeldRedevelopment, Procedure, Redevelopment
 from training.validation.redrawing import Redrawing, find_redrawing, shrink_log_odds
 from training.validation.runs import CrossValidation, run_units
@@ -36,9 +36,9 @@ class Evidence:
     """
 
     versions: Redeveloped | None
-    sites: Said | None
+    sites: Predictions | None
     names: tuple[str, ...]
-    latest: Said | None
+    latest: Predictions | None
 
 
 def choose_procedure(
@@ -62,7 +62,7 @@ def choose_redrawing(
     """
     if not study.validation.redraw_outcomes:
         return None
-    log_odds = shrink_log_odds(tell_own(design, equation), tell_nested(design, crossed))
+    log_odds = shrink_log_odds(predict_apparent(design, equation), crossed.nested)
     return find_redrawing(design, log_odds)
 
 
@@ -90,12 +90,12 @@ def gather_evidence(
     bootstraps = list_bootstraps(study, design, count_bootstraps(study))
     sites, latest = list_sites(study, design), list_latest(study, design)
 
-    def run(units: Sequence[Unit], label: str) -> Said | None:
+    def run(units: Sequence[Unit], label: str) -> Predictions | None:
         if not units:
             return None
         found = list(run_units(procedure, design, units, store, jobs, label))
-        said = np.concatenate([answer.said for _, answer in found])
-        return pick_said(design, np.concatenate([unit.test for unit in units]), said)
+        log_odds = np.concatenate([answer.selected_log_odds for _, answer in found])
+        return gather_predictions(design, np.concatenate([unit.test for unit in units]), log_odds)
 
     versions = None
     if bootstraps:
@@ -110,9 +110,9 @@ def gather_evidence(
     )
 
 
-def tell_own(design: Design, equation: Equation) -> Said:
-    """Tell what a model says of the courses that it learned from."""
-    return Said(
+def predict_apparent(design: Design, equation: Equation) -> Predictions:
+    """Predict the courses that a model learned from."""
+    return Predictions(
         equation.compute_log_odds(design.columns)[:, 0],
         design.outcome,
         design.patients,
@@ -121,15 +121,9 @@ def tell_own(design: Design, equation: Equation) -> Said:
     )
 
 
-def tell_nested(design: Design, crossed: CrossValidation) -> Said:
-    """Tell what a procedure said in cross-validation, one repeat after the other."""
-    rest = (design.outcome, design.patients, design.given_weights)
-    return flatten_repeats(crossed.nested, *rest)
-
-
-def pick_said(design: Design, rows: np.ndarray, log_odds: np.ndarray) -> Said:
-    """Put what was said of some courses beside what came of them, by site."""
-    return Said(
+def gather_predictions(design: Design, rows: np.ndarray, log_odds: np.ndarray) -> Predictions:
+    """Gather predictions of some courses with their outcomes, grouped by site."""
+    return Predictions(
         log_odds,
         design.outcome[rows],
         np.unique(design.patients[rows], return_inverse=True)[1],

@@ -23,9 +23,9 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.measures.intervals import make_measure
+from training.measures.performance import MEASURES, compute_performance
 from training.study.design import Design
-from training.validation.performance import MEASURES, compute_performance
-from training.validation.procedure import Answer
+from training.validation.procedure import UnitResult
 from training.validation.redrawing import Redrawing
 from training.validation.units import Unit, count_drawn
 
@@ -45,7 +45,7 @@ class Redeveloped:
         ``[versions, courses]``: of the courses at hand.
     own, others
         ``[versions, measures]``: on the version's own sample, and on the courses at hand; in the
-        order of :data:`training.validation.performance.MEASURES`.
+        order of :data:`training.measures.performance.MEASURES`.
     """
 
     picked: tuple[str, ...]
@@ -70,7 +70,7 @@ class Redeveloped:
 
 
 def gather_versions(
-    design: Design, found: Iterable[tuple[Unit, Answer]], redrawing: Redrawing | None = None
+    design: Design, found: Iterable[tuple[Unit, UnitResult]], redrawing: Redrawing | None = None
 ) -> Redeveloped:
     """Measure what each version says of its own sample and of the courses at hand.
 
@@ -82,12 +82,12 @@ def gather_versions(
     picked, said, own, others = [], [], [], []
     for unit, answer in found:
         reached = (
-            measure_cases(design, unit, answer.said)
+            measure_cases(design, unit, answer.selected_log_odds)
             if redrawing is None
-            else measure_redrawn(design, unit, answer.said, redrawing)
+            else measure_redrawn(design, unit, answer.selected_log_odds, redrawing)
         )
-        picked.append(answer.picked)
-        said.append(answer.said)
+        picked.append(answer.selected)
+        said.append(answer.selected_log_odds)
         own.append(reached[0])
         others.append(reached[1])
     return Redeveloped(tuple(picked), np.array(said), np.array(own), np.array(others))

@@ -1,7 +1,7 @@
 """A model tested in every way that its study's courses allow."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,12 +12,13 @@ from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.findings.comparison import MEASURE_SEED
 from training.findings.findings import Performance, ValidationType
+from training.measures.performance import IntervalSettings, measure_performance
+from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.split import derive_seed
 from training.study.study import Study
-from training.validation.development.evidence import Evidence, tell_nested, tell_own
+from training.validation.development.evidence import Evidence, predict_apparent
 from training.validation.development.optimism import correct_optimism
-from training.validation.performance import Effort, Said, measure_performance
 from training.validation.runs import CrossValidation
 
 
@@ -38,27 +39,25 @@ class Validated:
     evidence: Evidence
 
     @property
-    def effort(self) -> Effort:
+    def settings(self) -> IntervalSettings:
         """How intervals are made."""
-        asked = self.study.validation
-        return Effort(asked.resamples, asked.level, derive_seed(self.study.seed, MEASURE_SEED))
+        asked, seed = self.study.validation, derive_seed(self.study.seed, MEASURE_SEED)
+        return IntervalSettings(asked.resamples, asked.level, seed)
 
     @cached_property
-    def own(self) -> Said:
-        """What the model says of the courses that it learned from."""
-        return tell_own(self.design, self.equation)
+    def own(self) -> Predictions:
+        """Apparent predictions: of the courses that the model learned from."""
+        return predict_apparent(self.design, self.equation)
+
+    @property
+    def nested(self) -> Predictions:
+        """Held-out predictions by the whole procedure, one repeat after the other."""
+        return self.crossed.nested
 
     @cached_property
-    def nested(self) -> Said:
-        """What the procedure said in cross-validation, one repeat after the other."""
-        return tell_nested(self.design, self.crossed)
-
-    @cached_property
-    def averaged(self) -> Said:
-        """The same, the repeats averaged: one estimate a course."""
-        size, repeats = self.design.size, len(self.crossed.nested.log_odds)
-        first = self.nested.select(np.arange(size * repeats) < size)
-        return replace(first, log_odds=self.crossed.nested.log_odds.mean(axis=0))
+    def averaged(self) -> Predictions:
+        """The same, averaged over repeats: one prediction per course."""
+        return self.nested.average_repeats()
 
     @property
     def versions(self) -> Numbers:
@@ -70,7 +69,7 @@ class Validated:
     @property
     def parameters(self) -> int:
         """Coefficients that the data chose between; none where everybody gets the same."""
-        if self.own.ranks_nobody:
+        if self.own.is_constant:
             return 0
         equation = self.equation
         return len(equation.features) + len(equation.sites) + len(equation.terms.pairs)
@@ -78,9 +77,13 @@ class Validated:
 
 def list_performance(validated: Validated) -> Iterator[Performance]:
     """List performance by every way of testing, those that could not be done included."""
-    evidence, effort, validation = validated.evidence, validated.effort, validated.study.validation
+    evidence, settings, validation = (
+        validated.evidence,
+        validated.settings,
+        validated.study.validation,
+    )
     apparent = describe_performance(
-        "apparent", "the courses that it learned from", validated.own, effort
+        "apparent", "the courses that it learned from", validated.own, settings
     )
     yield apparent
     yield correct_performance(validated, apparent.measures)
@@ -90,21 +93,20 @@ def list_performance(validated: Validated) -> Iterator[Performance]:
         f"{validation.repeats} times {validation.folds}-fold cross-validation of the whole "
         f"procedure, {held} held out",
         validated.nested,
-        effort,
-        repeats=validation.repeats,
+        settings,
     )
     yield describe_performance(
         "sites",
         f"each of {len(evidence.names)} sites by what the others taught",
         evidence.sites,
-        effort,
+        settings,
         "it takes two sites at least, and the others must have both outcomes",
     )
     yield describe_performance(
         "temporal",
         f"the latest {100 * validation.latest:.0f} % of courses by what the earlier ones taught",
         evidence.latest,
-        effort,
+        settings,
         "it takes courses assessed on different days, with both outcomes among early and late",
     )
 
@@ -112,30 +114,27 @@ def list_performance(validated: Validated) -> Iterator[Performance]:
 def describe_performance(
     way: ValidationType,
     method: str,
-    said: Said | None,
-    effort: Effort,
+    predictions: Predictions | None,
+    settings: IntervalSettings,
     because: str = "",
-    repeats: int = 1,
 ) -> Performance:
     """Describe performance by one way of testing.
 
     Parameters
     ----------
     because
-        Why it was not done, where it was not.
-    repeats
-        How often each course is there.
+        Why it was not done, if it was not.
     """
-    if said is None:
+    if predictions is None:
         return Performance(
             way=way, method=method, courses=0, events=0, measures={}, because=because
         )
     return Performance(
         way=way,
         method=method,
-        courses=len(said.outcome) // repeats,
-        events=int(said.outcome.sum()) // repeats,
-        measures=measure_performance(said, effort),
+        courses=predictions.size,
+        events=int(predictions.outcome.sum()) // predictions.repeats,
+        measures=measure_performance(predictions, settings),
     )
 
 
@@ -144,7 +143,7 @@ def correct_performance(validated: Validated, apparent: Mapping[str, Measure]) -
     versions, design = validated.evidence.versions, validated.design
     if versions is None:
         because = "the study asks for no bootstrap re-developments"
-        return describe_performance("corrected", "bootstrap", None, validated.effort, because)
+        return describe_performance("corrected", "bootstrap", None, validated.settings, because)
     return Performance(
         way="corrected",
         method=f"apparent less the optimism of {len(versions.picked)} "

@@ -9,7 +9,7 @@ from features.dictionary.fields import COHORT_FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
-from training.measures.evaluate import count_pairs
+from training.measures.discrimination import count_pairs
 from training.validation.selection import Selection
 
 # Widths of 95 % intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821,

@@ -17,14 +17,13 @@ from scipy import stats
 from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.findings.findings import RecalibrationFacts
-from training.measures.evaluate import compute_log_loss
 from training.measures.logistic import fit_intercept, fit_intercept_slope
+from training.measures.losses import compute_log_loss
+from training.measures.predictions import CONSTANT
 from training.study.split import split_stratified
 
 SIGNIFICANT = 0.05
 FOLDS = 10
-# Log-odds nearer than this rank nobody: there is no slope to ask for.
-ALIKE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
     ones = np.ones((1, len(outcome)))
     intercept = float(fit_intercept(log_odds, outcome, ones)[0])
     both = np.full(2, np.nan)
-    if np.ptp(log_odds) >= ALIKE:
+    if np.ptp(log_odds) >= CONSTANT:
         both = fit_intercept_slope(log_odds, outcome, ones)[0]
     if np.isnan(intercept):
         return propose_nothing(1.0, None, "only one class is there")
@@ -169,25 +168,9 @@ def recalibrate(equation: Equation, intercept: float, slope: float) -> Equation:
     return replace(equation, terms=replace(equation.terms, calibration=calibration))
 
 
-@dataclass(frozen=True)
-class CrossRecalibrated:
-    """What recalibrated models say of courses from which the recalibration did not learn.
-
-    Parameters
-    ----------
-    log_odds
-        ``[courses, versions]``.
-    folds
-        ``int64[courses]``: the fold in which each course was held out.
-    """
-
-    log_odds: Numbers
-    folds: NDArray[np.int64]
-
-
 def cross_recalibrate(
     log_odds: Numbers, outcome: Numbers, patients: NDArray[np.int64], seed: int
-) -> CrossRecalibrated:
+) -> tuple[Numbers, NDArray[np.int64]]:
     """Recalibrate each of ten folds by the closed test on the patients of the others.
 
     The test is part of what is repeated: a fold whose others ask for nothing stays as it is.
@@ -195,7 +178,13 @@ def cross_recalibrate(
     Parameters
     ----------
     log_odds
-        ``[courses, versions]``, the model itself first; it alone is asked.
+        ``[courses, versions]``, the model itself first; it alone is tested.
+
+    Returns
+    -------
+    log_odds, folds
+        ``[courses, versions]`` as recalibrated on the other folds, and ``int64[courses]``: the fold
+        in which each course was held out.
     """
     folds = min(FOLDS, count_rarer(outcome, patients))
     moved, numbers = log_odds.copy(), np.zeros(len(outcome), dtype=np.int64)
@@ -203,7 +192,7 @@ def cross_recalibrate(
         found = run_closed_test(log_odds[fold.train, 0], outcome[fold.train])
         moved[fold.test] = found.intercept + found.slope * log_odds[fold.test]
         numbers[fold.test] = number
-    return CrossRecalibrated(moved, numbers)
+    return moved, numbers
 
 
 def count_rarer(outcome: Numbers, patients: NDArray[np.int64]) -> int:

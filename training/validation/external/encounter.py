@@ -16,11 +16,12 @@ from features.records.columns import Columns
 from training.findings.card import is_simulated
 from training.findings.comparison import MEASURE_SEED
 from training.findings.findings import ValidationType
+from training.measures.performance import IntervalSettings
+from training.measures.predictions import Predictions
 from training.study.design import number_sites
 from training.study.parts import GatePart
 from training.study.split import derive_seed
 from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
-from training.validation.performance import Effort, Said
 from training.validation.selection import Selection, select_courses
 
 RESAMPLES, LEVEL = 1000, 0.95
@@ -69,27 +70,28 @@ class Encounter:
         return "apparent" if self.known else "external"
 
     @property
-    def effort(self) -> Effort:
+    def settings(self) -> IntervalSettings:
         """How intervals are made."""
-        return Effort(RESAMPLES, LEVEL, derive_seed(self.model.card.seed, MEASURE_SEED))
+        seed = derive_seed(self.model.card.seed, MEASURE_SEED)
+        return IntervalSettings(RESAMPLES, LEVEL, seed)
 
     @property
-    def said(self) -> Said:
-        """What the model said."""
+    def predictions(self) -> Predictions:
+        """Predictions by the model itself."""
         chosen = self.selection
-        return Said(self.log_odds[:, 0], chosen.outcome, chosen.patients, self.folds)
+        return Predictions(self.log_odds[:, 0], chosen.outcome, chosen.patients, self.folds)
 
     @property
     def versions(self) -> Numbers:
         """Probabilities by the model's stored versions, ``[versions, courses]``."""
         return compute_probability(self.log_odds[:, 1:].T)
 
-    def by_site(self) -> tuple[Said, tuple[str, ...]] | None:
-        """Return what was said at sites that are known, by site; None for fewer than two."""
+    def by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
+        """Return predictions at known sites, grouped by site; None for fewer than two."""
         sites, names = number_sites(self.selection.columns)
         if len(names) < 2:
             return None
-        return replace(self.said, groups=sites).select(sites >= 0), names
+        return replace(self.predictions, groups=sites).select(sites >= 0), names
 
 
 def meet_cohort(

@@ -16,7 +16,6 @@ from training.findings.findings import (
     ValidationType,
 )
 from training.findings.gate import judge, passes
-from training.measures.evaluate import HeldOut
 from training.study.design import number_sites
 from training.study.parts import ODDS_RATIOS
 from training.study.weighting import Enrolment
@@ -40,7 +39,7 @@ from training.validation.selection import describe_selection
 
 def find_external(encounter: Encounter) -> Findings:
     """Find all that can be said of a registered model on a cohort, the gate's answer included."""
-    card, selection, said = encounter.model.card, encounter.selection, encounter.said
+    card, selection, predictions = encounter.model.card, encounter.selection, encounter.predictions
     performance = tuple(list_performance(encounter))
     measured = next(one for one in performance if one.way == encounter.way)
     found = Findings(
@@ -51,13 +50,13 @@ def find_external(encounter: Encounter) -> Findings:
         verdict=write_verdict(encounter, measured.measures),
         alarms=tuple(list_alarms(encounter, measured.measures)),
         cohort=describe_selection(selection),
-        courses=len(said.outcome),
-        events=int(said.outcome.sum()),
-        patients=len(np.unique(said.patients)),
+        courses=len(predictions.outcome),
+        events=int(predictions.outcome.sum()),
+        patients=len(np.unique(predictions.patients)),
         simulated=card.simulated or encounter.simulated,
-        level=encounter.effort.level,
-        base_rate=float(said.outcome.mean()),
-        mean_estimate=float(said.probability.mean()),
+        level=encounter.settings.level,
+        base_rate=float(predictions.outcome.mean()),
+        mean_estimate=float(predictions.probability.mean()),
         performance=performance,
         attrition=describe_missing(encounter),
         recorded=share_recorded(selection.columns, list_fields(card)),
@@ -67,7 +66,7 @@ def find_external(encounter: Encounter) -> Findings:
     )
     criteria = judge(found, encounter.bounds)
     limits = (
-        *describe_case_mix(card, encounter.model.equation, selection, said.log_odds),
+        *describe_case_mix(card, encounter.model.equation, selection, predictions.log_odds),
         *describe_precision(measured.measures),
         *list_limitations(found),
     )
@@ -88,31 +87,33 @@ def list_performance(encounter: Encounter) -> Iterator[Performance]:
     others = "told by the study that fitted the model"
     for way in get_args(ValidationType):
         if way == encounter.way:
-            yield describe_performance(way, encounter.method, encounter.said, encounter.effort)
+            yield describe_performance(
+                way, encounter.method, encounter.predictions, encounter.settings
+            )
         else:
             because = "the model learned from these courses" if way == "external" else others
-            yield describe_performance(way, "", None, encounter.effort, because)
+            yield describe_performance(way, "", None, encounter.settings, because)
 
 
 def draw_figures(encounter: Encounter) -> dict[str, object]:
     """Describe all that a report draws and tabulates."""
-    said, versions, effort = encounter.said, encounter.versions, encounter.effort
-    rest = (said, encounter.way, effort, versions, said.outcome)
+    predictions, versions, settings = encounter.predictions, encounter.versions, encounter.settings
+    rest = (predictions, encounter.way, settings, versions, predictions.outcome)
     columns, equation = encounter.selection.columns, encounter.model.equation
     sites = encounter.by_site()
     return {
         "calibration": describe_calibration(*rest),
         "decision": describe_decisions(*rest),
         "instability": describe_instability(
-            said.probability,
+            predictions.probability,
             versions,
             "stored with it",
-            effort.level,
+            settings.level,
             float(np.mean(encounter.bounds.thresholds)),
         ),
-        "across_sites": None if sites is None else measure_across_sites(*sites, effort.level),
+        "across_sites": None if sites is None else measure_across_sites(*sites, settings.level),
         "subgroups": describe_subgroups(
-            said, columns, encounter.selection.target.instrument, effort.level
+            predictions, columns, encounter.selection.target.instrument, settings.level
         ),
         "factors": describe_factors(equation, columns, encounter.model.card.interval.level),
     }
@@ -120,12 +121,11 @@ def draw_figures(encounter: Encounter) -> dict[str, object]:
 
 def describe_missing(encounter: Encounter) -> Attrition:
     """Describe the courses without an outcome, and what they may do to the model's calibration."""
-    selection, log_odds = encounter.selection, encounter.log_odds[:, 0]
+    selection = encounter.selection
     awaiting, known = selection.awaiting, len(selection.outcome)
     told = encounter.model.equation.compute_log_odds(awaiting)[:, 0]
-    held_out = HeldOut(log_odds[None, :], np.zeros((1, known), dtype=np.int64))
     ratios = ODDS_RATIOS if awaiting.size else ()
-    scenarios = [vary_odds(ratio, held_out, selection.outcome, told) for ratio in ratios]
+    scenarios = [vary_odds(ratio, encounter.predictions, told) for ratio in ratios]
     return Attrition(
         courses=known + awaiting.size,
         missing=awaiting.size,

@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
+from features.base.arrays import Numbers
 from features.base.errors import CohortError, Problem
 from features.model.card import ModelCard, Recalibrated
 from features.model.response_model import ResponseModel
 from training.findings.findings import Findings, RecalibrationFacts
 from training.study.split import derive_seed
 from training.validation.external.closed_test import (
-    CrossRecalibrated,
     count_rarer,
     cross_recalibrate,
     propose_nothing,
@@ -43,22 +44,23 @@ def make_recalibrated(
     crossed = cross_recalibrate(encounter.log_odds, selection.outcome, selection.patients, seed)
     equation = recalibrate(encounter.model.equation, proposed.intercept, proposed.slope)
     model = ResponseModel(card, equation)
-    findings = find_external(retest(encounter, model, crossed))
+    findings = find_external(retest(encounter, model, *crossed))
     facts = write_card(encounter, proposed, findings)
     return replace(model, card=facts), findings.model_copy(update={"card": facts})
 
 
-def retest(encounter: Encounter, model: ResponseModel, crossed: CrossRecalibrated) -> Encounter:
+def retest(
+    encounter: Encounter, model: ResponseModel, log_odds: Numbers, folds: NDArray[np.int64]
+) -> Encounter:
     """Take what recalibrated models said of courses held out in place of what the model said."""
-    folds = len(np.unique(crossed.folds))
     return replace(
         encounter,
         model=model,
         version=None,
-        log_odds=crossed.log_odds,
-        folds=crossed.folds,
-        method=f"recalibration by the closed test in {folds}-fold cross-validation, patients held "
-        "out",
+        log_odds=log_odds,
+        folds=folds,
+        method="recalibration by the closed test in "
+        f"{len(np.unique(folds))}-fold cross-validation, patients held out",
         proposal=propose_nothing(1.0, None, "this is the recalibrated model"),
     )
 

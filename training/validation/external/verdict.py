@@ -8,8 +8,8 @@ from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.findings.comparison import find_leakage
 from training.findings.format import format_measure
-from training.measures.evaluate import compare_losses, compute_log_loss
 from training.measures.logistic import logit
+from training.measures.losses import compare_losses, compute_log_loss
 from training.validation.external.encounter import Encounter
 
 SAME_COURSES = (
@@ -44,7 +44,7 @@ def write_verdict(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
 
 def describe_level(encounter: Encounter, ratio: Measure) -> str:
     """Say whether as many had the outcome as were expected to."""
-    said = encounter.said
+    said = encounter.predictions
     met = "that it learned from" if encounter.known else "that it never saw"
     if encounter.folds.any():
         met = "on which it was recalibrated fold by fold"
@@ -57,8 +57,8 @@ def describe_level(encounter: Encounter, ratio: Measure) -> str:
 
 def describe_ranking(encounter: Encounter, measures: Mapping[str, Measure]) -> str:
     """Say how it ranks, and whether it beats giving everybody one base rate."""
-    said = encounter.said
-    if said.ranks_nobody:
+    said = encounter.predictions
+    if said.is_constant:
         return "It gives everybody the same, so it has neither ranking nor slope."
     losses, others = (
         compute_log_loss(told, said.outcome) for told in (said.log_odds, tell_base_rate(encounter))

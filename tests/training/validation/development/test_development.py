@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from training.candidates import CANDIDATES
 from training.findings.findings import Findings
+from training.measures.performance import MEASURES
 from training.study.study import Study
 from training.validation.development.evidence import (
     MOST_HELD,
@@ -18,7 +19,6 @@ from training.validation.development.evidence import (
     gather_evidence,
 )
 from training.validation.development.validated import Validated, list_performance
-from training.validation.performance import MEASURES
 from training.validation.procedure import HeldRedevelopment, Redevelopment, pick_candidate
 from training.validation.runs import cross_validate
 from training.validation.store import Store

@@ -9,9 +9,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from features.model.card import Measure
+from training.measures.performance import MEASURES, compute_performance
 from training.validation.development.optimism import Redeveloped, correct_optimism, gather_versions
-from training.validation.performance import MEASURES, compute_performance
-from training.validation.procedure import Answer
+from training.validation.procedure import UnitResult
 from training.validation.redrawing import find_redrawing
 from training.validation.units import Unit
 
@@ -47,8 +47,8 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
         generator, found = np.random.default_rng(seed), []
         for number in range(SAMPLES):
             rows = generator.integers(size, size=size)
-            said = fit_plainly(predictors, outcome, rows)[None, :]
-            found.append((Unit(str(number), rows, all_rows, 0), Answer("a", ("a",), said)))
+            said = fit_plainly(predictors, outcome, rows)
+            found.append((Unit(str(number), rows, all_rows, 0), UnitResult("a", {"a": said})))
         told_apparent = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
         measures = correct_optimism(told_apparent, gather_versions(design, found))
         corrected.append([measures[name].value for name in PLACES])
@@ -100,7 +100,7 @@ def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(
     design = replace(make_design(60), given_weights=np.linspace(0.5, 1.5, 60))
     rows = np.random.default_rng(2).integers(60, size=60)
     log_odds = np.random.default_rng(3).normal(size=60)
-    unit, answer = Unit("one", rows, np.arange(60), 0), Answer("a", ("a",), log_odds[None, :])
+    unit, answer = Unit("one", rows, np.arange(60), 0), UnitResult("a", {"a": log_odds})
     found = gather_versions(design, [(unit, answer)])
     copied = compute_performance(
         log_odds[rows], design.outcome[rows], design.given_weights[rows][None, :]
@@ -120,8 +120,8 @@ def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_d
     for number in range(samples):
         unit = Unit(str(number), np.arange(size), np.arange(size), number)
         outcome = redrawing.redraw(design, unit.train, unit.seed).outcome
-        said = fit_plainly(predictors, outcome, unit.train)[None, :]
-        found.append((unit, Answer("a", ("a",), said)))
+        said = fit_plainly(predictors, outcome, unit.train)
+        found.append((unit, UnitResult("a", {"a": said})))
     versions = gather_versions(design, found, redrawing)
     place = MEASURES.index("log_loss")
     error = (versions.own - versions.others)[:, place].std() / np.sqrt(samples)
@@ -131,11 +131,11 @@ def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_d
 
 def test_courses_at_hand_are_judged_by_their_true_probabilities(make_design):
     design = replace(make_design(50), given_weights=np.linspace(0.5, 1.5, 50))
-    true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)[None, :]
+    true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)
     unit = Unit("one", np.arange(50), np.arange(50), 4)
     redrawing = find_redrawing(design, true)
-    found = gather_versions(design, [(unit, Answer("a", ("a",), log_odds))], redrawing)
-    true, said = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds[0]))
+    found = gather_versions(design, [(unit, UnitResult("a", {"a": log_odds}))], redrawing)
+    true, said = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds))
     brier = np.average(true * (1 - said) ** 2 + (1 - true) * said**2, weights=design.weights)
     assert found.others[0, PLACES["brier"]] == pytest.approx(brier)
     drawn = redrawing.redraw(design, unit.train, unit.seed).outcome

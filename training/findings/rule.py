@@ -1,0 +1,128 @@
+"""A rule of the gate: one figure, its bounds, and the criterion that comes of judging them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from training.findings.findings import Criterion, Findings
+from training.study.parts import GatePart
+
+
+class Standing(NamedTuple):
+    """The current champion: its version, and the name of its candidate."""
+
+    version: str
+    candidate: str
+
+
+class Case(NamedTuple):
+    """What a criterion judges: a model's findings, the study's bounds, and the champion now.
+
+    ``champion`` is None if there is none.
+    """
+
+    findings: Findings
+    bounds: GatePart
+    champion: Standing | None
+
+
+class Judgement(NamedTuple):
+    """A figure and its bounds.
+
+    Parameters
+    ----------
+    value
+        None if it could not be measured.
+    low, high
+        Bounds, both inclusive; None for none.
+    reason
+        Why it was not measured, or what it means if it is outside its bounds.
+    source
+        The validation type of the figure; empty if there is only one.
+    failure
+        Why it fails even within its bounds; empty if it does not.
+    waiver
+        Why the criterion does not apply; empty if it applies.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+    source: str = ""
+    failure: str = ""
+    waiver: str = ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One criterion.
+
+    Parameters
+    ----------
+    name
+        Such as ``calibration_slope``.
+    figure, required
+        What is measured, and within which bounds; fields of the study's bounds in braces.
+    purpose
+        Why the gate requires it.
+    development_only
+        Whether a cohort that the model has never seen cannot measure it.
+    """
+
+    name: str
+    figure: str
+    required: str
+    purpose: str
+    judge: Callable[[Case], Judgement]
+    development_only: bool = False
+
+
+def decide(
+    name: str,
+    question: str,
+    value: float | None,
+    low: float | None = None,
+    high: float | None = None,
+    reason: str = "",
+) -> Criterion:
+    """Judge one figure by its bounds.
+
+    Parameters
+    ----------
+    reason
+        Why it was not measured, or what it means if it is outside its bounds.
+
+    Examples
+    --------
+    >>> decide("slope", "slope", 0.5, low=0.7, reason="too extreme").passed
+    False
+    >>> decide("slope", "slope", None, low=0.7).because
+    'not measured'
+    """
+    known = None if value is None or math.isnan(value) else value
+    met = known is not None and (low is None or known >= low) and (high is None or known <= high)
+    because = "" if met else reason or "not measured"
+    return Criterion(
+        name=name, question=question, value=known, low=low, high=high, passed=met, because=because
+    )
+
+
+def judge_rule(rule: Rule, case: Case) -> Criterion:
+    """Judge a case by one criterion; one that applies and was not measured has failed."""
+    judgement = rule.judge(case)
+    figure = rule.figure.format(**dict(case.bounds))
+    question = f"{figure}, {judgement.source}" if judgement.source else figure
+    low, high = judgement.low, judgement.high
+    criterion = decide(rule.name, question, judgement.value, low, high, judgement.reason)
+    if judgement.waiver:
+        return waive_criterion(criterion, judgement.waiver)
+    if judgement.failure and criterion.value is not None:
+        return criterion.model_copy(update={"passed": False, "because": judgement.failure})
+    return criterion
+
+
+def waive_criterion(criterion: Criterion, reason: str) -> Criterion:
+    """Return the criterion as one that does not apply, and why."""
+    return criterion.model_copy(update={"passed": None, "because": reason})
