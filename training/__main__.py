@@ -153,13 +153,17 @@ def validate(
 
     with explain_errors(as_json):
         asked = parse_reference(model)
-        courses = read_cohort(cohort, read_mapping(mapping), ignore_unknown)
         from training.registry.registry import Registry
+
+        registry = Registry(home)
+        dictionary = registry.load_dictionary(asked)
+        mapper = read_mapping(mapping, dictionary)
+        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
         from training.validate import describe_validation, prepare_folder
         from training.validate import validate as validate_model
 
         folder = prepare_folder(out)
-        done = validate_model(Registry(home), asked, courses, folder, register)
+        done = validate_model(registry, asked, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     if as_json:

@@ -9,10 +9,10 @@ import typer
 
 from features.base.errors import KetamineResponseError
 from features.base.files import write_bytes_whole
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Field, Group
-from features.dictionary.fields import FIELDS, FOLLOWUPS, list_fields
-from features.dictionary.instruments import INSTRUMENTS, Instrument
-from features.dictionary.outcome import HORIZONS
+from features.dictionary.horizon import HORIZONS
+from features.dictionary.instrument import Instrument
 from features.records.eligibility import RULES, Check, Rule
 from features.records.mapping import UNITS
 from training.candidates.evidence.published import BASE_RATES, EFFECTS, Effect
@@ -78,17 +78,19 @@ def describe_fields() -> str:
         "One name everywhere: cohort column, JSON key, form field. Only `patient_id`, `condition` "
         "and one baseline total (or its items) are required; everything else may be missing."
     )
-    parts = [intro]
+    parts, known = [intro], load_dictionary()
     for group in Group:
         if group not in (Group.ITEM, Group.FOLLOWUP):
             parts.append(f"## {group.value.capitalize()}")
-            rows = [describe_field(field) for field in list_fields(group)]
+            rows = [describe_field(field) for field in known.list_fields(group)]
             parts.append(format_table(["field", "what", "accepted", "LOINC", "notes"], rows))
     items = ", ".join(
-        f"`{one.item_fields[0]}` to `{one.item_fields[-1]}`" for one in INSTRUMENTS.values()
+        f"`{one.item_fields[0]}` to `{one.item_fields[-1]}`" for one in known.instruments.values()
     )
     parts += [f"## Items\n\n{items}. A total that is missing is derived from its items."]
-    followups = ", ".join(f"`{name}`" for name in FOLLOWUPS if name.startswith("madrs_"))
+    followups = ", ".join(
+        f"`{field.name}`" for field in known.followups.values() if field.instrument == "madrs"
+    )
     parts += [f"## Follow-ups\n\n`<instrument>_<horizon>`: {followups} … {FOLLOWUP_RULES}"]
     rows = [[f"`{ours}`", ", ".join(theirs)] for ours, theirs in UNITS.items()]
     parts += ["## Units that a mapping can convert", format_table(["ours", "from"], rows)]
@@ -133,7 +135,7 @@ def describe_effect(effect: Effect) -> list[str]:
 
 def describe_instruments() -> str:
     """Write the instrument registry."""
-    rows = [describe_instrument(one) for one in INSTRUMENTS.values()]
+    rows = [describe_instrument(one) for one in load_dictionary().instruments.values()]
     heading = ["key", "name", "range", "bands", "recall, days", "response", "remission", "source"]
     horizons = [
         [f"`{h.key}`", f"{h.earliest_days:g} to {h.latest_days:g}", h.label]
@@ -154,7 +156,7 @@ def describe_instruments() -> str:
 
 def describe_instrument(one: Instrument) -> list[str]:
     """Describe one instrument as a table's row."""
-    bands = ", ".join(f"{band.label} {band.low} to {band.high}" for band in one.bands)
+    bands = ", ".join(f"{label} {low} to {high}" for label, low, high in one.band_ranges)
     recall = f"{one.recall_days}"
     if one.shortest_recall != one.recall_days:
         recall += f" (shortest {one.shortest_recall})"
@@ -192,10 +194,11 @@ def describe_rule(rule: Rule) -> str:
 
 def describe_check(check: Check) -> str:
     """Describe one comparison."""
-    categories = FIELDS[check.field].categories
+    field = load_dictionary().fields[check.field]
+    categories = field.categories
     value = categories[int(check.value)] if categories else f"{check.value:g}"
     signs = {"is": "is", "from": "≥", "above": ">", "below": "<"}
-    shown = "true" if FIELDS[check.field].kind == "flag" else value
+    shown = "true" if field.kind == "flag" else value
     return f"`{check.field}` {signs[check.comparison]} {shown}"
 
 

@@ -26,11 +26,11 @@ from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import write_whole
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
-from features.dictionary.instruments import INSTRUMENTS
 from features.records.rules import prorate_total
 
+BUILT_IN = load_dictionary()
 LABEL = "SIMULATED"
 TOTAL_KEYS = (*PRIMARY, "madrs")
 # Planned by route: agent, mg/kg, mg, sessions, weeks, setting. P.
@@ -130,7 +130,7 @@ def record_baseline(
 
     Nobody is taken on unmeasured: a patient without any score has the PHQ-9 after all.
     """
-    recorded = {name: values for name, values in patients.items() if name in COHORT_FIELDS}
+    recorded = {name: values for name, values in patients.items() if name in BUILT_IN.cohort_fields}
     recorded["sex"] = 1 - patients["female"]  # female is the first category
     for name in ("site", "assessed_on"):
         recorded.pop(name)
@@ -138,7 +138,7 @@ def record_baseline(
     for name in MISSING:
         recorded[name] = np.where(lost[name], np.nan, recorded[name])
     for key in PRIMARY:
-        items = make_items(INSTRUMENTS[key], patients[key], generator)
+        items = make_items(BUILT_IN.instruments[key], patients[key], generator)
         by_items = sites.items[key][patients["site"].astype(int)]
         recorded |= record_items(key, items, recorded[key], by_items, generator)
     derived = find_totals(recorded).values()
@@ -158,7 +158,7 @@ def record_items(
     kept = by_items & ~np.isnan(total)
     dropped = generator.random(items.shape) < ITEM_MISSING
     shown = np.where(kept[:, None] & ~dropped, items, np.nan)
-    names = INSTRUMENTS[key].item_fields
+    names = BUILT_IN.instruments[key].item_fields
     return {key: np.where(by_items, np.nan, total), **dict(zip(names, shown.T, strict=True))}
 
 
@@ -169,9 +169,9 @@ def plan_regimen(patients: Patients) -> dict[str, Any]:
     )
     route = patients["route"].astype(int)
     positions = {
-        "agent": [COHORT_FIELDS["agent"].categories.index(agent) for agent in agents],
-        "route": [COHORT_FIELDS["route"].categories.index(route) for route in ROUTES],
-        "setting": [COHORT_FIELDS["setting"].categories.index(one) for one in settings],
+        "agent": [BUILT_IN.cohort_fields["agent"].categories.index(agent) for agent in agents],
+        "route": [BUILT_IN.cohort_fields["route"].categories.index(route) for route in ROUTES],
+        "setting": [BUILT_IN.cohort_fields["setting"].categories.index(one) for one in settings],
         "dose_mg_kg": by_weight,
         "dose_mg": fixed,
         "sessions": sessions,
@@ -183,11 +183,11 @@ def plan_regimen(patients: Patients) -> dict[str, Any]:
 def find_recorded(key: str, recorded: dict[str, Any]) -> Numbers:
     """Find the total on record, derived from items where need be; NaN where there is none."""
     total: Numbers = recorded[key]
-    names = INSTRUMENTS[key].item_fields
+    names = BUILT_IN.instruments[key].item_fields
     if names[0] not in recorded:
         return total
     items = np.column_stack([recorded[name] for name in names])
-    return np.where(np.isnan(total), prorate_total(INSTRUMENTS[key], items), total)
+    return np.where(np.isnan(total), prorate_total(BUILT_IN.instruments[key], items), total)
 
 
 def find_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
@@ -230,7 +230,9 @@ def find_responders(
 ) -> Flags:
     """Find who responded on the condition's own instrument."""
     met = {
-        one.instrument: INSTRUMENTS[one.instrument].find_response(totals[one.instrument], one.score)
+        one.instrument: BUILT_IN.instruments[one.instrument].has_responded(
+            totals[one.instrument], one.score
+        )
         for one in followups
         if one.horizon == "acute"
     }
@@ -253,15 +255,15 @@ def record_followups(
 
 def label_table(columns: dict[str, Any]) -> Any:
     """Make an Arrow table that says SIMULATED in its metadata."""
-    ordered = [name for name in COHORT_FIELDS if name in columns]
-    ordered += [name for name in columns if name not in COHORT_FIELDS]
+    ordered = [name for name in BUILT_IN.cohort_fields if name in columns]
+    ordered += [name for name in columns if name not in BUILT_IN.cohort_fields]
     arrays = {name: make_array(name, columns[name]) for name in ordered}
     return pa.table(arrays).replace_schema_metadata({"data": LABEL})
 
 
 def make_array(name: str, values: Any) -> Any:
     """Turn positions and numbers into what the registry calls them."""
-    field = COHORT_FIELDS.get(name)
+    field = BUILT_IN.cohort_fields.get(name)
     if values.dtype == object or field is None:
         return pa.array(values.tolist())
     missing = np.isnan(values)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.instruments import Instrument
+from features.dictionary.instrument import Instrument
 
 # Spread of an item's own part beside the steps between its answers; gives alpha of about .87.
 OWN_SPREAD = 0.6

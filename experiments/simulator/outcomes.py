@@ -20,7 +20,7 @@ from experiments.simulator.world import (
     World,
 )
 from features.base.arrays import Numbers
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.model.response_model import compute_probability
 
 REFERENCE_PATIENTS, REFERENCE_SEED = 30_000, 2026
@@ -158,7 +158,7 @@ def find_edge(instrument: str, baseline: Numbers, recorded: Numbers) -> Numbers:
         The true total, from which the follow-up falls, and the one on record, against which
         response is judged.
     """
-    percent = INSTRUMENTS[instrument].response_percent
+    percent = load_dictionary().instruments[instrument].response_percent
     most = np.floor((100 - percent) * recorded / 100 + 1e-9)
     fall = 1 - (most + 0.5) / np.maximum(baseline, 1)
     return (fall - 0.5) / SPREADS[instrument]
@@ -175,7 +175,9 @@ def level_rounding(instrument: str, baseline: Numbers) -> Numbers:
 
 def find_nominal_edge(instrument: str) -> float:
     """Find the latent improvement that is a response, rounding apart."""
-    return (INSTRUMENTS[instrument].response_percent / 100 - 0.5) / SPREADS[instrument]
+    return (load_dictionary().instruments[instrument].response_percent / 100 - 0.5) / SPREADS[
+        instrument
+    ]
 
 
 def make_followups(
@@ -191,7 +193,12 @@ def make_followups(
         latent = linear + noise[:, place] + level_rounding(instrument, baseline)
         fall = np.clip(0.5 + SPREADS[instrument] * latent, WORST, BEST)
         score = np.floor(baseline * (1 - fall) + 0.5)
-        yield Followup(instrument, horizon, linear, np.clip(score, 0, INSTRUMENTS[instrument].high))
+        yield Followup(
+            instrument,
+            horizon,
+            linear,
+            np.clip(score, 0, load_dictionary().instruments[instrument].high),
+        )
 
 
 def compute_truth(followup: Followup, baseline: Numbers, recorded: Numbers) -> Numbers:

@@ -18,7 +18,7 @@ from experiments.simulator.world import (
     correlate,
 )
 from features.base.arrays import Numbers
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 # Complete values of every patient by name: field names, and `condition`, `route` and `site` as
 # positions.
@@ -67,7 +67,7 @@ def measure_total(key: str, latent: Numbers, condition: NDArray[np.int64]) -> Nu
     """Turn a latent severity into a total, each condition with its own mean and spread."""
     mean, spread = np.array(TOTALS[key])[condition].T
     lows = [INTAKE_LOWS.get((key, place), 0) for place in range(len(CONDITIONS))]
-    high = INSTRUMENTS[key].high
+    high = load_dictionary().instruments[key].high
     return np.round(draw_between(latent, mean, spread, np.array(lows)[condition], high))
 
 

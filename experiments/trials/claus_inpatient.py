@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from experiments.trials.table import Row, read_rows
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 # What the table calls the items of our instruments, and their totals.
 PREFIXES = MappingProxyType({"bdi2": "bdi1_", "hamd17": "hamd1_"})
@@ -38,7 +38,7 @@ def read_inpatients(path: Path | None) -> Any:
 
 def list_columns(key: str) -> tuple[str, ...]:
     """List the table's columns with an instrument's baseline, the total first."""
-    count = len(INSTRUMENTS[key].item_highs)
+    count = len(load_dictionary().instruments[key].item_highs)
     return (f"{key}_baseline", *(f"{PREFIXES[key]}{number}" for number in range(1, count + 1)))
 
 
@@ -51,7 +51,7 @@ def set_aside(row: Row) -> Row:
 def contradicts(row: Row, key: str) -> bool:
     """Tell whether a total is not the sum of its items, or an item beyond its scale."""
     total, *items = (row[name] for name in list_columns(key))
-    highs = INSTRUMENTS[key].item_highs
+    highs = load_dictionary().instruments[key].item_highs
     if total is None or None in items:
         return False
     scores = [float(text or 0) for text in items]

@@ -112,11 +112,17 @@ def load_dictionary(extra: Path | None = None) -> Dictionary:
 def make_dictionary(added: tuple[Instrument, ...]) -> Dictionary:
     """Make the built-in dictionary with some instruments added.
 
+    Parameters
+    ----------
+    added
+        One that has meanwhile been built in, just as it is, adds nothing.
+
     Raises
     ------
     DictionaryError
         If an instrument bears the name of a field or of another one, or a condition is unknown.
     """
+    added = tuple(one for one in added if one not in _read_built_in())
     instruments = {one.key: one for one in (*_read_built_in(), *added)}
     fields = {field.name: field for field in list_assessment_fields([*instruments.values()])}
     followups = {

@@ -139,6 +139,14 @@ class Instrument(BaseModel):
         """Days that its shortest validated form asks about."""
         return self.shortest_recall_days or self.recall_days
 
+    @property
+    def band_ranges(self) -> tuple[tuple[str, int, int], ...]:
+        """Label, lowest and highest total of each band."""
+        lows = [band.low for band in self.bands]
+        highs = [*(low - 1 for low in lows[1:]), self.high]
+        labels = (band.label for band in self.bands)
+        return tuple(zip(labels, lows, highs, strict=False))
+
     def name_band(self, total: float) -> str | None:
         """Name the band of a total; None without bands.
 

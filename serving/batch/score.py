@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 from features.base.commands import track
 from features.base.errors import InputError, Problem
 from features.base.files import write_whole
+from features.dictionary.dictionary import Dictionary
 from features.model.estimator import Estimates
 from features.records.cohort import Batch, list_courses, read_batches
 from features.records.columns import Columns
@@ -94,7 +95,7 @@ def score_cohort(
     with ExitStack() as stack:
         file = stack.enter_context(write_whole(out))
         writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
-        for batch in track(list_valid(table, mapper, tally), None, "scoring"):
+        for batch in track(list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"):
             scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
             writer.write(scores.sort_by("row"))
     if rejects is not None:
@@ -116,10 +117,12 @@ def open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
     return parquet.ParquetWriter(file, schema)
 
 
-def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]:
+def list_valid(
+    table: RawTable, mapper: Mapper, dictionary: Dictionary, tally: Tally
+) -> Iterator[Batch]:
     """Read the cohort's valid rows, and note the others."""
     seen: set[int] = set()
-    for batch in read_batches(table, mapper):
+    for batch in read_batches(table, mapper, dictionary=dictionary):
         repeated = find_repeated(batch.columns, seen)
         if repeated:
             rows = table.number_rows(batch.first_row + place for place in repeated)

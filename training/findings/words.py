@@ -1,6 +1,6 @@
 """The report's names for what the findings call by keys, and how many digits each measure gets."""
 
-from features.dictionary.fields import FIELDS
+from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
 from training.findings.findings import ValidationType
 
@@ -76,9 +76,10 @@ def get_digits(key: str) -> int:
     return MEASURES[key][2] if key in MEASURES else 3
 
 
-def name_field(name: str) -> str:
+def name_field(name: str, dictionary: Dictionary) -> str:
     """Name a field as forms do."""
-    return FIELDS[name].label if name in FIELDS else name_key(name)
+    field = dictionary.fields.get(name)
+    return name_key(name) if field is None else field.label
 
 
 def tell_treatment(card: ModelCard) -> str:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import Equation
 from training.findings.comparison import BASE_RATE, Comparison
@@ -155,7 +154,8 @@ def draw_contributions(equation: Equation, design: Design) -> Figure:
         axes.set_axis_off()
         return figure
     names = sorted(sizes, key=lambda name: sizes[name])[-20:]
-    labels = [FIELDS[name].label for name in names]
+    fields = design.columns.dictionary.cohort_fields
+    labels = [fields[name].label for name in names]
     axes.barh(labels, [sizes[name] for name in names], color="#00588f")
     axes.set_xlabel("mean distance from the average patient")
     return figure

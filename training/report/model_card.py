@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.dictionary.fields import COHORT_FIELDS
-from features.dictionary.outcome import parse_outcome
+from features.dictionary.dictionary import Dictionary
 from features.model.card import SIMULATED_NOTE, Measure, ModelCard, StudiedRange
 from training.findings.findings import (
     Findings,
@@ -103,7 +102,7 @@ def write_model_card(registered: RegisteredCard) -> str:
         *describe_use(card),
         "## Population and studied ranges",
         count_courses(card.population),
-        list_items(describe_range(one) for one in card.ranges),
+        list_items(describe_range(one, card.dictionary) for one in card.ranges),
         "## Performance",
         *(describe_findings(findings) if findings else describe_unvalidated(card)),
         "## Versions",
@@ -132,7 +131,7 @@ def describe_model(registered: RegisteredCard) -> Iterator[str]:
 
 def describe_use(card: ModelCard) -> Iterator[str]:
     """Say for whom the model is, and what it must not be used for."""
-    begun = parse_outcome(card.name).checkpoint
+    begun = card.parse_outcome().checkpoint
     when = f"after {begun.name} of a course of treatment" if begun else "before the first dose"
     conditions = ", ".join(card.conditions)
     yield f"For clinicians who treat {conditions}, about patients like those studied, {when}."
@@ -141,15 +140,16 @@ def describe_use(card: ModelCard) -> Iterator[str]:
     yield list_items([*(simulated if card.simulated else ()), *NOT_FOR])
 
 
-def describe_range(studied: StudiedRange) -> str:
+def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
     Examples
     --------
-    >>> describe_range(StudiedRange(field="age", low=20, high=70))
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'
     """
-    field = COHORT_FIELDS[studied.field]
+    field = dictionary.fields[studied.field]
     values = ", ".join(studied.categories)
     if studied.low is not None and studied.high is not None:
         values = f"{studied.low:g} to {studied.high:g} {field.unit}".strip()

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
 from training.findings.findings import Attrition, Gap, Scenario
@@ -85,7 +84,7 @@ def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
             continue
         spread = np.sqrt((without.var() + having.var()) / 2)
         if spread > 0:
-            label = COHORT_FIELDS[feature.field].label
+            label = enrolment.columns.dictionary.cohort_fields[feature.field].label
             difference = float((without.mean() - having.mean()) / spread)
             yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
 

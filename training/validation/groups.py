@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import Instrument
+from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
 from training.measures.subgroups import AGES, band_numbers
 
@@ -40,14 +39,14 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Labe
 
 def name_categories(columns: Columns, name: str) -> Labels:
     """Name each course's category; None where unknown."""
-    categories = FIELDS[name].categories
+    categories = columns.dictionary.fields[name].categories
     return name_each(columns.get_numbers(name), lambda value: categories[int(value)])
 
 
 def name_severity(totals: Numbers, instrument: Instrument) -> Labels:
     """Name each course's severity band; None where unknown."""
     if instrument.bands:
-        return name_each(totals, instrument.find_band)
+        return name_each(totals, instrument.name_band)
     thirds = np.ceil(np.array([0, 1, 2]) * (instrument.high + 1) / 3).astype(int)
     return band_numbers(totals, thirds.tolist())
 

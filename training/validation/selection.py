@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem
-from features.dictionary.outcome import Outcome, parse_outcome
+from features.dictionary.outcome import Outcome
 from features.model.card import ModelCard
 from features.model.studied import find_outside, find_unread, list_early
 from features.records.columns import Columns
@@ -71,7 +71,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
         If none is left, all that are have the same outcome, or an early score is the outcome's own
         reading.
     """
-    target = parse_outcome(card.outcome.id)
+    target = card.parse_outcome()
     baseline = cohort.get_numbers(target.instrument.key)
     outcome = target.evaluate(baseline, cohort.get_numbers(target.followup_field))
     left, aside = np.ones(cohort.size, dtype=bool), {}

@@ -74,10 +74,14 @@ class Store:
 
 def open_store(folder: Path, study: Study, design: Design) -> Store:
     """Open the store of a run, named by all that its answers depend on."""
-    paths = [*list_sources(features, ["*.py", "*.toml"]), *list_sources(training, ["**/*.py"])]
+    paths = [
+        *list_sources(features, ["**/*.py", "**/*.toml"]),
+        *list_sources(training, ["**/*.py"]),
+    ]
     told = {
         "study": study.model_dump(mode="json", exclude=READERS),
         "courses": digest_cohort(design.columns),
+        "instruments": [one.model_dump() for one in design.columns.dictionary.added],
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
         "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
     }

@@ -8,7 +8,6 @@ import pandas as pd
 
 from features.base.arrays import Numbers
 from features.dictionary.field import Field, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
 # A pandas data frame, which has no types here.
@@ -18,7 +17,9 @@ Predict = Callable[[Any], Numbers]
 
 def make_table(columns: Columns, fields: Sequence[str]) -> Table:
     """Make the table of some fields; the site has the categories that these courses have."""
-    return pd.DataFrame({name: make_series(columns, FIELDS[name]) for name in fields})
+    return pd.DataFrame(
+        {name: make_series(columns, columns.dictionary.fields[name]) for name in fields}
+    )
 
 
 def make_series(columns: Columns, field: Field) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from experiments.simulator import find_world, simulate
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from features.records.assessment import read_assessments
 from serving.estimates.predictor import Predictor
 
@@ -76,7 +76,7 @@ def write_value(name: str, value: Any) -> Any:
     """Write a value as JSON has it."""
     if isinstance(value, date):
         return value.isoformat()
-    return int(value) if FIELDS[name].kind is Kind.INTEGER else value
+    return int(value) if load_dictionary().fields[name].kind is Kind.INTEGER else value
 
 
 def thin_out(row: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:

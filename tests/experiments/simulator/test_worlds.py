@@ -22,7 +22,9 @@ from experiments.simulator.patients import make_patients
 from experiments.simulator.sites import BY_FORM
 from experiments.simulator.world import MISSING
 from features.base.errors import InputError
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
+
+BUILT_IN = load_dictionary()
 
 KNOWN = len(PUBLISHED) + len(DECOYS)
 # Of 250 patients of seed 4, computed when worlds still had no effects of their own.
@@ -151,7 +153,7 @@ def test_an_oracle_ranks_outcomes_as_well_as_was_drawn(worlds, seed):
     patients, generator = draw_complete(plain, 60_000)
     one = next(iter(make_followups(plain, make_sites(plain), patients, generator)))
     rows = (patients["condition"] == 0) & (patients["route"] == 0)
-    met = INSTRUMENTS["phq9"].find_response(patients["phq9"], one.score)[rows]
+    met = BUILT_IN.instruments["phq9"].has_responded(patients["phq9"], one.score)[rows]
     truth = compute_truth(one, patients["phq9"], patients["phq9"])[rows]
     target = rank_oracle(
         world.strength * combine_effects(world.effects, draw_plain_patients(world), "acute")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
 from training.measures.logistic import logit
@@ -19,6 +19,8 @@ from training.validation.description import (
     describe_instability,
 )
 from training.validation.groups import label_courses
+
+BUILT_IN = load_dictionary()
 
 SETTINGS = IntervalSettings(samples=100, level=0.95, seed=1)
 
@@ -89,7 +91,7 @@ def test_courses_are_labelled_by_band_and_category():
         {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
         {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
     ]
-    labels = label_courses(read_assessments(rows), INSTRUMENTS["phq9"])
+    labels = label_courses(read_assessments(rows), BUILT_IN.instruments["phq9"])
     assert labels["sex"].tolist() == ["female", "male"]
     assert labels["severity"].tolist() == ["moderate", "severe"]
     assert "age" not in labels  # known of one alone: tells nobody apart

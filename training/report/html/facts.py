@@ -58,11 +58,12 @@ def tabulate_recorded(findings: Findings) -> Table | None:
     """List how often each field is recorded, the rarest last."""
     if not findings.recorded:
         return None
+    known = findings.card.dictionary
     ordered = sorted(findings.recorded.items(), key=lambda pair: -pair[1])
     return make_table(
         "Share of courses in which a field is recorded",
         ["Field", "Recorded"],
-        ([name_field(name), show_share(share, 1)] for name, share in ordered),
+        ([name_field(name, known), show_share(share, 1)] for name, share in ordered),
     )
 
 
@@ -73,7 +74,7 @@ def tabulate_ranges(card: ModelCard) -> Table | None:
     return make_table(
         "Studied ranges; beyond them the model gives no estimate",
         ["Field", "Studied"],
-        ([name_field(one.field), show_range(one)] for one in card.ranges),
+        ([name_field(one.field, card.dictionary), show_range(one)] for one in card.ranges),
     )
 
 

@@ -5,9 +5,9 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from training.findings.findings import (
-    Findings,
-)
+from features.dictionary.dictionary import Dictionary
+from features.model.card import ModelCard
+from training.findings.findings import Findings
 from training.findings.words import name_field, tell_outcome
 from training.measures.subgroups import Subgroup
 from training.report.html.figure import Figure
@@ -26,7 +26,7 @@ def draw_subgroups(findings: Findings) -> Figure:
     rows = findings.subgroups
     if not rows:
         return Figure("subgroups", HEADING, Markup("Not done: no groups were compared."))
-    listed = list(list_rows(rows, tell_outcome(findings.card)))
+    listed = list(list_rows(rows, findings.card))
     drawing = draw_forest(
         "subgroups-drawing",
         "Observed over expected by subgroup",
@@ -36,13 +36,20 @@ def draw_subgroups(findings: Findings) -> Figure:
         1.0,
         "observed over expected",
     )
-    return Figure("subgroups", HEADING, caption_subgroups(rows), (drawing,), (tabulate(rows),))
+    return Figure(
+        "subgroups",
+        HEADING,
+        caption_subgroups(rows),
+        (drawing,),
+        (tabulate(rows, findings.card.dictionary),),
+    )
 
 
-def list_rows(rows: tuple[Subgroup, ...], verb: str) -> Iterator[Row]:
+def list_rows(rows: tuple[Subgroup, ...], card: ModelCard) -> Iterator[Row]:
     """List every group under the name of its grouping."""
+    verb = tell_outcome(card)
     for grouping, groups in groupby(rows, key=lambda row: row.grouping):
-        yield Row(name_field(grouping), kind="head")
+        yield Row(name_field(grouping, card.dictionary), kind="head")
         silent = []
         for row in groups:
             if row.ratio is not None:
@@ -84,7 +91,7 @@ def caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
     return Markup(" ").join(told)
 
 
-def tabulate(rows: tuple[Subgroup, ...]) -> Table:
+def tabulate(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> Table:
     """List every group."""
     return make_table(
         "Performance by subgroup",
@@ -92,7 +99,7 @@ def tabulate(rows: tuple[Subgroup, ...]) -> Table:
          "Not seen below a factor of", "Note"],
         (
             [
-                f"{name_field(row.grouping)}: {row.name}",
+                f"{name_field(row.grouping, dictionary)}: {row.name}",
                 "hidden" if row.courses is None else show_count(row.courses),
                 "hidden" if row.events is None else show_count(row.events),
                 show_share(row.estimate, 1),

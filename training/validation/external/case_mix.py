@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.equation import Equation
 from features.model.response_model import compute_probability
@@ -48,7 +47,8 @@ def describe_case_mix(
         )
     absent = [name for name in equation.fields if selection.columns.find_missing(name).all()]
     if absent:
-        labels = ", ".join(COHORT_FIELDS[name].label for name in absent)
+        fields = selection.columns.dictionary.cohort_fields
+        labels = ", ".join(fields[name].label for name in absent)
         yield f"The model reads what the cohort never recorded: {labels}."
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS
 from features.model.response_model import ResponseModel, compute_probability
@@ -132,7 +131,7 @@ def learned_from(card: ModelCard, cohort: Columns) -> bool:
     """
     digests = {card.data_digest, *(one.data_digest for one in card.recalibrated)}
     ranges: Mapping[str, tuple[str, ...]] = {one.field: one.categories for one in card.ranges}
-    names = FIELDS["condition"].categories
+    names = card.dictionary.fields["condition"].categories
     studied = [names.index(name) for name in ranges.get("condition", ())]
     part = cohort.select(np.isin(cohort.get_numbers("condition"), studied))
     return digest_cohort(cohort) in digests or digest_cohort(part) in digests

@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.base.home import enter_home
-from features.records.assessment import Assessment
+from features.dictionary.dictionary import load_dictionary
+from features.records.assessment import make_assessment_model
 from training.study.study import read_study
 
 STUDY = Path(__file__).parents[3] / "studies" / "demo.toml"
@@ -30,14 +31,14 @@ def build_app() -> FastAPI:
     included = read_study(STUDY).features.include or ()
     names = [name for name in included if name != "assessed_on"]
     model = fit_pipeline(pd.read_parquet(enter_home().folder / COHORT), names)
-    app = FastAPI(openapi_url=None)
+    app, assessment_model = FastAPI(openapi_url=None), make_assessment_model(load_dictionary())
 
     @app.get("/readyz")
     def tell_ready() -> None:
         """Answer once the application runs."""
 
     @app.post("/predict")
-    def predict(assessment: Assessment) -> dict[str, float]:  # type: ignore[valid-type]
+    def predict(assessment: assessment_model) -> dict[str, float]:  # type: ignore[valid-type]
         """Answer one assessment."""
         frame = prepare_frame(pd.DataFrame([assessment.model_dump()]), names)  # type: ignore[attr-defined]
         return {"probability": float(model.predict_proba(frame)[0, 1])}

@@ -21,8 +21,8 @@ from experiments.benchmarks.serving.load import render_request
 from experiments.benchmarks.serving.load.connection import HOST
 from experiments.benchmarks.serving.load.measurement import ROOT, CheckAnswer
 from experiments.benchmarks.serving.served_model import OUTCOME
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from training.registry.signature import list_inputs
 
 PACKAGE = "experiments.benchmarks.serving.contestants"
@@ -148,7 +148,7 @@ def write_records(questions: Questions, token: str | None) -> list[bytes]:
 def write_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
     """Write an assessment with flags and integers as floating-point numbers."""
     return {
-        name: value if FIELDS[name].kind in TEXTS else float(value)
+        name: value if load_dictionary().fields[name].kind in TEXTS else float(value)
         for name, value in assessment.items()
         if name in names
     }

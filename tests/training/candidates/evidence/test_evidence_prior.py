@@ -195,7 +195,8 @@ def test_the_expected_base_rate_follows_the_route():
 
 def measure_pain(design):
     """The same design, its outcome read from a scale without published rates."""
-    pain = replace(design.target.instrument, name="BPI", measures="pain", condition=None)
+    facts = {"name": "BPI", "measures": "pain", "condition": None}
+    pain = design.target.instrument.model_copy(update=facts)
     return replace(design, target=replace(design.target, instrument=pain))
 
 
