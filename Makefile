@@ -13,7 +13,7 @@ DEVELOPMENT := $(VENV)/.development
 PROJECT := $(VENV)/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix serve ui lock clean browser postgresql
+.PHONY: help demo test check fix serve ui lock clean browser postgresql wrk
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,7 +45,7 @@ serve: $(RUNTIME)  ## Serve the champions at http://127.0.0.1:3000
 ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.1:5000
 	$(BIN)/python -m training ui
 
-test: $(PROJECT) browser postgresql  ## Run all tests
+test: $(PROJECT) browser postgresql wrk  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
@@ -73,6 +73,13 @@ postgresql:
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } || \
 	echo "No PostgreSQL, and no right to install it: the store is tested on SQLite alone." >&2
+
+# The load generator of the serving benchmark; likewise.
+wrk:
+	@command -v wrk >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } || \
+	echo "No wrk, and no right to install it: the load tests will be skipped." >&2
 
 lock: $(UV)  ## Renew the pins in requirements/
 	requirements/lock.sh $(UV)

@@ -91,10 +91,10 @@ def picture(
 ) -> None:
     """Photograph the clinician's page with an estimate, for the README; or a report's figure."""
     enter_home()
-    from experiments.docs.picture import take_picture, take_report_picture
+    from experiments.docs.picture import take_page_picture, take_report_picture
 
     with explain_errors():
-        typer.echo(str(take_picture() if report is None else take_report_picture(report)))
+        typer.echo(str(take_page_picture() if report is None else take_report_picture(report)))
 
 
 @app.command()
@@ -108,9 +108,9 @@ def reference(
 
     with explain_errors():
         if check:
-            check_pages()
+            check_pages(app)
         else:
-            for path in write_pages():
+            for path in write_pages(app):
                 typer.echo(path.name)
 
 

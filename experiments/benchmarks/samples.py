@@ -1,11 +1,10 @@
-"""What models learn from and are tested on: courses of simulated patients whose truth is known."""
+"""Training and test courses of simulated patients, whose true probabilities are known."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.simulator import (
     Simulation,
@@ -16,7 +15,7 @@ from experiments.simulator import (
     make_sites,
     simulate,
 )
-from features.base.arrays import Numbers
+from features.base.arrays import Indices, Numbers
 from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
@@ -26,55 +25,58 @@ from training.study.split import derive_seed
 from training.study.study import CandidateName, Study, read_study
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
-# Places of the seeds that a benchmark derives from its own.
-LEARN_SEED, KNOWN_SEED, UNSEEN_SEED, ORDER_SEED = 1, 2, 3, 4
-# Of ten simulated patients about six have depression, and about half of those report the outcome.
-PATIENTS_A_COURSE, PATIENTS_A_TEST = 4, 1.7
+# The two candidates that are left out cost much and rarely win.
+OFFERED: tuple[CandidateName, ...] = (
+    "evidence_prior",
+    "anchored_xgboost",
+    "elastic_net",
+    "base_rate",
+)
+# Which of the seeds derived from a benchmark's own.
+KNOWN_SEED, UNSEEN_SEED = 2, 3
+_LEARN_SEED, _ORDER_SEED = 1, 4
+# About 60% of simulated patients have depression, and about half of those have a known outcome.
+PATIENTS_PER_COURSE, _PATIENTS_PER_TEST = 4, 1.7
+_TRUTHS = ("probability_observed", "probability_new_site")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How large the samples are; two plans that differ have nothing in common.
+    """Sizes of the samples; two plans that differ share no sample.
 
     Parameters
     ----------
     most
-        Courses to learn from at the most; smaller numbers are taken from among these.
+        Training courses; smaller numbers are the first of these.
     tested
-        Courses to be tested on, from the world's own sites and again from new ones.
+        Test courses at the world's own sites, and again at new ones.
     new_sites
-        Sites that no model has seen.
+        Number of sites that no model was trained on.
     draws
-        Of what is missing, behind each attainable probability.
+        Draws of the missing values behind each attainable probability.
     offered
-        Candidates that `fit` is to choose from, in the study's order of preference; the other two
-        cost much and rarely win.
+        Candidates that `fit` chooses from, in the study's order of preference.
     """
 
     most: int = 4000
     tested: int = 4000
     new_sites: int = 40
     draws: int = 100
-    offered: tuple[CandidateName, ...] = (
-        "evidence_prior",
-        "anchored_xgboost",
-        "elastic_net",
-        "base_rate",
-    )
+    offered: tuple[CandidateName, ...] = OFFERED
     seed: int = 20261123
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Courses to be tested on.
+    """Test courses.
 
     Parameters
     ----------
     attainable
-        ``[courses]``: the best that could be said. A course counts as both outcomes, each with
-        this probability. Where the site is new its effect is integrated out.
+        ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
+        it. At a new site its effect is integrated out.
     at_site
-        ``[courses]``: the same with the effect of the site known, new or not.
+        ``[courses]``: the same with the site's effect known, new or not.
     """
 
     columns: Columns
@@ -84,7 +86,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A world's samples."""
+    """A world's samples: training courses, and test courses at known and at unseen sites."""
 
     study: Study
     courses: Columns
@@ -92,69 +94,64 @@ class Prepared:
     unseen: Sample
 
 
-@lru_cache(maxsize=1)
-def prepare(name: str, cohort: int, plan: Plan) -> Prepared:
-    """Draw a world's samples; the last one asked for is kept.
+@lru_cache(maxsize=1)  # tasks come world by world
+def prepare_world(name: str, cohort: int, plan: Plan) -> Prepared:
+    """Draw a world's samples.
 
     Parameters
     ----------
     cohort
-        Number of the cohort: another one has other patients to learn from.
+        Its number: another one has other training patients.
     """
     world, study = find_world(name), read_study(STUDY)
     seed = derive_seed(plan.seed, cohort)
-    # Not "new" to the simulator, so that it also tells the truth with the site's effect known.
+    # Not "new" to the simulator, so that it also gives the truth with the site's effect known.
     elsewhere = replace(draw_new_sites(world, plan.new_sites, plan.seed), new=False)
     return Prepared(
         study=study.model_copy(update={"candidates": plan.offered}),
-        courses=draw_courses(world, study, plan.most, derive_seed(seed, LEARN_SEED)),
-        known=draw_test(world, study, make_sites(world), plan, derive_seed(seed, KNOWN_SEED)),
-        unseen=draw_test(world, study, elsewhere, plan, derive_seed(seed, UNSEEN_SEED), True),
+        courses=draw_courses(world, study, plan.most, derive_seed(seed, _LEARN_SEED)),
+        known=_draw_test(world, study, make_sites(world), plan, derive_seed(seed, KNOWN_SEED)),
+        unseen=_draw_test(world, study, elsewhere, plan, derive_seed(seed, UNSEEN_SEED), True),
     )
 
 
-def draw_courses(world: World, study: Study, most: int, seed: int) -> Columns:
-    """Draw so many courses with a known outcome, in an order that is random but fixed."""
-    patients, known = PATIENTS_A_COURSE * most, Columns(0, {})
-    while known.size < most:
+def draw_courses(world: World, study: Study, count: int, seed: int) -> Columns:
+    """Draw courses with a known outcome, in an order that is random but fixed by the seed."""
+    patients, known = PATIENTS_PER_COURSE * count, Columns(0, {})
+    while known.size < count:
         columns = filter_courses(study, read_simulated(simulate(world, patients, seed)))
         known = make_design(study, columns).columns
         patients *= 2
-    order = np.random.default_rng([seed, ORDER_SEED]).permutation(known.size)
-    return known.select(order[:most])
+    order = np.random.default_rng([seed, _ORDER_SEED]).permutation(known.size)
+    return known.select(order[:count])
 
 
-def draw_test(
+def _draw_test(
     world: World, study: Study, sites: Sites, plan: Plan, seed: int, new: bool = False
 ) -> Sample:
-    """Draw courses to be tested on, with their attainable probabilities."""
-    patients = int(PATIENTS_A_TEST * plan.tested)
+    patients = int(_PATIENTS_PER_TEST * plan.tested)
     simulation = simulate(world, patients, seed, intake=True, sites=sites, draws=plan.draws)
     columns = read_simulated(simulation)
-    truth = {name: simulation.truth[name].to_numpy() for name in TRUTHS}
-    rows = find_courses(study, columns)[: plan.tested]
-    at_site, at_new_site = (truth[name][rows] for name in TRUTHS)
+    truth = {name: simulation.truth[name].to_numpy() for name in _TRUTHS}
+    rows = list_study_rows(study, columns)[: plan.tested]
+    at_site, at_new_site = (truth[name][rows] for name in _TRUTHS)
     return Sample(columns.select(rows), at_new_site if new else at_site, at_site)
 
 
-TRUTHS = ("probability_observed", "probability_new_site")
-
-
-def find_courses(study: Study, columns: Columns) -> NDArray[np.int64]:
-    """Find the rows that the study asks for."""
+def list_study_rows(study: Study, columns: Columns) -> Indices:
+    """List the rows of the courses that a study is about."""
     numbered = columns.replace({"row": np.arange(columns.size)})
-    rows: NDArray[np.int64] = filter_courses(study, numbered).values["row"]
+    rows: Indices = filter_courses(study, numbered).values["row"]
     return rows
 
 
 def read_simulated(simulation: Simulation) -> Columns:
     """Read a simulated cohort as any other: validated, totals derived from items."""
-    table = wrap_table(simulation.cohort, "SIMULATED")
-    return collect_cohort(table, Mapper())
+    return collect_cohort(wrap_table(simulation.cohort, "SIMULATED"), Mapper())
 
 
 def take_courses(world: Prepared, count: int) -> Design:
-    """Take the first so many courses to learn from; with 0, fields and sites are known alone."""
+    """Take the first training courses; with 0, only fields and sites are known."""
     if count:
         return make_design(world.study, world.courses.select(np.arange(count)))
     return make_design(world.study, world.courses).select(np.arange(0))

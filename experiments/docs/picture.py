@@ -4,15 +4,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.demo import serve
+from experiments.demo import serve_champions
 from features.base.errors import UnavailableError
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-PICTURE, REPORT_PICTURE = IMAGES / "page.png", IMAGES / "report.png"
-WIDTH, HEIGHT = 1000, 830
-ENTERED = {
+_IMAGES = Path(__file__).parents[2] / "docs" / "images"
+_PAGE_PICTURE, _REPORT_PICTURE = _IMAGES / "page.png", _IMAGES / "report.png"
+_WIDTH, _HEIGHT = 1000, 830
+_ENTERED = {
     "condition": "depression",
     "agent": "ketamine",
     "route": "iv",
@@ -28,18 +29,11 @@ ENTERED = {
     "anxiety_comorbid": "yes",
     "benzodiazepine_mg": "0",
 }
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+_QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 
 @contextmanager
-def open_page() -> Iterator[Any]:
-    """Open a browser's empty page.
-
-    Raises
-    ------
-    UnavailableError
-        If there is no Chromium, or no Playwright.
-    """
+def _open_page() -> Iterator[Any]:
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
         from playwright.sync_api import sync_playwright
@@ -48,12 +42,12 @@ def open_page() -> Iterator[Any]:
     if browser is None:
         raise UnavailableError("the picture needs Chromium")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=list(QUIET))
-        yield chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        chromium = playwright.chromium.launch(executable_path=browser, args=list(_QUIET))
+        yield chromium.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
         chromium.close()
 
 
-def take_picture(out: Path = PICTURE) -> Path:
+def take_page_picture(out: Path = _PAGE_PICTURE) -> Path:
     """Serve the champions, fill in the page, and photograph the estimate.
 
     Raises
@@ -62,9 +56,13 @@ def take_picture(out: Path = PICTURE) -> Path:
         If there is no Chromium, no Playwright, or no champion to serve.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with open_page() as page, serve(0) as address:
+    with (
+        TemporaryDirectory() as folder,
+        _open_page() as page,
+        serve_champions(Path(folder) / "service.log") as address,
+    ):
         page.goto(address)
-        for name, value in ENTERED.items():
+        for name, value in _ENTERED.items():
             control = page.locator(f"#{name}")
             is_list = control.evaluate("element => element.tagName") == "SELECT"
             control.select_option(value) if is_list else control.fill(value)
@@ -74,7 +72,7 @@ def take_picture(out: Path = PICTURE) -> Path:
     return out
 
 
-def take_report_picture(report: Path, out: Path = REPORT_PICTURE) -> Path:
+def take_report_picture(report: Path, out: Path = _REPORT_PICTURE) -> Path:
     """Photograph the first figure of a validation report.
 
     Raises
@@ -85,7 +83,7 @@ def take_report_picture(report: Path, out: Path = REPORT_PICTURE) -> Path:
     if not report.is_file():
         raise UnavailableError("the picture needs the HTML file of a validation report")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with open_page() as page:
+    with _open_page() as page:
         page.goto(report.resolve().as_uri())
         page.locator("section.figure").first.screenshot(path=out)
     return out

@@ -1,12 +1,12 @@
 """Reference pages, written from the registries and the commands, so that they cannot drift."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import typer
 
+from experiments.benchmarks.report import format_table
 from features.base.errors import KetamineResponseError
 from features.base.files import write_bytes_whole
 from features.dictionary.dictionary import load_dictionary
@@ -20,60 +20,56 @@ from training.findings.criteria import RULES as GATE_RULES
 from training.study.parts import GatePart
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
-WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
-HELP_WIDTH = 96
-EFFECT_HEADING = ["feature", "for", "first day", "later", "spread", "sign held", "source"]
-FOLLOWUP_RULES = (
-    "In cohorts, all of them. In an assessment, those after which another horizon comes: early "
-    "scores, which only update outcomes read. An instrument that asks about more days than the "
-    "horizon has does not have it."
+_WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
+_HELP_WIDTH = 96
+_EFFECT_HEADING = ["feature", "for", "first day", "later", "spread", "sign held", "source"]
+_FOLLOWUP_RULES = (
+    "In cohorts, all of them. In an assessment, those before the last horizon: early scores, which "
+    "only update outcomes read. An instrument that asks about more days than a horizon has lacks "
+    "that horizon."
 )
 
 
-def write_pages() -> list[Path]:
-    """Write every page; return those that were not up to date."""
-    stale = find_stale()
+def write_pages(experiments: typer.Typer) -> list[Path]:
+    """Write every page; return those that were stale.
+
+    Parameters
+    ----------
+    experiments
+        This package's own commands, which this module may not import: they import it.
+    """
+    stale = find_stale(experiments)
+    texts = _write_texts(experiments)
     for path in stale:
-        write_bytes_whole(path, PAGES[path.name]().encode())
+        write_bytes_whole(path, texts[path.name].encode())
     return stale
 
 
-def check_pages() -> None:
-    """Refuse pages that are not what the code says.
+def check_pages(experiments: typer.Typer) -> None:
+    """Check that the pages are what the code says.
 
     Raises
     ------
     KetamineResponseError
         If any is stale.
     """
-    if stale := find_stale():
+    if stale := find_stale(experiments):
         names = ", ".join(path.name for path in stale)
         raise KetamineResponseError(f"stale reference pages: {names}; `make fix` writes them")
 
 
-def find_stale() -> list[Path]:
-    """Find pages whose text is not what the code gives."""
-    paths = [FOLDER / name for name in PAGES]
-    return [
-        path
-        for path in paths
-        if not path.is_file() or path.read_text("utf-8") != PAGES[path.name]()
-    ]
+def find_stale(experiments: typer.Typer) -> list[Path]:
+    """List the pages whose text is not what the code gives."""
+    texts = _write_texts(experiments).items()
+    paths = ((FOLDER / name, text) for name, text in texts)
+    return [path for path, text in paths if not path.is_file() or path.read_text("utf-8") != text]
 
 
-def format_table(heading: list[str], rows: list[list[str]]) -> str:
-    """Format a Markdown table."""
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def _join_page(title: str, *parts: str) -> str:
+    return "\n\n".join([f"# {title}", _WRITTEN, *parts]) + "\n"
 
 
-def join_page(title: str, *parts: str) -> str:
-    """Join a page's parts."""
-    return "\n\n".join([f"# {title}", WRITTEN, *parts]) + "\n"
-
-
-def describe_fields() -> str:
-    """Write the data dictionary."""
+def _describe_fields() -> str:
     intro = (
         "One name everywhere: cohort column, JSON key, form field. Only `patient_id`, `condition` "
         "and one baseline total (or its items) are required; everything else may be missing."
@@ -82,66 +78,70 @@ def describe_fields() -> str:
     for group in Group:
         if group not in (Group.ITEM, Group.FOLLOWUP):
             parts.append(f"## {group.value.capitalize()}")
-            rows = [describe_field(field) for field in known.list_fields(group)]
+            rows = [_describe_field(field) for field in known.list_fields(group)]
             parts.append(format_table(["field", "what", "accepted", "LOINC", "notes"], rows))
     items = ", ".join(
-        f"`{one.item_fields[0]}` to `{one.item_fields[-1]}`" for one in known.instruments.values()
+        f"`{instrument.item_fields[0]}` to `{instrument.item_fields[-1]}`"
+        for instrument in known.instruments.values()
     )
     parts += [f"## Items\n\n{items}. A total that is missing is derived from its items."]
     followups = ", ".join(
         f"`{field.name}`" for field in known.followups.values() if field.instrument == "madrs"
     )
-    parts += [f"## Follow-ups\n\n`<instrument>_<horizon>`: {followups} … {FOLLOWUP_RULES}"]
+    parts += [f"## Follow-ups\n\n`<instrument>_<horizon>`: {followups} … {_FOLLOWUP_RULES}"]
     rows = [[f"`{ours}`", ", ".join(theirs)] for ours, theirs in UNITS.items()]
     parts += ["## Units that a mapping can convert", format_table(["ours", "from"], rows)]
-    return join_page("Fields", *parts)
+    return _join_page("Fields", *parts)
 
 
-def describe_field(field: Field) -> list[str]:
-    """Describe one field as a table's row."""
+def _describe_field(field: Field) -> list[str]:
     name = f"`{field.name}`" + (" (required)" if field.required else "")
     notes = "; ".join(part for part in (field.help, field.source) if part)
     return [name, field.label, field.allowed, field.loinc or "", notes]
 
 
-def describe_evidence() -> str:
-    """Write what the literature says, as the evidence candidate starts from it."""
-    effects = [describe_effect(effect) for effect in EFFECTS.values()]
+def _describe_evidence() -> str:
+    effects = [_describe_effect(effect) for effect in EFFECTS.values()]
     rates = [
-        [one.condition, f"`{one.horizon}`", one.route or "others", f"{one.share:.0%}", one.source]
-        for one in BASE_RATES
+        [
+            rate.condition,
+            f"`{rate.horizon}`",
+            rate.route or "others",
+            f"{rate.share:.0%}",
+            rate.source,
+        ]
+        for rate in BASE_RATES
     ]
-    return join_page(
+    return _join_page(
         "Published evidence",
-        "What `evidence_prior` believes before it has seen a patient. Sizes are log-odds of "
-        "response, published ones shrunk by 50 to 75 % because few have been replicated; the "
-        "spread is the standard deviation of what a size may be at one clinic. How far all of it "
-        "holds is learned. A figure marked *recalled* was not seen in a source; *chosen* is "
-        "nobody's finding.",
+        "The prior of `evidence_prior`. Sizes are log-odds of response, published ones shrunk by "
+        "50 to 75% because few have been replicated; the spread is the standard deviation of a "
+        "size between clinics. How far all of it holds is estimated. A figure marked *recalled* "
+        "is from memory, unverified; *chosen* is an assumption.",
         "## Effects",
-        format_table(EFFECT_HEADING, effects),
+        format_table(_EFFECT_HEADING, effects),
         "## Base rates of response",
         format_table(["condition", "horizon", "route", "share", "source"], rates),
     )
 
 
-def describe_effect(effect: Effect) -> list[str]:
-    """Describe one effect as a table's row."""
+def _describe_effect(effect: Effect) -> list[str]:
     sizes = [f"{size:+.2f}" for size in (effect.first_day, effect.later)]
     source = effect.source + (" (recalled)" if effect.recalled else "")
     held, spread = "yes" if effect.agreed else "", f"{effect.spread:.2f}"
     return [f"`{effect.feature}`", f"{effect.unit:g} more", *sizes, spread, held, source]
 
 
-def describe_instruments() -> str:
-    """Write the instrument registry."""
-    rows = [describe_instrument(one) for one in load_dictionary().instruments.values()]
+def _describe_instruments() -> str:
+    rows = [
+        _describe_instrument(instrument) for instrument in load_dictionary().instruments.values()
+    ]
     heading = ["key", "name", "range", "bands", "recall, days", "response", "remission", "source"]
     horizons = [
         [f"`{h.key}`", f"{h.earliest_days:g} to {h.latest_days:g}", h.label]
         for h in HORIZONS.values()
     ]
-    return join_page(
+    return _join_page(
         "Instruments, horizons and outcomes",
         "An outcome is `instrument.horizon.criterion`, e.g. `phq9.acute.response`. Response is a "
         "fall from baseline, judged on whole numbers. An instrument that asks about more days "
@@ -154,46 +154,46 @@ def describe_instruments() -> str:
     )
 
 
-def describe_instrument(one: Instrument) -> list[str]:
-    """Describe one instrument as a table's row."""
-    bands = ", ".join(f"{label} {low} to {high}" for label, low, high in one.band_ranges)
-    recall = f"{one.recall_days}"
-    if one.shortest_recall != one.recall_days:
-        recall += f" (shortest {one.shortest_recall})"
-    remission = "none" if one.remission_at_most is None else f"at most {one.remission_at_most}"
-    response = f"{one.response_percent} %"
+def _describe_instrument(instrument: Instrument) -> list[str]:
+    bands = ", ".join(f"{label} {low} to {high}" for label, low, high in instrument.band_ranges)
+    recall = f"{instrument.recall_days}"
+    if instrument.shortest_recall != instrument.recall_days:
+        recall += f" (shortest {instrument.shortest_recall})"
+    remission = (
+        "none"
+        if instrument.remission_at_most is None
+        else f"at most {instrument.remission_at_most}"
+    )
+    response = f"{instrument.response_percent}%"
     return [
-        f"`{one.key}`",
-        one.name,
-        f"0 to {one.high}",
+        f"`{instrument.key}`",
+        instrument.name,
+        f"0 to {instrument.high}",
         bands,
         recall,
         response,
         remission,
-        one.source,
+        instrument.source,
     ]
 
 
-def describe_eligibility() -> str:
-    """Write the eligibility rules."""
-    rows = [[f"`{r.name}`", r.action, describe_rule(r), r.text, r.source] for r in RULES]
-    return join_page(
+def _describe_eligibility() -> str:
+    rows = [[f"`{r.name}`", r.action, _describe_rule(r), r.text, r.source] for r in RULES]
+    return _join_page(
         "Eligibility rules",
         "They stand apart from the probability and never change it. `refuse` stops the estimate, "
-        "`urgent` adds a safety notice, `warn` informs; a field that nobody filled in is reported "
+        "`urgent` adds a safety notice, `warn` informs; a missing field is reported "
         "as `not_screened` for rules that refuse or are urgent.",
         format_table(["rule", "action", "applies when", "text", "source"], rows),
     )
 
 
-def describe_rule(rule: Rule) -> str:
-    """Describe when a rule applies."""
+def _describe_rule(rule: Rule) -> str:
     word = " and " if rule.needs_all else " or "
-    return word.join(describe_check(check) for check in rule.tests)
+    return word.join(_describe_check(check) for check in rule.tests)
 
 
-def describe_check(check: Check) -> str:
-    """Describe one comparison."""
+def _describe_check(check: Check) -> str:
     field = load_dictionary().fields[check.field]
     categories = field.categories
     value = categories[int(check.value)] if categories else f"{check.value:g}"
@@ -214,7 +214,7 @@ def describe_gate_criteria() -> str:
         ]
         for rule in GATE_RULES
     ]
-    return join_page(
+    return _join_page(
         "Criteria of the gate",
         "What [the gate](../explanation/gate.md) requires before a model becomes champion, with "
         "the bounds that apply unless a study sets others in [`[gate]`](studies.md).",
@@ -222,9 +222,7 @@ def describe_gate_criteria() -> str:
     )
 
 
-def describe_commands() -> str:
-    """Write every command's help."""
-    from experiments.__main__ import app as experiments
+def _describe_commands(experiments: typer.Typer) -> str:
     from serving.__main__ import app as serving
     from training.__main__ import app as training
 
@@ -236,30 +234,28 @@ def describe_commands() -> str:
         "`KETAMINE_RESPONSE_DATABASE_URL` a PostgreSQL for keys and audit."
     ]
     for name, app in (("experiments", experiments), ("training", training), ("serving", serving)):
-        parts += list(list_help(f"python -m {name}", typer.main.get_command(app)))
-    return join_page("Commands", *parts)
+        parts += list(_list_help(f"python -m {name}", typer.main.get_command(app)))
+    return _join_page("Commands", *parts)
 
 
-def list_help(path: str, group: Any) -> Iterator[str]:
-    """List the help of each command of a group, and of the groups in it."""
+def _list_help(path: str, group: Any) -> Iterator[str]:
     for name, command in sorted(group.commands.items()):
         if hasattr(command, "commands"):
-            yield from list_help(f"{path} {name}", command)
+            yield from _list_help(f"{path} {name}", command)
             continue
         context = command.make_context(
-            f"{path} {name}", [], resilient_parsing=True, max_content_width=HELP_WIDTH,
-            terminal_width=HELP_WIDTH,
+            f"{path} {name}", [], resilient_parsing=True, max_content_width=_HELP_WIDTH,
+            terminal_width=_HELP_WIDTH,
         )  # fmt: skip
         yield f"## `{path} {name}`\n\n```text\n{command.get_help(context)}\n```"
 
 
-PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
-    {
-        "commands.md": describe_commands,
-        "eligibility.md": describe_eligibility,
-        "fields.md": describe_fields,
-        "instruments.md": describe_instruments,
-        "evidence.md": describe_evidence,
-        "gate.md": describe_gate_criteria,
+def _write_texts(experiments: typer.Typer) -> dict[str, str]:
+    return {
+        "commands.md": _describe_commands(experiments),
+        "eligibility.md": _describe_eligibility(),
+        "fields.md": _describe_fields(),
+        "instruments.md": _describe_instruments(),
+        "evidence.md": _describe_evidence(),
+        "gate.md": describe_gate_criteria(),
     }
-)

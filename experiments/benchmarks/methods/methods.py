@@ -1,9 +1,9 @@
-"""Methods: our candidates, the choice that `fit` makes among them, and peers; all asked alike."""
+"""Methods: our candidates, the choice that `fit` makes among them, and peers, on equal terms."""
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from time import process_time
 
@@ -12,7 +12,7 @@ import numpy as np
 import features
 import training
 from experiments.benchmarks.methods import peers, regressions, table
-from experiments.benchmarks.samples import Plan, Prepared, prepare, take_courses
+from experiments.benchmarks.samples import Plan, Prepared, prepare_world, take_courses
 from features.base.arrays import Numbers
 from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
@@ -30,32 +30,15 @@ from training.validation.runs import run_unit
 from training.validation.units import list_folds
 
 CHOSEN, BASE_RATE = "chosen", "base_rate"
-CHOSEN_LABEL = "the model that `fit` chooses"
 OURS = (CHOSEN, *CANDIDATES)
-# These answer before there is any course to learn from.
-ANSWER_AT_ONCE = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
-# Place of the seed of the final fit, as in a run; importing a run would import MLflow.
+PREDICTS_WITHOUT_COURSES = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
+# Which of the study's derived seeds the final fit has, as in a run; a run would import MLflow.
 FINAL_SEED = 4
-# What an answer of ours depends on beside the plan.
-SOURCES = (
-    *("candidates/*.py", "laplace.py", "sparsity.py", "evidence.*", "calibration.py"),
-    *("recalibration.py", "resample.py", "split.py", "losses.py", "design.py", "tuning.py"),
-    *("lasso.py", "validation/procedure.py", "validation/runs.py", "validation/units.py"),
-)
-SHARED_SOURCES = ("equation.py", "terms.py", "trees.py", "matrix.py", "response_model.py")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a method is tried.
-
-    Parameters
-    ----------
-    cohort
-        Which cohort of the world: a world may be tried on several.
-    courses
-        Number of courses to learn from.
-    """
+class Setting:
+    """Where a method is tried: a world, one of its cohorts, a number of training courses."""
 
     world: str
     cohort: int
@@ -63,91 +46,83 @@ class Place:
     plan: Plan
 
     def prepare(self) -> tuple[Prepared, Design]:
-        """Draw the world's samples, and the courses to learn from."""
-        world = prepare(self.world, self.cohort, self.plan)
+        """Draw the world's samples, and the training courses."""
+        world = prepare_world(self.world, self.cohort, self.plan)
         return world, take_courses(world, self.courses)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a method says of the samples.
+class SamplePredictions:
+    """A method's predictions of both samples.
 
     Parameters
     ----------
     known, unseen
-        At the world's own sites, and at sites that it has not seen; intervals are NaN where the
-        method has none.
-    picked
+        At the world's own sites, and at new ones; interval limits are NaN if the method has none.
+    selected
         The candidate behind it.
     seconds
-        Of a processor that fitting took, with all that belongs to it but the re-developments.
+        Processor time of fitting with all that belongs to it, but for the bootstrap refits.
     """
 
     known: Prediction
     unseen: Prediction
-    picked: str
+    selected: str
     seconds: float
 
 
 def label_method(name: str) -> str:
-    """Tell a method's name to people."""
+    """Return a method's name for people."""
     if name == CHOSEN:
-        return CHOSEN_LABEL
+        return "the model that `fit` chooses"
     return peers.PEERS[name].label if name in peers.PEERS else f"`{name}`"
 
 
-def find_version(name: str) -> str:
-    """Compute the digest of what a method's answers depend on: its sources and packages."""
+def digest_method(name: str) -> str:
+    """Digest what a method's predictions depend on: its sources and packages."""
     if name in peers.PEERS:
         paths = [Path(str(module.__file__)) for module in (peers, regressions, table)]
         versions: Mapping[str, str] = peers.PEERS[name].versions
     else:
-        paths = [Path(__file__), *list_sources(training, SOURCES)]
-        paths += list_sources(features, SHARED_SOURCES)
-        versions = {"scikit-learn": importlib.metadata.version("scikit-learn")}
+        # Everything, rather than a list of files that would silently go out of date.
+        paths = [Path(__file__), *list_sources(training, ["**/*.py", "**/*.toml"])]
+        paths += list_sources(features, ["**/*.py", "**/*.toml"])
+        versions = {"scikit-learn": version("scikit-learn")}
     return digest_sources(paths, versions)
 
 
-def answer(name: str, place: Place, seed: int) -> Answer:
-    """Fit a method and ask it about both samples."""
+def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions:
+    """Fit a method and predict both samples."""
     if name in peers.PEERS:
-        return answer_peer(name, place, seed)
-    return answer_ours(name, place, seed)
-
-
-def answer_ours(name: str, place: Place, seed: int) -> Answer:
-    """Fit one of ours, and its re-developments for the intervals."""
-    world, design = place.prepare()
+        return _predict_by_peer(name, setting, seed)
+    world, design = setting.prepare()
     start = process_time()
-    picked = choose(make_study(world, seed), design) if name == CHOSEN else name
+    study = world.study.model_copy(update={"seed": seed})
+    selected = _choose_candidate(study, design) if name == CHOSEN else name
     choosing = process_time() - start
-    equation, fitting = develop(picked, place, seed)
-    level = world.study.uncertainty.level
-    known, unseen = (ask(equation, one.columns, level) for one in (world.known, world.unseen))
-    return Answer(known, unseen, picked, choosing + fitting)
+    equation, fitting = _develop(selected, setting, seed)
+    known, unseen = (
+        predict_courses(equation, sample.columns, study.uncertainty.level)
+        for sample in (world.known, world.unseen)
+    )
+    return SamplePredictions(known, unseen, selected, choosing + fitting)
 
 
-@lru_cache(maxsize=len(CANDIDATES))
-def develop(name: str, place: Place, seed: int) -> tuple[Equation, float]:
-    """Fit a candidate with its re-developments, and tell how long the fit alone took.
-
-    Kept, as what `fit` chooses is one of those that are asked alone too.
-    """
-    world, design = place.prepare()
+@lru_cache(maxsize=len(CANDIDATES))  # the choice is one of the candidates that are tried alone too
+def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
+    """Fit a candidate with its bootstrap refits; return it, and the seconds of the fit alone."""
+    world, design = setting.prepare()
+    study = world.study.model_copy(update={"seed": seed})
     start = process_time()
     fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(make_study(world, seed), design, name, fit, jobs=1), seconds
+    return redevelop(study, design, name, fit, jobs=1), seconds
 
 
-def make_study(world: Prepared, seed: int) -> Study:
-    """Make the study of a world with a seed."""
-    return world.study.model_copy(update={"seed": seed})
-
-
-def choose(study: Study, design: Design) -> str:
+def _choose_candidate(study: Study, design: Design) -> str:
     """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
-    folds = min(study.validation.folds, count_rarer(design) // EVENTS_A_FOLD)
+    smaller_class = min(design.events, design.size - design.events)
+    folds = min(study.validation.folds, smaller_class // EVENTS_A_FOLD)
     if folds < 2:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
@@ -161,32 +136,25 @@ def choose(study: Study, design: Design) -> str:
     return choose_candidate(losses, design.patients)
 
 
-def count_rarer(design: Design) -> int:
-    """Count the courses with the rarer outcome."""
-    return min(design.events, design.size - design.events)
-
-
-def ask(equation: Equation, columns: Columns, level: float) -> Prediction:
-    """Ask an equation about courses, as serving does."""
+def predict_courses(equation: Equation, columns: Columns, level: float) -> Prediction:
+    """Predict courses by an equation, as serving does."""
     return summarise_versions(equation.compute_log_odds(columns, ALL_VERSIONS), level)
 
 
-def answer_peer(name: str, place: Place, seed: int) -> Answer:
-    """Fit a peer on the same courses and fields."""
-    world, design = place.prepare()
+def _predict_by_peer(name: str, setting: Setting, seed: int) -> SamplePredictions:
+    world, design = setting.prepare()
     fields = world.study.list_fields()
-    learned = table.make_table(design.columns, fields)
+    training_table = table.make_table(design.columns, fields)
     start = process_time()
-    predict = peers.PEERS[name].fit(learned, design.outcome, seed)
+    predict = peers.PEERS[name].fit(training_table, design.outcome, seed)
     seconds = process_time() - start
     known, unseen = (
-        take_prediction(predict(table.make_table(sample.columns, fields)))
+        _without_intervals(predict(table.make_table(sample.columns, fields)))
         for sample in (world.known, world.unseen)
     )
-    return Answer(known, unseen, name, seconds)
+    return SamplePredictions(known, unseen, name, seconds)
 
 
-def take_prediction(probability: Numbers) -> Prediction:
-    """Take probabilities as a prediction without intervals."""
+def _without_intervals(probability: Numbers) -> Prediction:
     unknown = np.full(len(probability), np.nan)
     return Prediction(logit(probability), probability, unknown, unknown, unknown)

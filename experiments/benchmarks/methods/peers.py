@@ -1,13 +1,14 @@
-"""Peers: what else one would fit to such a table, each through its own recommended pipeline.
+"""Peers: common models for such a table, each through its own recommended pipeline.
 
-They see the fields that our candidates see, as a table: numbers, flags as 0 and 1, categories, and
-the site as one more category; what is missing is missing. None of them is a dependency of the
-project, save those that come with it: `pip install ketamine-response[peers]`.
+They get the fields that our candidates get, as a table: numbers, flags as 0 and 1, categories, and
+the site as one more category; missing values stay missing. Those that the project does not need
+itself come with `pip install ketamine-response[peers]`.
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -19,15 +20,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from experiments.benchmarks.methods.regressions import fit_elastic_net, fit_ridge
-from experiments.benchmarks.methods.table import Predict, Table, take_categories
+from experiments.benchmarks.methods.table import Predict, Table, match_categories
 from features.base.arrays import Numbers
 
-TRIALS, FOLDS = 30, 5
+_TRIALS, _FOLDS = 30, 5
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A model of somebody else's.
+    """A model that is not ours.
 
     Parameters
     ----------
@@ -44,49 +45,53 @@ class Peer:
     @property
     def absent(self) -> tuple[str, ...]:
         """Modules that it needs and that are not installed."""
-        return tuple(name for name in self.modules if importlib.util.find_spec(name) is None)
+        return list_absent(self.modules)
 
     @property
     def versions(self) -> Mapping[str, str]:
         """Versions of what is installed of its packages."""
-        found = {}
-        for package in self.packages:
-            try:
-                found[package] = importlib.metadata.version(package)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-        return found
+        return list_versions(self.packages)
 
 
-def fit_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit XGBoost as it comes, with its own categories and missing values."""
-    return fit_trees(build_xgboost(seed), table, outcome)
+def list_versions(packages: Iterable[str]) -> dict[str, str]:
+    """List the versions of the packages that are installed."""
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions
 
 
-def build_xgboost(seed: int, **settings: Any) -> Any:
-    """Build the unfitted classifier of XGBoost."""
+def list_absent(modules: Iterable[str]) -> tuple[str, ...]:
+    """List the modules that are not installed."""
+    return tuple(name for name in modules if importlib.util.find_spec(name) is None)
+
+
+def _fit_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
+    return _fit_trees(_build_xgboost(seed), table, outcome)
+
+
+def _build_xgboost(seed: int, **settings: Any) -> Any:
     return xgboost.XGBClassifier(enable_categorical=True, n_jobs=1, random_state=seed, **settings)
 
 
-def fit_tuned_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit XGBoost with settings that Optuna finds by cross-validated log loss."""
+def _fit_tuned_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
 
-    def lose(trial: Any) -> float:
-        model = build_xgboost(seed, **suggest_settings(trial))
-        gains = cross_val_score(model, table, outcome, cv=folds, scoring="neg_log_loss")
-        return -float(gains.mean())
+    def compute_loss(trial: Any) -> float:
+        model = _build_xgboost(seed, **_suggest_settings(trial))
+        scores = cross_val_score(model, table, outcome, cv=folds, scoring="neg_log_loss")
+        return -float(scores.mean())
 
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(lose, n_trials=TRIALS)
-    return fit_trees(build_xgboost(seed, **study.best_params), table, outcome)
+    study.optimize(compute_loss, n_trials=_TRIALS)
+    return _fit_trees(_build_xgboost(seed, **study.best_params), table, outcome)
 
 
-def suggest_settings(trial: Any) -> dict[str, Any]:
-    """Suggest settings in the ranges that are usual for tables of this size."""
+def _suggest_settings(trial: Any) -> dict[str, Any]:
     return {
         "n_estimators": trial.suggest_int("n_estimators", 20, 600, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
@@ -99,33 +104,27 @@ def suggest_settings(trial: Any) -> dict[str, Any]:
     }
 
 
-def fit_lightgbm(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit LightGBM as it comes, with its own categories and missing values."""
+def _fit_lightgbm(table: Table, outcome: Numbers, seed: int) -> Predict:
     import lightgbm
 
     model = lightgbm.LGBMClassifier(n_jobs=1, random_state=seed, verbose=-1)
-    return fit_trees(model, table, outcome)
+    return _fit_trees(model, table, outcome)
 
 
-def fit_histogram_boosting(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit scikit-learn's boosted trees as they come, with their own categories."""
-    return fit_trees(HistGradientBoostingClassifier(random_state=seed), table, outcome)
+def _fit_histogram_boosting(table: Table, outcome: Numbers, seed: int) -> Predict:
+    return _fit_trees(HistGradientBoostingClassifier(random_state=seed), table, outcome)
 
 
-def fit_trees(model: Any, table: Table, outcome: Numbers) -> Predict:
-    """Fit a model that reads categories and missing values itself.
-
-    A site that it was not fitted on is missing to it.
-    """
+def _fit_trees(model: Any, table: Table, outcome: Numbers) -> Predict:
+    # These read categories and missing values themselves; a new site is missing to them.
     model.fit(table, outcome.astype(int))
-    return lambda asked: _take_second(model.predict_proba(take_categories(asked, table)))
+    return lambda tested: _take_second(model.predict_proba(match_categories(tested, table)))
 
 
-def fit_catboost(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit CatBoost as it comes; to it a missing category is a category."""
+def _fit_catboost(table: Table, outcome: Numbers, seed: int) -> Predict:
     import catboost
 
-    categories = _list_categories(table)
+    categories = _list_categories(table)  # to CatBoost a missing category is a category
     model = catboost.CatBoostClassifier(
         cat_features=categories,
         thread_count=1,
@@ -133,23 +132,21 @@ def fit_catboost(table: Table, outcome: Numbers, seed: int) -> Predict:
         verbose=False,
         allow_writing_files=False,
     )
-    model.fit(write_missing(table, categories), outcome.astype(int))
-    return lambda asked: _take_second(model.predict_proba(write_missing(asked, categories)))
+    model.fit(_write_missing(table, categories), outcome.astype(int))
+    return lambda tested: _take_second(model.predict_proba(_write_missing(tested, categories)))
 
 
-def fit_ebm(table: Table, outcome: Numbers, seed: int) -> Predict:
-    """Fit an explainable boosting machine as it comes."""
+def _fit_ebm(table: Table, outcome: Numbers, seed: int) -> Predict:
     from interpret.glassbox import ExplainableBoostingClassifier
 
     categories = _list_categories(table)
     types = ["nominal" if name in categories else "continuous" for name in table]
     model = ExplainableBoostingClassifier(feature_types=types, n_jobs=1, random_state=seed)
     model.fit(_write_objects(table, categories), outcome.astype(int))
-    return lambda asked: _take_second(model.predict_proba(_write_objects(asked, categories)))
+    return lambda tested: _take_second(model.predict_proba(_write_objects(tested, categories)))
 
 
-def write_missing(table: Table, categories: Sequence[str]) -> Table:
-    """Write categories as texts, and one for what is missing."""
+def _write_missing(table: Table, categories: Sequence[str]) -> Table:
     texts = {name: table[name].astype(object).fillna("missing").astype(str) for name in categories}
     return table.assign(**texts)
 
@@ -172,23 +169,23 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
     {
         peer.name: peer
         for peer in (
-            Peer("peer_xgboost", "XGBoost", OURS, ("xgboost",), fit_xgboost),
+            Peer("peer_xgboost", "XGBoost", OURS, ("xgboost",), _fit_xgboost),
             Peer(
                 "peer_tuned_xgboost",
                 "XGBoost, tuned by Optuna",
                 (*OURS, "optuna"),
                 ("xgboost", "optuna"),
-                fit_tuned_xgboost,
+                _fit_tuned_xgboost,
             ),
-            Peer("peer_lightgbm", "LightGBM", ("lightgbm",), ("lightgbm",), fit_lightgbm),
-            Peer("peer_catboost", "CatBoost", ("catboost",), ("catboost",), fit_catboost),
-            Peer("peer_ebm", "EBM", ("interpret-core",), ("interpret",), fit_ebm),
+            Peer("peer_lightgbm", "LightGBM", ("lightgbm",), ("lightgbm",), _fit_lightgbm),
+            Peer("peer_catboost", "CatBoost", ("catboost",), ("catboost",), _fit_catboost),
+            Peer("peer_ebm", "EBM", ("interpret-core",), ("interpret",), _fit_ebm),
             Peer(
                 "peer_histogram_boosting",
                 "HistGradientBoosting",
                 ("scikit-learn",),
                 ("sklearn",),
-                fit_histogram_boosting,
+                _fit_histogram_boosting,
             ),
             Peer("peer_ridge", "ridge of scikit-learn", ("scikit-learn",), ("sklearn",), fit_ridge),
             Peer("peer_elastic_net", "elastic net of scikit-learn", ("scikit-learn",), ("sklearn",),

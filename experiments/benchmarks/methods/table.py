@@ -1,4 +1,4 @@
-"""Courses as the table that a peer is given: one column a field, nothing fitted."""
+"""Courses as the table that a peer is given: one column per field, nothing fitted."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,20 +10,18 @@ from features.base.arrays import Numbers
 from features.dictionary.field import Field, Kind
 from features.records.columns import Columns
 
-# A pandas data frame, which has no types here.
+# A pandas data frame; pandas comes without types here.
 Table = Any
 Predict = Callable[[Any], Numbers]
 
 
 def make_table(columns: Columns, fields: Sequence[str]) -> Table:
-    """Make the table of some fields; the site has the categories that these courses have."""
-    return pd.DataFrame(
-        {name: make_series(columns, columns.dictionary.fields[name]) for name in fields}
-    )
+    """Make the table of some fields; the site's categories are those of these courses."""
+    known = columns.dictionary.fields
+    return pd.DataFrame({name: _make_series(columns, known[name]) for name in fields})
 
 
-def make_series(columns: Columns, field: Field) -> Any:
-    """Make one column: a number, or a category of the registry's."""
+def _make_series(columns: Columns, field: Field) -> Any:
     if field.kind is Kind.TEXT:
         return pd.Categorical(columns.get_texts(field.name).tolist())
     values = columns.get_numbers(field.name)
@@ -33,10 +31,10 @@ def make_series(columns: Columns, field: Field) -> Any:
     return pd.Categorical.from_codes(codes, categories=list(field.categories))
 
 
-def take_categories(table: Table, learned: Table) -> Table:
-    """Give categories the coding of the table learned from; what that did not have is missing."""
+def match_categories(table: Table, fitted: Table) -> Table:
+    """Give categories the coding of the table fitted on; one that it lacks becomes missing."""
     known = {
-        name: table[name].cat.set_categories(learned[name].cat.categories)
+        name: table[name].cat.set_categories(fitted[name].cat.categories)
         for name in table
         if isinstance(table[name].dtype, pd.CategoricalDtype)
     }

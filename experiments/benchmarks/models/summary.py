@@ -1,7 +1,8 @@
 """What the results amount to: shares of the attainable gain, paired differences, coverage."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,18 +10,19 @@ from experiments.benchmarks.methods.methods import BASE_RATE
 from experiments.benchmarks.models.models import NULL
 from experiments.benchmarks.results import Result
 
-PLACES = ("known", "unseen")
+SITE_KINDS = ("known", "unseen")
 World = tuple[str, int]
+ResultsByWorld = Mapping[tuple[str, int], Mapping[World, Result]]
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Mean difference in log loss over worlds; below 0 the first is better.
+    """Mean difference in log loss over worlds; below 0 the first method is better.
 
     Parameters
     ----------
     error
-        Standard error over worlds; None with a single one.
+        Standard error over worlds; None for a single one.
     """
 
     mean: float
@@ -32,22 +34,26 @@ class Gap:
         """Whether the first is better beyond two standard errors."""
         return self.error is not None and self.mean < -2 * self.error
 
+    def __str__(self) -> str:
+        error = "one world only" if self.error is None else f"standard error {self.error:.4f}"
+        return f"{self.mean:+.4f} ({error})"
+
 
 @dataclass(frozen=True)
-class Row:
-    """What one method reached with so many courses, at known or unseen sites, over all worlds.
+class ModelRow:
+    """One method at one number of courses, at known or unseen sites, over all worlds.
 
     Parameters
     ----------
     share
         Of the gain in log loss over the base rate that the attainable probability has.
-    picked
+    selected
         How often each candidate stood behind the method.
     """
 
     method: str
     courses: int
-    place: str
+    site_kind: str
     worlds: int
     log_loss: float
     share: float | None
@@ -56,21 +62,20 @@ class Row:
     coverage: float | None
     coverage_of_mean_site: float | None
     seconds: float
-    picked: Mapping[str, int]
+    selected: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        facts = asdict(self)
+        return {"place": facts.pop("site_kind"), "picked": facts.pop("selected"), **facts}
 
 
 @dataclass(frozen=True)
 class Board:
-    """All results, to be asked in any way.
+    """All results, by method, number of courses and world; those of the null world apart."""
 
-    Parameters
-    ----------
-    drawn, null
-        Results by method, number of courses and world.
-    """
-
-    drawn: Mapping[tuple[str, int], Mapping[World, Result]]
-    null: Mapping[tuple[str, int], Mapping[World, Result]]
+    drawn: ResultsByWorld
+    null: ResultsByWorld
 
     @property
     def methods(self) -> list[str]:
@@ -79,94 +84,83 @@ class Board:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of courses."""
+        """Numbers of courses, ascending."""
         return sorted({courses for _, courses in self.drawn})
 
     def list_results(self, method: str, courses: int) -> list[Result]:
         """List a method's results in drawn worlds."""
         return list(self.drawn.get((method, courses), {}).values())
 
-    def list_rows(self) -> list[Row]:
-        """Summarise every method at every size and place."""
+    def list_rows(self) -> list[ModelRow]:
+        """Summarise every method at every size and kind of site."""
         return [
-            summarise(self, method, courses, place)
-            for place in PLACES
+            _summarise(self, method, courses, kind)
+            for kind in SITE_KINDS
             for courses in self.sizes
             for method in self.methods
             if self.list_results(method, courses)
         ]
 
-    def compare(self, first: str, second: str, courses: int, place: str) -> Gap | None:
-        """Compare two methods world by world; None where they share no world."""
-        return compare(self.drawn, first, second, courses, place)
 
-
-def arrange(found: Iterable[Result]) -> Board:
-    """Arrange results."""
+def arrange_results(results: Iterable[Result]) -> Board:
+    """Arrange results by method, size and world."""
     drawn: dict[tuple[str, int], dict[World, Result]] = {}
     null: dict[tuple[str, int], dict[World, Result]] = {}
-    for result in found:
+    for result in results:
         part = null if result["world"] == NULL else drawn
-        place = part.setdefault((result["method"], result["courses"]), {})
-        place[result["world"], result["cohort"]] = result
+        by_world = part.setdefault((result["method"], result["courses"]), {})
+        by_world[result["world"], result["cohort"]] = result
     return Board(drawn, null)
 
 
-def summarise(board: Board, method: str, courses: int, place: str) -> Row:
-    """Summarise a method over worlds."""
+def _summarise(board: Board, method: str, courses: int, kind: str) -> ModelRow:
     results = board.list_results(method, courses)
-    picked = [result["picked"] for result in results]
-    return Row(
+    selected = [result["picked"] for result in results]
+    return ModelRow(
         method=method,
         courses=courses,
-        place=place,
+        site_kind=kind,
         worlds=len(results),
-        log_loss=average(results, place, "log_loss") or np.nan,
-        share=find_share(board, method, courses, place),
-        auc=average(results, place, "auc") or np.nan,
-        slope=average(results, place, "slope"),
-        coverage=average(results, place, "coverage"),
-        coverage_of_mean_site=average(results, place, "coverage_of_mean_site"),
+        log_loss=average_score(results, kind, "log_loss") or np.nan,
+        share=_compute_share(board, method, courses, kind),
+        auc=average_score(results, kind, "auc") or np.nan,
+        slope=average_score(results, kind, "slope"),
+        coverage=average_score(results, kind, "coverage"),
+        coverage_of_mean_site=average_score(results, kind, "coverage_of_mean_site"),
         seconds=float(np.mean([result["seconds"] for result in results])),
-        picked={name: picked.count(name) for name in dict.fromkeys(picked)},
+        selected={name: selected.count(name) for name in dict.fromkeys(selected)},
     )
 
 
-def average(results: Sequence[Result], place: str, name: str) -> float | None:
-    """Average a score over results; None where none of them has it."""
-    values = [result[place][name] for result in results if result[place][name] is not None]
+def average_score(results: Sequence[Result], kind: str, name: str) -> float | None:
+    """Average a score over the results that have it; None if none has."""
+    values = [result[kind][name] for result in results if result[kind][name] is not None]
     return float(np.mean(values)) if values else None
 
 
-def find_share(board: Board, method: str, courses: int, place: str) -> float | None:
-    """Find the share of the attainable gain: a ratio of means over worlds.
-
-    The gain counts from the base rate of the same courses; with none, from the published one.
-    """
+def _compute_share(board: Board, method: str, courses: int, kind: str) -> float | None:
+    # A ratio of means over worlds. The gain counts from the base rate of the same courses; with
+    # no courses, from the published one.
     base = board.drawn.get((BASE_RATE, courses), {})
     mine = board.drawn.get((method, courses), {})
     worlds = [world for world in mine if world in base]
     if not worlds:
         return None
-    losses = [base[world][place]["log_loss"] for world in worlds]
-    gained = np.mean(losses) - np.mean([mine[world][place]["log_loss"] for world in worlds])
-    gain = np.mean(losses) - np.mean([base[world][place]["attainable"] for world in worlds])
+    losses = [base[world][kind]["log_loss"] for world in worlds]
+    gained = np.mean(losses) - np.mean([mine[world][kind]["log_loss"] for world in worlds])
+    gain = np.mean(losses) - np.mean([base[world][kind]["attainable"] for world in worlds])
     return float(gained / gain)
 
 
-def compare(
-    results: Mapping[tuple[str, int], Mapping[World, Result]],
-    first: str,
-    second: str,
-    courses: int,
-    place: str,
+def compare_methods(
+    results: ResultsByWorld, first: str, second: str, courses: int, kind: str
 ) -> Gap | None:
-    """Compare the log loss of two methods world by world."""
-    one, other = (results.get((name, courses), {}) for name in (first, second))
+    """Compare the log loss of two methods world by world; None if they share no world."""
+    mine, theirs = (results.get((name, courses), {}) for name in (first, second))
     gaps = [
-        one[world][place]["log_loss"] - other[world][place]["log_loss"]
-        for world in one
-        if world in other
+        mine[world][kind]["log_loss"] - theirs[world][kind]["log_loss"]
+        for world in mine
+        if world in theirs
     ]
     if not gaps:
         return None

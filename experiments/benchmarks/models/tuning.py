@@ -1,40 +1,39 @@
-"""The benchmark of tuning: what trials of settings cost boosted trees, and what they gain."""
+"""The benchmark of tuning: cost and gain of hyperparameter trials for boosted trees."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from joblib import delayed
 
-from experiments.benchmarks.methods.methods import ask
-from experiments.benchmarks.samples import Plan, prepare, take_courses
-from experiments.benchmarks.scores import SUREST, compute_loss
-from experiments.docs.reference import format_table
+from experiments.benchmarks.methods.methods import predict_courses
+from experiments.benchmarks.report import Report, Section, format_table
+from experiments.benchmarks.samples import Plan, prepare_world, take_courses
+from experiments.benchmarks.scores import MIN_PROBABILITY, compute_expected_loss
 from features.base.commands import track
 from training.candidates import make_candidates
 from training.candidates.tuning import Tuning
 from training.validation.resample import spread
 
 # Not among the worlds in which candidates and peers are compared.
-FIRST_WORLD = 100
+_FIRST_WORLD = 100
 CANDIDATES = ("xgboost", "anchored_xgboost")
 SIZES = (250, 1000)
 PLAN = Plan(most=max(SIZES), draws=40)
-HEADING = ["candidate", "courses", "trials", "fit, s", "log loss", "difference", "with trees"]
+_HEADING = ["candidate", "courses", "trials", "fit, s", "log loss", "difference", "with trees"]
 
 
 @dataclass(frozen=True)
-class Found:
+class TuningFit:
     """One fit.
 
     Parameters
     ----------
     log_loss
-        To expect at the world's own sites.
+        Expected at the world's own sites.
     rounds
-        Of the trees that were grown.
+        Trees grown.
     """
 
     world: str
@@ -46,71 +45,65 @@ class Found:
     rounds: int
 
 
-def run_benchmark(worlds: int, trials: int, jobs: int) -> list[Found]:
-    """Fit each candidate in each world, without trials and with so many."""
-    places = [(f"world-{FIRST_WORLD + number}", size) for number in range(worlds) for size in SIZES]
-    tasks = [
-        delayed(fit_once)(world, name, size, budget)
-        for world, size in places
+def run_tuning(worlds: int, trials: int, jobs: int) -> list[TuningFit]:
+    """Fit each candidate in each world, without and with tuning trials."""
+    settings = [
+        (f"world-{_FIRST_WORLD + number}", name, size, budget)
+        for number in range(worlds)
+        for size in SIZES
         for name in CANDIDATES
         for budget in (0, trials)
     ]
-    return list(track(spread(jobs, iter(tasks)), len(tasks), "tuning"))
+    calls = (delayed(_fit_once)(*setting) for setting in settings)
+    return list(track(spread(jobs, calls), len(settings), "tuning"))
 
 
-def fit_once(world: str, name: str, courses: int, trials: int) -> Found:
-    """Fit a candidate and ask it about courses whose truth is known."""
-    prepared = prepare(world, 0, PLAN)
+def _fit_once(world: str, name: str, courses: int, trials: int) -> TuningFit:
+    prepared = prepare_world(world, 0, PLAN)
     design, candidate = take_courses(prepared, courses), make_candidates(Tuning(trials))[name]
     start = perf_counter()
     fit = candidate.fit(design, courses)
     seconds = perf_counter() - start
-    said = ask(fit.equation, prepared.known.columns, prepared.study.uncertainty.level)
-    estimate = np.clip(said.probability, SUREST, 1 - SUREST)
-    loss = compute_loss(estimate, prepared.known.attainable)
-    return Found(world, name, courses, trials, seconds, loss, int(fit.settings.get("rounds", 0)))
+    level = prepared.study.uncertainty.level
+    prediction = predict_courses(fit.equation, prepared.known.columns, level)
+    estimate = np.clip(prediction.probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    loss = compute_expected_loss(estimate, prepared.known.attainable)
+    rounds = int(fit.settings.get("rounds", 0))
+    return TuningFit(world, name, courses, trials, seconds, loss, rounds)
 
 
-def describe(found: Sequence[Found], trials: int) -> str:
-    """Describe what was found as a table."""
-    worlds = len({one.world for one in found})
-    return "\n".join(
-        [
-            f"SIMULATED: {worlds} drawn worlds; tested on {PLAN.tested:,} courses of each at its "
-            "own sites. Differences are to no trials, paired by world, with their standard error.",
-            "",
-            format_table(HEADING, list(list_rows(found, trials))),
-        ]
-    )
+def report_tuning(fits: Sequence[TuningFit], trials: int) -> Report:
+    """Report on cost and gain."""
+    worlds = len({fit.world for fit in fits})
+    blocks = [
+        f"SIMULATED: {worlds} drawn worlds; tested on {PLAN.tested:,} courses of each at its own "
+        "sites. Differences are from no trials, paired by world, with their standard error.",
+        format_table(_HEADING, _list_rows(fits, trials)),
+    ]
+    data = {"data": "SIMULATED", "fits": [asdict(fit) for fit in fits]}
+    return Report([Section("benchmark tuning", "how-to/tune-trees.md", blocks)], data)
 
 
-def list_rows(found: Sequence[Found], trials: int) -> Iterator[list[str]]:
-    """List the table's rows."""
+def _list_rows(fits: Sequence[TuningFit], trials: int) -> Iterator[list[str]]:
     for name in CANDIDATES:
         for size in SIZES:
             for budget in (0, trials):
-                yield describe_row([one for one in found if one.candidate == name], size, budget)
+                yield _list_cells([fit for fit in fits if fit.candidate == name], size, budget)
 
 
-def describe_row(found: Sequence[Found], courses: int, trials: int) -> list[str]:
-    """Describe one candidate at one size with one budget."""
+def _list_cells(fits: Sequence[TuningFit], courses: int, trials: int) -> list[str]:
     plain, tuned = (
-        {one.world: one for one in found if (one.courses, one.trials) == (courses, budget)}
+        {fit.world: fit for fit in fits if (fit.courses, fit.trials) == (courses, budget)}
         for budget in (0, trials)
     )
-    gaps = np.array([one.log_loss - plain[world].log_loss for world, one in tuned.items()])
+    gaps = np.array([fit.log_loss - plain[world].log_loss for world, fit in tuned.items()])
     error = gaps.std(ddof=1) / np.sqrt(len(gaps))
     return [
         f"`{next(iter(tuned.values())).candidate}`",
         f"{courses:,}",
         str(trials),
-        f"{np.mean([one.seconds for one in tuned.values()]):.1f}",
-        f"{np.mean([one.log_loss for one in tuned.values()]):.4f}",
+        f"{np.mean([fit.seconds for fit in tuned.values()]):.1f}",
+        f"{np.mean([fit.log_loss for fit in tuned.values()]):.4f}",
         f"{gaps.mean():+.4f} ± {error:.4f}" if trials else "",
-        f"{sum(one.rounds > 0 for one in tuned.values())} of {len(tuned)}",
+        f"{sum(fit.rounds > 0 for fit in tuned.values())} of {len(tuned)}",
     ]
-
-
-def collect(found: Sequence[Found]) -> dict[str, Any]:
-    """Collect what was found, for JSON."""
-    return {"data": "SIMULATED", "fits": [asdict(one) for one in found]}

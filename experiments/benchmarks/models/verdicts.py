@@ -1,115 +1,92 @@
-"""Verdicts: what was aimed at, and whether it was met; each states its figures."""
+"""Verdicts on models; each states its figures."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from experiments.benchmarks.methods.methods import BASE_RATE, CHOSEN, label_method
 from experiments.benchmarks.methods.peers import PEERS
-from experiments.benchmarks.models.summary import PLACES, Board, Gap, average, compare
+from experiments.benchmarks.models.summary import (
+    SITE_KINDS,
+    Board,
+    Gap,
+    average_score,
+    compare_methods,
+)
+from experiments.benchmarks.report import Verdict
 from experiments.benchmarks.scores import THIRDS
 
-COVERED = (0.75, 0.85)
-# Up to so many courses, better means beyond two standard errors; above, not worse.
-CLEAR_UP_TO = 1000
-NULL_AUC = (0.48, 0.52)
-NULL_EXCESS = {250: 0.004, 4000: 0.001}
+_COVERAGE = (0.75, 0.85)
+# Up to this number of courses, better means beyond two standard errors; above, not worse.
+_CLEAR_UP_TO = 1000
+_NULL_AUC = (0.48, 0.52)
+_MAX_NULL_EXCESS = {250: 0.004, 4000: 0.001}
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One aim.
-
-    Parameters
-    ----------
-    met
-        None where these results cannot tell.
-    """
-
-    aim: str
-    met: bool | None
-    found: str
-
-    @property
-    def word(self) -> str:
-        """The verdict in a word or two."""
-        return {True: "met", False: "NOT MET", None: "cannot tell"}[self.met]
-
-
-def judge(board: Board) -> list[Verdict]:
-    """Judge every aim that these results are about."""
+def judge_models(board: Board) -> list[Verdict]:
+    """Judge every target that these results are about."""
     return [
-        *judge_peers(board),
-        *judge_start(board),
-        *judge_coverage(board),
-        *judge_null(board),
+        *_judge_peers(board),
+        *_judge_first_patient(board),
+        *_judge_coverage(board),
+        *_judge_null(board),
     ]
 
 
-def judge_peers(board: Board) -> Iterator[Verdict]:
-    """Judge whether the chosen model is better than every peer, size by size."""
+def _judge_peers(board: Board) -> Iterator[Verdict]:
     peers = [name for name in board.methods if name in PEERS]
-    for place in PLACES:
+    for kind in SITE_KINDS:
         for courses in board.sizes:
-            gaps = {name: board.compare(CHOSEN, name, courses, place) for name in peers}
-            found = {name: gap for name, gap in gaps.items() if gap is not None}
-            if found:
-                yield judge_gaps(found, courses, place)
+            compared = {
+                name: compare_methods(board.drawn, CHOSEN, name, courses, kind) for name in peers
+            }
+            gaps = {name: gap for name, gap in compared.items() if gap is not None}
+            if gaps:
+                yield _judge_gaps(gaps, courses, kind)
 
 
-def judge_gaps(gaps: dict[str, Gap], courses: int, place: str) -> Verdict:
-    """Judge the differences to all peers at one size and place."""
-    strict = courses <= CLEAR_UP_TO
-    wanted = (
+def _judge_gaps(gaps: Mapping[str, Gap], courses: int, kind: str) -> Verdict:
+    strict = courses <= _CLEAR_UP_TO
+    target = (
         "better than every peer beyond two standard errors" if strict else "not worse than any peer"
     )
     lost = [name for name, gap in gaps.items() if not (gap.is_clear if strict else gap.mean <= 0)]
     nearest = max(gaps, key=lambda name: gaps[name].mean)
-    text = f"nearest is {label_method(nearest)}: {show_gap(gaps[nearest])}"
+    text = f"nearest is {label_method(nearest)}: {gaps[nearest]}"
     if lost:
         text += "; fails against " + ", ".join(label_method(name) for name in lost)
-    alone = any(gap.error is None for gap in gaps.values())
-    met = None if alone and strict else not lost
-    return Verdict(f"{courses} courses, {place} sites: {wanted}", met, text)
+    has_no_error = any(gap.error is None for gap in gaps.values())
+    met = None if has_no_error and strict else not lost
+    return Verdict(f"{courses} courses, {kind} sites: {target}", met, text)
 
 
-def judge_start(board: Board) -> Iterator[Verdict]:
-    """Judge whether nothing is lost to the published base rate before any course."""
-    for place in PLACES:
-        if gap := board.compare(CHOSEN, BASE_RATE, 0, place):
-            aim = f"0 courses, {place} sites: not worse than the published base rate"
-            yield Verdict(aim, gap.mean <= 0, show_gap(gap))
+def _judge_first_patient(board: Board) -> Iterator[Verdict]:
+    for kind in SITE_KINDS:
+        if gap := compare_methods(board.drawn, CHOSEN, BASE_RATE, 0, kind):
+            aim = f"0 courses, {kind} sites: not worse than the published base rate"
+            yield Verdict(aim, gap.mean <= 0, str(gap))
 
 
-def judge_coverage(board: Board) -> Iterator[Verdict]:
-    """Judge whether 80 % intervals hold the true probability as often, over all sizes together."""
-    names = {"": "coverage"}
-    names |= {f", {one} third of effective sample size": f"coverage_{one}" for one in THIRDS}
-    results = [one for n in board.sizes for one in board.list_results(CHOSEN, n)]
-    for place in PLACES:
-        for group, name in names.items():
-            covered = average(results, place, name)
+def _judge_coverage(board: Board) -> Iterator[Verdict]:
+    groups = {"": "coverage"}
+    groups |= {f", {third} third of effective sample size": f"coverage_{third}" for third in THIRDS}
+    results = [result for n in board.sizes for result in board.list_results(CHOSEN, n)]
+    for kind in SITE_KINDS:
+        for group, name in groups.items():
+            covered = average_score(results, kind, name)
             if covered is not None:
-                aim = f"80 % interval, {place} sites{group}: holds the truth in .75 to .85"
-                met = COVERED[0] <= covered <= COVERED[1]
-                yield Verdict(aim, met, f"{covered:.3f}")
+                low, high = _COVERAGE
+                aim = f"80% interval, {kind} sites{group}: holds the truth in {low} to {high}"
+                yield Verdict(aim, low <= covered <= high, f"{covered:.3f}")
 
 
-def judge_null(board: Board) -> Iterator[Verdict]:
-    """Judge what is made of nothing, in worlds where nothing tells who will respond."""
+def _judge_null(board: Board) -> Iterator[Verdict]:
     for courses in sorted({courses for _, courses in board.null}):
         results = list(board.null.get((CHOSEN, courses), {}).values())
-        gap = compare(board.null, CHOSEN, BASE_RATE, courses, "known")
-        auc = average(results, "known", "auc")
+        gap = compare_methods(board.null, CHOSEN, BASE_RATE, courses, "known")
+        auc = average_score(results, "known", "auc")
         if auc is not None:
-            met = NULL_AUC[0] <= auc <= NULL_AUC[1]
-            yield Verdict(f"null world, {courses} courses: AUC .50 ± .02", met, f"{auc:.3f}")
-        if gap is not None and courses in NULL_EXCESS:
-            most = NULL_EXCESS[courses]
+            met = _NULL_AUC[0] <= auc <= _NULL_AUC[1]
+            yield Verdict(f"null world, {courses} courses: AUC 0.50 ± 0.02", met, f"{auc:.3f}")
+        if gap is not None and courses in _MAX_NULL_EXCESS:
+            most = _MAX_NULL_EXCESS[courses]
             aim = f"null world, {courses} courses: log loss over the base rate at most {most}"
-            yield Verdict(aim, gap.mean <= most, show_gap(gap))
-
-
-def show_gap(gap: Gap) -> str:
-    """Show a difference with its standard error."""
-    error = "one world only" if gap.error is None else f"standard error {gap.error:.4f}"
-    return f"{gap.mean:+.4f} ({error})"
+            yield Verdict(aim, gap.mean <= most, str(gap))

@@ -1,51 +1,48 @@
-"""The benchmark of serving: every contestant in turn on the same core, several rounds of it."""
+"""The benchmark of serving: every contestant in turn on the same core, over several rounds."""
 
-import asyncio
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from experiments.benchmarks.serving.assessments import Questions, draw_assessments
 from experiments.benchmarks.serving.batch_profile import Step, profile_batches
 from experiments.benchmarks.serving.contestants.roster import CONTESTANTS, Contestant, Task
 from experiments.benchmarks.serving.load import (
-    Answer,
-    Caller,
-    Cores,
+    HttpRequest,
     Load,
     Measurement,
-    Memory,
-    measure,
-    read_memory,
-    share_cores,
+    find_wrk,
+    measure_load,
 )
 from experiments.benchmarks.serving.served_model import ServedHome, borrow_home, make_home
-from experiments.benchmarks.serving.server import Server, serve
-from experiments.demo import find_free_port
+from experiments.processes import Cores, Memory, read_memory, share_cores
+from experiments.server import Server, find_free_port, run_server
 from features.base.commands import track
 from features.base.errors import InputError, Problem, UnavailableError
 
-BATCHES = "batch"
-# Answers to batches are long; a few of them hold thousands of estimates to check.
-BATCHES_CHECKED = 3
+_BATCHES = "batch"
+# Answers to batches are long; a few of them hold thousands of estimates to compare.
+_CHECKED_BATCHES = 3
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is asked of the benchmark.
+class ServingRequest:
+    """What is to be measured.
 
     Parameters
     ----------
-    seconds, warm_up
+    seconds
         Of each measurement.
     champion
         A home whose champion is served; None for a model fitted for the purpose.
     """
 
-    seconds: float = 10.0
-    warm_up: float = 2.0
+    seconds: int = 10
     rounds: int = 3
     contestants: tuple[Contestant, ...] = tuple(CONTESTANTS.values())
     patients: int = 3000
@@ -53,7 +50,7 @@ class Request:
     champion: Path | None = None
 
 
-QUICK = Request(seconds=1.0, warm_up=0.5, rounds=1, patients=800, redevelopments=20)
+QUICK = ServingRequest(seconds=1, rounds=1, patients=800, redevelopments=20)
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Results:
+class ServingResults:
     """Everything that was measured.
 
     Parameters
@@ -84,12 +81,12 @@ class Results:
     absent
         By name, contestants and tasks that were not measured, and why.
     model
-        What was served.
+        The served model.
     steps
-        Where a batch's time goes; empty where no batches were measured.
+        Where a batch's time goes; empty if no batches were measured.
     """
 
-    request: Request
+    request: ServingRequest
     cores: Cores
     rounds: dict[str, list[Round]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -98,8 +95,8 @@ class Results:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What all contestants share: the home with the champion, what is asked, a key."""
+class _Stage:
+    """What all contestants share: the home with the champion, the questions, a key."""
 
     home: ServedHome
     questions: Questions
@@ -112,19 +109,27 @@ def choose_contestants(names: Sequence[str]) -> tuple[Contestant, ...]:
     Raises
     ------
     InputError
-        If there is none of a name.
+        If a name is unknown.
     """
     if unknown := [name for name in names if name not in CONTESTANTS]:
         known = ", ".join(CONTESTANTS)
         raise InputError([Problem(name, "unknown", f"must be one of {known}") for name in unknown])
-    return tuple(one for name, one in CONTESTANTS.items() if not names or name in names)
+    chosen = {name: part for name, part in CONTESTANTS.items() if not names or name in names}
+    return tuple(chosen.values())
 
 
-def run_benchmark(request: Request) -> Results:
-    """Make the model, then measure every contestant in every round."""
-    results = Results(request, share_cores())
+def run_serving(request: ServingRequest) -> ServingResults:
+    """Make the model, then measure every contestant in every round.
+
+    Raises
+    ------
+    UnavailableError
+        If the load generator is not installed, or the model cannot be made.
+    """
+    find_wrk()  # before minutes are spent on the model
+    results = ServingResults(request, share_cores())
     with tempfile.TemporaryDirectory(prefix="benchmark-serving-") as folder:
-        stage = set_stage(request, Path(folder))
+        stage = _set_stage(request, Path(folder))
         card = stage.questions.predictor.champions[0].model.card
         results.model.update(
             name=card.name,
@@ -134,17 +139,16 @@ def run_benchmark(request: Request) -> Results:
             assessments=len(stage.questions.assessments),
             key=stage.token is not None,
         )
-        turns = [one for _ in range(request.rounds) for one in request.contestants]
+        turns = [part for _ in range(request.rounds) for part in request.contestants]
         for contestant in track(turns, len(turns), "serving"):
             if contestant.name not in results.absent:
-                take_turn(contestant, stage, results)
-        if BATCHES in results.rounds:
+                _run_turn(contestant, stage, results)
+        if _BATCHES in results.rounds:
             results.steps.extend(profile_batches(stage.questions, results.cores.server))
     return results
 
 
-def set_stage(request: Request, folder: Path) -> Stage:
-    """Simulate, fit, promote and pull; or take the champion of another home."""
+def _set_stage(request: ServingRequest, folder: Path) -> _Stage:
     if request.champion is None:
         home = make_home(folder / "home")
         home.simulate(request.patients)
@@ -154,77 +158,59 @@ def set_stage(request: Request, folder: Path) -> Stage:
         if any(contestant.learns for contestant in request.contestants):
             home.simulate(request.patients)
     predictor = home.pull()
-    return Stage(home, Questions(draw_assessments(), predictor), home.create_key())
+    return _Stage(home, Questions(draw_assessments(), predictor), home.create_key())
 
 
-def take_turn(contestant: Contestant, stage: Stage, results: Results) -> None:
+def _run_turn(contestant: Contestant, stage: _Stage, results: ServingResults) -> None:
     """Measure a contestant once; one that cannot run is named as absent."""
     if contestant.absent:
         results.absent[contestant.name] = f"not installed: {', '.join(contestant.absent)}"
         return
     port = find_free_port()
-    log = stage.home.folder / f"{contestant.name}.log"
+    command, log = contestant.command(port), stage.home.folder / f"{contestant.name}.log"
     environment, core = stage.home.environment, results.cores.server
     try:
-        with serve(
-            contestant.command(port), port, contestant.ready, environment, log, core
-        ) as server:
-            found = measure_tasks(contestant, stage, server, results)
+        with run_server(command, port, contestant.ready, log, environment, core) as server:
+            measured = _measure_tasks(contestant, stage, server, results)
+            finished = Round(server.seconds, read_memory(server.pid), measured)
     except UnavailableError as error:
         results.absent[contestant.name] = str(error)
     else:
-        results.rounds.setdefault(contestant.name, []).append(found)
+        results.rounds.setdefault(contestant.name, []).append(finished)
 
 
-def measure_tasks(contestant: Contestant, stage: Stage, server: Server, results: Results) -> Round:
-    """Measure all tasks of a contestant that is ready."""
+def _measure_tasks(
+    contestant: Contestant, stage: _Stage, server: Server, results: ServingResults
+) -> dict[tuple[str, int], Measurement]:
     measured = {}
     for task in contestant.tasks:
         requests = task.write(stage.questions, stage.token)
-        if reason := refuses(task, requests[0], server.port):
+        if reason := _explain_refusal(requests[0], server):
             results.absent[task.name] = reason
             continue
         for connections in task.connections:
-            measured[task.name, connections] = measure_task(
-                task, requests, connections, stage, server, results
+            load = _make_load(task, requests, connections, results.request.seconds)
+            check = partial(task.check, stage.questions)
+            measured[task.name, connections] = measure_load(
+                load, server, check, results.cores.client
             )
-    return Round(server.seconds, read_memory(server.pid), measured)
+    return measured
 
 
-def refuses(task: Task, request: bytes, port: int) -> str | None:
-    """Ask once, and say why a service does not do a task; None if it does."""
-
-    async def ask() -> Answer:
-        caller = Caller(port)
-        try:
-            return await caller.ask(request)
-        finally:
-            caller.close()
-
+def _explain_refusal(request: HttpRequest, server: Server) -> str | None:
+    """Ask once; return why a service does not do a task, or None if it does."""
     try:
-        status = asyncio.run(ask()).status
-    except (OSError, TimeoutError):
+        answer = httpx.post(
+            server.address + request.path,
+            content=request.body,
+            headers=dict(request.headers),
+            timeout=60,
+        )
+    except httpx.TransportError:
         return "it does not answer"
-    return None if status == 200 else f"it answers {status}"
+    return None if answer.status_code == 200 else f"it answers {answer.status_code}"
 
 
-def measure_task(
-    task: Task,
-    requests: list[bytes],
-    connections: int,
-    stage: Stage,
-    server: Server,
-    results: Results,
-) -> Measurement:
-    """Measure one task at one number of connections."""
-    load = Load(
-        server.port,
-        requests,
-        connections,
-        task.patients,
-        results.request.warm_up,
-        results.request.seconds,
-        samples=len(requests) if task.patients == 1 else BATCHES_CHECKED,
-        pid=server.pid,
-    )
-    return measure(load, task.check(stage.questions), results.cores.client)
+def _make_load(task: Task, requests: list[HttpRequest], connections: int, seconds: int) -> Load:
+    checked = None if task.patients == 1 else _CHECKED_BATCHES
+    return Load(requests, connections, task.patients, seconds, checked)

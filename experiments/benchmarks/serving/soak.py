@@ -1,48 +1,47 @@
 """The soak: our service under mixed load, while champions change and workers are killed."""
 
 import asyncio
-import contextlib
 import os
 import random
 import signal
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import httpx
 import uvloop
 
-from experiments.benchmarks.serving.assessments import Assessment, Questions, draw_assessments
+from experiments.benchmarks.serving.assessments import Questions, draw_assessments
 from experiments.benchmarks.serving.contestants.roster import start_ours
-from experiments.benchmarks.serving.load import Caller, read_memory
-from experiments.benchmarks.serving.load.processes import PROC, list_tree
+from experiments.benchmarks.serving.load import send_request
 from experiments.benchmarks.serving.served_model import OUTCOME, ServedHome, make_home
-from experiments.benchmarks.serving.server import Server, serve
-from experiments.benchmarks.serving.soak_questions import Question, draw_questions
-from experiments.benchmarks.serving.soak_watch import Results, Watch
-from experiments.demo import find_free_port
+from experiments.benchmarks.serving.soak_questions import SoakQuestion, draw_questions
+from experiments.benchmarks.serving.soak_watch import Watch
+from experiments.processes import PROC, list_tree, read_memory
+from experiments.server import Server, find_free_port, run_server
 from features.base.commands import say
 from serving.estimates.predictor import Predictor
 
-SEED = 5
-WORKERS = ("--workers", "2")
-# What BentoML's worker processes have in their command line.
-WORKER_MARK = b"worker"
-PATIENCE = 30.0
-REASON = "soak: champions take turns"
+_SEED = 5
+_WORKERS = ("--workers", "2")
+# In the command line of BentoML's worker processes.
+_WORKER_MARK = b"worker"
+_PATIENCE_SECONDS = 30.0
+_REASON = "soak: champions take turns"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long, and how often what happens.
+class SoakPlan:
+    """Duration, rate and intervals.
 
     Parameters
     ----------
     rate
-        Requests a second, over all callers together.
+        Requests per second, over all callers together.
     """
 
     minutes: float = 30.0
@@ -53,33 +52,33 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration."""
         return 60 * self.minutes
 
     @property
     def change_every(self) -> float:
-        """Seconds from one change of champion to the next."""
+        """Seconds between changes of champion."""
         return min(60.0, self.seconds / 3)
 
     @property
     def kill_every(self) -> float:
-        """Seconds from one killed worker to the next."""
+        """Seconds between killed workers."""
         return min(120.0, self.seconds / 2.5)
 
     @property
     def sample_every(self) -> float:
-        """Seconds from one look at the memory to the next."""
+        """Seconds between readings of memory."""
         return min(10.0, self.seconds / 12)
 
 
 @dataclass(frozen=True)
-class Audit:
-    """What the audit log says in the end.
+class SoakAudit:
+    """What the audit log shows in the end.
 
     Parameters
     ----------
     whole
-        Whether `audit verify` found it whole; None where the service keeps none.
+        Whether `audit verify` found it intact; None if the service has no audit log.
     missing
         Answered requests that are not in it.
     """
@@ -90,159 +89,161 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Soaked:
+class SoakResult:
     """How it went."""
 
-    plan: Plan
+    plan: SoakPlan
     watch: Watch
-    audit: Audit
+    audit: SoakAudit
     workers: int
     workers_left: int
 
 
 @dataclass
-class Stage:
-    """The home with two registered versions, and who is champion."""
+class _Rivals:
+    """Two registered versions, of which one is champion."""
 
     home: ServedHome
     champions: dict[str, Predictor]
     current: str
 
     def change(self) -> str:
-        """Make the other version champion and put it into the model store; return its digest."""
+        """Make the other version champion and pull it; return its digest."""
         other = next(version for version in self.champions if version != self.current)
-        asked = (OUTCOME, "--version", other, "--override-reason", REASON, "--json")
-        self.home.run("training", "promote", *asked)
+        _promote(self.home, other)
         self.home.run("serving", "pull", "--json")
         self.current = other
         return self.champions[other].champions[0].model.digest
 
 
-def run_soak(plan: Plan) -> Soaked:
+def _promote(home: ServedHome, version: str) -> None:
+    options = (OUTCOME, "--version", version, "--override-reason", _REASON, "--json")
+    home.run("training", "promote", *options)
+
+
+def _register_rivals(home: ServedHome, plan: SoakPlan) -> _Rivals:
+    home.simulate(plan.patients)
+    versions = [home.fit(plan.redevelopments, seed) for seed in (1, 2)]
+    champions = {}
+    for version in versions:  # the one that is pulled last is champion
+        _promote(home, version)
+        champions[version] = home.pull()
+    return _Rivals(home, champions, versions[-1])
+
+
+def run_soak(plan: SoakPlan) -> SoakResult:
     """Fit two models, serve, and put the service through it."""
     with tempfile.TemporaryDirectory(prefix="benchmark-soak-") as folder:
         home = make_home(Path(folder))
-        stage = set_stage(home, plan)
+        rivals = _register_rivals(home, plan)
         token = home.create_key()
         assessments = draw_assessments()
         watch = Watch(
             {
-                one.champions[0].model.digest: answer_all(assessments, one)
-                for one in stage.champions.values()
+                predictor.champions[0].model.digest: Questions(assessments, predictor).answers
+                for predictor in rivals.champions.values()
             }
         )
-        questions = draw_questions(assessments, token, SEED)
+        questions = draw_questions(assessments, token, _SEED)
         port, log = find_free_port(), home.folder / "service.log"
         command = start_ours(port)
-        if "--workers" in home.find_help("serving", "serve"):
-            command += WORKERS
+        if "--workers" in home.read_help("serving", "serve"):
+            command += _WORKERS
         else:
             say("the service has no --workers: one worker")
-        with serve(command, port, "/readyz", home.environment, log) as server:
-            workers = len(list_workers(server.pid))
-            uvloop.run(Soak(plan, stage, server, questions, watch).run())
-            left = len(list_workers(server.pid))
-        audit = check_audit(home, watch.request_ids)
-    return Soaked(plan, watch, audit, workers, left)
+        with run_server(command, port, "/readyz", log, home.environment) as server:
+            workers = len(_list_workers(server.pid))
+            uvloop.run(_Soak(plan, rivals, server, questions, watch).run())
+            left = len(_list_workers(server.pid))
+        audit = _check_audit(home, watch.request_ids)
+    return SoakResult(plan, watch, audit, workers, left)
 
 
-def answer_all(assessments: Sequence[Assessment], predictor: Predictor) -> Results:
-    """Answer every assessment by the library."""
-    return Questions(tuple(assessments), predictor).answer(range(len(assessments)))
-
-
-def set_stage(home: ServedHome, plan: Plan) -> Stage:
-    """Register two models; the one that is pulled last is champion."""
-    home.simulate(plan.patients)
-    versions = [home.fit(plan.redevelopments, seed) for seed in (1, 2)]
-    champions = {}
-    for version in versions:
-        asked = (OUTCOME, "--version", version, "--override-reason", REASON, "--json")
-        home.run("training", "promote", *asked)
-        champions[version] = home.pull()
-    return Stage(home, champions, versions[-1])
-
-
-class Soak:
-    """Asks, changes champions, kills and looks at the memory, all at once, until time is over."""
+class _Soak:
+    """Asks, changes champions, kills workers and reads memory concurrently until time is up."""
 
     def __init__(
-        self, plan: Plan, stage: Stage, server: Server, questions: Iterator[Question], watch: Watch
+        self,
+        plan: SoakPlan,
+        rivals: _Rivals,
+        server: Server,
+        questions: Iterator[SoakQuestion],
+        watch: Watch,
     ) -> None:
-        self.plan, self.stage, self.server = plan, stage, server
+        self.plan, self.rivals, self.server = plan, rivals, server
         self.questions, self.watch = questions, watch
-        self.began = monotonic()
+        self.start = monotonic()
 
     async def run(self) -> None:
         """Run to the end."""
-        self.began = monotonic()
-        callers = map(self._ask, range(self.plan.callers))
-        await asyncio.gather(*callers, self._change(), self._kill(), self._look())
+        self.start = monotonic()
+        async with httpx.AsyncClient(
+            base_url=self.server.address,
+            limits=httpx.Limits(max_connections=self.plan.callers),
+            timeout=_PATIENCE_SECONDS,
+        ) as client:
+            callers = (self._ask(client, number) for number in range(self.plan.callers))
+            await asyncio.gather(*callers, self._change(), self._kill(), self._sample())
 
     def _is_over(self) -> bool:
-        self.watch.now = monotonic() - self.began
+        self.watch.now = monotonic() - self.start
         return self.watch.now >= self.plan.seconds
 
-    async def _ask(self, number: int) -> None:
-        caller, pause = Caller(self.server.port), self.plan.callers / self.plan.rate
+    async def _ask(self, client: httpx.AsyncClient, number: int) -> None:
+        pause = self.plan.callers / self.plan.rate
         await asyncio.sleep(pause * number / self.plan.callers)
         while not self._is_over():
             next_at = monotonic() + pause
-            await self._ask_once(caller, next(self.questions))
+            question = next(self.questions)
+            try:
+                answer = await send_request(client, question.request)
+            except httpx.TransportError:
+                self._is_over()
+                self.watch.note_lost(question)
+            else:
+                self._is_over()
+                self.watch.note_answer(question, answer)
             await asyncio.sleep(max(0.0, next_at - monotonic()))
-        caller.close()
-
-    async def _ask_once(self, caller: Caller, question: Question) -> None:
-        answer = None
-        with contextlib.suppress(OSError, TimeoutError):
-            answer = await caller.ask(question.request, PATIENCE)
-        self._is_over()
-        if answer is None:
-            self.watch.note_lost(question)
-        else:
-            self.watch.note(question, answer)
 
     async def _change(self) -> None:
         while self.watch.now + self.plan.change_every < self.plan.seconds:
             await asyncio.sleep(self.plan.change_every)
             start = self.watch.now
-            digest = await asyncio.to_thread(self.stage.change)
-            self.watch.changes.append((start, monotonic() - self.began, digest))
+            digest = await asyncio.to_thread(self.rivals.change)
+            self.watch.changes.append((start, monotonic() - self.start, digest))
 
     async def _kill(self) -> None:
-        generator = random.Random(SEED)
+        generator = random.Random(_SEED)
         while self.watch.now + self.plan.kill_every < self.plan.seconds:
             await asyncio.sleep(self.plan.kill_every)
-            if workers := list_workers(self.server.pid):
-                self.watch.kills.append(monotonic() - self.began)
+            if workers := _list_workers(self.server.pid):
+                self.watch.kills.append(monotonic() - self.start)
                 os.kill(generator.choice(workers), signal.SIGKILL)
 
-    async def _look(self) -> None:
+    async def _sample(self) -> None:
         while not self._is_over():
             resident = read_memory(self.server.pid).resident
             self.watch.memory.append((self.watch.now, resident))
             await asyncio.sleep(self.plan.sample_every)
 
 
-def list_workers(root: int) -> list[int]:
-    """List a service's worker processes."""
-    return [pid for pid in list_tree(root)[1:] if WORKER_MARK in read_command(pid)]
+def _list_workers(root: int) -> list[int]:
+    return [pid for pid in list_tree(root)[1:] if _WORKER_MARK in _read_command(pid)]
 
 
-def read_command(pid: int) -> bytes:
-    """Read a process's command line; empty if it is gone."""
+def _read_command(pid: int) -> bytes:
     try:
         return (PROC / str(pid) / "cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
-        return b""
+        return b""  # it has ended since it was listed
 
 
-def check_audit(home: ServedHome, answered: set[str]) -> Audit:
+def _check_audit(home: ServedHome, answered: set[str]) -> SoakAudit:
     """Verify the audit log, and look in it for every answered request."""
-    if not home.find_help("serving", "audit", "verify"):
-        return Audit(None)
+    if not home.read_help("serving", "audit", "verify"):
+        return SoakAudit(None)
     done = home.try_to("serving", "audit", "verify", "--json")
     path = home.folder / "service.db"
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         logged = {row[0] for row in database.execute("select request_id from audit")}
-    return Audit(not done.returncode, len(logged), len(answered - logged))
+    return SoakAudit(not done.returncode, len(logged), len(answered - logged))

@@ -1,4 +1,4 @@
-"""What it costs to note every answer: rows appended, and requests that wait for theirs."""
+"""What auditing every answer costs: appending rows, and requests that wait for their row."""
 
 import asyncio
 import secrets
@@ -13,20 +13,22 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
+from experiments.benchmarks.report import Report, Section, format_table
 from features.base.commands import track
 from features.base.errors import UnavailableError
 from serving.store.audit import Answered, AuditLog
 from serving.store.database import prepare_store
 from serving.store.writer import AuditWriter
 
-KEY = b"of a benchmark, whose chain is thrown away"
-GROUPS = (1, 16)
-# Rows that nobody measures: files grow, caches fill.
-WARMING = 50
+_KEY = b"of a benchmark, whose chain is thrown away"
+_GROUPS = (1, 16)
+# Rows before the measured ones, while files grow and caches fill.
+_WARM_UP = 50
+_HEADING = ["store", "way", "at once", "median, µs", "99th percentile, µs", "rows per second"]
 
 
 class PatientLog(AuditLog):
-    """A log of which every row is written by the writer's thread."""
+    """A log whose every row is written by the writer's thread."""
 
     def make_unwaiting(self) -> AuditLog | None:
         """Leave nothing to the event loop."""
@@ -34,7 +36,7 @@ class PatientLog(AuditLog):
 
 
 @dataclass(frozen=True)
-class Timing:
+class StoreTiming:
     """How long something took, in microseconds.
 
     Parameters
@@ -42,9 +44,9 @@ class Timing:
     store
         ``sqlite normal``, ``sqlite full`` or ``postgresql``.
     how
-        ``append``, or whose thread wrote while requests waited: ``loop`` or ``thread``.
+        ``append``, or what wrote while requests waited: ``loop`` or ``thread``.
     together
-        Rows in one transaction, or requests at a time.
+        Rows in one transaction, or concurrent requests.
     per_second
         Rows.
     """
@@ -57,82 +59,90 @@ class Timing:
     per_second: float
 
 
-def measure(folder: Path, rows: int, server: str | None = None) -> list[Timing]:
-    """Measure each store on the disk of a folder; a PostgreSQL only where one is named."""
-    with tempfile.TemporaryDirectory(prefix=".store-", dir=folder) as place:
+def measure_stores(folder: Path, rows: int, server: str | None = None) -> list[StoreTiming]:
+    """Measure SQLite on the disk of a folder, and a PostgreSQL server if one is named."""
+    with tempfile.TemporaryDirectory(prefix=".store-", dir=folder) as scratch:
         stores = {
-            "sqlite normal": f"sqlite:///{place}/normal.db",
-            "sqlite full": f"sqlite:///{place}/full.db?synchronous=full",
+            "sqlite normal": f"sqlite:///{scratch}/normal.db",
+            "sqlite full": f"sqlite:///{scratch}/full.db?synchronous=full",
         }
         stores |= {"postgresql": server} if server else {}
-        steps = list(list_steps(stores, rows))
+        steps = list(_list_steps(stores, rows))
         return [step() for step in track(steps, len(steps), "appending")]
 
 
-def list_steps(stores: dict[str, str], rows: int) -> Iterator[Callable[[], Timing]]:
-    """List what is to be measured."""
+def report_stores(timings: list[StoreTiming]) -> Report:
+    """Report the timings."""
+    rows = [
+        [
+            timing.store,
+            timing.how,
+            str(timing.together),
+            *(f"{v:,.0f}" for v in (timing.median, timing.percentile99, timing.per_second)),
+        ]
+        for timing in timings
+    ]
+    section = Section("benchmark store", "explanation/audit.md", [format_table(_HEADING, rows)])
+    return Report([section], {"timings": [vars(timing) for timing in timings]})
+
+
+def _list_steps(stores: dict[str, str], rows: int) -> Iterator[Callable[[], StoreTiming]]:
     for store, url in stores.items():
-        ways = {"thread": PatientLog} | ({"loop": AuditLog} if store == "sqlite normal" else {})
-        for together in GROUPS:
-            yield partial(time_appends, store, url, together, rows)
-            for how, kind in ways.items():
-                yield partial(time_requests, store, url, together, rows, how, kind)
+        # The event loop writes only if no commit waits for a disk.
+        logs = {"thread": PatientLog} | ({"loop": AuditLog} if store == "sqlite normal" else {})
+        for together in _GROUPS:
+            yield partial(_time_appends, store, url, together, rows)
+            for how, kind in logs.items():
+                yield partial(_time_requests, store, url, together, rows, how, kind)
 
 
-def time_appends(store: str, url: str, together: int, rows: int) -> Timing:
-    """Time transactions of the log, one after another."""
-    log = open_log(url, AuditLog)
-    taken = []
-    for _ in range(WARMING + rows // together):
-        group = [make_answered() for _ in range(together)]
-        began = time.perf_counter()
+def _time_appends(store: str, url: str, together: int, rows: int) -> StoreTiming:
+    log = _open_log(url, AuditLog)
+    durations = []
+    for _ in range(_WARM_UP + rows // together):
+        group = [_make_answered() for _ in range(together)]
+        start = time.perf_counter()
         log.append(group)
-        taken.append(time.perf_counter() - began)
+        durations.append(time.perf_counter() - start)
     log.close()
-    return summarise(store, "append", together, taken[WARMING:], sum(taken[WARMING:]), together)
+    measured = durations[_WARM_UP:]
+    return _summarise(store, "append", together, measured, sum(measured), together)
 
 
-def time_requests(
+def _time_requests(
     store: str, url: str, together: int, rows: int, how: str, kind: type[AuditLog]
-) -> Timing:
-    """Time requests that do nothing but wait for their row, so many at a time."""
-    taken: list[float] = []
+) -> StoreTiming:
+    """Time requests that do nothing but wait for their row."""
+    durations: list[float] = []
 
-    async def ask(writer: AuditWriter, times: int) -> None:
+    async def write(writer: AuditWriter, times: int) -> None:
         for _ in range(times):
-            answered = make_answered()
-            began = time.perf_counter()
+            answered = _make_answered()
+            start = time.perf_counter()
             await writer.write(answered)
-            taken.append(time.perf_counter() - began)
+            durations.append(time.perf_counter() - start)
 
-    async def ask_all() -> float:
-        writer = AuditWriter(open_log(url, kind))
-        await ask(writer, WARMING)
-        taken.clear()
-        began = time.perf_counter()
-        await asyncio.gather(*(ask(writer, rows // together) for _ in range(together)))
-        seconds = time.perf_counter() - began
+    async def write_all() -> float:
+        writer = AuditWriter(_open_log(url, kind))
+        await write(writer, _WARM_UP)
+        durations.clear()
+        start = time.perf_counter()
+        await asyncio.gather(*(write(writer, rows // together) for _ in range(together)))
+        seconds = time.perf_counter() - start
         await writer.close()
         return seconds
 
-    return summarise(store, how, together, taken, uvloop.run(ask_all()), 1)
+    return _summarise(store, how, together, durations, uvloop.run(write_all()), 1)
 
 
-def open_log(url: str, kind: type[AuditLog]) -> AuditLog:
-    """Open a log to measure.
-
-    Raises
-    ------
-    UnavailableError
-        If the store holds somebody's chain, or does not answer.
-    """
-    log = kind(prepare_store(url), KEY)
+def _open_log(url: str, kind: type[AuditLog]) -> AuditLog:
+    log = kind(prepare_store(url), _KEY)
     if log.verify().breach is not None:
         raise UnavailableError("the store holds a chain that is not this benchmark's")
     return log
 
 
-def make_answered() -> Answered:
+def _make_answered() -> Answered:
     """Make a row as long as a real one."""
     return Answered(
         request_id=secrets.token_hex(16),
@@ -145,25 +155,9 @@ def make_answered() -> Answered:
     )
 
 
-def summarise(
-    store: str, how: str, together: int, taken: list[float], seconds: float, rows: int
-) -> Timing:
-    """Summarise durations, each of so many rows."""
-    median, percentile99 = np.percentile(taken, [50, 99]) * 1e6
-    return Timing(
-        store, how, together, float(median), float(percentile99), len(taken) * rows / seconds
-    )
-
-
-def describe(timings: list[Timing]) -> str:
-    """Describe timings as a table."""
-    lines = [
-        "| store | way | at once | median, µs | 99th percentile, µs | rows a second |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {one.store} | {one.how} | {one.together} | {one.median:,.0f} "
-        f"| {one.percentile99:,.0f} | {one.per_second:,.0f} |"
-        for one in timings
-    ]
-    return "\n".join(lines)
+def _summarise(
+    store: str, how: str, together: int, durations: list[float], seconds: float, rows: int
+) -> StoreTiming:
+    median, percentile99 = np.percentile(durations, [50, 99]) * 1e6
+    per_second = len(durations) * rows / seconds
+    return StoreTiming(store, how, together, float(median), float(percentile99), per_second)

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from experiments.benchmarks.models.verdicts import Verdict
+from experiments.benchmarks.report import Verdict
 from experiments.benchmarks.serving.load import Measurement
-from experiments.benchmarks.serving.serving import Results, Round
+from experiments.benchmarks.serving.serving import Round, ServingResults
 
-LEAST_OF_ECHO, MOST_TIMES_ECHO = 0.45, 2.2
-LEAST_OF_FASTAPI, LEAST_OF_MLFLOW = 0.75, 40
-MOST_TAIL = 5
-LEAST_FULL, LEAST_BRIEF = 20_000, 100_000
-FIGURES = ("p50", "p99", "slowest", "rate", "patients_rate", "cpu", "patients_cpu")
-COUNTS = ("answers", "checked", "failed", "wrong")
+_MIN_OF_ECHO, _MAX_TIMES_ECHO = 0.45, 2.2
+_MIN_OF_FASTAPI, _MIN_OF_MLFLOW = 0.75, 40
+_MAX_TAIL = 5
+_MIN_FULL, _MIN_BRIEF = 20_000, 100_000
+_FIGURES = ("p50", "p99", "slowest", "rate", "patients_rate", "cpu", "patients_cpu")
+_COUNTS = ("answers", "checked", "failed", "wrong")
 
 
 @dataclass(frozen=True)
-class Row:
+class SpeedRow:
     """One task at one number of connections, each figure the median of its rounds."""
 
     task: str
@@ -39,62 +39,54 @@ class Row:
     wrong: int
 
 
-def list_rows(results: Results) -> list[Row]:
+Rows = dict[tuple[str, int], SpeedRow]
+
+
+def list_speed_rows(results: ServingResults) -> list[SpeedRow]:
     """List what was measured, contestant by contestant."""
     rows = []
     for contestant in results.request.contestants:
         rounds = results.rounds.get(contestant.name, [])
         for task in contestant.tasks:
             for connections in task.connections:
-                found = [
-                    one.measured[task.name, connections]
-                    for one in rounds
-                    if (task.name, connections) in one.measured
-                ]
-                if found:
-                    rows.append(take_medians(task.name, task.label, found))
+                key = task.name, connections
+                measured = [part.measured[key] for part in rounds if key in part.measured]
+                if measured:
+                    rows.append(_combine_rounds(task.name, task.label, measured))
     return rows
 
 
-def take_medians(task: str, label: str, found: list[Measurement]) -> Row:
-    """Take the median of each figure over rounds; counts are added up."""
-
+def _combine_rounds(task: str, label: str, measured: list[Measurement]) -> SpeedRow:
     def middle(name: str) -> float:
-        values = [getattr(one, name) for one in found if getattr(one, name) is not None]
+        values = [getattr(part, name) for part in measured if getattr(part, name) is not None]
         return float(median(values)) if values else float("nan")
 
-    def total(name: str) -> int:
-        return sum(getattr(one, name) for one in found)
-
-    facts: dict[str, Any] = {name: middle(name) for name in FIGURES}
-    facts |= {name: total(name) for name in COUNTS}
-    complaint = next((one.complaint for one in found if one.complaint), "")
-    return Row(task, label, found[0].connections, len(found), complaint, **facts)
+    facts: dict[str, Any] = {name: middle(name) for name in _FIGURES}
+    facts |= {name: sum(getattr(part, name) for part in measured) for name in _COUNTS}
+    complaint = next((part.complaint for part in measured if part.complaint), "")
+    return SpeedRow(task, label, measured[0].connections, len(measured), complaint, **facts)
 
 
-def judge(results: Results) -> list[Verdict]:
-    """Judge every goal; one whose parts were not measured cannot be told."""
-    rows = {(row.task, row.connections): row for row in list_rows(results)}
-    return [*judge_ratios(rows, results.rounds), *judge_batches(rows), judge_answers(rows)]
+def judge_serving(results: ServingResults) -> list[Verdict]:
+    """Judge every target; one whose parts were not measured cannot be judged."""
+    rows = {(row.task, row.connections): row for row in list_speed_rows(results)}
+    return [*_judge_ratios(rows, results.rounds), *_judge_batches(rows), _judge_answers(rows)]
 
 
-def answered_all(results: Results) -> bool:
-    """Tell whether something was measured, and nothing went unanswered or wrong."""
-    rows = list_rows(results)
+def has_answered_all(results: ServingResults) -> bool:
+    """Return whether something was measured, and nothing went unanswered or wrong."""
+    rows = list_speed_rows(results)
     return bool(rows) and not any(row.failed or row.wrong for row in rows)
 
 
-Rows = dict[tuple[str, int], Row]
-
-
-def judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict]:
-    """Judge our service beside the others, each ratio the median of those of the rounds."""
-    for aim, figure, connections, other, bound, least in (
-        ("requests a second at 16, of the echo's", "rate", 16, "echo", LEAST_OF_ECHO, True),
-        ("p50 at 1, times the echo's", "p50", 1, "echo", MOST_TIMES_ECHO, False),
-        ("requests a second at 16, of FastAPI's with our predictor", "rate", 16, "fastapi",
-         LEAST_OF_FASTAPI, True),
-        ("requests a second at 16, times MLflow's", "rate", 16, "mlflow", LEAST_OF_MLFLOW, True),
+def _judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict]:
+    """Judge ours against the others; the machine's speed cancels out within each round."""
+    for aim, figure, connections, other, bound, is_minimum in (
+        ("requests per second at 16, of the echo's", "rate", 16, "echo", _MIN_OF_ECHO, True),
+        ("p50 at 1, times the echo's", "p50", 1, "echo", _MAX_TIMES_ECHO, False),
+        ("requests per second at 16, of FastAPI's with our predictor", "rate", 16, "fastapi",
+         _MIN_OF_FASTAPI, True),
+        ("requests per second at 16, times MLflow's", "rate", 16, "mlflow", _MIN_OF_MLFLOW, True),
     ):  # fmt: skip
         ratios = [
             getattr(ours.measured["ours", connections], figure)
@@ -104,43 +96,42 @@ def judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict
             and (other, connections) in theirs.measured
             and getattr(theirs.measured[other, connections], figure)
         ]
-        yield judge_bound(aim, median(ratios) if ratios else None, bound, least, ".2f")
+        yield _judge_bound(aim, median(ratios) if ratios else None, bound, is_minimum, ".2f")
     ours = rows.get(("ours", 16))
-    yield judge_bound(
-        "p99 at 16, times p50", ours.p99 / ours.p50 if ours else None, MOST_TAIL, False, ".2f"
-    )
+    tail = ours.p99 / ours.p50 if ours else None
+    yield _judge_bound("p99 at 16, times p50", tail, _MAX_TAIL, False, ".2f")
 
 
-def judge_batches(rows: Rows) -> Iterator[Verdict]:
-    """Judge how many estimates a second of one core gives."""
-    for task, what, least in (
-        ("batch_1000", "in full", LEAST_FULL),
-        ("batch_1000_brief", "in brief", LEAST_BRIEF),
+def _judge_batches(rows: Rows) -> Iterator[Verdict]:
+    for task, detail, least in (
+        ("batch_1000", "in full", _MIN_FULL),
+        ("batch_1000_brief", "in brief", _MIN_BRIEF),
     ):
         row = rows.get((task, 1))
-        aim = f"estimates for a second of processor time, batches of 1,000, {what}"
-        yield judge_bound(aim, row.patients_cpu if row else None, least, True, ",.0f")
+        aim = f"estimates per second of processor time, batches of 1,000, {detail}"
+        yield _judge_bound(aim, row.patients_cpu if row else None, least, True, ",.0f")
 
 
-def judge_bound(aim: str, found: float | None, bound: float, least: bool, form: str) -> Verdict:
-    """Judge one figure against its bound.
+def _judge_bound(
+    aim: str, value: float | None, bound: float, is_minimum: bool, form: str
+) -> Verdict:
+    """Judge one figure by its bound.
 
     Examples
     --------
-    >>> judge_bound("share", 0.5, 0.45, True, ".2f")
-    Verdict(aim='share: at least 0.45', met=True, found='0.50')
+    >>> _judge_bound("share", 0.5, 0.45, True, ".2f")
+    Verdict(aim='share: at least 0.45', met=True, result='0.50')
     """
-    told = f"{aim}: at {'least' if least else 'most'} {bound:,}"
-    if found is None:
-        return Verdict(told, None, "not measured")
-    return Verdict(told, found >= bound if least else found <= bound, format(found, form))
+    target = f"{aim}: at {'least' if is_minimum else 'most'} {bound:,}"
+    if value is None:
+        return Verdict(target, None, "not measured")
+    return Verdict(target, value >= bound if is_minimum else value <= bound, format(value, form))
 
 
-def judge_answers(rows: Rows) -> Verdict:
-    """Judge whether everybody answered everything, and rightly."""
-    bad = [f"{row.label} at {row.connections} ({row.complaint})" for row in rows.values()
-           if row.failed or row.wrong]  # fmt: skip
+def _judge_answers(rows: Rows) -> Verdict:
+    failures = [f"{row.label} at {row.connections} ({row.complaint})" for row in rows.values()
+                if row.failed or row.wrong]  # fmt: skip
     answers, checked = (sum(getattr(r, n) for r in rows.values()) for n in ("answers", "checked"))
-    told = f"{answers:,} answers, {checked:,} of them compared"
-    aim = "every answer 200, and every one compared what it must be"
-    return Verdict(aim, not bad if rows else None, "; ".join([told, *bad]))
+    counts = f"{answers:,} answers under load, {checked:,} compared before it"
+    aim = "every answer below status 400, and every compared one the library's"
+    return Verdict(aim, not failures if rows else None, "; ".join([counts, *failures]))

@@ -1,4 +1,4 @@
-"""What a whole run costs: `fit` with its report, by profile, beside a single fit."""
+"""What a whole run costs: `fit` with its report, by profile, compared with a single fit."""
 
 import tempfile
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from training.study.design import make_design, number_sites
 from training.study.study import Study, read_study
 from training.validation.development.evidence import count_bootstraps
 
-COURSES, SEED = 5000, 7
+_COURSES, _SEED = 5000, 7
 
 
 @dataclass(frozen=True)
@@ -39,24 +39,20 @@ class Cost:
     fit: float
 
 
-def measure_costs(jobs: int, courses: int = COURSES, bootstraps: int = 200) -> list[Cost]:
-    """Run the standard study on simulated patients, quickly and in full."""
+def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> list[Cost]:
+    """Run the standard study on simulated patients, by the quick and by the full profile."""
     study = read_study(STUDY)
-    columns = draw_courses(find_world("default"), study, courses, SEED)
-    return [
-        measure_cost(set_profile(study, profile, bootstraps), columns, jobs)
-        for profile in ("quick", "full")
-    ]
+    columns = draw_courses(find_world("default"), study, courses, _SEED)
+    costs = []
+    for profile in ("quick", "full"):
+        settings = {"profile": profile, "bootstraps": bootstraps}
+        validation = study.validation.model_copy(update=settings)
+        part = study.model_copy(update={"validation": validation})
+        costs.append(_measure_cost(part, columns, jobs))
+    return costs
 
 
-def set_profile(study: Study, profile: str, bootstraps: int) -> Study:
-    """Set how thoroughly a study is validated."""
-    asked = {"profile": profile, "bootstraps": bootstraps}
-    return study.model_copy(update={"validation": study.validation.model_copy(update=asked)})
-
-
-def measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
-    """Run one study in a home of its own."""
+def _measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
     design = make_design(study, columns)
     with tempfile.TemporaryDirectory() as folder:
         start = perf_counter()

@@ -1,38 +1,37 @@
-"""The benchmark of validation: what a report says of performance, against the truth.
+"""The benchmark of validation: the performance that a report states, against the truth.
 
-In each drawn world the procedure is validated as `fit` does it; the model is then asked about many
-new patients, whose true probabilities are known, at the same sites and at new ones.
+In each drawn world the procedure is validated as `fit` does it; the model then predicts many new
+patients, whose true probabilities are known, at the same sites and at new ones.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
 from joblib import delayed
-from numpy.typing import NDArray
 
 import training
-from experiments.benchmarks.results import Result, Results
+from experiments.benchmarks.results import Result, Results, complete_results, make_key
 from experiments.benchmarks.samples import (
-    PATIENTS_A_COURSE,
+    KNOWN_SEED,
+    OFFERED,
+    PATIENTS_PER_COURSE,
+    UNSEEN_SEED,
     Plan,
     Sample,
-    find_courses,
-    prepare,
+    list_study_rows,
+    prepare_world,
     read_simulated,
     take_courses,
 )
 from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
 from features.base.arrays import Numbers
-from features.base.commands import say, track
+from features.base.commands import track
 from features.base.errors import InputError, Problem
 from features.base.files import digest_sources, list_sources
 from features.model.card import Measure
 from features.model.equation import Equation
-from features.records.columns import Columns
 from training.candidates import CANDIDATES, Candidate
 from training.findings.comparison import BASE_RATE, compare
 from training.measures.performance import MEASURES, compute_performance, measure_performance
@@ -55,26 +54,26 @@ from training.validation.store import Store
 from training.validation.units import list_bootstraps
 
 # Not among the worlds by which candidates were built or compared.
-FIRST_WORLD = 301
+_FIRST_WORLD = 301
 
-# The way of correcting that a study may ask for instead of its default.
+# The correction that a study may ask for instead of its default.
 RECORDED = "corrected, outcomes as recorded"
 
 AT_SITES = ("auc", "ratio", "intercept", "slope")
 
 
 @dataclass(frozen=True)
-class Request:
+class ValidationRequest:
     """How thoroughly validation is checked.
 
     Parameters
     ----------
     courses
-        To learn from, in each world.
+        Training courses in each world.
     bootstraps
-        Re-developments of the whole procedure.
+        Bootstrap refits of the whole procedure.
     tested
-        New courses behind the truth, at the world's own sites and again at so many new ones.
+        New courses behind the truth, at the world's own sites and again at new ones.
     """
 
     worlds: int = 40
@@ -82,26 +81,20 @@ class Request:
     bootstraps: int = 50
     tested: int = 2500
     new_sites: int = 8
-    offered: tuple[CandidateName, ...] = (
-        "evidence_prior",
-        "anchored_xgboost",
-        "elastic_net",
-        "base_rate",
-    )
+    offered: tuple[CandidateName, ...] = OFFERED
 
     @property
     def plan(self) -> Plan:
-        """What is drawn of each world."""
+        """The samples of each world."""
         return Plan(self.courses, self.tested, self.new_sites, draws=30, offered=self.offered)
 
     def make_key(self, world: str) -> str:
-        """Digest of all that a result depends on."""
+        """Digest everything that a world's result depends on."""
         sources = digest_sources(list_sources(training, ["**/*.py"]), {})
-        told = {**asdict(self), "worlds": 0, "world": world, "sources": sources}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        return make_key({**asdict(self), "worlds": 0, "world": world, "sources": sources})
 
 
-QUICK = Request(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
+QUICK = ValidationRequest(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
 def choose_offered(only: str) -> tuple[CandidateName, ...]:
@@ -110,7 +103,7 @@ def choose_offered(only: str) -> tuple[CandidateName, ...]:
     Raises
     ------
     InputError
-        If there is none of that name.
+        If it is unknown.
     """
     names: tuple[CandidateName, ...] = get_args(CandidateName)
     if only not in names:
@@ -119,26 +112,22 @@ def choose_offered(only: str) -> tuple[CandidateName, ...]:
     return tuple(name for name in names if name in (only, BASE_RATE))
 
 
-def run_checks(request: Request, results: Results, jobs: int) -> list[Result]:
-    """Check every world that has not been checked yet, and return all results."""
-    worlds = [f"world-{FIRST_WORLD + number}" for number in range(request.worlds)]
-    keys = {world: request.make_key(world) for world in worlds}
-    done = results.read_latest()
-    left = [world for world in worlds if keys[world] not in done]
-    if len(left) < len(worlds):
-        say(f"{len(worlds) - len(left)} of {len(worlds)} worlds are there already")
-    tasks = (delayed(check_world)(request, world, keys[world], results) for world in left)
-    for _ in track(spread(jobs, tasks), len(left), "worlds"):
-        pass
-    done = results.read_latest()
-    return [done[keys[world]] for world in worlds]
+def run_checks(request: ValidationRequest, results: Results, jobs: int) -> list[Result]:
+    """Check validation in every world; results that are there already are kept."""
+    worlds = [f"world-{_FIRST_WORLD + number}" for number in range(request.worlds)]
+    keys = [request.make_key(world) for world in worlds]
+
+    def run(indices: list[int]) -> Iterable[Result]:
+        calls = (delayed(_check_world)(request, worlds[index], keys[index]) for index in indices)
+        return track(spread(jobs, calls), len(indices), "worlds")
+
+    return complete_results(results, keys, run)
 
 
-def check_world(request: Request, world: str, key: str, results: Results) -> None:
-    """Validate in one world, find the truth, and keep both."""
-    prepared = prepare(world, 0, request.plan)
-    study = set_validation(prepared.study, request)
-    home, elsewhere = draw_followed(world, study, request)
+def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
+    prepared = prepare_world(world, 0, request.plan)
+    study = _set_validation(prepared.study, request)
+    home, elsewhere = _draw_followed(world, study, request)
     design = take_courses(prepared, request.courses)
     candidates: dict[str, Candidate] = {name: CANDIDATES[name] for name in study.candidates}
     crossed = cross_validate(study, design, candidates, 1, Store())
@@ -148,111 +137,103 @@ def check_world(request: Request, world: str, key: str, results: Results) -> Non
     redrawing = choose_redrawing(study, design, fit.equation, crossed)
     evidence = gather_evidence(study, design, procedure, redrawing, Store(), 1)
     validated = Validated(study, design, fit.equation, crossed, evidence)
-    results.add(
-        {
-            "key": key,
-            "data": "SIMULATED",
-            "world": world,
-            "chosen": chosen,
-            "found": {one.way: plain(one.measures) for one in list_performance(validated)}
-            | {RECORDED: plain(correct_recorded(validated, procedure))},
-            "next_site": predict_site(validated),
-            "true": find_truth(fit.equation, home),
-            "new_sites": find_truth_at_sites(fit.equation, elsewhere),
-        }
-    )
+    performance = {part.way: list_limits(part.measures) for part in list_performance(validated)}
+    return {
+        "key": key,
+        "data": "SIMULATED",
+        "world": world,
+        "chosen": chosen,
+        "found": performance | {RECORDED: list_limits(_correct_recorded(validated, procedure))},
+        "next_site": _predict_site(validated),
+        "true": _measure_sample(fit.equation, home),
+        "new_sites": _measure_sites(fit.equation, elsewhere),
+    }
 
 
-def correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str, Measure]:
-    """Correct for the optimism in samples with outcomes as recorded; nothing without samples."""
+def _correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str, Measure]:
+    """Correct optimism by samples with outcomes as recorded; nothing without samples."""
     study, design = validated.study, validated.design
     if not study.validation.bootstraps:
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
-    found = run_units(procedure, design, units, Store(), 1, RECORDED)
+    answers = run_units(procedure, design, units, Store(), 1, RECORDED)
     apparent = measure_performance(validated.own, validated.settings)
-    return correct_optimism(apparent, gather_versions(design, found))
+    return correct_optimism(apparent, gather_versions(design, answers))
 
 
-def draw_followed(name: str, study: Study, request: Request) -> tuple[Sample, Sample]:
-    """Draw new patients at the world's own sites, and at new ones.
+def _draw_followed(name: str, study: Study, request: ValidationRequest) -> tuple[Sample, Sample]:
+    """Draw new patients with a known outcome at the world's own sites, and at new ones.
 
-    Those whose outcome is known, like those that the report is about: whoever does not report has
-    another baseline, and a model may rank them better or worse.
+    The report is about such patients: those lost to follow-up differ at baseline, and a model may
+    rank them better or worse.
     """
-    world = find_world(name)
-    # Not "new" to the simulator, so that it tells the truth with the site's effect known.
-    elsewhere = replace(draw_new_sites(world, request.new_sites, request.plan.seed), new=False)
+    world, seed = find_world(name), request.plan.seed
+    # Not "new" to the simulator, so that it gives the truth with the site's effect known.
+    elsewhere = replace(draw_new_sites(world, request.new_sites, seed), new=False)
     return (
-        draw_sample(world, study, make_sites(world), request, derive_seed(request.plan.seed, 2)),
-        draw_sample(world, study, elsewhere, request, derive_seed(request.plan.seed, 3)),
+        _draw_sample(world, study, make_sites(world), request, derive_seed(seed, KNOWN_SEED)),
+        _draw_sample(world, study, elsewhere, request, derive_seed(seed, UNSEEN_SEED)),
     )
 
 
-def draw_sample(world: World, study: Study, sites: Sites, request: Request, seed: int) -> Sample:
-    """Draw courses with a known outcome, with their attainable probabilities."""
-    patients = PATIENTS_A_COURSE * request.tested
+def _draw_sample(
+    world: World, study: Study, sites: Sites, request: ValidationRequest, seed: int
+) -> Sample:
+    patients = PATIENTS_PER_COURSE * request.tested
     simulation = simulate(world, patients, seed, sites=sites, draws=request.plan.draws)
-    rows = find_courses(study, read_simulated(simulation))
-    columns = read_simulated(simulation).select(rows)
+    simulated = read_simulated(simulation)
+    rows = list_study_rows(study, simulated)
+    columns = simulated.select(rows)
     known = ~np.isnan(evaluate_outcome(study, columns))
     at_site = simulation.truth["probability_observed"].to_numpy()[rows[known]]
     return Sample(columns.select(known), at_site, at_site)
 
 
-def set_validation(study: Study, request: Request) -> Study:
-    """Set how a world's study is validated."""
-    asked = {"repeats": 1, "bootstraps": request.bootstraps, "profile": "full", "resamples": 400}
-    validation = study.validation.model_copy(update=asked)
+def _set_validation(study: Study, request: ValidationRequest) -> Study:
+    settings = {"repeats": 1, "bootstraps": request.bootstraps, "profile": "full", "resamples": 400}
+    validation = study.validation.model_copy(update=settings)
     return study.model_copy(update={"validation": validation})
 
 
-def plain(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
-    """Return measures as their value and the ends of their interval."""
-    return {name: [one.value, one.low, one.high] for name, one in measures.items()}
+def list_limits(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """List each measure's value and the limits of its interval."""
+    return {name: [part.value, part.low, part.high] for name, part in measures.items()}
 
 
-def predict_site(validated: Validated) -> dict[str, list[float | None]]:
-    """Predict what a new site will show, from sites held out one by one."""
-    said = validated.evidence.sites
-    if said is None:
+def _predict_site(validated: Validated) -> dict[str, list[float | None]]:
+    """Predict performance at a new site by leave-one-site-out validation."""
+    by_site = validated.evidence.sites
+    if by_site is None:
         return {}
-    found = measure_across_sites(said, validated.evidence.names, validated.settings.level)
-    return plain({name: one.next_site for name, one in found.pooled.items()})
+    names, level = validated.evidence.names, validated.settings.level
+    pooled = measure_across_sites(by_site, names, level).pooled
+    return list_limits({name: part.next_site for name, part in pooled.items()})
 
 
-def find_truth(equation: Equation, sample: Sample) -> dict[str, float | None]:
-    """Find the performance among very many patients.
+def _measure_sample(equation: Equation, sample: Sample) -> dict[str, float | None]:
+    return measure_expected(equation.compute_log_odds(sample.columns)[:, 0], sample.at_site)
 
-    Each course counts as both outcomes, by its true probability.
+
+def measure_expected(log_odds: Numbers, true: Numbers) -> dict[str, float | None]:
+    """Measure the expected performance of log-odds if the true probabilities are known.
+
+    Each course counts as both outcomes, weighted by its true probability.
     """
-    log_odds = equation.compute_log_odds(sample.columns)[:, 0]
-    return measure_truth(log_odds, sample.at_site)
-
-
-def measure_truth(log_odds: Numbers, true: Numbers) -> dict[str, float | None]:
-    """Measure what is to be expected of log-odds where the true probabilities are known."""
-    both = np.tile(log_odds, 2)
     outcome = np.repeat([1.0, 0.0], len(true))
-    weights = np.concatenate([true, 1 - true])
-    found = compute_performance(both, outcome, weights[None, :])[0]
+    weights = np.concatenate([true, 1 - true])[None, :]
+    values = compute_performance(np.tile(log_odds, 2), outcome, weights)[0]
     return {
         name: None if np.isnan(value) else float(value)
-        for name, value in zip(MEASURES, found, strict=True)
+        for name, value in zip(MEASURES, values, strict=True)
     }
 
 
-def find_truth_at_sites(equation: Equation, sample: Sample) -> list[dict[str, float | None]]:
-    """Find the performance at each new site."""
+def _measure_sites(equation: Equation, sample: Sample) -> list[dict[str, float | None]]:
+    sites = sample.columns.get_texts("site").astype(str)
+    parts = [np.flatnonzero(sites == site) for site in np.unique(sites)]
     return [
-        measure_truth(
+        measure_expected(
             equation.compute_log_odds(sample.columns.select(rows))[:, 0], sample.at_site[rows]
         )
-        for rows in list_rows_by_site(sample.columns)
+        for rows in parts
     ]
-
-
-def list_rows_by_site(columns: Columns) -> list[NDArray[np.int64]]:
-    """List the rows of each site."""
-    sites = columns.get_texts("site").astype(str)
-    return [np.flatnonzero(sites == site) for site in np.unique(sites)]

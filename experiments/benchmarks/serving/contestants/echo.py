@@ -1,6 +1,6 @@
-"""The ceiling: a BentoML service that reads an assessment and returns it, and nothing else.
+"""The upper bound: a BentoML service that reads an assessment and returns it.
 
-Tuned as ours is: what is lost against it is lost by us, not by BentoML.
+It is tuned as ours is, so the difference between the two is ours, not BentoML's.
 """
 
 import gc
@@ -17,7 +17,7 @@ import bentoml
     http={"cors": {"enabled": False}},
 )
 class Echo:
-    """Returns what it is given."""
+    """Returns its input."""
 
     def __init__(self) -> None:
         gc.collect()

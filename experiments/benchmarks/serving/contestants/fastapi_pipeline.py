@@ -1,6 +1,6 @@
 """A scikit-learn pipeline behind FastAPI, as people usually write it; fitted when it starts.
 
-``uvicorn --factory experiments.benchmarks.serving.contestants.fastapi_pipeline:build_app``
+``uvicorn --factory experiments.benchmarks.serving.contestants.fastapi_pipeline:build_pipeline_app``
 """
 
 from pathlib import Path
@@ -20,42 +20,40 @@ from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import make_assessment_model
 from training.study.study import read_study
 
-STUDY = Path(__file__).parents[3] / "studies" / "demo.toml"
-CATEGORIES = ("site", "sex", "agent", "route")
-# The simulated cohort that it learns from, in the home.
-COHORT = "cohort.parquet"
+_STUDY = Path(__file__).parents[3] / "studies" / "demo.toml"
+_CATEGORIES = ("site", "sex", "agent", "route")
+# The simulated training cohort, in the home.
+_COHORT = "cohort.parquet"
 
 
-def build_app() -> FastAPI:
+def build_pipeline_app() -> FastAPI:
     """Fit the pipeline, build the application around it."""
-    included = read_study(STUDY).features.include or ()
+    included = read_study(_STUDY).features.include or ()
     names = [name for name in included if name != "assessed_on"]
-    model = fit_pipeline(pd.read_parquet(enter_home().folder / COHORT), names)
+    model = _fit_pipeline(pd.read_parquet(enter_home().folder / _COHORT), names)
     app, assessment_model = FastAPI(openapi_url=None), make_assessment_model(load_dictionary())
 
     @app.get("/readyz")
-    def tell_ready() -> None:
+    def answer_ready() -> None:
         """Answer once the application runs."""
 
     @app.post("/predict")
     def predict(assessment: assessment_model) -> dict[str, float]:  # type: ignore[valid-type]
         """Answer one assessment."""
-        frame = prepare_frame(pd.DataFrame([assessment.model_dump()]), names)  # type: ignore[attr-defined]
+        frame = _prepare_frame(pd.DataFrame([assessment.model_dump()]), names)  # type: ignore[attr-defined]
         return {"probability": float(model.predict_proba(frame)[0, 1])}
 
     return app
 
 
-def prepare_frame(frame: Any, names: list[str]) -> Any:
-    """Take the features, numbers and flags as floating-point numbers."""
-    return frame[names].astype({name: float for name in names if name not in CATEGORIES})
+def _prepare_frame(frame: Any, names: list[str]) -> Any:
+    return frame[names].astype({name: float for name in names if name not in _CATEGORIES})
 
 
-def fit_pipeline(cohort: Any, names: list[str]) -> Any:
-    """Fit on the courses whose PHQ-9 is known before and after."""
+def _fit_pipeline(cohort: Any, names: list[str]) -> Any:
     known = cohort.dropna(subset=["phq9", "phq9_acute"])
-    numbers = [name for name in names if name not in CATEGORIES]
-    categories = [name for name in names if name in CATEGORIES]
+    numbers = [name for name in names if name not in _CATEGORIES]
+    categories = [name for name in names if name in _CATEGORIES]
     columns = ColumnTransformer(
         [
             ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
@@ -70,5 +68,5 @@ def fit_pipeline(cohort: Any, names: list[str]) -> Any:
         ]
     )
     model = CalibratedClassifierCV(make_pipeline(columns, LogisticRegression(max_iter=1000)))
-    model.fit(prepare_frame(known, names), 2 * known["phq9_acute"] <= known["phq9"])
+    model.fit(_prepare_frame(known, names), 2 * known["phq9_acute"] <= known["phq9"])
     return model

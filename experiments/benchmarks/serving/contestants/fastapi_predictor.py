@@ -1,7 +1,4 @@
-"""Our predictor behind FastAPI, as a careful engineer would serve it: no BentoML, no audit, no key.
-
-``uvicorn --factory experiments.benchmarks.serving.contestants.fastapi_predictor:build_app``
-"""
+"""Our predictor behind FastAPI, as a careful engineer would serve it: no BentoML, audit or key."""
 
 from typing import Any
 
@@ -12,7 +9,7 @@ from features.base.home import enter_home
 from features.records.assessment import parse_rows
 
 
-def build_app() -> FastAPI:
+def build_predictor_app() -> FastAPI:
     """Build the application with the champions in BentoML's model store."""
     enter_home()
     from serving.base.settings import read_settings
@@ -23,7 +20,7 @@ def build_app() -> FastAPI:
     app = FastAPI(openapi_url=None)
 
     @app.get("/readyz")
-    async def tell_ready() -> None:
+    async def answer_ready() -> None:
         """Answer once the application runs."""
 
     @app.post("/predict")

@@ -1,37 +1,30 @@
-"""Who is compared: how each is started, what it is asked, and what it must answer."""
+"""The contestants: how each is started, what it is asked, and how its answers are checked."""
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from experiments.benchmarks.serving.answers import (
-    expect_any_probability,
-    expect_batch,
-    expect_brief_batch,
-    expect_estimates,
-    expect_probability,
-    expect_same,
-)
+from experiments.benchmarks.methods.peers import list_absent
+from experiments.benchmarks.serving import answers
 from experiments.benchmarks.serving.assessments import Assessment, Questions
-from experiments.benchmarks.serving.load import render_request
-from experiments.benchmarks.serving.load.connection import HOST
-from experiments.benchmarks.serving.load.measurement import ROOT, CheckAnswer
+from experiments.benchmarks.serving.load import HttpRequest
 from experiments.benchmarks.serving.served_model import OUTCOME
+from experiments.server import HOST, ROOT
 from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
 from training.registry.signature import list_inputs
 
-PACKAGE = "experiments.benchmarks.serving.contestants"
-SINGLE, ALONE = (1, 16), (1,)
-# Different requests with a batch; each has other assessments in it.
-BATCHES = 9
-TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
+_PACKAGE = "experiments.benchmarks.serving.contestants"
+# Requests with batches; each has other assessments in it.
+_BATCHES = 9
+_TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
 
-WriteRequests = Callable[[Questions, str | None], list[bytes]]
+WriteRequests = Callable[[Questions, str | None], list[HttpRequest]]
+CheckTask = Callable[[Questions, int, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -43,16 +36,16 @@ class Task:
     patients
         In each request.
     connections
-        Numbers of them at which it is measured. A second batch beside the first would only wait
-        for the same core.
+        Numbers of them at which it is measured. A second batch at a time would only wait for the
+        same core.
     """
 
     name: str
     label: str
     write: WriteRequests
-    check: Callable[[Questions], CheckAnswer]
+    check: CheckTask
     patients: int = 1
-    connections: tuple[int, ...] = SINGLE
+    connections: tuple[int, ...] = (1, 16)
 
 
 @dataclass(frozen=True)
@@ -62,9 +55,9 @@ class Contestant:
     Parameters
     ----------
     modules
-        What must be installed.
+        That it needs.
     command
-        What starts it at a port.
+        Makes the command that starts it at a port.
     ready
         Path that answers 200 once it is ready.
     learns
@@ -81,126 +74,110 @@ class Contestant:
     @property
     def absent(self) -> tuple[str, ...]:
         """Modules that it needs and that are not installed."""
-        return tuple(name for name in self.modules if importlib.util.find_spec(name) is None)
+        return list_absent(self.modules)
 
 
 def start_ours(port: int) -> list[str]:
-    """Start our service."""
+    """Make the command that starts our service."""
     return [sys.executable, "-m", "serving", "serve", "--port", str(port)]
 
 
-def start_echo(port: int) -> list[str]:
-    """Start the echo under BentoML."""
-    place = ("--working-dir", str(ROOT), "--host", HOST, "--port", str(port))
-    return [sys.executable, "-m", "bentoml", "serve", f"{PACKAGE}.echo:Echo", *place]
+def _start_echo(port: int) -> list[str]:
+    options = ("--working-dir", str(ROOT), "--host", HOST, "--port", str(port))
+    return [sys.executable, "-m", "bentoml", "serve", f"{_PACKAGE}.echo:Echo", *options]
 
 
-def start_fastapi(module: str) -> Callable[[int], list[str]]:
-    """Start an application under uvicorn, with the faster loop and parser."""
+def _start_fastapi(factory: str, port: int) -> list[str]:
+    # With the faster loop and parser, as ours.
     fast = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
-
-    def start(port: int) -> list[str]:
-        built = ("--factory", f"{PACKAGE}.{module}:build_app")
-        return [sys.executable, "-m", "uvicorn", *built, "--host", HOST, "--port", str(port), *fast]
-
-    return start
+    options = ("--factory", f"{_PACKAGE}.{factory}", "--host", HOST, "--port", str(port))
+    return [sys.executable, "-m", "uvicorn", *options, *fast]
 
 
-def start_mlflow(port: int) -> list[str]:
-    """Start MLflow's own scoring server with the registered champion."""
-    place = ("--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1")
+def _start_mlflow(port: int) -> list[str]:
+    options = ("--env-manager", "local", "--host", HOST, "--port", str(port), "--workers", "1")
     model = ("-m", f"models:/{OUTCOME}@champion")
-    return [sys.executable, "-m", "mlflow", "models", "serve", *model, *place]
+    return [sys.executable, "-m", "mlflow", "models", "serve", *model, *options]
 
 
-def dump(plain: Any) -> bytes:
+def dump_json(plain: Any) -> bytes:
     """Write JSON without spaces, as clients do."""
     return json.dumps(plain, separators=(",", ":")).encode()
 
 
-def write_assessments(questions: Questions, token: str | None) -> list[bytes]:
-    """Write one request for each assessment."""
-    return [render_request("/predict", dump(one), token) for one in questions.assessments]
+def _write_assessments(questions: Questions, token: str | None) -> list[HttpRequest]:
+    return [
+        HttpRequest("/predict", dump_json(assessment), token)
+        for assessment in questions.assessments
+    ]
 
 
-def write_batches(patients: int, detail: str | None = None) -> WriteRequests:
-    """Write requests with so many assessments in each."""
-
-    def write(questions: Questions, token: str | None) -> list[bytes]:
-        bodies = []
-        for number in range(BATCHES):
-            asked = [
-                questions.assessments[at] for at in questions.take(number * patients, patients)
-            ]
-            bodies.append({"assessments": asked} | ({"detail": detail} if detail else {}))
-        return [render_request("/predict_batch", dump(body), token) for body in bodies]
-
-    return write
+def _write_batches(
+    patients: int, extra: Mapping[str, str], questions: Questions, token: str | None
+) -> list[HttpRequest]:
+    batches = [questions.take(number * patients, patients) for number in range(_BATCHES)]
+    bodies = [
+        {"assessments": [questions.assessments[number] for number in batch], **extra}
+        for batch in batches
+    ]
+    return [HttpRequest("/predict_batch", dump_json(body), token) for body in bodies]
 
 
-def write_records(questions: Questions, token: str | None) -> list[bytes]:
-    """Write requests as MLflow wants them: a data frame of what the signature has."""
+def _write_records(questions: Questions, token: str | None) -> list[HttpRequest]:
+    # MLflow wants a data frame of what the signature has.
     names = [field.name for field in list_inputs(questions.predictor.champions[0].model.card)]
-    bodies = [{"dataframe_records": [write_record(one, names)]} for one in questions.assessments]
-    return [render_request("/invocations", dump(body), token) for body in bodies]
+    rows = [_convert_record(assessment, names) for assessment in questions.assessments]
+    bodies = [{"dataframe_records": [row]} for row in rows]
+    return [HttpRequest("/invocations", dump_json(body), token) for body in bodies]
 
 
-def write_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
-    """Write an assessment with flags and integers as floating-point numbers."""
+def _convert_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
+    # Flags and integers become floating-point numbers: the signature has no other numbers.
     return {
-        name: value if load_dictionary().fields[name].kind in TEXTS else float(value)
+        name: value if load_dictionary().fields[name].kind in _TEXTS else float(value)
         for name, value in assessment.items()
         if name in names
     }
 
 
-def make_batch_task(patients: int, detail: str | None) -> Task:
-    """Make the task of answering so many assessments at once."""
-    expect = expect_brief_batch if detail else expect_batch
+def _make_batch_task(patients: int, brief: bool) -> Task:
+    check = answers.check_brief_batch if brief else answers.check_batch
     return Task(
-        f"batch_{patients}{'_brief' if detail else ''}",
-        f"ours, batch of {patients:,}{', brief' if detail else ''}",
-        write_batches(patients, detail),
-        lambda questions: expect(questions, patients),
+        f"batch_{patients}{'_brief' if brief else ''}",
+        f"ours, batch of {patients:,}{', brief' if brief else ''}",
+        partial(_write_batches, patients, {"detail": "brief"} if brief else {}),
+        partial(check, patients=patients),
         patients,
-        ALONE,
+        (1,),
     )
 
 
-FASTAPI = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson")
+_BENTOML = ("bentoml",)
+_FASTAPI = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson")
+_ECHO = Task("echo", "BentoML, echo", _write_assessments, answers.check_echo)
+_OURS = Task("ours", "ours", _write_assessments, answers.check_estimates)
+_OUR_BATCHES = tuple(_make_batch_task(n, brief) for brief in (False, True) for n in (100, 1000))
+_PREDICTOR = Task("fastapi", "FastAPI, our predictor", _write_assessments, answers.check_estimates)
+_PIPELINE = Task(
+    "sklearn",
+    "FastAPI, scikit-learn pipeline",
+    _write_assessments,
+    answers.check_any_probability,
+)
+_MLFLOW = Task("mlflow", "`mlflow models serve`", _write_records, answers.check_mlflow)
+
+_START_PREDICTOR = partial(_start_fastapi, "fastapi_predictor:build_predictor_app")
+_START_PIPELINE = partial(_start_fastapi, "fastapi_pipeline:build_pipeline_app")
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
     {
-        one.name: one
-        for one in (
-            Contestant(
-                "echo", ("bentoml",), start_echo, "/readyz",
-                (Task("echo", "BentoML, echo", write_assessments, expect_same),),
-            ),
-            Contestant(
-                "ours", ("bentoml",), start_ours, "/readyz",
-                (Task("ours", "ours", write_assessments, expect_estimates),),
-            ),
-            Contestant(
-                "batch", ("bentoml",), start_ours, "/readyz",
-                tuple(
-                    make_batch_task(patients, detail)
-                    for detail in (None, "brief") for patients in (100, 1000)
-                ),
-            ),
-            Contestant(
-                "fastapi", FASTAPI, start_fastapi("fastapi_predictor"), "/readyz",
-                (Task("fastapi", "FastAPI, our predictor", write_assessments, expect_estimates),),
-            ),
-            Contestant(
-                "sklearn", FASTAPI, start_fastapi("fastapi_pipeline"), "/readyz",
-                (Task("sklearn", "FastAPI, scikit-learn pipeline", write_assessments,
-                      expect_any_probability),),
-                learns=True,
-            ),
-            Contestant(
-                "mlflow", ("mlflow", "uvicorn"), start_mlflow, "/ping",
-                (Task("mlflow", "`mlflow models serve`", write_records, expect_probability),),
-            ),
+        contestant.name: contestant
+        for contestant in (
+            Contestant("echo", _BENTOML, _start_echo, "/readyz", (_ECHO,)),
+            Contestant("ours", _BENTOML, start_ours, "/readyz", (_OURS,)),
+            Contestant("batch", _BENTOML, start_ours, "/readyz", _OUR_BATCHES),
+            Contestant("fastapi", _FASTAPI, _START_PREDICTOR, "/readyz", (_PREDICTOR,)),
+            Contestant("sklearn", _FASTAPI, _START_PIPELINE, "/readyz", (_PIPELINE,), learns=True),
+            Contestant("mlflow", ("mlflow", "uvicorn"), _start_mlflow, "/ping", (_MLFLOW,)),
         )
     }
-)  # fmt: skip
+)

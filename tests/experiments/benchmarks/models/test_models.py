@@ -1,4 +1,4 @@
-"""The benchmark of models, in small: what it shows, what can never be, and that it goes on."""
+"""The benchmark of models, in small: what it shows, what can never be, and that it resumes."""
 
 import json
 import os
@@ -11,25 +11,34 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.methods import peers
-from experiments.benchmarks.methods.table import make_table, take_categories
-from experiments.benchmarks.models import figure, page
-from experiments.benchmarks.models.models import METHODS, Task, choose_methods, parse_sizes
-from experiments.benchmarks.models.summary import arrange
-from experiments.benchmarks.models.verdicts import judge
+from experiments.benchmarks.methods.table import make_table, match_categories
+from experiments.benchmarks.models.figure import spread_apart
+from experiments.benchmarks.models.models import (
+    METHODS,
+    ModelRequest,
+    ModelTask,
+    choose_methods,
+    parse_sizes,
+)
+from experiments.benchmarks.models.report import report_models
+from experiments.benchmarks.models.summary import arrange_results
+from experiments.benchmarks.models.verdicts import judge_models
+from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
-from experiments.benchmarks.samples import Plan, prepare, take_courses
-from experiments.benchmarks.scores import score
+from experiments.benchmarks.samples import Plan, prepare_world, take_courses
+from experiments.benchmarks.scores import THIRDS, score_prediction
 from features.base.errors import InputError, KetamineResponseError
 from features.model.response_model import Prediction
 from training.measures.logistic import logit
 
 ROOT = Path(__file__).parents[4]
 SMALL = Plan(most=60, tested=300, new_sites=5, draws=10)
+REQUEST = ModelRequest(2, 0, (60,), ("chosen",), SMALL)
 
 
 @pytest.fixture(scope="module")
 def world():
-    return prepare("world-3", 0, SMALL)
+    return prepare_world("world-3", 0, SMALL)
 
 
 def run_quick(home, *arguments):
@@ -51,8 +60,7 @@ def quick(home):
     return json.loads(run_quick(home, "--json").stdout)
 
 
-def say(probability, low=None, high=None, size=None):
-    """A prediction of these probabilities."""
+def make_prediction(probability, low=None, high=None, size=None):
     unknown = np.full(len(probability), np.nan)
     return Prediction(
         logit(probability),
@@ -63,27 +71,29 @@ def say(probability, low=None, high=None, size=None):
 
 def make_result(method, courses, loss, world="world-1", **scores):
     """A result as the file has it."""
-    told = {"log_loss": loss, "attainable": 0.60, "auc": 0.6, "slope": 1.0, "coverage": 0.8}
-    told |= {"coverage_of_mean_site": 0.9, **{f"coverage_{one}": 0.8 for one in THIRDS}} | scores
-    place = {"world": world, "cohort": 0, "courses": courses, "method": method}
-    return place | {"picked": method, "seconds": 1.0, "known": told, "unseen": told}
+    scored = {"log_loss": loss, "attainable": 0.60, "auc": 0.6, "slope": 1.0, "coverage": 0.8}
+    scored |= {"coverage_of_mean_site": 0.9, **{f"coverage_{part}": 0.8 for part in THIRDS}}
+    scored |= scores
+    setting = {"world": world, "cohort": 0, "courses": courses, "method": method}
+    return setting | {"picked": method, "seconds": 1.0, "known": scored, "unseen": scored}
 
 
-THIRDS = ("low", "middle", "high")
-
-
-def test_the_quick_version_shows_every_method_size_and_place(quick):
+def test_quick_version_shows_every_method_and_size(quick):
     assert quick["data"] == "SIMULATED"
     shown = {(row["method"], row["courses"], row["place"]) for row in quick["rows"]}
     ours, others = ("chosen", "evidence_prior", "base_rate"), ("peer_xgboost", "peer_ridge")
     expected = {(m, n, p) for m in ours for n in (0, 60, 250) for p in ("known", "unseen")}
     expected |= {(m, n, p) for m in others for n in (60, 250) for p in ("known", "unseen")}
     assert shown == expected
-    assert {one["verdict"] for one in quick["verdicts"]} <= {"met", "NOT MET", "cannot tell"}
+    assert {verdict["verdict"] for verdict in quick["verdicts"]} <= {
+        "met",
+        "NOT MET",
+        "cannot tell",
+    }
     assert quick["skipped"] == {}
 
 
-def test_nothing_goes_beyond_the_attainable_and_the_base_rate_gains_nothing(quick):
+def test_nothing_exceeds_the_attainable(quick):
     for row in quick["rows"]:
         assert row["share"] < 1
         if row["method"] == "base_rate":
@@ -91,7 +101,7 @@ def test_nothing_goes_beyond_the_attainable_and_the_base_rate_gains_nothing(quic
             assert row["auc"] == pytest.approx(0.5)
 
 
-def test_what_was_done_is_not_done_again(quick, home):
+def test_interrupted_run_resumes(quick, home):
     path = home / "benchmarks" / "models.jsonl"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n" + lines[-1][:40])  # killed while writing
@@ -104,72 +114,73 @@ def test_what_was_done_is_not_done_again(quick, home):
     assert "SIMULATED" in done.stdout
 
 
-def test_small_samples_are_not_shown_in_the_docs(home):
+def test_small_samples_write_no_page(home):
     with pytest.raises(subprocess.CalledProcessError) as refused:
         run_quick(home, "--docs")
     assert refused.value.returncode == 2
 
 
-def test_the_attainable_itself_scores_best_and_is_calibrated(world):
+def test_attainable_scores_best_and_is_calibrated(world):
     for sample in (world.known, world.unseen):
         truth = sample.attainable
-        best = score(say(truth), sample)
+        best = score_prediction(make_prediction(truth), sample)
         assert best["log_loss"] == pytest.approx(best["attainable"])
         assert best["auc"] == pytest.approx(best["auc_attainable"])
         assert (best["intercept"], best["slope"]) == pytest.approx((0, 1), abs=1e-6)
         twice = 1 / (1 + np.exp(-2 * logit(truth)))
-        sure = score(say(twice), sample)
+        sure = score_prediction(make_prediction(twice), sample)
         assert sure["log_loss"] > best["log_loss"]
         assert sure["auc"] == pytest.approx(best["auc"])
         assert sure["slope"] == pytest.approx(0.5, abs=1e-6)
 
 
-def test_coverage_counts_the_truth_at_the_site_and_by_thirds(world):
+def test_coverage_is_of_the_site_s_truth_by_thirds(world):
     truth = world.unseen.at_site
     size = np.arange(len(truth), dtype=float)
     high = np.where(size < 100, truth - 0.01, truth + 0.01)  # the least known third is missed
-    found = score(say(truth, truth - 0.02, high, size), world.unseen)
-    covered = [found[f"coverage_{one}"] for one in THIRDS]
+    prediction = make_prediction(truth, truth - 0.02, high, size)
+    scores = score_prediction(prediction, world.unseen)
+    covered = [scores[f"coverage_{third}"] for third in THIRDS]
     assert covered == [0, 1, 1]
-    assert found["coverage"] == pytest.approx(2 / 3)
-    assert found["coverage_of_mean_site"] < found["coverage"]
+    assert scores["coverage"] == pytest.approx(2 / 3)
+    assert scores["coverage_of_mean_site"] < scores["coverage"]
 
 
-def test_new_sites_have_effects_of_their_own_and_old_ones_none_apart(world):
+def test_only_new_sites_have_unknown_effects(world):
     assert (world.known.attainable == world.known.at_site).all()
     assert np.abs(world.unseen.attainable - world.unseen.at_site).mean() > 0.02
     assert not set(world.unseen.columns.get_texts("site")) & set(world.courses.get_texts("site"))
 
 
-def test_fewer_courses_are_part_of_more(world):
+def test_fewer_courses_are_the_first_of_more(world):
     few, many = take_courses(world, 20), take_courses(world, 60)
     assert (few.size, many.size, take_courses(world, 0).size) == (20, 60, 0)
-    codes = [one.columns.get_texts("patient_id").tolist() for one in (few, many)]
+    codes = [part.columns.get_texts("patient_id").tolist() for part in (few, many)]
     assert codes[1][:20] == codes[0]
 
 
 @pytest.mark.filterwarnings("ignore:Missing values detected")  # EBM: of its pictures
 @pytest.mark.parametrize("name", peers.PEERS)
-def test_a_peer_gives_probabilities_at_new_sites_too(world, name):
+def test_peer_predicts_new_sites_too(world, name):
     peer = peers.PEERS[name]
     if peer.absent:
         pytest.skip(f"PEER ABSENT: {', '.join(peer.absent)}")
     fields = world.study.list_fields()
-    learned = make_table(take_courses(world, 60).columns, fields)
-    predict = peer.fit(learned, take_courses(world, 60).outcome, 1)
+    table = make_table(take_courses(world, 60).columns, fields)
+    predict = peer.fit(table, take_courses(world, 60).outcome, 1)
     for sample in (world.known, world.unseen):
-        said = predict(make_table(sample.columns, fields))
-        assert said.shape == (sample.columns.size,)
-        assert ((said > 0) & (said < 1)).all()
-        assert np.ptp(said) > 0
+        probability = predict(make_table(sample.columns, fields))
+        assert probability.shape == (sample.columns.size,)
+        assert ((probability > 0) & (probability < 1)).all()
+        assert np.ptp(probability) > 0
 
 
-def test_a_site_that_was_not_learned_from_is_missing(world):
-    tables = [make_table(one, ["site", "sex"]) for one in (world.courses, world.unseen.columns)]
-    asked = take_categories(tables[1], tables[0])
-    assert asked["site"].isna().all()
-    assert asked["sex"].equals(tables[1]["sex"])
-    assert list(asked["site"].cat.categories) == list(tables[0]["site"].cat.categories)
+def test_new_site_is_a_missing_category(world):
+    tables = [make_table(part, ["site", "sex"]) for part in (world.courses, world.unseen.columns)]
+    matched = match_categories(tables[1], tables[0])
+    assert matched["site"].isna().all()
+    assert matched["sex"].equals(tables[1]["sex"])
+    assert list(matched["site"].cat.categories) == list(tables[0]["site"].cat.categories)
 
 
 def test_absent_peers_are_named(monkeypatch):
@@ -180,11 +191,12 @@ def test_absent_peers_are_named(monkeypatch):
     methods, skipped = choose_methods("peer_ebm,base_rate")
     assert methods == ("base_rate",)
     assert skipped == {"peer_ebm": "not installed: no_such_module"}
-    assert page.list_skipped(skipped) == ["**NOT COMPARED**: EBM (not installed: no_such_module)"]
+    text = report_models(arrange_results([]), REQUEST, skipped).text
+    assert "**NOT COMPARED**: EBM (not installed: no_such_module)" in text
 
 
 @pytest.mark.parametrize("text", ["", "60;250", "-1"])
-def test_sizes_that_are_none_are_refused(text):
+def test_invalid_sizes_are_refused(text):
     with pytest.raises(InputError):
         parse_sizes(text)
 
@@ -195,8 +207,8 @@ def test_unknown_methods_are_refused():
     assert choose_methods("")[0] == tuple(name for name in METHODS if name in choose_methods("")[0])
 
 
-def test_a_key_changes_with_all_that_the_result_depends_on():
-    task = Task("world-1", 0, 60, "base_rate", SMALL)
+def test_key_changes_with_what_the_result_depends_on():
+    task = ModelTask("world-1", 0, 60, "base_rate", SMALL)
     others = [
         replace(task, world="world-2"),
         replace(task, cohort=1),
@@ -204,11 +216,11 @@ def test_a_key_changes_with_all_that_the_result_depends_on():
         replace(task, method="peer_ridge"),
         replace(task, plan=replace(SMALL, draws=11)),
     ]
-    assert len({one.key for one in (task, *others)}) == 6
+    assert len({part.key for part in (task, *others)}) == 6
     assert task.key == replace(task).key
 
 
-def test_the_latest_of_two_results_counts(tmp_path):
+def test_latest_result_counts(tmp_path):
     results = Results(tmp_path / "r.jsonl")
     for value in (1, 2):
         results.add({"key": "a", "value": value})
@@ -216,50 +228,54 @@ def test_the_latest_of_two_results_counts(tmp_path):
 
 
 def test_verdicts_can_fail():
-    found = [
+    results = [
         make_result(method, 60, loss + step, world)
         for world, step in (("world-1", 0), ("world-2", 0.001))
         for method, loss in (("chosen", 0.65), ("base_rate", 0.69), ("peer_ridge", 0.66))
     ]
-    assert {one.word for one in judge(arrange(found))} == {"met"}
-    found += [make_result("peer_ebm", 60, 0.64, world) for world in ("world-1", "world-2")]
-    lost = [one for one in judge(arrange(found)) if one.word == "NOT MET"]
+    assert {verdict.word for verdict in judge_models(arrange_results(results))} == {"met"}
+    results += [make_result("peer_ebm", 60, 0.64, world) for world in ("world-1", "world-2")]
+    lost = [v for v in judge_models(arrange_results(results)) if v.word == "NOT MET"]
     assert len(lost) == 2
-    assert all("fails against EBM" in one.found for one in lost)
+    assert all("fails against EBM" in verdict.result for verdict in lost)
 
 
 def test_shares_are_ratios_of_means():
-    found = [
+    results = [
         make_result(method, 60, loss, world)
         for world, losses in (("world-1", (0.65, 0.70)), ("world-2", (0.62, 0.64)))
         for method, loss in zip(("chosen", "base_rate"), losses, strict=True)
     ]
-    shares = {row.share for row in arrange(found).list_rows() if row.method == "chosen"}
+    shares = {row.share for row in arrange_results(results).list_rows() if row.method == "chosen"}
     assert list(shares) == pytest.approx([(0.05 + 0.02) / (0.10 + 0.04)])
 
 
-def test_the_page_keeps_its_own_words_and_takes_the_results(tmp_path, monkeypatch):
-    copy, drawn = tmp_path / "models.md", tmp_path / "benchmark-models.png"
-    copy.write_text(page.PAGE.read_text("utf-8"), "utf-8")
-    monkeypatch.setattr(page, "PAGE", copy)
-    monkeypatch.setattr(page, "FIGURE", drawn)
-    board = arrange(
+def test_page_keeps_its_own_text_and_takes_the_results(tmp_path):
+    page, drawn = (
+        tmp_path / "benchmarks" / "models.md",
+        tmp_path / "images" / "benchmark-models.png",
+    )
+    page.parent.mkdir()
+    drawn.parent.mkdir()
+    page.write_text((DOCS / "benchmarks" / "models.md").read_text("utf-8"), "utf-8")
+    board = arrange_results(
         make_result(method, n, loss)
         for n in (60, 250)
         for method, loss in (("chosen", 0.65), ("base_rate", 0.69), ("peer_ridge", 2.0))
     )
-    for text in ("first", "second"):
-        page.write_page(text, board)
-    written = copy.read_text("utf-8")
-    assert "\n\nsecond\n\n" in written
-    assert "first\n\n<!-- end" not in written
+    for worlds in (7, 8):
+        (section,) = report_models(board, replace(REQUEST, worlds=worlds), {}).sections
+        section.write(tmp_path)
+    written = page.read_text("utf-8")
+    assert "SIMULATED: 8 drawn worlds" in written
+    assert "SIMULATED: 7 drawn worlds" not in written
     assert written.startswith("# Models compared")
     assert drawn.read_bytes().startswith(b"\x89PNG")
-    copy.write_text("without marks", "utf-8")
+    page.write_text("without marks", "utf-8")
     with pytest.raises(KetamineResponseError, match="marks"):
-        page.write_page("third", board)
+        section.write(tmp_path)
 
 
 def test_labels_do_not_overlap():
-    moved = figure.spread_apart(np.array([-0.5, -0.5, -0.5, 0.1, 0.11]), 0.08)
+    moved = spread_apart(np.array([-0.5, -0.5, -0.5, 0.1, 0.11]), 0.08)
     assert (np.diff(moved) > 0.079).all()

