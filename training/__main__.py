@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -192,7 +192,7 @@ def card(
         found = read_registered_card(Registry(home), asked)
     text = write_model_card(found)
     if out is not None:
-        write_bytes_whole(out, text.encode())
+        write_bytes_atomic(out, text.encode())
         say(f"{out}: model card of {asked.name} version {found.version}")
     if as_json:
         show_json(found.as_dict())

@@ -8,7 +8,7 @@ import typer
 
 from experiments.benchmarks.report import format_table
 from features.base.errors import KetamineResponseError
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Field, Group
 from features.dictionary.horizon import HORIZONS
@@ -41,7 +41,7 @@ def write_pages(experiments: typer.Typer) -> list[Path]:
     stale = find_stale(experiments)
     texts = _write_texts(experiments)
     for path in stale:
-        write_bytes_whole(path, texts[path.name].encode())
+        write_bytes_atomic(path, texts[path.name].encode())
     return stale
 
 

@@ -25,7 +25,7 @@ from experiments.simulator.sites import Sites, make_sites
 from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
-from features.base.files import write_whole
+from features.base.files import open_atomic
 from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
 from features.records.rules import prorate_total
@@ -292,5 +292,5 @@ def write_simulation(table: Any, path: Path) -> None:
     if path.suffix not in writers:
         problem = Problem("--out", "format", f"must end in one of: {', '.join(writers)}")
         raise InputError([problem])
-    with write_whole(path) as file:
+    with open_atomic(path) as file:
         writers[path.suffix](table, file)

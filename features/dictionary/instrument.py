@@ -74,21 +74,24 @@ class Instrument(BaseModel):
     loinc_items: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        """Refuse parts that do not fit each other."""
-        lows, labels = [band.low for band in self.bands], {band.label for band in self.bands}
+    def _check_domains(self) -> Self:
         grouped = [item for domain in self.domains for item in domain]
-        rules = {
-            "domains must name items, each once": len(set(grouped)) == len(grouped)
-            and max(grouped, default=0) <= len(self.item_highs),
-            "bands must start at 0, rise, and have labels of their own": not lows
-            or (
-                lows[0] == 0
-                and lows[-1] <= self.high
-                and all(low < following for low, following in pairwise(lows))
-                and len(labels) == len(lows)
-            ),
-            "shortest_recall_days must not be above recall_days": self.shortest_recall
+        if len(set(grouped)) < len(grouped) or max(grouped, default=0) > len(self.item_highs):
+            raise ValueError("domains must name items, each once")
+        return self
+
+    # After the domains, without which there is no highest total.
+    @model_validator(mode="after")
+    def _check_totals(self) -> Self:
+        lows = [band.low for band in self.bands] or [0]
+        labels = {band.label for band in self.bands}
+        rising = all(low < following for low, following in pairwise(lows))
+        kept = {
+            "bands must start at 0 and rise to the highest total at most": rising
+            and lows[0] == 0
+            and lows[-1] <= self.high,
+            "bands must have labels of their own": len(labels) == len(self.bands),
+            "shortest_recall_days must be at most recall_days": self.shortest_recall
             <= self.recall_days,
             "remission_at_most must be below the highest total": (self.remission_at_most or 0)
             < self.high,
@@ -96,7 +99,7 @@ class Instrument(BaseModel):
             < len(self.item_highs),
             "loinc_items must be one per item": len(self.loinc_items) in (0, len(self.item_highs)),
         }
-        if broken := [rule for rule, kept in rules.items() if not kept]:
+        if broken := [rule for rule, holds in kept.items() if not holds]:
             raise ValueError("; ".join(broken))
         return self
 

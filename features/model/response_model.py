@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import ArtifactError
-from features.base.files import digest_bytes, write_bytes_whole
+from features.base.files import digest_bytes, write_bytes_atomic
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
 from features.model.plan import ROUNDING, Rows
@@ -243,10 +243,10 @@ class ResponseModel:
         for number, booster in enumerate(self.equation.boosters):
             contents[f"trees-{number:04d}.ubj"] = dump_booster(booster)
         for name, content in contents.items():
-            write_bytes_whole(folder / name, content)
+            write_bytes_atomic(folder / name, content)
         files = {name: digest_bytes(content) for name, content in contents.items()}
         card = self.card.model_copy(update={"files": files}).model_dump_json(indent=1).encode()
-        write_bytes_whole(folder / CARD_FILE, card)
+        write_bytes_atomic(folder / CARD_FILE, card)
         return digest_bytes(card)
 
     @classmethod

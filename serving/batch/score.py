@@ -13,7 +13,7 @@ import pyarrow.parquet as parquet
 
 from features.base.commands import track
 from features.base.errors import InputError, Problem
-from features.base.files import write_whole
+from features.base.files import open_atomic
 from features.dictionary.dictionary import Dictionary
 from features.model.estimator import Estimates
 from features.records.cohort import Batch, list_courses, read_batches
@@ -93,7 +93,7 @@ def score_cohort(
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
-        file = stack.enter_context(write_whole(out))
+        file = stack.enter_context(open_atomic(out))
         writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
         for batch in track(list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"):
             scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
@@ -231,5 +231,5 @@ def write_rejects(path: Path, tally: Tally) -> None:
     arrays = [
         pa.array(values, field.type) for values, field in zip(columns, REJECT_SCHEMA, strict=True)
     ]
-    with write_whole(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
+    with open_atomic(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
         writer.write(pa.table(arrays, schema=REJECT_SCHEMA))

@@ -14,7 +14,7 @@ import xgboost
 
 import features
 import training
-from features.base.files import digest_sources, list_sources, write_bytes_whole
+from features.base.files import digest_sources, list_sources, write_bytes_atomic
 from features.records.cohort import digest_cohort
 from training.study.design import Design
 from training.study.study import Study
@@ -64,7 +64,7 @@ class Store:
             names=np.array(list(answer.log_odds)),
             log_odds=np.stack(list(answer.log_odds.values())),
         )
-        write_bytes_whole(self.folder / f"{key}.npz", content.getvalue())
+        write_bytes_atomic(self.folder / f"{key}.npz", content.getvalue())
 
     def forget(self) -> None:
         """Remove it all."""
