@@ -28,7 +28,7 @@ from features.base.errors import InputError, Problem
 from features.base.files import open_atomic
 from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.records.rules import prorate_total
+from features.records.scoring import prorate_total
 
 BUILT_IN = load_dictionary()
 LABEL = "SIMULATED"

@@ -1,26 +1,23 @@
-"""The dictionary: every field, instrument and outcome that can be said of a patient, as one value.
+"""The dictionary: every field and instrument that can be said of a patient, as one value.
 
 ``fields.toml`` and ``instruments.toml`` make the built-in one. A study may add instruments; then
-its cohort, its model's card and whoever reads that card carry the dictionary with them. The form,
-the schemas, validation, the pages of reference and the ranges on cards all come from its fields.
+its cohort, its model's card and all who read that card carry the dictionary with them. Forms,
+schemas, validation, reference pages and the ranges on cards all come from its fields.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from features.base.errors import DictionaryError, Problem
-from features.dictionary.field import Field, Group
-from features.dictionary.fields import (
-    list_assessment_fields,
-    make_followup_fields,
-    read_declared_fields,
-)
-from features.dictionary.horizon import HORIZONS, can_read, explain_recall, name_followup
+from features.dictionary.field import Field, Group, Kind
+from features.dictionary.horizon import CHECKPOINTS, HORIZONS, Horizon
 from features.dictionary.instrument import Instrument, parse_instruments, read_instruments
 
 # A process meets few dictionaries: the built-in one, and one for each set of added instruments.
@@ -68,23 +65,22 @@ class Dictionary:
     @cached_property
     def score_names(self) -> tuple[str, ...]:
         """Fields of baseline totals and of their items."""
-        scores = (Group.SCORE, Group.ITEM)
-        return tuple(name for name, field in self.fields.items() if field.group in scores)
+        return tuple(field.name for field in self.list_fields(Group.SCORE, Group.ITEM))
 
     @cached_property
     def item_owners(self) -> Mapping[str, str]:
         """Key of the instrument of each item field."""
-        instruments = self.instruments.values()
-        return {name: one.key for one in instruments for name in one.item_fields}
+        items = self.list_fields(Group.ITEM)
+        return {field.name: field.instrument for field in items if field.instrument}
 
     @cached_property
     def unreadable(self) -> Mapping[str, str]:
         """Follow-ups that an instrument cannot give, and why."""
         pairs = product(self.instruments.values(), HORIZONS.values())
         return {
-            name_followup(instrument, horizon): explain_recall(instrument, horizon)
+            instrument.name_followup(horizon): instrument.explain_recall(horizon)
             for instrument, horizon in pairs
-            if not can_read(instrument, horizon)
+            if not instrument.can_read(horizon)
         }
 
     def list_fields(self, *groups: Group) -> list[Field]:
@@ -122,16 +118,16 @@ def make_dictionary(added: tuple[Instrument, ...]) -> Dictionary:
     DictionaryError
         If an instrument bears the name of a field or of another one, or a condition is unknown.
     """
-    added = tuple(one for one in added if one not in _read_built_in())
-    instruments = {one.key: one for one in (*_read_built_in(), *added)}
-    fields = {field.name: field for field in list_assessment_fields([*instruments.values()])}
-    followups = {
-        field.name: field for field in make_followup_fields(instruments.values(), HORIZONS.values())
-    }
-    if problems := list(_check_added(added, fields)):
+    built_in = _read_built_in()
+    added = tuple(instrument for instrument in added if instrument not in built_in)
+    if problems := list(_check_added(added)):
         raise DictionaryError(problems, source="instruments")
+    instruments = (*built_in, *added)
     return Dictionary(
-        MappingProxyType(instruments), MappingProxyType(fields), MappingProxyType(followups), added
+        MappingProxyType({instrument.key: instrument for instrument in instruments}),
+        _index_fields(_make_fields(instruments)),
+        _index_fields(_make_followups(instruments, HORIZONS.values())),
+        added,
     )
 
 
@@ -147,32 +143,114 @@ def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
     return make_dictionary(tuple(added))
 
 
-def _check_added(added: Sequence[Instrument], fields: Mapping[str, Field]) -> Iterator[Problem]:
+def _check_added(added: tuple[Instrument, ...]) -> Iterator[Problem]:
     """Find names that are taken, and conditions that do not exist."""
-    own = [name for one in added for name in _list_names(one)]
-    taken = {*_list_names(*_read_built_in()), *_list_declared_names()}
-    conditions = fields["condition"].categories
-    for one in added:
-        if set(_list_names(one)) & taken or own.count(one.key) > 1:
+    declared = {field.name: field for fields in _read_declared().values() for field in fields}
+    taken = {*declared, *_list_names(_read_built_in())}
+    keys = [instrument.key for instrument in added]
+    conditions = declared["condition"].categories
+    for instrument in added:
+        if taken.intersection(_list_names([instrument])) or keys.count(instrument.key) > 1:
             message = "names fields that exist already; choose another key"
-            yield Problem(one.key, "duplicate", message)
-        if one.condition is not None and one.condition not in conditions:
+            yield Problem(instrument.key, "duplicate", message)
+        if instrument.condition is not None and instrument.condition not in conditions:
             message = f"must be one of: {', '.join(conditions)}; leave it out for anything else"
-            yield Problem(f"{one.key}.condition", "category", message)
+            yield Problem(f"{instrument.key}.condition", "category", message)
 
 
-def _list_names(*instruments: Instrument) -> list[str]:
-    """List the names of all fields that some instruments make."""
-    fields = make_followup_fields(instruments, HORIZONS.values())
-    names = [field.name for field in fields]
-    return [*names, *(name for one in instruments for name in (one.key, *one.item_fields))]
-
-
-def _list_declared_names() -> set[str]:
-    return {field.name for fields in read_declared_fields().values() for field in fields}
+def _list_names(instruments: Iterable[Instrument]) -> Iterator[str]:
+    for instrument in instruments:
+        yield from (instrument.key, *instrument.item_fields)
+        yield from map(instrument.name_followup, HORIZONS.values())
 
 
 @lru_cache(maxsize=1)
 def _read_built_in() -> tuple[Instrument, ...]:
     name = "instruments.toml"
-    return parse_instruments(files("features.dictionary").joinpath(name).read_text("utf-8"), name)
+    return parse_instruments(files(__package__).joinpath(name).read_text("utf-8"), name)
+
+
+@lru_cache(maxsize=1)
+def _read_declared() -> dict[Group, list[Field]]:
+    table = tomllib.loads(files(__package__).joinpath("fields.toml").read_text("utf-8"))
+    return {
+        Group(group): [
+            _make_declared(Group(group), name, **facts) for name, facts in fields.items()
+        ]
+        for group, fields in table.items()
+    }
+
+
+def _make_declared(group: Group, name: str, kind: str, **facts: Any) -> Field:
+    low, high = facts.pop("range", (0, 0))
+    categories = tuple(facts.pop("categories", ()))
+    return Field(
+        name=name, kind=Kind(kind), group=group, low=low, high=high, categories=categories, **facts
+    )
+
+
+def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
+    return MappingProxyType({field.name: field for field in fields})
+
+
+def _make_fields(instruments: tuple[Instrument, ...]) -> Iterator[Field]:
+    """Make every field of an assessment, in the order in which forms and files show them."""
+    declared = _read_declared()
+    yield from declared[Group.IDENTITY]
+    yield from declared[Group.BACKGROUND]
+    yield from map(_make_total, instruments)
+    yield from declared[Group.HISTORY]
+    yield from declared[Group.REGIMEN]
+    yield from declared[Group.SCREENING]
+    for instrument in instruments:
+        yield from _make_items(instrument)
+    # Early scores come last: only an update, made after treatment has begun, reads them.
+    yield from _make_followups(instruments, CHECKPOINTS)
+
+
+def _make_total(instrument: Instrument) -> Field:
+    rater = "Clinician-rated" if instrument.clinician_rated else "Self-rated"
+    return Field(
+        **_describe_score(instrument, Group.SCORE),
+        name=instrument.key,
+        label=f"{instrument.name} total",
+        high=instrument.high,
+        step=5,
+        help=f"{rater} {instrument.measures}, last {instrument.recall_days} days",
+        loinc=instrument.loinc_total,
+        source=instrument.source,
+    )
+
+
+def _make_items(instrument: Instrument) -> Iterator[Field]:
+    codes = instrument.loinc_items or (None,) * len(instrument.item_highs)
+    items = zip(instrument.item_fields, instrument.item_highs, codes, strict=True)
+    for number, (name, high, code) in enumerate(items, 1):
+        yield Field(
+            **_describe_score(instrument, Group.ITEM),
+            name=name,
+            label=f"{instrument.name} item {number}",
+            high=high,
+            loinc=code,
+        )
+
+
+def _make_followups(
+    instruments: Iterable[Instrument], horizons: Iterable[Horizon]
+) -> Iterator[Field]:
+    for instrument, horizon in product(instruments, horizons):
+        if instrument.can_read(horizon):
+            yield Field(
+                **_describe_score(instrument, Group.FOLLOWUP),
+                name=instrument.name_followup(horizon),
+                label=f"{instrument.name} total, {horizon.label}",
+                high=instrument.high,
+                step=5,
+                loinc=instrument.loinc_total,
+            )
+
+
+def _describe_score(instrument: Instrument, group: Group) -> dict[str, Any]:
+    """Return what totals, items and follow-ups share."""
+    facts = {"kind": Kind.INTEGER, "unit": "points", "instrument": instrument.key}
+    return {"group": group, **facts}

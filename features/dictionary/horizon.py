@@ -1,10 +1,8 @@
-"""Horizons: when a follow-up is read, and which instruments can be read then."""
+"""Horizons: when a follow-up is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-from features.dictionary.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +52,3 @@ CHECKPOINTS = tuple(
     for horizon in HORIZONS.values()
     if any(other.comes_after(horizon) for other in HORIZONS.values())
 )
-
-
-def name_followup(instrument: Instrument, horizon: Horizon) -> str:
-    """Name the field with an instrument's total at a horizon."""
-    return f"{instrument.key}_{horizon.key}"
-
-
-def can_read(instrument: Instrument, horizon: Horizon) -> bool:
-    """Return whether an instrument asks about no more days than the horizon has."""
-    return instrument.shortest_recall <= horizon.latest_days
-
-
-def explain_recall(instrument: Instrument, horizon: Horizon) -> str:
-    """Explain why an instrument cannot be read at a horizon."""
-    return (
-        f"{instrument.name} asks about the last {instrument.shortest_recall} days; "
-        f"{horizon.key} ends {horizon.latest_days:g} days after the first dose"
-    )

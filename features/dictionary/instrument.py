@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import DictionaryError, Problem, list_problems
+from features.dictionary.horizon import Horizon
 
 Count = Annotated[int, Field(ge=0, le=10_000)]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
@@ -97,6 +98,9 @@ class Instrument(BaseModel):
             < self.high,
             "missing_items_allowed must leave an item": self.missing_items_allowed
             < len(self.item_highs),
+            "missing_items_allowed must be 0 with domains, which are not pro-rated": not (
+                self.domains and self.missing_items_allowed
+            ),
             "loinc_items must be one per item": len(self.loinc_items) in (0, len(self.item_highs)),
         }
         if broken := [rule for rule, holds in kept.items() if not holds]:
@@ -149,6 +153,21 @@ class Instrument(BaseModel):
         highs = [*(low - 1 for low in lows[1:]), self.high]
         labels = (band.label for band in self.bands)
         return tuple(zip(labels, lows, highs, strict=False))
+
+    def name_followup(self, horizon: Horizon) -> str:
+        """Name the field with its total at a horizon."""
+        return f"{self.key}_{horizon.key}"
+
+    def can_read(self, horizon: Horizon) -> bool:
+        """Return whether it asks about no more days than a horizon has."""
+        return self.shortest_recall <= horizon.latest_days
+
+    def explain_recall(self, horizon: Horizon) -> str:
+        """Explain why it cannot be read at a horizon."""
+        return (
+            f"{self.name} asks about the last {self.shortest_recall} days; "
+            f"{horizon.key} ends {horizon.latest_days:g} days after the first dose"
+        )
 
     def name_band(self, total: float) -> str | None:
         """Name the band of a total; None without bands.

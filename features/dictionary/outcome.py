@@ -13,13 +13,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.base.errors import OutcomeError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.horizon import (
-    HORIZONS,
-    Horizon,
-    can_read,
-    explain_recall,
-    name_followup,
-)
+from features.dictionary.horizon import HORIZONS, Horizon
 from features.dictionary.instrument import Instrument
 
 CRITERIA = ("response", "remission")
@@ -56,7 +50,7 @@ class Outcome:
     @property
     def followup_field(self) -> str:
         """Cohort column with the follow-up total."""
-        return name_followup(self.instrument, self.horizon)
+        return self.instrument.name_followup(self.horizon)
 
     @property
     def definition(self) -> str:
@@ -170,8 +164,8 @@ def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
 def _list_early(instruments: Iterable[Instrument], until: Horizon) -> Iterator[str]:
     """List the follow-up totals that are read by a checkpoint, in the order of horizons."""
     for horizon, instrument in product(HORIZONS.values(), instruments):
-        if horizon.latest_days <= until.latest_days and can_read(instrument, horizon):
-            yield name_followup(instrument, horizon)
+        if horizon.latest_days <= until.latest_days and instrument.can_read(horizon):
+            yield instrument.name_followup(horizon)
 
 
 def _check_parts(
@@ -197,8 +191,8 @@ def _check_readable(
     instrument: Instrument | None, horizon: str, criterion: str, checkpoint: str | None
 ) -> Iterator[Problem]:
     read, until = HORIZONS.get(horizon), HORIZONS.get(checkpoint or "")
-    if instrument and read and not can_read(instrument, read):
-        yield Problem("outcome", "recall", explain_recall(instrument, read))
+    if instrument and read and not instrument.can_read(read):
+        yield Problem("outcome", "recall", instrument.explain_recall(read))
     if instrument and criterion == "remission" and instrument.remission_at_most is None:
         yield Problem("outcome", "remission", f"no total of {instrument.name} defines remission")
     if read and until and not read.comes_after(until):

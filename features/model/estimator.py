@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags
+from features.base.arrays import Flags, describe_equal_rows
 from features.model.card import SIMULATED_NOTE
 from features.model.equation import Explanation
 from features.model.estimate import (
@@ -33,7 +33,6 @@ from features.model.response_model import Prediction, ResponseModel
 from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility, list_refusing_fields
-from features.records.patterns import describe_alike
 
 # Smaller contributions to the log-odds are rounding error: the field adds nothing.
 NO_CONTRIBUTION = 1e-12
@@ -170,7 +169,7 @@ class Estimator:
         marks = np.concatenate([first, outside, eligibility.find_refusing()])
         if not np.count_nonzero(marks):
             return [None] * columns.size
-        return describe_alike(marks, self._give_reason)
+        return describe_equal_rows(marks, self._give_reason)
 
     def _give_reason(self, marks: bytes) -> AbstainedPart | None:
         """Return the gravest of the reasons that are marked for a row."""
@@ -268,7 +267,7 @@ class Estimator:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)
             missing = np.concatenate([missing, unknown])
-        return describe_alike(missing, lambda marks: [*compress(self._fields, marks)])
+        return describe_equal_rows(missing, lambda marks: [*compress(self._fields, marks)])
 
 
 def _describe_model(model: ResponseModel, version: str) -> ModelPart:

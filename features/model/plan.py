@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Indices, Numbers
 from features.model.matrix import Feature, MatrixPlan
-from features.model.products import limit_units
-from features.model.terms import Terms
+from features.model.terms import Terms, limit_units
 from features.records.columns import Columns
 
 Singles = NDArray[np.float32]

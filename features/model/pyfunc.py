@@ -15,7 +15,7 @@ from features.model.response_model import ResponseModel
 from features.records.arrow import parse_arrow
 from features.records.eligibility import check_eligibility
 from features.records.names import check_names
-from features.records.validation import validate
+from features.records.rules import validate
 
 ANSWER_COLUMNS = ("probability", "low", "high", "effective_sample_size")
 

@@ -11,6 +11,9 @@ from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 
 TERMS_FILE = "terms.npz"
+# Products count features at most this far from their centres, in their scales: the product of two
+# rare values would claim more than the data show.
+MAX_UNITS = 3.0
 # What log-odds are straight lines of, before they are calibrated; one number or row a version.
 LINEAR = ("intercept", "present", "missing", "sites", "trees", "products")
 
@@ -118,3 +121,39 @@ def parse_terms(content: bytes) -> Terms:
             return Terms(**found | {"pairs": found["pairs"].astype(np.int64)})
     except (KeyError, ValueError, TypeError, OSError, EOFError):
         raise ArtifactError(f"{TERMS_FILE} cannot be read") from None
+
+
+def count_units(matrix: NDArray[np.float32], centre: Numbers, scale: Numbers) -> Numbers:
+    """Count features from their centres in their scales, as products take them.
+
+    At most `MAX_UNITS` either way.
+
+    Examples
+    --------
+    >>> count_units(np.array([[17.0, 90.0]]), np.array([12.0, 28.0]), np.array([5.0, 6.0]))
+    array([[1., 3.]])
+    """
+    return limit_units((matrix - centre) / scale)
+
+
+def limit_units(units: Numbers) -> Numbers:
+    """Limit units, in place, to what products take."""
+    np.maximum(units, -MAX_UNITS, out=units)
+    return np.minimum(units, MAX_UNITS, out=units)
+
+
+def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:
+    """Multiply pairs of features in their units, as ``[rows, products]``; 0 where one is missing.
+
+    Examples
+    --------
+    >>> multiply_pairs(np.array([[3.0, 2.0], [3.0, np.nan]]), np.array([[0, 1], [0, 0]]))
+    array([[6., 8.],
+           [0., 8.]])
+    """
+    first, second = pairs.T
+    products: Numbers = units.take(first, axis=1)
+    products *= units.take(second, axis=1)
+    products -= first == second
+    products[np.isnan(products)] = 0
+    return products

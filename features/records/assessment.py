@@ -19,7 +19,7 @@ from features.records.columns import Columns
 from features.records.names import check_names
 from features.records.parsing import JSON_READERS, Reader, RuleBroken, count_days
 from features.records.reading import read_columns
-from features.records.validation import check_columns
+from features.records.rules import check_columns
 
 JsonRow = dict[str, Any]
 # Unknown names explained per row: each takes some time, and a client may send a hundred thousand.

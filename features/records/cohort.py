@@ -18,8 +18,8 @@ from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
 from features.records.names import check_names
 from features.records.parsing import Parsed
+from features.records.rules import validate
 from features.records.tables import RawTable, open_table
-from features.records.validation import validate
 
 
 @dataclass(frozen=True)

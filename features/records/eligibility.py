@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from features.base.arrays import Flags
+from features.base.arrays import Flags, describe_equal_rows
 from features.dictionary.dictionary import load_dictionary
 from features.records.columns import Columns
 from features.records.comparisons import make_comparisons, make_interval
-from features.records.patterns import describe_alike
 
 Action = Literal["refuse", "warn", "urgent", "not_screened"]
 
@@ -142,7 +141,7 @@ class Eligibility:
 
     def list_all_notices(self) -> list[list[Notice]]:
         """List the notices of every row; rows alike share theirs."""
-        return describe_alike(self.states, list_notices)
+        return describe_equal_rows(self.states, list_notices)
 
 
 def list_refusing_fields(marks: Sequence[int]) -> list[str]:

@@ -10,7 +10,7 @@ from features.dictionary.dictionary import load_dictionary
 from features.dictionary.outcome import parse_outcome
 from features.records.assessment import read_assessments
 from features.records.eligibility import check_eligibility
-from features.records.rules import prorate_total
+from features.records.scoring import prorate_total
 
 BUILT_IN = load_dictionary()
 

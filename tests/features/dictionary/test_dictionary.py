@@ -109,6 +109,7 @@ def test_what_does_not_fit_is_refused(list_rules, change, problem):
         "shortest_recall_days = 2",
         "remission_at_most = 40",
         "missing_items_allowed = 4",
+        "missing_items_allowed = 1\ndomains = [[1, 2]]",
         'loinc_items = ["1-8"]',
     ],
 )

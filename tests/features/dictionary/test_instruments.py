@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
-from features.records.rules import prorate_total
+from features.records.scoring import prorate_total
 
 BUILT_IN = load_dictionary()
 

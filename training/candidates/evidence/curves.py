@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from features.dictionary.field import Kind
 from features.model.matrix import Feature, build_matrix
-from features.model.products import count_units, multiply_pairs
+from features.model.terms import count_units, multiply_pairs
 from training.candidates.base import average_recorded
 from training.candidates.evidence.literature import Literature
 from training.study.design import Design
