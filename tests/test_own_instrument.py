@@ -110,7 +110,9 @@ def test_the_service_reads_and_publishes_the_scale(clinic, wait_ready, make_asse
 
 def test_score_and_mlflow_read_the_scale(clinic, make_assessment, tmp_path):
     home, _, _ = clinic
-    rows = [make_assessment(patient_id=f"p{bpi}", bpi=bpi, age=44.0) for bpi in (10.0, 38.0)]
+    rows = [
+        make_assessment(patient_id=f"p{bpi}", bpi=bpi, age=44.0, phq9=17.0) for bpi in (10.0, 38.0)
+    ]
     pd.DataFrame(rows).to_csv(tmp_path / "people.csv", index=False)
     home.run("serving", "score", tmp_path / "people.csv", "--out", tmp_path / "scores.csv")
     scores = pd.read_csv(tmp_path / "scores.csv")

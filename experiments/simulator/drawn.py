@@ -24,7 +24,7 @@ from experiments.simulator.outcomes import draw_reference, solve_level
 from experiments.simulator.patients import Patients
 from experiments.simulator.world import TARGETS, World
 from features.base.arrays import Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.evidence.published import EFFECTS as EVIDENCE
 
 # What the literature is worth, on the whole: as published on average, and never less than nothing.

@@ -7,7 +7,7 @@ from experiments.simulator.patients import Patients
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import MISSING, World
 from features.base.arrays import Flags, Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 # Of what is missing beside the forms, three quarters depend on severity and age, one on the value.
 AT_RANDOM = 0.75

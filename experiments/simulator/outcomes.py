@@ -21,7 +21,7 @@ from experiments.simulator.world import (
 )
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 REFERENCE_PATIENTS, REFERENCE_SEED = 30_000, 2026
 FLAT_TARGET = 0.45

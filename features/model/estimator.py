@@ -29,7 +29,8 @@ from features.model.estimate import (
     IntervalPart,
     ModelPart,
 )
-from features.model.response_model import Prediction, ResponseModel
+from features.model.prediction import Prediction
+from features.model.response_model import ResponseModel
 from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility, list_refusing_fields

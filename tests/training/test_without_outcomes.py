@@ -10,8 +10,9 @@ import pytest
 
 from features.base.errors import CohortError, StudyError
 from features.base.home import find_home
+from features.model.artifact import ARTIFACT_FOLDER
 from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
-from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
+from features.model.response_model import ResponseModel
 from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
 from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD

@@ -21,7 +21,7 @@ from features.model.card import (
     StudiedRange,
 )
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates import WITH_POSTERIOR

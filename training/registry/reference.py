@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from features.base.errors import InputError, OutcomeError, Problem
 from features.dictionary.outcome import parse_outcome
-from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS
+from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 
 ALIASES = (CHAMPION_ALIAS, CHALLENGER_ALIAS)
 VERSION = re.compile(r"[1-9][0-9]{0,8}")

@@ -28,8 +28,9 @@ from features.base.files import digest_bytes, write_bytes_new
 from features.base.home import Home
 from features.base.processes import is_alive
 from features.dictionary.dictionary import Dictionary
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.model.card import Measure, ModelCard
-from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from features.model.response_model import ResponseModel
 from training.candidates.tuning import TuningTrial
 from training.findings.findings import Findings
 from training.findings.rule import Standing

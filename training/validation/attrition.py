@@ -11,7 +11,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Attrition, Gap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions

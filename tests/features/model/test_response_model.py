@@ -19,7 +19,8 @@ from features.model.card import (
 )
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.matrix import list_features
-from features.model.response_model import ResponseModel, compute_probability, summarise_versions
+from features.model.prediction import compute_probability, summarise_versions
+from features.model.response_model import ResponseModel
 from features.model.terms import Terms
 from features.records.assessment import read_assessments
 
@@ -312,7 +313,7 @@ def test_a_missing_file_is_found(tmp_path, name):
 
 def test_a_whole_other_model_is_not_the_one_promised(tmp_path):
     make_model().save(tmp_path / "model")
-    with pytest.raises(ArtifactError, match="not the one promised"):
+    with pytest.raises(ArtifactError, match="does not match its registered digest"):
         ResponseModel.load(tmp_path / "model", "0" * 64)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.model.card import Measure, ModelCard
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.discrimination import count_pairs
 from training.validation.selection import Selection
 

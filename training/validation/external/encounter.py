@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS
-from features.model.response_model import ResponseModel, compute_probability
+from features.model.prediction import compute_probability
+from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.card import is_simulated

@@ -8,7 +8,7 @@ import pytest
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
 from features.model.matrix import build_matrix, list_features
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
 from training.candidates import CANDIDATES
 from training.candidates.evidence.curves import list_curves
