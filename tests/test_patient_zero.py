@@ -63,7 +63,7 @@ def test_the_first_patient_gets_the_published_rate_with_a_wide_interval(
     assert estimate["base_rate"] == {"probability": clinic[1]["base_rate"], "n": 0}
     assert estimate["interval"]["high"] - estimate["interval"]["low"] > 0.35
     assert 0 < estimate["effective_sample_size"] < 10
-    assert "nobody's outcome is known here yet" in estimate["note"]
+    assert "no outcome is known here yet" in estimate["note"]
     assert "SIMULATED" in estimate["note"]
 
 

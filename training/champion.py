@@ -3,8 +3,9 @@
 from features.base.arrays import Numbers
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.findings.card import describe_population
-from training.findings.comparison import BASE_RATE, Comparison
+from training.candidates.registry import BASE_RATE
+from training.findings.card import count_population
+from training.findings.comparison import Comparison
 from training.findings.findings import ChampionFacts, Findings
 from training.measures.losses import compare_losses, compute_log_loss
 from training.registry.registry import RegisteredModel
@@ -76,7 +77,7 @@ def stays_champion(
         return same_data or not is_published
     # Weights or filters of the study can change the base rate of the same cohort.
     same_base_rate = card.candidate == BASE_RATE and same_data
-    if same_base_rate and card.population == describe_population(cohort, design):
+    if same_base_rate and card.population == count_population(cohort, design):
         return True
     return _beats_base_rate(present, comparison, cohort, design)
 

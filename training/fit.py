@@ -10,16 +10,17 @@ from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import ModelCard
 from features.model.response_model import ResponseModel
 from features.records.columns import Columns
-from training.candidates import Candidate, Fit, make_candidates
+from training.candidates.base import Candidate, Fit
+from training.candidates.registry import BASE_RATE, complete_study, make_candidates
 from training.candidates.tuning import Tuning
 from training.champion import choose_champion, compare_champion
 from training.findings.card import make_card
-from training.findings.comparison import BASE_RATE, Comparison, await_outcomes, compare
+from training.findings.comparison import Comparison, await_outcomes, compare
 from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
-from training.report.figures import draw_figures
-from training.report.html import render_report
+from training.report.figures import save_figures
+from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
 from training.study.design import Design, make_design
 from training.study.split import derive_seed, split_outer
@@ -115,6 +116,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         If the cohort does not support the study; nothing has been logged by then.
     """
     # Load: whatever can be refused is refused before anything is logged.
+    study = complete_study(study)
     enrolment = list_enrolled(study, cohort)
     design = weigh_courses(study, make_design(study, cohort), enrolment)
     if design.size:
@@ -159,7 +161,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
         with registry.open_figures() as folder:
-            draw_figures(model.card, design, comparison, model.equation, folder)
+            save_figures(model.card, design, comparison, model.equation, folder)
         registered = registry.register(model)
         findings = findings.model_copy(update={"version": registered.version})
         registry.log_findings(findings, render_report(findings))
@@ -186,6 +188,6 @@ def _develop_model(
 ) -> tuple[ResponseModel, Fit]:
     """Fit a candidate on all courses, with its bootstrap refits and its card."""
     fit = candidate.fit(design, derive_seed(study.seed, FINAL_SEED))
-    equation = redevelop(study, design, candidate.name, fit, jobs)
+    equation = redevelop(study, design, candidate, fit, jobs)
     card = make_card(study, cohort, design, comparison, candidate.name, equation)
     return ResponseModel(card, equation), fit

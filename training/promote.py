@@ -5,9 +5,9 @@ from typing import Any
 
 from features.base.errors import InputError, Problem
 from features.model.card import SIMULATED_NOTE, ModelCard
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.findings import Criterion
-from training.findings.gate import format_gate, judge_against, list_failed, passes
+from training.findings.gate import format_gate, judge_with_champion, list_failed, passes
 from training.findings.rule import Standing, decide
 from training.registry.history import Action, Event
 from training.registry.reference import Reference
@@ -115,7 +115,7 @@ def _judge_version(
     if findings is None:
         # The base rate has no criterion to meet, so it needs no findings.
         return () if card.candidate == BASE_RATE else (WITHOUT_FINDINGS,)
-    return judge_against(findings, findings.bounds, present)
+    return judge_with_champion(findings, findings.bounds, present)
 
 
 def describe_promotion(done: Promotion) -> str:

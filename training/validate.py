@@ -9,12 +9,11 @@ from features.base.files import write_bytes_atomic
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
 from training.findings.findings import Findings
-from training.findings.format import format_measure, format_table
 from training.findings.gate import list_failed
-from training.findings.words import MEASURES
 from training.registry.reference import Reference
 from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 from training.report.html.page import render_report
+from training.report.markdown import tabulate_measures
 from training.study.parts import GatePart
 from training.validation.external.encounter import Encounter, meet_cohort
 from training.validation.external.external import find_external
@@ -136,19 +135,11 @@ def describe_validation(done: ExternalValidation, register: bool) -> str:
         *(f"**{alarm}**" for alarm in found.alarms),
         found.verdict,
         f"Tested on {found.cohort}.",
-        tabulate_measures(found),
+        tabulate_measures([one for one in found.performance if one.measures]),
         describe_verdict(found),
         *([describe_registered(done)] if register else []),
     ]
     return "\n\n".join(parts)
-
-
-def tabulate_measures(found: Findings) -> str:
-    """Tabulate every measure with its interval."""
-    measured = next(one for one in found.performance if one.measures)
-    labels = {key: str(words[0]) for key, words in MEASURES.items()}
-    rows = [[labels.get(key, key), format_measure(one)] for key, one in measured.measures.items()]
-    return format_table([["measure", measured.way], *rows])
 
 
 def describe_verdict(found: Findings) -> str:

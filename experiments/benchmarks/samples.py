@@ -22,11 +22,11 @@ from features.records.mapping import Mapper
 from features.records.tables import wrap_table
 from training.study.design import Design, filter_courses, make_design
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study, read_study
+from training.study.study import Study, read_study
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"
 # The two candidates that are left out cost much and rarely win.
-OFFERED: tuple[CandidateName, ...] = (
+OFFERED: tuple[str, ...] = (
     "evidence_prior",
     "anchored_xgboost",
     "elastic_net",
@@ -62,7 +62,7 @@ class Plan:
     tested: int = 4000
     new_sites: int = 40
     draws: int = 100
-    offered: tuple[CandidateName, ...] = OFFERED
+    offered: tuple[str, ...] = OFFERED
     seed: int = 20261123
 
 

@@ -1,5 +1,6 @@
 """Reference pages, written from the registries and the commands, so that they cannot drift."""
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from features.dictionary.instrument import Instrument
 from features.records.eligibility import RULES, Check, Rule
 from features.records.mapping import UNITS
 from training.candidates.evidence.published import BASE_RATES, EFFECTS, Effect
+from training.candidates.registry import ENTRY_POINTS, list_candidates
 from training.findings.criteria import RULES as GATE_RULES
 from training.study.parts import GatePart
 
@@ -122,6 +124,33 @@ def _describe_evidence() -> str:
         format_table(_EFFECT_HEADING, effects),
         "## Base rates of response",
         format_table(["condition", "horizon", "route", "share", "source"], rates),
+    )
+
+
+def _describe_candidates() -> str:
+    """Write the registry of candidates, with what a package must do to add one."""
+    rows = [
+        [
+            f"`{name}`",
+            kind.label,
+            (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " "),
+        ]
+        for name, kind in list_candidates().items()
+    ]
+    return _join_page(
+        "Candidates",
+        "The kinds of model that a study compares, in the order of preference: of those within one "
+        "standard error of the best, the first is chosen. A study that names none compares all.",
+        format_table(["candidate", "in reports", "what it is"], rows),
+        "## A candidate of your own",
+        "An installed package adds one by an entry point; nothing here has to change:",
+        f'```toml\n[project.entry-points."{ENTRY_POINTS}"]\n'
+        'my_candidate = "my_package.my_module:MyCandidate"\n```',
+        "The class is a subclass of `training.candidates.base.Candidate`. It says `name`, `label` "
+        "and `colour` (`#rrggbb`, in figures), and defines `fit` and `refit`, which turn courses "
+        "into an equation. Optional: `preference` (lower is preferred; 90 unless it says so), "
+        "`needs_outcomes = False` if it can be fitted before any outcome is known, and "
+        "`has_posterior = True` if its fits have a posterior.",
     )
 
 
@@ -252,6 +281,7 @@ def _list_help(path: str, group: Any) -> Iterator[str]:
 
 def _write_texts(experiments: typer.Typer) -> dict[str, str]:
     return {
+        "candidates.md": _describe_candidates(),
         "commands.md": _describe_commands(experiments),
         "eligibility.md": _describe_eligibility(),
         "fields.md": _describe_fields(),

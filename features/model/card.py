@@ -12,7 +12,7 @@ from features.dictionary.outcome import Outcome, parse_outcome
 from features.model.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
-PUBLISHED_NOTE = "from published evidence alone: nobody's outcome is known here yet"
+PUBLISHED_NOTE = "from published evidence alone: no outcome is known here yet"
 UNPUBLISHED_NOTE = "no rate is published and no outcome is known here yet: a guess"
 SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
 

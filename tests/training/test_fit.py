@@ -100,7 +100,7 @@ def test_the_parent_run_tells_everything_the_result_rests_on(fitted):
     assert data.metrics["log_loss_low"] < data.metrics["log_loss"] < data.metrics["log_loss_high"]
     files = {file.path for file in client.list_artifacts(summary.run_id)}
     files |= {file.path for file in client.list_artifacts(summary.run_id, "figures")}
-    figures = {"figures/roc.png", "figures/calibration.png", "figures/contributions.png"}
+    figures = {"figures/roc.png", "figures/contributions.png"}
     assert {"report.md", *figures} <= files
 
 
@@ -119,12 +119,12 @@ def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
     assert found["effective"] is None
     assert [row["odds_ratio"] for row in found["scenarios"]] == list(ODDS_RATIOS)
     assert 0 < len(found["gaps"]) <= 5
-    section = summary.report.partition("## Outcomes that are missing")[2]
+    section = summary.report.partition("## Missing outcomes")[2]
     assert f"{found['missing']} of {found['courses']} courses" in section
     assert found["assumption"] in section
     for row in found["scenarios"]:
         assert f"| {row['odds_ratio']:.2f} " in section
-        assert f"{100 * row['base_rate']:.1f} %" in section
+        assert f"{100 * row['base_rate']:.1f}%" in section
     for gap in found["gaps"]:
         assert f"`{gap['feature']}`" in section
 
@@ -286,8 +286,8 @@ def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
     assert probability == pytest.approx(people.base_rate)
     found = weighted.findings.attrition
     assert found.effective < people.courses
-    assert f"tell as much as {found.effective:.0f} would" in weighted.report
-    assert f"base rate {100 * people.base_rate:.1f} % by weight" in weighted.report
+    assert f"as informative as {found.effective:.0f} equally weighted" in weighted.report
+    assert f"base rate {100 * people.base_rate:.1f}%, weighted" in weighted.report
 
 
 def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):

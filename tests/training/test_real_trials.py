@@ -13,15 +13,15 @@ from sklearn import metrics
 from features.base.errors import StudyError
 from features.base.home import find_home
 from features.dictionary.dictionary import load_dictionary
-from training.candidates import CANDIDATES
 from training.candidates.evidence.update import update_literature
+from training.candidates.registry import make_candidates
 from training.fit import run_study
 from training.measures.losses import compute_log_loss
 from training.study.design import filter_courses, load_cohort, load_courses, make_design
 from training.study.split import split_outer
 from training.study.study import read_study
 
-BUILT_IN = load_dictionary()
+CANDIDATES = make_candidates()
 
 FEW = (
     *("--set", "validation.repeats=1", "--set", "validation.resamples=100"),
@@ -185,7 +185,7 @@ def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
         study, columns = load(experiments_folder, name, trials / path)
         early = set(study.parse_outcome().early_scores)
         fields = {feature.field for feature in make_design(study, columns).features}
-        assert not (fields & set(BUILT_IN.followups)) - early
+        assert not (fields & set(load_dictionary().followups)) - early
         assert bool(fields & early) is ("_after_" in name)
 
 

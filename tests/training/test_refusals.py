@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from training.candidates import CANDIDATES, Fit
-from training.candidates.base import make_constant, make_equation
+from training.candidates.base import Fit, make_constant, make_equation
 from training.candidates.calibration import NONE
+from training.candidates.registry import make_candidates
 from training.candidates.trees.trees import add_trees
 from training.findings.card import make_card
 from training.findings.comparison import compare
@@ -21,6 +21,8 @@ from training.validation.development.validated import Validated
 from training.validation.procedure import Redevelopment
 from training.validation.runs import cross_validate
 from training.validation.store import Store
+
+CANDIDATES = make_candidates()
 
 STUDY = Study(
     name="refused",

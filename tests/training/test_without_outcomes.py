@@ -14,13 +14,15 @@ from features.model.artifact import ARTIFACT_FOLDER
 from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
 from features.model.response_model import ResponseModel
 from features.records.assessment import read_assessments
-from training.candidates import CANDIDATES
 from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
-from training.findings.card import describe_population, write_note
+from training.candidates.registry import make_candidates
+from training.findings.card import count_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
 from training.study.design import load_courses, make_design
 from training.study.study import Study, read_study
+
+CANDIDATES = make_candidates()
 
 OUTCOME = "phq9.acute.response"
 NONE_YET = {"outcomes": "none-yet"}
@@ -156,13 +158,13 @@ def test_nothing_is_measured_and_everything_says_so(waiting):
         assert set(measures.values()) == {None}
         assert all(ends == [None, None] for ends in intervals.values())
     assert not plain["beats_base_rate"]
-    assert plain["verdict"].startswith("Nobody's outcome is known yet")
+    assert plain["verdict"].startswith("No outcome is known yet")
     assert plain["attrition"]["missing"] == plain["attrition"]["courses"] > 0
     assert plain["attrition"]["scenarios"] == ()
     assert "Not compared" in report
-    assert "of 0 courses here" in report
-    assert "| candidate" not in report
-    assert "Outcomes that are missing" not in report
+    assert "courses, none with a known outcome yet" in report
+    assert "| Candidate" not in report
+    assert "## Missing outcomes" not in report
 
 
 def test_the_card_says_that_nobody_was_learned_from(waiting):
@@ -171,9 +173,9 @@ def test_the_card_says_that_nobody_was_learned_from(waiting):
     assert (people.courses, people.events, people.patients, people.sites) == (0, 0, 0, 0)
     assert people.base_rate == people.published_rate
     assert 0.3 < people.base_rate < 0.6
-    assert card.validation == "none: nobody's outcome is known yet"
+    assert card.validation == "none: no outcome is known yet"
     assert PUBLISHED_NOTE in card.note
-    assert card.interval.method.endswith("models that published evidence allows")
+    assert card.interval.method.endswith("draws from published evidence")
     assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
 
 
@@ -257,7 +259,7 @@ def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
     facts = {"measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)
     design = replace(design, target=replace(design.target, instrument=pain))
-    people = describe_population(design.columns, design)
+    people = count_population(design.columns, design)
     assert (people.base_rate, people.published_rate) == (0.5, None)
     assert UNPUBLISHED_NOTE in write_note(design)
     drawn = CANDIDATES["base_rate"].fit(design, 1).posterior.draw(4000, np.random.default_rng(1))

@@ -1,8 +1,9 @@
 """What every candidate is: something that turns a design into an equation."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from features.base.arrays import Numbers
 from features.model.calibration import IDENTITY
 from features.model.equation import Equation
 from features.model.terms import Terms
-from training.candidates.tuning import TuningTrial
+from training.candidates.tuning import UNTUNED, Tuning, TuningTrial
 from training.measures.logistic import logit
 from training.measures.losses import compute_log_loss
 from training.study.design import Design
@@ -56,22 +57,47 @@ class Posterior(Protocol):
         """Develop the equation again on resampled courses, with the same terms."""
 
 
-class Candidate(Protocol):
-    """A kind of model that a study compares."""
+class Candidate(ABC):
+    """A kind of model that a study compares; :mod:`training.candidates.registry` finds subclasses.
 
-    @property
-    def name(self) -> str:
-        """What studies call it."""
+    Attributes
+    ----------
+    name
+        In studies.
+    label
+        In reports and figures.
+    colour
+        In figures, ``#rrggbb``.
+    preference
+        Of candidates within one standard error of the best, the one with the lowest is chosen.
+    needs_outcomes
+        Whether it cannot be fitted before any course has its outcome.
+    has_posterior
+        Whether its fits have a posterior; intervals of the others come from bootstrap refits alone.
 
-    @property
-    def label(self) -> str:
-        """What people call it."""
+    Parameters
+    ----------
+    tuning
+        How settings are searched, for those that search any.
+    """
 
+    name: ClassVar[str]
+    label: ClassVar[str]
+    colour: ClassVar[str]
+    preference: ClassVar[int] = 90
+    needs_outcomes: ClassVar[bool] = True
+    has_posterior: ClassVar[bool] = False
+
+    def __init__(self, tuning: Tuning = UNTUNED) -> None:
+        self.tuning = tuning
+
+    @abstractmethod
     def fit(self, design: Design, seed: int) -> Fit:
-        """Choose settings inside the design and fit; never looks beyond it."""
+        """Choose settings within the design and fit; must not use any course beyond it."""
 
+    @abstractmethod
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Fit with settings chosen before, for a re-development on resampled courses."""
+        """Fit with settings chosen before, on resampled courses."""
 
 
 def make_equation(

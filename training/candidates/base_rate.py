@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from features.model.equation import Equation
 from features.model.terms import stack_terms
 from training.candidates.base import (
+    Candidate,
     Fit,
     Settings,
     cross_base_rate,
@@ -43,14 +44,18 @@ class PublishedRate:
         return self.equation
 
 
-class BaseRate:
-    """Gives everyone the share that had the outcome; uses no field at all.
+class BaseRate(Candidate):
+    """Predicts the proportion with the event for every patient; always compared.
 
-    Without any course it is the published share.
+    It uses no field at all. Without any course it is the published proportion.
     """
 
     name = "base_rate"
     label = "base rate"
+    colour = "#767676"
+    # The last: it is chosen only if it is clearly the best.
+    preference = 100
+    needs_outcomes = False
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Count, and on the inner folds too."""

@@ -1,4 +1,4 @@
-"""Filling in the model card from a run."""
+"""The facts of the model card, from a run."""
 
 import platform
 from collections.abc import Iterator
@@ -24,13 +24,14 @@ from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import WITH_POSTERIOR
 from training.candidates.evidence.literature import expect_base_rate
+from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
+from training.findings.format import format_percent
 from training.study.design import Design
 from training.study.study import Study, list_early
 
-# Always checked, whether or not the equation reads them: they say whom the study was about.
+# Always checked, even if the equation does not read them: they define the patients studied.
 POPULATION_FIELDS = ("condition", "age", "agent", "route")
 RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 
@@ -43,7 +44,7 @@ def make_card(
     name: str,
     equation: Equation,
 ) -> ModelCard:
-    """Fill in the card of one candidate fitted on the whole design."""
+    """Make the card of one candidate fitted on the whole design."""
     outcome = study.parse_outcome()
     held = study.validation
     unit = {"patient": "patients", "site": "sites"}[held.hold_out]
@@ -56,7 +57,7 @@ def make_card(
         question=study.question,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=study.seed,
-        population=describe_population(cohort, design),
+        population=count_population(cohort, design),
         features=equation.features,
         sites=equation.sites,
         ranges=tuple(list_ranges(study, design, equation)),
@@ -65,18 +66,18 @@ def make_card(
         validation=(
             f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out"
             if comparison.is_measured
-            else "none: nobody's outcome is known yet"
+            else "none: no outcome is known yet"
         ),
         verdict=comparison.verdict,
         data_digest=digest_cohort(cohort),
-        versions=list_versions(),
+        versions=list_software(),
         note=write_note(design),
         instruments=study.dictionary.added,
     )
 
 
 def write_note(design: Design) -> str:
-    """Say what an estimate is, and what it rests on before the first outcome."""
+    """Describe what an estimate is and, before the first outcome, what it is based on."""
     if design.size:
         return NOTE
     published = expect_base_rate(design).is_published
@@ -84,12 +85,12 @@ def write_note(design: Design) -> str:
 
 
 def is_simulated(columns: Columns) -> bool:
-    """Tell whether any course came out of a simulator."""
+    """Return whether any course was simulated."""
     return bool((columns.get_numbers("simulated") == 1).any())
 
 
-def describe_population(cohort: Columns, design: Design) -> Population:
-    """Count whom the model was developed on."""
+def count_population(cohort: Columns, design: Design) -> Population:
+    """Count the courses and patients that the model was developed on."""
     weights = design.given_weights
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
     sites = {site for site in design.columns.get_texts("site") if site is not None}
@@ -112,22 +113,21 @@ def look_up_published_rate(design: Design) -> float | None:
 
 
 def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
-    """Say how the intervals were made."""
-    count = len(equation.terms.intercept) - 1
-    share = f"{study.uncertainty.level:.0%}".replace("%", " %")
-    made = "re-fits on resampled patients: sampling error alone"
+    """Describe how the interval of an estimate is made."""
+    count, level = len(equation.terms.intercept) - 1, format_percent(study.uncertainty.level)
+    source = "bootstrap refits (sampling error alone)"
     if not design.size:
-        made = "models that published evidence allows"
-    elif name in WITH_POSTERIOR:
-        made = "models that evidence and data allow, moved as re-fits on resampled patients move"
-    method = f"middle {share} of {count} {made}"
+        source = "draws from published evidence"
+    elif list_candidates()[name].has_posterior:
+        source = "posterior draws, widened by bootstrap refits"
+    method = f"middle {level} of {count} {source}"
     return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
 
 
 def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
     """List the studied range of every field that the model reads or the population needs."""
     instrument = study.parse_outcome().instrument.key
-    # An update abstains without any early score, so its card names those that were studied.
+    # An update abstains without an early score, so its card names those that were studied.
     wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
     columns = design.described.columns
     for name in columns.list_recorded():
@@ -136,7 +136,7 @@ def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[St
             values = columns.get_numbers(name)
             if field.kind is Kind.CATEGORY:
                 seen = np.unique(values[~np.isnan(values)]).astype(int)
-                categories = tuple(field.categories[place] for place in seen)
+                categories = tuple(field.categories[index] for index in seen)
                 yield StudiedRange(field=name, categories=categories)
             elif field.numeric:
                 low, high = round_outward(field, float(np.nanmin(values)), float(np.nanmax(values)))
@@ -157,8 +157,8 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
 
 
-def list_versions() -> dict[str, str]:
-    """List what the numbers depend on."""
+def list_software() -> dict[str, str]:
+    """List the versions of the software that the numbers depend on."""
     names = (*RECORDED_VERSIONS, name_xgboost())
     own = {"ketamine-response": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in names}

@@ -1,119 +1,95 @@
 """TRIPOD+AI: what a run can answer of the checklist, and why not of the rest.
 
-Collins et al., BMJ 2024;385:e078378: 27 items, 52 with their parts. Numbers, sections and topics
-are recalled and put in our own words; read the paper for what each item asks.
+Items and answers are in ``tripod.toml``, as templates over the findings.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from training.findings import answers
+from jinja2 import Environment, StrictUndefined
+
+from features.model.card import Measure
 from training.findings.findings import ChecklistItem, Findings
+from training.findings.format import format_percent
+from training.findings.words import VALIDATION_TYPES, describe_treatment, label_measure
 
-UNRECORDED = "the study file does not record this"
-UNKNOWN = "the authors have to say this; no run knows it"
-NO_DATES = "dates of single patients stay in the cohort, which does not travel with the model"
-NO_DEVELOPMENT = "the development cohort does not travel with the model"
-NOT_DONE = "this was not done in this run"
-ALWAYS = "the findings hold nothing of it"
-ELSEWHERE = "this is a development; validation on another cohort has a report of its own"
-NO_GROUPS = "no groups were compared"
-
-
-@dataclass(frozen=True)
-class Item:
-    """An item of the list.
-
-    Parameters
-    ----------
-    because
-        Why there is no answer, where there is none.
-    answer
-        Makes one from the findings, empty where they cannot say; None where no run could.
-    """
-
-    number: str
-    section: str
-    topic: str
-    because: str
-    answer: Callable[[Findings], str] | None = None
-
-
-ITEMS = (
-    Item("1", "Title", "Kind of study, patients, outcome", ALWAYS, answers.name_study),
-    Item("2", "Abstract", "Summary of the study", ALWAYS, answers.repeat_verdict),
-    Item("3a", "Background", "Purpose and context of care", ALWAYS, answers.describe_context),
-    Item("3b", "Background", "Intended patients and users", ALWAYS, answers.describe_target),
-    Item("3c", "Background", "Known inequalities in health", UNKNOWN),
-    Item("4", "Objectives", "What the study aims at", ALWAYS, answers.name_study),
-    Item("5a", "Data", "Where the data come from", ALWAYS, answers.describe_data),
-    Item("5b", "Data", "Dates of inclusion and follow-up", NO_DATES),
-    Item("6a", "Participants", "Setting, number of sites", ALWAYS, answers.count_sites),
-    Item("6b", "Participants", "Who could take part", UNRECORDED, answers.describe_eligibility),
-    Item("6c", "Participants", "Treatments received", UNRECORDED, answers.describe_treatment),
-    Item("7", "Data preparation", "Cleaning and checks", ALWAYS, answers.describe_preparation),
-    Item("8a", "Outcome", "Definition, time, how assessed", ALWAYS, answers.define_outcome),
-    Item("8b", "Outcome", "Who assessed it, how trained", UNRECORDED),
-    Item("8c", "Outcome", "Whether assessors knew the predictors", UNRECORDED),
-    Item("9a", "Predictors", "How they were chosen", ALWAYS, answers.list_predictors),
-    Item("9b", "Predictors", "Definition, time, how measured", ALWAYS, answers.define_predictors),
-    Item("9c", "Predictors", "Who measured them, how trained", UNRECORDED),
-    Item("10", "Sample size", "How it was judged", NOT_DONE, answers.describe_size),
-    Item("11", "Missing data", "What was done about it", NOT_DONE, answers.describe_missing),
-    Item("12a", "Analysis", "How data were used and split", NOT_DONE, answers.describe_use),
-    Item("12b", "Analysis", "Form of the predictors", ALWAYS, answers.describe_forms),
-    Item("12c", "Analysis", "Kind of model and building", ALWAYS, answers.describe_building),
-    Item("12d", "Analysis", "Differences between sites", NOT_DONE, answers.describe_clusters),
-    Item("12e", "Analysis", "Measures and plots", NOT_DONE, answers.list_measures),
-    Item("12f", "Analysis", "Updating after evaluation", ELSEWHERE, answers.describe_updating),
-    Item("12g", "Analysis", "How estimates were made", ELSEWHERE, answers.describe_prediction),
-    Item("13", "Class imbalance", "Whether anything was done", ALWAYS, answers.describe_balance),
-    Item("14", "Fairness", "What was done for it", NO_GROUPS, answers.describe_fairness),
-    Item("15", "Model output", "What is returned, thresholds", ALWAYS, answers.describe_output),
-    Item("16", "Evaluation", "How it differs from training", ELSEWHERE, answers.compare_cohorts),
-    Item("17", "Ethics", "Approval and consent", UNRECORDED),
-    Item("18a", "Open science", "Funding", UNRECORDED),
-    Item("18b", "Open science", "Conflicts of interest", UNRECORDED),
-    Item("18c", "Open science", "Protocol", "the study file does not record one"),
-    Item("18d", "Open science", "Registration", "the study file does not record one"),
-    Item("18e", "Open science", "Sharing of data", UNRECORDED),
-    Item("18f", "Open science", "Sharing of code", ALWAYS, answers.describe_code),
-    Item("19", "Patients and public", "Who was involved, if anybody", UNRECORDED),
-    Item("20a", "Results: participants", "Flow, outcomes known or not", ALWAYS, answers.count_flow),
-    Item("20b", "Results: participants", "Characteristics", NOT_DONE, answers.describe_people),
-    Item("20c", "Results: participants", "Comparison with development", NO_DEVELOPMENT),
-    Item("21", "Results: development", "Courses and events used", NOT_DONE, answers.count_analyses),
-    Item("22", "Results: the model", "Its full form, who may use it", ALWAYS, answers.find_model),
-    Item("23a", "Results: performance", "Measures", NOT_DONE, answers.describe_performance),
-    Item("23b", "Results: performance", "Sites differ by", NOT_DONE, answers.describe_spread),
-    Item("24", "Results: updating", "What it changed", ELSEWHERE, answers.describe_updating),
-    Item("25", "Interpretation", "What it means", ALWAYS, answers.repeat_verdict),
-    Item("26", "Limitations", "Bias and uncertainty", "none are written down",
-         answers.list_limitations),
-    Item("27a", "Usability", "Poor or missing input", ALWAYS, answers.describe_poor_input),
-    Item("27b", "Usability", "What users must do and know", ALWAYS, answers.describe_users),
-    Item("27c", "Usability", "What research comes next", UNKNOWN, answers.describe_next),
-)  # fmt: skip
+# What one sentence has room for; the report has every measure in its table.
+_HEADLINE = ("auc", "slope", "ratio")
 
 
 def answer_checklist(findings: Findings) -> tuple[ChecklistItem, ...]:
-    """Answer every item from the findings, or say why it is not answered.
+    """Answer every item from the findings, or give the reason why it has no answer.
 
-    Examples
-    --------
-    >>> len(ITEMS), len({item.number.rstrip("abcdefg") for item in ITEMS})
-    (52, 27)
+    Returns
+    -------
+    tuple of ChecklistItem
+        In the order of the paper: 27 items, 52 with their parts.
     """
-    return tuple(answer_item(item, findings) for item in ITEMS)
+    facts = _list_facts(findings)
+    items, reasons = _read_items()
+    answered = []
+    for item, template in items:
+        answer = template.render(facts).strip()
+        reason = "" if answer else reasons[item["reason"]]
+        number, section, topic = (item[key] for key in ("number", "section", "topic"))
+        answered.append(
+            ChecklistItem(
+                number=number, section=section, topic=topic, answer=answer, because=reason
+            )
+        )
+    return tuple(answered)
 
 
-def answer_item(item: Item, findings: Findings) -> ChecklistItem:
-    """Answer one item."""
-    answer = item.answer(findings) if item.answer else ""
-    return ChecklistItem(
-        number=item.number,
-        section=item.section,
-        topic=item.topic,
-        answer=answer,
-        because="" if answer else item.because,
+@cache
+def _read_items() -> tuple[list[tuple[dict[str, str], Any]], dict[str, str]]:
+    # Plain text, escaped where the report shows it.
+    environment = Environment(autoescape=False, undefined=StrictUndefined)
+    environment.filters |= {
+        "percent": format_percent,
+        "headline": _summarise_measures,
+        "validation_type": lambda key: VALIDATION_TYPES[key],
+        "measure_name": lambda key: label_measure(key).name,
+    }
+    content = tomllib.loads(Path(__file__).with_name("tripod.toml").read_text("utf-8"))
+    items = [(item, environment.from_string(item.get("answer", ""))) for item in content["items"]]
+    return items, content["reasons"]
+
+
+def _list_facts(findings: Findings) -> dict[str, Any]:
+    card = findings.card
+    studied = dict.fromkeys(("condition", "agent", "route"), ()) | {
+        studied.field: studied.categories for studied in card.ranges
+    }
+    external = findings.purpose == "external"
+    return {
+        "findings": findings,
+        "card": card,
+        "external": external,
+        "kind": "Evaluation" if external else "Development and validation",
+        "studied": studied,
+        "treatment": describe_treatment(card),
+        "fields_read": len({feature.field for feature in card.features}),
+        "done": [validation for validation in findings.performance if validation.measures],
+        "updating": _describe_updating(findings),
+    }
+
+
+def _describe_updating(findings: Findings) -> str:
+    proposal = findings.recalibration
+    if proposal is None:
+        return "No recalibration is proposed." if findings.purpose == "external" else ""
+    return (
+        f"Recalibration proposed: slope {proposal.slope:.3f}, intercept {proposal.intercept:.3f}."
+    )
+
+
+def _summarise_measures(measures: Mapping[str, Measure]) -> str:
+    labels = {key: label_measure(key) for key in _HEADLINE}
+    return ", ".join(
+        f"{label.name} {measure.value:.{label.digits}f}"
+        for key, label in labels.items()
+        if (measure := measures.get(key)) is not None and measure.value is not None
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
-from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
+from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
 from training.measures.losses import Difference, choose_candidate, compare_losses
 from training.measures.performance import COMPARED, IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
@@ -16,12 +16,11 @@ from training.study.split import derive_seed
 from training.study.study import Study
 
 MEASURE_SEED = 3
-BASE_RATE = "base_rate"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the candidates did on courses they had not learned from.
+    """Performance of the candidates on held-out courses.
 
     Parameters
     ----------
@@ -30,10 +29,9 @@ class Comparison:
     losses
         For each candidate, ``[courses]``.
     to_base
-        For each candidate, its difference in log loss to the base rate.
+        For each candidate, its log loss minus that of the base rate.
     chosen
-        The one that the rule of one standard error chose; where nothing could be measured, the
-        preferred one.
+        By the one-standard-error rule; the preferred candidate if nothing could be measured.
     """
 
     held_out: Mapping[str, Predictions]
@@ -44,12 +42,12 @@ class Comparison:
 
     @property
     def is_measured(self) -> bool:
-        """Whether any course had an outcome to be tested on."""
+        """Whether any outcome is known to test on."""
         return bool(self.held_out)
 
     @property
     def beats_base_rate(self) -> bool:
-        """Whether the chosen candidate is better than the base rate beyond one standard error."""
+        """Whether the chosen candidate beats the base rate by more than one standard error."""
         if not self.is_measured:
             return False
         gap = self.to_base[self.chosen]
@@ -57,27 +55,28 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What was found, in one or two plain sentences."""
+        """The result, in one or two plain sentences."""
         if not self.is_measured:
             return (
-                "Nobody's outcome is known yet: nothing was learned and nothing could be measured. "
-                "The base rate expected beforehand is the estimate."
+                "No outcome is known yet, so no model could be fitted or tested. The base rate "
+                "expected beforehand is the estimate."
             )
         gap = self.to_base[self.chosen]
-        label = CANDIDATES[self.chosen].label
+        label = label_candidate(self.chosen)
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
-                "No candidate beats the base rate: what was recorded does not tell who will "
-                "respond. The base rate is the estimate."
+                "No candidate beats the base rate: the recorded fields do not predict the outcome. "
+                "The base rate is the estimate."
             )
         if not self.beats_base_rate:
             return (
-                f"The {label} is chosen, as nothing is better than it beyond one standard error; "
-                "yet it does not beat the base rate by as much. The base rate is the estimate."
+                f"The {label} is chosen, since no candidate is better by more than one standard "
+                "error, but it does not beat the base rate by that much. The base rate is the "
+                "estimate."
             )
         return (
             f"The {label} beats the base rate: log loss lower by {-gap.mean:.4f} "
-            f"(standard error {gap.error:.4f}) on patients it had not seen."
+            f"(standard error {gap.error:.4f}) on held-out patients."
         )
 
 
@@ -96,21 +95,22 @@ def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -
 
 
 def await_outcomes(study: Study) -> Comparison:
-    """Compare nothing, where nobody's outcome is known yet; the preferred candidate is chosen."""
-    names = [name for name in study.candidates if name in WITHOUT_OUTCOMES]
+    """Choose the preferred candidate without a comparison, while no outcome is known."""
+    known = list_candidates()
+    names = [name for name in study.candidates if not known[name].needs_outcomes]
     unknown = dict.fromkeys(COMPARED, Measure(value=None))
     return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
 
 
-def find_leakage(auc: float | None, target: Outcome, simulated: bool) -> list[str]:
-    """Raise the alarm where real baselines rank better than any can.
+def list_leakage_alarms(auc: float | None, target: Outcome, simulated: bool) -> list[str]:
+    """List an alarm if an AUC is higher than baseline alone can reach.
 
-    It knows what baseline alone can reach; an early score may say far more.
+    None for simulated patients, nor for update outcomes, whose early scores predict far better.
     """
     silent = simulated or target.checkpoint is not None
     if silent or auc is None or auc <= LEAKAGE_AUC:
         return []
     return [
         f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
-        "Look for a column that knows the outcome before believing it."
+        "Look for a column that contains the outcome before you trust it."
     ]

@@ -7,9 +7,9 @@ are is in docs/explanation/gate.md.
 
 import math
 
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.findings import Findings, ValidationType
-from training.findings.rule import Case, Judgement, Rule
+from training.findings.rule import Case, GateRule, Judgement
 from training.measures.sample_size import count_for_base_rate
 
 # The first that measured it counts: the bootstrap's correction is less noisy than one
@@ -173,7 +173,7 @@ def _waive(case: Case) -> str:
 
 
 RULES = (
-    Rule(
+    GateRule(
         "base_rate",
         "log loss in cross-validation, minus that of the base rate",
         "at least {standard_errors:g} standard error(s) below 0",
@@ -181,21 +181,21 @@ RULES = (
         _judge_base_rate,
         development_only=True,
     ),
-    Rule(
+    GateRule(
         "calibration_slope",
         "calibration slope",
         "{calibration_slope[0]:g} to {calibration_slope[1]:g}",
         "below 1 estimates are too extreme (overfitting), above 1 not extreme enough",
         _judge_slope,
     ),
-    Rule(
+    GateRule(
         "calibration_ratio",
         "O/E ratio",
         "{calibration_ratio[0]:g} to {calibration_ratio[1]:g}",
         "estimates must not all be too high or too low, as class weighting makes them",
         _judge_ratio,
     ),
-    Rule(
+    GateRule(
         "net_benefit",
         "smallest gain in net benefit over the better of treating all and treating none, at "
         "thresholds from {thresholds[0]:g} to {thresholds[1]:g}",
@@ -203,7 +203,7 @@ RULES = (
         "decisions by the model must not be worse than decisions without it",
         _judge_benefit,
     ),
-    Rule(
+    GateRule(
         "instability",
         "mean absolute difference between estimates and those of bootstrap refits",
         "at most {instability:g}",
@@ -211,7 +211,7 @@ RULES = (
         _judge_instability,
         development_only=True,
     ),
-    Rule(
+    GateRule(
         "redevelopments",
         "bootstrap refits of the whole procedure, choices included",
         "at least {redevelopments}",
@@ -219,35 +219,35 @@ RULES = (
         _judge_redevelopments,
         development_only=True,
     ),
-    Rule(
+    GateRule(
         "courses",
         "courses",
         "enough to know the base rate to ± {base_rate_margin:g}",
         "with fewer, not even the base rate is known",
         _judge_courses,
     ),
-    Rule(
+    GateRule(
         "events",
         "courses in the smaller outcome class",
         "at least {fewest_events}",
         "fewer cannot show whether the model discriminates",
         _judge_events,
     ),
-    Rule(
+    GateRule(
         "subgroups",
         "O/E ratio in the worst subgroup, as near to 1 as its interval allows",
         "{subgroup_ratio[0]:g} to {subgroup_ratio[1]:g}",
         "no group may have estimates that are clearly wrong",
         _judge_subgroups,
     ),
-    Rule(
+    GateRule(
         "leakage",
         "AUC from baseline alone",
         "at most {highest_auc:g}",
         "no honest model reaches more from baseline alone",
         _judge_leakage,
     ),
-    Rule(
+    GateRule(
         "champion",
         "log loss in cross-validation, minus that of the champion, on the same patients and folds",
         "below 0",

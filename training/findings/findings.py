@@ -211,7 +211,7 @@ class FactorFacts(Facts):
 
 
 @dataclass(frozen=True)
-class Gap:
+class BaselineGap:
     """Difference at baseline, in one field, between courses with missing and known outcome.
 
     Parameters
@@ -270,7 +270,7 @@ class Attrition(Facts):
     courses: int
     missing: int
     unmeasured: int
-    gaps: tuple[Gap, ...]
+    gaps: tuple[BaselineGap, ...]
     effective: float | None
     largest: float | None
     scenarios: tuple[Scenario, ...]

@@ -1,32 +1,44 @@
-"""Tables and numbers as text, alike in every report."""
+"""Tables and numbers as text, the same in every report."""
 
 from features.model.card import Measure
 
+MINUS = "\u2212"
 
-def format_measure(found: Measure, digits: int = 3) -> str:
+
+def format_measure(measure: Measure | None, digits: int = 3) -> str:
     """Format a measure with its interval.
 
     Examples
     --------
     >>> format_measure(Measure(value=0.6512, low=0.6, high=0.7))
     '0.651 (0.600 to 0.700)'
-    >>> format_measure(Measure(value=None))
-    '-'
+    >>> format_measure(Measure(value=None)), format_measure(None)
+    ('-', '-')
     >>> format_measure(Measure(value=0.6512))
     '0.651'
     """
-    if found.value is None:
+    if measure is None or measure.value is None:
         return "-"
-    value = f"{found.value:.{digits}f}"
-    if found.low is None or found.high is None:
+    value = f"{measure.value:.{digits}f}"
+    if measure.low is None or measure.high is None:
         return value
-    return f"{value} ({found.low:.{digits}f} to {found.high:.{digits}f})"
+    return f"{value} ({measure.low:.{digits}f} to {measure.high:.{digits}f})"
+
+
+def format_percent(proportion: float, digits: int = 0) -> str:
+    """Format a proportion in percent.
+
+    Examples
+    --------
+    >>> format_percent(0.58), format_percent(0.5831, 1)
+    ('58%', '58.3%')
+    """
+    return f"{proportion:.{digits}%}"
 
 
 def format_table(rows: list[list[str]]) -> str:
     """Format rows, the heading first, as a Markdown table that also reads well as text."""
-    head = rows[0]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
         for row in rows
@@ -36,7 +48,7 @@ def format_table(rows: list[list[str]]) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Format a number with four digits at the most behind the point.
+    """Format a number with at most four digits after the decimal point.
 
     Examples
     --------
@@ -49,7 +61,7 @@ def format_number(value: float | None) -> str:
 
 
 def format_bounds(low: float | None, high: float | None) -> str:
-    """Format what a number must lie between.
+    """Format the bounds that a number must lie between.
 
     Examples
     --------
@@ -61,3 +73,17 @@ def format_bounds(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return "-"
     return f"at least {format_number(low)}" if high is None else f"at most {format_number(high)}"
+
+
+def format_rounded(value: float, digits: int = 3, signed: bool = False) -> str:
+    """Round a number for a reader, never to a negative zero, with a typographic minus.
+
+    Examples
+    --------
+    >>> format_rounded(0.65123), format_rounded(-0.0001, 2), format_rounded(1234, 0)
+    ('0.651', '0.00', '1,234')
+    >>> format_rounded(0.031, 2, signed=True), format_rounded(0.0, 2, signed=True)
+    ('+0.03', '0.00')
+    """
+    rounded = round(value, digits) + 0
+    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)

@@ -5,7 +5,7 @@ Pure: findings and bounds in, one verdict per criterion out.
 
 from collections.abc import Iterable, Sequence
 
-from training.findings.comparison import BASE_RATE
+from training.candidates.registry import BASE_RATE
 from training.findings.criteria import RULES
 from training.findings.findings import Criterion, Findings
 from training.findings.format import format_bounds, format_number, format_table
@@ -24,10 +24,10 @@ def judge(findings: Findings, bounds: GatePart) -> tuple[Criterion, ...]:
     """
     champion = findings.champion
     standing = None if champion is None else Standing(champion.version, champion.candidate)
-    return judge_against(findings, bounds, standing)
+    return judge_with_champion(findings, bounds, standing)
 
 
-def judge_against(
+def judge_with_champion(
     findings: Findings, bounds: GatePart, champion: Standing | None
 ) -> tuple[Criterion, ...]:
     """Judge findings by every criterion, against the champion as it is now.
@@ -61,7 +61,7 @@ def list_failed(criteria: Iterable[Criterion]) -> list[str]:
 
 def format_gate(criteria: Sequence[Criterion]) -> str:
     """Format the criteria as a table with their figures, and why any is not met."""
-    rows = [["criterion", "required", "found", "verdict"]]
+    rows = [["Criterion", "Required", "Found", "Verdict"]]
     for criterion in criteria:
         required = format_bounds(criterion.low, criterion.high)
         figure = format_number(criterion.value)

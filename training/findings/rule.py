@@ -56,7 +56,7 @@ class Judgement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
+class GateRule:
     """One criterion.
 
     Parameters
@@ -109,7 +109,7 @@ def decide(
     )
 
 
-def judge_rule(rule: Rule, case: Case) -> Criterion:
+def judge_rule(rule: GateRule, case: Case) -> Criterion:
     """Judge a case by one criterion; one that applies and was not measured has failed."""
     judgement = rule.judge(case)
     figure = rule.figure.format(**dict(case.bounds))

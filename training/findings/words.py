@@ -1,24 +1,49 @@
-"""The report's names for what the findings call by keys, and how many digits each measure gets."""
+"""Labels of the reports: one table each for measures and types of validation.
+
+Markdown, HTML, model card and checklist iterate over these tables: a measure that validation
+computes appears in all of them, and its row here names it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
-from training.findings.findings import ValidationType
+from training.findings.findings import Performance, ValidationType
 
-# Measure: its name, what it says in a few words, and digits after the point.
-MEASURES = {
-    "auc": ("AUC", "0.5 is chance, 1 is a perfect ranking", 3),
-    "log_loss": ("Log loss", "lower is better", 3),
-    "brier": ("Brier score", "lower is better", 3),
-    "scaled_brier": ("Scaled Brier score", "0 is the base rate, 1 is perfect", 3),
-    "ratio": ("Observed over expected", "should be 1", 2),
-    "intercept": ("Calibration intercept", "should be 0", 2),
-    "slope": ("Calibration slope", "should be 1; less is too extreme", 2),
-    "ici": ("ICI, mean calibration error", "should be 0, is never quite", 3),
-    "e50": ("E50, its median", "should be 0, is never quite", 3),
-    "e90": ("E90, its 90th percentile", "should be 0, is never quite", 3),
-    "emax": ("Emax, its maximum", "should be 0, is never quite", 3),
+
+class MeasureLabel(NamedTuple):
+    """How reports show a measure.
+
+    Parameters
+    ----------
+    hint
+        What its values mean, in a few words.
+    digits
+        After the decimal point.
+    """
+
+    name: str
+    hint: str = ""
+    digits: int = 3
+
+
+# In the order of the reports.
+MEASURES: Mapping[str, MeasureLabel] = {
+    "auc": MeasureLabel("AUC", "0.5 is chance, 1 is perfect discrimination"),
+    "log_loss": MeasureLabel("Log loss", "lower is better"),
+    "brier": MeasureLabel("Brier score", "lower is better"),
+    "scaled_brier": MeasureLabel("Scaled Brier score", "0 is the base rate, 1 is perfect"),
+    "ratio": MeasureLabel("O/E ratio", "observed over expected events; 1 is perfect", 2),
+    "intercept": MeasureLabel("Calibration intercept", "0 is perfect", 2),
+    "slope": MeasureLabel("Calibration slope", "1 is perfect; below 1, too extreme", 2),
+    "ici": MeasureLabel("ICI", "mean distance of estimates from the curve; 0 is perfect"),
+    "e50": MeasureLabel("E50", "median of that distance"),
+    "e90": MeasureLabel("E90", "90th percentile of that distance"),
+    "emax": MeasureLabel("Emax", "maximum of that distance"),
 }
-WAYS: dict[ValidationType, str] = {
+CANDIDATE_MEASURES = ("log_loss", "brier", "auc", "intercept", "slope")
+VALIDATION_TYPES: Mapping[ValidationType, str] = {
     "apparent": "Apparent",
     "corrected": "Corrected for optimism",
     "nested": "Nested cross-validation",
@@ -26,36 +51,25 @@ WAYS: dict[ValidationType, str] = {
     "temporal": "Later courses",
     "external": "External cohort",
 }
-# Where several ways of testing saw the model, the first of these is told to clinicians: the one
-# nearest to patients whom nobody has seen.
-HEADLINES: tuple[ValidationType, ...] = (
-    "external",
-    "nested",
-    "corrected",
-    "sites",
-    "temporal",
-    "apparent",
-)
-TESTED_ON: dict[ValidationType, str] = {
-    "apparent": "the courses that it learned from, which flatters it",
-    "corrected": "the courses that it learned from, less the optimism of having seen them",
-    "nested": "courses that it had not learned from",
-    "sites": "sites that it had not learned from",
-    "temporal": "courses later than those that it had learned from",
-    "external": "a cohort that it had never seen",
+TESTED_ON: Mapping[ValidationType, str] = {
+    "apparent": "the courses it was trained on, which is optimistic",
+    "corrected": "the courses it was trained on, corrected for optimism",
+    "nested": "courses held out in cross-validation",
+    "sites": "courses at sites held out in turn",
+    "temporal": "courses later than those it was trained on",
+    "external": "an external cohort",
 }
 SAMPLE_SIZES = {
-    "overfitting": "little overfitting (shrinkage of 0.9 or more)",
-    "apparent_fit": "apparent fit near the true one (within 0.05)",
+    "overfitting": "little overfitting (shrinkage factor at least 0.9)",
+    "apparent_fit": "apparent fit close to the true fit (within 0.05)",
     "base_rate": "a precise base rate (within 0.05)",
 }
-BASE_RATE = "base_rate"
-KETAMINE = frozenset({"ketamine", "esketamine"})
-CAME_TRUE = {"response": "responded", "remission": "reached remission"}
+_KETAMINE = frozenset({"ketamine", "esketamine"})
+_EVENT_VERBS = {"response": "responded", "remission": "reached remission"}
 
 
 def name_key(key: str) -> str:
-    """Name a key for people.
+    """Turn a key into words.
 
     Examples
     --------
@@ -66,14 +80,16 @@ def name_key(key: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def name_measure(key: str) -> str:
-    """Name a measure."""
-    return MEASURES[key][0] if key in MEASURES else name_key(key)
+def label_measure(key: str) -> MeasureLabel:
+    """Return a measure's label; its key in words if the table does not have it."""
+    return MEASURES.get(key, MeasureLabel(name_key(key)))
 
 
-def get_digits(key: str) -> int:
-    """Digits after the point of a measure."""
-    return MEASURES[key][2] if key in MEASURES else 3
+def list_measures(performance: Iterable[Performance]) -> list[str]:
+    """List the measures that any type of validation has, in the order of the table."""
+    present = dict.fromkeys(key for validation in performance for key in validation.measures)
+    known = [key for key in MEASURES if key in present]
+    return [*known, *(key for key in present if key not in MEASURES)]
 
 
 def name_field(name: str, dictionary: Dictionary) -> str:
@@ -82,14 +98,20 @@ def name_field(name: str, dictionary: Dictionary) -> str:
     return name_key(name) if field is None else field.label
 
 
-def tell_treatment(card: ModelCard) -> str:
-    """Tell with what those studied were treated; not all that is studied here is ketamine."""
-    agents = [name for one in card.ranges if one.field == "agent" for name in one.categories]
-    if set(agents) <= KETAMINE:
+def describe_treatment(card: ModelCard) -> str:
+    """Describe the treatment of the patients studied; not every study is of ketamine.
+
+    Returns
+    -------
+    str
+        Such as ``with ketamine``, to follow the word *treated*.
+    """
+    agents = [name for r in card.ranges if r.field == "agent" for name in r.categories]
+    if set(agents) <= _KETAMINE:
         return f"with {' or '.join(agents) or 'ketamine'}"
     return f"as those studied were ({', '.join(agents).replace('_', ' ')})"
 
 
-def tell_outcome(card: ModelCard) -> str:
-    """Tell in a verb what came true of those with the outcome."""
-    return CAME_TRUE.get(card.outcome.criterion, "had the outcome")
+def describe_event(card: ModelCard) -> str:
+    """Describe in a verb what patients with the event did."""
+    return _EVENT_VERBS.get(card.outcome.criterion, "had the event")

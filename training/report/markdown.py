@@ -1,72 +1,53 @@
-"""The report of a run, in words and tables: verdict first, then the numbers behind it."""
+"""The report of a study in Markdown: verdict first, then the figures behind it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from features.model.card import SIMULATED_NOTE, Measure, Population
-from training.candidates import CANDIDATES
-from training.findings.comparison import BASE_RATE, Comparison
-from training.findings.findings import Attrition, Findings, Gap, Scenario
-from training.findings.format import format_measure, format_table
+from training.candidates.registry import BASE_RATE, label_candidate
+from training.findings.comparison import Comparison
+from training.findings.findings import (
+    Attrition,
+    BaselineGap,
+    Compared,
+    Findings,
+    Performance,
+    Scenario,
+)
+from training.findings.format import format_measure, format_percent, format_table
 from training.findings.gate import format_gate
-
-HEADINGS = {
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "auc": "AUC",
-    "intercept": "intercept",
-    "slope": "slope",
-}
-NOT_MEASURED = Measure(value=None)
-PERFORMANCE = {
-    "auc": "AUC",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "scaled_brier": "scaled Brier",
-    "ratio": "observed / expected",
-    "intercept": "intercept",
-    "slope": "slope",
-    "ici": "ICI",
-    "e50": "E50",
-    "e90": "E90",
-}
+from training.findings.words import (
+    CANDIDATE_MEASURES,
+    VALIDATION_TYPES,
+    label_measure,
+    list_measures,
+)
 
 
-def list_rows(found: Findings) -> list[list[str]]:
-    """List the table's rows, the base rate's first, the chosen one marked."""
-    rows = []
-    for one in sorted(found.candidates, key=lambda one: one.name != BASE_RATE):
-        against = "-" if one.name == BASE_RATE else f"{one.difference:+.4f} ± {one.error:.4f}"
-        mark = "→ " if one.chosen else ""
-        cells = [format_measure(one.measures[key]) for key in HEADINGS]
-        rows.append([mark + one.name, *cells, against])
-    return rows
-
-
-def write_report(found: Findings) -> str:
-    """Write the findings of a study in Markdown; the whole report is the HTML file."""
-    card = found.card
+def write_report(findings: Findings) -> str:
+    """Write the findings of a study in Markdown; the HTML file is the full report."""
+    card = findings.card
     lines = [
         f"# {card.outcome.id}: {card.study}",
         "",
-        *([f"**{SIMULATED_NOTE}**", ""] if found.simulated else []),
-        *(f"**{alarm}**\n" for alarm in found.alarms),
-        f"**{found.verdict}**",
+        *([f"**{SIMULATED_NOTE}**", ""] if findings.simulated else []),
+        *(f"**{alarm}**\n" for alarm in findings.alarms),
+        f"**{findings.verdict}**",
         "",
         f"Question: {card.question}",
         f"Outcome: {card.outcome.definition}.",
         "",
-        count_courses(card.population),
+        write_population(card.population),
         "",
         f"## Candidates ({card.validation})",
         "",
-        *write_candidates(found),
+        *_write_candidates(findings),
         "",
-        *write_performance(found),
-        *(write_attrition(found.attrition) if found.attrition and found.candidates else []),
+        *_write_performance(findings),
+        *_write_attrition(findings),
         "## Gate",
         "",
-        format_gate(found.gate),
+        format_gate(findings.gate),
         "",
         f"An estimate is {card.note}.",
         "",
@@ -74,147 +55,167 @@ def write_report(found: Findings) -> str:
     return "\n".join(lines)
 
 
-def write_performance(found: Findings) -> list[str]:
-    """Write the table of the chosen model's performance by each way of testing."""
-    done = [one for one in found.performance if one.measures]
+def write_population(population: Population) -> str:
+    """Describe how many courses the model was trained on, and their base rate."""
+    rate = format_percent(population.base_rate, 1)
+    if not population.courses:
+        source = "an assumption" if population.published_rate is None else "published"
+        return (
+            f"{population.without_outcome} courses, none with a known outcome yet. The base rate "
+            f"of {rate} is {source}; ranges and means are those of patients before treatment."
+        )
+    weighted = "" if population.weighted_rate is None else ", weighted"
+    return (
+        f"{population.courses} courses of {population.patients} patients with a known outcome, "
+        f"{population.events} of them events: base rate {rate}{weighted}. "
+        f"{population.without_outcome} courses with a missing outcome were excluded; if their "
+        "event rate differs, the base rate is biased."
+    )
+
+
+def tabulate_measures(performance: Sequence[Performance]) -> str:
+    """Tabulate measures, with their intervals, by type of validation."""
+    labels = {key: label_measure(key) for key in list_measures(performance)}
+    heading = ["Measure", *(VALIDATION_TYPES[validation.way] for validation in performance)]
+    rows = [
+        [label.name, *(format_measure(p.measures.get(key), label.digits) for p in performance)]
+        for key, label in labels.items()
+    ]
+    return format_table([heading, *rows])
+
+
+def format_validation(performance: Performance) -> str:
+    """Describe one type of validation, or why it was not done."""
+    label = VALIDATION_TYPES[performance.way]
+    if not performance.measures:
+        return f"{label}: not done ({performance.because})"
+    counts = f"{performance.events} events in {performance.courses} courses"
+    return f"{label}: {performance.method}; {counts}"
+
+
+def list_items(items: Sequence[str]) -> str:
+    """Write a list in Markdown."""
+    return "\n".join(f"- {item}" for item in items)
+
+
+def summarise_candidates(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Return every candidate's measures for JSON, with their intervals."""
+    return {name: plain_measures(measures) for name, measures in comparison.measures.items()}
+
+
+def plain_measures(measures: Mapping[str, Measure]) -> dict[str, Any]:
+    """Return measures as numbers, for JSON."""
+    values: dict[str, Any] = {key: measure.value for key, measure in measures.items()}
+    values["intervals"] = {key: [measure.low, measure.high] for key, measure in measures.items()}
+    return values
+
+
+def _write_candidates(findings: Findings) -> list[str]:
+    if not findings.candidates:
+        return [
+            "Not compared: performance can be measured once outcomes are known. Chosen by order of "
+            f"preference alone: the {label_candidate(findings.card.candidate)}."
+        ]
+    labels = [label_measure(key).name for key in CANDIDATE_MEASURES]
+    head = ["Candidate", *labels, "Log loss minus base rate's"]
+    ordered = sorted(findings.candidates, key=lambda candidate: candidate.name != BASE_RATE)
+    return [
+        format_table([head, *(_list_candidate_cells(candidate) for candidate in ordered)]),
+        "",
+        f"Intervals: {format_percent(findings.level)}, over resampled patients. Calibration is "
+        "perfect if the intercept is 0 and the slope 1. AUC compares patients within a fold. "
+        "± gives the standard error. → marks the choice: the first in the study's order of "
+        "preference within one standard error of the lowest log loss.",
+    ]
+
+
+def _list_candidate_cells(candidate: Compared) -> list[str]:
+    cells = [
+        format_measure(candidate.measures.get(key), label_measure(key).digits)
+        for key in CANDIDATE_MEASURES
+    ]
+    gap = f"{candidate.difference:+.4f} ± {candidate.error:.4f}"
+    mark = "→ " if candidate.chosen else ""
+    return [mark + candidate.name, *cells, "-" if candidate.name == BASE_RATE else gap]
+
+
+def _write_performance(findings: Findings) -> list[str]:
+    done = [performance for performance in findings.performance if performance.measures]
     if not done:
         return []
-    names = [name for name in PERFORMANCE if any(name in one.measures for one in done)]
-    rows = [
-        [PERFORMANCE[name], *(format_measure(one.measures.get(name, NOT_MEASURED)) for one in done)]
-        for name in names
-    ]
-    ways = [f"{one.way}: {one.method}" for one in done]
-    ways += [f"{one.way}: not done, {one.because}" for one in found.performance if one.because]
     return [
         "## Performance of the chosen candidate",
         "",
-        format_table([["measure", *(one.way for one in done)], *rows]),
+        tabulate_measures(done),
         "",
-        *(f"- {way}" for way in ways),
+        list_items([format_validation(performance) for performance in findings.performance]),
         "",
     ]
 
 
-def count_courses(people: Population) -> str:
-    """Say how many courses were learned from, and their base rate."""
-    rate = f"{100 * people.base_rate:.1f} %"
-    if not people.courses:
-        source = "a guess" if people.published_rate is None else "a published one"
-        return (
-            f"{people.without_outcome} courses, and nobody's outcome is known yet. The base rate "
-            f"of {rate} is {source}, of 0 courses here; ranges and means are those of "
-            "patients before treatment."
-        )
-    return (
-        f"{people.courses} courses of {people.patients} patients with the outcome known, "
-        f"{people.events} of them positive: base rate {rate}"
-        f"{'' if people.weighted_rate is None else ' by weight'}. "
-        f"{people.without_outcome} more courses have no outcome and were left out; if those who "
-        "do not report fare differently, the base rate is off by that much."
-    )
-
-
-def write_candidates(found: Findings) -> list[str]:
-    """Write the table of candidates and how to read it; where there is none, why."""
-    if not found.candidates:
-        return [
-            "Not compared: whether any of them tells who will respond can be measured once "
-            f"outcomes are known. Chosen by the order of preference alone: the "
-            f"{label_candidate(found.card.candidate)}."
-        ]
-    head = ["candidate", *HEADINGS.values(), "log loss against base rate"]
-    return [
-        format_table([head, *list_rows(found)]),
-        "",
-        f"Intervals: {100 * found.level:g} % over resampled patients. Intercept 0 and slope 1 are "
-        "perfect calibration. AUC compares patients within a fold. → is the choice: the first in "
-        "the study's order of preference within one standard error of the lowest log loss.",
-    ]
-
-
-def write_attrition(found: Attrition) -> list[str]:
-    """Write the part on missing outcomes; nothing where every course has one."""
-    if not found.missing:
+def _write_attrition(findings: Findings) -> list[str]:
+    attrition = findings.attrition
+    # Without a known outcome nothing was compared, and all outcomes are missing.
+    if attrition is None or not attrition.missing or not findings.candidates:
         return []
+    share = format_percent(attrition.missing / attrition.courses)
     return [
-        "## Outcomes that are missing",
+        "## Missing outcomes",
         "",
-        f"{found.missing} of {found.courses} courses that could have had the outcome lack it "
-        f"({100 * found.missing / found.courses:.0f} %); {found.unmeasured} more have no baseline "
-        "total to judge it by.",
+        f"The outcome is missing in {attrition.missing} of {attrition.courses} courses ({share}); "
+        f"{attrition.unmeasured} further courses have no baseline total to judge it by.",
         "",
-        f"{explain_weights(found)} Estimates assume: {found.assumption}.",
+        f"{_describe_weights(attrition)} Assumption: {attrition.assumption}.",
         "",
-        *write_gaps(found.gaps),
-        *write_scenarios(found.scenarios),
+        *_write_gaps(attrition.gaps),
+        *_write_scenarios(attrition.scenarios),
     ]
 
 
-def explain_weights(found: Attrition) -> str:
-    """Say whether courses were weighted, and what that cost."""
-    if found.effective is None or found.largest is None:
-        return "Those that have it count alike: the base rate is theirs."
-    having = found.courses - found.missing
+def _describe_weights(attrition: Attrition) -> str:
+    if attrition.effective is None or attrition.largest is None:
+        return "Courses with a known outcome are equally weighted: the base rate is theirs."
     return (
-        f"Those that have it are weighted to stand in for the others: {having} courses tell as "
-        f"much as {found.effective:.0f} would with even weights; the largest weight is "
-        f"{found.largest:.1f}."
+        "Courses with a known outcome are weighted to represent all: "
+        f"{attrition.courses - attrition.missing} of them are as informative as "
+        f"{attrition.effective:.0f} equally weighted ones; the largest weight is "
+        f"{attrition.largest:.1f}."
     )
 
 
-def write_gaps(gaps: Sequence[Gap]) -> list[str]:
-    """Write the largest differences at baseline; nothing where too few could be compared."""
+def _write_gaps(gaps: Sequence[BaselineGap]) -> list[str]:
     if not gaps:
         return []
     named = "; ".join(f"{gap.label} (`{gap.feature}`) {gap.difference:+.2f}" for gap in gaps)
     return [
-        "Largest differences at baseline, those without the outcome less those with it, in "
-        f"standard deviations: {named}.",
+        "Largest differences at baseline, missing minus known outcomes, in standard deviations: "
+        f"{named}.",
         "",
     ]
 
 
-def write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
-    """Write the sensitivity table; nothing where the study asks for no odds ratio."""
+def _write_scenarios(scenarios: Sequence[Scenario]) -> list[str]:
     if not scenarios:
         return []
-    head = ["odds ratio", "those who lack it", "base rate", "predicted", "intercept", "slope"]
+    head = ["Odds ratio", "Event rate if missing", "Base rate", "Mean estimate"]
+    head += [label_measure(key).name for key in ("intercept", "slope")]
     return [
-        format_table([head, *(format_scenario(scenario) for scenario in scenarios)]),
+        format_table([head, *(_format_scenario(scenario) for scenario in scenarios)]),
         "",
-        "What follows, if the odds of response of those who lack the outcome are so many times "
-        "those of patients with the same baseline who have it: their share, that of all, what the "
-        "chosen candidate says of all on average, and its calibration among all. No data can tell "
-        "which row is true. Sampling error comes on top.",
+        "The odds ratio compares the odds of the event if the outcome is missing with those at the "
+        "same baseline if it is known. Each row shows what would follow: the event rate among "
+        "missing outcomes and among all courses, the chosen candidate's mean estimate, and its "
+        "calibration among all courses. No data can show which row is true. Sampling error is not "
+        "included.",
         "",
     ]
 
 
-def format_scenario(scenario: Scenario) -> list[str]:
-    """Format one row of the sensitivity table."""
-    shares = (scenario.missing_rate, scenario.base_rate, scenario.predicted)
-    slope = "-" if scenario.slope is None else f"{scenario.slope:.2f}"
+def _format_scenario(scenario: Scenario) -> list[str]:
+    rates = (scenario.missing_rate, scenario.base_rate, scenario.predicted)
     return [
         f"{scenario.odds_ratio:.2f}",
-        *(f"{100 * share:.1f} %" for share in shares),
+        *(format_percent(rate, 1) for rate in rates),
         f"{round(scenario.intercept, 2) + 0:+.2f}",  # plus 0: never -0.00
-        slope,
+        "-" if scenario.slope is None else f"{scenario.slope:.2f}",
     ]
-
-
-def summarise_candidates(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Return every candidate's measures for JSON, with their intervals beside."""
-    return {name: plain_measures(found) for name, found in comparison.measures.items()}
-
-
-def plain_measures(found: Mapping[str, Measure]) -> dict[str, Any]:
-    """Return measures as numbers."""
-    values: dict[str, Any] = {key: measured.value for key, measured in found.items()}
-    values["intervals"] = {key: [measured.low, measured.high] for key, measured in found.items()}
-    return values
-
-
-def label_candidate(name: str) -> str:
-    """Name a candidate for people."""
-    return CANDIDATES[name].label

@@ -5,51 +5,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.dictionary.dictionary import Dictionary
-from features.model.card import SIMULATED_NOTE, Measure, ModelCard, StudiedRange
-from training.findings.findings import (
-    Findings,
-    Performance,
-)
+from features.model.card import SIMULATED_NOTE, ModelCard, StudiedRange
+from training.candidates.registry import label_candidate
+from training.findings.findings import Findings
 from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
+from training.findings.words import CANDIDATE_MEASURES, label_measure
 from training.measures.subgroups import Subgroup
 from training.registry.reference import Reference
 from training.registry.registry import Registry
-from training.report.markdown import count_courses, label_candidate
-
-DISCRIMINATION = {
-    "auc": "AUC",
-    "log_loss": "log loss",
-    "brier": "Brier",
-    "scaled_brier": "scaled Brier",
-}
-CALIBRATION = {
-    "ratio": "observed over expected",
-    "intercept": "intercept",
-    "slope": "slope",
-    "ici": "ICI",
-}
-WITHOUT_FINDINGS = (
-    "This version was registered without findings of validation. All that is known of its "
-    "performance is the cross-validation below."
+from training.report.markdown import (
+    format_validation,
+    list_items,
+    tabulate_measures,
+    write_population,
 )
-NOT_FOR = (
-    "Whether ketamine works better than something else: an estimate is prognosis if treated.",
-    "Patients beyond the studied ranges below: the service gives them no estimate.",
-    "Deciding without a clinician, or in place of screening for contraindications.",
+
+_WITHOUT_FINDINGS = (
+    "This version was registered without validation findings. The cross-validation below is all "
+    "that is known of its performance."
+)
+_NOT_FOR = (
+    "Whether ketamine works better than another treatment: an estimate is prognosis if treated.",
+    "Patients outside the studied ranges below: the service gives them no estimate.",
+    "Decisions without a clinician, or in place of screening for contraindications.",
 )
 
 
 @dataclass(frozen=True)
 class RegisteredCard:
-    """What is known of one registered version.
+    """All facts about one registered version.
 
     Parameters
     ----------
     aliases
-        Such as ``champion``, at the moment of reading.
+        Such as ``champion``, when it was read.
     findings
-        None for a version that was registered without.
+        None for a version that was registered without findings.
     """
 
     version: str
@@ -59,7 +51,7 @@ class RegisteredCard:
     findings: Findings | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the facts for JSON."""
         return {
             "name": self.card.name,
             "version": self.version,
@@ -79,7 +71,7 @@ def read_registered_card(registry: Registry, reference: Reference) -> Registered
     UnavailableError
         If there is no such version.
     ArtifactError
-        If it, or what was found of it, is damaged.
+        If the version or its findings are damaged.
     """
     name, version = reference.name, registry.find_version(reference)
     model = registry.load_version(name, version).model
@@ -97,47 +89,18 @@ def write_model_card(registered: RegisteredCard) -> str:
         *(f"**{alarm}**" for alarm in (findings.alarms if findings else ())),
         f"**{findings.verdict if findings else card.verdict}**",
         "## What it is",
-        *describe_model(registered),
-        "## For whom, and what not for",
-        *describe_use(card),
+        *_describe_registered(registered),
+        "## Intended use",
+        *_describe_use(card),
         "## Population and studied ranges",
-        count_courses(card.population),
-        list_items(describe_range(one, card.dictionary) for one in card.ranges),
+        write_population(card.population),
+        list_items([describe_range(studied, card.dictionary) for studied in card.ranges]),
         "## Performance",
-        *(describe_findings(findings) if findings else describe_unvalidated(card)),
+        *(_describe_findings(findings) if findings else _describe_unvalidated(card)),
         "## Versions",
-        list_items(describe_versions(registered)),
+        list_items(_list_versions(registered)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def list_items(items: Iterator[str] | Sequence[str]) -> str:
-    """List some lines as Markdown."""
-    return "\n".join(f"- {item}" for item in items)
-
-
-def describe_model(registered: RegisteredCard) -> Iterator[str]:
-    """Say what the model is and what it says."""
-    card = registered.card
-    kind = label_candidate(card.candidate)
-    aliases = " and ".join(registered.aliases) or "neither champion nor challenger"
-    yield f"A model of the kind *{kind}* (`{card.candidate}`); now {aliases}."
-    yield f"It estimates the probability of: {card.outcome.definition}."
-    yield f"Intervals: {card.interval.method}. An estimate is {card.note}."
-    fields = dict.fromkeys(one.field for one in card.features)
-    sites = f" It knows {len(card.sites)} sites by name." if card.sites else ""
-    yield f"It reads {', '.join(f'`{name}`' for name in fields) or 'no field'}.{sites}"
-
-
-def describe_use(card: ModelCard) -> Iterator[str]:
-    """Say for whom the model is, and what it must not be used for."""
-    begun = card.parse_outcome().checkpoint
-    when = f"after {begun.name} of a course of treatment" if begun else "before the first dose"
-    conditions = ", ".join(card.conditions)
-    yield f"For clinicians who treat {conditions}, about patients like those studied, {when}."
-    simulated = ("Care of any patient: it was learned from simulated ones.",)
-    yield "Not for:"
-    yield list_items([*(simulated if card.simulated else ()), *NOT_FOR])
 
 
 def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
@@ -156,83 +119,82 @@ def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     return f"{field.label} (`{field.name}`): {values}"
 
 
-def describe_unvalidated(card: ModelCard) -> Iterator[str]:
-    """Describe the performance of a version without findings."""
-    yield WITHOUT_FINDINGS
+def _describe_registered(registered: RegisteredCard) -> Iterator[str]:
+    card = registered.card
+    aliases = " and ".join(registered.aliases) or "neither champion nor challenger"
+    yield f"Candidate: {label_candidate(card.candidate)} (`{card.candidate}`); now {aliases}."
+    yield f"It estimates the probability of: {card.outcome.definition}."
+    yield f"Intervals: {card.interval.method}. An estimate is {card.note}."
+    fields = dict.fromkeys(feature.field for feature in card.features)
+    sites = f" It has effects of {len(card.sites)} known sites." if card.sites else ""
+    yield f"Fields read: {', '.join(f'`{name}`' for name in fields) or 'none'}.{sites}"
+
+
+def _describe_use(card: ModelCard) -> Iterator[str]:
+    checkpoint = card.parse_outcome().checkpoint
+    when = (
+        f"after {checkpoint.name} of a treatment course" if checkpoint else "before the first dose"
+    )
+    conditions = " or ".join(card.conditions)
+    yield f"For clinicians who treat {conditions}, for patients like those studied, {when}."
+    yield "Not for:"
+    simulated = ("Care of any patient: the model was trained on simulated patients.",)
+    yield list_items([*(simulated if card.simulated else ()), *_NOT_FOR])
+
+
+def _describe_unvalidated(card: ModelCard) -> Iterator[str]:
+    yield _WITHOUT_FINDINGS
     yield f"Validation: {card.validation}."
     measures = card.performance.get(card.candidate, {})
-    labels = (DISCRIMINATION | CALIBRATION).items()
-    rows = [[label, format_measure(measures[key])] for key, label in labels if key in measures]
-    yield format_table([["measure", "value"], *rows])
+    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES if key in measures}
+    rows = [[lb.name, format_measure(measures[key], lb.digits)] for key, lb in labels.items()]
+    yield format_table([["Measure", "Value"], *rows])
 
 
-def describe_findings(findings: Findings) -> Iterator[str]:
-    """Describe what validation found."""
-    counted = f"{findings.courses} courses, {findings.events} with the outcome"
-    yield f"Tested on {findings.cohort}: {counted}."
-    done = [one for one in findings.performance if one.measures]
-    yield list_items([describe_way(one) for one in findings.performance])
-    yield tabulate(done, DISCRIMINATION)
-    yield "## Calibration"
-    yield "A ratio of 1, an intercept of 0 and a slope of 1 are perfect; so is an ICI of 0."
-    yield tabulate(done, CALIBRATION)
-    yield from describe_stability(findings)
+def _describe_findings(findings: Findings) -> Iterator[str]:
+    yield (f"Tested on {findings.cohort}: {findings.events} events in {findings.courses} courses.")
+    yield list_items([format_validation(performance) for performance in findings.performance])
+    if done := [performance for performance in findings.performance if performance.measures]:
+        yield tabulate_measures(done)
+    yield "O/E ratio and calibration slope of 1, and intercept of 0, are perfect calibration."
+    yield from _describe_stability(findings)
     yield "## Subgroups"
-    yield from describe_subgroups(findings.subgroups)
+    yield _tabulate_subgroups(findings.subgroups)
     yield "## Limitations"
-    yield list_items(findings.limitations) if findings.limitations else "None were noted."
+    yield list_items(findings.limitations) if findings.limitations else "None are written down."
     yield "## Gate"
-    yield format_gate(findings.gate) if findings.gate else "It has not been judged."
+    yield format_gate(findings.gate) if findings.gate else "Not judged."
 
 
-def describe_way(found: Performance) -> str:
-    """Describe one way of testing, or why it was not done."""
-    if not found.measures:
-        return f"{found.way}: not done. {found.because}"
-    return f"{found.way}: {found.method}; {found.courses} courses, {found.events} with the outcome"
-
-
-def tabulate(done: Sequence[Performance], measures: dict[str, str]) -> str:
-    """Tabulate measures by way of testing, with their intervals."""
-    nothing = Measure(value=None)
-    rows = [
-        [one.way, *(format_measure(one.measures.get(key, nothing)) for key in measures)]
-        for one in done
-    ]
-    return format_table([["tested", *measures.values()], *rows])
-
-
-def describe_stability(findings: Findings) -> Iterator[str]:
-    """Say how far other patients would have led to other estimates, and if there were enough."""
-    found = findings.instability
-    if found is not None and found.error is not None:
+def _describe_stability(findings: Findings) -> Iterator[str]:
+    instability = findings.instability
+    if instability is not None and instability.error is not None:
         yield (
-            f"Estimates of {found.versions} versions ({found.method}) differ from the model's by "
-            f"{100 * found.error:.1f} percentage points on average."
+            f"Estimates of {instability.versions} bootstrap refits ({instability.method}) differ "
+            f"from the model's by {100 * instability.error:.1f} percentage points on average."
         )
     if findings.sample_size is not None:
         yield findings.sample_size.verdict
 
 
-def describe_subgroups(rows: Sequence[Subgroup]) -> Iterator[str]:
-    """Describe performance by subgroup; small ones stay hidden."""
+def _tabulate_subgroups(rows: Sequence[Subgroup]) -> str:
     if not rows:
-        yield "None was tabulated."
-        return
-    table = [["group", "courses", "observed over expected", "AUC", "note"]]
-    nothing = Measure(value=None)
+        return "None were tabulated."
+    labels = {key: label_measure(key) for key in ("ratio", "auc")}
+    table = [["Group", "Courses", *(label.name for label in labels.values()), "Note"]]
     for row in rows:
         courses = "hidden" if row.courses is None else str(row.courses)
-        found = [format_measure(one or nothing, 2) for one in (row.ratio, row.auc)]
-        table.append([f"{row.grouping}: {row.name}", courses, *found, row.note])
-    yield format_table(table)
+        cells = [format_measure(getattr(row, key), lb.digits) for key, lb in labels.items()]
+        table.append([f"{row.grouping}: {row.name}", courses, *cells, row.note])
+    return format_table(table)
 
 
-def describe_versions(registered: RegisteredCard) -> Iterator[str]:
-    """Describe what the version rests on."""
+def _list_versions(registered: RegisteredCard) -> list[str]:
     card = registered.card
-    yield f"study `{card.study}`, seed {card.seed}, {card.created}"
-    yield f"question: {card.question}"
-    yield f"model digest `{registered.digest}`"
-    yield f"cohort digest `{card.data_digest}`"
-    yield ", ".join(f"{name} {found}" for name, found in card.versions.items())
+    return [
+        f"study `{card.study}`, seed {card.seed}, {card.created}",
+        f"question: {card.question}",
+        f"model digest `{registered.digest}`",
+        f"cohort digest `{card.data_digest}`",
+        ", ".join(f"{name} {version}" for name, version in card.versions.items()),
+    ]

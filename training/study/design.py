@@ -24,9 +24,9 @@ DAYS_A_MONTH = 30
 NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
-    """Courses with a known outcome.
+    """Courses with a known outcome. Two designs are equal if they are the same object.
 
     Parameters
     ----------

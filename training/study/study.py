@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -27,10 +27,6 @@ from training.study.parts import (
 
 # Of what says whose assessment it is, these may be offered: a site's own level, and drift.
 OFFERED_IDENTITY = ("site", "assessed_on")
-CandidateName = Literal[
-    "evidence_prior", "anchored_xgboost", "elastic_net", "xgboost", "severity_only", "base_rate"
-]
-CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
 
 
 class Study(Part):
@@ -39,7 +35,8 @@ class Study(Part):
     Parameters
     ----------
     candidates
-        In the order of preference: within one standard error of the best, the first one wins.
+        In the order of preference: within one standard error of the best, the first one wins. If
+        empty, :func:`training.candidates.registry.complete_study` fills in all of them.
     folder
         Where the study's relative paths start; not part of the file.
     """
@@ -50,7 +47,7 @@ class Study(Part):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     cohort: CohortPart = Field(default_factory=CohortPart)
     features: FeaturePart = Field(default_factory=FeaturePart)
-    candidates: tuple[CandidateName, ...] = CANDIDATES
+    candidates: tuple[str, ...] = ()
     validation: ValidationPart = Field(default_factory=ValidationPart)
     tuning: TuningPart = Field(default_factory=TuningPart)
     uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
@@ -150,8 +147,6 @@ def check_study(study: Study) -> list[Problem]:
         outcome = study.parse_outcome()
     except InputError as error:
         problems += error.problems
-    if "base_rate" not in study.candidates:
-        problems.append(Problem("candidates", "base_rate", "must compare with base_rate"))
     for name in (*(study.features.include or ()), *study.features.exclude):
         problems += check_feature(name, study.dictionary, outcome)
     if outcome is not None and outcome.checkpoint and not list_early(study):

@@ -12,7 +12,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
-from training.findings.findings import Attrition, Gap, Scenario
+from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
 from training.study.design import Design
@@ -64,15 +64,15 @@ def describe_attrition(
     )
 
 
-def compare_baseline(enrolment: Enrolment) -> list[Gap]:
+def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
     """Compare those who lack the outcome with those who do not; the largest differences first."""
-    largest: dict[str, Gap] = {}
+    largest: dict[str, BaselineGap] = {}
     for gap in sorted(measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
     return list(largest.values())[:MOST_GAPS]
 
 
-def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
+def measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
     """Measure the standardised difference of each feature, where enough have it on both sides."""
     for place, feature in enumerate(enrolment.features):
         values = enrolment.matrix[:, place].astype(np.float64)
@@ -86,7 +86,9 @@ def measure_gaps(enrolment: Enrolment) -> Iterator[Gap]:
         if spread > 0:
             label = enrolment.columns.dictionary.cohort_fields[feature.field].label
             difference = float((without.mean() - having.mean()) / spread)
-            yield Gap(field=feature.field, label=label, feature=feature.name, difference=difference)
+            yield BaselineGap(
+                field=feature.field, label=label, feature=feature.name, difference=difference
+            )
 
 
 def vary_odds(odds_ratio: float, held_out: Predictions, told: Numbers) -> Scenario:

@@ -1,4 +1,4 @@
-"""Descriptions: what a report draws and tabulates, from what was said of courses."""
+"""Results for the report: what it draws and tabulates, from held-out predictions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,15 +38,16 @@ from training.measures.subgroups import Subgroup, tabulate_subgroups
 from training.validation.development.validated import Validated
 from training.validation.groups import label_courses
 
-# Of all versions so many are drawn as thin lines.
-MOST_LINES = 50
-CURVE_POINTS = 21
-BINS = 20
-# A bar of fewer courses would single them out.
-FEWEST_IN_BAR = 5
-# Courses and versions over which the spread of contributions is taken, at the most.
-MOST_COURSES, MOST_VERSIONS = 1000, 50
-LEAST_AUC = 0.505
+# Bootstrap refits drawn as thin lines; more would hide the curve.
+_MAX_LINES = 50
+_CURVE_POINTS = 21
+_BINS = 20
+# A bar of fewer courses could identify patients.
+_MIN_IN_BAR = 5
+# Contributions of more courses or refits change their spread too little to be worth the time.
+_MAX_COURSES, _MAX_REFITS = 1000, 50
+# At an AUC so near 0.5, the formula would require millions of courses.
+_MIN_AUC = 0.505
 
 
 def describe_calibration(
@@ -56,16 +57,16 @@ def describe_calibration(
     versions: Numbers,
     outcome: Numbers,
 ) -> CalibrationFacts:
-    """Describe the calibration curve, and those of re-developed models.
+    """Describe the calibration curve, and those of bootstrap refits.
 
     Parameters
     ----------
     versions
-        ``[versions, courses]``: probabilities by re-developed models; may be empty.
+        ``[versions, courses]``: probabilities by bootstrap refits; may be empty.
     outcome
-        ``[courses]`` that the versions are about.
+        ``[courses]`` that the refits predict.
     """
-    at = place_points(predictions.probability)
+    at = _space_points(predictions.probability)
     curve = None
     if not predictions.is_constant:
         curve = fit_curve(
@@ -77,7 +78,7 @@ def describe_calibration(
         points = tuple(
             CurvePoint(estimate=x, observed=y, low=low, high=high) for x, y, low, high in rows
         )
-    lines = draw_curves(versions[:MOST_LINES].T, outcome, at) if len(versions) else np.empty((0, 0))
+    lines = draw_curves(versions[:_MAX_LINES].T, outcome, at) if len(versions) else np.empty((0, 0))
     return CalibrationFacts(
         way=way,
         points=points,
@@ -89,32 +90,32 @@ def describe_calibration(
     )
 
 
-def place_points(probability: Numbers) -> Numbers:
-    """Place points over the estimates, but for the outermost hundredth on either side."""
+def _space_points(probability: Numbers) -> Numbers:
+    # Without the outermost hundredths, where a curve rests on single courses.
     low, high = np.quantile(probability, [0.01, 0.99])
-    return np.linspace(np.floor(100 * low) / 100, np.ceil(100 * high) / 100, CURVE_POINTS)
+    return np.linspace(np.floor(100 * low) / 100, np.ceil(100 * high) / 100, _CURVE_POINTS)
 
 
 def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
-    """Count courses by estimate; of few none are shown.
+    """Count courses by estimate; small counts become 0.
 
     Parameters
     ----------
     repeats
-        How often each course is there.
+        Predictions per course.
 
     Examples
     --------
     >>> [bar.courses for bar in count_bins(np.repeat([0.02, 0.07], [6, 4]))][:2]
     [6, 0]
     """
-    counts, edges = np.histogram(probability, BINS, (0, 1))
+    counts, edges = np.histogram(probability, _BINS, (0, 1))
     shown = np.round(counts / max(1, repeats)).astype(int)
     return tuple(
         Bin(
             low=round(float(low), 2),
             high=round(float(high), 2),
-            courses=int(count) if count >= FEWEST_IN_BAR else 0,
+            courses=int(count) if count >= _MIN_IN_BAR else 0,
         )
         for low, high, count in zip(edges, edges[1:], shown, strict=False)
     )
@@ -127,7 +128,7 @@ def describe_decisions(
     versions: Numbers,
     outcome: Numbers,
 ) -> DecisionFacts:
-    """Describe the decision curve, and those of re-developed models."""
+    """Describe the decision curve, and those of bootstrap refits."""
     points = measure_decisions(
         predictions.probability,
         predictions.outcome,
@@ -139,7 +140,7 @@ def describe_decisions(
     )
     lines = np.empty((0, 0))
     if len(versions):
-        lines = draw_benefits(versions[:MOST_LINES].T, outcome, np.array(THRESHOLDS))
+        lines = draw_benefits(versions[:_MAX_LINES].T, outcome, np.array(THRESHOLDS))
     return DecisionFacts(
         way=way,
         points=tuple(points),
@@ -150,26 +151,26 @@ def describe_decisions(
 def describe_instability(
     probability: Numbers, versions: Numbers, method: str, level: float, threshold: float
 ) -> InstabilityFacts:
-    """Describe how far estimates would have been others.
+    """Describe how much estimates change between bootstrap refits.
 
     Parameters
     ----------
     probability, versions
-        ``[courses]`` by the model, and ``[versions, courses]`` by re-developed ones.
+        ``[courses]`` by the model, and ``[versions, courses]`` by its refits.
     method
-        How those were developed.
+        What was repeated to obtain the refits.
     """
     if not len(versions):
         return InstabilityFacts(versions=0, level=level)
-    told = versions.T
+    by_course = versions.T
     return InstabilityFacts(
         versions=len(versions),
         method=method,
         level=level,
-        error=float(compute_errors(probability, told).mean()),
+        error=float(compute_errors(probability, by_course).mean()),
         threshold=threshold,
-        flips=float(compute_flips(probability, told, threshold).mean()),
-        bands=tuple(band_estimates(probability, told, level)),
+        flips=float(compute_flips(probability, by_course, threshold).mean()),
+        bands=tuple(band_estimates(probability, by_course, level)),
     )
 
 
@@ -197,28 +198,28 @@ def describe_subgroups(
 def describe_sample_size(
     validated: Validated, performance: Sequence[Performance]
 ) -> SampleSizeFacts:
-    """Say whether the courses are enough for an unpenalised model of so many parameters.
+    """Describe whether the courses are enough for an unpenalised model with as many parameters.
 
-    Each unpenalised parameter brings an optimism of the mean log loss of one over the courses: so
-    measured optimism tells as how many of them the model counts.
+    Each unpenalised parameter adds 1 / courses to the optimism of the mean log loss, so the
+    measured optimism gives the effective number of parameters.
     """
-    by_way = {one.way: one for one in performance}
-    corrected = by_way["corrected"]
-    auc = (corrected.measures or by_way["nested"].measures)["auc"].value
+    by_type = {measured.way: measured for measured in performance}
+    corrected = by_type["corrected"]
+    auc = (corrected.measures or by_type["nested"].measures)["auc"].value
     optimism, courses = corrected.optimism.get("log_loss"), validated.design.size
     prevalence = float(np.average(validated.design.outcome, weights=validated.design.weights))
     effective = None if optimism is None else float(max(0.0, -optimism * courses))
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "parameters": validated.parameters,
         "effective": effective,
         "prevalence": prevalence,
     }
-    if not validated.parameters or auc is None or auc < LEAST_AUC:
-        verdict = "It ranks nobody: only the base rate has to be precise."
-        return SampleSizeFacts(**told, auc=None, courses={}, binding=None, verdict=verdict)
+    if not validated.parameters or auc is None or auc < _MIN_AUC:
+        verdict = "It does not discriminate: only the base rate has to be precise."
+        return SampleSizeFacts(**facts, auc=None, courses={}, binding=None, verdict=verdict)
     needed = compute_sample_size(validated.parameters, prevalence, auc=auc)
     return SampleSizeFacts(
-        **told,
+        **facts,
         auc=auc,
         courses=needed.courses,
         binding=needed.binding,
@@ -227,41 +228,37 @@ def describe_sample_size(
 
 
 def describe_factors(equation: Equation, columns: Columns, level: float) -> tuple[FactorFacts, ...]:
-    """Describe how much each field moves estimates; the most moving first, without idle ones."""
-    some = columns.select(np.arange(0, columns.size, 1 + columns.size // MOST_COURSES))
-    versions = range(min(1 + MOST_VERSIONS, len(equation.terms.intercept)))
-    spreads = np.array([spread_contributions(equation, some, version) for version in versions])
-    told = [
+    """Describe how much each field that moves estimates does so, the largest first."""
+    sample = columns.select(np.arange(0, columns.size, 1 + columns.size // _MAX_COURSES))
+    refits = range(min(1 + _MAX_REFITS, len(equation.terms.intercept)))
+    spreads = np.array([_spread_contributions(equation, sample, refit) for refit in refits])
+    factors = [
         FactorFacts(
             field=name,
             label=columns.dictionary.cohort_fields[name].label,
-            deviation=enclose(float(spreads[0, place]), spreads[1:, place], level),
+            deviation=_enclose(float(spreads[0, index]), spreads[1:, index], level),
             recorded=float(1 - columns.find_missing(name).mean()),
         )
-        for place, name in enumerate(equation.fields)
-        if spreads[0, place] > 0
+        for index, name in enumerate(equation.fields)
+        if spreads[0, index] > 0
     ]
-    return tuple(sorted(told, key=lambda one: -(one.deviation.value or 0)))
+    return tuple(sorted(factors, key=lambda factor: -(factor.deviation.value or 0)))
 
 
-def spread_contributions(equation: Equation, columns: Columns, version: int) -> Numbers:
-    """Compute the standard deviation of each field's contributions by one version."""
-    explained = equation.select_version(version).explain(columns)
+def _spread_contributions(equation: Equation, columns: Columns, refit: int) -> Numbers:
+    explained = equation.select_version(refit).explain(columns)
     deviations: Numbers = explained.contributions.std(axis=0)
     return deviations
 
 
-def enclose(value: float, drawn: Numbers, level: float) -> Measure:
-    """Put an interval of draws around a value, widened to hold it.
-
-    A mean over versions moves less than each of them.
-    """
-    found = summarise_draws(value, drawn, level)
-    if found.low is None or found.high is None:
-        return found
-    return Measure(value=value, low=min(found.low, value), high=max(found.high, value))
+def _enclose(value: float, draws: Numbers, level: float) -> Measure:
+    measure = summarise_draws(value, draws, level)
+    if measure.low is None or measure.high is None:
+        return measure
+    # The model's mean over draws can spread less than every single one of them.
+    return Measure(value=value, low=min(measure.low, value), high=max(measure.high, value))
 
 
 def share_recorded(columns: Columns, names: list[str]) -> Mapping[str, float]:
-    """Compute the share of courses in which each field is recorded."""
+    """Compute the proportion of courses in which each field is recorded."""
     return {name: float(1 - columns.find_missing(name).mean()) for name in names}

@@ -12,8 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from features.base.arrays import Numbers
-from training.candidates import Candidate, Fit
-from training.candidates.base import Settings
+from training.candidates.base import Candidate, Fit, Settings
 from training.measures.losses import choose_candidate
 from training.study.design import Design
 

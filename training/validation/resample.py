@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from features.base.commands import track
 from features.model.equation import Equation
 from features.model.terms import LINEAR, stack_terms
-from training.candidates import CANDIDATES, Fit
+from training.candidates.base import Candidate, Fit
 from training.candidates.calibration import Calibration
 from training.candidates.evidence.published import SITE_SPREAD
 from training.study.design import Design
@@ -33,7 +33,7 @@ FEWEST_REDEVELOPMENTS = 50
 MOVED = 0.55
 
 
-def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> Equation:
+def redevelop(study: Study, design: Design, candidate: Candidate, fit: Fit, jobs: int) -> Equation:
     """Fit a candidate again on resampled patients, and join the versions to its equation.
 
     What the candidate chose by cross-validation (penalty, depth, rounds, calibration) is held. A
@@ -44,7 +44,7 @@ def redevelop(study: Study, design: Design, name: str, fit: Fit, jobs: int) -> E
     if fit.equation.boosters:
         count = fewer
     number = range((min(count, fewer) if fit.posterior else count) if design.size else 0)
-    tasks = (delayed(redevelop_once)(study.seed, design, name, fit, one) for one in number)
+    tasks = (delayed(redevelop_once)(study.seed, design, candidate, fit, one) for one in number)
     found = dict(track(spread(jobs, tasks), len(number), "re-developments"))
     again = [found[one] for one in number]
     if fit.posterior is None:
@@ -79,7 +79,7 @@ def join_versions(equations: Sequence[Equation]) -> Equation:
 
 
 def redevelop_once(
-    seed: int, design: Design, name: str, fit: Fit, number: int
+    seed: int, design: Design, candidate: Candidate, fit: Fit, number: int
 ) -> tuple[int, Equation]:
     """Fit on one bootstrap sample of patients."""
     fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
@@ -87,7 +87,7 @@ def redevelop_once(
     rows = draw_patients(design, generator)
     if fit.posterior is not None:
         return number, fit.posterior.redevelop(rows, fit_seed)
-    equation = CANDIDATES[name].refit(design.select(rows), fit.settings, fit_seed)
+    equation = candidate.refit(design.select(rows), fit.settings, fit_seed)
     return number, place_unseen(equation, generator)
 
 

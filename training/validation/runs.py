@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
 from features.base.commands import track
-from training.candidates import Candidate
+from training.candidates.base import Candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.study import Study

@@ -18,7 +18,7 @@ from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.prediction import Prediction, summarise_versions
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
@@ -28,6 +28,8 @@ from training.validation.procedure import Contest
 from training.validation.resample import redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
+
+CANDIDATES = make_candidates()
 
 CHOSEN, BASE_RATE = "chosen", "base_rate"
 OURS = (CHOSEN, *CANDIDATES)
@@ -116,7 +118,7 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
     start = process_time()
     fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(study, design, name, fit, jobs=1), seconds
+    return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
 
 
 def _choose_candidate(study: Study, design: Design) -> str:

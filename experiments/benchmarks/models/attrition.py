@@ -12,7 +12,7 @@ from experiments.simulator import find_world, simulate
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.equation import Equation
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
@@ -25,6 +25,7 @@ from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
 
+CANDIDATES = make_candidates()
 # Responders are likelier to be followed up there.
 _WORLD = "stress"
 _CANDIDATE = "evidence_prior"

@@ -12,7 +12,7 @@ from experiments.benchmarks.report import Report, Section, format_table
 from experiments.benchmarks.samples import Plan, prepare_world, take_courses
 from experiments.benchmarks.scores import MIN_PROBABILITY, compute_expected_loss
 from features.base.commands import track
-from training.candidates import make_candidates
+from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
 from training.validation.resample import spread
 

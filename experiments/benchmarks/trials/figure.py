@@ -6,9 +6,7 @@ from typing import Any
 
 from experiments.benchmarks.charts import EMPHASIS, draw_panels
 from experiments.benchmarks.results import Result
-from training.findings.comparison import BASE_RATE
-from training.report.figures import COLOURS
-from training.report.markdown import label_candidate
+from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
 
 _PANELS = {"log_loss_gap": "log loss", "brier_gap": "Brier score"}
 _SERVED = "served"
@@ -49,7 +47,7 @@ def _draw_trial(axes: Any, result: Result, gap: str, index: int) -> None:
             fmt="D" if served else "o",
             markersize=4,
             linewidth=1.2,
-            color=EMPHASIS if served else COLOURS[name],
+            color=EMPHASIS if served else colour_candidate(name),
             label="what fit serves, decided inside the folds" if served else label_candidate(name),
         )
 

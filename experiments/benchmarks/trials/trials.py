@@ -21,8 +21,8 @@ from features.base.errors import InputError, Problem, StudyError
 from features.base.files import digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.candidates import CANDIDATES, WITHOUT_OUTCOMES
-from training.findings.comparison import BASE_RATE, compare
+from training.candidates.registry import BASE_RATE, complete_study, list_candidates, make_candidates
+from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
@@ -30,6 +30,11 @@ from training.study.design import Design, load_courses, make_design, number_site
 from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
+WITHOUT_OUTCOMES = tuple(
+    name for name, candidate in list_candidates().items() if not candidate.needs_outcomes
+)
 
 STUDIES = Path(__file__).parents[2] / "studies"
 # Names of each study's files in a folder of trials; none for data that come with a package.
@@ -157,7 +162,7 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
     paths = [folder / file for file in FILES[name] if (folder / file).exists()]
     if FILES[name] and not paths:
         raise InputError([Problem("--data", "exists", f"{FILES[name][0]} is not on this machine")])
-    study = read_study(STUDIES / f"{name}.toml")
+    study = complete_study(read_study(STUDIES / f"{name}.toml"))
     courses = load_courses(study, paths[0] if paths else None)
     design = make_design(study, courses)
     sites, names = number_sites(design.columns)

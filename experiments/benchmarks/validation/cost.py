@@ -8,7 +8,7 @@ from experiments.benchmarks.samples import STUDY, draw_courses
 from experiments.simulator import find_world
 from features.base.home import find_home
 from features.records.columns import Columns
-from training.candidates import CANDIDATES
+from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
 from training.study.design import make_design, number_sites
 from training.study.study import Study, read_study
@@ -41,7 +41,7 @@ class Cost:
 
 def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> list[Cost]:
     """Run the standard study on simulated patients, by the quick and by the full profile."""
-    study = read_study(STUDY)
+    study = complete_study(read_study(STUDY))
     columns = draw_courses(find_world("default"), study, courses, _SEED)
     costs = []
     for profile in ("quick", "full"):
@@ -59,7 +59,7 @@ def _measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
         chosen = run_study(study, columns, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
         seconds = perf_counter() - start
     start = perf_counter()
-    CANDIDATES[chosen.comparison.chosen].fit(design, study.seed)
+    make_candidates()[chosen.comparison.chosen].fit(design, study.seed)
     fit = perf_counter() - start
     sites = len(number_sites(columns)[1])
     return Cost(

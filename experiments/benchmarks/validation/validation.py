@@ -6,7 +6,7 @@ patients, whose true probabilities are known, at the same sites and at new ones.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from joblib import delayed
@@ -32,12 +32,12 @@ from features.base.errors import InputError, Problem
 from features.base.files import digest_sources, list_sources
 from features.model.card import Measure
 from features.model.equation import Equation
-from training.candidates import CANDIDATES, Candidate
-from training.findings.comparison import BASE_RATE, compare
+from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
+from training.findings.comparison import compare
 from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.design import evaluate_outcome
 from training.study.split import derive_seed
-from training.study.study import CandidateName, Study
+from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
 from training.validation.development.evidence import (
     choose_procedure,
@@ -81,7 +81,7 @@ class ValidationRequest:
     bootstraps: int = 50
     tested: int = 2500
     new_sites: int = 8
-    offered: tuple[CandidateName, ...] = OFFERED
+    offered: tuple[str, ...] = OFFERED
 
     @property
     def plan(self) -> Plan:
@@ -97,7 +97,7 @@ class ValidationRequest:
 QUICK = ValidationRequest(2, 150, 8, 1000, 4, ("evidence_prior", "base_rate"))
 
 
-def choose_offered(only: str) -> tuple[CandidateName, ...]:
+def choose_offered(only: str) -> tuple[str, ...]:
     """Choose a candidate, to be compared with the base rate.
 
     Raises
@@ -105,7 +105,7 @@ def choose_offered(only: str) -> tuple[CandidateName, ...]:
     InputError
         If it is unknown.
     """
-    names: tuple[CandidateName, ...] = get_args(CandidateName)
+    names = tuple(list_candidates())
     if only not in names:
         message = f"has no such candidate; there are: {', '.join(names)}"
         raise InputError([Problem("--only", "category", message)])
@@ -129,7 +129,8 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
     study = _set_validation(prepared.study, request)
     home, elsewhere = _draw_followed(world, study, request)
     design = take_courses(prepared, request.courses)
-    candidates: dict[str, Candidate] = {name: CANDIDATES[name] for name in study.candidates}
+    known = make_candidates()
+    candidates = {name: known[name] for name in study.candidates}
     crossed = cross_validate(study, design, candidates, 1, Store())
     chosen = compare(study, design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))

@@ -14,16 +14,18 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from features.model.equation import Equation
-from training.candidates import CANDIDATES, make_candidates
 from training.candidates.calibration import NONE, choose_calibration, gather_inner
+from training.candidates.evidence.evidence_prior import update_folds
 from training.candidates.evidence.update import update_literature
 from training.candidates.linear.logistic import Penalty, hold_out, keep_features
+from training.candidates.registry import make_candidates
 from training.candidates.trees import trees
 from training.candidates.trees.boosted import Boosted, fit_start
 from training.candidates.trees.trees import SPACE
-from training.candidates.tuning import UNTUNED
 from training.measures.losses import compute_log_loss
 from training.study.split import split_inner
+
+CANDIDATES = make_candidates()
 
 
 def say(equation: Equation, design):
@@ -341,48 +343,21 @@ def test_a_design_says_into_how_many_folds_it_may_be_split(make_design):
     assert len(split_inner(make_design(200), 1)) == 5
 
 
-def count_updates(monkeypatch):
-    from training.candidates.evidence import evidence_prior
-
-    found = []
-
-    def update(design, seed):
-        found.append(design.size)
-        return update_literature(design, seed)
-
-    monkeypatch.setattr(evidence_prior, "update_literature", update)
-    return found
-
-
-def test_candidates_made_together_find_updates_of_one_design_once_and_say_the_same(
-    make_design, monkeypatch
-):
+def test_kept_updates_change_no_fit(make_design):
+    """Updates of the last design are kept for the candidate that comes next; nothing shows it."""
     design, other = make_step(make_design(600)), make_design(600, seed=2)
-    names = ("evidence_prior", "anchored_xgboost")
-    alone = [make_candidates(UNTUNED)[name].fit(design, 1) for name in names]
-    together, found = make_candidates(UNTUNED), count_updates(monkeypatch)
-    for one in (other, design):
-        fits = [together[name].fit(one, 1) for name in names]
-    assert len(found) == 2 * (1 + 5)
-    for fit, expected in zip(fits, alone, strict=True):
-        assert (say(fit.equation, other) == say(expected.equation, other)).all()
-        assert (fit.inner == expected.inner).all()
+    cases = [(design, 1), (design, 2), (replace(design, inner_folds=3), 2), (other, 2)]
+    for courses, seed in cases:
+        for name in ("evidence_prior", "anchored_xgboost"):
+            fit = CANDIDATES[name].fit(courses, seed)
+            update_folds.cache_clear()
+            expected = CANDIDATES[name].fit(courses, seed)
+            assert (say(fit.equation, other) == say(expected.equation, other)).all()
+            assert (fit.inner == expected.inner).all()
 
 
-def test_another_design_seed_or_number_of_folds_has_updates_of_its_own(make_design, monkeypatch):
-    design, candidates = make_design(120), make_candidates(UNTUNED)
-    found = count_updates(monkeypatch)
-    for one, seed in ((design, 1), (design, 2), (replace(design, inner_folds=3), 2)):
-        fit = candidates["evidence_prior"].fit(one, seed)
-        expected = make_candidates(UNTUNED)["evidence_prior"].fit(one, seed)
-        assert (say(fit.equation, design) == say(expected.equation, design)).all()
-        assert (fit.inner == expected.inner).all()
-    assert len(found) == 2 * (6 + 4 + 6)
-
-
-def test_candidates_that_go_to_another_process_leave_their_courses_behind(make_design):
-    candidates = make_candidates(UNTUNED)
-    before = [joblib.hash(candidates[name]) for name in candidates]
-    for name in candidates:
-        candidates[name].fit(make_design(120), 1)
-    assert [joblib.hash(candidates[name]) for name in candidates] == before
+def test_candidates_sent_to_processes_hold_no_courses(make_design):
+    before = [joblib.hash(candidate) for candidate in CANDIDATES.values()]
+    for candidate in CANDIDATES.values():
+        candidate.fit(make_design(120), 1)
+    assert [joblib.hash(candidate) for candidate in CANDIDATES.values()] == before

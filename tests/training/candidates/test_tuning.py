@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.candidates import make_candidates
+from training.candidates.registry import make_candidates
 from training.candidates.trees.boosted import Boosted
 from training.candidates.trees.trees import SPACE
 from training.candidates.tuning import (

@@ -9,7 +9,7 @@ from training.findings.findings import (
     DecisionFacts,
     InstabilityFacts,
 )
-from training.findings.gate import format_gate, judge, judge_against, list_failed, passes
+from training.findings.gate import format_gate, judge, judge_with_champion, list_failed, passes
 from training.findings.rule import Standing
 from training.measures.calibration_curve import estimate_ratio, estimate_slope
 from training.measures.decision import THRESHOLDS, compute_benefits, measure_decisions
@@ -74,9 +74,11 @@ def test_champion_to_beat_is_the_current_one(make_findings):
     compared = {"version": "3", "candidate": "xgboost", "difference": -0.004}
     findings = make_findings(champion=compared)
     assert passes(judge(findings, BOUNDS))
-    assert passes(judge_against(findings, BOUNDS, Standing("3", "xgboost")))
-    assert list_failed(judge_against(findings, BOUNDS, Standing("5", "xgboost"))) == ["champion"]
-    assert passes(judge_against(findings, BOUNDS, None))
+    assert passes(judge_with_champion(findings, BOUNDS, Standing("3", "xgboost")))
+    assert list_failed(judge_with_champion(findings, BOUNDS, Standing("5", "xgboost"))) == [
+        "champion"
+    ]
+    assert passes(judge_with_champion(findings, BOUNDS, None))
 
 
 def test_200_courses_can_pass_and_29_cannot(make_findings):

@@ -36,8 +36,7 @@ def list_problems(path, *settings):
 
 def test_a_short_study_has_sensible_defaults(write):
     study = read_study(write(STUDY))
-    assert study.candidates[:2] == ("evidence_prior", "anchored_xgboost")
-    assert study.candidates[-1] == "base_rate"
+    assert study.candidates == ()
     assert study.validation.folds == 5
     assert study.tuning.trials == 0
     assert "site" not in study.list_fields()
@@ -101,8 +100,6 @@ def test_settings_override_the_file(write):
         (STUDY + '[features]\ninclude = ["patient_id"]\n', "features: patient_id", "identity"),
         (STUDY + '[cohort]\nwhere = { agent = ["lsd"] }\n', "where: agent", "category"),
         (STUDY + '[cohort]\nwhere = { age = ["44"] }\n', "where: age", "unknown"),
-        (STUDY + 'candidates = ["xgboost"]\n', "candidates", "base_rate"),
-        (STUDY + 'candidates = ["oracle"]\n', "candidates.0", "literal_error"),
         ("name = [", "file", "toml"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from features.records.cohort import read_cohort
-from training.candidates import CANDIDATES
 from training.candidates.base import make_constant
+from training.candidates.registry import make_candidates
 from training.candidates.trees.trees import STUMPS, grow_trees
 from training.study.design import make_design as design_study
 from training.study.study import Study
@@ -21,6 +21,8 @@ from training.study.weighting import (
     list_enrolled,
     weigh_courses,
 )
+
+CANDIDATES = make_candidates()
 
 SITES = (1.0, -1.0, 0.3, -0.3)
 

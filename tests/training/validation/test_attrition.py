@@ -7,7 +7,7 @@ import pytest
 
 from experiments.simulator import WORLDS, simulate, write_simulation
 from features.model.prediction import compute_probability
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.measures.predictions import Predictions
 from training.study.design import load_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
@@ -20,6 +20,8 @@ from training.validation.attrition import (
     vary_odds,
 )
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
 
 STRESS = Study(
     name="stress",

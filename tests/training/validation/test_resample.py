@@ -8,8 +8,8 @@ from joblib import delayed
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from features.model.equation import ALL_VERSIONS
-from training.candidates import CANDIDATES
 from training.candidates.calibration import Calibration
+from training.candidates.registry import make_candidates
 from training.study.split import draw_patients
 from training.study.study import Study
 from training.validation.resample import (
@@ -20,6 +20,8 @@ from training.validation.resample import (
     redevelop_once,
     spread,
 )
+
+CANDIDATES = make_candidates()
 
 STUDY = Study(
     name="by-hand",
@@ -73,9 +75,9 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
     design = make_design(150)
     fit = CANDIDATES[name].fit(design, 1)
     bent = Calibration(0.4, 0.9, 0.2)
-    plain = redevelop(STUDY, design, name, fit, jobs=1)
+    plain = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     fit = replace(fit, equation=bent.apply_to(fit.equation))
-    found = redevelop(STUDY, design, name, fit, jobs=1)
+    found = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     assert len(found.terms.intercept) == 21
     for version in (0, 1, 20):
         expected = bent.apply(say(plain, design.columns)[:, version])
@@ -85,14 +87,16 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
 def test_re_developments_are_the_same_in_one_process_and_in_two(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    first, second = (redevelop(STUDY, design, "evidence_prior", fit, jobs) for jobs in (1, 2))
+    first, second = (
+        redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs) for jobs in (1, 2)
+    )
     assert say(first, design.columns) == pytest.approx(say(second, design.columns), abs=1e-12)
 
 
 def test_with_no_courses_the_draws_are_those_of_the_posterior(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    found = redevelop(STUDY, design, "evidence_prior", fit, jobs=1)
+    found = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
     assert len(found.terms.intercept) == 21
     assert np.ptp(found.terms.intercept[1:]) > 0.5
 

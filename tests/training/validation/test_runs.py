@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.study.study import Study
 from training.validation.procedure import UnitResult
 from training.validation.redrawing import find_redrawing
 from training.validation.runs import cross_validate, run_units
 from training.validation.store import Store, open_store
 from training.validation.units import list_bootstraps, list_folds
+
+CANDIDATES = make_candidates()
 
 STUDY = Study(
     name="by-hand",

@@ -1,13 +1,13 @@
 """The candidate that starts from the literature, and what it shares with those that build on it."""
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.equation import Equation
-from training.candidates.base import Fit, Settings
+from training.candidates.base import Candidate, Fit, Settings
 from training.candidates.calibration import (
     NONE,
     Calibration,
@@ -44,39 +44,27 @@ class Updated:
         return [update_literature(one, self.seed).equation for one in learned]
 
 
-class Updates:
-    """Finds updates of the literature, and remembers those of the last design.
-
-    Finding them takes most of a fit. Candidates that share this find them once, if they are given
-    the very same design. A copy in another process starts without any.
-    """
-
-    def __init__(self) -> None:
-        self._last: Updated | None = None
-
-    def find(self, design: Design, seed: int) -> Updated:
-        """Find the updates of a design, or those that were found before."""
-        last = self._last
-        if last is None or last.design is not design or last.seed != seed:
-            last = self._last = Updated(design, seed)
-        return last
-
-    def __reduce__(self) -> tuple[type["Updates"], tuple[()]]:
-        return Updates, ()
+# Updates take most of a fit, and two candidates start from them: both are given the very same
+# design, one after the other, so the last one is kept. A design is known by its identity.
+@lru_cache(maxsize=1)
+def update_folds(design: Design, seed: int) -> Updated:
+    """Update the literature by a design's courses, as a whole and without each inner fold."""
+    return Updated(design, seed)
 
 
-@dataclass(frozen=True)
-class EvidencePrior:
-    """Starts from published effects and base rates; answers with no patient at all."""
-
-    updates: Updates = field(default_factory=Updates)
+class EvidencePrior(Candidate):
+    """Bayesian logistic regression that starts from published evidence; needs no outcome."""
 
     name = "evidence_prior"
     label = "published evidence, updated"
+    colour = "#7b3294"
+    preference = 10
+    needs_outcomes = False
+    has_posterior = True
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Find the posterior, and calibrate it where inner folds clearly ask for that."""
-        updated = self.updates.find(design, seed)
+        updated = update_folds(design, seed)
         calibration, inner = calibrate_update(updated)
         settings = {**updated.whole.summarise(), **calibration.as_settings()}
         equation = calibration.apply_to(updated.whole.equation)
@@ -84,7 +72,7 @@ class EvidencePrior:
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Find the posterior again, with the calibration given."""
-        equation = self.updates.find(design, seed).whole.equation
+        equation = update_folds(design, seed).whole.equation
         return Calibration.from_settings(settings).apply_to(equation)
 
 

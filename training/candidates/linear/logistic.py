@@ -15,6 +15,7 @@ from features.base.arrays import Numbers
 from features.model.equation import Equation
 from features.model.matrix import Feature
 from training.candidates.base import (
+    Candidate,
     Fit,
     Settings,
     average_recorded,
@@ -51,8 +52,8 @@ GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1
 CONSTANT = 1e-8
 
 
-class ElasticNet:
-    """Logistic regression with an elastic-net penalty on every field offered.
+class ElasticNet(Candidate):
+    """Logistic regression with an elastic-net penalty on all features.
 
     A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
     missing follows the site's form more than the patient, and would carry the site in disguise.
@@ -60,6 +61,8 @@ class ElasticNet:
 
     name = "elastic_net"
     label = "elastic net"
+    colour = "#00588f"
+    preference = 30
     grid: tuple[Penalty, ...] = GRID
 
     def fit(self, design: Design, seed: int) -> Fit:
@@ -95,10 +98,12 @@ class ElasticNet:
 
 
 class SeverityOnly(ElasticNet):
-    """Logistic regression on the baseline total of the outcome's own instrument."""
+    """Logistic regression on the baseline total of the outcome's instrument."""
 
     name = "severity_only"
     label = "baseline severity alone"
+    colour = "#b35900"
+    preference = 50
     grid = (NO_PENALTY,)
 
     def narrow(self, design: Design) -> Design:

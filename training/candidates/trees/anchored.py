@@ -1,24 +1,23 @@
 """Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.model.equation import Equation
-from training.candidates.base import Fit, Settings
+from training.candidates.base import Candidate, Fit, Settings
 from training.candidates.calibration import (
     Calibration,
     choose_calibration,
     gather_inner,
     place_losses,
 )
-from training.candidates.evidence.evidence_prior import Updates, calibrate_update
+from training.candidates.evidence.evidence_prior import calibrate_update, update_folds
 from training.candidates.evidence.update import Update
 from training.candidates.trees.trees import Choice, add_trees, choose_trees, grow_trees
-from training.candidates.tuning import UNTUNED, Tuning
 from training.measures.losses import compare_losses
 from training.study.design import Design
 from training.study.split import Fold, draw_patients
@@ -51,23 +50,22 @@ class AnchoredPosterior:
         return self.anchor.redevelop(rows, seed)
 
 
-@dataclass(frozen=True)
-class AnchoredBoosted:
-    """XGBoost boosted from the margin of the evidence.
+class AnchoredBoosted(Candidate):
+    """Boosted trees grown on top of `evidence_prior`; none if they do not clearly help.
 
     No trees are grown unless they are better than none by more than a standard error on inner
     folds, so that few patients leave the anchor as it is.
     """
 
-    tuning: Tuning = UNTUNED
-    updates: Updates = field(default_factory=Updates)
-
     name = "anchored_xgboost"
     label = "published evidence with boosted trees"
+    colour = "#0b7a75"
+    preference = 20
+    has_posterior = True
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose settings, rounds and calibration on inner folds."""
-        updated = self.updates.find(design, seed)
+        updated = update_folds(design, seed)
         anchor, folds = updated.whole, updated.folds
         if not folds or not design.features:
             calibration, inner = calibrate_update(updated)
@@ -89,7 +87,7 @@ class AnchoredBoosted:
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
-        equation = self.updates.find(design, seed).whole.equation
+        equation = update_folds(design, seed).whole.equation
         if settings["rounds"]:
             equation = add_trees(equation, grow_trees(design, equation, settings, seed))
         return Calibration.from_settings(settings).apply_to(equation)

@@ -1,13 +1,12 @@
 """Boosted trees that start from the base rate and the sites."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 from features.model.equation import Equation
 from training.candidates.base import (
+    Candidate,
     Fit,
     Settings,
     cross_base_rate,
@@ -23,23 +22,21 @@ from training.candidates.calibration import (
 )
 from training.candidates.evidence.published import SITE_SPREAD
 from training.candidates.trees.trees import add_trees, choose_trees, grow_trees
-from training.candidates.tuning import UNTUNED, Tuning
 from training.study.design import Design
 from training.study.split import split_inner
 
 
-@dataclass(frozen=True)
-class Boosted:
-    """XGBoost with native missing values, evidenced signs and strong shrinkage.
+class Boosted(Candidate):
+    """Boosted trees; native handling of missing values, published signs enforced.
 
     Trees start from the base rate and, where offered, from the sites' shrunken effects; they never
     see which site a course belongs to.
     """
 
-    tuning: Tuning = UNTUNED
-
     name = "xgboost"
     label = "boosted trees"
+    colour = "#3f7d20"
+    preference = 40
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose settings and rounds by log loss on inner folds, and calibrate on them."""

@@ -1,5 +1,1 @@
-"""The validation report: one HTML file that needs nothing beside it."""
-
-from training.report.html.page import render_report
-
-__all__ = ["render_report"]
+"""The validation report: one HTML file."""

@@ -1,162 +1,154 @@
-"""The calibration curve: whether as many respond as were told."""
+"""The calibration curve: whether observed proportions match the estimates."""
 
 from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from training.findings.findings import Bin, CalibrationFacts, CurvePoint, Findings
-from training.findings.words import TESTED_ON, tell_outcome
-from training.report.html.figure import Figure
-from training.report.html.numbers import show_count, show_share
+from training.findings.words import TESTED_ON, describe_event
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
+from training.report.html.numbers import show_count, show_percent
 from training.report.html.svg import (
     Scale,
-    cut,
+    clip,
     draw,
-    draw_across,
     draw_band,
     draw_key,
     draw_line,
-    draw_up,
+    draw_x_axis,
+    draw_y_axis,
     frame,
 )
-from training.report.html.table import Table, make_table
 
-HEADING = "Do as many respond as were told?"
-X = Scale(0, 1, 44, 378)
-Y = Scale(0, 1, 414, 70)
-BARS = Scale(0, 1, 530, 474)
-HEIGHT = 540
-MOST_ROWS = 21
+_HEADING = "Do observed proportions match the estimates?"
+_X = Scale(0, 1, 44, 378)
+_Y = Scale(0, 1, 414, 70)
+_BARS = Scale(0, 1, 530, 474)
+_HEIGHT = 540
+_MAX_ROWS = 21
 
 
-def draw_calibration(findings: Findings) -> Figure:
-    """Draw the curve with its band, the estimates below it, and re-developed versions."""
+def draw_calibration(findings: Findings) -> HtmlFigure:
+    """Draw the curve with its band, the estimates below it, and bootstrap refits."""
     facts = findings.calibration
     if facts is None:
-        return Figure("calibration", HEADING, Markup("Calibration was not drawn: not measured."))
+        return HtmlFigure("calibration", _HEADING, Markup("Not drawn: not measured."))
     if not facts.points:
         caption = Markup(
-            "No curve: everybody gets nearly the same estimate, or too few courses were tested. "
-            "The bars count the courses by their estimate."
+            "No curve: estimates hardly differ, or too few courses were tested. The bars count "
+            "courses by estimate."
         )
-        return Figure(
-            "calibration", HEADING, caption, (draw_bars_alone(facts),), (tabulate_bars(facts),)
-        )
-    drawing = draw_curve(facts, tell_outcome(findings.card))
-    tables = tabulate_curve(facts), tabulate_bars(facts)
-    return Figure("calibration", HEADING, caption_curve(facts), (drawing,), tables)
+        alone = (_draw_bars_alone(facts),)
+        return HtmlFigure("calibration", _HEADING, caption, alone, (_tabulate_bars(facts),))
+    drawing = _draw_curve(facts, describe_event(findings.card))
+    tables = _tabulate_curve(facts), _tabulate_bars(facts)
+    return HtmlFigure("calibration", _HEADING, _caption_calibration(facts), (drawing,), tables)
 
 
-def draw_curve(facts: CalibrationFacts, came_true: str) -> Markup:
-    """Draw curve and bars one above the other, on one axis."""
-    key = [("model", "the model"), ("band", "its interval, point by point")]
-    key += [("ideal", "as many as were told")]
-    key += [("version", "re-developed versions")] if facts.versions else []
+def _draw_curve(facts: CalibrationFacts, event: str) -> Markup:
+    key = [("model", "the model"), ("band", "pointwise interval"), ("ideal", "perfect calibration")]
+    key += [("version", "bootstrap refits")] if facts.versions else []
     inside = [
-        draw_line(trace(zip(facts.at, one, strict=True)), "version") for one in facts.versions
+        draw_line(_place(zip(facts.at, observed, strict=True)), "version")
+        for observed in facts.versions
     ]
     inside += [
-        draw_line([(X.start, Y.start), (X.end, Y.end)], "ideal"),
+        draw_line([(_X.start, _Y.start), (_X.end, _Y.end)], "ideal"),
         draw_band(
-            [(X.place(p.estimate), Y.place(p.high)) for p in facts.points],
-            [(X.place(p.estimate), Y.place(p.low)) for p in facts.points],
+            [(_X.place(p.estimate), _Y.place(p.high)) for p in facts.points],
+            [(_X.place(p.estimate), _Y.place(p.low)) for p in facts.points],
             "band",
         ),
-        draw_line(trace((p.estimate, p.observed) for p in facts.points), "model"),
+        draw_line(_place((p.estimate, p.observed) for p in facts.points), "model"),
     ]
     return frame(
         "calibration-drawing",
         "Calibration curve",
-        "Share observed against the estimate, with the diagonal on which they agree.",
-        HEIGHT,
+        "Observed proportion against estimate, with the diagonal of perfect calibration.",
+        _HEIGHT,
         draw_key(key),
-        draw_across(X, Y.start, Y.end, "estimate"),
-        draw_up(Y, X.start, X.end, f"share that {came_true}"),
-        cut("calibration", X, Y, *inside),
-        draw_bars(facts.histogram, BARS),
+        draw_x_axis(_X, _Y.start, _Y.end, "estimate"),
+        draw_y_axis(_Y, _X.start, _X.end, f"proportion that {event}"),
+        clip("calibration", _X, _Y, *inside),
+        _draw_bars(facts.histogram, _BARS),
         draw("text", "courses by estimate", x=4, y=468, class_="name", aria_hidden="true"),
     )
 
 
-def trace(points: Iterator[tuple[float, float | None]]) -> list[tuple[float, float] | None]:
-    """Place points; a missing one stays missing."""
-    return [None if up is None else (X.place(across), Y.place(up)) for across, up in points]
+def _place(points: Iterator[tuple[float, float | None]]) -> list[tuple[float, float] | None]:
+    return [None if y is None else (_X.place(x), _Y.place(y)) for x, y in points]
 
 
-def draw_bars(bins: Sequence[Bin], y: Scale) -> Markup:
-    """Draw how many courses had which estimate, the tallest bar as high as there is room."""
-    most = max((one.courses for one in bins), default=0) or 1
+def _draw_bars(bins: Sequence[Bin], y: Scale) -> Markup:
+    tallest = max((bin_.courses for bin_ in bins), default=0) or 1
     bars = (
         draw(
             "rect",
-            x=X.place(one.low) + 0.5,
-            y=y.place(one.courses / most),
-            width=max(X.place(one.high) - X.place(one.low) - 1, 1),
-            height=y.start - y.place(one.courses / most),
+            x=_X.place(bin_.low) + 0.5,
+            y=y.place(bin_.courses / tallest),
+            width=max(_X.place(bin_.high) - _X.place(bin_.low) - 1, 1),
+            height=y.start - y.place(bin_.courses / tallest),
             class_="bar",
         )
-        for one in bins
-        if one.courses
+        for bin_ in bins
+        if bin_.courses
     )
-    floor = draw("line", x1=X.start, x2=X.end, y1=y.start, y2=y.start, class_="axis")
+    floor = draw("line", x1=_X.start, x2=_X.end, y1=y.start, y2=y.start, class_="axis")
     return Markup("").join([*bars, floor])
 
 
-def draw_bars_alone(facts: CalibrationFacts) -> Markup:
-    """Draw the estimates where there is no curve."""
+def _draw_bars_alone(facts: CalibrationFacts) -> Markup:
     return frame(
         "calibration-drawing",
         "Estimates",
-        "How many courses had which estimate.",
+        "Number of courses by estimate.",
         170,
         draw("text", "courses by estimate", x=4, y=14, class_="name", aria_hidden="true"),
-        draw_across(X, 130, 126, "estimate"),
-        draw_bars(facts.histogram, Scale(0, 1, 130, 24)),
+        draw_x_axis(_X, 130, 126, "estimate"),
+        _draw_bars(facts.histogram, Scale(0, 1, 130, 24)),
     )
 
 
-def caption_curve(facts: CalibrationFacts) -> Markup:
-    """Say how to read it."""
-    versions = (
-        " The thin lines are the curves of models developed again on resampled patients: had other "
-        "patients come, the curve could have been any of them."
+def _caption_calibration(facts: CalibrationFacts) -> Markup:
+    refits = (
+        "Thin lines are the curves of bootstrap refits: how much the curve depends on which "
+        "patients were studied."
         if facts.versions
-        else " No re-developed versions were drawn: there were none."
+        else "There were no bootstrap refits to draw."
     )
     return Markup(
-        "Tested on {}. On the dashed diagonal as many respond as were told. Where the line runs "
-        "below it, estimates are too high; above it, too low. A line flatter than the diagonal "
-        "means estimates that are too extreme. The bars count the courses by their estimate; few "
-        "courses are shown as none. Trust the line only where there are bars.{}"
-    ).format(TESTED_ON[facts.way], versions)
+        "Tested on {}. On the dashed diagonal, observed proportions equal the estimates. Below it "
+        "estimates are too high, above it too low; a curve flatter than the diagonal means that "
+        "they are too extreme. The bars count courses by estimate (small counts are hidden); trust "
+        "the curve only where there are bars. {}"
+    ).format(TESTED_ON[facts.way], refits)
 
 
-def tabulate_curve(facts: CalibrationFacts) -> Table:
-    """List points along the curve."""
-    return make_table(
+def _tabulate_curve(facts: CalibrationFacts) -> HtmlTable:
+    return make_html_table(
         "Points of the calibration curve",
         ["Estimate", "Observed", "from", "to"],
         (
-            [show_share(one, 1) for one in (p.estimate, p.observed, p.low, p.high)]
+            [show_percent(x, 1) for x in (p.estimate, p.observed, p.low, p.high)]
             for p in thin_out(facts.points)
         ),
     )
 
 
 def thin_out(points: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """Keep points at even distances along a curve, its ends among them."""
-    if len(points) <= MOST_ROWS:
+    """Keep points at even distances along a curve, its ends included."""
+    if len(points) <= _MAX_ROWS:
         return list(points)
-    return [points[round(n * (len(points) - 1) / (MOST_ROWS - 1))] for n in range(MOST_ROWS)]
+    last = _MAX_ROWS - 1
+    return [points[round(n * (len(points) - 1) / last)] for n in range(_MAX_ROWS)]
 
 
-def tabulate_bars(facts: CalibrationFacts) -> Table:
-    """List the bars."""
-    return make_table(
+def _tabulate_bars(facts: CalibrationFacts) -> HtmlTable:
+    return make_html_table(
         "Courses by estimate",
         ["From", "to", "Courses"],
         (
-            [show_share(one.low), show_share(one.high), show_count(one.courses)]
-            for one in facts.histogram
+            [show_percent(bin_.low), show_percent(bin_.high), show_count(bin_.courses)]
+            for bin_ in facts.histogram
         ),
     )

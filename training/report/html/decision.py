@@ -1,63 +1,59 @@
-"""The decision curve: whether choosing by the model is worth more than treating all, or none."""
+"""The decision curve: whether deciding by the model beats treating all, or none."""
 
 from markupsafe import Markup
 
 from training.findings.findings import DecisionFacts, Findings
 from training.findings.words import TESTED_ON
-from training.report.html.figure import Figure
-from training.report.html.numbers import show_measure, show_share
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
+from training.report.html.numbers import show_measure, show_percent
 from training.report.html.svg import (
     Scale,
+    clip,
     cover,
-    cut,
-    draw_across,
     draw_band,
     draw_key,
     draw_line,
-    draw_up,
+    draw_x_axis,
+    draw_y_axis,
     frame,
 )
-from training.report.html.table import Table, make_table
 
-HEADING = "Is choosing by the model worth more than treating all, or none?"
-LEFT, RIGHT, BOTTOM, TOP = 48, 382, 334, 92
-# How far below nothing the axis goes: treating all may fall without end.
-FLOOR = -0.1
-HEIGHT = 374
+_HEADING = "Is deciding by the model better than treating all, or none?"
+_LEFT, _RIGHT, _BOTTOM, _TOP = 48, 382, 334, 92
+# Lowest net benefit on the axis: that of treating all falls without limit.
+_FLOOR = -0.1
+_HEIGHT = 374
 
 
-def draw_decision(findings: Findings) -> Figure:
+def draw_decision(findings: Findings) -> HtmlFigure:
     """Draw net benefit of the model, of treating all and of treating none."""
     facts = findings.decision
     if facts is None or not facts.points:
-        return Figure("decision", HEADING, Markup("No decision curve was drawn: not measured."))
-    return Figure(
-        "decision", HEADING, caption_decision(facts), (draw_benefits(facts),), (tabulate(facts),)
-    )
+        return HtmlFigure("decision", _HEADING, Markup("Not drawn: net benefit was not measured."))
+    drawings, tables = (_draw_benefits(facts),), (_tabulate_decision(facts),)
+    return HtmlFigure("decision", _HEADING, _caption_decision(facts), drawings, tables)
 
 
-def make_scales(facts: DecisionFacts) -> tuple[Scale, Scale]:
-    """Make axes that hold every line, down to the floor."""
+def _make_scales(facts: DecisionFacts) -> tuple[Scale, Scale]:
     thresholds = [point.threshold for point in facts.points]
     ends = [m for p in facts.points for m in (p.benefit.low, p.benefit.high, p.benefit.value)]
     low, high = cover([*ends, *(p.treat_all.value for p in facts.points)], 0.05, 0.0)
     across = (thresholds[0], thresholds[-1]) if len(thresholds) > 1 else (0.0, 1.0)
-    return Scale(*across, LEFT, RIGHT), Scale(max(low, FLOOR), high, BOTTOM, TOP)
+    return Scale(*across, _LEFT, _RIGHT), Scale(max(low, _FLOOR), high, _BOTTOM, _TOP)
 
 
-def draw_benefits(facts: DecisionFacts) -> Markup:
-    """Draw the lines."""
-    x, y = make_scales(facts)
-    key = [("model", "treat by the model"), ("band", "its interval, point by point")]
+def _draw_benefits(facts: DecisionFacts) -> Markup:
+    x, y = _make_scales(facts)
+    key = [("model", "treat by the model"), ("band", "pointwise interval")]
     key += [("all", "treat all"), ("none", "treat none")]
-    key += [("version", "re-developed versions")] if facts.versions else []
+    key += [("version", "bootstrap refits")] if facts.versions else []
     at = [x.place(point.threshold) for point in facts.points]
 
     def place(values: list[float | None]) -> list[tuple[float, float] | None]:
         return [
-            None if up is None else (left, y.place(up))
-            for left, up in zip(at, values, strict=True)
-        ]  # fmt: skip
+            None if value is None else (left, y.place(value))
+            for left, value in zip(at, values, strict=True)
+        ]
 
     band = [
         (left, y.place(point.benefit.low), y.place(point.benefit.high))
@@ -65,7 +61,7 @@ def draw_benefits(facts: DecisionFacts) -> Markup:
         if point.benefit.low is not None and point.benefit.high is not None
     ]
     lines = [
-        *(draw_line(place(list(one)), "version") for one in facts.versions),
+        *(draw_line(place(list(benefits)), "version") for benefits in facts.versions),
         draw_band([(a, high) for a, _, high in band], [(a, low) for a, low, _ in band], "band"),
         draw_line(place([0.0] * len(at)), "none"),
         draw_line(place([point.treat_all.value for point in facts.points]), "all"),
@@ -75,43 +71,43 @@ def draw_benefits(facts: DecisionFacts) -> Markup:
         "decision-drawing",
         "Decision curve",
         "Net benefit at each threshold of treating by the model, treating all, and treating none.",
-        HEIGHT,
+        _HEIGHT,
         draw_key(key),
-        draw_across(x, BOTTOM, TOP, "threshold: treat from this estimate upwards"),
-        draw_up(y, LEFT, RIGHT, "net benefit", share=False),
-        cut("decision", x, y, *lines),
+        draw_x_axis(x, _BOTTOM, _TOP, "threshold: treat at this estimate or above"),
+        draw_y_axis(y, _LEFT, _RIGHT, "net benefit", percent=False),
+        clip("decision", x, y, *lines),
     )
 
 
-def caption_decision(facts: DecisionFacts) -> Markup:
-    """Say how to read it."""
+def _caption_decision(facts: DecisionFacts) -> Markup:
     better = [p for p in facts.points if p.gain.low is not None and p.gain.low > 0]
-    seen = (
-        Markup("Choosing by the model is better, beyond chance, at a threshold of {}.").format(
-            Markup(", ").join(show_share(point.threshold) for point in better)
-        )
-        if better
-        else "At no threshold was choosing by the model better than both, beyond chance."
+    result = Markup(
+        "At no threshold is the model better than both by more than sampling error explains."
     )
+    if better:
+        thresholds = Markup(", ").join(show_percent(point.threshold) for point in better)
+        result = Markup(
+            "The model is better than both, by more than sampling error explains, at these "
+            "thresholds: {}."
+        ).format(thresholds)
     return Markup(
-        "Tested on {}. Net benefit is the share who are treated and respond, less those treated in "
-        "vain, each of these counted by the odds of the threshold. The model is worth using at "
-        "thresholds where its line is above both others. {} Every response is taken as owed to the "
-        "treatment, as nobody can tell here who would have responded without it: this compares "
-        "ways to choose, and does not show that treatment helps."
-    ).format(TESTED_ON[facts.way], seen)
+        "Tested on {}. Net benefit is the proportion treated who respond, minus the proportion "
+        "treated who do not times the threshold odds. The model is useful at thresholds where its "
+        "line is above both others. {} Every response is attributed to treatment, since no "
+        "untreated patients were studied: the curve compares ways of choosing whom to treat, and "
+        "does not show that treatment helps."
+    ).format(TESTED_ON[facts.way], result)
 
 
-def tabulate(facts: DecisionFacts) -> Table:
-    """List every threshold."""
-    return make_table(
-        "Net benefit by threshold; treating none is worth nothing",
-        ["Threshold", "Treated", "By the model", "Treat all", "Standardised", "Gain over both"],
+def _tabulate_decision(facts: DecisionFacts) -> HtmlTable:
+    return make_html_table(
+        "Net benefit by threshold; that of treating none is zero",
+        ["Threshold", "Treated", "Model", "Treat all", "Standardised", "Gain over the better"],
         (
             [
-                show_share(p.threshold),
-                show_share(p.treated),
-                *(show_measure(one) for one in (p.benefit, p.treat_all, p.standardised, p.gain)),
+                show_percent(p.threshold),
+                show_percent(p.treated),
+                *(show_measure(m) for m in (p.benefit, p.treat_all, p.standardised, p.gain)),
             ]
             for p in facts.points
         ),

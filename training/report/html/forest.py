@@ -7,18 +7,18 @@ from typing import Literal
 from markupsafe import Markup
 
 from features.model.card import Measure
-from training.report.html.svg import WIDTH, Scale, cover, draw, draw_across, frame, measure_in
+from training.report.html.svg import WIDTH, Scale, cover, draw, draw_measure, draw_x_axis, frame
 
-LEFT, RIGHT = 14, 386
-ROW = 36
-HEAD = 26
-TOP = 8
-ARROW = 6
-# Widths of a letter of a label, and of smaller text, on average.
-LETTER, SMALL = 6.6, 5.6
-FEWEST_LETTERS = 10
-# A row whose interval reaches beyond these ends in an arrow, lest one site flatten all others.
-FACTORS = (0.25, 4.0)
+_LEFT, _RIGHT = 14, 386
+_ROW = 36
+_HEAD = 26
+_TOP = 8
+_ARROW = 6
+# Mean width of a letter of a label, and of smaller text.
+_LETTER, _SMALL = 6.6, 5.6
+_MIN_LETTERS = 10
+# Intervals beyond these end in an arrow, so that one site does not flatten all others.
+_FACTORS = (0.25, 4.0)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
     Parameters
     ----------
     detail
-        Beside the label: counts, or why nothing is drawn.
+        After the label: counts, or why nothing is drawn.
     kind
         A ``head`` has neither measure nor mark. ``pooled`` is a diamond, ``next`` a hollow bar,
         ``bar`` starts at the reference.
@@ -41,28 +41,27 @@ class Row:
 
 
 def scale_factors(rows: Sequence[Row]) -> Scale:
-    """Make the axis of a ratio; 1 is on it, and a half and two."""
-    ends = [end for row in rows for end in list_ends(row)]
-    low = max(min([0.5, *(end * 0.95 for end in ends)]), FACTORS[0])
-    high = min(max([2.0, *(end * 1.05 for end in ends)]), FACTORS[1])
-    return Scale(low, high, LEFT, RIGHT, multiplies=True)
+    """Make the logarithmic axis of a ratio, from at most a half to at least two."""
+    ends = [end for row in rows for end in _list_ends(row)]
+    low = max(min([0.5, *(end * 0.95 for end in ends)]), _FACTORS[0])
+    high = min(max([2.0, *(end * 1.05 for end in ends)]), _FACTORS[1])
+    return Scale(low, high, _LEFT, _RIGHT, multiplies=True)
 
 
 def scale_plain(rows: Sequence[Row], step: float, *within: float) -> Scale:
-    """Make a plain axis that holds every interval and the reference."""
+    """Make a linear axis that holds every interval and the reference."""
     return Scale(
-        *cover((end for row in rows for end in list_ends(row)), step, *within), LEFT, RIGHT
+        *cover((end for row in rows for end in _list_ends(row)), step, *within), _LEFT, _RIGHT
     )
 
 
-def list_ends(row: Row) -> Iterator[float]:
-    """List the numbers that a row needs room for."""
-    found = row.measure
-    if found is not None and found.value is not None:
-        yield from (one for one in (found.value, found.low, found.high) if one is not None)
+def _list_ends(row: Row) -> Iterator[float]:
+    measure = row.measure
+    if measure is not None and measure.value is not None:
+        yield from (x for x in (measure.value, measure.low, measure.high) if x is not None)
 
 
-def draw_forest(
+def draw_forest_plot(
     name: str,
     title: str,
     description: str,
@@ -72,53 +71,50 @@ def draw_forest(
     axis: str,
     digits: int = 2,
 ) -> Markup:
-    """Draw rows below each other, each label above its mark, so that long ones have room."""
-    y, drawn = float(TOP), []
+    """Draw one row below the other, each label above its mark: long labels have room there."""
+    y, drawn = float(_TOP), []
     for row in rows:
-        drawn.append(draw_row(row, x, y, reference, digits))
-        y += HEAD if row.kind == "head" else ROW
+        drawn.append(_draw_row(row, x, y, reference, digits))
+        y += _HEAD if row.kind == "head" else _ROW
     at = x.keep(reference)
     return frame(
         name,
         title,
         description,
         y + 42,
-        draw_across(x, y + 2, TOP, axis, share=False),
-        draw("line", x1=at, x2=at, y1=TOP, y2=y + 2, class_="ideal"),
+        draw_x_axis(x, y + 2, _TOP, axis, percent=False),
+        draw("line", x1=at, x2=at, y1=_TOP, y2=y + 2, class_="ideal"),
         *drawn,
     )
 
 
-def draw_row(row: Row, x: Scale, y: float, reference: float, digits: int) -> Markup:
-    """Draw one row."""
+def _draw_row(row: Row, x: Scale, y: float, reference: float, digits: int) -> Markup:
     if row.kind == "head":
         return draw("text", row.label, x=4, y=y + 17, class_="head")
-    value = measure_in(row.measure, digits)
+    value = draw_measure(row.measure, digits)
     bold = "label strong" if row.kind in ("pooled", "next") else "label"
-    label = draw("tspan", shorten(row.label, row.detail, value), class_=bold)
+    label = draw("tspan", _shorten(row.label, row.detail, value), class_=bold)
     texts = [
         draw("rect", x=0, y=y, width=WIDTH, height=15, class_="paper"),
         draw("text", label, " ", row.detail, x=4, y=y + 12, class_="tick"),
         draw("text", value, x=WIDTH - 4, y=y + 12, class_="tick end"),
     ]
-    return draw("g", *texts, *draw_mark(row, x, y + 22, reference))
+    return draw("g", *texts, *_draw_mark(row, x, y + 22, reference))
 
 
-def shorten(label: str, detail: Markup, value: Markup) -> str:
-    """Shorten a label that has no room beside the other texts of its row."""
+def _shorten(label: str, detail: Markup, value: Markup) -> str:
     others = len(detail.striptags()) + len(value.striptags())
-    room = max(int((WIDTH - 20 - SMALL * others) / LETTER), FEWEST_LETTERS)
+    room = max(int((WIDTH - 20 - _SMALL * others) / _LETTER), _MIN_LETTERS)
     return label if len(label) <= room else f"{label[: room - 1]}\u2026"
 
 
-def draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Markup]:
-    """Draw the mark of a row's measure and its interval; nothing where there is none."""
-    found = row.measure
-    if found is None or found.value is None:
+def _draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Markup]:
+    measure = row.measure
+    if measure is None or measure.value is None:
         return
-    at = x.keep(found.value)
-    low = at if found.low is None else x.keep(found.low)
-    high = at if found.high is None else x.keep(found.high)
+    at = x.keep(measure.value)
+    low = at if measure.low is None else x.keep(measure.low)
+    high = at if measure.high is None else x.keep(measure.high)
     if row.kind == "pooled":
         corners = f"{low:.2f},{y:.2f} {at:.2f},{y - 6:.2f} {high:.2f},{y:.2f} {at:.2f},{y + 6:.2f}"
         yield draw("polygon", points=corners, class_="pooled")
@@ -133,16 +129,15 @@ def draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Markup
             "rect", x=min(start, at), y=y - 5, width=abs(at - start), height=10, class_="size"
         )
     yield draw("line", x1=low, x2=high, y1=y, y2=y, class_="whisker")
-    yield from draw_arrows(found, x, y)
+    yield from _draw_arrows(measure, x, y)
     if row.kind == "point":
         yield draw("rect", x=at - 4, y=y - 4, width=8, height=8, class_="mark")
 
 
-def draw_arrows(found: Measure, x: Scale, y: float) -> Iterator[Markup]:
-    """Draw an arrow at each end of the axis that an interval goes beyond."""
-    ends = ((found.low, x.low, -1, x.start), (found.high, x.high, 1, x.end))
+def _draw_arrows(measure: Measure, x: Scale, y: float) -> Iterator[Markup]:
+    ends = ((measure.low, x.low, -1, x.start), (measure.high, x.high, 1, x.end))
     for value, limit, side, at in ends:
         if value is not None and side * value > side * limit:
-            back = at - side * ARROW
+            back = at - side * _ARROW
             points = f"{at:.2f},{y:.2f} {back:.2f},{y - 4:.2f} {back:.2f},{y + 4:.2f}"
             yield draw("polygon", points=points, class_="mark")

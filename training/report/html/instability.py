@@ -1,89 +1,87 @@
-"""Instability: how far estimates would have been others, had other patients come."""
+"""Instability: how much estimates would change with other patients."""
 
 from markupsafe import Markup
 
 from training.findings.findings import Findings, InstabilityFacts
-from training.report.html.figure import Figure
-from training.report.html.numbers import show_count, show_points, show_share
-from training.report.html.svg import Scale, draw, draw_across, draw_key, draw_line, draw_up, frame
-from training.report.html.table import Table, make_table
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
+from training.report.html.numbers import show_count, show_percent, show_points
+from training.report.html.svg import (
+    Scale,
+    draw,
+    draw_key,
+    draw_line,
+    draw_x_axis,
+    draw_y_axis,
+    frame,
+)
 
-HEADING = "How far would estimates be others, had other patients come?"
-X = Scale(0, 1, 44, 378)
-Y = Scale(0, 1, 400, 56)
-HEIGHT = 440
-END = 4
+_HEADING = "How much would estimates change with other patients?"
+_X = Scale(0, 1, 44, 378)
+_Y = Scale(0, 1, 400, 56)
+_HEIGHT = 440
+_END = 4
 
 
-def draw_instability(findings: Findings) -> Figure:
-    """Draw each band's estimate against the limits of its versions."""
+def draw_instability(findings: Findings) -> HtmlFigure:
+    """Draw each band's estimate against the limits of its bootstrap refits."""
     facts = findings.instability
     if facts is None or not facts.versions:
-        caption = Markup("Not measured: the model was not developed again on resampled patients.")
-        return Figure("instability", HEADING, caption)
-    if not facts.bands:
-        return Figure("instability", HEADING, caption_instability(facts))
-    return Figure(
-        "instability", HEADING, caption_instability(facts), (draw_bands(facts),), (tabulate(facts),)
-    )
+        return HtmlFigure("instability", _HEADING, Markup("Not measured: there were no refits."))
+    drawings = (_draw_bands(facts),) if facts.bands else ()
+    tables = (_tabulate_bands(facts),) if facts.bands else ()
+    return HtmlFigure("instability", _HEADING, _caption_instability(facts), drawings, tables)
 
 
-def draw_bands(facts: InstabilityFacts) -> Markup:
-    """Draw a bar for each band, and its estimate on the diagonal."""
+def _draw_bands(facts: InstabilityFacts) -> Markup:
     drawn = []
     for band in facts.bands:
-        x, low, high = X.place(band.estimate), Y.place(band.low), Y.place(band.high)
+        x, low, high = _X.place(band.estimate), _Y.place(band.low), _Y.place(band.high)
         drawn += [
             draw("line", x1=x, x2=x, y1=low, y2=high, class_="whisker"),
-            *(draw("line", x1=x - END, x2=x + END, y1=y, y2=y, class_="whisker")
-              for y in (low, high)),
-            draw("circle", cx=x, cy=Y.place(band.estimate), r=3.5, class_="mark"),
-        ]  # fmt: skip
+            draw("line", x1=x - _END, x2=x + _END, y1=low, y2=low, class_="whisker"),
+            draw("line", x1=x - _END, x2=x + _END, y1=high, y2=high, class_="whisker"),
+            draw("circle", cx=x, cy=_Y.place(band.estimate), r=3.5, class_="mark"),
+        ]
     return frame(
         "instability-drawing",
         "Instability of estimates",
-        "For courses with estimates near each other, the limits between which versions of the "
-        "model lie.",
-        HEIGHT,
-        draw_key([("whisker", "limits of the versions"), ("ideal", "the estimate itself")]),
-        draw_across(X, Y.start, Y.end, "estimate"),
-        draw_up(Y, X.start, X.end, "what versions of the model say"),
-        draw_line([(X.start, Y.start), (X.end, Y.end)], "ideal"),
+        "For courses with similar estimates, the limits of the estimates by refits of the model.",
+        _HEIGHT,
+        draw_key([("whisker", "limits of the refits"), ("ideal", "the model itself")]),
+        draw_x_axis(_X, _Y.start, _Y.end, "estimate"),
+        draw_y_axis(_Y, _X.start, _X.end, "estimate by refits"),
+        draw_line([(_X.start, _Y.start), (_X.end, _Y.end)], "ideal"),
         *drawn,
     )
 
 
-def caption_instability(facts: InstabilityFacts) -> Markup:
-    """Say how to read it."""
-    told = [
+def _caption_instability(facts: InstabilityFacts) -> Markup:
+    sentences = [
         Markup(
-            "{} versions of the model ({}) were asked about the patients at hand. Each bar holds "
-            "the middle {} of what they say of patients with about the same estimate; short bars "
-            "are good."
-        ).format(show_count(facts.versions), facts.method, show_share(facts.level))
+            "{} refits of the model ({}) predicted the same patients. Each bar holds the middle {} "
+            "of their estimates for patients with similar estimates by the model; short bars are "
+            "good."
+        ).format(show_count(facts.versions), facts.method, show_percent(facts.level))
     ]
     if facts.error is not None:
-        told.append(Markup("On average a version differs by {}.").format(show_points(facts.error)))
+        text = Markup("On average a refit differs by {}.")
+        sentences.append(text.format(show_points(facts.error)))
     if facts.threshold is not None and facts.flips is not None:
-        told.append(
-            Markup("At a threshold of {}, {} of the decisions would be the other way.").format(
-                show_share(facts.threshold), show_share(facts.flips)
-            )
-        )
-    return Markup(" ").join(told)
+        text = Markup("At a threshold of {}, {} of decisions would change.")
+        sentences.append(text.format(show_percent(facts.threshold), show_percent(facts.flips)))
+    return Markup(" ").join(sentences)
 
 
-def tabulate(facts: InstabilityFacts) -> Table:
-    """List the bands."""
-    return make_table(
-        "Courses by their estimate",
-        ["Mean estimate", "Courses", "Versions from", "to", "Mean difference"],
+def _tabulate_bands(facts: InstabilityFacts) -> HtmlTable:
+    return make_html_table(
+        "Courses with similar estimates",
+        ["Mean estimate", "Courses", "Refits from", "to", "Mean difference"],
         (
             [
-                show_share(band.estimate, 1),
+                show_percent(band.estimate, 1),
                 show_count(band.courses),
-                show_share(band.low, 1),
-                show_share(band.high, 1),
+                show_percent(band.low, 1),
+                show_percent(band.high, 1),
                 show_points(band.error),
             ]
             for band in facts.bands

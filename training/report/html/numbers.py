@@ -1,7 +1,7 @@
-"""Every number of the report: its text, and beside it the value that it was rounded from.
+"""Every number of the report: its text, with the value that it was rounded from.
 
-What stands in ``value`` or ``data-value`` is the number of the JSON, digit for digit, so that a
-reader, or a test, can find each one there.
+``value`` or ``data-value`` holds the number of the JSON, digit for digit, so that a reader, or a
+test, can find each one there.
 """
 
 import json
@@ -9,30 +9,11 @@ import json
 from markupsafe import Markup
 
 from features.model.card import Measure
+from training.findings.format import MINUS, format_rounded
 
 Number = float | int
-# What is not defined; never an empty cell.
+# For what is undefined; never an empty cell.
 NOTHING = "\u2013"
-MINUS = "\u2212"
-
-
-def write_number(value: Number, digits: int = 3, signed: bool = False) -> str:
-    """Round a number for people, never to a negative nothing.
-
-    Examples
-    --------
-    >>> write_number(0.65123), write_number(-0.0001, 2), write_number(1234, 0)
-    ('0.651', '0.00', '1,234')
-    >>> write_number(0.031, 2, signed=True), write_number(0.0, 2, signed=True)
-    ('+0.03', '0.00')
-    """
-    rounded = round(value, digits) + 0
-    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)
-
-
-def mark(value: Number, text: str) -> Markup:
-    """Write a text with the number behind it."""
-    return Markup('<data value="{}">{}</data>').format(json.dumps(value), text)
 
 
 def show_number(value: Number | None, digits: int = 3, signed: bool = False) -> Markup:
@@ -43,7 +24,7 @@ def show_number(value: Number | None, digits: int = 3, signed: bool = False) -> 
     >>> print(show_number(0.65123))
     <data value="0.65123">0.651</data>
     """
-    return Markup(NOTHING) if value is None else mark(value, write_number(value, digits, signed))
+    return Markup(NOTHING) if value is None else _mark(value, format_rounded(value, digits, signed))
 
 
 def show_plain(value: Number | None) -> Markup:
@@ -57,7 +38,7 @@ def show_plain(value: Number | None) -> Markup:
     if value is None:
         return Markup(NOTHING)
     text = str(value) if isinstance(value, int) else f"{value:.3f}".rstrip("0").rstrip(".")
-    return mark(value, text.replace("-", MINUS))
+    return _mark(value, text.replace("-", MINUS))
 
 
 def show_count(value: int | None) -> Markup:
@@ -65,36 +46,34 @@ def show_count(value: int | None) -> Markup:
     return show_number(value, 0)
 
 
-def show_share(value: Number | None, digits: int = 0) -> Markup:
-    """Show a share in per cent.
+def show_percent(value: Number | None, digits: int = 0) -> Markup:
+    """Show a proportion in percent.
 
     Examples
     --------
-    >>> print(show_share(0.4567).replace(chr(160), " "))
-    <data value="0.4567">46 %</data>
+    >>> print(show_percent(0.4567))
+    <data value="0.4567">46%</data>
     """
-    if value is None:
-        return Markup(NOTHING)
-    return mark(value, f"{write_number(100 * value, digits)}\u00a0%")
+    return Markup(NOTHING) if value is None else _mark(value, f"{_scale(value, digits)}%")
 
 
 def show_frequency(value: Number) -> Markup:
-    """Show a share as so many in a hundred, which people take in more easily.
+    """Show a proportion as a count in a hundred, which readers understand more easily.
 
     Examples
     --------
     >>> print(show_frequency(0.4567).replace(chr(160), " "))
-    <data value="0.4567">46 in 100</data>
+    <data value="0.4567">46 of 100</data>
     """
-    return mark(value, f"{write_number(100 * value, 0)}\u00a0in\u00a0100")
+    return _mark(value, f"{_scale(value, 0)}\u00a0of\u00a0100")
 
 
 def show_points(value: Number) -> Markup:
-    """Show a difference between shares in percentage points."""
-    return mark(value, f"{write_number(100 * value, 1)}\u00a0points")
+    """Show a difference between proportions in percentage points."""
+    return _mark(value, f"{_scale(value, 1)}\u00a0points")
 
 
-def show_measure(found: Measure | None, digits: int = 3, signed: bool = False) -> Markup:
+def show_measure(measure: Measure | None, digits: int = 3, signed: bool = False) -> Markup:
     """Show a measure with its interval.
 
     Examples
@@ -102,10 +81,18 @@ def show_measure(found: Measure | None, digits: int = 3, signed: bool = False) -
     >>> print(show_measure(Measure(value=0.5, low=0.4, high=0.6), 1).striptags())
     0.5 (0.4 to 0.6)
     """
-    if found is None or found.value is None:
+    if measure is None or measure.value is None:
         return Markup(NOTHING)
-    value = show_number(found.value, digits, signed)
-    if found.low is None or found.high is None:
+    value = show_number(measure.value, digits, signed)
+    if measure.low is None or measure.high is None:
         return value
-    low, high = (show_number(end, digits, signed) for end in (found.low, found.high))
+    low, high = (show_number(end, digits, signed) for end in (measure.low, measure.high))
     return Markup("{} <small>({} to {})</small>").format(value, low, high)
+
+
+def _mark(value: Number, text: str) -> Markup:
+    return Markup('<data value="{}">{}</data>').format(json.dumps(value), text)
+
+
+def _scale(value: Number, digits: int) -> str:
+    return format_rounded(100 * value, digits)

@@ -1,137 +1,131 @@
-"""Across sites: how each did, and what to expect at the next one."""
+"""Across sites: performance at each, and what to expect at a new one."""
 
 from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from features.model.card import Measure
 from training.findings.findings import AcrossSites, Findings, SiteFacts
-from training.findings.words import get_digits, name_measure, tell_outcome
-from training.report.html.figure import Figure
-from training.report.html.forest import Row, draw_forest, scale_factors, scale_plain
-from training.report.html.numbers import NOTHING, show_count, show_measure, show_number, show_share
-from training.report.html.svg import count_in
-from training.report.html.table import Cell, Table, make_table
+from training.findings.words import describe_event, label_measure
+from training.report.html.forest import Row, draw_forest_plot, scale_factors, scale_plain
+from training.report.html.layout import Cell, HtmlFigure, HtmlTable, make_html_table
+from training.report.html.numbers import (
+    NOTHING,
+    show_count,
+    show_measure,
+    show_number,
+    show_percent,
+)
+from training.report.html.svg import draw_number
 
-HEADING = "Does it hold at sites that it has not seen?"
-DRAWN = ("auc", "ratio")
-# Where no ratio was measured, the slope stands in.
-OTHERWISE = ("auc", "slope")
-REFERENCES = {"auc": 0.5, "ratio": 1.0, "slope": 1.0, "intercept": 0.0}
-STEPS = {"auc": 0.1, "slope": 0.5, "intercept": 0.5}
+_HEADING = "How does it perform at new sites?"
+_DRAWN = ("auc", "ratio")
+# Instead, if no O/E ratio was measured.
+_DRAWN_OTHERWISE = ("auc", "slope")
+_REFERENCES = {"auc": 0.5, "ratio": 1.0, "slope": 1.0, "intercept": 0.0}
+_STEPS = {"auc": 0.1, "slope": 0.5, "intercept": 0.5}
+_MEAN, _NEW_SITE = "All sites, mean", "A new site"
 
 
-def draw_sites(findings: Findings) -> Figure:
-    """Draw a forest plot for AUC and one for observed over expected."""
+def draw_sites(findings: Findings) -> HtmlFigure:
+    """Draw a forest plot of AUC and one of the O/E ratio."""
     facts = findings.across_sites
     if facts is None or not facts.sites:
-        caption = Markup("Not done: there were not enough sites to hold one out at a time.")
-        return Figure("sites", HEADING, caption)
-    measured = list_measured(facts)
-    keys = DRAWN if "ratio" in measured else OTHERWISE
-    verb = tell_outcome(findings.card)
-    drawings = tuple(draw_measure(facts, key, verb) for key in keys if key in measured)
-    tables = (tabulate(facts), *([tabulate_pooled(facts)] if facts.pooled else []))
-    return Figure("sites", HEADING, caption_sites(facts), drawings, tables)
+        reason = Markup("Not done: there were not enough sites to hold one out at a time.")
+        return HtmlFigure("sites", _HEADING, reason)
+    measured = _list_measured(facts)
+    keys = _DRAWN if "ratio" in measured else _DRAWN_OTHERWISE
+    event = describe_event(findings.card)
+    drawings = tuple(_draw_measure(facts, key, event) for key in keys if key in measured)
+    tables = (_tabulate_sites(facts), *([_tabulate_pooled(facts)] if facts.pooled else []))
+    return HtmlFigure("sites", _HEADING, _caption_sites(facts), drawings, tables)
 
 
-def list_measured(facts: AcrossSites) -> list[str]:
-    """List the measures that any site has."""
-    return [key for key in REFERENCES if any(get_value(s, key) is not None for s in facts.sites)]
+def _list_measured(facts: AcrossSites) -> list[str]:
+    return [key for key in _REFERENCES if any(_is_measured(site, key) for site in facts.sites)]
 
 
-def get_value(site: SiteFacts, key: str) -> float | None:
-    """One measure of a site."""
-    return site.measures[key].value if key in site.measures else None
+def _is_measured(site: SiteFacts, key: str) -> bool:
+    return key in site.measures and site.measures[key].value is not None
 
 
-def draw_measure(facts: AcrossSites, key: str, verb: str) -> Markup:
-    """Draw one measure: sites, their pooled mean, and the next site."""
-    rows = list(list_rows(facts, key, verb))
-    scale = (
-        scale_factors(rows) if key == "ratio" else scale_plain(rows, STEPS[key], REFERENCES[key])
+def _draw_measure(facts: AcrossSites, key: str, event: str) -> Markup:
+    rows, label, reference = (
+        list(_list_site_rows(facts, key, event)),
+        label_measure(key),
+        _REFERENCES[key],
     )
-    title = f"{name_measure(key)} by site"
-    description = "Each site's value with its interval, the pooled mean, and the next site's range."
-    return draw_forest(
-        f"sites-{key}", title, description, rows, scale, REFERENCES[key], name_measure(key),
-        get_digits(key),
-    )  # fmt: skip
+    scale = scale_factors(rows) if key == "ratio" else scale_plain(rows, _STEPS[key], reference)
+    title = f"{label.name} by site"
+    description = "Each site's value and interval, the pooled mean, and the range of a new site."
+    return draw_forest_plot(
+        f"sites-{key}", title, description, rows, scale, reference, label.name, label.digits
+    )
 
 
-def list_rows(facts: AcrossSites, key: str, verb: str) -> Iterator[Row]:
-    """List a row for each site, then the mean and the next site."""
+def _list_site_rows(facts: AcrossSites, key: str, event: str) -> Iterator[Row]:
     for site in facts.sites:
         detail = Markup("counts hidden")
         if site.courses is not None and site.events is not None:
-            detail = Markup("{} of {} {}").format(
-                count_in(site.events), count_in(site.courses), verb
-            )
+            counts = draw_number(site.events), draw_number(site.courses)
+            detail = Markup("{} of {} {}").format(*counts, event)
         if site.note:
             detail = Markup("{}; {}").format(detail, site.note)
         yield Row(site.name, site.measures.get(key), detail)
     pooled = facts.pooled.get(key)
     if pooled is not None:
-        yield Row("All sites, mean", pooled.mean, kind="pooled")
-        yield Row("The next site", pooled.next_site, kind="next")
+        yield Row(_MEAN, pooled.mean, kind="pooled")
+        yield Row(_NEW_SITE, pooled.next_site, kind="next")
 
 
-def caption_sites(facts: AcrossSites) -> Markup:
-    """Say how to read it."""
-    told = [
-        "Each site was judged by what all others taught. A square is a site, its line the "
-        "interval; the diamond is the mean over sites; the hollow bar is where the next site "
-        "should be expected, which is what a clinic that takes up the model should read. An arrow "
-        "says that an interval goes on."
+def _caption_sites(facts: AcrossSites) -> Markup:
+    sentences = [
+        "Each site was predicted by a model fitted on the others (leave-one-site-out). A square is "
+        "a site and its line the interval; the diamond is the mean over sites; the hollow bar is "
+        "the prediction interval of a new site, which is what a clinic considering the model "
+        "should read. An arrow marks an interval that extends beyond the axis."
     ]
     if not facts.pooled:
-        told.append("Nothing was pooled: too few sites could be measured.")
+        sentences.append("Nothing was pooled: too few sites could be measured.")
     if any(pooled.next_site.low is None for pooled in facts.pooled.values()):
-        told.append("So few sites say nothing of the next one.")
-    return Markup(" ").join(told)
+        sentences.append("With so few sites, a new site has no prediction interval.")
+    return Markup(" ").join(sentences)
 
 
-def tabulate(facts: AcrossSites) -> Table:
-    """List sites, then what was pooled."""
-    keys = list_measured(facts)
+def _tabulate_sites(facts: AcrossSites) -> HtmlTable:
+    labels = {key: label_measure(key) for key in _list_measured(facts)}
     rows: list[list[Cell]] = [
         [
             site.name,
             "hidden" if site.courses is None else show_count(site.courses),
             "hidden" if site.events is None else show_count(site.events),
-            *(show_measure(site.measures.get(key), get_digits(key)) for key in keys),
+            *(show_measure(site.measures.get(key), label.digits) for key, label in labels.items()),
             site.note or NOTHING,
         ]
         for site in facts.sites
     ]
-    rows += [pool_row(facts, keys, name) for name in ("mean", "next_site") if facts.pooled]
-    return make_table(
-        "Performance by site",
-        ["Site", "Courses", "Events", *(name_measure(key) for key in keys), "Note"],
-        rows,
+    pooled = {key: facts.pooled.get(key) for key in labels}
+    for name, attribute in ((_MEAN, "mean"), (_NEW_SITE, "next_site")) if facts.pooled else ():
+        cells = (
+            show_measure(getattr(pooled[key], attribute, None), label.digits)
+            for key, label in labels.items()
+        )
+        rows.append([name, "", "", *cells, ""])
+    names = (label.name for label in labels.values())
+    return make_html_table(
+        "Performance by site", ["Site", "Courses", "Events", *names, "Note"], rows
     )
 
 
-def pool_row(facts: AcrossSites, keys: list[str], name: str) -> list[Cell]:
-    """Make the row of the pooled means, or of the next site."""
-    found: list[Measure | None] = [
-        getattr(facts.pooled[key], name) if key in facts.pooled else None for key in keys
-    ]
-    label = "All sites, mean" if name == "mean" else "The next site"
-    shown = (show_measure(one, get_digits(key)) for key, one in zip(keys, found, strict=True))
-    return [label, "", "", *shown, ""]
-
-
-def tabulate_pooled(facts: AcrossSites) -> Table:
-    """List how far sites differ."""
-    return make_table(
-        "How far sites differ",
-        ["Measure", "Spread between sites", "Share not owed to chance", "Sites", "Left out"],
+def _tabulate_pooled(facts: AcrossSites) -> HtmlTable:
+    return make_html_table(
+        "Heterogeneity between sites; the SD of AUC is on the logit scale, that of the O/E ratio "
+        "on the log scale",
+        ["Measure", "Between-site SD (τ)", "I²", "Sites", "Excluded"],
         (
             [
-                name_measure(key),
+                label_measure(key).name,
                 show_number(pooled.spread, 2),
-                show_share(pooled.inconsistency),
+                show_percent(pooled.inconsistency),
                 show_count(pooled.sites),
                 show_count(pooled.left_out),
             ]

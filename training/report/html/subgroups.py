@@ -1,4 +1,4 @@
-"""Subgroups: whether the model is as well calibrated for one group as for another."""
+"""Subgroups: whether the model is equally well calibrated in all groups of patients."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -8,106 +8,104 @@ from markupsafe import Markup
 from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
 from training.findings.findings import Findings
-from training.findings.words import name_field, tell_outcome
+from training.findings.words import describe_event, label_measure, name_field
 from training.measures.subgroups import Subgroup
-from training.report.html.figure import Figure
-from training.report.html.forest import Row, draw_forest, scale_factors
-from training.report.html.numbers import NOTHING, show_count, show_measure, show_number, show_share
-from training.report.html.svg import count_in
-from training.report.html.table import Table, make_table
+from training.report.html.forest import Row, draw_forest_plot, scale_factors
+from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
+from training.report.html.numbers import (
+    NOTHING,
+    show_count,
+    show_measure,
+    show_number,
+    show_percent,
+)
+from training.report.html.svg import draw_number
 
-# Groups without a mark that are listed by name in the drawing.
-MOST_SILENT = 4
-HEADING = "Does it treat groups of patients alike?"
+# Groups without a mark that the drawing lists by name; a clinic of many small sites would fill
+# a page with them, and the table has each.
+_MAX_UNMARKED = 4
+_HEADING = "Is it calibrated in all groups of patients?"
+_RATIO, _AUC = label_measure("ratio"), label_measure("auc")
 
 
-def draw_subgroups(findings: Findings) -> Figure:
-    """Draw observed over expected of every group."""
+def draw_subgroups(findings: Findings) -> HtmlFigure:
+    """Draw the O/E ratio of every group."""
     rows = findings.subgroups
     if not rows:
-        return Figure("subgroups", HEADING, Markup("Not done: no groups were compared."))
-    listed = list(list_rows(rows, findings.card))
-    drawing = draw_forest(
+        return HtmlFigure("subgroups", _HEADING, Markup("Not done: no groups were compared."))
+    listed = list(_list_group_rows(rows, findings.card))
+    drawing = draw_forest_plot(
         "subgroups-drawing",
-        "Observed over expected by subgroup",
-        "Each group's value with its interval; on the line, as many as were told.",
+        f"{_RATIO.name} by subgroup",
+        "Each group's value with its interval; on the line, observed events equal expected ones.",
         listed,
         scale_factors(listed),
         1.0,
-        "observed over expected",
+        _RATIO.name,
+        _RATIO.digits,
     )
-    return Figure(
-        "subgroups",
-        HEADING,
-        caption_subgroups(rows),
-        (drawing,),
-        (tabulate(rows, findings.card.dictionary),),
-    )
+    tables = (_tabulate_groups(rows, findings.card.dictionary),)
+    return HtmlFigure("subgroups", _HEADING, _caption_subgroups(rows), (drawing,), tables)
 
 
-def list_rows(rows: tuple[Subgroup, ...], card: ModelCard) -> Iterator[Row]:
-    """List every group under the name of its grouping."""
-    verb = tell_outcome(card)
-    for grouping, groups in groupby(rows, key=lambda row: row.grouping):
+def _list_group_rows(rows: tuple[Subgroup, ...], card: ModelCard) -> Iterator[Row]:
+    event = describe_event(card)
+    for grouping, members in groupby(rows, key=lambda row: row.grouping):
+        groups = list(members)
         yield Row(name_field(grouping, card.dictionary), kind="head")
-        silent = []
-        for row in groups:
-            if row.ratio is not None:
-                yield Row(row.name, row.ratio, describe(row, verb))
-            else:
-                silent.append(row)
-        if len(silent) > MOST_SILENT:
-            # A clinic of many small sites would be a page of them; the table has each.
-            yield Row("the others", None, Markup("too few or hidden, one by one in the table"))
+        for group in groups:
+            if group.ratio is not None:
+                yield Row(group.name, group.ratio, _describe_group(group, event))
+        unmarked = [group for group in groups if group.ratio is None]
+        if len(unmarked) > _MAX_UNMARKED:
+            yield Row("others", None, Markup("too few or hidden; each is in the table"))
         else:
-            yield from (Row(row.name, None, describe(row, verb)) for row in silent)
+            yield from (Row(g.name, None, _describe_group(g, event)) for g in unmarked)
 
 
-def describe(row: Subgroup, verb: str) -> Markup:
-    """Say how many there are, or why that is not said."""
-    if row.courses is None or row.events is None:
-        return Markup("{}").format(row.note or "hidden")
-    counts = Markup("{} of {} {}").format(count_in(row.events), count_in(row.courses), verb)
-    return Markup("{}; {}").format(counts, row.note) if row.note else counts
+def _describe_group(group: Subgroup, event: str) -> Markup:
+    if group.courses is None or group.events is None:
+        return Markup("{}").format(group.note or "hidden")
+    counts = draw_number(group.events), draw_number(group.courses)
+    text = Markup("{} of {} {}").format(*counts, event)
+    return Markup("{}; {}").format(text, group.note) if group.note else text
 
 
-def caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
-    """Say how to read it, and what could not have been seen."""
-    told = [
+def _caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
+    sentences = [
         Markup(
-            "Left of the line fewer came true than were told, right of it more. A group without a "
-            "mark is too small to be judged, or hidden so that nobody can be singled out."
+            "Left of the line, fewer events were observed than expected; right of it, more. A "
+            "group without a mark is too small to be judged, or hidden to protect individuals."
         )
     ]
-    seen = [row.detectable for row in rows if row.detectable is not None]
-    if seen:
-        told.append(
+    detectable = [row.detectable for row in rows if row.detectable is not None]
+    if detectable:
+        sentences.append(
             Markup(
-                "Even where most could be seen, differences from the others smaller than a factor "
-                "of {} could not have been; the table says this of each group. That none is seen "
-                "is no proof that there is none."
-            ).format(show_number(min(seen), 2))
+                "Even in the most informative group, a difference from the others by a factor "
+                "below {} would probably have been missed; the table gives this factor for each "
+                "group. Finding no difference does not prove that there is none."
+            ).format(show_number(min(detectable), 2))
         )
-    return Markup(" ").join(told)
+    return Markup(" ").join(sentences)
 
 
-def tabulate(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> Table:
-    """List every group."""
-    return make_table(
+def _tabulate_groups(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> HtmlTable:
+    head = ["Group", "Courses", "Events", "Mean estimate", _RATIO.name, _AUC.name]
+    return make_html_table(
         "Performance by subgroup",
-        ["Group", "Courses", "Events", "Mean estimate", "Observed over expected", "AUC",
-         "Not seen below a factor of", "Note"],
+        [*head, "Smallest detectable factor", "Note"],
         (
             [
                 f"{name_field(row.grouping, dictionary)}: {row.name}",
                 "hidden" if row.courses is None else show_count(row.courses),
                 "hidden" if row.events is None else show_count(row.events),
-                show_share(row.estimate, 1),
-                show_measure(row.ratio, 2),
-                show_measure(row.auc),
+                show_percent(row.estimate, 1),
+                show_measure(row.ratio, _RATIO.digits),
+                show_measure(row.auc, _AUC.digits),
                 show_number(row.detectable, 2),
                 row.note or NOTHING,
             ]
             for row in rows
         ),
-    )  # fmt: skip
+    )

@@ -1,161 +1,162 @@
-"""What a clinician is told: how good the model is, in plain words."""
+"""The page for clinicians: how good the model is, in plain sentences."""
 
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from training.findings.findings import CurvePoint, Findings, Performance
-from training.findings.words import BASE_RATE, HEADLINES, TESTED_ON, tell_outcome
+from training.candidates.registry import BASE_RATE
+from training.findings.findings import Findings, Performance, ValidationType
+from training.findings.words import TESTED_ON, describe_event
 from training.report.html.numbers import (
     show_count,
     show_frequency,
     show_measure,
     show_number,
+    show_percent,
     show_points,
-    show_share,
 )
 
-# Where along the curve: near its lower end, in the middle, near its upper end.
-PLACES = (0.1, 0.5, 0.9)
-# Standard errors beyond which a difference is not put down to chance.
-BEYOND_CHANCE = 2
+# Clinicians read the first of these that was done: the one closest to new patients.
+_PREFERRED: tuple[ValidationType, ...] = (
+    "external",
+    "nested",
+    "corrected",
+    "sites",
+    "temporal",
+    "apparent",
+)
+# Positions along the calibration curve: near its lower end, in the middle, near its upper end.
+_POSITIONS = (0.1, 0.5, 0.9)
+# Differences of more standard errors are not attributed to sampling error.
+_CLEAR_ERRORS = 2
+_WORSE = "It is no better than the base rate"
+_UNCLEAR = "It is better than the base rate, but sampling error alone could explain that"
+_BETTER = "It is better than the base rate, by more than sampling error explains"
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Sentences for a clinician; a list is empty where there is nothing to say.
+class PlainSummary:
+    """Sentences for a clinician; empty if there is nothing to say.
 
     Parameters
     ----------
     average
-        What it says on average, and what came true.
-    told
-        For some estimates, how many of those told so had the outcome.
-    worth
-        Whether it beats the base rate, whether it ranks, how sure its estimates are.
+        Mean estimate and base rate.
+    frequencies
+        For some estimates, how many patients with such an estimate had the event.
+    value
+        Whether it beats the base rate, whether it discriminates, how uncertain estimates are.
     """
 
     average: tuple[Markup, ...]
-    told: tuple[Markup, ...]
-    worth: tuple[Markup, ...]
+    frequencies: tuple[Markup, ...]
+    value: tuple[Markup, ...]
 
 
-def summarise(findings: Findings) -> Summary:
+def summarise_findings(findings: Findings) -> PlainSummary:
     """Summarise the findings in plain sentences."""
-    worth = (compare_with_base(findings), rank(findings), compare_with_champion(findings))
-    return Summary(
-        average=tuple(summarise_average(findings)),
-        told=tuple(summarise_curve(findings)),
-        worth=(*(one for one in worth if one), *summarise_width(findings)),
+    comparisons = (
+        _compare_with_base(findings),
+        _describe_discrimination(findings),
+        _compare_with_champion(findings),
+    )
+    return PlainSummary(
+        average=tuple(_describe_average(findings)),
+        frequencies=tuple(_list_frequencies(findings)),
+        value=(*(text for text in comparisons if text), *_describe_uncertainty(findings)),
     )
 
 
-def find_headline(findings: Findings) -> Performance | None:
-    """Find the way of testing that is nearest to patients whom nobody has seen."""
-    done = (findings.find_performance(way) for way in HEADLINES)
-    return next((one for one in done if one is not None), None)
+def _find_preferred(findings: Findings) -> Performance | None:
+    done = (findings.find_performance(validation_type) for validation_type in _PREFERRED)
+    return next((performance for performance in done if performance is not None), None)
 
 
-def summarise_average(findings: Findings) -> list[Markup]:
-    """Tell how many had the outcome, and what the model says on average."""
-    verb = tell_outcome(findings.card)
-    counts = [show_count(findings.events), show_count(findings.courses)]
-    told = [Markup("Of {1} courses tested, {0} {2}.").format(*counts, verb)]
-    if not findings.courses:
-        told = [Markup("Nobody's outcome is known here yet: nothing could be tested.")]
+def _describe_average(findings: Findings) -> list[Markup]:
+    sentences = [Markup("No outcome is known here yet, so nothing could be tested.")]
+    if findings.courses:
+        counts = show_count(findings.events), show_count(findings.courses)
+        text = Markup("In {} of {} courses tested, the patient {}.")
+        sentences = [text.format(*counts, describe_event(findings.card))]
     if findings.base_rate is not None:
-        text = "The base rate is {}."
+        text = Markup("The base rate is {}.")
         if findings.card.population.published_rate is not None:
-            text = "The published base rate is {}."
+            text = Markup("The published base rate is {}.")
         if findings.attrition is not None and findings.attrition.effective is not None:
-            text = "Weighted for those whose outcome is missing, the base rate is {}."
-        told.append(Markup(text).format(show_share(findings.base_rate)))
+            text = Markup("Weighted for missing outcomes, the base rate is {}.")
+        sentences.append(text.format(show_percent(findings.base_rate)))
     if findings.mean_estimate is not None:
-        mean = show_share(findings.mean_estimate)
-        told.append(Markup("The model says {} on average.").format(mean))
-    return told
+        mean = show_percent(findings.mean_estimate)
+        sentences.append(Markup("The average estimate is {}.").format(mean))
+    return sentences
 
 
-def summarise_curve(findings: Findings) -> list[Markup]:
-    """Tell what came of those who were told a low, a middling and a high estimate."""
-    facts, verb = findings.calibration, tell_outcome(findings.card)
-    points = facts.points if facts else ()
+def _list_frequencies(findings: Findings) -> list[Markup]:
+    points = findings.calibration.points if findings.calibration else ()
+    if not points:
+        return []
+    indices = dict.fromkeys(round(position * (len(points) - 1)) for position in _POSITIONS)
     return [
-        Markup("Of those told {}, about {} {} ({} to {}).").format(
-            show_share(point.estimate),
+        Markup("Of patients given an estimate of {}, about {} {} ({} to {}).").format(
+            show_percent(point.estimate),
             show_frequency(point.observed),
-            verb,
-            show_share(point.low),
-            show_share(point.high),
+            describe_event(findings.card),
+            show_percent(point.low),
+            show_percent(point.high),
         )
-        for point in choose_points(points)
+        for point in (points[index] for index in indices)
     ]
 
 
-def choose_points(points: tuple[CurvePoint, ...]) -> list[CurvePoint]:
-    """Choose points near both ends of the curve and in its middle."""
-    places = dict.fromkeys(round(place * (len(points) - 1)) for place in PLACES)
-    return [points[place] for place in places] if points else []
-
-
-def compare_with_base(findings: Findings) -> Markup | None:
-    """Tell whether the model beats giving everybody the base rate."""
+def _compare_with_base(findings: Findings) -> Markup | None:
     if findings.card.candidate == BASE_RATE:
-        return Markup("It gives everybody the base rate: nothing recorded told better who is who.")
-    chosen = next((one for one in findings.candidates if one.chosen), None)
+        return Markup("Every patient gets the base rate: no recorded field predicts better.")
+    chosen = next((candidate for candidate in findings.candidates if candidate.chosen), None)
     if chosen is None:
-        return compare_by_score(findings)
-    if chosen.difference >= 0:
-        text = "It is no better than giving everybody the base rate"
-    elif -chosen.difference > BEYOND_CHANCE * chosen.error:
-        text = "It is better than giving everybody the base rate, beyond chance"
-    else:
-        text = "It is better than giving everybody the base rate, but chance alone could do that"
-    return Markup("{}: its log loss differs by {} ± {} (less is better).").format(
-        text, show_number(chosen.difference, 4, signed=True), show_number(chosen.error, 4)
+        return _compare_by_score(findings)
+    clear = -chosen.difference > _CLEAR_ERRORS * chosen.error
+    text = _WORSE if chosen.difference >= 0 else _BETTER if clear else _UNCLEAR
+    difference = show_number(chosen.difference, 4, signed=True)
+    return Markup("{}: its log loss differs by {} (standard error {}; lower is better).").format(
+        text, difference, show_number(chosen.error, 4)
     )
 
 
-def compare_by_score(findings: Findings) -> Markup | None:
-    """Tell it by the scaled Brier score, where no candidates were compared."""
-    headline = find_headline(findings)
-    score = headline.measures.get("scaled_brier") if headline else None
+def _compare_by_score(findings: Findings) -> Markup | None:
+    """Compare by the scaled Brier score, if no candidates were compared."""
+    performance = _find_preferred(findings)
+    score = performance.measures.get("scaled_brier") if performance else None
     if score is None or score.value is None:
         return None
-    if score.value <= 0:
-        text = "It is no better than giving everybody the base rate"
-    elif score.low is not None and score.low > 0:
-        text = "It is better than giving everybody the base rate, beyond chance"
-    else:
-        text = "It is better than giving everybody the base rate, but chance alone could do that"
+    clear = score.low is not None and score.low > 0
+    text = _WORSE if score.value <= 0 else _BETTER if clear else _UNCLEAR
     return Markup("{}: its scaled Brier score is {}.").format(text, show_measure(score))
 
 
-def rank(findings: Findings) -> Markup:
-    """Tell how well it ranks."""
-    headline = find_headline(findings)
-    if headline is None:
-        return Markup("Nobody can say yet: nothing was tested.")
-    auc = headline.measures.get("auc")
+def _describe_discrimination(findings: Findings) -> Markup:
+    performance = _find_preferred(findings)
+    if performance is None:
+        return Markup("Its performance is unknown: nothing was tested.")
+    auc = performance.measures.get("auc")
     if auc is None or auc.value is None:
-        return Markup("It ranks nobody: everybody gets the same, or nearly the same, estimate.")
+        return Markup("It does not discriminate: all patients get the same, or nearly the same, "
+                      "estimate.")  # fmt: skip
     return Markup(
-        "Of pairs of patients of whom one {} and the other did not, about {} were ranked rightly, "
-        "tested on {}; by tossing a coin it would be half of them."
-    ).format(tell_outcome(findings.card), show_frequency(auc.value), TESTED_ON[headline.way])
+        "In about {} pairs of a patient who {} and one who did not, the former had the higher "
+        "estimate (tested on {}; chance would give 50)."
+    ).format(show_frequency(auc.value), describe_event(findings.card), TESTED_ON[performance.way])
 
 
-def compare_with_champion(findings: Findings) -> Markup | None:
-    """Tell whether it beats the champion."""
+def _compare_with_champion(findings: Findings) -> Markup | None:
     champion = findings.champion
     if champion is None:
         return None
-    sides = {True: "better than", False: "no better than"}
+    side = "better than" if champion.difference < 0 else "no better than"
     return Markup(
-        "It is {} the present champion, <code>{}</code> version <code>{}</code>: its log loss "
-        "differs by {} ± {}."
+        "It is {} the current champion, <code>{}</code> version <code>{}</code>: its log loss "
+        "differs by {} (standard error {})."
     ).format(
-        sides[champion.difference < 0],
+        side,
         champion.candidate,
         champion.version,
         show_number(champion.difference, 4, signed=True),
@@ -163,19 +164,14 @@ def compare_with_champion(findings: Findings) -> Markup | None:
     )
 
 
-def summarise_width(findings: Findings) -> list[Markup]:
-    """Tell how unsure a single estimate is."""
-    interval, facts = findings.card.interval, findings.instability
-    told = [
-        Markup("Every estimate comes with an {} interval: {}.").format(
-            show_share(interval.level), interval.method
+def _describe_uncertainty(findings: Findings) -> list[Markup]:
+    interval, instability = findings.card.interval, findings.instability
+    text = Markup("Every estimate has an {} interval: {}.")
+    sentences = [text.format(show_percent(interval.level), interval.method)]
+    if instability is not None and instability.error is not None:
+        text = Markup(
+            "Had other patients been studied, an estimate would on average have been {} higher or "
+            "lower."
         )
-    ]
-    if facts is not None and facts.error is not None:
-        told.append(
-            Markup(
-                "Had other patients been studied, an estimate would on average have been {} higher "
-                "or lower."
-            ).format(show_points(facts.error))
-        )
-    return told
+        sentences.append(text.format(show_points(instability.error)))
+    return sentences

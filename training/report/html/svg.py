@@ -1,6 +1,6 @@
-"""Drawing: elements, scales and axes. Colours are the stylesheet's, so figures follow the theme.
+"""Drawing in SVG: elements, scales and axes. Colours come from the stylesheet.
 
-Figures are 400 units wide, about what a phone has: their text stays readable there.
+Figures are 400 units wide, about the width of a phone, so that their text stays readable there.
 """
 
 import json
@@ -12,15 +12,15 @@ import numpy as np
 from markupsafe import Markup
 
 from features.model.card import Measure
-from training.report.html.numbers import MINUS, NOTHING, Number, write_number
+from training.findings.format import MINUS, format_rounded
 
 WIDTH = 400
-MOST_TICKS = 6
-STEPS = (1, 2, 5, 10)
-# Ticks of an axis that multiplies, the most wanted first.
-FACTORS = (1, 2, 0.5, 4, 0.25, 1.5, 0.67, 1.25, 0.8, 3, 0.33)
-# How far apart ticks are at least.
-APART = 34
+_MAX_TICKS = 6
+_STEPS = (1, 2, 5, 10)
+# Ticks of a logarithmic axis, in order of preference.
+_FACTORS = (1, 2, 0.5, 4, 0.25, 1.5, 0.67, 1.25, 0.8, 3, 0.33)
+# Or their labels would overlap.
+_MIN_TICK_DISTANCE = 34
 Point = tuple[float, float]
 
 
@@ -33,7 +33,7 @@ def draw(tag: str, *inside: str, **attributes: str | float) -> Markup:
     <text x="1" class="tick">&lt; 1</text>
     """
     pairs = (
-        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), plain(value))
+        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _format_length(value))
         for name, value in attributes.items()
     )
     return Markup("<{}{}>{}</{}>").format(
@@ -41,23 +41,22 @@ def draw(tag: str, *inside: str, **attributes: str | float) -> Markup:
     )
 
 
-def plain(value: str | float) -> str:
-    """Write an attribute; lengths to a hundredth."""
+def _format_length(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to places along an axis.
+    """Map values to positions along an axis.
 
     Parameters
     ----------
     low, high
         Values at both ends.
     start, end
-        Where they lie.
+        Positions of the ends.
     multiplies
-        Whether equal factors are equal lengths.
+        Whether equal factors have equal lengths: a logarithmic axis.
     """
 
     low: float
@@ -67,7 +66,7 @@ class Scale:
     multiplies: bool = False
 
     def place(self, value: float) -> float:
-        """Place a value.
+        """Return the position of a value.
 
         Examples
         --------
@@ -78,11 +77,11 @@ class Scale:
         """
         low, high, at = self.low, self.high, value
         if self.multiplies:
-            low, high, at = (float(np.log(one)) for one in (low, high, max(value, 1e-9)))
+            low, high, at = (float(np.log(x)) for x in (low, high, max(value, 1e-9)))
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 
     def keep(self, value: float) -> float:
-        """Place a value, at the end where it lies beyond."""
+        """Return the position of a value, or the nearer end of the axis if it lies outside."""
         return self.place(min(max(value, self.low), self.high))
 
     def list_ticks(self) -> list[float]:
@@ -96,25 +95,25 @@ class Scale:
         [0.5, 1, 2]
         """
         if self.multiplies:
-            return self.list_factors()
-        unit = 10.0 ** np.floor(np.log10((self.high - self.low) / MOST_TICKS))
-        steps = (unit * step for step in STEPS)
-        step = next(one for one in steps if (self.high - self.low) / one <= MOST_TICKS)
+            return self._list_factors()
+        unit = 10.0 ** np.floor(np.log10((self.high - self.low) / _MAX_TICKS))
+        steps = (unit * step for step in _STEPS)
+        step = next(step for step in steps if (self.high - self.low) / step <= _MAX_TICKS)
         first, last = np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9)
-        return [round(float(step * place), 10) + 0 for place in np.arange(first, last + 1)]
+        return [round(float(step * index), 10) + 0 for index in np.arange(first, last + 1)]
 
-    def list_factors(self) -> list[float]:
-        """List the most wanted factors that have room between each other."""
+    def _list_factors(self) -> list[float]:
         kept: list[float] = []
-        for one in FACTORS:
-            near = (abs(self.place(one) - self.place(other)) < APART for other in kept)
-            if self.low <= one <= self.high and not any(near):
-                kept.append(one)
+        for factor in _FACTORS:
+            gaps = (abs(self.place(factor) - self.place(other)) for other in kept)
+            room = all(gap >= _MIN_TICK_DISTANCE for gap in gaps)
+            if self.low <= factor <= self.high and room:
+                kept.append(factor)
         return sorted(kept)
 
 
 def cover(values: Iterable[float | None], step: float, *within: float) -> tuple[float, float]:
-    """Find round ends that cover values, and others that must be on the axis anyway.
+    """Return round ends of an axis that covers the values, and those in `within`.
 
     Examples
     --------
@@ -130,7 +129,9 @@ def draw_line(points: Iterable[Point | None], kind: str) -> Markup:
     """Draw a line through points, broken where one is missing."""
     runs = (list(run) for known, run in groupby(points, key=bool) if known)
     return Markup("").join(
-        draw("polyline", points=" ".join(join_point(one) for one in run if one), class_=kind)
+        draw(
+            "polyline", points=" ".join(_format_point(point) for point in run if point), class_=kind
+        )
         for run in runs
     )
 
@@ -138,61 +139,53 @@ def draw_line(points: Iterable[Point | None], kind: str) -> Markup:
 def draw_band(points: Sequence[Point], back: Sequence[Point], kind: str) -> Markup:
     """Draw the area between two lines."""
     around = [*points, *reversed(back)]
-    return draw("polygon", points=" ".join(join_point(one) for one in around), class_=kind)
+    return draw("polygon", points=" ".join(_format_point(point) for point in around), class_=kind)
 
 
-def join_point(point: Point) -> str:
-    """Write a point.
-
-    Examples
-    --------
-    >>> join_point((1.0, 2.345))
-    '1,2.35'
-    """
-    return ",".join(plain(float(one)) for one in point)
+def _format_point(point: Point) -> str:
+    return ",".join(_format_length(float(coordinate)) for coordinate in point)
 
 
-def draw_across(x: Scale, bottom: float, top: float, name: str, share: bool = True) -> Markup:
-    """Draw the level axis; no screen reader needs ticks, as the numbers are in a table.
+def draw_x_axis(x: Scale, bottom: float, top: float, name: str, percent: bool = True) -> Markup:
+    """Draw the horizontal axis; screen readers skip its ticks, since a table has the numbers.
 
     Parameters
     ----------
-    share
-        Whether ticks are in per cent.
+    percent
+        Whether ticks are in percent.
     """
     drawn = []
     for tick in x.list_ticks():
         at = x.place(tick)
         drawn += [
             draw("line", x1=at, x2=at, y1=bottom, y2=top, class_="grid"),
-            place_tick(at, bottom + 15, tick, share, "middle"),
+            _draw_tick(at, bottom + 15, tick, percent, "middle"),
         ]
     middle = (x.start + x.end) / 2
     named = draw("text", name, x=middle, y=bottom + 33, class_="name middle")
     return draw("g", *drawn, named, aria_hidden="true")
 
 
-def draw_up(y: Scale, left: float, right: float, name: str, share: bool = True) -> Markup:
-    """Draw the upright axis; its name stands above it, unturned."""
+def draw_y_axis(y: Scale, left: float, right: float, name: str, percent: bool = True) -> Markup:
+    """Draw the vertical axis, its name above it."""
     drawn = []
     for tick in y.list_ticks():
         at = y.place(tick)
         drawn += [
             draw("line", x1=left, x2=right, y1=at, y2=at, class_="grid"),
-            place_tick(left - 5, at + 4, tick, share, "end"),
+            _draw_tick(left - 5, at + 4, tick, percent, "end"),
         ]
     named = draw("text", name, x=4, y=y.end - 10, class_="name")
     return draw("g", *drawn, named, aria_hidden="true")
 
 
-def place_tick(x: float, y: float, value: float, share: bool, anchor: str) -> Markup:
-    """Write a tick's value."""
-    text = f"{value:.0%}".replace("%", "\u00a0%") if share else f"{value:g}".replace("-", MINUS)
+def _draw_tick(x: float, y: float, value: float, percent: bool, anchor: str) -> Markup:
+    text = f"{value:.0%}" if percent else f"{value:g}".replace("-", MINUS)
     return draw("text", text, x=x, y=y, class_=f"tick {anchor}")
 
 
 def draw_key(entries: Sequence[tuple[str, str]]) -> Markup:
-    """Draw what each kind of line means, two a row."""
+    """Draw the legend, two entries per row."""
     drawn = []
     for number, (kind, text) in enumerate(entries):
         x, y = 4 + 200 * (number % 2), 12 + 17 * (number // 2)
@@ -205,47 +198,46 @@ def draw_key(entries: Sequence[tuple[str, str]]) -> Markup:
     return draw("g", *drawn, aria_hidden="true")
 
 
-def cut(name: str, x: Scale, y: Scale, *inside: str) -> Markup:
-    """Cut off what lies beyond the axes."""
+def clip(name: str, x: Scale, y: Scale, *inside: str) -> Markup:
+    """Clip drawings to the area between the axes."""
     left, top = min(x.start, x.end), min(y.start, y.end)
     area = draw("rect", x=left, y=top, width=abs(x.end - x.start), height=abs(y.end - y.start))
-    clip = draw("clipPath", area, id=f"{name}-area")
-    return Markup("").join([clip, draw("g", *inside, clip_path=f"url(#{name}-area)")])
+    area_clip = draw("clipPath", area, id=f"{name}-area")
+    return Markup("").join([area_clip, draw("g", *inside, clip_path=f"url(#{name}-area)")])
 
 
 def frame(name: str, title: str, description: str, height: float, *inside: str) -> Markup:
-    """Frame a drawing; its title and description are what a screen reader says."""
+    """Frame a drawing, with a title and a description for screen readers."""
     return draw(
         "svg",
         draw("title", title, id=f"{name}-title"),
         draw("desc", description, id=f"{name}-description"),
         *inside,
-        viewBox=f"0 0 {WIDTH} {plain(float(height))}",
+        viewBox=f"0 0 {WIDTH} {_format_length(float(height))}",
         role="img",
         aria_labelledby=f"{name}-title {name}-description",
     )
 
 
-def count_in(value: Number | None, digits: int = 0) -> Markup:
-    """Write a number into a drawing, with its value beside."""
+def draw_number(value: float | None, digits: int = 0) -> Markup:
+    """Write a number into a drawing, with the value that it was rounded from."""
     if value is None:
-        return Markup(NOTHING)
-    return draw("tspan", write_number(value, digits), data_value=json.dumps(value))
+        return Markup("\u2013")
+    return draw("tspan", format_rounded(value, digits), data_value=json.dumps(value))
 
 
-def share_in(value: Number) -> Markup:
-    """Write a share into a drawing, in per cent."""
-    text = f"{write_number(100 * value, 0)}\u00a0%"
+def draw_percent(value: float) -> Markup:
+    """Write a proportion into a drawing, in percent."""
+    text = f"{format_rounded(100 * value, 0)}%"
     return draw("tspan", text, data_value=json.dumps(value))
 
 
-def measure_in(found: Measure | None, digits: int) -> Markup:
+def draw_measure(measure: Measure | None, digits: int) -> Markup:
     """Write a measure with its interval into a drawing."""
-    if found is None or found.value is None:
+    if measure is None or measure.value is None:
         return Markup("")
-    value = count_in(found.value, digits)
-    if found.low is None or found.high is None:
+    value = draw_number(measure.value, digits)
+    if measure.low is None or measure.high is None:
         return value
-    return Markup("{} ({} to {})").format(
-        value, count_in(found.low, digits), count_in(found.high, digits)
-    )
+    ends = draw_number(measure.low, digits), draw_number(measure.high, digits)
+    return Markup("{} ({} to {})").format(value, *ends)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from features.model.card import ModelCard
-from training.candidates import CANDIDATES
-from training.findings.comparison import Comparison, find_leakage
+from training.candidates.registry import label_candidate
+from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import (
     Attrition,
     ChampionFacts,
@@ -90,7 +90,7 @@ def list_alarms(known: Development) -> list[str]:
     if known.validated is None:
         return []
     auc = known.comparison.measures[known.comparison.chosen]["auc"].value
-    return find_leakage(auc, known.study.parse_outcome(), known.card.simulated)
+    return list_leakage_alarms(auc, known.study.parse_outcome(), known.card.simulated)
 
 
 def describe_cohort(design: Design) -> str:
@@ -105,7 +105,7 @@ def list_compared(known: Development) -> Iterator[Compared]:
     for name, gap in comparison.to_base.items():
         yield Compared(
             name=name,
-            label=CANDIDATES[name].label,
+            label=label_candidate(name),
             chosen=name == comparison.chosen,
             measures=comparison.measures[name],
             difference=gap.mean,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.model.equation import Equation
-from training.candidates import Candidate, Fit
+from training.candidates.base import Candidate, Fit
 from training.measures.predictions import Predictions
 from training.study.design import Design, number_sites
 from training.study.study import Study

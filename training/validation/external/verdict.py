@@ -6,7 +6,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.findings.comparison import find_leakage
+from training.findings.comparison import list_leakage_alarms
 from training.findings.format import format_measure
 from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
@@ -28,7 +28,7 @@ def list_alarms(encounter: Encounter, measures: Mapping[str, Measure]) -> Iterat
         yield SAME_COURSES
     if simulated != encounter.simulated:
         yield MIXED
-    yield from find_leakage(measures["auc"].value, encounter.selection.target, simulated)
+    yield from list_leakage_alarms(measures["auc"].value, encounter.selection.target, simulated)
 
 
 def write_verdict(encounter: Encounter, measures: Mapping[str, Measure]) -> str:

@@ -29,9 +29,11 @@ from experiments.benchmarks.trials.trials import (
 )
 from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.study.split import split_outer
 from training.validation.runs import cross_validate
+
+CANDIDATES = make_candidates()
 
 ROOT = Path(__file__).parents[4]
 BUNDLED = ("beat_the_blues", "beat_the_blues_after_week12")

@@ -10,12 +10,14 @@ from features.model.equation import ALL_VERSIONS
 from features.model.matrix import build_matrix, list_features
 from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
-from training.candidates import CANDIDATES
 from training.candidates.evidence.curves import list_curves
 from training.candidates.evidence.literature import expect_base_rate, read_literature
 from training.candidates.evidence.published import EFFECTS
 from training.candidates.evidence.update import find_shrinkage, update_literature
+from training.candidates.registry import make_candidates
 from training.study.design import Design, number_sites
+
+CANDIDATES = make_candidates()
 
 FIELDS = ["age", "bmi", "phq9", "failed_ect", "ace_score", "expectancy", "systolic", "route"]
 CANDIDATE = CANDIDATES["evidence_prior"]

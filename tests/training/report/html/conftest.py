@@ -22,6 +22,7 @@ from training.findings.checklist import answer_checklist
 from training.findings.findings import (
     AcrossSites,
     Attrition,
+    BaselineGap,
     Bin,
     CalibrationFacts,
     ChampionFacts,
@@ -31,7 +32,6 @@ from training.findings.findings import (
     DecisionFacts,
     FactorFacts,
     Findings,
-    Gap,
     InstabilityFacts,
     Performance,
     RecalibrationFacts,
@@ -251,8 +251,8 @@ def make_gate():
 def make_attrition():
     return Attrition(
         courses=1600, missing=413, unmeasured=37,
-        gaps=(Gap(field="age", label="Age", feature="age", difference=-0.2117),
-              Gap(field="bmi", label="BMI", feature="bmi", difference=0.1313)),
+        gaps=(BaselineGap(field="age", label="Age", feature="age", difference=-0.2117),
+              BaselineGap(field="bmi", label="BMI", feature="bmi", difference=0.1313)),
         effective=1051.7, largest=3.917,
         scenarios=[
             Scenario(odds_ratio=o, missing_rate=0.47 * o**0.5, base_rate=0.47 * o**0.1,

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from training.findings.findings import Bin
-from training.report.html import render_report
 from training.report.html.forest import Row, scale_factors
+from training.report.html.page import render_report
 from training.report.html.svg import Scale, draw, draw_line
 
 

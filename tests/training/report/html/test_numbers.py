@@ -1,4 +1,4 @@
-"""Every number that the report shows stands in the JSON."""
+"""Every number that the report shows is in the JSON."""
 
 import re
 
@@ -6,12 +6,10 @@ import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from training.findings.words import MEASURES, SAMPLE_SIZES
-from training.report.html import render_report
+from training.report.html.page import render_report
 
-BUILT_IN = load_dictionary()
-
-# What is called by a number, in prose.
-PROSE = ("TRIPOD+AI (2024)", "SHA-256")
+# Numbers in fixed prose.
+PROSE = ("TRIPOD+AI (2024)", "SHA-256", "chance would give 50")
 OURS = [*(text for words in MEASURES.values() for text in words[:2]), *SAMPLE_SIZES.values()]
 
 
@@ -26,7 +24,7 @@ def list_shown(page):
 def read_number(text):
     """Read a shown number: what it counts in, its value, and its last digit's."""
     plain = text.replace("\u00a0", " ").replace("\u2212", "-").replace(",", "")
-    number, unit = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)((?: %| in 100| points)?)", plain).groups()
+    number, unit = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)((?:%| of 100| points)?)", plain).groups()
     return (100 if unit else 1), float(number), 10.0 ** -len(number.partition(".")[2])
 
 
@@ -37,14 +35,14 @@ def test_every_number_is_one_of_the_json(findings, read, list_values):
     assert [(value, text) for value, text in shown if value not in known] == []
 
 
-def test_every_number_is_rounded_rightly(findings, read):
+def test_every_number_is_rounded_correctly(findings, read):
     for value, text in list_shown(read(render_report(findings))):
         unit, number, last = read_number(text)
         assert abs(unit * value - number) <= last / 2 + 1e-9, (value, text)
 
 
 def test_no_other_number_is_shown(findings, read, list_values):
-    labels = [field.label for field in BUILT_IN.fields.values()]
+    labels = [field.label for field in load_dictionary().fields.values()]
     words = sorted({*list_values(findings, str), *PROSE, *OURS, *labels}, key=len, reverse=True)
     for text, above in read(render_report(findings)).list_texts():
         if not any(is_exempt(one) for one in above) and text not in words:
@@ -61,36 +59,36 @@ def is_exempt(element):
     return hidden or element.tag in ("style", "data", "time") or "data-value" in given
 
 
-def test_the_day_is_that_of_the_json(full, read):
+def test_date_is_that_of_the_json(full, read):
     (time,) = read(render_report(full)).find_all("time")
     assert time.attributes["datetime"] == full.card.created
     assert full.card.created.startswith(time.text)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "sentence"),
     [
-        ("full", "Of those told 28 %, about 31 in 100 responded (25 % to 36 %)."),
-        ("full", "It is better than giving everybody the base rate, beyond chance"),
-        ("full", "about 65 in 100 were ranked rightly"),
-        ("full", "Weighted for those whose outcome is missing, the base rate is 47 %."),
-        ("external", "The base rate is 38 %. The model says 46 % on average."),
-        ("external", "but chance alone could do that"),
-        ("base_rate", "It gives everybody the base rate"),
-        ("base_rate", "It ranks nobody"),
-        ("minimal", "Nobody can say yet: nothing was tested."),
+        ("full", "Of patients given an estimate of 28%, about 31 of 100 responded (25% to 36%)."),
+        ("full", "It is better than the base rate, by more than sampling error explains"),
+        ("full", "In about 65 of 100 pairs of a patient who responded and one who did not"),
+        ("full", "Weighted for missing outcomes, the base rate is 47%."),
+        ("external", "The base rate is 38%. The average estimate is 46%."),
+        ("external", "but sampling error alone could explain that"),
+        ("base_rate", "Every patient gets the base rate"),
+        ("base_rate", "It does not discriminate"),
+        ("minimal", "Its performance is unknown: nothing was tested."),
     ],
 )
-def test_a_clinician_is_told_in_plain_words(make_findings, read, name, told):
+def test_clinicians_read_plain_sentences(make_findings, read, name, sentence):
     page = read(render_report(make_findings(name)))
     section = page.find("section", aria_labelledby="clinician")
-    assert told in re.sub(
+    assert sentence in re.sub(
         r"\s+([.,):])", r"\1", section.text.replace("\u00a0", " ").replace("( ", "(")
     )
 
 
-def test_a_model_that_only_chance_sets_apart_is_not_called_better(full, read):
-    def tell(difference):
+def test_difference_within_sampling_error_is_not_called_better(full, read):
+    def read_section(difference):
         candidates = tuple(
             one.model_copy(update={"difference": difference}) if one.chosen else one
             for one in full.candidates
@@ -98,6 +96,6 @@ def test_a_model_that_only_chance_sets_apart_is_not_called_better(full, read):
         changed = full.model_copy(update={"candidates": candidates})
         return read(render_report(changed)).find("section", aria_labelledby="clinician").text
 
-    assert "but chance alone could do that" in tell(-0.0082)
-    assert "the base rate, beyond chance" in tell(-0.0083)
-    assert "It is no better than giving everybody the base rate" in tell(0.0)
+    assert "but sampling error alone could explain that" in read_section(-0.0082)
+    assert "by more than sampling error explains" in read_section(-0.0083)
+    assert "It is no better than the base rate" in read_section(0.0)

@@ -14,8 +14,7 @@ from training.findings.findings import (
     Criterion,
 )
 from training.measures.subgroups import Subgroup
-from training.report.html import render_report
-from training.report.html.page import read_style
+from training.report.html.page import read_style, render_report
 
 OPTIONAL = (
     "calibration",
@@ -45,23 +44,23 @@ HEADINGS = [
     "Verdict",
     "For clinicians",
     "What it is for",
-    "What it says on average",
+    "Average estimate",
     "How good it is",
     "What it must not be used for",
     "Does it pass the gate?",
     "Figures",
-    "Do as many respond as were told?",
-    "Is choosing by the model worth more than treating all, or none?",
-    "How far would estimates be others, had other patients come?",
-    "Does it hold at sites that it has not seen?",
-    "What moves the estimates?",
-    "Does it treat groups of patients alike?",
+    "Do observed proportions match the estimates?",
+    "Is deciding by the model better than treating all, or none?",
+    "How much would estimates change with other patients?",
+    "How does it perform at new sites?",
+    "Which fields influence the estimates?",
+    "Is it calibrated in all groups of patients?",
     "For methodologists",
     "Performance",
     "Candidates",
     "Sample size",
     "Missing outcomes",
-    "What is recorded",
+    "Recorded fields",
     "Recalibration",
     "The model",
     "Limitations",
@@ -125,7 +124,7 @@ def test_real_data_are_not_called_simulated(full):
 
 def test_what_an_estimate_is_not_for_is_always_said(findings, read):
     text = read(render_report(findings)).find("section", aria_labelledby="clinician").text
-    for said in ("Not for the benefit of treatment", "Never to refuse care", "prognosis"):
+    for said in ("Not to judge the benefit of treatment", "Never to refuse care", "prognosis"):
         assert said in text
 
 
@@ -141,13 +140,13 @@ def test_a_failed_criterion_is_told_in_words_and_not_by_colour(full, read):
 def test_what_was_not_done_says_why(full, read):
     text = read(render_report(full)).find("section", aria_labelledby="methods").text
     reason = full.performance[-1].because
-    assert f"Later courses: not done, because {reason}." in text
+    assert f"Later courses: not done ({reason})." in text
 
 
 def test_another_cohort_is_not_asked_for_the_tests_of_a_development(make_findings, read):
     page = read(render_report(make_findings("external")))
-    assert "Validation on a cohort that the model never saw" in page.find("header").text
-    assert "not done, because" not in page.find("section", aria_labelledby="methods").text
+    assert "External validation of a model" in page.find("header").text
+    assert "not done (" not in page.find("section", aria_labelledby="methods").text
 
 
 def test_nothing_is_loaded_from_anywhere(findings, read):
@@ -281,7 +280,7 @@ def test_many_groups_without_a_mark_are_one_line_of_the_drawing(full):
     ]
     text = render_report(full.model_copy(update={"subgroups": (*full.subgroups, *small)}))
     drawing = text.partition('id="subgroups')[2].partition("</svg>")[0]
-    assert "the others" in drawing
+    assert "others" in drawing
     assert "clinic 3" not in drawing
     assert "clinic 3" in text
 
@@ -296,7 +295,7 @@ def test_the_optimism_of_a_slope_is_shown_as_a_factor(full):
 def test_instability_says_how_versions_were_developed(full):
     facts = full.instability.model_copy(update={"method": "by hand"})
     text = render_report(full.model_copy(update={"instability": facts}))
-    assert "versions of the model (by hand) were asked" in text
+    assert "refits of the model (by hand) predicted the same patients" in text
 
 
 def test_criteria_that_count_something_show_whole_numbers(full):

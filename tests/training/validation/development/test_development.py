@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from training.candidates import CANDIDATES
+from training.candidates.registry import make_candidates
 from training.findings.findings import Findings
 from training.measures.performance import MEASURES
 from training.study.study import Study
@@ -23,6 +23,8 @@ from training.validation.procedure import HeldRedevelopment, Redevelopment, pick
 from training.validation.runs import cross_validate
 from training.validation.store import Store
 from training.validation.units import draw_bootstrap
+
+CANDIDATES = make_candidates()
 
 NAMES = ("evidence_prior", "elastic_net", "base_rate")
 

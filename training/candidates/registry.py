@@ -1,0 +1,129 @@
+"""The registry of candidates: every kind of model that a study may compare.
+
+A candidate is a subclass of :class:`training.candidates.base.Candidate`, in a module of this
+package or in an installed package that names it in its ``pyproject.toml``::
+
+    [project.entry-points."ketamine_response.candidates"]
+    my_candidate = "my_package.my_module:MyCandidate"
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from features.base.errors import Problem, StudyError
+from training import candidates
+from training.candidates.base import Candidate
+from training.candidates.tuning import UNTUNED, Tuning
+from training.study.study import Study
+
+ENTRY_POINTS = "ketamine_response.candidates"
+BASE_RATE = "base_rate"
+# A registered model may be of a candidate whose package is not installed here.
+_UNKNOWN_COLOUR = "#444444"
+
+
+@cache
+def list_candidates() -> Mapping[str, type[Candidate]]:
+    """List every candidate by name, in the order of preference.
+
+    Raises
+    ------
+    StudyError
+        If an installed package names something that is not a candidate; lists all problems.
+    """
+    known = {candidate.name: candidate for candidate in _list_own()}
+    problems = []
+    for entry in entry_points(group=ENTRY_POINTS):
+        loaded, fault = _load_entry(entry)
+        fault = fault or _find_fault(loaded, entry.name, known)
+        if fault:
+            problems.append(Problem(f"entry point {entry.name}", "candidate", fault))
+        else:
+            known[entry.name] = loaded
+    if problems:
+        raise StudyError(problems, source=ENTRY_POINTS)
+    ordered = sorted(known.values(), key=lambda candidate: (candidate.preference, candidate.name))
+    return MappingProxyType({candidate.name: candidate for candidate in ordered})
+
+
+def make_candidates(tuning: Tuning = UNTUNED) -> dict[str, Candidate]:
+    """Make every candidate, in the order of preference."""
+    return {name: candidate(tuning) for name, candidate in list_candidates().items()}
+
+
+def complete_study(study: Study) -> Study:
+    """Fill in the candidates of a study that names none: all, in the order of preference.
+
+    Raises
+    ------
+    StudyError
+        If the study names a candidate that does not exist, or not the base rate.
+    """
+    known = list_candidates()
+    if not study.candidates:
+        return study.model_copy(update={"candidates": tuple(known)})
+    allowed = f"must be one of {', '.join(known)}"
+    problems = [
+        Problem(f"candidates.{index}", "literal_error", allowed)
+        for index, name in enumerate(study.candidates)
+        if name not in known
+    ]
+    if BASE_RATE not in study.candidates:
+        problems.append(Problem("candidates", BASE_RATE, "must compare with base_rate"))
+    if problems:
+        raise StudyError(problems, study.name)
+    return study
+
+
+def label_candidate(name: str) -> str:
+    """Return what reports call a candidate; its name if it is not installed here."""
+    candidate = list_candidates().get(name)
+    return name if candidate is None else candidate.label
+
+
+def colour_candidate(name: str) -> str:
+    """Return a candidate's colour in figures; grey if it is not installed here."""
+    candidate = list_candidates().get(name)
+    return _UNKNOWN_COLOUR if candidate is None else candidate.colour
+
+
+def _list_own() -> Iterator[type[Candidate]]:
+    # Found, not listed: a new candidate is one new file, and no list can fall out of step.
+    for found in pkgutil.walk_packages(candidates.__path__, f"{candidates.__name__}."):
+        for member in vars(importlib.import_module(found.name)).values():
+            is_candidate = inspect.isclass(member) and issubclass(member, Candidate)
+            if is_candidate and not inspect.isabstract(member) and member.__module__ == found.name:
+                yield member
+
+
+def _load_entry(entry: EntryPoint) -> tuple[Any, str]:
+    """Return what an entry point names, and why it cannot be imported, if it cannot."""
+    try:
+        return entry.load(), ""
+    # Whatever goes wrong while a user's module is imported is the user's to see and mend.
+    except Exception as error:
+        return None, f"{entry.value} cannot be imported: {type(error).__name__}: {error}"
+
+
+def _find_fault(loaded: Any, name: str, known: Mapping[str, type[Candidate]]) -> str:
+    """Say why a class cannot be a candidate; empty if it can."""
+    if not (inspect.isclass(loaded) and issubclass(loaded, Candidate)):
+        return "must be a subclass of training.candidates.base.Candidate"
+    if lacking := sorted(loaded.__abstractmethods__):
+        return f"must define {' and '.join(lacking)}"
+    if getattr(loaded, "name", None) != name:
+        return f'its class must say name = "{name}"'
+    if not getattr(loaded, "label", ""):
+        return "its class must say label, what reports call it"
+    if not re.fullmatch("#[0-9a-fA-F]{6}", getattr(loaded, "colour", "")):
+        return "its class must say colour, such as #00588f"
+    if name in known:
+        return "this name is taken by another candidate"
+    return ""
