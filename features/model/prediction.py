@@ -117,13 +117,13 @@ def compare_sizes(
 
 @lru_cache(maxsize=64)
 def weigh_ordered(count: int, level: float | None) -> Numbers:
-    """Make the weights that turn values in order into an interval and a mean.
+    """Make the weights that turn sorted values into quantiles and a mean.
 
     Returns
     -------
     ndarray
-        ``[count, 3]``: the interval's low and high end, each between its two nearest values, and
-        the mean; the interval's are 0 without a level.
+        ``[count, 3]``: the interval's ends, interpolated between the two nearest values, and the
+        mean; without a level the first two are 0.
 
     Examples
     --------
@@ -134,10 +134,10 @@ def weigh_ordered(count: int, level: float | None) -> Numbers:
     weights[:, 2] = 1 / count
     tail = 0.0 if level is None else (1 - level) / 2
     for end, share in enumerate((tail, 1 - tail) if level is not None else ()):
-        place = share * (count - 1)
-        below = min(int(place), count - 1)
-        weights[below, end] += 1 - (place - below)
-        weights[min(below + 1, count - 1), end] += place - below
+        index = share * (count - 1)
+        below = min(int(index), count - 1)
+        weights[below, end] += 1 - (index - below)
+        weights[min(below + 1, count - 1), end] += index - below
     weights.flags.writeable = False
     return weights
 

@@ -67,16 +67,15 @@ class ResponseModel:
     def predict_and_explain(self, columns: Columns) -> tuple[Prediction, Explanation]:
         """Estimate probabilities with their intervals, and split the log-odds by field."""
         level, equation = self.card.interval.level, self.equation
-        blocks = [
-            (self._summarise(rows, level), equation.split_up(rows)) for rows in self._read(columns)
-        ]
-        predictions, explanations = zip(*blocks, strict=True)
+        blocks = list(self._read(columns))
+        predictions = [self._summarise(rows, level) for rows in blocks]
+        explanations = [equation.split_rows(rows) for rows in blocks]
         return join_predictions(predictions), _join_explanations(explanations)
 
     def _summarise(
         self, rows: Rows, level: float | None, versions: slice = ALL_VERSIONS
     ) -> Prediction:
-        blocks = self.equation.sum_up(rows, versions, SUM_ROWS)
+        blocks = self.equation.compute_blocks(rows, versions, SUM_ROWS)
         return join_predictions([summarise_versions(log_odds, level) for log_odds in blocks])
 
     def _compare(self, rows: Rows, limit: float) -> Prediction:
