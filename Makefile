@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 # Processes that tests are spread over, a file of them to each; tests/conftest.py says in what order.
 JOBS ?= 2
+# Of kills, damaged bodies and mutants at length; another seed tests others.
+SEED ?= 1
+MUTANTS ?= 200
+ENDURANCE ?= .ketamine-response/endurance
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 ADD := $(UV) pip install --quiet --python $(BIN)/python
@@ -13,7 +17,7 @@ DEVELOPMENT := $(VENV)/.development
 PROJECT := $(VENV)/.project
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix serve ui lock clean browser postgresql wrk
+.PHONY: help demo test endurance check fix serve ui lock clean browser postgresql wrk
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,7 +50,15 @@ ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.
 	$(BIN)/python -m training ui
 
 test: $(PROJECT) browser postgresql wrk  ## Run all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file \
+	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --quiet
+
+# Both parts note what is done in $(ENDURANCE) and go on from there; remove it to begin again.
+endurance: $(PROJECT)  ## Kill, damage and mutate at length, for hours; resumes where it was stopped
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file --quiet --seed $(SEED) --endurance $(ENDURANCE) \
+	  tests/test_kills.py tests/serving/http/test_fuzz.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/endurance/mutants.py \
+	  --count $(MUTANTS) --seed $(SEED) --jobs $(JOBS) --out $(ENDURANCE)
 
 check: $(PROJECT)  ## Lint, types, layers, docs in step with the code
 	$(BIN)/ruff format --check .

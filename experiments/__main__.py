@@ -9,36 +9,39 @@ from experiments.benchmarks.commands import app as benchmark
 from features.base.commands import AsJson, explain_errors, make_app, say, show_json
 from features.base.home import enter_home
 
-WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
+_WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
 
 app = make_app("Simulated cohorts, and the whole path shown on one.")
 app.add_typer(benchmark, name="benchmark")
 
 
-@app.command()
-def simulate(
+@app.command("simulate")
+def simulate_cohort(
     patients: Annotated[int, typer.Option(min=1, help="how many")],
     seed: Annotated[int, typer.Option(min=0, help="of the patients, and of new sites")],
     out: Annotated[Path, typer.Option(help="cohort to write (.parquet or .csv)")],
-    world: Annotated[str, typer.Option(help=WORLD_HELP)] = "default",
+    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = "default",
     new_sites: Annotated[
-        int, typer.Option(min=0, help="sites beside the world's own, to treat at instead")
+        int, typer.Option(min=0, help="new sites to treat at, instead of the world's own")
     ] = 0,
     truth: Annotated[Path | None, typer.Option(help="file for each true probability")] = None,
     draws: Annotated[
-        int, typer.Option(min=0, help="for the truth given the recorded fields; 0 leaves it out")
+        int,
+        typer.Option(
+            min=0,
+            help="of the missing values, for the truth given the recorded fields; 0 leaves it out",
+        ),
     ] = 300,
     intake: Annotated[bool, typer.Option("--intake", help="without follow-up scores")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Simulate a cohort; every file of it says SIMULATED."""
-    from experiments.simulator import draw_new_sites, find_world, write_simulation
-    from experiments.simulator import simulate as run
+    from experiments.simulator import draw_new_sites, find_world, simulate, write_simulation
 
     with explain_errors(as_json):
-        found = find_world(world)
-        sites = draw_new_sites(found, new_sites, seed) if new_sites else None
-        simulation = run(found, patients, seed, intake, sites, draws if truth else 0)
+        simulated = find_world(world)
+        sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
+        simulation = simulate(simulated, patients, seed, intake, sites, draws if truth else 0)
         write_simulation(simulation.cohort, out)
         if truth is not None:
             write_simulation(simulation.truth, truth)
@@ -52,7 +55,7 @@ def simulate(
 
 @app.command()
 def ceiling(
-    world: Annotated[str, typer.Option(help=WORLD_HELP)] = "default",
+    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = "default",
     patients: Annotated[int, typer.Option(min=1000, help="to fit on; rounded up")] = 300_000,
     new_sites: Annotated[
         int, typer.Option(min=0, help="fit and test across so many new sites at a time")
@@ -72,10 +75,10 @@ def ceiling(
 
 @app.command()
 def demo(
-    patients: Annotated[int, typer.Option(min=400, help="simulated patients to learn from")] = 3000,
+    patients: Annotated[int, typer.Option(min=400, help="simulated training patients")] = 3000,
     port: Annotated[int, typer.Option(help="port of the service; 0 finds a free one")] = 0,
 ) -> None:
-    """Show the whole path on simulated patients: learn, register, score, serve, ask."""
+    """Show the whole path on simulated patients: fit, register, score, serve, ask."""
     home = enter_home()
     from experiments.demo import run_demo
 
@@ -100,7 +103,7 @@ def picture(
 @app.command()
 def reference(
     check: Annotated[
-        bool, typer.Option("--check", help="only tell whether they are stale")
+        bool, typer.Option("--check", help="only check whether they are stale")
     ] = False,
 ) -> None:
     """Write the reference pages of the docs from the registries and the commands."""

@@ -24,21 +24,12 @@ class Cores:
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory of a process tree, in MiB.
+    """Memory of a process tree, in MiB."""
 
-    Parameters
-    ----------
-    resident
-        Sum over processes; shared pages count in each.
-    proportional
-        Shared pages are divided between processes; None if the kernel does not report it.
-    peak
-        Sum of each process's own maximum.
-    """
-
-    resident: float
+    resident: float  # Sum over processes; shared pages count in each
+    # Shared pages are divided between processes; None if the kernel does not report it
     proportional: float | None
-    peak: float
+    peak: float  # Sum of each process's own maximum
 
 
 def share_cores() -> Cores:

@@ -1,19 +1,23 @@
-"""What the tests share: a person to vary, a cohort, and one home where everything has been done."""
+"""Fixtures for all tests: an assessment to vary, cohorts, and a home with a fitted champion."""
 
+import fcntl
 import os
+import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from progress import Progress
 from typer.testing import CliRunner, Result
 
 from features.base.home import QUIET, find_home
@@ -23,27 +27,79 @@ TRIALS = ROOT.parent / "shared" / "data"
 
 os.environ.update(QUIET)
 
-# What takes long to set up; files that use it come first, so that none is left alone with it.
-SLOW = ("clone", "commands")
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of `make test` and `make endurance`."""
+    parser.addoption(
+        "--by-file", action="store_true", help="longest files first, and a line per file, not dots"
+    )
+    parser.addoption("--endurance", type=Path, help="test at length; the folder keeps what passed")
+    parser.addoption("--seed", type=int, default=1, help="of kills and damage at length")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; `--no-loadscope-reorder` keeps that order."""
-    last = len(SLOW)
-    places: dict[Path, int] = {}
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        found = min((place for place, name in enumerate(SLOW) if name in used), default=last)
-        places[item.path] = min(found, places.get(item.path, last))
-    items.sort(key=lambda item: places[item.path])
+@pytest.hookimpl(trylast=True)  # after the terminal has its reporter
+def pytest_configure(config: pytest.Config) -> None:
+    """Report from the process that shows results; xdist's workers show none."""
+    if config.getoption("by_file") and not hasattr(config, "workerinput"):
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        config.pluginmanager.register(Progress(reporter))
+
+
+# Files are run in this order, so that no worker is left with a long one at the end: first the pages
+# of the docs, the longest file, then whatever starts processes or fits studies, then the rest.
+SLOW = (("clone",), ("commands", "fresh_commands", "make_commands", "start_service", "home"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; leave out what passed at length already."""
+    if config.getoption("by_file"):
+        ranks: dict[Path, int] = {}
+        for item in items:
+            used = set(getattr(item, "fixturenames", ()))
+            rank = next((n for n, names in enumerate(SLOW) if used & set(names)), len(SLOW))
+            ranks[item.path] = min(rank, ranks.get(item.path, rank))
+        items.sort(key=lambda item: ranks[item.path])
+    journal = find_journal(config)
+    if journal is not None and journal.exists():
+        passed = set(journal.read_text("utf-8").splitlines())
+        items[:] = [item for item in items if item.nodeid not in passed]
+
+
+def find_journal(config: pytest.Config) -> Path | None:
+    """Find the list of tests that passed at length with this seed."""
+    folder = config.getoption("endurance")
+    return None if folder is None else Path(folder) / f"passed-{config.getoption('seed')}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Note what passed at length, so that a run that was stopped resumes after it."""
+    report = yield
+    journal = find_journal(item.config)
+    if journal is not None and report.when == "call" and report.passed:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        with journal.open("a", encoding="utf-8") as file:
+            file.write(f"{item.nodeid}\n")
+    return report
+
+
+@pytest.fixture(scope="session")
+def choose_count(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
+    """Choose how often something is repeated: in `make test`, and in `make endurance`."""
+    at_length = pytestconfig.getoption("endurance") is not None
+    return lambda short, long: long if at_length else short
+
+
+@pytest.fixture
+def chance(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of a test, the same for the same seed."""
+    return random.Random(f"{pytestconfig.getoption('seed')} {request.node.name}")
 
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Give every test the same environment: MLflow writes its store's address into it.
-
-    Fixtures of a whole module do so before any test's environment is noted.
-    """
+    """Give every test the same environment: MLflow writes its store's address into it."""
+    # A fixture of a whole module has written it before the first test's environment is noted.
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     before = dict(os.environ)
     yield
@@ -53,7 +109,7 @@ def same_environment() -> Iterator[None]:
 
 @pytest.fixture
 def make_assessment() -> Callable[..., dict[str, Any]]:
-    """One person with depression; every field can be changed, and None takes it away."""
+    """Make an assessment of depression; a change sets a field, and None removes it."""
 
     def make(**changes: Any) -> dict[str, Any]:
         person = {
@@ -72,19 +128,19 @@ def make_assessment() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def trials() -> Path:
-    """The folder with real trials; where it is absent the test is skipped."""
+    """The folder with real trials; without it the test is skipped."""
     if not TRIALS.is_dir():
         pytest.skip("REAL TRIALS ABSENT: shared/data is not beside this checkout")
     return TRIALS
 
 
-# Written into the environment by commands, for a home that need not be the next one's.
-OF_A_HOME = ("MLFLOW_TRACKING_URI", "BENTOML_HOME")
+# Commands write these into the environment of this process; the next home is another one.
+HOME_VARIABLES = ("MLFLOW_TRACKING_URI", "BENTOML_HOME")
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Runs the project's commands as a user would, each in its own process."""
+    """Run the project's commands in one home, as a user would."""
 
     home: Path
 
@@ -96,7 +152,7 @@ class Commands:
     def run(
         self, package: str, *arguments: object, code: int = 0, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Run one and check its exit code."""
+        """Run a command in a process of its own and check its exit code."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         done = subprocess.run(
             command,
@@ -112,10 +168,10 @@ class Commands:
         return done
 
     def call(self, *arguments: object, code: int = 0) -> Result:
-        """Run a command of training in this process, where MLflow and its like are imported."""
+        """Run a command of training in this process, which has imported MLflow already."""
         from training.__main__ import app
 
-        inherited = {k: v for k, v in os.environ.items() if k not in OF_A_HOME}
+        inherited = {k: v for k, v in os.environ.items() if k not in HOME_VARIABLES}
         environment = inherited | {"KETAMINE_RESPONSE_HOME": str(self.home)}
         with patch.dict(os.environ, environment, clear=True):
             done = CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=False)
@@ -125,7 +181,7 @@ class Commands:
     def start(
         self, package: str, *arguments: object, log: Path | None = None, **environment: str
     ) -> "subprocess.Popen[str]":
-        """Start one and leave it running; one that says much needs a file for its log."""
+        """Start a command and leave it running; what prints much needs a file for its log."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         with log.open("ab") if log else nullcontext(subprocess.PIPE) as out:
             return subprocess.Popen(
@@ -139,24 +195,84 @@ class Commands:
             )
 
 
+def copy_home(source: Path, target: Path, written_as: Path | None = None) -> None:
+    """Copy a home; the absolute paths that MLflow keeps in it follow.
+
+    Parameters
+    ----------
+    written_as
+        Where the source was when it was made, if it has moved since.
+    """
+    shutil.copytree(source, target, dirs_exist_ok=True)
+    old, new = str(written_as or source), str(target)
+    for file in target.glob("artifacts/models/*/artifacts/MLmodel"):
+        file.write_text(file.read_text("utf-8").replace(old, new))
+    if not (target / "mlflow.db").exists():
+        return
+    with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "storage_location"),
+        ):
+            database.execute(
+                f"update {table} set {column} = replace({column}, ?, ?)",
+                (f"file://{old}", f"file://{new}"),
+            )
+
+
+@pytest.fixture(scope="session")
+def make_once(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Make a folder once for all of xdist's workers: the first makes it, the others wait.
+
+    Its users must not change it; those who would take a copy.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        root = root.parent  # a worker's own folder lies in that of the whole run
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, made = root / f"shared-{name}", root / f"shared-{name}.made"
+        with (root / f"shared-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+def write_cohort(path: Path, patients: int, seed: int, *, intake: bool = False) -> Path:
+    """Simulate patients of the default world and write them."""
+    from experiments.simulator import WORLDS, simulate, write_simulation
+
+    write_simulation(simulate(WORLDS["default"], patients, seed, intake=intake).cohort, path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated cohort with outcomes."""
-    from experiments.simulator import WORLDS, simulate, write_simulation
+    return write_cohort(tmp_path_factory.mktemp("cohort") / "cohort.parquet", 1200, seed=7)
 
-    path = tmp_path_factory.mktemp("cohort") / "cohort.parquet"
-    write_simulation(simulate(WORLDS["default"], 1200, seed=7).cohort, path)
-    return path
+
+@pytest.fixture(scope="session")
+def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A third of the cohort, for tests of how a study runs and not of what it finds."""
+    return write_cohort(tmp_path_factory.mktemp("small") / "cohort.parquet", 400, seed=7)
 
 
 @pytest.fixture(scope="session")
 def intake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated intake cohort: nothing is known of anybody's outcome."""
-    from experiments.simulator import WORLDS, simulate, write_simulation
-
+    """A simulated intake cohort, without any follow-up."""
     path = tmp_path_factory.mktemp("intake") / "intake.parquet"
-    write_simulation(simulate(WORLDS["default"], 400, seed=8, intake=True).cohort, path)
-    return path
+    return write_cohort(path, 400, seed=8, intake=True)
 
 
 QUICK = (
@@ -166,38 +282,54 @@ QUICK = (
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> Commands:
+def commands(
+    make_once: Callable[[str, Callable[[Path], None]], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    cohort: Path,
+) -> Commands:
     """A home in which the demonstration's study was fitted and its champion pulled."""
-    found = Commands(tmp_path_factory.mktemp("home"))
-    found.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
-    found.run("serving", "pull")
-    return found
+
+    def fit_and_pull(home: Path) -> None:
+        made = Commands(home)
+        made.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
+        made.run("serving", "pull")
+
+    fitted = make_once("home", fit_and_pull)
+    own = tmp_path_factory.mktemp("home")
+    copy_home(fitted, own)
+    return Commands(own)
 
 
 @pytest.fixture(scope="session")
 def make_commands() -> Callable[[Path], Commands]:
-    """Commands for a home of one's own."""
+    """Make commands for any home."""
     return Commands
 
 
 @pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an empty MLflow store, to be copied: making its tables takes a while."""
+def move_home() -> Callable[[Path, Path, Path | None], None]:
+    """Copy a home with the absolute paths in it."""
+    return copy_home
+
+
+@pytest.fixture(scope="session")
+def empty_store(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
+    """A home with an empty MLflow store, to be copied: making its tables takes seconds."""
     from training.registry.registry import create_store
 
-    folder = tmp_path_factory.mktemp("empty")
-    create_store(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
-    return folder
+    return make_once(
+        "empty", lambda home: create_store(find_home({"KETAMINE_RESPONSE_HOME": str(home)}))
+    )
 
 
 @pytest.fixture
 def fresh_commands(tmp_path: Path) -> Commands:
-    """A home in which nothing has been done yet."""
+    """A home that does not exist yet."""
     return Commands(tmp_path / "home")
 
 
 def wait_until_ready(process: "subprocess.Popen[str]", address: str) -> None:
-    """Wait for a server, and show its log if it does not come."""
+    """Wait up to a minute for a server, and show its log if it stops."""
     for _ in range(300):
         if process.poll() is not None:
             raise AssertionError(f"the server stopped: {process.communicate()[0]}")
@@ -212,7 +344,7 @@ def wait_until_ready(process: "subprocess.Popen[str]", address: str) -> None:
 
 @pytest.fixture(scope="session")
 def wait_ready() -> Callable[["subprocess.Popen[str]", str], None]:
-    """Wait for a server."""
+    """Wait until a server answers."""
     return wait_until_ready
 
 
@@ -234,7 +366,7 @@ def service(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def store_only(commands: Commands, tmp_path: Path) -> Commands:
-    """A home with nothing but a copy of the model store: no MLflow, no data."""
-    found = Commands(tmp_path / "store-only")
-    shutil.copytree(commands.home / "bentoml", found.home / "bentoml")
-    return found
+    """A home with only a copy of the model store: no MLflow, no data."""
+    copied = Commands(tmp_path / "store-only")
+    shutil.copytree(commands.home / "bentoml", copied.home / "bentoml")
+    return copied

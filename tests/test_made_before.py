@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tarfile
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -36,30 +34,14 @@ def list_kept(outcome):
     ]
 
 
-def rewrite_paths(home):
-    """Put a home's true path where the fixture has a placeholder."""
-    for file in home.glob("artifacts/models/*/artifacts/MLmodel"):
-        file.write_text(file.read_text("utf-8").replace("/made-before", str(home)))
-    with closing(sqlite3.connect(home / "mlflow.db")) as database, database:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-            ("model_versions", "storage_location"),
-        ):
-            database.execute(
-                f"update {table} set {column} = replace({column}, '/made-before', ?)", [str(home)]
-            )
-
-
 @pytest.fixture(scope="module")
-def old_commands(make_commands, tmp_path_factory):
+def old_commands(make_commands, move_home, tmp_path_factory):
     """A home that was made before."""
-    home = tmp_path_factory.mktemp("old")
+    folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(MADE_BEFORE / "home.tar.xz") as archive:
-        archive.extractall(home, filter="data")
-    rewrite_paths(home)
-    return make_commands(home)
+        archive.extractall(folder, filter="data")
+    move_home(folder, folder.parent / "old", Path("/made-before"))
+    return make_commands(folder.parent / "old")
 
 
 def find_logged_model(home, outcome):

@@ -186,8 +186,9 @@ def card(
 
     with explain_errors(as_json):
         asked = parse_reference(model)
+        from training.card import read_registered_card
         from training.registry.registry import Registry
-        from training.report.model_card import read_registered_card, write_model_card
+        from training.report.model_card import write_model_card
 
         found = read_registered_card(Registry(home), asked)
     text = write_model_card(found)

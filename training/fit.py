@@ -26,18 +26,12 @@ from training.study.design import Design, make_design
 from training.study.split import derive_seed, split_outer
 from training.study.study import Study
 from training.study.weighting import list_enrolled, weigh_courses
-from training.validation.attrition import describe_attrition
-from training.validation.development.development import Development, find_development
-from training.validation.development.evidence import (
-    choose_procedure,
-    choose_redrawing,
-    gather_evidence,
-)
-from training.validation.development.validated import Validated
+from training.validation.development import describe_development
+from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
+from training.validation.procedure import choose_procedure
 from training.validation.resample import FINAL_SEED, redevelop
-from training.validation.runs import cross_validate
-from training.validation.store import open_store
+from training.validation.runs import cross_validate, open_store
 
 
 @dataclass(frozen=True)
@@ -142,20 +136,18 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         registry.log_trials(runs[comparison.chosen], fit.trials)
 
         # Validate.
-        validated = None
+        evidence = None
         if crossed is not None:
             procedure = choose_procedure(study, candidates, comparison.chosen, fit)
-            redrawing = choose_redrawing(study, design, fit.equation, crossed)
-            evidence = gather_evidence(study, design, procedure, redrawing, store, jobs)
-            validated = Validated(study, design, model.equation, crossed, evidence)
-        held_out = comparison.held_out.get(comparison.chosen)
-        attrition = describe_attrition(study, design, enrolment, held_out, model.equation)
+            evidence = gather_evidence(
+                study, design, procedure, model.equation, crossed, store, jobs
+            )
+        findings = describe_development(study, design, enrolment, model, comparison, evidence)
 
         # Judge, against the champion of this moment: a change that comes later voids a promotion.
         before, present = history.read(), registry.load_champion(model.card.name)
         rival = compare_champion(present, comparison, cohort, design)
-        known = Development(study, design, model.card, comparison, attrition, validated, rival)
-        findings = judge_development(find_development(known))
+        findings = judge_development(findings.model_copy(update={"champion": rival}))
 
         # Register.
         report = write_report(findings)

@@ -16,19 +16,11 @@ _WORDS = {True: "met", False: "NOT MET", None: "cannot tell"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """A target, and whether it was met.
-
-    Parameters
-    ----------
-    met
-        None if these results cannot tell.
-    result
-        The figures that decided.
-    """
+    """A target, and whether it was met."""
 
     aim: str
-    met: bool | None
-    result: str
+    met: bool | None  # None if these results cannot tell
+    result: str  # The figures that decided
 
     @property
     def word(self) -> str:
@@ -42,40 +34,20 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure beside the page's text.
+    """A figure above the text of its page."""
 
-    Parameters
-    ----------
-    alternative
-        What it shows, for readers who cannot see it.
-    name
-        Of its file among the docs' images.
-    draw
-        Writes it to a path.
-    """
-
-    alternative: str
-    name: str
-    draw: Callable[[Path], None]
+    alternative: str  # What it shows, for readers who cannot see it
+    name: str  # Of its file among the docs' images
+    draw: Callable[[Path], None]  # Writes it to a path
 
 
 @dataclass(frozen=True)
 class Section:
-    """Everything between one pair of marks of a page.
+    """Everything between one pair of marks of a page."""
 
-    Parameters
-    ----------
-    command
-        That writes it, without ``python -m experiments``.
-    page
-        Below the docs.
-    blocks
-        Paragraphs, headings and tables in Markdown.
-    """
-
-    command: str
-    page: str
-    blocks: Sequence[str]
+    command: str  # That writes it, without ``python -m experiments``
+    page: str  # Below the docs
+    blocks: Sequence[str]  # Paragraphs, headings and tables in Markdown
     figure: Figure | None = None
 
     @property
@@ -106,18 +78,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What a benchmark found.
+    """What a benchmark found."""
 
-    Parameters
-    ----------
-    sections
-        For people, and for the docs.
-    data
-        For machines.
-    """
-
-    sections: Sequence[Section]
-    data: Mapping[str, Any]
+    sections: Sequence[Section]  # For people, and for the docs
+    data: Mapping[str, Any]  # For machines
     verdicts: Sequence[Verdict] = field(default=())
 
     @property

@@ -42,46 +42,26 @@ _TRUTHS = ("probability_observed", "probability_new_site")
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of the samples; two plans that differ share no sample.
+    """Sizes of the samples; two plans that differ share no sample."""
 
-    Parameters
-    ----------
-    most
-        Training courses; smaller numbers are the first of these.
-    tested
-        Test courses at the world's own sites, and again at new ones.
-    new_sites
-        Number of sites that no model was trained on.
-    draws
-        Draws of the missing values behind each attainable probability.
-    offered
-        Candidates that `fit` chooses from, in the study's order of preference.
-    """
-
-    most: int = 4000
-    tested: int = 4000
-    new_sites: int = 40
-    draws: int = 100
+    most: int = 4000  # Training courses; smaller numbers are the first of these
+    tested: int = 4000  # Test courses at the world's own sites, and again at new ones
+    new_sites: int = 40  # Number of sites that no model was trained on
+    draws: int = 100  # Draws of the missing values behind each attainable probability
+    # Candidates that `fit` chooses from, in the study's order of preference
     offered: tuple[str, ...] = OFFERED
     seed: int = 20261123
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Test courses.
-
-    Parameters
-    ----------
-    attainable
-        ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
-        it. At a new site its effect is integrated out.
-    at_site
-        ``[courses]``: the same with the site's effect known, new or not.
-    """
+    """Test courses."""
 
     columns: Columns
+    # ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
+    # it. At a new site its effect is integrated out
     attainable: Numbers
-    at_site: Numbers
+    at_site: Numbers  # ``[courses]``: the same with the site's effect known, new or not
 
 
 @dataclass(frozen=True)

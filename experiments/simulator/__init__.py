@@ -1,11 +1,11 @@
 """The cohort simulator: patients, sites, missing values and outcomes with a known truth.
 
-Nobody simulated here was ever treated: every file says SIMULATED, in a column and in its metadata.
+These patients do not exist: every file says SIMULATED, in a column and in its metadata.
 """
 
 from experiments.simulator.cohort import Simulation, simulate, write_simulation
-from experiments.simulator.sites import Sites, draw_new_sites, make_sites
-from experiments.simulator.world import World
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World, draw_new_sites, make_sites
 from experiments.simulator.worlds import WORLDS, find_world
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Simulated cohorts as files: what a clinic would have recorded, and apart from it the truth."""
+"""Simulated cohorts as files: what a clinic would have recorded, and separately the truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from experiments.simulator.outcomes import (
     pick_primary,
 )
 from experiments.simulator.patients import Patients, make_patients
-from experiments.simulator.sites import Sites, make_sites
-from experiments.simulator.world import CONDITIONS, ITEM_MISSING, MISSING, World
+from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World, make_sites
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import open_atomic
@@ -30,11 +31,11 @@ from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
 from features.records.scoring import prorate_total
 
-BUILT_IN = load_dictionary()
-LABEL = "SIMULATED"
-TOTAL_KEYS = (*PRIMARY, "madrs")
+_BUILT_IN = load_dictionary()
+_LABEL = "SIMULATED"
+_TOTAL_KEYS = (*PRIMARY, "madrs")
 # Planned by route: agent, mg/kg, mg, sessions, weeks, setting. P.
-REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
+_REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
     "iv": ("ketamine", 0.5, np.nan, 6, 3, "clinic"),
     "intranasal": ("esketamine", np.nan, 84, 8, 4, "clinic"),
     "im": ("ketamine", 0.75, np.nan, 6, 3, "clinic"),
@@ -46,20 +47,12 @@ REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
 
 @dataclass(frozen=True)
 class Simulation:
-    """A simulated cohort and its truth.
+    """A simulated cohort and its truth."""
 
-    Parameters
-    ----------
-    cohort
-        Arrow table with the registry's columns.
-    truth
-        Arrow table: patient, the outcome of the condition's own instrument, its true probability
-        with everything known (`probability`) and, if asked for, given the recorded fields alone:
-        at the patient's site (`probability_observed`) and had it been a site never seen
-        (`probability_new_site`).
-    """
-
-    cohort: Any
+    cohort: Any  # Arrow table with the registry's columns
+    # Arrow table: patient, the outcome of the condition's own instrument, its true probability with
+    # everything known (`probability`) and, if requested, given the recorded fields alone: at the
+    # patient's site (`probability_observed`) and at a new one (`probability_new_site`)
     truth: Any
 
 
@@ -79,35 +72,33 @@ def simulate(
         Of the patients; the sites are the world's. Cohorts of one seed share patients, at
         whatever sites.
     intake
-        Whether the patients have only just come, so that nothing is known of their outcome.
+        Whether the patients are at intake, without any follow-up.
     sites
         Where they are treated; by default at the world's own twelve sites.
     draws
-        Of what is missing, for the attainable probabilities in the truth; 0 leaves them out.
+        Of the missing values, for the attainable probabilities in the truth; 0 leaves them out.
     """
     generator = np.random.default_rng(seed)
     sites = make_sites(world) if sites is None else sites
     patients = make_patients(sites, count, generator)
     followups = list(make_followups(world, sites, patients, generator))
     lost = lose_baseline(sites, patients, generator)
-    recorded = record_baseline(sites, patients, lost, generator)
-    totals = {key: judge_against(key, recorded, patients) for key in TOTAL_KEYS}
-    truth = describe_truth(patients, followups, totals)
+    recorded = _record_baseline(sites, patients, lost, generator)
+    totals = {key: _get_baseline(key, recorded, patients) for key in _TOTAL_KEYS}
+    truth = _describe_truth(patients, followups, totals)
     if draws:
-        known = list_known(recorded, find_totals(recorded), patients)
-        truth |= describe_attainable(world, sites, known, draws, seed)
+        known = list_known(recorded, _get_totals(recorded), patients)
+        truth |= _describe_attainable(world, sites, known, draws, seed)
     if not intake:
-        responded = find_responders(followups, patients, totals)
+        responded = _flag_responders(followups, patients, totals)
         missed = lose_followups(world, sites, patients, responded, generator)
-        recorded |= record_followups(followups, patients, lost, missed)
-    identity = identify(sites, patients, seed)
-    return Simulation(
-        label_table(identity | recorded), label_table({**pick_keys(identity), **truth})
-    )
+        recorded |= _record_followups(followups, patients, lost, missed)
+    identity = _identify(sites, patients, seed)
+    keys = {name: identity[name] for name in ("patient_id", "simulated")}
+    return Simulation(_label_table(identity | recorded), _label_table(keys | truth))
 
 
-def identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:
-    """Give every patient a code, a site, a date and the mark of a simulation."""
+def _identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:
     count = len(patients["age"])
     names = np.array(sites.names, dtype=object)
     return {
@@ -118,60 +109,55 @@ def identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:
     }
 
 
-def pick_keys(identity: dict[str, Any]) -> dict[str, Any]:
-    """Pick what the truth needs to be joined to its cohort."""
-    return {name: identity[name] for name in ("patient_id", "simulated")}
-
-
-def record_baseline(
+def _record_baseline(
     sites: Sites, patients: Patients, lost: dict[str, Any], generator: np.random.Generator
 ) -> dict[str, Any]:
-    """Write down what each site's form asks for, with what is missing left out.
-
-    Nobody is taken on unmeasured: a patient without any score has the PHQ-9 after all.
-    """
-    recorded = {name: values for name, values in patients.items() if name in BUILT_IN.cohort_fields}
+    """Record what each site's form asks for and is not missing."""
+    recorded = {
+        name: values for name, values in patients.items() if name in _BUILT_IN.cohort_fields
+    }
     recorded["sex"] = 1 - patients["female"]  # female is the first category
     for name in ("site", "assessed_on"):
         recorded.pop(name)
-    recorded |= plan_regimen(patients)
+    recorded |= _plan_regimen(patients)
     for name in MISSING:
         recorded[name] = np.where(lost[name], np.nan, recorded[name])
     for key in PRIMARY:
-        items = make_items(BUILT_IN.instruments[key], patients[key], generator)
+        items = make_items(_BUILT_IN.instruments[key], patients[key], generator)
         by_items = sites.items[key][patients["site"].astype(int)]
-        recorded |= record_items(key, items, recorded[key], by_items, generator)
-    derived = find_totals(recorded).values()
+        recorded |= _record_items(key, items, recorded[key], by_items, generator)
+    # No patient is admitted without a score: one that has none gets the PHQ-9 back.
+    derived = _get_totals(recorded).values()
     unmeasured = np.logical_and.reduce([np.isnan(total) for total in derived])
     recorded["phq9"] = np.where(unmeasured, patients["phq9"], recorded["phq9"])
     return recorded
 
 
-def record_items(
+def _record_items(
     key: str,
     items: Numbers,
     total: Numbers,
     by_items: Flags,
     generator: np.random.Generator,
 ) -> dict[str, Numbers]:
-    """Write down items instead of the total where the site's form has them."""
     kept = by_items & ~np.isnan(total)
     dropped = generator.random(items.shape) < ITEM_MISSING
     shown = np.where(kept[:, None] & ~dropped, items, np.nan)
-    names = BUILT_IN.instruments[key].item_fields
+    names = _BUILT_IN.instruments[key].item_fields
     return {key: np.where(by_items, np.nan, total), **dict(zip(names, shown.T, strict=True))}
 
 
-def plan_regimen(patients: Patients) -> dict[str, Any]:
-    """Write down the regimen that goes with each route."""
+def _plan_regimen(patients: Patients) -> dict[str, Any]:
     agents, by_weight, fixed, sessions, weeks, settings = zip(
-        *(REGIMENS[route] for route in ROUTES), strict=True
+        *(_REGIMENS[route] for route in ROUTES), strict=True
     )
     route = patients["route"].astype(int)
     positions = {
-        "agent": [BUILT_IN.cohort_fields["agent"].categories.index(agent) for agent in agents],
-        "route": [BUILT_IN.cohort_fields["route"].categories.index(route) for route in ROUTES],
-        "setting": [BUILT_IN.cohort_fields["setting"].categories.index(one) for one in settings],
+        "agent": [_BUILT_IN.cohort_fields["agent"].categories.index(agent) for agent in agents],
+        "route": [_BUILT_IN.cohort_fields["route"].categories.index(route) for route in ROUTES],
+        "setting": [
+            _BUILT_IN.cohort_fields["setting"].categories.index(setting) for setting in settings
+        ],
         "dose_mg_kg": by_weight,
         "dose_mg": fixed,
         "sessions": sessions,
@@ -180,35 +166,34 @@ def plan_regimen(patients: Patients) -> dict[str, Any]:
     return {name: np.array(values, dtype=float)[route] for name, values in positions.items()}
 
 
-def find_recorded(key: str, recorded: dict[str, Any]) -> Numbers:
-    """Find the total on record, derived from items where need be; NaN where there is none."""
+def _get_total(key: str, recorded: dict[str, Any]) -> Numbers:
+    # The recorded total, or the one derived from items; NaN if there is neither.
     total: Numbers = recorded[key]
-    names = BUILT_IN.instruments[key].item_fields
+    names = _BUILT_IN.instruments[key].item_fields
     if names[0] not in recorded:
         return total
     items = np.column_stack([recorded[name] for name in names])
-    return np.where(np.isnan(total), prorate_total(BUILT_IN.instruments[key], items), total)
+    return np.where(np.isnan(total), prorate_total(_BUILT_IN.instruments[key], items), total)
 
 
-def find_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
-    """Find every total on record."""
-    return {key: find_recorded(key, recorded) for key in TOTAL_KEYS}
+def _get_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
+    return {key: _get_total(key, recorded) for key in _TOTAL_KEYS}
 
 
-def judge_against(key: str, recorded: dict[str, Any], patients: Patients) -> Numbers:
-    """Find the total that response is judged against: the one on record, or the true one."""
-    total = find_recorded(key, recorded)
+def _get_baseline(key: str, recorded: dict[str, Any], patients: Patients) -> Numbers:
+    # Response is judged against the recorded total or, if there is none, the true one.
+    total = _get_total(key, recorded)
     return np.where(np.isnan(total), patients[key], total)
 
 
-def describe_truth(
+def _describe_truth(
     patients: Patients, followups: list[Followup], totals: dict[str, Numbers]
 ) -> dict[str, Any]:
-    """State the true probability of response on the condition's own instrument, end of series."""
+    # Of response on the condition's own instrument at the end of the series.
     by_key = {
-        one.instrument: compute_truth(one, patients[one.instrument], totals[one.instrument])
-        for one in followups
-        if one.horizon == "acute"
+        acute.instrument: compute_truth(acute, patients[acute.instrument], totals[acute.instrument])
+        for acute in followups
+        if acute.horizon == "acute"
     }
     outcomes = np.array([f"{key}.acute.response" for key in PRIMARY], dtype=object)
     return {
@@ -217,53 +202,49 @@ def describe_truth(
     }
 
 
-def describe_attainable(
+def _describe_attainable(
     world: World, sites: Sites, known: Patients, draws: int, seed: int
 ) -> dict[str, Numbers]:
-    """State the probability given the recorded fields alone, at this site and at one never seen."""
     at_site, at_new_site = compute_attainable(world, sites, known, draws, seed)
     return {"probability_observed": at_site, "probability_new_site": at_new_site}
 
 
-def find_responders(
+def _flag_responders(
     followups: list[Followup], patients: Patients, totals: dict[str, Numbers]
 ) -> Flags:
-    """Find who responded on the condition's own instrument."""
     met = {
-        one.instrument: BUILT_IN.instruments[one.instrument].has_responded(
-            totals[one.instrument], one.score
-        )
-        for one in followups
-        if one.horizon == "acute"
+        acute.instrument: load_dictionary()
+        .instruments[acute.instrument]
+        .has_responded(totals[acute.instrument], acute.score)
+        for acute in followups
+        if acute.horizon == "acute"
     }
     return pick_primary({key: met[key] for key in PRIMARY}, patients["condition"]).astype(bool)
 
 
-def record_followups(
+def _record_followups(
     followups: list[Followup], patients: Patients, lost: dict[str, Any], missed: dict[str, Any]
 ) -> dict[str, Numbers]:
-    """Write down follow-ups of visits kept, on instruments that the baseline already had."""
+    # Visits that were kept, on instruments recorded at baseline.
     not_ptsd = patients["condition"] != CONDITIONS.index(("ptsd", 0.15))
     recorded = {}
-    for one in followups:
-        absent = missed[one.horizon] | lost[one.instrument]
-        if one.instrument == "pcl5":
+    for followup in followups:
+        absent = missed[followup.horizon] | lost[followup.instrument]
+        if followup.instrument == "pcl5":
             absent = absent | not_ptsd
-        recorded[one.field] = np.where(absent, np.nan, one.score)
+        recorded[followup.field] = np.where(absent, np.nan, followup.score)
     return recorded
 
 
-def label_table(columns: dict[str, Any]) -> Any:
-    """Make an Arrow table that says SIMULATED in its metadata."""
-    ordered = [name for name in BUILT_IN.cohort_fields if name in columns]
-    ordered += [name for name in columns if name not in BUILT_IN.cohort_fields]
-    arrays = {name: make_array(name, columns[name]) for name in ordered}
-    return pa.table(arrays).replace_schema_metadata({"data": LABEL})
+def _label_table(columns: dict[str, Any]) -> Any:
+    ordered = [name for name in _BUILT_IN.cohort_fields if name in columns]
+    ordered += [name for name in columns if name not in _BUILT_IN.cohort_fields]
+    arrays = {name: _make_array(name, columns[name]) for name in ordered}
+    return pa.table(arrays).replace_schema_metadata({"data": _LABEL})
 
 
-def make_array(name: str, values: Any) -> Any:
-    """Turn positions and numbers into what the registry calls them."""
-    field = BUILT_IN.cohort_fields.get(name)
+def _make_array(name: str, values: Any) -> Any:
+    field = _BUILT_IN.cohort_fields.get(name)
     if values.dtype == object or field is None:
         return pa.array(values.tolist())
     missing = np.isnan(values)
@@ -281,7 +262,7 @@ def make_array(name: str, values: Any) -> Any:
 
 
 def write_simulation(table: Any, path: Path) -> None:
-    """Write a simulated table as Parquet or CSV, by the path's ending, whole or not at all.
+    """Write a simulated table atomically, as Parquet or CSV by the path's ending.
 
     Raises
     ------

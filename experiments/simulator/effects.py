@@ -1,4 +1,4 @@
-"""Effects: what moves the log-odds of response, as terms that a world owns.
+"""Effects on the log-odds of response, as terms of a world.
 
 The published ones are shrunk for non-replication; a drawn world has its own sizes and more terms.
 """
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from experiments.simulator.published import EFFECT_SIZES
 from features.base.arrays import Numbers
 
 Scale = Callable[[Numbers], Numbers]
@@ -17,76 +18,70 @@ Scale = Callable[[Numbers], Numbers]
 ROUTES = ("iv", "intranasal", "im", "sublingual", "sc", "oral")
 
 
-def scale(centre: float, step: float) -> Scale:
-    """Make a unit of `step`, counted from a centre."""
+def _scale(centre: float, step: float) -> Scale:
     return lambda values: (values - centre) / step
 
 
-def scale_log(centre: float, step: float) -> Scale:
-    """Make a unit of `step` on the logarithm, counted from a centre."""
+def _scale_log(centre: float, step: float) -> Scale:
     return lambda values: (np.log(values) - centre) / step
 
 
-def mark_above(limit: float) -> Scale:
-    """Make a unit that is 1 above a limit and 0 up to it."""
+def _mark_above(limit: float) -> Scale:
     return lambda values: (values > limit).astype(float)
 
 
-def mark_from(limit: float) -> Scale:
-    """Make a unit that is 1 from a limit on and 0 below it."""
+def _mark_from(limit: float) -> Scale:
     return lambda values: (values >= limit).astype(float)
 
 
-def mark_route(route: str) -> Scale:
-    """Make a unit that is 1 for one route and 0 for the others."""
+def _mark_route(route: str) -> Scale:
     return lambda values: (values == ROUTES.index(route)).astype(float)
 
 
-def count_beyond_2(values: Numbers) -> Numbers:
-    """Count antidepressants that failed after the second, up to the eighth."""
+def _count_beyond_2(values: Numbers) -> Numbers:
+    # Antidepressants that failed after the second, up to the eighth.
     counted: Numbers = np.clip(values - 2, 0, 6)
     return counted
 
 
-def keep(values: Numbers) -> Numbers:
-    """Take a field as it is."""
+def _identity(values: Numbers) -> Numbers:
     return values
 
 
 # What effects are counted in: a patient's field, and how it becomes a unit.
 UNITS: Mapping[str, tuple[str, Scale]] = MappingProxyType(
     {
-        "bmi_sd": ("bmi", scale_log(3.32, 0.22)),
-        "family_alcohol_use_disorder": ("family_alcohol_use_disorder", keep),
-        "heavy_drinking": ("heavy_drinking", keep),
-        "benzodiazepine_above_8_mg": ("benzodiazepine_mg", mark_above(8)),
-        "failed_antidepressants_beyond_2": ("failed_antidepressants", count_beyond_2),
-        "failed_ect": ("failed_ect", keep),
-        "log_episode_sd": ("episode_months", scale_log(3.0, 1.3)),
-        "phq9_sd": ("phq9", scale(17, 5)),
-        "age_decades": ("age", scale(45, 10)),
-        "age_from_65": ("age", mark_from(65)),
-        "anxiety_comorbid": ("anxiety_comorbid", keep),
-        "ace_sd": ("ace_score", scale(2.4, 2.3)),
-        "ptsd_comorbid": ("ptsd_comorbid", keep),
-        "suicide_attempt": ("suicide_attempt", keep),
-        "chronic_pain": ("chronic_pain", keep),
-        "expectancy_sd": ("expectancy", scale(7, 2)),
+        "bmi_sd": ("bmi", _scale_log(3.32, 0.22)),
+        "family_alcohol_use_disorder": ("family_alcohol_use_disorder", _identity),
+        "heavy_drinking": ("heavy_drinking", _identity),
+        "benzodiazepine_above_8_mg": ("benzodiazepine_mg", _mark_above(8)),
+        "failed_antidepressants_beyond_2": ("failed_antidepressants", _count_beyond_2),
+        "failed_ect": ("failed_ect", _identity),
+        "log_episode_sd": ("episode_months", _scale_log(3.0, 1.3)),
+        "phq9_sd": ("phq9", _scale(17, 5)),
+        "age_decades": ("age", _scale(45, 10)),
+        "age_from_65": ("age", _mark_from(65)),
+        "anxiety_comorbid": ("anxiety_comorbid", _identity),
+        "ace_sd": ("ace_score", _scale(2.4, 2.3)),
+        "ptsd_comorbid": ("ptsd_comorbid", _identity),
+        "suicide_attempt": ("suicide_attempt", _identity),
+        "chronic_pain": ("chronic_pain", _identity),
+        "expectancy_sd": ("expectancy", _scale(7, 2)),
         # Decoys: no published effect.
-        "female": ("female", keep),
-        "bipolar": ("bipolar", keep),
-        "personality_disorder": ("personality_disorder", keep),
-        "alcohol_use_disorder": ("alcohol_use_disorder", keep),
-        "systolic_sd": ("systolic", scale(126, 14)),
-        "gad7_sd": ("gad7", scale(13, 5.5)),
-        "pcl5_sd": ("pcl5", scale(27, 17)),
-        **{f"route_{route}": ("route", mark_route(route)) for route in ROUTES[1:]},
+        "female": ("female", _identity),
+        "bipolar": ("bipolar", _identity),
+        "personality_disorder": ("personality_disorder", _identity),
+        "alcohol_use_disorder": ("alcohol_use_disorder", _identity),
+        "systolic_sd": ("systolic", _scale(126, 14)),
+        "gad7_sd": ("gad7", _scale(13, 5.5)),
+        "pcl5_sd": ("pcl5", _scale(27, 17)),
+        **{f"route_{route}": ("route", _mark_route(route)) for route in ROUTES[1:]},
     }
 )
 
 
 class Shape(Enum):
-    """How a factor depends on its unit: in proportion, all at once, or bent."""
+    """How a factor depends on its unit: linear, step or quadratic."""
 
     LINE = "line"
     STEP = "step"
@@ -95,18 +90,11 @@ class Shape(Enum):
 
 @dataclass(frozen=True)
 class Factor:
-    """One unit, shaped.
+    """One unit, shaped."""
 
-    Parameters
-    ----------
-    unit
-        One of ``UNITS``.
-    at
-        In the unit: where a line crosses 0, where a step is taken, where a curve turns.
-    """
-
-    unit: str
+    unit: str  # One of ``UNITS``
     shape: Shape = Shape.LINE
+    # In the unit: where a line crosses 0, where a step lies, where a parabola has its vertex
     at: float = 0.0
 
     @property
@@ -125,15 +113,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class Effect:
-    """One term: a size times the product of its factors.
-
-    Parameters
-    ----------
-    day1, later
-        Log-odds a unit, on the first day and at every later horizon.
-    """
+    """One term: a size times the product of its factors."""
 
     factors: tuple[Factor, ...]
+    # day1, later: log-odds per unit, on the first day and at every later horizon
     day1: float
     later: float
 
@@ -150,36 +133,17 @@ class Effect:
 
 
 def make_main(unit: str, day1: float, later: float) -> Effect:
-    """Make an effect in proportion to one unit."""
+    """Make a linear effect of one unit."""
     return Effect((Factor(unit),), day1, later)
 
 
-# Published sizes shrunk for non-replication: (first day, later). Expectancy is P. Sex, bipolar and
-# personality disorder are decoys at 0.
-PUBLISHED = (
-    make_main("bmi_sd", 0.30, 0.12),
-    make_main("family_alcohol_use_disorder", 0.45, 0.35),
-    make_main("heavy_drinking", 0.15, 0.15),
-    make_main("benzodiazepine_above_8_mg", -0.55, -0.40),
-    make_main("failed_antidepressants_beyond_2", -0.06, -0.06),
-    make_main("failed_ect", -0.35, -0.35),
-    make_main("log_episode_sd", -0.20, -0.20),
-    make_main("phq9_sd", -0.10, -0.10),
-    make_main("age_decades", -0.06, -0.06),
-    make_main("age_from_65", -0.70, -0.70),
-    make_main("anxiety_comorbid", 0.15, 0.15),
-    make_main("ace_sd", 0.22, 0.22),
-    make_main("ptsd_comorbid", -0.20, -0.20),
-    make_main("suicide_attempt", -0.15, -0.15),
-    make_main("chronic_pain", -0.15, -0.15),
-    make_main("expectancy_sd", 0.25, 0.25),
-)
+PUBLISHED = tuple(make_main(unit, day1, later) for unit, (day1, later) in EFFECT_SIZES.items())
 
 
 def combine_effects(
     effects: tuple[Effect, ...], patients: Mapping[str, Numbers], horizon: str
 ) -> Numbers:
-    """Add up what moves each patient's log-odds; ``float64[patients]``."""
+    """Add up the effects on each patient's log-odds; ``float64[patients]``."""
     terms = [effect.choose_size(horizon) * effect.measure(patients) for effect in effects]
     moved: Numbers = np.sum(terms, axis=0)
     return moved

@@ -5,10 +5,11 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.dictionary.instrument import Instrument
 
-# Spread of an item's own part beside the steps between its answers; gives alpha of about .87.
-OWN_SPREAD = 0.6
-STEP = 1.0
-DIFFICULTY_SPREAD = 0.5
+# Standard deviation of an item's own part, in steps between its answers; gives an alpha of about
+# 0.87.
+_OWN_SPREAD = 0.6
+_STEP = 1.0
+_DIFFICULTY_SPREAD = 0.5
 
 
 def make_items(instrument: Instrument, total: Numbers, generator: np.random.Generator) -> Numbers:
@@ -23,11 +24,11 @@ def make_items(instrument: Instrument, total: Numbers, generator: np.random.Gene
         ``float64[patients, items]``.
     """
     highs = np.array(instrument.item_highs)
-    difficulty = DIFFICULTY_SPREAD * np.linspace(-1, 1, len(highs))
-    own = OWN_SPREAD * generator.standard_normal((len(total), len(highs))) + difficulty
+    difficulty = _DIFFICULTY_SPREAD * np.linspace(-1, 1, len(highs))
+    own = _OWN_SPREAD * generator.standard_normal((len(total), len(highs))) + difficulty
     item_of_step = np.repeat(np.arange(len(highs)), highs)
     step_number = np.concatenate([np.arange(high) for high in highs])
-    thresholds = own[:, item_of_step] + STEP * step_number
+    thresholds = own[:, item_of_step] + _STEP * step_number
     rank = thresholds.argsort(axis=1).argsort(axis=1)
     taken = rank < total[:, None]
     starts = np.concatenate([[0], np.cumsum(highs)[:-1]])

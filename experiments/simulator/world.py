@@ -1,178 +1,101 @@
-"""Worlds: everything about the simulated patients that a seed does not change.
+"""Worlds, and their sites: everything that does not depend on a cohort's seed."""
 
-Figures are calibrated to published cohorts; those marked P are choices, not evidence.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
-from experiments.simulator.effects import PUBLISHED, Effect
-from features.base.arrays import Numbers
+from experiments.simulator.effects import PUBLISHED, ROUTES, Effect
+from experiments.simulator.published import MISSING
+from experiments.simulator.sites import Sites
+from features.base.arrays import Flags, Numbers
 
-# One latent normal variable each; everything about a patient is a monotone function of its own.
-LATENTS = (
-    *("age", "female", "bmi", "systolic", "diastolic"),
-    *("phq9", "gad7", "pcl5", "madrs"),
-    *("failed_antidepressants", "episode_months", "benzodiazepine_mg", "ace_score", "expectancy"),
-    *("failed_ect", "alcohol_use_disorder", "heavy_drinking", "family_alcohol_use_disorder"),
-    *("ptsd_comorbid", "anxiety_comorbid", "bipolar", "personality_disorder"),
-    *("chronic_pain", "suicide_attempt"),
+_SITE_COUNT = 12
+VETERANS_SITE = 7
+# The veterans' clinics report 26% response, others 45%.
+_VETERANS_EFFECT = float(np.log(0.26 / 0.74) - np.log(0.45 / 0.55))
+_MAIN_ROUTES = (
+    *("iv", "iv", "intranasal", "iv", "sublingual", "iv"),
+    *("im", "iv", "intranasal", "iv", "sublingual", "sc"),
 )
-CORRELATIONS: Mapping[tuple[str, str], float] = MappingProxyType(
-    {
-        ("phq9", "gad7"): 0.65,
-        ("phq9", "pcl5"): 0.55,
-        ("gad7", "pcl5"): 0.55,
-        ("ace_score", "pcl5"): 0.35,
-        ("failed_antidepressants", "episode_months"): 0.30,
-        ("age", "failed_antidepressants"): 0.20,
-        # P from here on
-        ("phq9", "madrs"): 0.60,
-        ("systolic", "diastolic"): 0.60,
-        ("age", "systolic"): 0.30,
-        ("gad7", "anxiety_comorbid"): 0.40,
-        ("pcl5", "ptsd_comorbid"): 0.45,
-        ("alcohol_use_disorder", "heavy_drinking"): 0.50,
-        ("failed_antidepressants", "failed_ect"): 0.30,
-    }
-)
-
-# Shares of true-or-false fields; the last three are P.
-SHARES: Mapping[str, float] = MappingProxyType(
-    {
-        "female": 0.58,
-        "ptsd_comorbid": 0.26,
-        "anxiety_comorbid": 0.55,
-        "bipolar": 0.09,
-        "alcohol_use_disorder": 0.23,
-        "suicide_attempt": 0.37,
-        "family_alcohol_use_disorder": 0.33,
-        "failed_ect": 0.10,
-        "heavy_drinking": 0.15,
-        "chronic_pain": 0.25,
-        "personality_disorder": 0.10,
-    }
-)
-
-# Mean and standard deviation of totals in depression, anxiety and PTSD; PHQ-9, GAD-7 and MADRS
-# outside their own condition are P.
-TOTALS: Mapping[str, tuple[tuple[float, float], ...]] = MappingProxyType(
-    {
-        "phq9": ((17, 5), (12, 5.5), (14, 5.5)),
-        "gad7": ((12.8, 5.7), (14.5, 4.5), (13.5, 5)),
-        "pcl5": ((22, 14), (22, 14), (54, 12)),
-        "madrs": ((32, 6.5), (20, 8), (22, 8)),
-    }
-)
-# Lowest total with which a clinic takes a patient on for that condition. P.
-INTAKE_LOWS: Mapping[tuple[str, int], float] = MappingProxyType(
-    {("phq9", 0): 5, ("gad7", 1): 5, ("pcl5", 2): 20, ("madrs", 0): 12}
-)
-CONDITIONS = (("depression", 0.65), ("anxiety", 0.20), ("ptsd", 0.15))
-
-# Missing at baseline, as a share of all patients.
-MISSING: Mapping[str, float] = MappingProxyType(
-    {
-        "sex": 0.01,
-        "bmi": 0.15,
-        "systolic": 0.05,
-        "diastolic": 0.05,
-        "phq9": 0.03,
-        "gad7": 0.20,
-        "pcl5": 0.50,
-        "madrs": 0.70,
-        "failed_antidepressants": 0.20,
-        "episode_months": 0.30,
-        "benzodiazepine_mg": 0.10,
-        "ace_score": 0.50,
-        "expectancy": 0.60,
-        "failed_ect": 0.20,
-        "alcohol_use_disorder": 0.20,
-        "heavy_drinking": 0.40,
-        "family_alcohol_use_disorder": 0.50,
-        "ptsd_comorbid": 0.20,
-        "anxiety_comorbid": 0.10,
-        "bipolar": 0.10,
-        "personality_disorder": 0.40,
-        "chronic_pain": 0.40,
-        "suicide_attempt": 0.75,
-    }
-)
-ITEM_MISSING = 0.01
-
-# Share that responds, by condition, horizon and route in the order above.
-TARGETS: Mapping[tuple[str, str], tuple[float, ...]] = MappingProxyType(
-    {
-        ("depression", "day1"): (0.45, 0.18, 0.30, 0.30, 0.30, 0.30),
-        ("depression", "acute"): (0.45, 0.48, 0.35, 0.50, 0.30, 0.35),
-        ("depression", "week12"): (0.20, 0.50, 0.18, 0.22, 0.15, 0.18),
-        ("anxiety", "day1"): (0.35,) * 6,
-        ("anxiety", "acute"): (0.48, 0.48, 0.48, 0.55, 0.48, 0.48),
-        ("anxiety", "week12"): (0.22,) * 6,
-        ("ptsd", "day1"): (0.35,) * 6,
-        ("ptsd", "acute"): (0.55,) * 6,
-        ("ptsd", "week12"): (0.20,) * 6,
-    }
-)
-MADRS_ESKETAMINE_ACUTE = 0.57
-
-# Scale from latent improvement to the fraction by which a total falls.
-SPREADS: Mapping[str, float] = MappingProxyType(
-    {"phq9": 0.20, "madrs": 0.20, "gad7": 0.14, "pcl5": 0.14}
-)
+# Share of missing values that are missing because the site's form does not ask.
+BY_FORM = 0.6
+_ITEM_SITES = 0.5
+_BY_ITEMS = ("phq9", "gad7", "pcl5")
 
 
 @dataclass(frozen=True)
 class World:
-    """One world.
-
-    Parameters
-    ----------
-    strength
-        What the effects are multiplied by; 1.3 gives an oracle AUC of about .70 with the
-        published ones.
-    site_spread, slope_spread
-        Standard deviations over sites of the base rate, in log-odds, and of the strength.
-    drift
-        Log-odds a year, from 2024.
-    flat
-        Whether every condition, route and horizon has the same base rate: nothing to learn there.
-    outcome_missing
-        Share of courses without the acute follow-up.
-    responder_odds
-        Odds ratio of being followed up, responders against others.
-    seed
-        Of what belongs to the world and not to a cohort: its sites.
-    effects
-        What moves the log-odds of response.
-    shifts
-        Log-odds by which each condition departs from its published share of responders.
-    veterans
-        Whether one site is like the veterans' clinics and the others make up for chance; else
-        the sites are plain draws from their distribution.
-    """
+    """One world."""
 
     name: str
+    # Factor on all effects; 1.3 gives an oracle AUC of about 0.70 with the published ones
     strength: float = 1.3
+    # site_spread, slope_spread: standard deviations over sites of the base rate, in log-odds, and
+    # of the strength
     site_spread: float = 0.5
     slope_spread: float = 0.15
-    drift: float = -0.08
-    flat: bool = False
-    outcome_missing: float = 0.45
-    responder_odds: float = 1.0
-    seed: int = 12
-    effects: tuple[Effect, ...] = PUBLISHED
+    drift: float = -0.08  # Log-odds per year, from 2024
+    flat: bool = False  # Whether every condition, route and horizon has the same base rate
+    outcome_missing: float = 0.45  # Share of courses without the acute follow-up
+    responder_odds: float = 1.0  # Odds ratio of follow-up, responders against non-responders
+    seed: int = 12  # Of the world's sites
+    effects: tuple[Effect, ...] = PUBLISHED  # On the log-odds of response
+    # Log-odds by which each condition differs from its published share of responders
     shifts: tuple[float, ...] = (0.0, 0.0, 0.0)
+    # Whether one site is like the veterans' clinics and the others are centred; else all sites are
+    # plain draws from their distribution
     veterans: bool = True
 
 
-def correlate() -> Numbers:
-    """Build the correlation matrix of the latent variables."""
-    matrix = np.eye(len(LATENTS))
-    for (first, second), value in CORRELATIONS.items():
-        row, column = LATENTS.index(first), LATENTS.index(second)
-        matrix[row, column] = matrix[column, row] = value
-    return matrix
+def make_sites(world: World) -> Sites:
+    """Make the sites of a world."""
+    generator = np.random.default_rng(world.seed)
+    weights = generator.dirichlet(np.full(_SITE_COUNT, 6.0))
+    effects = world.site_spread * generator.standard_normal(_SITE_COUNT)
+    if world.site_spread and world.veterans:
+        effects -= weights @ effects
+        effects[VETERANS_SITE] = _VETERANS_EFFECT
+    slopes = 1 + world.slope_spread * generator.standard_normal(_SITE_COUNT)
+    skipped = {name: _skip_form(weights, share, generator) for name, share in MISSING.items()}
+    items = {key: generator.random(_SITE_COUNT) < _ITEM_SITES for key in _BY_ITEMS}
+    habits = np.random.default_rng(world.seed + 1).standard_normal(_SITE_COUNT)
+    names = _name_sites("site", _SITE_COUNT)
+    routes = np.array([ROUTES.index(route) for route in _MAIN_ROUTES])
+    return Sites(names, weights, effects, slopes, skipped, items, routes, habits)
+
+
+def draw_new_sites(world: World, count: int, seed: int) -> Sites:
+    """Draw further sites of a world, from the distributions of its own twelve.
+
+    Parameters
+    ----------
+    seed
+        Of these sites: the same seed gives the same ones.
+    """
+    generator = np.random.default_rng([world.seed, seed, count])
+    share = {name: BY_FORM * missing for name, missing in MISSING.items()}
+    main = [ROUTES.index(route) for route in _MAIN_ROUTES]
+    return Sites(
+        names=_name_sites("new", count),
+        weights=generator.dirichlet(np.full(count, 6.0)),
+        effects=world.site_spread * generator.standard_normal(count),
+        slopes=1 + world.slope_spread * generator.standard_normal(count),
+        skipped={name: generator.random(count) < part for name, part in share.items()},
+        items={key: generator.random(count) < _ITEM_SITES for key in _BY_ITEMS},
+        routes=generator.choice(main, size=count),
+        habits=generator.standard_normal(count),
+        new=True,
+    )
+
+
+def _name_sites(stem: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{stem}-{number:02d}" for number in range(1, count + 1))
+
+
+def _skip_form(weights: Numbers, missing: float, generator: np.random.Generator) -> Flags:
+    # Sites whose form does not ask, until they make up their share of the missing values.
+    skipped = np.zeros(len(weights), dtype=bool)
+    for site in generator.permutation(len(weights)):
+        if weights[skipped].sum() + weights[site] <= BY_FORM * missing:
+            skipped[site] = True
+    return skipped

@@ -1,4 +1,4 @@
-"""Which worlds there are: five that are named, and as many drawn ones as there are numbers."""
+"""The worlds: five named ones, and a drawn one for every number."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from experiments.simulator.drawn import draw_world
 from experiments.simulator.world import World
 from features.base.errors import InputError, Problem
 
-DEFAULT = World("default")
+_DEFAULT = World("default")
 WORLDS: Mapping[str, World] = MappingProxyType(
     {
         world.name: world
         for world in (
-            DEFAULT,
-            replace(DEFAULT, name="weak", strength=1.0),
-            replace(DEFAULT, name="strong", strength=1.6),
-            replace(DEFAULT, name="stress", outcome_missing=0.70, responder_odds=2.2),
+            _DEFAULT,
+            replace(_DEFAULT, name="weak", strength=1.0),
+            replace(_DEFAULT, name="strong", strength=1.6),
+            replace(_DEFAULT, name="stress", outcome_missing=0.70, responder_odds=2.2),
             World("null", strength=0.0, site_spread=0.0, slope_spread=0.0, drift=0.0, flat=True),
         )
     }

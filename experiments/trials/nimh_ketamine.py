@@ -1,7 +1,7 @@
 """The NIMH crossover trial as OpenNeuro lays it out: two tables, scans as rows.
 
-One row an infusion is what a cohort needs: whatever was measured at the baseline scan, what was
-infused, and the scores two and ten days after it.
+A cohort needs one row per infusion: the baseline scan's measurements, what was infused, and the
+scores two and ten days after it.
 """
 
 import csv
@@ -13,18 +13,18 @@ import pyarrow as pa
 
 from features.base.errors import CohortError, Problem
 
-SCALES = {"madrs": "MADRS_Total", "hamd17": "HAM17_Total"}
-PATIENT_GROUPS = ("MDD", "BP")
-NOT_AVAILABLE = "n/a"
+_SCALES = {"madrs": "MADRS_Total", "hamd17": "HAM17_Total"}
+_PATIENT_GROUPS = ("MDD", "BP")
+_NOT_AVAILABLE = "n/a"
 
 Row = dict[str, str]
-Scans = dict[tuple[str, str], Row]
+_Scans = dict[tuple[str, str], Row]
 
 
 def read_infusions(folder: Path | None) -> Any:
-    """Read the data set's folder as one row an infusion of a patient.
+    """Read the data set's folder as one row per infusion of a patient.
 
-    Healthy volunteers, and infusions that did not take place, are no treatment courses.
+    Healthy volunteers, and infusions that did not take place, are not treatment courses.
 
     Returns
     -------
@@ -38,17 +38,16 @@ def read_infusions(folder: Path | None) -> Any:
     """
     if folder is None:
         raise CohortError([Problem("cohort", "required", "name the folder with --cohort")])
-    participants = read_table(folder, "participants.tsv")
+    participants = _read_table(folder, "participants.tsv")
     scans = {
         (row["participant_id"], row["session_id"]): row
-        for row in read_table(folder, "phenotype/phenotype.tsv")
+        for row in _read_table(folder, "phenotype/phenotype.tsv")
     }
-    infusions = [row for person in participants for row in list_infusions(person, scans)]
+    infusions = [row for person in participants for row in _list_infusions(person, scans)]
     return pa.Table.from_pylist(infusions)
 
 
-def read_table(folder: Path, name: str) -> list[Row]:
-    """Read one of the data set's tables."""
+def _read_table(folder: Path, name: str) -> list[Row]:
     try:
         with (folder / name).open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file, delimiter="\t"))
@@ -57,30 +56,30 @@ def read_table(folder: Path, name: str) -> list[Row]:
         raise CohortError([Problem(name, "exists", message)], source=folder.name) from None
 
 
-def list_infusions(person: Row, scans: Scans) -> Iterator[dict[str, Any]]:
+def _list_infusions(person: Row, scans: _Scans) -> Iterator[dict[str, Any]]:
     """List one person's infusions.
 
     The baseline scan precedes both; no score was taken between the first infusion's last scan and
     the second infusion.
     """
-    if person["group"] not in PATIENT_GROUPS:
+    if person["group"] not in _PATIENT_GROUPS:
         return
     for order in (1, 2):
         infusion = person[f"infusion_{order}"]
-        if infusion != NOT_AVAILABLE:
+        if infusion != _NOT_AVAILABLE:
             yield {
                 **{name: person[name] for name in ("participant_id", "age", "sex", "BMI", "group")},
                 "infusion": infusion,
                 "order": str(order),
-                **read_scores(scans, person["participant_id"], infusion),
+                **_read_scores(scans, person["participant_id"], infusion),
             }
 
 
-def read_scores(scans: Scans, participant: str, infusion: str) -> dict[str, str | None]:
+def _read_scores(scans: _Scans, participant: str, infusion: str) -> dict[str, str | None]:
     """Read baseline, day 2 and day 10 after an infusion."""
     scores: dict[str, str | None] = {}
-    for name, column in SCALES.items():
+    for name, column in _SCALES.items():
         for suffix, session in (("", "b0"), ("_day2", f"{infusion}2"), ("_day10", f"{infusion}10")):
-            found = scans.get((participant, f"ses-{session}"), {}).get(column, NOT_AVAILABLE)
-            scores[name + suffix] = None if found == NOT_AVAILABLE else found
+            text = scans.get((participant, f"ses-{session}"), {}).get(column, _NOT_AVAILABLE)
+            scores[name + suffix] = None if text == _NOT_AVAILABLE else text
     return scores

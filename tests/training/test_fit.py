@@ -74,7 +74,8 @@ def noise(cohort, tmp_path):
 def fitted(cohort, tmp_path_factory):
     """One run on simulated patients, and the client that sees what it left."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
-    summary = run_file(make_study(), home, cohort)
+    study = make_study(candidates=("elastic_net", *CHEAP))
+    summary = run_file(study, home, cohort)
     return summary, Registry(home).client
 
 
@@ -183,7 +184,7 @@ def test_the_card_hides_every_single_value_behind_rounded_ranges(fitted):
 
 
 def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
-    summary = run_file(make_study(), home, noise)
+    summary = run_file(make_study(candidates=("elastic_net", "base_rate")), home, noise)
     assert not summary.comparison.beats_base_rate
     assert "No candidate beats the base rate" in summary.report
     assert summary.champion.model.card.candidate == "base_rate"
@@ -306,7 +307,7 @@ def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort)
 def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(home, cohort):
     study = make_study(
         candidates=("xgboost", "base_rate"),
-        tuning={"trials": 12},
+        tuning={"trials": 6},
         validation=QUICK["validation"] | {"folds": 2},
         features={"include": ["phq9", "age", "gad7"]},
     )
@@ -317,7 +318,7 @@ def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(
     parents = [run.data.tags.get("mlflow.parentRunId") for run in runs]
     trials = [r for r, p in zip(runs, parents, strict=True) if p == candidate.info.run_id]
     by_name = {run.info.run_name: run for run in trials}
-    assert sorted(by_name) == [f"trial-{number:03d}" for number in range(12)]
+    assert sorted(by_name) == [f"trial-{number:03d}" for number in range(6)]
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in trials:
         assert set(run.data.params) == set(SPACE.ranges)
@@ -328,7 +329,7 @@ def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(
         assert run.data.metrics["inner_log_loss"] == history[-1].value
     assert by_name["trial-000"].data.params["depth"] == "1"
     assert by_name["trial-000"].data.tags["state"] == "complete"
-    assert client.get_run(summary.run_id).data.params["tuning.trials"] == "12"
+    assert client.get_run(summary.run_id).data.params["tuning.trials"] == "6"
     assert {f"chosen.{name}" for name in SPACE.ranges} <= set(
         client.get_run(summary.run_id).data.params
     )

@@ -33,7 +33,7 @@ FIELDS = ("age", "bmi", "phq9", "systolic", "expectancy", "route")
 def make_study(cohort=NONE_YET, **parts):
     facts = {"name": "t", "question": "?", "outcome": OUTCOME, "seed": 3}
     facts |= {"cohort": DEPRESSED | cohort, "features": {"include": FIELDS}}
-    quick = {"validation": {"folds": 3, "repeats": 1, "resamples": 100}}
+    quick = {"validation": {"folds": 3, "repeats": 1, "resamples": 100, "bootstraps": 20}}
     return Study(**(facts | quick | {"uncertainty": {"redevelopments": 400}} | parts))
 
 

@@ -28,7 +28,8 @@ from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_percent
-from training.study.design import Design
+from training.study.design import Design, is_simulated
+from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
 
 # Always checked, even if the equation does not read them: they define the patients studied.
@@ -84,11 +85,6 @@ def write_note(design: Design) -> str:
     return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
 
 
-def is_simulated(columns: Columns) -> bool:
-    """Return whether any course was simulated."""
-    return bool((columns.get_numbers("simulated") == 1).any())
-
-
 def count_population(cohort: Columns, design: Design) -> Population:
     """Count the courses and patients that the model was developed on."""
     weights = design.given_weights
@@ -114,14 +110,14 @@ def look_up_published_rate(design: Design) -> float | None:
 
 def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
     """Describe how the interval of an estimate is made."""
-    count, level = len(equation.terms.intercept) - 1, format_percent(study.uncertainty.level)
+    count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
     source = "bootstrap refits (sampling error alone)"
     if not design.size:
         source = "draws from published evidence"
     elif list_candidates()[name].has_posterior:
         source = "posterior draws, widened by bootstrap refits"
     method = f"middle {level} of {count} {source}"
-    return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
+    return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 
 def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:

@@ -15,12 +15,7 @@ from training.findings.findings import Performance, ValidationType
 class MeasureLabel(NamedTuple):
     """How reports show a measure.
 
-    Parameters
-    ----------
-    hint
-        What its values mean, in a few words.
-    digits
-        After the decimal point.
+    ``hint`` says in a few words what its values mean; ``digits`` follow the decimal point.
     """
 
     name: str
@@ -42,7 +37,6 @@ MEASURES: Mapping[str, MeasureLabel] = {
     "e90": MeasureLabel("E90", "90th percentile of that distance"),
     "emax": MeasureLabel("Emax", "maximum of that distance"),
 }
-CANDIDATE_MEASURES = ("log_loss", "brier", "auc", "intercept", "slope")
 VALIDATION_TYPES: Mapping[ValidationType, str] = {
     "apparent": "Apparent",
     "corrected": "Corrected for optimism",

@@ -10,10 +10,9 @@ from training.candidates.registry import label_candidate
 from training.findings.findings import Findings
 from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
-from training.findings.words import CANDIDATE_MEASURES, label_measure
+from training.findings.words import label_measure
+from training.measures.performance import COMPARED
 from training.measures.subgroups import Subgroup
-from training.registry.reference import Reference
-from training.registry.registry import Registry
 from training.report.markdown import (
     format_validation,
     list_items,
@@ -61,23 +60,6 @@ class RegisteredCard:
             "card": self.card.model_dump(mode="json"),
             "findings": None if self.findings is None else self.findings.model_dump(mode="json"),
         }
-
-
-def read_registered_card(registry: Registry, reference: Reference) -> RegisteredCard:
-    """Read the card of a version, checked against its digests.
-
-    Raises
-    ------
-    UnavailableError
-        If there is no such version.
-    ArtifactError
-        If the version or its findings are damaged.
-    """
-    name, version = reference.name, registry.find_version(reference)
-    model = registry.load_version(name, version).model
-    findings = registry.read_findings(name, version)
-    aliases = registry.list_aliases(name, version)
-    return RegisteredCard(version, aliases, model.digest, model.card, findings)
 
 
 def write_model_card(registered: RegisteredCard) -> str:
@@ -146,7 +128,7 @@ def _describe_unvalidated(card: ModelCard) -> Iterator[str]:
     yield _WITHOUT_FINDINGS
     yield f"Validation: {card.validation}."
     measures = card.performance.get(card.candidate, {})
-    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES if key in measures}
+    labels = {key: label_measure(key) for key in COMPARED if key in measures}
     rows = [[lb.name, format_measure(measures[key], lb.digits)] for key, lb in labels.items()]
     yield format_table([["Measure", "Value"], *rows])
 

@@ -345,6 +345,11 @@ def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feat
     return tuple(kept)
 
 
+def is_simulated(columns: Columns) -> bool:
+    """Return whether any course comes from a simulator."""
+    return bool((columns.get_numbers("simulated") == 1).any())
+
+
 def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Give each site a number, by name; -1 where the site is unknown."""
     texts = columns.get_texts("site")

@@ -1,11 +1,10 @@
 """Splits: folds that keep a patient's courses together, or a site's patients.
 
-Every fold must be able to say something: at least two courses with the outcome and two without.
+Every fold of a comparison must be informative: at least two events and two non-events.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,9 @@ from features.base.errors import Problem, StudyError
 from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.study import Study
 
-EVENTS_A_FOLD = 2
-SHUFFLES = 20
-# Shares nearer than this count as equal, as they do for NumPy.
-CLOSE, CLOSEST = 1e-5, 1e-8
+MIN_CLASS_PER_FOLD = 2
+# A deal of few large sites may leave a fold without events; another shuffle may not.
+_SHUFFLES = 20
 
 Rows = NDArray[np.int64]
 
@@ -39,37 +37,36 @@ def split_outer(study: Study, design: Design, repeat: int) -> list[Fold]:
     Raises
     ------
     StudyError
-        If a fold would hold fewer than two courses with the outcome, or two without.
+        If a fold would hold fewer than two events, or fewer than two non-events.
     """
-    units = find_units(study, design)
-    folds = study.validation.folds
-    rarest = min(design.events, design.size - design.events)
-    if rarest < EVENTS_A_FOLD * folds or len(np.unique(units)) < folds:
-        raise StudyError([_describe_shortage(folds, rarest)], source=study.name)
-    for shuffle in range(SHUFFLES):
-        seed = derive_seed(study.seed, repeat, shuffle)
-        found = list(split_stratified(design.outcome, units, folds, seed))
-        if all(_is_informative(design, fold) for fold in found):
-            return found
-    raise StudyError([_describe_shortage(folds, rarest)], source=study.name)
+    units = number_units(study, design)
+    count = study.validation.folds
+    smaller_class = min(design.events, design.size - design.events)
+    if smaller_class >= MIN_CLASS_PER_FOLD * count and len(np.unique(units)) >= count:
+        for shuffle in range(_SHUFFLES):
+            seed = derive_seed(study.seed, repeat, shuffle)
+            folds = list(split_stratified(design.outcome, units, count, seed))
+            if all(_is_informative(design, fold) for fold in folds):
+                return folds
+    raise StudyError([_describe_shortage(count, smaller_class)], source=study.name)
 
 
-def find_units(study: Study, design: Design) -> Rows:
-    """Give a number to what must stay together.
+def number_units(study: Study, design: Design) -> Rows:
+    """Give a number to what must stay together, ``[courses]``.
 
-    Patients; or, where sites are held out, sites, joined where one patient was treated at two.
+    Patients; or, if sites are held out, sites, joined if a patient was treated at both.
     """
     if study.validation.hold_out == "patient":
         return design.patients
     sites, names = number_sites(design.columns)
     if len(names) < 2 or (sites == UNKNOWN_SITE).any():
-        message = "holding out sites needs the site of every course, and two sites at least"
+        message = "holding out sites needs the site of every course, and at least two sites"
         raise StudyError([Problem("validation.hold_out", "site", message)], source=study.name)
     return join_groups(design.patients, sites)
 
 
 def join_groups(first: Rows, second: Rows) -> Rows:
-    """Give a number to each connected part of two groupings.
+    """Give a number to each connected part of two groupings, ``[courses]``.
 
     Examples
     --------
@@ -84,89 +81,61 @@ def join_groups(first: Rows, second: Rows) -> Rows:
 
 
 def split_inner(design: Design, seed: int) -> list[Fold]:
-    """Split what a candidate learns from, to choose its settings; empty where it is too little.
+    """Split what a candidate learns from, to choose its settings; empty if there is too little.
 
-    Patients stay together; only folds whose learning part has both outcomes are kept.
+    Patients stay together; only folds whose training part has both classes are kept.
     """
-    rarest = min(design.events, design.size - design.events)
-    folds = min(design.inner_folds, rarest)
-    if folds < 2:
+    count = min(design.inner_folds, design.events, design.size - design.events)
+    if count < 2:
         return []
-    found = split_stratified(design.outcome, design.patients, folds, seed)
-    kept = [fold for fold in found if np.ptp(design.outcome[fold.train]) > 0 and len(fold.test)]
+    folds = split_stratified(design.outcome, design.patients, count, seed)
+    kept = [fold for fold in folds if np.ptp(design.outcome[fold.train]) > 0 and len(fold.test)]
     return kept if len(kept) >= 2 else []
 
 
 def split_stratified(outcome: Numbers, units: Rows, folds: int, seed: int) -> Iterator[Fold]:
-    """Split units so that every fold has about the same share of events.
-
-    The folds are those of scikit-learn's ``StratifiedGroupKFold``, found ten times faster: with
-    NumPy, the deviation of five numbers, which it takes for every unit and fold, is mostly waiting.
-    """
-    numbers = np.unique(units, return_inverse=True)[1]
-    classes = np.unique(outcome, return_inverse=True)[1]
-    counts = np.zeros((numbers.max() + 1, 2))
-    np.add.at(counts, (numbers, classes), 1)
-    order = np.arange(len(counts))
-    np.random.RandomState(seed).shuffle(order)
-    uneven = np.argsort(-np.std(counts[order], axis=1), kind="stable")
-    chosen = np.empty(len(counts), dtype=np.int64)
-    chosen[order[uneven]] = deal_units(counts[order[uneven]], folds)
-    for fold in range(folds):
-        held = chosen[numbers] == fold
-        yield Fold(np.flatnonzero(~held), np.flatnonzero(held))
-
-
-def deal_units(counts: Numbers, folds: int) -> list[int]:
-    """Deal units out one by one, each to the fold that leaves shares of both classes most even.
-
-    Of equals, to the one with the fewest courses.
+    """Split units so that folds have about equal shares of events and of non-events.
 
     Parameters
     ----------
-    counts
-        ``[units, 2]``: courses without and with the outcome.
+    outcome, units
+        ``[courses]``: 0 or 1, and the number of what must stay together. The order of courses does
+        not matter, only the order of these numbers.
     """
-    totals = counts.sum(axis=0).tolist()
-    dealt = [[0.0] * folds for _ in totals]
-    now, chosen = [0.0 for _ in totals], []
-    for unit in counts.tolist():
-        best, least, fewest, after = 0, inf, inf, now
-        for fold in range(folds):
-            uneven = [
-                measure_unevenness([*one[:fold], one[fold] + more, *one[fold + 1 :]], total)
-                if more
-                else same
-                for one, more, total, same in zip(dealt, unit, totals, now, strict=True)
-            ]
-            mean, size = sum(uneven) / len(uneven), sum(one[fold] for one in dealt)
-            close = abs(mean - least) <= CLOSEST + CLOSE * least
-            if mean < least or (close and size < fewest):
-                best, least, fewest, after = fold, mean, size, uneven
-        for one, more in zip(dealt, unit, strict=True):
-            one[best] += more
-        now = after
-        chosen.append(best)
-    return chosen
+    numbers = np.unique(units, return_inverse=True)[1]
+    counts = np.zeros((numbers.max() + 1, 2), dtype=np.int64)
+    np.add.at(counts, (numbers, outcome.astype(np.int64)), 1)
+    shuffled = np.random.default_rng(seed).permutation(len(counts))
+    # The largest first: what they leave uneven, the small ones level out.
+    order = shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]
+    dealt_to = np.empty(len(counts), dtype=np.int64)
+    dealt_to[order] = _deal_units(counts[order], folds)
+    for fold in range(folds):
+        held_out = dealt_to[numbers] == fold
+        yield Fold(np.flatnonzero(~held_out), np.flatnonzero(held_out))
 
 
-def measure_unevenness(dealt: list[float], total: float) -> float:
-    """Measure the standard deviation of folds' shares, rounded as NumPy rounds it.
+def _deal_units(counts: NDArray[np.int64], folds: int) -> list[int]:
+    """Deal each unit, ``[units, classes]``, to the fold that has the least of its classes.
 
-    Ties are decided by the last digit, so that sums are taken in order.
+    Each class counts by its share of the whole, so the rarer one weighs more. Of equal folds the
+    one with the fewest courses is dealt to, then the first.
     """
-    folds, whole, squares = len(dealt), 0.0, 0.0
-    shares = [one / total for one in dealt]
-    for share in shares:
-        whole += share
-    mean = whole / folds
-    for share in shares:
-        squares += (share - mean) * (share - mean)
-    return sqrt(squares / folds)
+    # Shares are compared as whole numbers, so that ties are ties on every machine.
+    of_class = counts.sum(axis=0)[::-1] ** 2
+    dealt = np.zeros((folds, 2), dtype=np.int64)
+    dealt_to = []
+    for unit in counts:
+        # Proportional to what the sum of the folds' squared shares would grow by.
+        growth = dealt @ (unit * of_class)
+        fold = int(np.lexsort((dealt.sum(axis=1), growth))[0])
+        dealt[fold] += unit
+        dealt_to.append(fold)
+    return dealt_to
 
 
 def derive_seed(*parts: int) -> int:
-    """Derive a seed from a study's seed and the place where it is used.
+    """Derive a seed from a study's seed and the place in the run where it is used.
 
     Examples
     --------
@@ -176,27 +145,34 @@ def derive_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
-def _is_informative(design: Design, fold: Fold) -> bool:
-    events = design.outcome[fold.test].sum()
-    return bool(min(events, len(fold.test) - events) >= EVENTS_A_FOLD)
+def draw_patients(design: Design, generator: np.random.Generator) -> Rows:
+    """Draw as many patients as there are, with replacement, until both classes are among them.
 
-
-def _describe_shortage(folds: int, rarest: int) -> Problem:
-    allowed = rarest // EVENTS_A_FOLD
-    advice = f"at most {allowed}" if allowed >= 2 else "none are possible: collect more outcomes"
-    message = (
-        f"{folds} folds need {EVENTS_A_FOLD} courses with and without the outcome in each; "
-        f"the rarer of the two has {rarest} ({advice})"
-    )
-    return Problem("validation.folds", "events", message)
-
-
-def draw_patients(design: Design, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw as many patients as there are, with replacement, until both outcomes are among them."""
+    Returns
+    -------
+    ndarray
+        ``[courses drawn]``: all courses of each patient drawn, as often as the patient.
+    """
     order = np.argsort(design.patients, kind="stable")
     starts = np.searchsorted(design.patients[order], np.arange(design.patients.max() + 2))
+    patients = len(starts) - 1
     while True:
-        drawn = generator.integers(len(starts) - 1, size=len(starts) - 1)
-        rows = np.concatenate([order[starts[one] : starts[one + 1]] for one in drawn])
+        drawn = generator.integers(patients, size=patients)
+        rows = np.concatenate([order[starts[patient] : starts[patient + 1]] for patient in drawn])
         if np.ptp(design.outcome[rows]) > 0:
             return rows
+
+
+def _is_informative(design: Design, fold: Fold) -> bool:
+    events = design.outcome[fold.test].sum()
+    return bool(min(events, len(fold.test) - events) >= MIN_CLASS_PER_FOLD)
+
+
+def _describe_shortage(folds: int, smaller_class: int) -> Problem:
+    allowed = smaller_class // MIN_CLASS_PER_FOLD
+    advice = f"at most {allowed}" if allowed >= 2 else "none are possible: collect more outcomes"
+    message = (
+        f"{folds} folds need {MIN_CLASS_PER_FOLD} events and {MIN_CLASS_PER_FOLD} non-events each; "
+        f"the smaller class has {smaller_class} ({advice})"
+    )
+    return Problem("validation.folds", "events", message)

@@ -35,7 +35,7 @@ from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size
 from training.measures.subgroups import Subgroup, tabulate_subgroups
-from training.validation.development.validated import Validated
+from training.study.design import Design
 from training.validation.groups import label_courses
 
 # Bootstrap refits drawn as thin lines; more would hide the curve.
@@ -196,7 +196,7 @@ def describe_subgroups(
 
 
 def describe_sample_size(
-    validated: Validated, performance: Sequence[Performance]
+    parameters: int, design: Design, performance: Sequence[Performance]
 ) -> SampleSizeFacts:
     """Describe whether the courses are enough for an unpenalised model with as many parameters.
 
@@ -206,18 +206,18 @@ def describe_sample_size(
     by_type = {measured.way: measured for measured in performance}
     corrected = by_type["corrected"]
     auc = (corrected.measures or by_type["nested"].measures)["auc"].value
-    optimism, courses = corrected.optimism.get("log_loss"), validated.design.size
-    prevalence = float(np.average(validated.design.outcome, weights=validated.design.weights))
+    optimism, courses = corrected.optimism.get("log_loss"), design.size
+    prevalence = float(np.average(design.outcome, weights=design.weights))
     effective = None if optimism is None else float(max(0.0, -optimism * courses))
     facts: dict[str, Any] = {
-        "parameters": validated.parameters,
+        "parameters": parameters,
         "effective": effective,
         "prevalence": prevalence,
     }
-    if not validated.parameters or auc is None or auc < _MIN_AUC:
+    if not parameters or auc is None or auc < _MIN_AUC:
         verdict = "It does not discriminate: only the base rate has to be precise."
         return SampleSizeFacts(**facts, auc=None, courses={}, binding=None, verdict=verdict)
-    needed = compute_sample_size(validated.parameters, prevalence, auc=auc)
+    needed = compute_sample_size(parameters, prevalence, auc=auc)
     return SampleSizeFacts(
         **facts,
         auc=auc,

@@ -22,7 +22,8 @@ from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
-from training.study.split import EVENTS_A_FOLD, derive_seed
+from training.study.parts import ESTIMATE_LEVEL
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
@@ -55,21 +56,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class SamplePredictions:
-    """A method's predictions of both samples.
+    """A method's predictions of both samples."""
 
-    Parameters
-    ----------
-    known, unseen
-        At the world's own sites, and at new ones; interval limits are NaN if the method has none.
-    selected
-        The candidate behind it.
-    seconds
-        Processor time of fitting with all that belongs to it, but for the bootstrap refits.
-    """
-
+    # known, unseen: at the world's own sites, and at new ones; interval limits are NaN if the
+    # method has none
     known: Prediction
     unseen: Prediction
-    selected: str
+    selected: str  # The candidate behind it
+    # Processor time of fitting with all that belongs to it, but for the bootstrap refits
     seconds: float
 
 
@@ -104,7 +98,7 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     choosing = process_time() - start
     equation, fitting = _develop(selected, setting, seed)
     known, unseen = (
-        predict_courses(equation, sample.columns, study.uncertainty.level)
+        predict_courses(equation, sample.columns, ESTIMATE_LEVEL)
         for sample in (world.known, world.unseen)
     )
     return SamplePredictions(known, unseen, selected, choosing + fitting)
@@ -124,7 +118,7 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
 def _choose_candidate(study: Study, design: Design) -> str:
     """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
     smaller_class = min(design.events, design.size - design.events)
-    folds = min(study.validation.folds, smaller_class // EVENTS_A_FOLD)
+    folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})

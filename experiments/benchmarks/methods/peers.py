@@ -28,17 +28,11 @@ _TRIALS, _FOLDS = 30, 5
 
 @dataclass(frozen=True)
 class Peer:
-    """A model that is not ours.
-
-    Parameters
-    ----------
-    packages
-        Distributions that it needs; their versions are part of its results.
-    """
+    """A model that is not ours."""
 
     name: str
     label: str
-    packages: tuple[str, ...]
+    packages: tuple[str, ...]  # Distributions that it needs; their versions are part of its results
     modules: tuple[str, ...]
     fit: Callable[[Any, Numbers, int], Predict]
 

@@ -43,26 +43,18 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class CohortResult:
-    """One cohort.
+    """One cohort."""
 
-    Parameters
-    ----------
-    courses, reported
-        Courses that are due for follow-up, and how many of them have a known outcome.
-    reported_rate, weighted_rate
-        Share that responds of those with a known outcome, and the same weighted.
-    true
-        Of all courses, by the probabilities that outcomes were drawn from.
-    scenarios
-        The delta adjustment's figures for all courses, by odds ratio.
-    """
-
+    # courses, reported: courses that are due for follow-up, and how many of them have a known
+    # outcome
     courses: int
     reported: int
+    # reported_rate, weighted_rate: share that responds of those with a known outcome, and the same
+    # weighted
     reported_rate: float
     weighted_rate: float
-    true: Calibrated
-    scenarios: tuple[Scenario, ...]
+    true: Calibrated  # Of all courses, by the probabilities that outcomes were drawn from
+    scenarios: tuple[Scenario, ...]  # The delta adjustment's figures for all courses, by odds ratio
 
 
 def run_attrition(cohorts: int, jobs: int) -> list[CohortResult]:
@@ -90,7 +82,7 @@ def examine_cohort(seed: int, patients: int = _PATIENTS) -> CohortResult:
         reported_rate=float(design.outcome.mean()),
         weighted_rate=float(np.average(design.outcome, weights=weights)),
         true=calibrate_to_truth(_predict_all(enrolment, held_out, equation), truth),
-        scenarios=describe_attrition(study, design, enrolment, held_out, equation).scenarios,
+        scenarios=describe_attrition(design, enrolment, held_out, equation).scenarios,
     )
 
 

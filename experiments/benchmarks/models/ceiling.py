@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.benchmarks.scores import compute_expected_loss
 from experiments.simulator import World, draw_new_sites, make_sites, simulate, write_simulation
-from experiments.simulator.world import LATENTS
+from experiments.simulator.published import LATENTS
 from features.base.arrays import Numbers
 from features.base.commands import say, track
 from features.model.matrix import build_matrix, list_features

@@ -19,6 +19,7 @@ from experiments.benchmarks.methods.methods import (
     predict_samples,
 )
 from experiments.benchmarks.methods.peers import PEERS
+from experiments.benchmarks.models.summary import NULL
 from experiments.benchmarks.results import Result, Results, complete_results, make_key, parse_names
 from experiments.benchmarks.samples import STUDY, Plan, prepare_world
 from features.base.commands import track
@@ -27,26 +28,17 @@ from features.base.files import digest_sources, list_sources
 from training.study.split import derive_seed
 from training.validation.resample import spread
 
-NULL = "null"
 METHODS = (*OURS, *PEERS)
 _METHOD_SEED = 5
 
 
 @dataclass(frozen=True)
 class ModelTask:
-    """One method, fitted once.
-
-    Parameters
-    ----------
-    cohort
-        The world's cohort, by number.
-    courses
-        Number of training courses.
-    """
+    """One method, fitted once."""
 
     world: str
-    cohort: int
-    courses: int
+    cohort: int  # The world's cohort, by number
+    courses: int  # Number of training courses
     method: str
     plan: Plan
 
@@ -59,21 +51,11 @@ class ModelTask:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What is to be compared.
+    """What is to be compared."""
 
-    Parameters
-    ----------
-    worlds
-        Number of drawn worlds: ``world-1`` and so on.
-    null_cohorts
-        Number of cohorts of the null world, for our methods alone.
-    sizes
-        Numbers of training courses.
-    """
-
-    worlds: int
-    null_cohorts: int
-    sizes: tuple[int, ...]
+    worlds: int  # Number of drawn worlds: ``world-1`` and so on
+    null_cohorts: int  # Number of cohorts of the null world, for our methods alone
+    sizes: tuple[int, ...]  # Numbers of training courses
     methods: tuple[str, ...]
     plan: Plan
 
@@ -99,7 +81,7 @@ def _can_answer(method: str, world: str, courses: int) -> bool:
 @cache
 def _digest_samples() -> str:
     # Worlds are drawn about the evidence table of training.
-    paths = [*list_sources(simulator, ["*.py"]), STUDY]
+    paths = [*list_sources(simulator, ["*.py", "*.toml"]), STUDY]
     paths += [Path(str(module.__file__)) for module in (samples, scores)]
     return digest_sources(paths, {})
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.methods.methods import BASE_RATE
-from experiments.benchmarks.models.models import NULL
 from experiments.benchmarks.results import Result
+from training.candidates.registry import BASE_RATE
 
+NULL = "null"  # the world where nothing predicts response
 SITE_KINDS = ("known", "unseen")
 World = tuple[str, int]
 ResultsByWorld = Mapping[tuple[str, int], Mapping[World, Result]]
@@ -17,16 +17,10 @@ ResultsByWorld = Mapping[tuple[str, int], Mapping[World, Result]]
 
 @dataclass(frozen=True)
 class Gap:
-    """Mean difference in log loss over worlds; below 0 the first method is better.
-
-    Parameters
-    ----------
-    error
-        Standard error over worlds; None for a single one.
-    """
+    """Mean difference in log loss over worlds; below 0 the first method is better."""
 
     mean: float
-    error: float | None
+    error: float | None  # Standard error over worlds; None if there is only one
     worlds: int
 
     @property
@@ -41,28 +35,21 @@ class Gap:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One method at one number of courses, at known or unseen sites, over all worlds.
-
-    Parameters
-    ----------
-    share
-        Of the gain in log loss over the base rate that the attainable probability has.
-    selected
-        How often each candidate stood behind the method.
-    """
+    """One method at one number of courses, at known or unseen sites, over all worlds."""
 
     method: str
     courses: int
     site_kind: str
     worlds: int
     log_loss: float
+    # Of the gain in log loss over the base rate that the attainable probability has
     share: float | None
     auc: float
     slope: float | None
     coverage: float | None
     coverage_of_mean_site: float | None
     seconds: float
-    selected: Mapping[str, int]
+    selected: Mapping[str, int]  # How often each candidate stood behind the method
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""

@@ -14,6 +14,7 @@ from experiments.benchmarks.scores import MIN_PROBABILITY, compute_expected_loss
 from features.base.commands import track
 from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
+from training.study.parts import ESTIMATE_LEVEL
 from training.validation.resample import spread
 
 # Not among the worlds in which candidates and peers are compared.
@@ -26,23 +27,15 @@ _HEADING = ["candidate", "courses", "trials", "fit, s", "log loss", "difference"
 
 @dataclass(frozen=True)
 class TuningFit:
-    """One fit.
-
-    Parameters
-    ----------
-    log_loss
-        Expected at the world's own sites.
-    rounds
-        Trees grown.
-    """
+    """One fit."""
 
     world: str
     candidate: str
     courses: int
     trials: int
     seconds: float
-    log_loss: float
-    rounds: int
+    log_loss: float  # Expected at the world's own sites
+    rounds: int  # Trees grown
 
 
 def run_tuning(worlds: int, trials: int, jobs: int) -> list[TuningFit]:
@@ -64,8 +57,7 @@ def _fit_once(world: str, name: str, courses: int, trials: int) -> TuningFit:
     start = perf_counter()
     fit = candidate.fit(design, courses)
     seconds = perf_counter() - start
-    level = prepared.study.uncertainty.level
-    prediction = predict_courses(fit.equation, prepared.known.columns, level)
+    prediction = predict_courses(fit.equation, prepared.known.columns, ESTIMATE_LEVEL)
     estimate = np.clip(prediction.probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     loss = compute_expected_loss(estimate, prepared.known.attainable)
     rounds = int(fit.settings.get("rounds", 0))

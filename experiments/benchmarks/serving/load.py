@@ -1,7 +1,7 @@
 """Load from wrk, and a checker that compares answers with the library's.
 
-wrk (https://github.com/wg/wrk) keeps connections busy from one core, but cannot tell which answer
-belongs to which request. So, before each measurement, a checker sends every request over as many
+wrk (https://github.com/wg/wrk) keeps connections busy from one core, but does not match answers to
+requests. So, before each measurement, a checker sends every request over as many
 connections and compares each answer with the library's; under load, statuses are counted.
 """
 
@@ -24,8 +24,8 @@ from features.base.errors import UnavailableError
 SCRIPT = Path(__file__).with_name("wrk.lua")
 JSON_TYPE = "application/json"
 _PATIENCE_SECONDS = 30
-# Returns what is wrong with the answer to a request, by its number; None if nothing is.
-CheckAnswer = Callable[[int, str], str | None]
+# Compares an answer's body with the expected one; returns what is wrong, or None.
+CheckAnswer = Callable[[Any, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class HttpRequest:
     body: bytes
     token: str | None = None
     content_type: str = JSON_TYPE
+    expected: Any = None  # What a checker compares the answer with
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -52,62 +53,36 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class Load:
-    """What to put on a server.
+    """What to put on a server."""
 
-    Parameters
-    ----------
-    requests
-        Sent in turn.
-    patients
-        In each of them.
-    checked
-        How many of the requests the checker sends first; None for all.
-    """
-
-    requests: Sequence[HttpRequest]
+    requests: Sequence[HttpRequest]  # Sent in turn
+    check: CheckAnswer
     connections: int = 1
-    patients: int = 1
+    patients: int = 1  # In each of them
     seconds: int = 5
-    checked: int | None = None
+    checked: int | None = None  # How many of the requests the checker sends first; all by default
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one load showed.
-
-    Parameters
-    ----------
-    answers
-        To wrk.
-    p50, p99
-        Latency, ms.
-    rate, patients_rate
-        Answers below status 400 per second, and patients in them.
-    cpu
-        Processor time of the server, ms per request.
-    patients_cpu
-        Patients per second of processor time.
-    failed
-        Refused, lost and unanswered requests, of wrk and of the checker.
-    checked, wrong
-        Answers compared with the library's, and those that differ.
-    complaint
-        What was wrong, in words.
-    """
+    """What one load showed."""
 
     connections: int
-    answers: int
+    answers: int  # To wrk
+    # p50, p99: latency, ms
     p50: float
     p99: float
     slowest: float
+    # rate, patients_rate: answers below status 400 per second, and patients in them
     rate: float
     patients_rate: float
-    cpu: float | None
-    patients_cpu: float | None
-    failed: int
+    cpu: float | None  # Processor time of the server, ms per request
+    patients_cpu: float | None  # Patients per second of processor time
+    failed: int  # Refused, lost and unanswered requests, of wrk and of the checker
+    # checked, wrong: answers compared with the library's, and those that differ
     checked: int
     wrong: int
-    complaint: str = ""
+    complaint: str = ""  # What was wrong, in words
 
     @property
     def is_sound(self) -> bool:
@@ -139,15 +114,13 @@ def find_wrk() -> str:
     return path
 
 
-def measure_load(
-    load: Load, server: Server, check: CheckAnswer, core: int | None = None
-) -> Measurement:
+def measure_load(load: Load, server: Server, core: int | None = None) -> Measurement:
     """Check a server's answers, then put a load on it.
 
     Parameters
     ----------
     core
-        The core to keep checker and generator on; None for any.
+        The core to keep checker and generator on; any by default.
 
     Raises
     ------
@@ -155,21 +128,21 @@ def measure_load(
         If wrk is not installed, or fails.
     """
     with stay_on(core):
-        checked = asyncio.run(_check_all(load, server, check))
+        checked = asyncio.run(_check_all(load, server))
         before = read_cpu(server.pid)
         counts = _run_wrk(load, server)
         cpu = read_cpu(server.pid) - before
     return _summarise(load, counts, cpu, checked)
 
 
-async def _check_all(load: Load, server: Server, check: CheckAnswer) -> _Checked:
+async def _check_all(load: Load, server: Server) -> _Checked:
     checked = _Checked()
     limits = httpx.Limits(max_connections=load.connections)
     async with httpx.AsyncClient(
         base_url=server.address, limits=limits, timeout=_PATIENCE_SECONDS
     ) as client:
 
-        async def ask(number: int, request: HttpRequest) -> None:
+        async def ask(request: HttpRequest) -> None:
             try:
                 answer = await send_request(client, request)
             except httpx.TransportError as error:
@@ -179,15 +152,19 @@ async def _check_all(load: Load, server: Server, check: CheckAnswer) -> _Checked
                 checked.failed.append(f"answered {answer.status_code}")
                 return
             checked.compared += 1
-            if complaint := check(number, answer.text):
+            if complaint := load.check(request.expected, answer.text):
                 checked.wrong.append(complaint)
 
         requests = load.requests[: load.checked]
         # The pool's timeout is for a connection: only as many may wait as there are connections.
         for start in range(0, len(requests), load.connections):
-            numbers = range(start, min(start + load.connections, len(requests)))
-            await asyncio.gather(*(ask(number, requests[number]) for number in numbers))
+            await asyncio.gather(*map(ask, requests[start : start + load.connections]))
     return checked
+
+
+def dump_json(plain: Any) -> bytes:
+    """Write JSON without spaces, as clients do."""
+    return json.dumps(plain, separators=(",", ":")).encode()
 
 
 async def send_request(client: httpx.AsyncClient, request: HttpRequest) -> httpx.Response:

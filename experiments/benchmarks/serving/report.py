@@ -2,18 +2,18 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from experiments.benchmarks.charts import OTHERS_COLOUR, OURS_COLOUR, draw_panels
 from experiments.benchmarks.methods.peers import list_versions
 from experiments.benchmarks.report import Figure, Report, Section, format_table, format_verdicts
-from experiments.benchmarks.serving.figure import draw_speeds
 from experiments.benchmarks.serving.serving import ServingResults
-from experiments.benchmarks.serving.verdicts import judge_serving, list_speed_rows
+from experiments.benchmarks.serving.verdicts import SpeedRow, judge_serving, list_speed_rows
 
 _PACKAGES = (
     *("bentoml", "mlflow", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "orjson"),
@@ -55,7 +55,7 @@ def report_serving(results: ServingResults) -> Report:
     blocks += [f"ABSENT: `{name}`: {reason}." for name, reason in results.absent.items()]
     blocks += [format_verdicts(verdicts), _describe_machine(machine)]
     alternative = "Latency and rate of each service, SIMULATED patients"
-    figure = Figure(alternative, "benchmark-serving.png", partial(draw_speeds, rows))
+    figure = Figure(alternative, "benchmark-serving.png", partial(_draw_speeds, rows))
     data = {
         "data": "SIMULATED",
         "request": {"rounds": request.rounds, "seconds": request.seconds},
@@ -144,3 +144,42 @@ def _read_processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return "unnamed processor"
+
+
+def _draw_speeds(rows: Sequence[SpeedRow], path: Path) -> None:
+    """Draw requests per second and latencies of single estimates as PNG."""
+    busy = [row for row in rows if row.connections > 1]
+    idle = [row for row in rows if row.connections == 1 and not row.task.startswith("batch")]
+    title = "SIMULATED patients, one assessment per request, one core for the server"
+    with draw_panels(path, (11, 3.2), 2, title) as (_, (left, right)):
+        for index, row in enumerate(busy):
+            left.plot(row.rate, index, "o", color=_choose_colour(row))
+            left.text(row.rate, index, f"   {_show_digits(row.rate)}", va="center")
+        _label_axes(left, busy, "requests per second, 16 connections")
+        for index, row in enumerate(idle):
+            right.plot([row.p50, row.p99], [index] * 2, color=_choose_colour(row), linewidth=2)
+            right.plot(row.p50, index, "o", color=_choose_colour(row))
+            limits = f"  {_show_digits(row.p50)} to {_show_digits(row.p99)}"
+            right.text(row.p99, index, limits, va="center")
+        _label_axes(right, idle, "ms to the answer, 1 connection, p50 to p99")
+
+
+def _label_axes(axes: Any, rows: Sequence[SpeedRow], label: str) -> None:
+    axes.set_yticks(range(len(rows)), [row.label.replace("`", "") for row in rows])
+    axes.set(xlabel=f"{label} (logarithmic)", xscale="log", ylim=(len(rows) - 0.5, -0.5))
+    axes.margins(x=0.25)
+
+
+def _show_digits(value: float) -> str:
+    """Format a value with about two digits.
+
+    Examples
+    --------
+    >>> _show_digits(1234.5), _show_digits(0.27)
+    ('1,234', '0.27')
+    """
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _choose_colour(row: SpeedRow) -> str:
+    return OURS_COLOUR if row.task == "ours" else OTHERS_COLOUR

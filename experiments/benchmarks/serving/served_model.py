@@ -25,16 +25,10 @@ _NO_LIMIT = ("--per-minute", "0", "--json")
 
 @dataclass(frozen=True)
 class ServedHome:
-    """A home of its own, with the commands that work in it.
-
-    Parameters
-    ----------
-    tracking_uri
-        MLflow's store with the registered champion.
-    """
+    """A home of its own, with the commands that work in it."""
 
     folder: Path
-    tracking_uri: str
+    tracking_uri: str  # MLflow's store with the registered champion
 
     @property
     def environment(self) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,14 @@ _CHECKED_BATCHES = 3
 
 @dataclass(frozen=True)
 class ServingRequest:
-    """What is to be measured.
+    """What is to be measured."""
 
-    Parameters
-    ----------
-    seconds
-        Of each measurement.
-    champion
-        A home whose champion is served; None for a model fitted for the purpose.
-    """
-
-    seconds: int = 10
+    seconds: int = 10  # Of each measurement
     rounds: int = 3
     contestants: tuple[Contestant, ...] = tuple(CONTESTANTS.values())
     patients: int = 3000
     redevelopments: int = 200
+    # A home whose champion is served; by default a model fitted for the purpose
     champion: Path | None = None
 
 
@@ -55,42 +47,24 @@ QUICK = ServingRequest(seconds=1, rounds=1, patients=800, redevelopments=20)
 
 @dataclass(frozen=True)
 class Round:
-    """One contestant in one round.
+    """One contestant in one round."""
 
-    Parameters
-    ----------
-    seconds
-        From its start until it was ready.
-    measured
-        By task and number of connections.
-    """
-
-    seconds: float
+    seconds: float  # From its start until it was ready
     memory: Memory
-    measured: dict[tuple[str, int], Measurement]
+    measured: dict[tuple[str, int], Measurement]  # By task and number of connections
 
 
 @dataclass(frozen=True)
 class ServingResults:
-    """Everything that was measured.
-
-    Parameters
-    ----------
-    rounds
-        By contestant.
-    absent
-        By name, contestants and tasks that were not measured, and why.
-    model
-        The served model.
-    steps
-        Where a batch's time goes; empty if no batches were measured.
-    """
+    """Everything that was measured."""
 
     request: ServingRequest
     cores: Cores
-    rounds: dict[str, list[Round]] = field(default_factory=dict)
+    rounds: dict[str, list[Round]] = field(default_factory=dict)  # By contestant
+    # By name, contestants and tasks that were not measured, and why
     absent: dict[str, str] = field(default_factory=dict)
-    model: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)  # The served model
+    # Where a batch's time goes; empty if no batches were measured
     steps: list[Step] = field(default_factory=list)
 
 
@@ -155,8 +129,6 @@ def _set_stage(request: ServingRequest, folder: Path) -> _Stage:
         home.fit(request.redevelopments, seed=1)
     else:
         home = borrow_home(folder / "home", request.champion)
-        if any(contestant.learns for contestant in request.contestants):
-            home.simulate(request.patients)
     predictor = home.pull()
     return _Stage(home, Questions(draw_assessments(), predictor), home.create_key())
 
@@ -190,10 +162,7 @@ def _measure_tasks(
             continue
         for connections in task.connections:
             load = _make_load(task, requests, connections, results.request.seconds)
-            check = partial(task.check, stage.questions)
-            measured[task.name, connections] = measure_load(
-                load, server, check, results.cores.client
-            )
+            measured[task.name, connections] = measure_load(load, server, results.cores.client)
     return measured
 
 
@@ -213,4 +182,4 @@ def _explain_refusal(request: HttpRequest, server: Server) -> str | None:
 
 def _make_load(task: Task, requests: list[HttpRequest], connections: int, seconds: int) -> Load:
     checked = None if task.patients == 1 else _CHECKED_BATCHES
-    return Load(requests, connections, task.patients, seconds, checked)
+    return Load(requests, task.check, connections, task.patients, seconds, checked)

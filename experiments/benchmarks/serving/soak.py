@@ -36,16 +36,10 @@ _REASON = "soak: champions take turns"
 
 @dataclass(frozen=True)
 class SoakPlan:
-    """Duration, rate and intervals.
-
-    Parameters
-    ----------
-    rate
-        Requests per second, over all callers together.
-    """
+    """Duration, rate and intervals."""
 
     minutes: float = 30.0
-    rate: float = 200.0
+    rate: float = 200.0  # Requests per second, over all callers together
     callers: int = 16
     patients: int = 3000
     redevelopments: int = 200
@@ -73,19 +67,12 @@ class SoakPlan:
 
 @dataclass(frozen=True)
 class SoakAudit:
-    """What the audit log shows in the end.
+    """What the audit log shows in the end."""
 
-    Parameters
-    ----------
-    whole
-        Whether `audit verify` found it intact; None if the service has no audit log.
-    missing
-        Answered requests that are not in it.
-    """
-
+    # Whether `audit verify` found it intact; None if the service has no audit log
     whole: bool | None
     rows: int = 0
-    missing: int = 0
+    missing: int = 0  # Answered requests that are not in it
 
 
 @dataclass(frozen=True)

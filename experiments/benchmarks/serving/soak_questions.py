@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.benchmarks.serving.assessments import Assessment
-from experiments.benchmarks.serving.contestants.roster import dump_json
-from experiments.benchmarks.serving.load import HttpRequest
+from experiments.benchmarks.serving.load import HttpRequest, dump_json
 
 PREDICT, BATCH = "predict", "batch"
 _SHARES = {PREDICT: 0.90, BATCH: 0.05}  # the rest is invalid
@@ -16,20 +15,12 @@ _TOO_MANY_BYTES = 1 << 21
 
 @dataclass(frozen=True)
 class SoakQuestion:
-    """One request, and what may come back.
-
-    Parameters
-    ----------
-    allowed
-        The expected status; 503 with ``Retry-After`` is allowed as well.
-    numbers
-        Of its assessments; None is one that breaks a rule.
-    """
+    """One request, and what may come back."""
 
     kind: str
     request: HttpRequest
-    allowed: int
-    numbers: tuple[int | None, ...] = ()
+    allowed: int  # The expected status; 503 with ``Retry-After`` is allowed as well
+    numbers: tuple[int | None, ...] = ()  # Of its assessments; None is one that breaks a rule
 
 
 # An invalid request: status and body, made from a valid assessment.

@@ -17,31 +17,19 @@ LibraryAnswers = Sequence[Mapping[str, Any]]
 
 @dataclass
 class Watch:
-    """What has happened so far.
+    """What has happened so far."""
 
-    Parameters
-    ----------
-    expected
-        The library's answer to every assessment, by the champion's digest.
-    now
-        Seconds since the soak began.
-    statuses
-        Numbers of answers by kind of question and status.
-    champions
-        Numbers of estimates by second and champion's digest.
-    changes
-        For each change of champion, when it began, when it was in the store, and its digest.
-    lost
-        When connections were lost.
-    """
-
+    # The library's answer to every assessment, by the champion's digest
     expected: Mapping[str, LibraryAnswers]
-    now: float = 0.0
+    now: float = 0.0  # Seconds since the soak began
+    # Numbers of answers by kind of question and status
     statuses: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Numbers of estimates by second and champion's digest
     champions: Counter[tuple[int, str]] = field(default_factory=Counter)
+    # For each change of champion, when it began, when it was in the store, and its digest
     changes: list[tuple[float, float, str]] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
-    lost: list[float] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)  # When connections were lost
     memory: list[tuple[float, float]] = field(default_factory=list)
     request_ids: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)

@@ -37,26 +37,14 @@ class PatientLog(AuditLog):
 
 @dataclass(frozen=True)
 class StoreTiming:
-    """How long something took, in microseconds.
+    """How long something took, in microseconds."""
 
-    Parameters
-    ----------
-    store
-        ``sqlite normal``, ``sqlite full`` or ``postgresql``.
-    how
-        ``append``, or what wrote while requests waited: ``loop`` or ``thread``.
-    together
-        Rows in one transaction, or concurrent requests.
-    per_second
-        Rows.
-    """
-
-    store: str
-    how: str
-    together: int
+    store: str  # ``sqlite normal``, ``sqlite full`` or ``postgresql``
+    how: str  # ``append``, or what wrote while requests waited: ``loop`` or ``thread``
+    together: int  # Rows in one transaction, or concurrent requests
     median: float
     percentile99: float
-    per_second: float
+    per_second: float  # Rows
 
 
 def measure_stores(folder: Path, rows: int, server: str | None = None) -> list[StoreTiming]:

@@ -27,7 +27,8 @@ from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design, load_courses, make_design, number_sites
-from training.study.split import EVENTS_A_FOLD, derive_seed, find_units, split_outer
+from training.study.parts import MEASURE_LEVEL
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, number_units, split_outer
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
 
@@ -59,16 +60,11 @@ _CHOICE_SEED = 6
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """How thoroughly a trial is tested.
-
-    Parameters
-    ----------
-    nested
-        Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
-        half of ten repeats.
-    """
+    """How thoroughly a trial is tested."""
 
     repeats: int = 10
+    # Repeats in which the choice, too, is repeated inside each outer fold; each costs as much as
+    # half of ten repeats
     nested: int = 1
     resamples: int = 1000
     candidates: tuple[str, ...] = tuple(CANDIDATES)
@@ -79,18 +75,12 @@ QUICK = TrialPlan(repeats=1, resamples=100, candidates=WITHOUT_OUTCOMES)
 
 @dataclass(frozen=True)
 class TrialTask:
-    """One study, with patients or sites held out.
-
-    Parameters
-    ----------
-    courses
-        The study's valid courses, whether or not their outcome is known.
-    """
+    """One study, with patients or sites held out."""
 
     name: str
     hold_out: str
     study: Study
-    courses: Columns
+    courses: Columns  # The study's valid courses, whether or not their outcome is known
     plan: TrialPlan
 
     @property
@@ -175,7 +165,7 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
 def _divide(study: Study, design: Design, hold_out: str, plan: TrialPlan) -> Study:
     """Set the folds: five if events allow, else as many as possible; StudyError if below two."""
     smaller_class = min(design.events, design.size - design.events)
-    enough = smaller_class >= EVENTS_A_FOLD * _MAX_FOLDS
+    enough = smaller_class >= MIN_CLASS_PER_FOLD * _MAX_FOLDS
     changed = {"hold_out": hold_out, "repeats": plan.repeats, "resamples": plan.resamples}
     offered = tuple(name for name in study.candidates if name in plan.candidates)
     for folds in range(_MAX_FOLDS if enough else study.validation.folds, 1, -1):
@@ -188,7 +178,8 @@ def _divide(study: Study, design: Design, hold_out: str, plan: TrialPlan) -> Stu
             continue
         return divided
     message = (
-        f"the smaller outcome class has {smaller_class}: no two folds can have {EVENTS_A_FOLD} each"
+        f"the smaller outcome class has {smaller_class}: no two folds can have "
+        f"{MIN_CLASS_PER_FOLD} each"
     )
     raise StudyError([Problem("validation.folds", "events", message)], source=study.name)
 
@@ -222,7 +213,7 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
         "repeats": study.validation.repeats,
         "courses": design.size,
         "events": design.events,
-        "units": len(np.unique(find_units(study, design))),
+        "units": len(np.unique(number_units(study, design))),
         "candidates": {
             name: _score_held_out(task, predictions, held_out[BASE_RATE])
             for name, predictions in held_out.items()
@@ -236,9 +227,9 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
 
 def _score_held_out(task: TrialTask, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measures, and differences from the base rate with standard errors over units."""
-    study, validation = task.study, task.study.validation
-    seed, units = derive_seed(study.seed, _CHOICE_SEED), find_units(study, task.design)
-    settings = IntervalSettings(validation.resamples, validation.level, seed)
+    study = task.study
+    seed, units = derive_seed(study.seed, _CHOICE_SEED), number_units(study, task.design)
+    settings = IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
     measures = measure_candidate(predictions, settings)
     losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
     errors = compare_losses(_compute_errors(predictions), _compute_errors(base), units)
@@ -309,7 +300,7 @@ def choose_inside(task: TrialTask, rows: Indices, seed: int, jobs: int) -> tuple
 def _compare_published(task: TrialTask) -> dict[str, Any] | None:
     """Compare the evidence with the published base rate, neither fitted on any outcome.
 
-    None for an update outcome: the evidence table has nothing on early scores.
+    Update outcomes have none: the evidence table has nothing on early scores.
     """
     target = task.study.parse_outcome()
     if target.checkpoint is not None:

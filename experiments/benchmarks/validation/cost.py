@@ -12,22 +12,14 @@ from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
 from training.study.design import make_design, number_sites
 from training.study.study import Study, read_study
-from training.validation.development.evidence import count_bootstraps
+from training.validation.evidence import count_bootstraps
 
 _COURSES, _SEED = 5000, 7
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One run.
-
-    Parameters
-    ----------
-    seconds
-        Of the whole run, on so many processes.
-    fit
-        Seconds of one fit of the chosen candidate, in one process.
-    """
+    """One run."""
 
     profile: str
     courses: int
@@ -35,8 +27,8 @@ class Cost:
     candidates: int
     bootstraps: int
     jobs: int
-    seconds: float
-    fit: float
+    seconds: float  # Of the whole run, on so many processes
+    fit: float  # Seconds of one fit of the chosen candidate, in one process
 
 
 def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> list[Cost]:

@@ -1,4 +1,4 @@
-"""Splits: what belongs together stays together, and every fold can say something."""
+"""Splits: what belongs together stays together, and folds are even."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_folds_divide_the_courses(make_design):
     assert all(not set(fold.train) & set(fold.test) for fold in folds)
 
 
-def test_repeats_differ_and_can_be_had_again(make_design):
+def test_repeats_differ_and_are_reproducible(make_design):
     design, study = make_design(200), make_study(folds=4)
     first, second, again = (split_outer(study, design, repeat)[0].test for repeat in (0, 1, 0))
     assert first.tolist() == again.tolist()
@@ -34,7 +34,7 @@ def test_repeats_differ_and_can_be_had_again(make_design):
 
 @settings(max_examples=40)
 @given(st.integers(0, 10_000))
-def test_a_patients_courses_never_part(seed):
+def test_patient_stays_in_one_fold(seed):
     generator = np.random.default_rng(seed)
     patients = generator.integers(0, 40, size=120)
     outcome = generator.integers(0, 2, size=120).astype(float)
@@ -42,22 +42,70 @@ def test_a_patients_courses_never_part(seed):
         assert not set(patients[fold.train]) & set(patients[fold.test])
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([2, 3, 5, 8]), st.sampled_from([10, 60, 400]))
-def test_folds_are_those_of_scikit_learn(seed, folds, patients):
+def count_classes(outcome, units, folds, seed):
+    """Events and non-events in each fold, ``[folds, 2]``."""
+    tests = [fold.test for fold in split_stratified(outcome, units, folds, seed)]
+    return np.array([[outcome[test].sum(), (1 - outcome[test]).sum()] for test in tests])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([2, 3, 5, 8]))
+def test_single_courses_are_dealt_evenly(seed, folds):
+    """Each class and all courses together differ by one at most between folds."""
     generator = np.random.default_rng(seed)
-    units = generator.integers(0, patients, size=160)
-    outcome = (generator.random(160) < generator.choice([0.2, 0.5])).astype(float)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    expected = splitter.split(np.zeros(160), outcome.astype(int), units)
-    for fold, (train, test) in zip(
-        split_stratified(outcome, units, folds, seed), expected, strict=True
-    ):
-        assert fold.train.tolist() == train.tolist()
-        assert fold.test.tolist() == test.tolist()
+    size = int(generator.integers(40, 160))
+    outcome = (generator.random(size) < generator.choice([0.2, 0.5])).astype(float)
+    counts = count_classes(outcome, np.arange(size), folds, seed)
+    assert np.ptp(counts, axis=0).max() <= 1
+    assert np.ptp(counts.sum(axis=1)) <= 1
 
 
-def test_a_sites_patients_never_part_when_sites_are_held_out(make_design):
+@pytest.mark.parametrize("patients", [12, 60, 400])
+def test_folds_are_as_even_as_scikit_learns(patients):
+    """Units of many courses, where no deal is perfect: by shares of classes, on average."""
+    ours, theirs = [], []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        units = generator.integers(0, patients, size=300)
+        outcome = (generator.random(300) < 0.3).astype(float)
+        classes = [outcome.sum(), (1 - outcome).sum()]
+        ours.append((count_classes(outcome, units, 5, seed) / classes).std(axis=0).sum())
+        splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+        tests = [test for _, test in splitter.split(units, outcome.astype(int), units)]
+        counts = [[outcome[test].sum(), (1 - outcome[test]).sum()] for test in tests]
+        theirs.append((np.array(counts) / classes).std(axis=0).sum())
+    assert np.mean(ours) <= np.mean(theirs)
+
+
+def test_rarer_class_weighs_more():
+    """The event goes where no event is, though that fold has more courses."""
+    units = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    outcome = np.array([0.0, 0, 0, 0, 1, 0, 0, 1])
+    for seed in range(5):
+        assert count_classes(outcome, units, 2, seed)[:, 0].tolist() == [1, 1]
+
+
+def test_order_of_courses_does_not_matter():
+    generator = np.random.default_rng(1)
+    units, outcome = generator.integers(0, 50, 120), generator.integers(0, 2, 120).astype(float)
+    order = generator.permutation(120)
+    folds = split_stratified(outcome, units, 4, 7)
+    shuffled = split_stratified(outcome[order], units[order], 4, 7)
+    for fold, other in zip(folds, shuffled, strict=True):
+        assert fold.test.tolist() == np.sort(order[other.test]).tolist()
+
+
+def test_seeds_deal_differently_and_repeatably():
+    outcome, units = np.arange(40) % 2.0, np.arange(40)
+    first, again, other = (
+        [fold.test.tolist() for fold in split_stratified(outcome, units, 4, seed)]
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_site_stays_in_one_fold_if_held_out(make_design):
     design = make_design(400, site_effects=(0.5, -0.5, 0.2, 0.0, 0.1, -0.1))
     for fold in split_outer(make_study(folds=3, hold_out="site"), design, 0):
         assert not set(design.sites[fold.train]) & set(design.sites[fold.test])
@@ -68,7 +116,7 @@ def test_a_patient_seen_at_two_sites_joins_them():
     assert join_groups(patients, sites).tolist() == [0, 0, 0, 1]
 
 
-def test_every_fold_has_two_events_at_least(make_design):
+def test_every_fold_has_two_of_each_class(make_design):
     design = make_design(60, strength=0.3)
     for repeat in range(20):
         for fold in split_outer(make_study(folds=5), design, repeat):
@@ -76,7 +124,7 @@ def test_every_fold_has_two_events_at_least(make_design):
             assert 2 <= events <= len(fold.test) - 2
 
 
-def test_too_few_events_for_the_folds_are_refused_with_the_folds_that_would_do(make_design):
+def test_too_few_events_for_the_folds_are_refused(make_design):
     design = make_design(60)
     events, others = np.flatnonzero(design.outcome == 1), np.flatnonzero(design.outcome == 0)
     few = design.select(np.concatenate([events[:6], others[:20]]))
@@ -93,7 +141,7 @@ def test_holding_out_sites_needs_sites(make_design):
         split_outer(make_study(hold_out="site"), make_design(200), 0)
 
 
-def test_inner_folds_are_empty_where_there_is_too_little(make_design):
+def test_inner_folds_need_two_of_each_class(make_design):
     design = make_design(60)
     alike = design.select(np.flatnonzero(design.outcome == 1))
     assert split_inner(alike, 1) == []

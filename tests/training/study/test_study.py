@@ -74,7 +74,7 @@ def test_settings_override_the_file(write):
         (STUDY + "[tuning]\ntrials = 501\n", "tuning.trials", "less_than_equal"),
         (STUDY + "[tuning]\ntrials = 2.5\n", "tuning.trials", "int_from_float"),
         (STUDY + "[tuning]\nseconds = 9\n", "tuning.seconds", "extra_forbidden"),
-        (STUDY + "[attrition]\nodds_ratios = [0.0]\n", "attrition.odds_ratios.0", "greater_than"),
+        (STUDY + "[attrition]\nodds_ratios = [1.0]\n", "attrition.odds_ratios", "extra_forbidden"),
         (
             STUDY + "[gate]\ncalibration_slope = [1.5, 0.7]\n",
             "gate.calibration_slope",

@@ -51,7 +51,7 @@ def list_runs(registry):
 def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_path):
     out = tmp_path / "out"
     done = home.call("validate", OUTCOME, moved, "--out", out)
-    assert "On 1200 courses that it never saw" in done.stdout
+    assert "On 1200 courses that it was not fitted on" in done.stdout
     assert "Proposed: the log-odds times 0." in done.stdout
     assert "| Calibration slope " in done.stdout
     assert sorted(path.name for path in out.iterdir()) == ["findings.json", "report.html"]

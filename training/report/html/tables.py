@@ -17,7 +17,6 @@ from training.findings.findings import (
     ValidationType,
 )
 from training.findings.words import (
-    CANDIDATE_MEASURES,
     SAMPLE_SIZES,
     VALIDATION_TYPES,
     label_measure,
@@ -25,6 +24,7 @@ from training.findings.words import (
     name_field,
     name_key,
 )
+from training.measures.performance import COMPARED
 from training.report.html.layout import Cell, HtmlTable, make_html_table
 from training.report.html.numbers import (
     NOTHING,
@@ -102,7 +102,7 @@ def _list_validation_cells(performance: Performance, key: str) -> Iterator[Cell]
 def _tabulate_candidates(findings: Findings) -> HtmlTable | None:
     if not findings.candidates:
         return None
-    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES}
+    labels = {key: label_measure(key) for key in COMPARED}
     rows = (
         [
             Markup("<strong>{}</strong> (chosen)").format(candidate.label)

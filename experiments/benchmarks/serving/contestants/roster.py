@@ -1,6 +1,5 @@
 """The contestants: how each is started, what it is asked, and how its answers are checked."""
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 from experiments.benchmarks.methods.peers import list_absent
 from experiments.benchmarks.serving import answers
 from experiments.benchmarks.serving.assessments import Assessment, Questions
-from experiments.benchmarks.serving.load import HttpRequest
+from experiments.benchmarks.serving.load import CheckAnswer, HttpRequest, dump_json
 from experiments.benchmarks.serving.served_model import OUTCOME
 from experiments.server import HOST, ROOT
 from features.dictionary.dictionary import load_dictionary
@@ -24,52 +23,31 @@ _BATCHES = 9
 _TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
 
 WriteRequests = Callable[[Questions, str | None], list[HttpRequest]]
-CheckTask = Callable[[Questions, int, str], str | None]
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a contestant is asked.
-
-    Parameters
-    ----------
-    patients
-        In each request.
-    connections
-        Numbers of them at which it is measured. A second batch at a time would only wait for the
-        same core.
-    """
+    """What a contestant is asked."""
 
     name: str
     label: str
     write: WriteRequests
-    check: CheckTask
-    patients: int = 1
+    check: CheckAnswer
+    patients: int = 1  # In each request
+    # Numbers of them at which it is measured. A second batch at a time would only wait for the same
+    # core
     connections: tuple[int, ...] = (1, 16)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A service.
-
-    Parameters
-    ----------
-    modules
-        That it needs.
-    command
-        Makes the command that starts it at a port.
-    ready
-        Path that answers 200 once it is ready.
-    learns
-        Whether it fits a model of its own when it starts.
-    """
+    """A service."""
 
     name: str
-    modules: tuple[str, ...]
-    command: Callable[[int], list[str]]
-    ready: str
+    modules: tuple[str, ...]  # That it needs
+    command: Callable[[int], list[str]]  # Makes the command that starts it at a port
+    ready: str  # Path that answers 200 once it is ready
     tasks: tuple[Task, ...]
-    learns: bool = False
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -100,35 +78,41 @@ def _start_mlflow(port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "models", "serve", *model, *options]
 
 
-def dump_json(plain: Any) -> bytes:
-    """Write JSON without spaces, as clients do."""
-    return json.dumps(plain, separators=(",", ":")).encode()
+def _write_echoed(questions: Questions, token: str | None) -> list[HttpRequest]:
+    return [
+        HttpRequest("/predict", dump_json(assessment), token, expected=assessment)
+        for assessment in questions.assessments
+    ]
 
 
 def _write_assessments(questions: Questions, token: str | None) -> list[HttpRequest]:
     return [
-        HttpRequest("/predict", dump_json(assessment), token)
-        for assessment in questions.assessments
+        HttpRequest("/predict", dump_json(assessment), token, expected=answer)
+        for assessment, answer in zip(questions.assessments, questions.answers, strict=True)
     ]
 
 
 def _write_batches(
     patients: int, extra: Mapping[str, str], questions: Questions, token: str | None
 ) -> list[HttpRequest]:
-    batches = [questions.take(number * patients, patients) for number in range(_BATCHES)]
-    bodies = [
-        {"assessments": [questions.assessments[number] for number in batch], **extra}
-        for batch in batches
-    ]
-    return [HttpRequest("/predict_batch", dump_json(body), token) for body in bodies]
+    requests = []
+    for batch in range(_BATCHES):
+        numbers = questions.take(batch * patients, patients)
+        body = {"assessments": [questions.assessments[number] for number in numbers], **extra}
+        expected = [questions.answers[number] for number in numbers]
+        requests.append(HttpRequest("/predict_batch", dump_json(body), token, expected=expected))
+    return requests
 
 
 def _write_records(questions: Questions, token: str | None) -> list[HttpRequest]:
     # MLflow wants a data frame of what the signature has.
     names = [field.name for field in list_inputs(questions.predictor.champions[0].model.card)]
     rows = [_convert_record(assessment, names) for assessment in questions.assessments]
-    bodies = [{"dataframe_records": [row]} for row in rows]
-    return [HttpRequest("/invocations", dump_json(body), token) for body in bodies]
+    bodies = [dump_json({"dataframe_records": [row]}) for row in rows]
+    return [
+        HttpRequest("/invocations", body, token, expected=probability)
+        for body, probability in zip(bodies, questions.probabilities, strict=True)
+    ]
 
 
 def _convert_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
@@ -146,7 +130,7 @@ def _make_batch_task(patients: int, brief: bool) -> Task:
         f"batch_{patients}{'_brief' if brief else ''}",
         f"ours, batch of {patients:,}{', brief' if brief else ''}",
         partial(_write_batches, patients, {"detail": "brief"} if brief else {}),
-        partial(check, patients=patients),
+        check,
         patients,
         (1,),
     )
@@ -154,20 +138,13 @@ def _make_batch_task(patients: int, brief: bool) -> Task:
 
 _BENTOML = ("bentoml",)
 _FASTAPI = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson")
-_ECHO = Task("echo", "BentoML, echo", _write_assessments, answers.check_echo)
+_ECHO = Task("echo", "BentoML, echo", _write_echoed, answers.check_echo)
 _OURS = Task("ours", "ours", _write_assessments, answers.check_estimates)
 _OUR_BATCHES = tuple(_make_batch_task(n, brief) for brief in (False, True) for n in (100, 1000))
 _PREDICTOR = Task("fastapi", "FastAPI, our predictor", _write_assessments, answers.check_estimates)
-_PIPELINE = Task(
-    "sklearn",
-    "FastAPI, scikit-learn pipeline",
-    _write_assessments,
-    answers.check_any_probability,
-)
 _MLFLOW = Task("mlflow", "`mlflow models serve`", _write_records, answers.check_mlflow)
 
 _START_PREDICTOR = partial(_start_fastapi, "fastapi_predictor:build_predictor_app")
-_START_PIPELINE = partial(_start_fastapi, "fastapi_pipeline:build_pipeline_app")
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
     {
         contestant.name: contestant
@@ -176,7 +153,6 @@ CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
             Contestant("ours", _BENTOML, start_ours, "/readyz", (_OURS,)),
             Contestant("batch", _BENTOML, start_ours, "/readyz", _OUR_BATCHES),
             Contestant("fastapi", _FASTAPI, _START_PREDICTOR, "/readyz", (_PREDICTOR,)),
-            Contestant("sklearn", _FASTAPI, _START_PIPELINE, "/readyz", (_PIPELINE,), learns=True),
             Contestant("mlflow", ("mlflow", "uvicorn"), _start_mlflow, "/ping", (_MLFLOW,)),
         )
     }

@@ -68,10 +68,10 @@ def service():
     running.stop()
 
 
-def put_load(service, bodies, check=lambda number, body: None, **changes):
-    requests = [HttpRequest("/", body) for body in bodies]
-    load = Load(requests, **({"connections": 4, "seconds": 1} | changes))
-    return measure_load(load, Server(service.port, 1, 0.0), check)
+def put_load(service, bodies, check=lambda expected, body: None, **changes):
+    requests = [HttpRequest("/", body, expected=body.decode()) for body in bodies]
+    load = Load(requests, check, **({"connections": 4, "seconds": 1} | changes))
+    return measure_load(load, Server(service.port, 1, 0.0))
 
 
 @needs_wrk
@@ -106,8 +106,8 @@ def test_lost_connections_are_failures(service):
 def test_wrong_answer_is_noticed(service):
     bodies = ["right", "wrong", "unchecked"]
 
-    def check(number, body):
-        assert body == bodies[number]
+    def check(expected, body):
+        assert body == expected
         return None if body == "right" else "not right"
 
     measured = put_load(service, [body.encode() for body in bodies], check, checked=2)

@@ -3,7 +3,6 @@
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
 
 import httpx
 import pytest
@@ -12,7 +11,6 @@ from experiments.benchmarks.serving.answers import check_batch, check_estimates,
 from experiments.benchmarks.serving.assessments import Questions, draw_assessments
 from experiments.benchmarks.serving.batch_profile import profile_batches
 from experiments.benchmarks.serving.contestants.roster import CONTESTANTS
-from experiments.benchmarks.serving.figure import draw_speeds
 from experiments.benchmarks.serving.load import HttpRequest, Measurement
 from experiments.benchmarks.serving.report import report_serving
 from experiments.benchmarks.serving.serving import (
@@ -115,13 +113,13 @@ def test_unknown_contestant_is_refused():
         "ours",
     ]
     assert choose_contestants([]) == tuple(CONTESTANTS.values())
-    with pytest.raises(InputError, match="echo, ours, batch, fastapi, sklearn, mlflow"):
+    with pytest.raises(InputError, match="echo, ours, batch, fastapi, mlflow"):
         choose_contestants(["flask"])
 
 
 def test_figure_is_a_png(tmp_path):
-    rows = list_speed_rows(make_results(ours=[900], echo=[1000]))
-    draw_speeds(rows, tmp_path / "figure.png")
+    (section,) = report_serving(make_results(ours=[900], echo=[1000])).sections
+    section.figure.draw(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -144,21 +142,21 @@ def questions(commands):
 
 
 def test_answer_must_be_the_librarys_up_to_rounding(questions):
-    check = partial(check_estimates, questions)
     (answer,) = questions.answer([3])
-    assert check(3, json.dumps(answer)) is None
+    expected = questions.answers[3]
+    assert check_estimates(expected, json.dumps(answer)) is None
     answer["estimates"][0]["probability"] += 1e-15
-    assert check(3, json.dumps(answer)) is None
+    assert check_estimates(expected, json.dumps(answer)) is None
     answer["estimates"][0]["probability"] += 1e-7
-    assert check(3, json.dumps(answer)) == "estimates"
+    assert check_estimates(expected, json.dumps(answer)) == "estimates"
 
 
 def test_batch_must_be_complete_and_in_order(questions):
-    check = partial(check_batch, questions, patients=4)
+    expected = questions.answers[4:8]
     results = questions.answer(questions.take(4, 4))
-    assert check(1, json.dumps({"results": results})) is None
-    assert check(1, json.dumps({"results": results[::-1]})) == "estimates"
-    assert check(1, json.dumps({"results": results[:3]})) == "number of results"
+    assert check_batch(expected, json.dumps({"results": results})) is None
+    assert check_batch(expected, json.dumps({"results": results[::-1]})) == "estimates"
+    assert check_batch(expected, json.dumps({"results": results[:3]})) == "number of results"
 
 
 def test_brief_answer_is_part_of_the_full_one(questions):
