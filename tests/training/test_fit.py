@@ -19,7 +19,7 @@ from training.candidates.trees.trees import SPACE
 from training.fit import run_study
 from training.registry.history import History
 from training.registry.registry import EXPERIMENT, Registry
-from training.study.design import load_courses
+from training.study.courses import load_courses
 from training.study.parts import ODDS_RATIOS
 from training.study.study import Study
 

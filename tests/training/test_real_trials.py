@@ -17,8 +17,8 @@ from training.candidates.evidence.update import update_literature
 from training.candidates.registry import make_candidates
 from training.fit import run_study
 from training.measures.losses import compute_log_loss
-from training.study.design import filter_courses, load_cohort, load_courses, make_design
-from training.study.split import split_outer
+from training.study.courses import filter_courses, load_cohort, load_courses, make_design
+from training.study.outer_split import split_outer
 from training.study.study import read_study
 
 CANDIDATES = make_candidates()

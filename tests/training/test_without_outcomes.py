@@ -19,7 +19,7 @@ from training.candidates.registry import make_candidates
 from training.findings.card import count_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
-from training.study.design import load_courses, make_design
+from training.study.courses import load_courses, make_design
 from training.study.study import Study, read_study
 
 CANDIDATES = make_candidates()

@@ -16,9 +16,9 @@ from features.model.prediction import compute_probability
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import Design
+from training.study.design import Design, Enrolment
 from training.study.parts import ODDS_RATIOS
-from training.study.weighting import Enrolment, count_effective
+from training.study.weighting import count_effective
 
 ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "

@@ -9,7 +9,7 @@ from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import OFFERED_GROUPS
 from features.model.matrix import build_matrix
 from features.records.cohort import read_cohort
-from training.study.design import filter_courses, load_cohort, load_courses, make_design
+from training.study.courses import filter_courses, load_cohort, load_courses, make_design
 from training.study.study import Study
 
 BUILT_IN = load_dictionary()

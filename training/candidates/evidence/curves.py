@@ -11,9 +11,8 @@ from features.base.arrays import Numbers
 from features.dictionary.field import Kind
 from features.model.matrix import Feature, build_matrix
 from features.model.terms import count_units, multiply_pairs
-from training.candidates.base import average_recorded
 from training.candidates.evidence.literature import Literature
-from training.study.design import Design
+from training.study.design import Design, average_recorded
 
 # Features whose squares and products are tried, the most recorded ones.
 MOST_PAIRED = 32

@@ -10,7 +10,6 @@ from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
-from training.candidates.base import find_centre
 from training.candidates.evidence.published import (
     BASE_RATE_SPREAD,
     EARLY_SPREAD,
@@ -99,7 +98,7 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
     matrix = design.described.matrix
     recorded = ~np.isnan(matrix)
     counts = recorded.sum(axis=0)
-    centre = find_centre(design)
+    centre = design.centre
     squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
     for place in np.flatnonzero(counts < FEWEST_TO_SCALE):

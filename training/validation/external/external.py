@@ -137,11 +137,13 @@ def validate_on_cohort(
 def _is_fitted_on(card: ModelCard, cohort: Columns) -> bool:
     """Return whether a model was fitted, or recalibrated, on this very cohort."""
     digests = {card.data_digest, *(facts.data_digest for facts in card.recalibrated)}
-    categories: Mapping[str, tuple[str, ...]] = {one.field: one.categories for one in card.ranges}
+    categories: Mapping[str, tuple[str, ...]] = {
+        studied.field: studied.categories for studied in card.ranges
+    }
     names = card.dictionary.fields["condition"].categories
     # A study may keep some conditions only: then its digest is that of a part of the cohort.
-    studied = [names.index(name) for name in categories.get("condition", ())]
-    part = cohort.select(np.isin(cohort.get_numbers("condition"), studied))
+    positions = [names.index(name) for name in categories.get("condition", ())]
+    part = cohort.select(np.isin(cohort.get_numbers("condition"), positions))
     return digest_cohort(cohort) in digests or digest_cohort(part) in digests
 
 

@@ -12,8 +12,7 @@ from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
 from training.findings.findings import Attrition, Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
-from training.study.design import number_sites
-from training.study.weighting import Enrolment
+from training.study.design import Enrolment, number_sites
 from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import ASSUMPTION, compare_baseline, list_scenarios
 from training.validation.description import (
