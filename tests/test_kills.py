@@ -1,4 +1,4 @@
-"""Killed at any moment: nothing half-written is left, and what was there can still be read."""
+"""A process killed at any moment leaves nothing half-written; what was there stays readable."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def time_whole_run(start):
 
 @pytest.fixture(scope="module")
 def large_intake(intake, tmp_path_factory):
-    """An intake cohort that takes some seconds."""
+    """An intake cohort that takes seconds to score."""
     frame = pd.read_parquet(intake)
     many = pd.concat([frame.assign(course=number) for number in range(1, 101)])
     path = tmp_path_factory.mktemp("large") / "intake.parquet"

@@ -151,7 +151,7 @@ def run(experiments_folder, empty_store, tmp_path):
     def run(name, path, *settings):
         few = (
             *("validation.repeats=1", "validation.resamples=100", "validation.profile=quick"),
-            *("validation.bootstraps=20", "uncertainty.redevelopments=20"),
+            *("validation.bootstraps=4", "uncertainty.redevelopments=20"),
             # A quick look may not promote, and the trials are small: not what is asked here.
             *("gate.redevelopments=0", "gate.base_rate_margin=0.13"),
         )
