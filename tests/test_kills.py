@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from features.base.home import find_home
-from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
+from features.model.response_model import ResponseModel
 from training.registry.history import EVENT_TAG, History
 from training.registry.registry import Registry
 

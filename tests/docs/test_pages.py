@@ -111,16 +111,18 @@ def test_files_named_on_pages_exist(page):
 
 def test_study_of_the_reference_page_is_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
-    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "study.toml").write_text(block)
-    assert read_study(tmp_path / "study.toml").candidates[-1] == "base_rate"
+    study, scales = [block for language, block in BLOCK.findall(text) if language == "toml"]
+    (tmp_path / "study.toml").write_text(study)
+    (tmp_path / "my_scales.toml").write_text(scales)
+    known = read_study(tmp_path / "study.toml").dictionary
+    assert known.instruments["bpi"].high == 40
 
 
 def test_mapping_of_the_reference_page_is_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "mappings.md").read_text("utf-8")
     (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
     (tmp_path / "mapping.toml").write_text(block)
-    assert read_mapping(tmp_path / "mapping.toml").get_factor("episode_months") == 12
+    assert read_mapping(tmp_path / "mapping.toml").units == {"episode_months": "years"}
 
 
 def list_cells(page: Path) -> list[list[str]]:

@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from features.base.errors import StudyError
 from features.base.home import find_home
-from features.dictionary.fields import FOLLOWUPS
+from features.dictionary.dictionary import load_dictionary
 from training.candidates.evidence.update import update_literature
 from training.candidates.registry import make_candidates
 from training.fit import run_study
@@ -185,7 +185,7 @@ def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
         study, columns = load(experiments_folder, name, trials / path)
         early = set(study.parse_outcome().early_scores)
         fields = {feature.field for feature in make_design(study, columns).features}
-        assert not (fields & set(FOLLOWUPS)) - early
+        assert not (fields & set(load_dictionary().followups)) - early
         assert bool(fields & early) is ("_after_" in name)
 
 
