@@ -6,8 +6,9 @@ from typing import Any
 
 from features.base.commands import say
 from features.base.home import Home
+from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import ModelCard
-from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
+from features.model.response_model import ResponseModel
 from features.records.columns import Columns
 from training.candidates.base import Candidate, Fit
 from training.candidates.registry import BASE_RATE, complete_study, make_candidates
@@ -21,10 +22,12 @@ from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, n
 from training.report.figures import save_figures
 from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
-from training.study.design import Design, make_design
-from training.study.split import derive_seed, split_outer
+from training.study.courses import list_enrolled, make_design
+from training.study.design import Design
+from training.study.outer_split import split_outer
+from training.study.split import derive_seed
 from training.study.study import Study
-from training.study.weighting import list_enrolled, weigh_courses
+from training.study.weighting import weigh_courses
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
@@ -99,7 +102,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     Parameters
     ----------
     cohort
-        Valid courses, as :func:`training.study.design.load_courses` gives them.
+        Valid courses, as :func:`training.study.courses.load_courses` gives them.
     jobs
         Processes to spread the work over.
 

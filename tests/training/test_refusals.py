@@ -14,8 +14,8 @@ from training.candidates.trees.trees import add_trees
 from training.findings.card import make_card
 from training.findings.comparison import compare
 from training.findings.gate import list_failed
+from training.study.design import Enrolment
 from training.study.study import Study
-from training.study.weighting import Enrolment
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development

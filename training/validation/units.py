@@ -7,7 +7,8 @@ import numpy as np
 
 from features.base.arrays import Indices
 from training.study.design import Design, number_sites
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, draw_patients, split_outer
+from training.study.outer_split import MIN_CLASS_PER_FOLD, split_outer
+from training.study.split import derive_seed, draw_patients
 from training.study.study import Study
 
 # Places among the seeds derived from the study's own; see training.validation.resample.

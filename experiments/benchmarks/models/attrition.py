@@ -16,11 +16,12 @@ from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import filter_courses, make_design
+from training.study.courses import filter_courses, list_enrolled, make_design
+from training.study.design import Enrolment
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
 from training.study.study import read_study
-from training.study.weighting import Enrolment, list_enrolled, weigh_courses
+from training.study.weighting import weigh_courses
 from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate

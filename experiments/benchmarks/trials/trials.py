@@ -25,9 +25,11 @@ from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
-from training.study.design import Design, load_courses, make_design, number_sites
+from training.study.courses import load_courses, make_design
+from training.study.design import Design, number_sites
+from training.study.outer_split import MIN_CLASS_PER_FOLD, number_units, split_outer
 from training.study.parts import MEASURE_LEVEL
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, number_units, split_outer
+from training.study.split import derive_seed
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
 

@@ -10,7 +10,8 @@ from features.base.home import find_home
 from features.records.columns import Columns
 from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
-from training.study.design import make_design, number_sites
+from training.study.courses import make_design
+from training.study.design import number_sites
 from training.study.study import Study, read_study
 from training.validation.evidence import count_bootstraps
 

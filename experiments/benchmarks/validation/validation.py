@@ -40,7 +40,8 @@ from training.measures.performance import (
     make_interval_settings,
     measure_performance,
 )
-from training.study.design import Design, evaluate_outcome
+from training.study.courses import evaluate_outcome
+from training.study.design import Design
 from training.study.parts import MEASURE_LEVEL
 from training.study.split import derive_seed
 from training.study.study import Study

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from experiments.simulator import WORLDS, simulate, write_simulation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.registry import make_candidates
 from training.measures.predictions import Predictions
-from training.study.design import load_courses, make_design
+from training.study.courses import list_enrolled, load_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.study import Study
-from training.study.weighting import list_enrolled, weigh_courses
+from training.study.weighting import weigh_courses
 from training.validation.attrition import (
     MIN_COMPARED,
     compare_baseline,

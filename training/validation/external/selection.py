@@ -7,12 +7,12 @@ import numpy as np
 
 from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import CohortError, Problem
-from features.dictionary.outcome import Outcome, parse_outcome
+from features.dictionary.outcome import Outcome
 from features.model.card import ModelCard
 from features.model.studied import find_outside, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
-from training.study.design import find_judged, find_same_reading
+from training.study.courses import find_same_reading, have_baseline
 
 # Why courses are excluded, in the service's own order; `{}` is the instrument.
 REASONS = {
@@ -65,7 +65,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
         If none is eligible, all that are have the same outcome, or an early score is the outcome's
         own reading.
     """
-    target = parse_outcome(card.outcome.id)
+    target = card.parse_outcome()
     baseline = cohort.get_numbers(target.instrument.key)
     outcome = target.evaluate(baseline, cohort.get_numbers(target.followup_field))
     eligible, excluded = np.ones(cohort.size, dtype=bool), {}
@@ -97,7 +97,7 @@ def _mark_excluded(card: ModelCard, target: Outcome, cohort: Columns) -> dict[st
         "baseline": cohort.find_missing(target.instrument.key),
         "early_score": find_unread(cohort, list_early(card)),
         "outside": np.any([nothing, *outside.values()], axis=0),
-        "no_change": ~find_judged(target, cohort),
+        "no_change": ~have_baseline(target, cohort),
     }
 
 
