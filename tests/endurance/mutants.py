@@ -131,7 +131,7 @@ def enter_copy(root: Path, scratch: Path) -> None:
 
 
 def time_room(module: str) -> float:
-    """Run the tests of a module's room on the unchanged code, which must pass; return the seconds."""
+    """Run the tests of a room on the unchanged code, which must pass; return the seconds."""
     began = time.monotonic()
     outcome, output = run_tests(make_test_command(Path(), module), 3600)
     if outcome is not TestOutcome.SURVIVED:
