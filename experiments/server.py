@@ -65,9 +65,9 @@ def run_server(
     log
         File for all that it prints; a pipe that nothing reads would fill and stop it.
     environment
-        None for this process's own.
+        By default this process's own.
     core
-        The core to keep it on; None for any.
+        The core to keep it on; any by default.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _wait_ready(process: "subprocess.Popen[bytes]", address: str, log: Path) -> 
     while (status := _ask_status(address)) != 200:
         if process.poll() is not None:
             raise UnavailableError(f"the server stopped before it was ready: {_read_end(log)}")
-        # A server that answers, if only with an error, has started: its work for us is no progress.
+        # A server that answers, if only with an error, has started: answering us is not progress.
         new_size, new_cpu = log.stat().st_size, cpu if status else _read_progress(process.pid)
         if new_size != size or new_cpu >= cpu + MIN_CPU_SECONDS:
             moved_at, size, cpu = time.monotonic(), new_size, new_cpu

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from serving.http.access import Access
 from serving.http.connection import limit_connections
 from serving.http.contract import Answer, AssessmentBody, Batch, BatchAnswer
 from serving.http.endpoints import answers_failures, estimate_batch, estimate_one
-from serving.http.gate import Gate
+from serving.http.gate import add_gate
 from serving.http.parts import Parts, State
 from serving.http.recording import Recorder, choose_seal
 from serving.store.audit import AuditLog
@@ -32,7 +31,6 @@ from serving.store.writer import AuditWriter
 
 ENVIRONMENT = read_environment()
 SETTINGS = read_settings(ENVIRONMENT)
-STATE = State()
 # Seconds that a request may take to arrive and be answered, before BentoML gives it up. It keeps a
 # timer of each request for that long, so it is no longer than our own deadlines need.
 TIMEOUT = SETTINGS.body_seconds + SETTINGS.deadline_seconds + 1
@@ -51,7 +49,7 @@ SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 class ResponseService:
     """Estimates for one assessment or many, from the champions in BentoML's model store."""
 
-    state = STATE
+    state: State
 
     def __init__(self) -> None:
         start_log()
@@ -127,8 +125,7 @@ class ResponseService:
         log_event("champions", level, serving=tags, reasons=list(roster.reasons))
 
 
-STATE.describe = cache(ResponseService.schema)  # type: ignore[attr-defined]
-ResponseService.add_asgi_middleware(Gate, state=STATE)  # type: ignore[attr-defined]
+add_gate(ResponseService)
 # Uvicorn chooses its protocol before the service starts, so this cannot wait for `open`.
 limit_connections()
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from features.base.commands import say
 from features.base.home import Home
+from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import ModelCard
-from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
+from features.model.response_model import ResponseModel
 from features.records.columns import Columns
 from training.candidates.base import Candidate, Fit
 from training.candidates.registry import BASE_RATE, complete_study, make_candidates
@@ -21,22 +22,18 @@ from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, n
 from training.report.figures import save_figures
 from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
-from training.study.design import Design, make_design
-from training.study.split import derive_seed, split_outer
+from training.study.courses import list_enrolled, make_design
+from training.study.design import Design
+from training.study.outer_split import split_outer
+from training.study.split import derive_seed
 from training.study.study import Study
-from training.study.weighting import list_enrolled, weigh_courses
-from training.validation.attrition import describe_attrition
-from training.validation.development.development import Development, find_development
-from training.validation.development.evidence import (
-    choose_procedure,
-    choose_redrawing,
-    gather_evidence,
-)
-from training.validation.development.validated import Validated
+from training.study.weighting import weigh_courses
+from training.validation.development import describe_development
+from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
+from training.validation.procedure import choose_procedure
 from training.validation.resample import FINAL_SEED, redevelop
-from training.validation.runs import cross_validate
-from training.validation.store import open_store
+from training.validation.runs import cross_validate, open_store
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     Parameters
     ----------
     cohort
-        Valid courses, as :func:`training.study.design.load_courses` gives them.
+        Valid courses, as :func:`training.study.courses.load_courses` gives them.
     jobs
         Processes to spread the work over.
 
@@ -141,20 +138,18 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         registry.log_trials(runs[comparison.chosen], fit.trials)
 
         # Validate.
-        validated = None
+        evidence = None
         if crossed is not None:
             procedure = choose_procedure(study, candidates, comparison.chosen, fit)
-            redrawing = choose_redrawing(study, design, fit.equation, crossed)
-            evidence = gather_evidence(study, design, procedure, redrawing, store, jobs)
-            validated = Validated(study, design, model.equation, crossed, evidence)
-        held_out = comparison.held_out.get(comparison.chosen)
-        attrition = describe_attrition(study, design, enrolment, held_out, model.equation)
+            evidence = gather_evidence(
+                study, design, procedure, model.equation, crossed, store, jobs
+            )
+        findings = describe_development(study, design, enrolment, model, comparison, evidence)
 
         # Judge, against the champion of this moment: a change that comes later voids a promotion.
         before, present = history.read(), registry.load_champion(model.card.name)
         rival = compare_champion(present, comparison, cohort, design)
-        known = Development(study, design, model.card, comparison, attrition, validated, rival)
-        findings = judge_development(find_development(known))
+        findings = judge_development(findings.model_copy(update={"champion": rival}))
 
         # Register.
         report = write_report(findings)

@@ -1,28 +1,29 @@
-"""External validation: a registered model on a cohort that it never saw, reported and logged."""
+"""External validation of a registered model on another cohort, reported and logged."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from features.base.errors import InputError, Problem
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
-from training.findings.findings import Findings
+from training.findings.findings import Findings, RecalibrationFacts
 from training.findings.gate import list_failed
 from training.registry.reference import Reference
 from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 from training.report.html.page import render_report
 from training.report.markdown import tabulate_measures
 from training.study.parts import GatePart
-from training.validation.external.encounter import Encounter, meet_cohort
-from training.validation.external.external import find_external
+from training.validation.external.external import ExternalValidation, validate_on_cohort
+from training.validation.external.findings import describe_external
 from training.validation.external.recalibrated import make_recalibrated
+from training.validation.judgement import judge_findings
 
 
 @dataclass(frozen=True)
-class ExternalValidation:
-    """What came of a validation.
+class Validated:
+    """The result of a validation.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ class ExternalValidation:
 
     @property
     def registered(self) -> str | None:
-        """The version of the recalibrated model; None where none was registered."""
+        """The version of the recalibrated model; None if none was registered."""
         proposed = self.findings.recalibration
         return None if proposed is None else proposed.version
 
@@ -60,7 +61,7 @@ def prepare_folder(out: Path) -> Path:
     Raises
     ------
     InputError
-        If there can be none.
+        If it cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def prepare_folder(out: Path) -> Path:
 
 def validate(
     registry: Registry, reference: Reference, cohort: Columns, out: Path, register: bool
-) -> ExternalValidation:
+) -> Validated:
     """Validate a registered model on a cohort; log it, and write report and findings.
 
     Parameters
@@ -80,7 +81,7 @@ def validate(
     out
         An existing folder.
     register
-        Whether to make the recalibrated model a new version, where one is proposed.
+        Whether to make the recalibrated model a new version, if one is proposed.
 
     Raises
     ------
@@ -94,64 +95,52 @@ def validate(
     name, version = reference.name, registry.find_version(reference)
     model = registry.load_version(name, version).model
     before = registry.read_findings(name, version)
-    encounter = meet_cohort(model, version, cohort, GatePart() if before is None else before.bounds)
-    findings = find_external(encounter)
-    with registry.open_validation(findings, encounter.digest) as run_id:
-        if register:
-            findings = register_recalibrated(registry, encounter, findings)
+    # The gate asks here what the model's own study asked of it.
+    bounds = GatePart() if before is None else before.bounds
+    validation = validate_on_cohort(model, version, cohort, bounds)
+    findings = judge_findings(describe_external(validation))
+    with registry.open_validation(findings, validation.digest) as run_id:
+        if register and findings.recalibration is not None:
+            recalibrated = _register_recalibrated(registry, validation, findings.recalibration)
+            findings = findings.model_copy(update={"recalibration": recalibrated})
         report = render_report(findings)
         registry.log_validation(findings, report)
     contents = {FINDINGS_FILE: findings.model_dump_json(indent=1), REPORT_FILE: report}
     for file, content in contents.items():
-        write_bytes_whole(out / file, content.encode())
-    return ExternalValidation(findings, run_id, tuple(out / file for file in contents))
+        write_bytes_atomic(out / file, content.encode())
+    return Validated(findings, run_id, tuple(out / file for file in contents))
 
 
-def register_recalibrated(registry: Registry, encounter: Encounter, findings: Findings) -> Findings:
-    """Register the recalibrated model with findings of its own, where one is proposed.
-
-    Returns
-    -------
-    Findings
-        Of the model as it was, the new version named in its proposal.
-    """
-    proposed = findings.recalibration
-    if proposed is None:
-        return findings
-    model, own = make_recalibrated(encounter, proposed)
+def _register_recalibrated(
+    registry: Registry, validation: ExternalValidation, proposed: RecalibrationFacts
+) -> RecalibrationFacts:
+    """Register the recalibrated model with its own findings; returns the proposal, versioned."""
+    model, findings = make_recalibrated(validation, proposed)
     version = registry.register(model).version
-    own = own.model_copy(update={"version": version})
-    registry.log_findings(own, render_report(own))
-    named = proposed.model_copy(update={"version": version})
-    return findings.model_copy(update={"recalibration": named})
+    findings = judge_findings(findings.model_copy(update={"version": version}))
+    registry.log_findings(findings, render_report(findings))
+    return proposed.model_copy(update={"version": version})
 
 
-def describe_validation(done: ExternalValidation, register: bool) -> str:
-    """Describe what was found: alarms, verdict, measures, gate, and what was registered."""
-    found = done.findings
+def describe_validation(done: Validated, register: bool) -> str:
+    """Describe alarms, verdict, measures, gate, and what was registered."""
+    findings = done.findings
+    failed = ", ".join(list_failed(findings.gate))
+    gate = f"not met here: {failed}" if failed else "every criterion that applies is met"
     parts = [
-        f"# {found.card.name} version {found.version}, on a cohort",
-        *([f"**{SIMULATED_NOTE}**"] if found.simulated else []),
-        *(f"**{alarm}**" for alarm in found.alarms),
-        found.verdict,
-        f"Tested on {found.cohort}.",
-        tabulate_measures([one for one in found.performance if one.measures]),
-        describe_verdict(found),
-        *([describe_registered(done)] if register else []),
+        f"# {findings.card.name} version {findings.version}, on a cohort",
+        *([f"**{SIMULATED_NOTE}**"] if findings.simulated else []),
+        *(f"**{alarm}**" for alarm in findings.alarms),
+        findings.verdict,
+        f"Tested on {findings.cohort}.",
+        tabulate_measures([row for row in findings.performance if row.measures]),
+        f"Gate: {gate}.",
+        *([_describe_registered(done)] if register else []),
     ]
     return "\n\n".join(parts)
 
 
-def describe_verdict(found: Findings) -> str:
-    """Say which criteria of the gate the model would meet here."""
-    failed = ", ".join(list_failed(found.gate))
-    return (
-        f"Gate: not met here: {failed}." if failed else "Gate: every criterion that applies is met."
-    )
-
-
-def describe_registered(done: ExternalValidation) -> str:
-    """Say what was registered, and how it may become champion."""
+def _describe_registered(done: Validated) -> str:
     if done.registered is None:
         return "Nothing was registered: no recalibration is proposed."
     name, version = done.findings.card.name, done.registered

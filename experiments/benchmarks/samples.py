@@ -20,7 +20,8 @@ from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
 from features.records.tables import wrap_table
-from training.study.design import Design, filter_courses, make_design
+from training.study.courses import filter_courses, make_design
+from training.study.design import Design
 from training.study.split import derive_seed
 from training.study.study import Study, read_study
 

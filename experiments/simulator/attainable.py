@@ -22,10 +22,11 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, measure_field
 from experiments.simulator.published import LATENTS
-from experiments.simulator.world import Sites, World
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World
 from features.base.arrays import Numbers
 from features.base.commands import track
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 DRAWS = 300
 _CHUNK = 2_000
@@ -40,7 +41,7 @@ def compute_attainable(
 
     Response is on the condition's own instrument, judged against the recorded total or, if there
     is none, the true one. With 300 draws the Monte Carlo standard error of a probability
-    is .003 on average and below .01.
+    is 0.003 on average and below 0.01.
 
     Parameters
     ----------

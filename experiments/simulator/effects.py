@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from experiments.simulator.published import EFFECT_SIZES
 from features.base.arrays import Numbers
 
 Scale = Callable[[Numbers], Numbers]
@@ -136,26 +137,7 @@ def make_main(unit: str, day1: float, later: float) -> Effect:
     return Effect((Factor(unit),), day1, later)
 
 
-# Published sizes shrunk for non-replication: (first day, later). Expectancy is P. Sex, bipolar and
-# personality disorder are decoys at 0.
-PUBLISHED = (
-    make_main("bmi_sd", 0.30, 0.12),
-    make_main("family_alcohol_use_disorder", 0.45, 0.35),
-    make_main("heavy_drinking", 0.15, 0.15),
-    make_main("benzodiazepine_above_8_mg", -0.55, -0.40),
-    make_main("failed_antidepressants_beyond_2", -0.06, -0.06),
-    make_main("failed_ect", -0.35, -0.35),
-    make_main("log_episode_sd", -0.20, -0.20),
-    make_main("phq9_sd", -0.10, -0.10),
-    make_main("age_decades", -0.06, -0.06),
-    make_main("age_from_65", -0.70, -0.70),
-    make_main("anxiety_comorbid", 0.15, 0.15),
-    make_main("ace_sd", 0.22, 0.22),
-    make_main("ptsd_comorbid", -0.20, -0.20),
-    make_main("suicide_attempt", -0.15, -0.15),
-    make_main("chronic_pain", -0.15, -0.15),
-    make_main("expectancy_sd", 0.25, 0.25),
-)
+PUBLISHED = tuple(make_main(unit, day1, later) for unit, (day1, later) in EFFECT_SIZES.items())
 
 
 def combine_effects(

@@ -16,9 +16,9 @@ from experiments.simulator.published import (
     TOTALS,
     make_correlations,
 )
-from experiments.simulator.world import Sites
+from experiments.simulator.sites import Sites
 from features.base.arrays import Numbers
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 # Complete values of every patient, by field name; `condition`, `route` and `site` as indices.
 Patients = dict[str, Numbers]
@@ -67,7 +67,7 @@ def measure_field(name: str, latent: Numbers, condition: NDArray[np.int64]) -> N
 def _measure_total(key: str, latent: Numbers, condition: NDArray[np.int64]) -> Numbers:
     mean, spread = np.array(TOTALS[key])[condition].T
     lows = [INTAKE_LOWS.get((key, index), 0) for index in range(len(CONDITIONS))]
-    high = INSTRUMENTS[key].high
+    high = load_dictionary().instruments[key].high
     return np.round(_truncate(latent, mean, spread, np.array(lows)[condition], high))
 
 
@@ -84,7 +84,7 @@ def _measure_episode(latent: Numbers) -> Numbers:
 
 
 def _measure_benzodiazepine(latent: Numbers) -> Numbers:
-    # None for 60%, else mg of diazepam per day by halves.
+    # 60% take none, the others mg of diazepam per day by halves.
     share = special.ndtr(latent)
     within = np.clip((share - 0.6) / 0.4, 1e-9, 1 - 1e-9)
     dose = np.exp(np.log(8) + 0.8 * special.ndtri(within))

@@ -24,7 +24,7 @@ _Scans = dict[tuple[str, str], Row]
 def read_infusions(folder: Path | None) -> Any:
     """Read the data set's folder as one row per infusion of a patient.
 
-    Healthy volunteers, and infusions that did not take place, are no treatment courses.
+    Healthy volunteers, and infusions that did not take place, are not treatment courses.
 
     Returns
     -------

@@ -7,7 +7,13 @@ from typing import Any
 
 import bentoml
 
-from features.base.errors import ArtifactError, KetamineResponseError, UnavailableError
+from features.base.errors import (
+    ArtifactError,
+    DictionaryError,
+    KetamineResponseError,
+    UnavailableError,
+)
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
@@ -49,6 +55,11 @@ class Roster:
         """The champions that answer."""
         return () if self.predictor is None else self.predictor.champions
 
+    @property
+    def dictionary(self) -> Dictionary:
+        """The fields that the champions know."""
+        return load_dictionary() if self.predictor is None else self.predictor.dictionary
+
     def refresh(self) -> bool:
         """Load new champions from the store, verified and tested; return whether they changed.
 
@@ -66,7 +77,11 @@ class Roster:
         ]
         changed = [new.tag for new in champions] != [old.tag for old in self.champions]
         if changed:
-            self.predictor = Predictor(champions, self.least_sample_size)
+            try:
+                self.predictor = Predictor(champions, self.least_sample_size)
+            except DictionaryError:
+                changed = False
+                reasons.append("two champions define one instrument differently")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 
@@ -146,7 +161,8 @@ def _get_stored(tag: str) -> Any:
 def _try_champion(stored: Any) -> Champion:
     """Load a champion and estimate once with it, so that it is warm and known to work."""
     champion = load_champion(stored)
-    columns, _ = parse_rows([make_example(champion.model.card)])
+    card = champion.model.card
+    columns, _ = parse_rows([make_example(card)], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:

@@ -15,9 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.model.card import ModelCard
 from features.model.estimate import Estimate
-from features.records.assessment import Assessment
+from features.records.assessment import make_assessment_model
 from features.records.eligibility import Notice
 from serving.base.bodies import JSON_TYPE
 from serving.estimates.predictor import DETAILS, Detail
@@ -48,14 +49,18 @@ class RequestBody(bentoml.IODescriptor):  # type: ignore[misc]
         return request.state.exchange.content
 
 
-class AssessmentBody(RequestBody, Assessment):  # type: ignore[valid-type, misc]
-    """One assessment."""
+class AssessmentBody(RequestBody, make_assessment_model(load_dictionary())):  # type: ignore[misc]
+    """One assessment; champions may know further instruments, so that other names pass."""
+
+    model_config = ConfigDict(extra="allow", title="Assessment")
 
 
 class Batch(RequestBody):
-    """Many assessments."""
+    """Many assessments; those that break a rule get their errors as results."""
 
-    assessments: list[Assessment]  # type: ignore[valid-type]
+    assessments: list[dict[str, Any]] = Field(
+        json_schema_extra={"items": {"$ref": "#/components/schemas/Assessment"}}
+    )
     detail: Detail = Field(
         default=DETAILS[0],
         description="brief leaves out interval, effective sample size, factors and imputed "
@@ -150,3 +155,15 @@ class Readiness(TypedDict):
 
     status: Literal["ready", "degraded", "unready"]
     reasons: list[str]
+
+
+def describe_endpoints(service: Any, dictionary: Dictionary) -> dict[str, Any]:
+    """Describe a service's endpoints for BentoML's clients, with the fields of a dictionary."""
+    schema: dict[str, Any] = service.schema()
+    inputs = {route["name"]: route["input"] for route in schema["routes"]}
+    assessment = make_assessment_model(dictionary).model_json_schema()
+    inputs["predict"]["properties"] = assessment["properties"]
+    # The clients drop names of nested objects that the schema lacks; ours must reach the service,
+    # which rejects what it does not know.
+    inputs["predict_batch"]["properties"]["assessments"]["items"] = {"type": "object"}
+    return schema

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from features.base.errors import Problem
+from features.dictionary.dictionary import load_dictionary
 from features.records.names import check_names
 from serving.base.bodies import require_object
 from serving.base.exchange import CURRENT, Exchange, RequestError
@@ -92,7 +93,7 @@ def _read_batch(content: Any, max_assessments: int) -> tuple[list[Any], Detail]:
     problems = [
         replace(problem, rule="unknown", message="must be assessments or detail")
         for problem in check_names(
-            [name for name in batch if name not in BATCH_NAMES][:MAX_NAMES], {}
+            [name for name in batch if name not in BATCH_NAMES][:MAX_NAMES], load_dictionary(), {}
         )
     ]
     rows: Any = batch.get("assessments")

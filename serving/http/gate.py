@@ -6,6 +6,8 @@ the server around it would log too much of them.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +24,7 @@ from serving.base.exchange import (
 )
 from serving.base.logs import log_request
 from serving.http.access import read_token
+from serving.http.contract import describe_endpoints
 from serving.http.failures import answer_failure
 from serving.http.parts import Parts, State
 from serving.http.routes import ROUTER, ROUTES, Route
@@ -36,6 +39,13 @@ PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
 CLIENT_CLOSED = 499
 # What BentoML adds to a response: it names the software, and has a request id of its own.
 FOREIGN_HEADERS = (b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id")
+
+
+def add_gate(service: Any) -> None:
+    """Put a gate before a BentoML service, whose instances find the shared state as ``state``."""
+    state = State(describe=lru_cache(maxsize=4)(partial(describe_endpoints, service)))
+    service.inner.state = state
+    service.add_asgi_middleware(Gate, state=state)
 
 
 class Gate:

@@ -1,15 +1,17 @@
 """The OpenAPI document, built from the routes and the types of their bodies."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
 from features import __version__
+from features.dictionary.dictionary import Dictionary
+from features.records.assessment import make_assessment_model
 from serving.base.bodies import FORM_TYPE, JSON_TYPE
 from serving.http.access import OPEN
-from serving.http.contract import EXAMPLE, Errors, Readiness
+from serving.http.contract import EXAMPLE, AssessmentBody, Errors, Readiness
 
 if TYPE_CHECKING:  # a route shows this document
     from serving.http.routes import Route
@@ -39,9 +41,9 @@ KEY_SCHEME = {
 }
 
 
-@cache
-def describe_api(routes: tuple["Route", ...]) -> dict[str, Any]:
-    """Describe every route in OpenAPI 3.1."""
+@lru_cache(maxsize=4)
+def describe_api(routes: tuple["Route", ...], dictionary: Dictionary) -> dict[str, Any]:
+    """Describe every route in OpenAPI 3.1, with the fields of a dictionary."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _describe_route(route)
@@ -54,7 +56,10 @@ def describe_api(routes: tuple["Route", ...]) -> dict[str, Any]:
             "refuse care.",
         },
         "paths": paths,
-        "components": {"schemas": _list_schemas(routes), "securitySchemes": {"key": KEY_SCHEME}},
+        "components": {
+            "schemas": _list_schemas(routes, dictionary),
+            "securitySchemes": {"key": KEY_SCHEME},
+        },
     }
 
 
@@ -99,16 +104,17 @@ def _describe_body(description: str, kind: Any) -> dict[str, Any]:
         form = {"type": "object", "additionalProperties": {"type": "string"}}
         schema: dict[str, Any] = form if kind == FORM_TYPE else {"type": "string"}
         return {"description": description, "content": {kind: {"schema": schema}}}
-    schema = {"$ref": REFERENCE.format(model=kind.__name__)}
+    name = "Assessment" if kind is AssessmentBody else kind.__name__
+    schema = {"$ref": REFERENCE.format(model=name)}
     return {"description": description, "content": {JSON_TYPE: {"schema": schema}}}
 
 
-def _list_schemas(routes: Sequence["Route"]) -> dict[str, Any]:
+def _list_schemas(routes: Sequence["Route"], dictionary: Dictionary) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     bodies = [body for route in routes for body in (route.takes, route.gives)]
     for kind in (Errors, *bodies):
-        if kind is not None and not isinstance(kind, str):
+        if kind not in (None, AssessmentBody) and not isinstance(kind, str):
             schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE)
             schemas |= {**schema.pop("$defs", {}), kind.__name__: schema}
-    schemas["Assessment"]["examples"] = [EXAMPLE]
-    return schemas
+    assessment = make_assessment_model(dictionary).model_json_schema()
+    return schemas | {"Assessment": assessment | {"examples": [EXAMPLE]}}

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 
 from features.base.errors import UnavailableError
+from features.dictionary.dictionary import Dictionary
 from serving.base.exchange import RETRY_AFTER, Exchange, refuse
 from serving.base.metrics import Metrics
 from serving.base.settings import ServingSettings
@@ -75,14 +76,14 @@ class State:
     Parameters
     ----------
     describe
-        Describes the typed endpoints for BentoML's clients; slow, so it is cached.
+        Describes the typed endpoints for BentoML's clients, with the fields of a dictionary.
     parts
         None until the service has started.
     in_flight
         Requests that are being read or answered.
     """
 
-    describe: Callable[[], dict[str, Any]] = dict
+    describe: Callable[[Dictionary], dict[str, Any]]
     parts: Parts | None = None
     in_flight: int = 0
 

@@ -15,13 +15,20 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 
-from features.records.assessment import Assessment
 from serving.base.bodies import FORM_TYPE, JSON_TYPE
 from serving.base.exchange import RETRY_AFTER, RequestError
 from serving.base.metrics import METRICS_TYPE
 from serving.estimates.predictor import Predictor
 from serving.http.access import ANY_SCOPE, OPEN
-from serving.http.contract import Answer, Batch, BatchAnswer, Cards, Document, Readiness
+from serving.http.contract import (
+    Answer,
+    AssessmentBody,
+    Batch,
+    BatchAnswer,
+    Cards,
+    Document,
+    Readiness,
+)
 from serving.http.openapi import describe_api
 from serving.http.parts import get_exchange, get_parts, get_state
 from serving.http.recording import Summary
@@ -89,11 +96,12 @@ async def _show_models(request: Request) -> Response:
 
 
 async def _show_api(request: Request) -> Response:
-    return _answer_json(describe_api(ROUTES))
+    return _answer_json(describe_api(ROUTES, get_parts(request).roster.dictionary))
 
 
 async def _show_schema(request: Request) -> Response:
-    return _answer_json(get_state(request).describe())
+    dictionary = get_parts(request).roster.dictionary
+    return _answer_json(get_state(request).describe(dictionary))
 
 
 async def _show_metrics(request: Request) -> Response:
@@ -123,7 +131,8 @@ async def _show_page(request: Request) -> Response:
 async def _answer_page(request: Request) -> Response:
     """Return the clinician's page with an estimate, or with what must be corrected."""
     parts, exchange = get_parts(request), get_exchange(request)
-    predictor, entered = parts.roster.require(), parse_form(exchange.body)
+    predictor = parts.roster.require()
+    entered = parse_form(exchange.body, predictor.dictionary)
     token = entered.key or read_cookie(request) or ""
     try:
         parts.access.admit(request, exchange, "predict", token)
@@ -168,7 +177,7 @@ ROUTES = (
     Route("GET", "/", OPEN, "The clinician's page", None, HTML, _show_page),
     # The key may be in the form, so the endpoint checks it.
     Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML, _answer_page),
-    Route("POST", "/predict", "predict", "Estimate one assessment", Assessment, Answer),
+    Route("POST", "/predict", "predict", "Estimate one assessment", AssessmentBody, Answer),
     Route("POST", "/predict_batch", "batch", "Estimate many assessments", Batch, BatchAnswer),
     Route("GET", "/model", ANY_SCOPE, "Cards of all champions", None, Cards, _show_models),
     Route("GET", "/docs.json", OPEN, "This document", None, Document, _show_api),

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from features.base.errors import Problem
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Group
-from features.dictionary.fields import FIELDS, list_fields
 from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
@@ -30,6 +30,7 @@ MAX_INPUTS = 400
 PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
 # The input for the key, and the cookie that keeps it for a working day.
 KEY_INPUT = "access_key"
+KEY_LABEL = {"authorization": "Access key"}
 KEY_COOKIE = "ketamine_response_key"
 KEPT_SECONDS = 8 * 3600
 
@@ -65,7 +66,7 @@ class Entered:
     problems: list[Problem] = field(default_factory=list)
 
 
-def parse_form(body: bytes) -> Entered:
+def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
     """Read a submitted form; an empty input is a missing value.
 
     Raises
@@ -82,7 +83,7 @@ def parse_form(body: bytes) -> Entered:
     values = {name: text.strip() for name, text in pairs if text.strip()}
     key = values.pop(KEY_INPUT, None)
     row = {"patient_id": ANONYMOUS, **values}
-    columns, problems = parse_rows([row], readers=TEXT_READERS)
+    columns, problems = parse_rows([row], readers=TEXT_READERS, dictionary=dictionary)
     return Entered(values, columns, key, problems)
 
 
@@ -113,6 +114,7 @@ def render_page(
     stores_inputs: bool,
 ) -> str:
     """Render the page: empty, with an estimate, or with what must be corrected."""
+    fields = predictor.dictionary.fields
     cards = [champion.model.card for champion in predictor.champions]
     return _load_template().render(
         sections=list(_list_sections(predictor)),
@@ -124,32 +126,30 @@ def render_page(
         stores_inputs=stores_inputs,
         key_input=KEY_INPUT,
         reasons=REASONS,
-        labels={**{name: f.label for name, f in FIELDS.items()}, "authorization": "Access key"},
-        name_fields=_name_fields,
+        labels={name: field.label for name, field in fields.items()} | KEY_LABEL,
+        name_fields=lambda names: ", ".join(fields[name].label for name in names),
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
         outcomes=[card.outcome for card in cards],
     )
 
 
-def _name_fields(names: list[str]) -> str:
-    return ", ".join(FIELDS[name].label for name in names)
-
-
 def _list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     """List the sections of the form with their fields, and whether a champion reads each."""
+    known = predictor.dictionary
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
     sites = {site for c in predictor.champions for site in c.model.equation.sites}
     for index, (title, groups, first) in enumerate(SECTIONS):
-        fields = [FIELDS[name] for name in first]
-        fields += [field for field in list_fields(*groups) if field.name != "condition"]
+        fields = [known.fields[name] for name in first]
+        fields += [field for field in known.list_fields(*groups) if field.name != "condition"]
         shown = [(f, f.name in read, f.categories) for f in _order_fields(fields, read)]
         if sites and index == 0:
-            shown.append((FIELDS["site"], True, tuple(sorted(sites))))
+            shown.append((known.fields["site"], True, tuple(sorted(sites))))
         yield title, shown
     if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):
-        yield "Scores since treatment began", [(FIELDS[name], name in read, ()) for name in early]
+        shown = [(known.fields[name], name in read, ()) for name in early]
+        yield "Scores since treatment began", shown
 
 
 def _order_fields(fields: list[Field], read: set[str]) -> list[Field]:

@@ -6,7 +6,6 @@ import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 
@@ -37,8 +36,8 @@ from serving.estimates.grouping import Grouping
 from serving.estimates.predictor import Predictor
 from serving.estimates.roster import Roster
 from serving.http.access import Access
-from serving.http.gate import Gate
-from serving.http.parts import Parts, State
+from serving.http.gate import add_gate
+from serving.http.parts import Parts
 from serving.http.recording import Recorder
 from serving.models.models import Champion, store_model
 from serving.service import ResponseService
@@ -160,8 +159,6 @@ def start_app(stack):
 
     @bentoml.service(name="tested", **quiet)
     class Tested(ResponseService.inner):
-        state = State()
-
         def __init__(self):
             pass
 
@@ -177,8 +174,7 @@ def start_app(stack):
         async def close(self):
             pass
 
-    Tested.inner.state.describe = cache(Tested.schema)
-    Tested.add_asgi_middleware(Gate, state=Tested.inner.state)
+    add_gate(Tested)
     app = Tested.to_asgi()
     stack.enter_context(TestClient(app))
     return app, Tested.inner.state

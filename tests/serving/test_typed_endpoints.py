@@ -79,10 +79,12 @@ def run_python(script, *arguments, cwd=ROOT, **environment):
 def test_sync_client_gets_estimates(service, make_assessment, expected):
     with bentoml.SyncHTTPClient(service.address) as client:
         assert read_probability(client.predict(make_assessment())) == pytest.approx(expected)
-        batch = client.predict_batch({"assessments": [make_assessment(), {}]})
-    answered, rejected = batch["results"]
+        misspelt = make_assessment() | {"phq_9": 17}
+        batch = client.predict_batch({"assessments": [make_assessment(), {}, misspelt]})
+    answered, *rejected = batch["results"]
     assert read_probability(answered) == pytest.approx(expected)
-    assert {error["rule"] for error in rejected["errors"]} == {"required"}
+    rules = [{error["rule"] for error in row["errors"]} for row in rejected]
+    assert rules == [{"required"}, {"unknown"}]
 
 
 def test_async_client_gets_estimates(service, make_assessment, expected):

@@ -29,7 +29,8 @@ from training.fit import run_study
 from training.measures.decision import THRESHOLDS, DecisionPoint
 from training.measures.subgroups import Subgroup
 from training.registry.registry import Registry
-from training.study.design import Design, load_courses, number_sites
+from training.study.courses import load_courses
+from training.study.design import Design, number_sites
 from training.study.study import Study
 
 

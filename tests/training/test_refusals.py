@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 import xgboost
 
+from features.model.response_model import ResponseModel
 from training.candidates.base import Fit, make_constant, make_equation
 from training.candidates.calibration import NONE
 from training.candidates.registry import make_candidates
 from training.candidates.trees.trees import add_trees
 from training.findings.card import make_card
 from training.findings.comparison import compare
-from training.findings.gate import judge, list_failed
+from training.findings.gate import list_failed
+from training.study.design import Enrolment
 from training.study.study import Study
-from training.validation.attrition import Attrition
-from training.validation.development.development import Development, find_development
-from training.validation.development.evidence import choose_redrawing, gather_evidence
-from training.validation.development.validated import Validated
-from training.validation.procedure import Redevelopment
+from training.validation.development import describe_development
+from training.validation.evidence import gather_evidence
+from training.validation.judgement import judge_development
+from training.validation.procedure import FullRefit
 from training.validation.runs import cross_validate
-from training.validation.store import Store
 
 CANDIDATES = make_candidates()
 
@@ -97,18 +97,19 @@ def find(design, candidate, study=STUDY):
     candidates = {NAME: candidate, "base_rate": CANDIDATES["base_rate"]}
     crossed = cross_validate(study, design, candidates, jobs=1)
     crossed = replace(crossed, nested=crossed.held_out[NAME])
-    # Whatever the rule of one error would say, this is the one that somebody wants to promote.
+    # Whichever the one-standard-error rule would choose, this is the one to be judged.
     comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
-    redrawing = choose_redrawing(study, design, equation, crossed)
-    procedure = Redevelopment({NAME: candidate})
-    evidence = gather_evidence(study, design, procedure, redrawing, Store(), jobs=1)
+    evidence = gather_evidence(study, design, FullRefit({NAME: candidate}), equation, crossed)
     card = make_card(study, design.columns, design, comparison, NAME, equation)
-    nothing_missing = Attrition(design.size, 0, 0, (), None, None, ())
-    validated = Validated(study, design, equation, crossed, evidence)
-    known = Development(study, design, card, comparison, nothing_missing, validated, None)
-    found = find_development(known)
-    return found, list_failed(judge(found, found.bounds))
+    model, reported = ResponseModel(card, equation), np.ones(design.size, dtype=bool)
+    enrolment = Enrolment(
+        design.columns, (), design.matrix[:, :0], design.sites, design.site_names, reported
+    )
+    findings = judge_development(
+        describe_development(study, design, enrolment, model, comparison, evidence)
+    )
+    return findings, list_failed(findings.gate)
 
 
 def test_a_sound_model_passes(make_design):
@@ -125,8 +126,8 @@ def test_unpruned_trees_on_sixty_patients_are_refused_as_overfitted(make_design)
     assert apparent.measures["auc"].value > 0.95
     assert corrected.measures["auc"].value == pytest.approx(nested.measures["auc"].value, abs=0.1)
     assert nested.measures["slope"].value < 0.5
-    slope = next(one for one in judge(found, found.bounds) if one.name == "calibration_slope")
-    assert "overfitted" in slope.because
+    slope = next(row for row in found.gate if row.name == "calibration_slope")
+    assert "overfitting" in slope.because
 
 
 def test_a_column_that_knows_the_outcome_is_refused_as_leakage(make_design):

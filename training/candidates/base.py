@@ -128,7 +128,7 @@ def make_equation(
         missing=missing[None, :],
         sites=effects[None, :],
         trees=np.array([weight]),
-        centre=find_centre(design),
+        centre=design.centre,
         scale=np.ones(len(design.features)),
         pairs=np.empty((0, 2), dtype=np.int64),
         products=np.empty((1, 0)),
@@ -164,16 +164,3 @@ def compute_base_log_odds(design: Design) -> float:
     if design.events in (0, design.size):
         rate = (design.events + 0.5) / (design.size + 1)
     return float(logit(np.array(rate)))
-
-
-def find_centre(design: Design) -> Numbers:
-    """Find the mean of each feature, from which contributions are counted."""
-    return average_recorded(design.described.matrix)
-
-
-def average_recorded(matrix: NDArray[np.float32]) -> Numbers:
-    """Average each column over what is recorded; 0 where nothing is."""
-    recorded = ~np.isnan(matrix)
-    total = np.where(recorded, matrix, 0).sum(axis=0, dtype=np.float64)
-    average: Numbers = total / np.maximum(recorded.sum(axis=0), 1)
-    return average

@@ -10,7 +10,6 @@ import numpy as np
 from features import __version__
 from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
-from features.dictionary.fields import FIELDS
 from features.model.card import (
     NOTE,
     PUBLISHED_NOTE,
@@ -22,14 +21,15 @@ from features.model.card import (
     StudiedRange,
 )
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_percent
-from training.study.design import Design
+from training.study.design import Design, is_simulated
+from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
 
 # Always checked, even if the equation does not read them: they define the patients studied.
@@ -73,6 +73,7 @@ def make_card(
         data_digest=digest_cohort(cohort),
         versions=list_software(),
         note=write_note(design),
+        instruments=study.dictionary.added,
     )
 
 
@@ -82,11 +83,6 @@ def write_note(design: Design) -> str:
         return NOTE
     published = expect_base_rate(design).is_published
     return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
-
-
-def is_simulated(columns: Columns) -> bool:
-    """Return whether any course was simulated."""
-    return bool((columns.get_numbers("simulated") == 1).any())
 
 
 def count_population(cohort: Columns, design: Design) -> Population:
@@ -114,14 +110,14 @@ def look_up_published_rate(design: Design) -> float | None:
 
 def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
     """Describe how the interval of an estimate is made."""
-    count, level = len(equation.terms.intercept) - 1, format_percent(study.uncertainty.level)
+    count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
     source = "bootstrap refits (sampling error alone)"
     if not design.size:
         source = "draws from published evidence"
     elif list_candidates()[name].has_posterior:
         source = "posterior draws, widened by bootstrap refits"
     method = f"middle {level} of {count} {source}"
-    return IntervalFacts(level=study.uncertainty.level, method=method, redevelopments=count)
+    return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 
 def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
@@ -131,7 +127,7 @@ def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[St
     wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
     columns = design.described.columns
     for name in columns.list_recorded():
-        field = FIELDS.get(name)
+        field = study.dictionary.fields.get(name)
         if field is not None and name in wanted:
             values = columns.get_numbers(name)
             if field.kind is Kind.CATEGORY:
@@ -148,7 +144,8 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
 
     Examples
     --------
-    >>> round_outward(FIELDS["age"], 21.0, 66.0)
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> round_outward(load_dictionary().fields["age"], 21.0, 66.0)
     (20.0, 70.0)
     """
     step = field.step

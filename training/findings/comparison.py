@@ -8,14 +8,11 @@ from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
 from training.measures.losses import Difference, choose_candidate, compare_losses
-from training.measures.performance import COMPARED, IntervalSettings, measure_candidate
+from training.measures.performance import COMPARED, make_interval_settings, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.parts import LEAKAGE_AUC
-from training.study.split import derive_seed
 from training.study.study import Study
-
-MEASURE_SEED = 3
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,7 @@ class Comparison:
 
 def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
     """Measure every candidate and choose one."""
-    asked, seed = study.validation, derive_seed(study.seed, MEASURE_SEED)
-    settings = IntervalSettings(asked.resamples, asked.level, seed)
+    settings = make_interval_settings(study)
     measures = {name: measure_candidate(said, settings) for name, said in held_out.items()}
     losses = {name: said.compute_losses() for name, said in held_out.items()}
     base, weights = losses[BASE_RATE], design.given_weights

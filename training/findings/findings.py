@@ -1,4 +1,8 @@
-"""What validation found of a model: every number of its report, as one JSON object."""
+"""Findings: every number of a model's report, as one JSON object.
+
+Findings of earlier runs must load: keys and their meaning stay. Results of measures are held as the
+measures return them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +21,14 @@ ValidationType = Literal["apparent", "corrected", "nested", "sites", "temporal",
 
 
 class Compared(Facts):
-    """How one candidate did against the others, on courses it had not learned from.
+    """One candidate among the others, on held-out courses.
 
     Parameters
     ----------
     difference, error
-        Log loss less that of the base rate, and its standard error over patients.
+        Log loss minus that of the base rate, and its standard error over patients.
     picked
-        Share of the re-developments that chose it; None where there were none.
+        Proportion of bootstrap refits that chose it; None without refits.
     """
 
     name: str
@@ -37,28 +41,27 @@ class Compared(Facts):
 
 
 class Performance(Facts):
-    """Performance as one way of testing saw it.
+    """Performance by one type of validation.
 
     Parameters
     ----------
     way
-        ``apparent``: on the courses learned from. ``corrected``: that less the optimism of
-        bootstrap re-developments. ``nested``: cross-validation of the whole procedure. ``sites``:
-        each site by what the others taught. ``temporal``: the latest courses by the earlier ones.
-        ``external``: a cohort that the model never saw.
+        The type of validation. ``apparent``: on the training courses. ``corrected``: the same,
+        minus the optimism of bootstrap refits. ``nested``: cross-validation of the whole
+        procedure. ``sites``: leave-one-site-out. ``temporal``: the latest courses, fitted on the
+        earlier ones. ``external``: another cohort.
     method
-        In words, with the numbers of folds, re-developments, sites.
+        In words, with the numbers of folds, refits, sites.
     courses, events
-        Tested on; 0 where this was not done.
+        Tested on; 0 if this was not done.
     measures
-        ``auc log_loss brier scaled_brier ratio intercept slope ici e50 e90 emax``; empty where this
-        was not done.
+        By the keys of ``training.findings.words.MEASURES``; empty if this was not done.
     optimism
-        Mean over the re-developments; only for ``corrected``.
+        Mean over bootstrap refits; only for ``corrected``.
     shrinkage
-        By which the apparent slope is multiplied to correct it; only for ``corrected``.
+        Factor that corrects the apparent slope; only for ``corrected``.
     because
-        Why this was not done; empty where it was.
+        Why this was not done; empty if it was.
     """
 
     way: ValidationType
@@ -72,7 +75,7 @@ class Performance(Facts):
 
 
 class Bin(Facts):
-    """A bar of the histogram of estimates; few courses are shown as none."""
+    """A bar of the histogram of estimates; small counts are stored as 0."""
 
     low: float
     high: float
@@ -80,7 +83,7 @@ class Bin(Facts):
 
 
 class CurvePoint(Facts):
-    """A point of a calibration curve: the share observed among those given an estimate."""
+    """A point of a calibration curve: the proportion observed at an estimate."""
 
     estimate: float
     observed: float
@@ -94,12 +97,12 @@ class CalibrationFacts(Facts):
     Parameters
     ----------
     way
-        The way of testing behind it.
+        The type of validation that it shows.
     points
-        Of the flexible curve; empty where there is none.
+        Of the flexible curve; empty if there is none.
     at, versions
-        Where the curves of re-developed models were read, and each one's share observed on the
-        courses at hand; None where a version has no curve.
+        Estimates at which the curves of bootstrap refits were read, and each refit's observed
+        proportion on the original sample; None for a refit without a curve.
     """
 
     way: ValidationType
@@ -115,7 +118,7 @@ class DecisionFacts(Facts):
     Parameters
     ----------
     versions
-        Net benefit of each re-developed model at the points' thresholds.
+        Net benefit of each bootstrap refit at the points' thresholds.
     """
 
     way: ValidationType
@@ -124,24 +127,24 @@ class DecisionFacts(Facts):
 
 
 class InstabilityFacts(Facts):
-    """How far the estimates would have been others, had other patients come.
+    """How much the estimates change with other patients.
 
     Parameters
     ----------
     versions
-        Number of re-developments; 0 where there were none, and all else is empty.
+        Number of bootstrap refits; if 0, all else is empty.
     method
-        What they are.
+        What was repeated.
     level
         Of the bands' limits.
     error
-        Mean over courses of the mean absolute difference between estimate and versions.
+        Mean over courses of the mean absolute difference between the estimate and its refits.
     threshold, flips
-        Mean share of versions on the other side of that threshold.
+        Mean proportion of refits on the other side of that threshold.
     """
 
     versions: int
-    method: str = "developed again on resampled patients"
+    method: str = "fitted again on resampled patients"
     level: float
     error: float | None = None
     threshold: float | None = None
@@ -150,7 +153,7 @@ class InstabilityFacts(Facts):
 
 
 class SiteFacts(Facts):
-    """One site tested by what the others taught; counts are hidden where they are small."""
+    """One site, predicted by a model fitted on the others; small counts are hidden."""
 
     name: str
     courses: int | None
@@ -160,7 +163,7 @@ class SiteFacts(Facts):
 
 
 class AcrossSites(Facts):
-    """Each site, and what to expect at the next one; measures are auc, ratio, intercept, slope."""
+    """Each site, and what to expect at a new one; measures are auc, ratio, intercept, slope."""
 
     sites: tuple[SiteFacts, ...] = ()
     pooled: Mapping[str, Pooled] = {}
@@ -172,15 +175,13 @@ class SampleSizeFacts(Facts):
     Parameters
     ----------
     parameters
-        Coefficients that the data may choose between.
+        Candidate parameters.
     effective
-        As many unpenalised ones would have overfitted as much; None where it was not measured.
+        Number of unpenalised parameters with the same optimism; None if not measured.
     auc
-        From which the expected fit was derived; None where the model ranks nobody.
+        From which the expected fit was derived; None if the model does not discriminate.
     courses
-        Needed by each criterion; empty where the model ranks nobody.
-    verdict
-        In words.
+        Needed by each criterion; empty if the model does not discriminate.
     """
 
     parameters: int
@@ -198,10 +199,10 @@ class FactorFacts(Facts):
     Parameters
     ----------
     deviation
-        Standard deviation over courses of what it adds to the log-odds, with the interval over
-        the model's versions.
+        Standard deviation over courses of its contribution to the log-odds, with the interval
+        over the model's refits.
     recorded
-        Share of courses in which the field is recorded.
+        Proportion of courses in which the field is recorded.
     """
 
     field: str
@@ -287,13 +288,13 @@ class Criterion(Facts):
     question
         In words, with the bounds.
     value
-        What it was; None where it could not be measured.
+        None if it could not be measured.
     low, high
         Bounds, both inclusive; None for none.
     passed
-        None where the criterion does not apply.
+        None if the criterion does not apply.
     because
-        Why it failed, was not measured or does not apply; empty where it passed.
+        Why it failed, was not measured or does not apply; empty if it passed.
     """
 
     name: str
@@ -311,7 +312,7 @@ class ChampionFacts(Facts):
     Parameters
     ----------
     difference, error
-        Log loss of the model less that of the champion, and its standard error over patients.
+        Log loss of the model minus that of the champion, and its standard error over patients.
     """
 
     version: str
@@ -321,7 +322,7 @@ class ChampionFacts(Facts):
 
 
 class ChecklistItem(Facts):
-    """An item of TRIPOD+AI: its answer, or why it has none."""
+    """An item of TRIPOD+AI: its answer, or the reason why it has none."""
 
     number: str
     section: str
@@ -336,14 +337,14 @@ class RecalibrationFacts(Facts):
     Parameters
     ----------
     version
-        Under which the recalibrated model was registered; None where it was not.
+        Of the recalibrated model in the registry; None if it was not registered.
     kind
         ``intercept``: the slope stays 1.
     p_any, p_slope
-        Of the closed test; see training.validation.external.closed_test. The latter is None for a
-        model that ranks nobody.
+        Of the closed test; see training.validation.external.closed_test. The latter is None for
+        constant predictions.
     because
-        Why it is proposed, in words.
+        Why it is proposed.
     """
 
     intercept: float
@@ -356,14 +357,14 @@ class RecalibrationFacts(Facts):
 
 
 class Findings(Facts):
-    """What validation found of one model.
+    """All findings of one model.
 
     Parameters
     ----------
     purpose
-        ``development``: of the study that fitted it. ``external``: on a cohort it never saw.
+        ``development``: by the study that fitted it. ``external``: on another cohort.
     profile
-        ``full`` or ``quick``: the latter re-develops with choices held, and rarely.
+        ``full`` or ``quick``: the latter makes few refits, with hyperparameters fixed.
     card
         The model's facts. For ``external``, those of its development.
     version
@@ -371,20 +372,19 @@ class Findings(Facts):
     verdict
         In one to three plain sentences.
     alarms
-        What must be known before any number is believed.
+        What a reader must know before trusting any number.
     cohort
-        In words: whom it was tested on.
+        The courses that it was tested on, in words.
     level
         Of the intervals around measures.
     base_rate
-        Share of the courses with the outcome, weighted if the study weights; None where it was not
-        computed.
+        Proportion of events, weighted if the study weights courses; None if not computed.
     mean_estimate
-        Mean of what the model says of the courses, by the way of testing that calibration shows.
+        Mean prediction, by the type of validation that calibration shows.
     recorded
-        For each field offered, the share of courses in which it is recorded.
+        For each field offered, the proportion of courses in which it is recorded.
     bounds
-        What the study asks before a model may become champion; `gate` is what came of it.
+        The gate's bounds in the study; `gate` is the result.
     """
 
     format: Literal[1] = 1
@@ -422,6 +422,6 @@ class Findings(Facts):
     checklist: tuple[ChecklistItem, ...] = ()
 
     def find_performance(self, way: ValidationType) -> Performance | None:
-        """Find what one way of testing saw; None where it was not done."""
-        found = [one for one in self.performance if one.way == way and one.measures]
-        return found[0] if found else None
+        """Find the performance by one type of validation; None if it was not done."""
+        done = (measured for measured in self.performance if measured.measures)
+        return next((measured for measured in done if measured.way == way), None)

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.calibration_curve import (
     ERRORS,
     estimate_intercept,
@@ -19,12 +19,17 @@ from training.measures.intervals import LOG, LOGIT, resample, summarise_draws
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.overall import OVERALL, compute_overall, measure_overall
 from training.measures.predictions import CONSTANT, Predictions
+from training.study.parts import MEASURE_LEVEL
+from training.study.split import derive_seed
+from training.study.study import Study
 
 MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
 # What candidates are compared by: the others are measured of the chosen one alone.
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
 # Each resample of the curve is a regression of its own; its distances need no more.
 CURVE_RESAMPLES = 200
+# Place among the seeds derived from the study's own.
+MEASURE_SEED = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,13 @@ class IntervalSettings:
     samples: int
     level: float
     seed: int
+
+
+def make_interval_settings(study: Study) -> IntervalSettings:
+    """Return how a study makes the intervals of its measures."""
+    # One seed for all measures and models: they are compared on the same bootstrap samples.
+    seed = derive_seed(study.seed, MEASURE_SEED)
+    return IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
 
 
 def measure_performance(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:

@@ -17,11 +17,11 @@ from training.findings.findings import (
 from training.findings.format import format_measure, format_percent, format_table
 from training.findings.gate import format_gate
 from training.findings.words import (
-    CANDIDATE_MEASURES,
     VALIDATION_TYPES,
     label_measure,
     list_measures,
 )
+from training.measures.performance import COMPARED
 
 
 def write_report(findings: Findings) -> str:
@@ -116,7 +116,7 @@ def _write_candidates(findings: Findings) -> list[str]:
             "Not compared: performance can be measured once outcomes are known. Chosen by order of "
             f"preference alone: the {label_candidate(findings.card.candidate)}."
         ]
-    labels = [label_measure(key).name for key in CANDIDATE_MEASURES]
+    labels = [label_measure(key).name for key in COMPARED]
     head = ["Candidate", *labels, "Log loss minus base rate's"]
     ordered = sorted(findings.candidates, key=lambda candidate: candidate.name != BASE_RATE)
     return [
@@ -131,8 +131,7 @@ def _write_candidates(findings: Findings) -> list[str]:
 
 def _list_candidate_cells(candidate: Compared) -> list[str]:
     cells = [
-        format_measure(candidate.measures.get(key), label_measure(key).digits)
-        for key in CANDIDATE_MEASURES
+        format_measure(candidate.measures.get(key), label_measure(key).digits) for key in COMPARED
     ]
     gap = f"{candidate.difference:+.4f} ± {candidate.error:.4f}"
     mark = "→ " if candidate.chosen else ""

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.dictionary.fields import COHORT_FIELDS
-from features.dictionary.outcome import parse_outcome
+from features.dictionary.dictionary import Dictionary
 from features.model.card import SIMULATED_NOTE, ModelCard, StudiedRange
 from training.candidates.registry import label_candidate
 from training.findings.findings import Findings
 from training.findings.format import format_measure, format_table
 from training.findings.gate import format_gate
-from training.findings.words import CANDIDATE_MEASURES, label_measure
+from training.findings.words import label_measure
+from training.measures.performance import COMPARED
 from training.measures.subgroups import Subgroup
 from training.report.markdown import (
     format_validation,
@@ -76,7 +76,7 @@ def write_model_card(registered: RegisteredCard) -> str:
         *_describe_use(card),
         "## Population and studied ranges",
         write_population(card.population),
-        list_items([describe_range(studied) for studied in card.ranges]),
+        list_items([describe_range(studied, card.dictionary) for studied in card.ranges]),
         "## Performance",
         *(_describe_findings(findings) if findings else _describe_unvalidated(card)),
         "## Versions",
@@ -85,15 +85,16 @@ def write_model_card(registered: RegisteredCard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def describe_range(studied: StudiedRange) -> str:
+def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
     Examples
     --------
-    >>> describe_range(StudiedRange(field="age", low=20, high=70))
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'
     """
-    field = COHORT_FIELDS[studied.field]
+    field = dictionary.fields[studied.field]
     values = ", ".join(studied.categories)
     if studied.low is not None and studied.high is not None:
         values = f"{studied.low:g} to {studied.high:g} {field.unit}".strip()
@@ -112,7 +113,7 @@ def _describe_registered(registered: RegisteredCard) -> Iterator[str]:
 
 
 def _describe_use(card: ModelCard) -> Iterator[str]:
-    checkpoint = parse_outcome(card.name).checkpoint
+    checkpoint = card.parse_outcome().checkpoint
     when = (
         f"after {checkpoint.name} of a treatment course" if checkpoint else "before the first dose"
     )
@@ -127,7 +128,7 @@ def _describe_unvalidated(card: ModelCard) -> Iterator[str]:
     yield _WITHOUT_FINDINGS
     yield f"Validation: {card.validation}."
     measures = card.performance.get(card.candidate, {})
-    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES if key in measures}
+    labels = {key: label_measure(key) for key in COMPARED if key in measures}
     rows = [[lb.name, format_measure(measures[key], lb.digits)] for key, lb in labels.items()]
     yield format_table([["Measure", "Value"], *rows])
 

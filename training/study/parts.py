@@ -5,7 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-# From no difference to a third of the odds. Chosen; 2.2 turns a true 45 % into 58 % of reporters.
+# Of the intervals around measures, and of the interval around one patient's probability.
+MEASURE_LEVEL, ESTIMATE_LEVEL = 0.95, 0.8
+# Odds of response of patients with missing outcome against those with a known one and the same
+# baseline, one row of the sensitivity table each: from no difference to a third of the odds.
+# Assumed; 2.2 turns a true 45% into 58% of those followed up.
 ODDS_RATIOS = (1.0, 0.75, 0.5, 1 / 2.2, 0.33)
 # Baseline models of depression treatment reach about .65 on patients from elsewhere.
 LEAKAGE_AUC = 0.78
@@ -42,6 +46,8 @@ class CohortPart(Part):
         table already.
     mapping
         Mapping file, relative to the study.
+    instruments
+        File of instruments to add to the built-in ones, relative to the study.
     where
         Courses to keep: for each field, the categories or sites wanted.
     outcomes
@@ -51,6 +57,7 @@ class CohortPart(Part):
     path: str | None = None
     reader: str | None = None
     mapping: str | None = None
+    instruments: str | None = None
     where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     outcomes: Literal["known", "none-yet"] = "known"
@@ -73,8 +80,6 @@ class ValidationPart(Part):
     ----------
     hold_out
         What stays together in a fold: a patient with all courses, or a site with all patients.
-    level
-        Level of the intervals around measures.
     resamples
         Bootstrap samples behind those intervals.
     profile
@@ -92,7 +97,6 @@ class ValidationPart(Part):
     folds: Annotated[int, Field(ge=2, le=50)] = 5
     repeats: Annotated[int, Field(ge=1, le=200)] = 4
     hold_out: Literal["patient", "site"] = "patient"
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 1000
     profile: Literal["full", "quick"] = "full"
     bootstraps: Annotated[int, Field(ge=0, le=2000)] = 200
@@ -118,13 +122,10 @@ class UncertaintyPart(Part):
 
     Parameters
     ----------
-    level
-        Level of the interval around one patient's probability.
     redevelopments
         Re-fits of the chosen candidate on resampled patients; trees take a quarter of them.
     """
 
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.8
     redevelopments: Annotated[int, Field(ge=20, le=2000)] = 200
 
 
@@ -135,13 +136,9 @@ class AttritionPart(Part):
     ----------
     weights
         Whether courses count by the inverse of how likely their outcome was to be reported.
-    odds_ratios
-        Odds of response of those who do not report against those who do, with the same baseline:
-        one row of the sensitivity table each.
     """
 
     weights: bool = False
-    odds_ratios: tuple[Annotated[float, Field(gt=0, le=100)], ...] = ODDS_RATIOS
 
 
 class GatePart(Part):

@@ -9,23 +9,13 @@ outcome is reported does not depend on the outcome. Where it does not hold, weig
 as it is; :mod:`training.validation.attrition` shows how large it may be.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from features.base.arrays import Flags, Numbers
-from features.model.matrix import Feature, build_matrix
-from features.records.columns import Columns
-from training.study.design import (
-    Design,
-    evaluate_outcome,
-    find_judged,
-    mark_sites,
-    number_sites,
-    offer_features,
-)
+from training.study.design import Design, Enrolment, mark_sites
 from training.study.study import Study
 
 # Prior deviation of each coefficient, in log-odds per standard deviation. Chosen.
@@ -34,54 +24,6 @@ COEFFICIENT_SPREAD = 0.5
 # 2008, on truncation).
 TRUNCATED = (0.01, 0.99)
 MOST_WEIGHT = 10.0
-
-
-@dataclass(frozen=True)
-class Enrolment:
-    """Courses whose outcome could be judged had it been reported: the baseline total is known.
-
-    Parameters
-    ----------
-    matrix
-        ``float32[courses, features]``.
-    sites
-        ``int64[courses]``: position in `site_names`, -1 where the site is unknown.
-    reported
-        ``bool[courses]``.
-    unmeasured
-        Number of courses left aside, for want of a baseline total to judge by.
-    """
-
-    columns: Columns
-    features: tuple[Feature, ...]
-    matrix: NDArray[np.float32]
-    sites: NDArray[np.int64]
-    site_names: tuple[str, ...]
-    reported: Flags
-    unmeasured: int = 0
-
-
-def list_enrolled(study: Study, courses: Columns) -> Enrolment:
-    """List the courses of a study that could have had the outcome.
-
-    Parameters
-    ----------
-    courses
-        All courses of the study, as :func:`training.study.design.load_courses` gives them.
-    """
-    judged = find_judged(study.parse_outcome(), courses)
-    enrolled = courses.select(judged)
-    features = offer_features(study, enrolled)
-    sites, names = number_sites(enrolled)
-    return Enrolment(
-        columns=enrolled,
-        features=features,
-        matrix=build_matrix(enrolled, features),
-        sites=sites,
-        site_names=names,
-        reported=~np.isnan(evaluate_outcome(study, courses)[judged]),
-        unmeasured=int((~judged).sum()),
-    )
 
 
 def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:

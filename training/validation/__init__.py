@@ -1,6 +1,6 @@
-"""Validation: the whole procedure repeated on other courses, and what came of it, as findings.
+"""Validation: a study's procedure repeated, a model on another cohort, and the findings of both.
 
-A *unit* of work is one development of the procedure on some courses, asked about others: a fold of
-cross-validation, a bootstrap sample, all sites but one, the earlier courses. What a unit said is
-kept until the run has ended, so that a killed run goes on where it was.
+A *unit* is one run of the procedure: fitted on some courses, it predicts others. Units are the
+folds of cross-validation, bootstrap samples, all sites but one, and the earlier courses. Each
+result is kept until the run has ended, so that a killed run resumes.
 """

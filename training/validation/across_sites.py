@@ -1,8 +1,7 @@
-"""Each site by what the others taught, and what to expect at the next one."""
+"""Performance at each site, fitted on the others, and what to expect at a new site."""
 
 import numpy as np
 
-from features.base.arrays import Flags
 from features.model.card import Measure
 from training.findings.findings import AcrossSites, SiteFacts
 from training.measures.discrimination import count_patients
@@ -22,59 +21,53 @@ def measure_across_sites(
     predictions
         Of courses at sites that were held out; the groups are positions in `names`.
     """
-    places = np.unique(predictions.groups)
-    estimates = {
-        place: estimate_site(predictions.select(predictions.groups == place)) for place in places
+    by_site = {
+        names[site]: predictions.select(predictions.groups == site)
+        for site in np.unique(predictions.groups)
     }
-    hidden = hide_small([count_people(predictions, place) for place in places], LIMITS.cell)
+    estimates = {name: _estimate_site(site) for name, site in by_site.items()}
+    hidden = hide_small([_count_patients(site) for site in by_site.values()], LIMITS.cell)
     sites = [
-        describe_site(predictions, int(place), names[place], estimates[place], level, hide)
-        for place, hide in zip(places, hidden, strict=True)
+        _describe_site(name, by_site[name], estimates[name], level, hide)
+        for name, hide in zip(by_site, hidden, strict=True)
     ]
     pooled = {
-        measure: pool([found[measure] for found in estimates.values() if found], scale, level)
+        measure: pool([site[measure] for site in estimates.values() if site], scale, level)
         for measure, scale in SCALES.items()
     }
     return AcrossSites(
         sites=tuple(sites),
-        pooled={name: found for name, found in pooled.items() if found is not None},
+        pooled={name: facts for name, facts in pooled.items() if facts is not None},
     )
 
 
-def estimate_site(predictions: Predictions) -> dict[str, Estimated]:
-    """Estimate one site's measures; none where it has too few courses of either class."""
-    found = estimate_sites(
+def _estimate_site(predictions: Predictions) -> dict[str, Estimated]:
+    """Estimate one site's measures; none if it has too few courses of either class."""
+    estimates = estimate_sites(
         predictions.probability,
         predictions.outcome,
         predictions.groups,
         predictions.weights,
         predictions.patients,
     )
-    return {name: values[0] for name, values in found.items() if values}
+    return {name: values[0] for name, values in estimates.items() if values}
 
 
-def count_people(predictions: Predictions, place: int) -> tuple[int, int]:
-    """Count a site's patients that have a course with the outcome, and those with one without."""
-    rows = predictions.groups == place
-    people, outcome = predictions.patients[rows], predictions.outcome[rows]
-    return count_patients(people, outcome), count_patients(people, 1 - outcome)
+def _count_patients(predictions: Predictions) -> tuple[int, int]:
+    patients, outcome = predictions.patients, predictions.outcome
+    return count_patients(patients, outcome), count_patients(patients, 1 - outcome)
 
 
-def describe_site(
-    predictions: Predictions,
-    place: int,
-    name: str,
-    found: dict[str, Estimated],
-    level: float,
-    hide: bool,
+def _describe_site(
+    name: str, predictions: Predictions, estimates: dict[str, Estimated], level: float, hide: bool
 ) -> SiteFacts:
-    """Describe one site; nothing of one whose counts are hidden."""
-    rows: Flags = predictions.groups == place
+    # Small counts, and whatever would reveal them by subtraction, are withheld with their measures.
     if hide:
-        small = not found or min(count_people(predictions, place)) < LIMITS.cell
+        small = not estimates or min(_count_patients(predictions)) < LIMITS.cell
         return SiteFacts(name=name, courses=None, events=None, note=TOO_FEW if small else HIDDEN)
     measures: dict[str, Measure] = {
-        measure: one.make_interval(level, SCALES[measure]) for measure, one in found.items()
+        measure: estimate.make_interval(level, SCALES[measure])
+        for measure, estimate in estimates.items()
     }
-    courses, events = int(rows.sum()), int(predictions.outcome[rows].sum())
-    return SiteFacts(name=name, courses=courses, events=events, measures=measures)
+    events = int(predictions.outcome.sum())
+    return SiteFacts(name=name, courses=predictions.size, events=events, measures=measures)

@@ -1,8 +1,9 @@
-"""Outcomes that are missing: who lacks one, and how much that may matter.
+"""Missing outcomes: which patients have one, and how much it may matter.
 
-The delta adjustment (Rubin, 1977) asks what would follow if those who do not report responded less
-than those who report with the same baseline, by a stated odds ratio. Their probabilities are the
-chosen model's, shifted by its logarithm. No data can tell which row of the table is true.
+The delta adjustment (Rubin, 1977) assumes that patients with missing follow-up responded less, by a
+stated odds ratio, than patients with known follow-up and the same baseline. Their probabilities are
+the chosen model's, shifted by the logarithm of the odds ratio. No data can decide between the rows
+of the table.
 """
 
 from collections.abc import Iterator
@@ -10,101 +11,100 @@ from collections.abc import Iterator
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import Design
-from training.study.study import Study
-from training.study.weighting import Enrolment, count_effective
+from training.study.design import Design, Enrolment
+from training.study.parts import ODDS_RATIOS
+from training.study.weighting import count_effective
 
 ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "
     "depend on the outcome"
 )
-MOST_GAPS = 5
-# A difference between fewer courses than this would say something of single ones.
-FEWEST_COMPARED = 10
+MAX_GAPS = 5
+# With fewer courses on either side, a difference would reveal single patients.
+MIN_COMPARED = 10
 
 
 def describe_attrition(
-    study: Study,
-    design: Design,
-    enrolment: Enrolment,
-    held_out: Predictions | None,
-    equation: Equation,
+    design: Design, enrolment: Enrolment, held_out: Predictions | None, equation: Equation
 ) -> Attrition:
-    """Describe who lacks the outcome, and vary what is assumed of them.
+    """Describe which courses have a missing outcome, and vary what is assumed of them.
 
     Parameters
     ----------
     held_out
-        What the chosen candidate said of the design's courses when it had not learned from them;
-        None where nobody's outcome is known, and so nothing can be compared.
+        Of the design's courses by the chosen candidate; None if no outcome is known.
     equation
-        The chosen candidate, developed on the whole design.
+        The chosen candidate, fitted on the whole design.
     """
     weights = design.given_weights
-    without = enrolment.columns.select(~enrolment.reported)
-    told = equation.compute_log_odds(without)[:, 0]
-    scenarios = []
-    if without.size and held_out is not None:
-        ratios = study.attrition.odds_ratios
-        scenarios = [vary_odds(ratio, held_out, told) for ratio in ratios]
+    missing = enrolment.columns.select(~enrolment.reported)
+    missing_log_odds = equation.compute_log_odds(missing)[:, 0]
     return Attrition(
         courses=enrolment.columns.size,
-        missing=without.size,
+        missing=missing.size,
         unmeasured=enrolment.unmeasured,
         gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
-        scenarios=tuple(scenarios),
+        scenarios=tuple(list_scenarios(held_out, missing_log_odds)),
         assumption=ASSUMPTION,
     )
 
 
 def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
-    """Compare those who lack the outcome with those who do not; the largest differences first."""
+    """Compare courses with missing and known outcomes; one gap per field, the largest first."""
     largest: dict[str, BaselineGap] = {}
-    for gap in sorted(measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
+    for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
-    return list(largest.values())[:MOST_GAPS]
+    return list(largest.values())[:MAX_GAPS]
 
 
-def measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
-    """Measure the standardised difference of each feature, where enough have it on both sides."""
-    for place, feature in enumerate(enrolment.features):
-        values = enrolment.matrix[:, place].astype(np.float64)
-        known = ~np.isnan(values)
-        without, having = (
-            values[known & side] for side in (~enrolment.reported, enrolment.reported)
+def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
+    """Measure the standardised difference of each feature that enough courses have."""
+    for index, feature in enumerate(enrolment.features):
+        values = enrolment.matrix[:, index].astype(np.float64)
+        recorded = ~np.isnan(values)
+        missing, known = (
+            values[recorded & side] for side in (~enrolment.reported, enrolment.reported)
         )
-        if min(len(without), len(having)) < FEWEST_COMPARED:
+        if min(len(missing), len(known)) < MIN_COMPARED:
             continue
-        spread = np.sqrt((without.var() + having.var()) / 2)
-        if spread > 0:
-            label = COHORT_FIELDS[feature.field].label
-            difference = float((without.mean() - having.mean()) / spread)
+        deviation = np.sqrt((missing.var() + known.var()) / 2)
+        if deviation > 0:
+            label = enrolment.columns.dictionary.cohort_fields[feature.field].label
+            difference = float((missing.mean() - known.mean()) / deviation)
             yield BaselineGap(
                 field=feature.field, label=label, feature=feature.name, difference=difference
             )
 
 
-def vary_odds(odds_ratio: float, held_out: Predictions, told: Numbers) -> Scenario:
-    """Find base rate and calibration of all courses under one odds ratio.
+def list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> Iterator[Scenario]:
+    """List what follows from each assumed odds ratio; nothing if no outcome is missing, or known.
 
     Parameters
     ----------
-    told
-        The model's log-odds of the courses that lack the outcome.
+    held_out
+        Of courses with a known outcome.
+    missing_log_odds
+        ``[courses]``: the model's log-odds of the courses with a missing outcome.
     """
-    imputed = compute_probability(told + np.log(odds_ratio))
-    log_odds = np.append(held_out.log_odds, told)
+    if held_out is not None and len(missing_log_odds):
+        for odds_ratio in ODDS_RATIOS:
+            yield vary_odds(odds_ratio, held_out, missing_log_odds)
+
+
+def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
+    """Compute base rate and calibration over all courses under one odds ratio."""
+    imputed = compute_probability(missing_log_odds + np.log(odds_ratio))
+    log_odds = np.append(held_out.log_odds, missing_log_odds)
     expected = np.append(held_out.outcome, imputed)
     # Each course counts once, however often it was held out.
-    weights = np.repeat([1 / held_out.repeats, 1.0], [len(held_out.outcome), len(told)])
+    weights = np.repeat([1 / held_out.repeats, 1.0], [len(held_out.outcome), len(missing_log_odds)])
     slope = np.nan
     if not held_out.is_constant:
         slope = fit_intercept_slope(log_odds, expected, weights[None, :])[0, 1]

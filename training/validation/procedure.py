@@ -1,8 +1,8 @@
-"""The procedure: all that lies between courses and a model, repeatable on any courses.
+"""The procedure: everything between courses and a model, repeatable on any courses.
 
-Every candidate is fitted, with its tuning and calibration; one is chosen. The choice is by losses
-on the inner folds on which candidates were tuned and calibrated, by the rule of one standard error
-that the study itself uses: a cross-validation around each fit would cost five times as much.
+Every candidate is fitted, with its tuning and calibration, and one is selected. The selection uses
+losses on the inner folds on which candidates were tuned and calibrated, by the study's own
+one-standard-error rule; a cross-validation around each fit would cost five times as much.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,10 @@ from features.base.arrays import Numbers
 from training.candidates.base import Candidate, Fit, Settings
 from training.measures.losses import choose_candidate
 from training.study.design import Design
+from training.study.study import Study
 
-# Inner folds of a re-development. Fewer than a study's own five: two hundred have to be paid for.
-INNER_FOLDS = 3
+# Inner folds of a bootstrap refit: fewer than the study's five, since there are 200 refits.
+_INNER_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class UnitResult:
 class Procedure(Protocol):
     """What is repeated."""
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
-        """Develop on some courses, and tell the log-odds of others."""
+    def run(self, train: Design, test: Design, seed: int) -> UnitResult:
+        """Develop a model on some courses and predict others."""
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Fits every candidate as the study does, and tells what each of them says.
+    """Fits every candidate as the study does, and predicts by each.
 
     Parameters
     ----------
@@ -58,50 +59,59 @@ class Contest:
 
     candidates: Mapping[str, Candidate]
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
-        """Develop all candidates, and tell what each says."""
-        fits = fit_all(self.candidates, learned, seed)
+    def run(self, train: Design, test: Design, seed: int) -> UnitResult:
+        """Fit all candidates and predict by each."""
+        fits = _fit_all(self.candidates, train, seed)
         log_odds = {
-            name: fit.equation.compute_log_odds(asked.columns)[:, 0] for name, fit in fits.items()
+            name: fit.equation.compute_log_odds(test.columns)[:, 0] for name, fit in fits.items()
         }
-        return UnitResult(pick_candidate(fits, learned), log_odds)
+        return UnitResult(select_candidate(fits, train), log_odds)
 
 
 @dataclass(frozen=True)
-class Redevelopment:
-    """Fits every candidate on fewer inner folds, chooses one, and tells what that says."""
+class FullRefit:
+    """Fits every candidate on fewer inner folds, selects one, and predicts by it."""
 
     candidates: Mapping[str, Candidate]
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
-        """Develop all candidates, choose one, and tell what it says."""
-        fits = fit_all(self.candidates, replace(learned, inner_folds=INNER_FOLDS), seed)
-        selected = pick_candidate(fits, learned)
-        log_odds = fits[selected].equation.compute_log_odds(asked.columns)[:, 0]
+    def run(self, train: Design, test: Design, seed: int) -> UnitResult:
+        """Fit all candidates, select one, and predict by it."""
+        fits = _fit_all(self.candidates, replace(train, inner_folds=_INNER_FOLDS), seed)
+        selected = select_candidate(fits, train)
+        log_odds = fits[selected].equation.compute_log_odds(test.columns)[:, 0]
         return UnitResult(selected, {selected: log_odds})
 
 
 @dataclass(frozen=True)
-class HeldRedevelopment:
-    """Fits one candidate, all that it chose held: quick, and blind to the optimism of choosing."""
+class FixedRefit:
+    """Fits one candidate, hyperparameters fixed: quick, and blind to the optimism of selection."""
 
     candidate: Candidate
     settings: Settings
 
-    def answer(self, learned: Design, asked: Design, seed: int) -> UnitResult:
-        """Fit the candidate, and tell what it says."""
-        equation = self.candidate.refit(learned, self.settings, seed)
+    def run(self, train: Design, test: Design, seed: int) -> UnitResult:
+        """Fit the candidate and predict by it."""
+        equation = self.candidate.refit(train, self.settings, seed)
         name = self.candidate.name
-        return UnitResult(name, {name: equation.compute_log_odds(asked.columns)[:, 0]})
+        return UnitResult(name, {name: equation.compute_log_odds(test.columns)[:, 0]})
 
 
-def fit_all(candidates: Mapping[str, Candidate], design: Design, seed: int) -> dict[str, Fit]:
-    """Fit every candidate with the same inner folds."""
+def choose_procedure(
+    study: Study, candidates: Mapping[str, Candidate], name: str, fit: Fit
+) -> Procedure:
+    """Choose what a study's profile repeats: the whole procedure, or the chosen candidate's fit."""
+    if study.validation.profile == "quick":
+        return FixedRefit(candidates[name], fit.settings)
+    return FullRefit({name: candidates[name] for name in study.candidates})
+
+
+def _fit_all(candidates: Mapping[str, Candidate], design: Design, seed: int) -> dict[str, Fit]:
+    # One seed for all, so that they are tested on the same inner folds.
     return {name: candidate.fit(design, seed) for name, candidate in candidates.items()}
 
 
-def pick_candidate(fits: Mapping[str, Fit], design: Design) -> str:
-    """Choose by the losses on inner folds; the first preferred where there were none.
+def select_candidate(fits: Mapping[str, Fit], design: Design) -> str:
+    """Select by the losses on inner folds; without inner folds, the most preferred.
 
     Parameters
     ----------
@@ -113,5 +123,5 @@ def pick_candidate(fits: Mapping[str, Fit], design: Design) -> str:
         return next(iter(fits))
     tested = np.all([np.isfinite(loss) for loss in losses.values()], axis=0)
     weights = None if design.given_weights is None else design.given_weights[tested]
-    kept = {name: loss[tested] for name, loss in losses.items()}
-    return choose_candidate(kept, design.patients[tested], weights)
+    tested_losses = {name: loss[tested] for name, loss in losses.items()}
+    return choose_candidate(tested_losses, design.patients[tested], weights)

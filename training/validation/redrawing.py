@@ -1,35 +1,35 @@
-"""Courses with outcomes drawn anew from a model, so that the truth about them is known.
+"""Courses with outcomes redrawn from a model, so that their true probabilities are known.
 
-A bootstrap sample of courses takes what was noise in them for signal: whoever is drawn twice agrees
-with himself, and a procedure that learns how far to trust itself trusts itself too much. Where the
-outcomes are drawn from a model, nothing but the model is signal (model-based resampling, Davison
-and Hinkley 1997, 6.3; for prediction error, Efron, JASA 2004;99:619).
+In a bootstrap sample of courses noise passes for signal: duplicates share their outcome, so a
+procedure that estimates its own shrinkage shrinks too little. If outcomes are drawn from a model,
+nothing but the model is signal (model-based resampling, Davison and Hinkley 1997, 6.3; for
+prediction error, Efron, JASA 2004;99:619).
 
-The truth is then only as good as the model. One that knows its own courses by heart would be found
-right by them; so its log-odds are shrunk first, as far as cross-validation finds them too extreme.
+The truth is then only as good as the model: an overfitted model would be confirmed by its own
+outcomes. So its log-odds are shrunk first, as far as cross-validation shows them too extreme.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from features.base.arrays import Numbers
+from features.base.arrays import Indices, Numbers
 from training.candidates.evidence.laplace import Curvature, Prior, find_posterior
-from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
+from training.candidates.evidence.ordinal import Likelihood, grade_courses
 from training.measures.calibration_curve import estimate_slope
 from training.measures.logistic import fit_intercept
 from training.measures.predictions import Predictions
 from training.study.design import Design
+from training.study.study import Study
 
-# The model's log-odds are taken as they are.
-AS_SAID = Prior(np.ones(1), np.full(1, 1e-6))
+# So narrow around a coefficient of 1 that the model's log-odds are taken as they are.
+_FIXED = Prior(np.ones(1), np.full(1, 1e-6))
 
 
 @dataclass(frozen=True)
 class Redrawing:
-    """What outcomes are drawn from.
+    """The model that outcomes are drawn from.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Redrawing:
     thresholds
         Of all grades but the first, the outcome's own among them, which is 0.
     pools
-        By grade, the improvements found in it.
+        By grade, the improvements of the original sample.
     """
 
     log_odds: Numbers
@@ -51,8 +51,8 @@ class Redrawing:
         probability: Numbers = expit(self.log_odds)
         return probability
 
-    def redraw(self, design: Design, rows: NDArray[np.int64], seed: int) -> Design:
-        """Select courses of the design that this was found for, and draw their outcomes anew.
+    def redraw(self, design: Design, rows: Indices, seed: int) -> Design:
+        """Select courses of the original sample and redraw their outcomes.
 
         A course that is selected twice gets two outcomes.
         """
@@ -61,62 +61,65 @@ class Redrawing:
         grades = np.searchsorted(self.thresholds, latent, side="right")
         improvement = np.empty(len(rows))
         for grade, pool in enumerate(self.pools):
-            placed = grades == grade
-            improvement[placed] = generator.choice(pool, placed.sum())
+            drawn = grades == grade
+            improvement[drawn] = generator.choice(pool, drawn.sum())
         outcome = (latent >= 0).astype(np.float64)
         return replace(design.select(rows), outcome=outcome, improvement=improvement)
 
 
-def find_redrawing(design: Design, log_odds: Numbers) -> Redrawing:
-    """Find what outcomes would be drawn from if a model were right.
+def choose_redrawing(
+    study: Study, design: Design, apparent: Predictions, nested: Predictions
+) -> Redrawing | None:
+    """Choose the model that outcomes in bootstrap samples are drawn from; None for those recorded.
 
-    Grades follow by proportional odds, with thresholds as the courses at hand have them.
+    Parameters
+    ----------
+    apparent
+        By the model, of the courses it was fitted on.
+    nested
+        By its procedure in cross-validation.
+    """
+    if not study.validation.redraw_outcomes:
+        return None
+    return make_redrawing(design, shrink_log_odds(apparent, nested))
+
+
+def make_redrawing(design: Design, log_odds: Numbers) -> Redrawing:
+    """Make the redrawing that follows if log-odds are true.
+
+    Grades follow by proportional odds, with the thresholds of the original sample.
 
     Parameters
     ----------
     log_odds
-        Of the outcome by the model, ``[courses]``.
+        Of the outcome, ``[courses]``.
     """
     grades = grade_courses(design.outcome, design.improvement)
     likelihood = Likelihood(grades, design.effective_weights)
     table, start = log_odds[:, None], (np.ones(1), likelihood.place_thresholds())
-    free = find_posterior(table, likelihood, AS_SAID, start, Curvature(table)).thresholds
+    free = find_posterior(table, likelihood, _FIXED, start, Curvature(table)).thresholds
     pools = tuple(design.improvement[grades.numbers == grade] for grade in range(grades.count))
-    return Redrawing(log_odds, insert_own(grades, free), pools)
+    return Redrawing(log_odds, np.insert(free, grades.cut - 1, 0.0), pools)
 
 
-def insert_own(grades: Grades, free: Numbers) -> Numbers:
-    """Insert the outcome's own threshold, 0, among the free ones."""
-    return np.insert(free, grades.cut - 1, 0.0)
+def shrink_log_odds(apparent: Predictions, nested: Predictions) -> Numbers:
+    """Shrink a model's log-odds towards the base rate as far as cross-validation supports.
 
-
-def shrink_log_odds(own: Predictions, nested: Predictions) -> Numbers:
-    """Shrink a model's log-odds as far as cross-validation finds them too extreme.
-
-    Beyond one standard error of the slope found there: up to that the model is believed. They are
-    shrunk towards the base rate of the courses at hand, and never stretched.
-
-    Parameters
-    ----------
-    own
-        What the model says of the courses that it learned from.
-    nested
-        What its procedure said of them in cross-validation.
+    They are never stretched.
     """
-    shrunk = find_strength(own, nested) * own.log_odds
-    weights = own.weights_or_ones
-    level: Numbers = fit_intercept(shrunk, own.outcome, weights[None, :])
+    shrunk = compute_shrinkage(apparent, nested) * apparent.log_odds
+    level: Numbers = fit_intercept(shrunk, apparent.outcome, apparent.weights_or_ones[None, :])
     return shrunk + level
 
 
-def find_strength(own: Predictions, nested: Predictions) -> float:
-    """Find how far a model's log-odds can be believed, from 0 to 1.
+def compute_shrinkage(apparent: Predictions, nested: Predictions) -> float:
+    """Compute by how much to shrink a model's log-odds, from 0 to 1; 0 if they do not discriminate.
 
-    Log-odds in cross-validation may be less spread than those of courses learned from: that counts
-    as shrunk already. Not at all where cross-validation has no slope.
+    The calibration slope of cross-validation plus one standard error: the model gets the benefit of
+    the doubt. If held-out log-odds are less spread than apparent ones, that is shrinkage, too.
     """
-    if own.is_constant or nested.is_constant:
+    if apparent.is_constant or nested.is_constant:
         return 0.0
     slope = estimate_slope(nested.log_odds, nested.outcome, nested.weights, nested.patients)
-    spread = nested.log_odds.std() / own.log_odds.std()
+    spread = nested.log_odds.std() / apparent.log_odds.std()
     return float(np.clip(np.nan_to_num(slope.value + slope.error) * spread, 0.0, 1.0))

@@ -1,14 +1,25 @@
-"""Runs of units: spread over processes, and taken from the store where they are there already."""
+"""Runs of units: spread over processes, and each result kept until the study's run has ended."""
 
+import hashlib
+import io
+import json
+import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xgboost
 from joblib import delayed
-from numpy.typing import NDArray
 
-from features.base.arrays import Numbers
+import features
+import training
+from features.base.arrays import Indices
 from features.base.commands import track
+from features.base.files import digest_sources, list_sources, write_bytes_atomic
+from features.records.cohort import digest_cohort
 from training.candidates.base import Candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
@@ -16,10 +27,118 @@ from training.study.study import Study
 from training.validation.procedure import Contest, Procedure, UnitResult
 from training.validation.redrawing import Redrawing
 from training.validation.resample import spread
-from training.validation.store import Store
 from training.validation.units import Unit, list_folds
 
-NOTHING_KEPT = Store()
+# Settings of a study on which no result depends: they may change between a kill and the next run.
+_IRRELEVANT: dict[str, Any] = {
+    "validation": {"resamples", "bootstraps"},
+    "uncertainty": True,
+    "gate": True,
+}
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results of units, a file each; several processes may add to it.
+
+    Parameters
+    ----------
+    folder
+        Need not exist yet. None to keep nothing.
+    """
+
+    folder: Path | None = None
+
+    def read(self, key: str) -> UnitResult | None:
+        """Read a unit's result; None if it is missing or its file is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            content = io.BytesIO((self.folder / f"{key}.npz").read_bytes())
+            with np.load(content, allow_pickle=False) as arrays:
+                log_odds = zip(arrays["names"].tolist(), arrays["log_odds"], strict=True)
+                return UnitResult(str(arrays["picked"]), dict(log_odds))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def add(self, key: str, result: UnitResult) -> None:
+        """Keep a unit's result; it is on disk on return."""
+        if self.folder is None:
+            return
+        content = io.BytesIO()
+        np.savez(
+            content,
+            allow_pickle=False,
+            picked=np.array(result.selected),
+            names=np.array(list(result.log_odds)),
+            log_odds=np.stack(list(result.log_odds.values())),
+        )
+        write_bytes_atomic(self.folder / f"{key}.npz", content.getvalue())
+
+    def forget(self) -> None:
+        """Remove all results."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+KEEP_NOTHING = Store()
+
+
+def open_store(folder: Path, study: Study, design: Design) -> Store:
+    """Open the store of a study's run, named by everything that its results depend on."""
+    patterns = ["**/*.py", "**/*.toml"]
+    paths = [*list_sources(features, patterns), *list_sources(training, patterns)]
+    inputs = {
+        "study": study.model_dump(mode="json", exclude=_IRRELEVANT),
+        "courses": digest_cohort(design.columns),
+        "instruments": [scale.model_dump() for scale in design.columns.dictionary.added],
+        "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
+        "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
+    }
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    return Store(folder / digest[:16])
+
+
+def run_units(
+    procedure: Procedure,
+    design: Design,
+    units: Sequence[Unit],
+    store: Store,
+    jobs: int,
+    label: str,
+    redrawing: Redrawing | None = None,
+) -> Iterator[tuple[Unit, UnitResult]]:
+    """Run the units that the store lacks; yields all results in the units' order.
+
+    Parameters
+    ----------
+    redrawing
+        Of the outcomes in training courses; None for those recorded.
+    """
+    results = {unit.key: store.read(unit.key) for unit in units}
+    lacking = [unit for unit in units if results[unit.key] is None]
+    tasks = (delayed(run_unit)(procedure, design, unit, store, redrawing) for unit in lacking)
+    results |= dict(track(spread(jobs, tasks), len(lacking), label))
+    for unit in units:
+        result = results[unit.key]
+        if result is not None:
+            yield unit, result
+
+
+def run_unit(
+    procedure: Procedure,
+    design: Design,
+    unit: Unit,
+    store: Store = KEEP_NOTHING,
+    redrawing: Redrawing | None = None,
+) -> tuple[str, UnitResult]:
+    """Run one unit and keep its result; returns it with the unit's key."""
+    train = design.select(unit.train)
+    if redrawing is not None:
+        train = redrawing.redraw(design, unit.train, unit.seed)
+    result = procedure.run(train, design.select(unit.test), unit.seed)
+    store.add(unit.key, result)
+    return unit.key, result
 
 
 @dataclass(frozen=True)
@@ -41,113 +160,51 @@ class CrossValidation:
     picked: Mapping[str, int]
 
 
-def run_units(
-    procedure: Procedure,
-    design: Design,
-    units: Sequence[Unit],
-    store: Store,
-    jobs: int,
-    label: str,
-    redrawing: Redrawing | None = None,
-) -> Iterator[tuple[Unit, UnitResult]]:
-    """Run units that have not been run yet; all answers, in the units' order.
-
-    Parameters
-    ----------
-    redrawing
-        Of the outcomes that units learn from; None for those recorded.
-    """
-    found = {unit.key: store.read(unit.key) for unit in units}
-    left = [unit for unit in units if found[unit.key] is None]
-    tasks = (delayed(run_unit)(procedure, design, unit, store, redrawing) for unit in left)
-    found |= dict(track(spread(jobs, tasks), len(left), label))
-    for unit in units:
-        answer = found[unit.key]
-        if answer is not None:
-            yield unit, answer
-
-
-def run_unit(
-    procedure: Procedure,
-    design: Design,
-    unit: Unit,
-    store: Store = NOTHING_KEPT,
-    redrawing: Redrawing | None = None,
-) -> tuple[str, UnitResult]:
-    """Run one unit and keep what it said."""
-    answer = procedure.answer(teach(design, unit, redrawing), design.select(unit.test), unit.seed)
-    store.add(unit.key, answer)
-    return unit.key, answer
-
-
-def teach(design: Design, unit: Unit, redrawing: Redrawing | None) -> Design:
-    """Select the courses that a unit learns from, with their outcomes."""
-    if redrawing is None:
-        return design.select(unit.train)
-    return redrawing.redraw(design, unit.train, unit.seed)
-
-
 def cross_validate(
     study: Study,
     design: Design,
     candidates: Mapping[str, Candidate],
     jobs: int,
-    store: Store = NOTHING_KEPT,
+    store: Store = KEEP_NOTHING,
 ) -> CrossValidation:
-    """Test every candidate of a study on held-out courses, and the choice among them.
+    """Test every candidate of a study on held-out courses, and the selection among them.
 
-    Everything that a candidate fits or chooses, it does inside the other folds.
+    All that a candidate fits or chooses, it does within the other folds.
 
     Parameters
     ----------
     candidates
-        By name; those that the study does not compare are left out.
+        By name; those that the study does not compare are ignored.
     """
     repeats = list_folds(study, design)
     contest = Contest({name: candidates[name] for name in study.candidates})
     units = [unit for folds in repeats for unit in folds]
-    found = run_units(contest, design, units, store, jobs, "cross-validation")
-    answers = {unit.key: answer for unit, answer in found}
-    numbers = number_folds(repeats, design.size)
-    rest = (design.outcome, design.patients, design.given_weights)
-
-    def collect(name: str | None = None) -> Predictions:
-        log_odds = gather_log_odds(repeats, answers, design.size, name)
-        return Predictions.from_repeats(log_odds, numbers, *rest)
-
-    selected = [answer.selected for answer in answers.values()]
+    results = {
+        unit.key: result
+        for unit, result in run_units(contest, design, units, store, jobs, "cross-validation")
+    }
+    selected = [result.selected for result in results.values()]
     return CrossValidation(
-        {name: collect(name) for name in study.candidates},
-        collect(),
+        {name: collect_held_out(design, repeats, results, name) for name in study.candidates},
+        collect_held_out(design, repeats, results),
         {name: selected.count(name) for name in study.candidates},
     )
 
 
-def gather_log_odds(
+def collect_held_out(
+    design: Design,
     repeats: Sequence[Sequence[Unit]],
-    answers: Mapping[str, UnitResult],
-    size: int,
+    results: Mapping[str, UnitResult],
     name: str | None = None,
-) -> Numbers:
-    """Gather held-out log-odds by one candidate, or by the one that each fold selected.
-
-    Returns
-    -------
-    ndarray
-        ``[repeats, courses]``.
-    """
-    log_odds = np.full((len(repeats), size), np.nan)
-    for repeat, folds in enumerate(repeats):
-        for unit in folds:
-            answer = answers[unit.key]
-            log_odds[repeat, unit.test] = answer.log_odds[name or answer.selected]
-    return log_odds
-
-
-def number_folds(repeats: Sequence[Sequence[Unit]], size: int) -> NDArray[np.int64]:
-    """Count up the fold in which each course was held out; ``[repeats, courses]``."""
-    numbers = np.zeros((len(repeats), size), dtype=np.int64)
+) -> Predictions:
+    """Collect held-out predictions by one candidate, or by the one that each fold selected."""
+    log_odds = np.full((len(repeats), design.size), np.nan)
+    numbers: Indices = np.zeros((len(repeats), design.size), dtype=np.int64)
     for repeat, folds in enumerate(repeats):
         for number, unit in enumerate(folds):
+            result = results[unit.key]
+            log_odds[repeat, unit.test] = result.log_odds[name or result.selected]
             numbers[repeat, unit.test] = number
-    return numbers
+    return Predictions.from_repeats(
+        log_odds, numbers, design.outcome, design.patients, design.given_weights
+    )

@@ -16,13 +16,15 @@ from experiments.benchmarks.samples import Plan, Prepared, prepare_world, take_c
 from features.base.arrays import Numbers
 from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
-from features.model.response_model import Prediction, summarise_versions
+from features.model.prediction import Prediction, summarise_versions
 from features.records.columns import Columns
 from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
+from training.study.outer_split import MIN_CLASS_PER_FOLD
+from training.study.parts import ESTIMATE_LEVEL
+from training.study.split import derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
@@ -97,7 +99,7 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     choosing = process_time() - start
     equation, fitting = _develop(selected, setting, seed)
     known, unseen = (
-        predict_courses(equation, sample.columns, study.uncertainty.level)
+        predict_courses(equation, sample.columns, ESTIMATE_LEVEL)
         for sample in (world.known, world.unseen)
     )
     return SamplePredictions(known, unseen, selected, choosing + fitting)

@@ -16,11 +16,12 @@ from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import filter_courses, make_design
+from training.study.courses import filter_courses, list_enrolled, make_design
+from training.study.design import Enrolment
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
 from training.study.study import read_study
-from training.study.weighting import Enrolment, list_enrolled, weigh_courses
+from training.study.weighting import weigh_courses
 from training.validation.attrition import describe_attrition
 from training.validation.resample import spread
 from training.validation.runs import cross_validate
@@ -82,7 +83,7 @@ def examine_cohort(seed: int, patients: int = _PATIENTS) -> CohortResult:
         reported_rate=float(design.outcome.mean()),
         weighted_rate=float(np.average(design.outcome, weights=weights)),
         true=calibrate_to_truth(_predict_all(enrolment, held_out, equation), truth),
-        scenarios=describe_attrition(study, design, enrolment, held_out, equation).scenarios,
+        scenarios=describe_attrition(design, enrolment, held_out, equation).scenarios,
     )
 
 

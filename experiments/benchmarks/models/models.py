@@ -81,7 +81,7 @@ def _can_answer(method: str, world: str, courses: int) -> bool:
 @cache
 def _digest_samples() -> str:
     # Worlds are drawn about the evidence table of training.
-    paths = [*list_sources(simulator, ["*.py"]), STUDY]
+    paths = [*list_sources(simulator, ["*.py", "*.toml"]), STUDY]
     paths += [Path(str(module.__file__)) for module in (samples, scores)]
     return digest_sources(paths, {})
 

@@ -20,7 +20,7 @@ class Gap:
     """Mean difference in log loss over worlds; below 0 the first method is better."""
 
     mean: float
-    error: float | None  # Standard error over worlds; None for a single one
+    error: float | None  # Standard error over worlds; None if there is only one
     worlds: int
 
     @property

@@ -14,6 +14,7 @@ from experiments.benchmarks.scores import MIN_PROBABILITY, compute_expected_loss
 from features.base.commands import track
 from training.candidates.registry import make_candidates
 from training.candidates.tuning import Tuning
+from training.study.parts import ESTIMATE_LEVEL
 from training.validation.resample import spread
 
 # Not among the worlds in which candidates and peers are compared.
@@ -56,8 +57,7 @@ def _fit_once(world: str, name: str, courses: int, trials: int) -> TuningFit:
     start = perf_counter()
     fit = candidate.fit(design, courses)
     seconds = perf_counter() - start
-    level = prepared.study.uncertainty.level
-    prediction = predict_courses(fit.equation, prepared.known.columns, level)
+    prediction = predict_courses(fit.equation, prepared.known.columns, ESTIMATE_LEVEL)
     estimate = np.clip(prediction.probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     loss = compute_expected_loss(estimate, prepared.known.attainable)
     rounds = int(fit.settings.get("rounds", 0))

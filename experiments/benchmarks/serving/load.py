@@ -1,7 +1,7 @@
 """Load from wrk, and a checker that compares answers with the library's.
 
-wrk (https://github.com/wg/wrk) keeps connections busy from one core, but cannot tell which answer
-belongs to which request. So, before each measurement, a checker sends every request over as many
+wrk (https://github.com/wg/wrk) keeps connections busy from one core, but does not match answers to
+requests. So, before each measurement, a checker sends every request over as many
 connections and compares each answer with the library's; under load, statuses are counted.
 """
 
@@ -60,7 +60,7 @@ class Load:
     connections: int = 1
     patients: int = 1  # In each of them
     seconds: int = 5
-    checked: int | None = None  # How many of the requests the checker sends first; None for all
+    checked: int | None = None  # How many of the requests the checker sends first; all by default
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ class Measurement:
     checked: int
     wrong: int
     complaint: str = ""  # What was wrong, in words
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether every request was answered, and every checked one correctly."""
-        return self.answers > 0 and not self.failed and not self.wrong
 
 
 @dataclass
@@ -120,7 +115,7 @@ def measure_load(load: Load, server: Server, core: int | None = None) -> Measure
     Parameters
     ----------
     core
-        The core to keep checker and generator on; None for any.
+        The core to keep checker and generator on; any by default.
 
     Raises
     ------

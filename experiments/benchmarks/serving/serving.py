@@ -38,7 +38,7 @@ class ServingRequest:
     contestants: tuple[Contestant, ...] = tuple(CONTESTANTS.values())
     patients: int = 3000
     redevelopments: int = 200
-    # A home whose champion is served; None for a model fitted for the purpose
+    # A home whose champion is served; by default a model fitted for the purpose
     champion: Path | None = None
 
 

@@ -18,25 +18,12 @@ _COUNTS = ("answers", "checked", "failed", "wrong")
 
 
 @dataclass(frozen=True)
-class SpeedRow:
-    """One task at one number of connections, each figure the median of its rounds."""
+class SpeedRow(Measurement):
+    """One task at one number of connections: medians and sums over its rounds."""
 
-    task: str
-    label: str
-    connections: int
-    rounds: int
-    complaint: str
-    p50: float
-    p99: float
-    slowest: float
-    rate: float
-    patients_rate: float
-    cpu: float
-    patients_cpu: float
-    answers: int
-    checked: int
-    failed: int
-    wrong: int
+    task: str = ""
+    label: str = ""
+    rounds: int = 0
 
 
 Rows = dict[tuple[str, int], SpeedRow]
@@ -57,14 +44,14 @@ def list_speed_rows(results: ServingResults) -> list[SpeedRow]:
 
 
 def _combine_rounds(task: str, label: str, measured: list[Measurement]) -> SpeedRow:
-    def middle(name: str) -> float:
+    facts: dict[str, Any] = {}
+    for name in _FIGURES:
         values = [getattr(part, name) for part in measured if getattr(part, name) is not None]
-        return float(median(values)) if values else float("nan")
-
-    facts: dict[str, Any] = {name: middle(name) for name in _FIGURES}
+        facts[name] = float(median(values)) if values else float("nan")
     facts |= {name: sum(getattr(part, name) for part in measured) for name in _COUNTS}
-    complaint = next((part.complaint for part in measured if part.complaint), "")
-    return SpeedRow(task, label, measured[0].connections, len(measured), complaint, **facts)
+    facts["complaint"] = next((part.complaint for part in measured if part.complaint), "")
+    connections, rounds = measured[0].connections, len(measured)
+    return SpeedRow(connections, **facts, task=task, label=label, rounds=rounds)
 
 
 def judge_serving(results: ServingResults) -> list[Verdict]:

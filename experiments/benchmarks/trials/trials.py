@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import training
 from experiments import trials
 from experiments.benchmarks.methods.methods import digest_method
 from experiments.benchmarks.results import Result, Results, complete_results, make_key, parse_names
@@ -26,8 +25,11 @@ from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
-from training.study.design import Design, load_courses, make_design, number_sites
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, number_units, split_outer
+from training.study.courses import load_courses, make_design
+from training.study.design import Design, number_sites
+from training.study.outer_split import MIN_CLASS_PER_FOLD, number_units, split_outer
+from training.study.parts import MEASURE_LEVEL
+from training.study.split import derive_seed
 from training.study.study import Study, read_study
 from training.validation.runs import cross_validate
 
@@ -104,8 +106,7 @@ class TrialTask:
 
 @cache
 def _digest_sources() -> str:
-    paths = [Path(__file__), *list_sources(training, ["**/*.py", "**/*.toml"])]
-    paths += list_sources(trials, ["*.py", "*.toml"])
+    paths = [Path(__file__), *list_sources(trials, ["*.py", "*.toml"])]
     return digest_sources(paths, {"ours": digest_method(BASE_RATE)})
 
 
@@ -226,9 +227,9 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
 
 def _score_held_out(task: TrialTask, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measures, and differences from the base rate with standard errors over units."""
-    study, validation = task.study, task.study.validation
+    study = task.study
     seed, units = derive_seed(study.seed, _CHOICE_SEED), number_units(study, task.design)
-    settings = IntervalSettings(validation.resamples, validation.level, seed)
+    settings = IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
     measures = measure_candidate(predictions, settings)
     losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
     errors = compare_losses(_compute_errors(predictions), _compute_errors(base), units)
@@ -299,7 +300,7 @@ def choose_inside(task: TrialTask, rows: Indices, seed: int, jobs: int) -> tuple
 def _compare_published(task: TrialTask) -> dict[str, Any] | None:
     """Compare the evidence with the published base rate, neither fitted on any outcome.
 
-    None for an update outcome: the evidence table has nothing on early scores.
+    Update outcomes have none: the evidence table has nothing on early scores.
     """
     target = task.study.parse_outcome()
     if target.checkpoint is not None:

@@ -10,9 +10,10 @@ from features.base.home import find_home
 from features.records.columns import Columns
 from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
-from training.study.design import make_design, number_sites
+from training.study.courses import make_design
+from training.study.design import number_sites
 from training.study.study import Study, read_study
-from training.validation.development.evidence import count_bootstraps
+from training.validation.evidence import count_bootstraps
 
 _COURSES, _SEED = 5000, 7
 

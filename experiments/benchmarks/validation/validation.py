@@ -34,23 +34,28 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
 from training.findings.comparison import compare
-from training.measures.performance import MEASURES, compute_performance, measure_performance
-from training.study.design import evaluate_outcome
+from training.measures.performance import (
+    MEASURES,
+    compute_performance,
+    make_interval_settings,
+    measure_performance,
+)
+from training.study.courses import evaluate_outcome
+from training.study.design import Design
+from training.study.parts import MEASURE_LEVEL
 from training.study.split import derive_seed
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
-from training.validation.development.evidence import (
-    choose_procedure,
-    choose_redrawing,
+from training.validation.evidence import (
+    Evidence,
     count_bootstraps,
     gather_evidence,
+    list_performance,
 )
-from training.validation.development.optimism import correct_optimism, gather_versions
-from training.validation.development.validated import Validated, list_performance
-from training.validation.procedure import Procedure
+from training.validation.optimism import correct_optimism, measure_refits
+from training.validation.procedure import Procedure, choose_procedure
 from training.validation.resample import FINAL_SEED, spread
-from training.validation.runs import cross_validate, run_units
-from training.validation.store import Store
+from training.validation.runs import KEEP_NOTHING, cross_validate, run_units
 from training.validation.units import list_bootstraps
 
 # Not among the worlds by which candidates were built or compared.
@@ -122,35 +127,37 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
     design = take_courses(prepared, request.courses)
     known = make_candidates()
     candidates = {name: known[name] for name in study.candidates}
-    crossed = cross_validate(study, design, candidates, 1, Store())
+    crossed = cross_validate(study, design, candidates, 1)
     chosen = compare(study, design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
-    redrawing = choose_redrawing(study, design, fit.equation, crossed)
-    evidence = gather_evidence(study, design, procedure, redrawing, Store(), 1)
-    validated = Validated(study, design, fit.equation, crossed, evidence)
-    performance = {part.way: list_limits(part.measures) for part in list_performance(validated)}
+    evidence = gather_evidence(study, design, procedure, fit.equation, crossed)
+    performance = {
+        part.way: list_limits(part.measures) for part in list_performance(study, evidence)
+    }
+    recorded = _correct_recorded(study, design, procedure, evidence)
     return {
         "key": key,
         "data": "SIMULATED",
         "world": world,
         "chosen": chosen,
-        "found": performance | {RECORDED: list_limits(_correct_recorded(validated, procedure))},
-        "next_site": _predict_site(validated),
+        "found": performance | {RECORDED: list_limits(recorded)},
+        "next_site": _predict_site(evidence),
         "true": _measure_sample(fit.equation, home),
         "new_sites": _measure_sites(fit.equation, elsewhere),
     }
 
 
-def _correct_recorded(validated: Validated, procedure: Procedure) -> Mapping[str, Measure]:
+def _correct_recorded(
+    study: Study, design: Design, procedure: Procedure, evidence: Evidence
+) -> Mapping[str, Measure]:
     """Correct optimism by samples with outcomes as recorded; nothing without samples."""
-    study, design = validated.study, validated.design
     if not study.validation.bootstraps:
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
-    answers = run_units(procedure, design, units, Store(), 1, RECORDED)
-    apparent = measure_performance(validated.own, validated.settings)
-    return correct_optimism(apparent, gather_versions(design, answers))
+    results = run_units(procedure, design, units, KEEP_NOTHING, 1, RECORDED)
+    apparent = measure_performance(evidence.apparent, make_interval_settings(study))
+    return correct_optimism(apparent, measure_refits(design, results))
 
 
 def _draw_followed(name: str, study: Study, request: ValidationRequest) -> tuple[Sample, Sample]:
@@ -192,13 +199,12 @@ def list_limits(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [part.value, part.low, part.high] for name, part in measures.items()}
 
 
-def _predict_site(validated: Validated) -> dict[str, list[float | None]]:
+def _predict_site(evidence: Evidence) -> dict[str, list[float | None]]:
     """Predict performance at a new site by leave-one-site-out validation."""
-    by_site = validated.evidence.sites
+    by_site = evidence.sites
     if by_site is None:
         return {}
-    names, level = validated.evidence.names, validated.settings.level
-    pooled = measure_across_sites(by_site, names, level).pooled
+    pooled = measure_across_sites(by_site, evidence.site_names, MEASURE_LEVEL).pooled
     return list_limits({name: part.next_site for name, part in pooled.items()})
 
 

@@ -1,4 +1,4 @@
-"""The attainable probability: right where it can be counted out, calibrated, not to be beaten."""
+"""The attainable probability: exact in countable cases, calibrated, and never exceeded."""
 
 import json
 
@@ -15,7 +15,7 @@ from experiments.simulator.copula import compute_intervals, draw_latents, trunca
 from experiments.simulator.outcomes import compute_truth, make_followups, pick_primary
 from experiments.simulator.patients import make_patients, measure_field
 from experiments.simulator.published import LATENTS
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 WORLD = find_world("world-17")
 SITES = make_sites(WORLD)
@@ -25,9 +25,11 @@ def tell_truth(world, sites, patients):
     """Everything known, totals on record as they are."""
     followups = make_followups(world, sites, patients, np.random.default_rng(0))
     by_key = {
-        one.instrument: compute_truth(one, patients[one.instrument], patients[one.instrument])
-        for one in followups
-        if one.horizon == "acute"
+        followup.instrument: compute_truth(
+            followup, patients[followup.instrument], patients[followup.instrument]
+        )
+        for followup in followups
+        if followup.horizon == "acute"
     }
     return pick_primary(by_key, patients["condition"])
 
@@ -70,105 +72,107 @@ def at_known_sites():
     return simulate(WORLDS["strong"], 8_000, seed=31, draws=100).truth.to_pandas()
 
 
-def test_with_nothing_missing_it_is_the_true_probability(patients, truth):
-    found, _ = compute_attainable(WORLD, SITES, patients, draws=2)
-    assert found == pytest.approx(truth, abs=1e-9)
+def test_attainable_is_the_truth_if_nothing_is_missing(patients, truth):
+    attainable, _ = compute_attainable(WORLD, SITES, patients, draws=2)
+    assert attainable == pytest.approx(truth, abs=1e-9)
 
 
-def test_what_is_recorded_is_never_changed_by_a_draw(patients):
+def test_recorded_values_are_never_redrawn(patients):
     known = lose(patients, 0.4)
     condition = np.tile(known["condition"], 2).astype(int)
     for latent in draw_latents(*compute_intervals(known), 2, np.random.default_rng(1)):
-        for place, name in enumerate(LATENTS):
+        for index, name in enumerate(LATENTS):
             values, recorded = np.tile(known[name], 2), np.tile(~np.isnan(known[name]), 2)
-            drawn = measure_field(name, latent[place], condition)
+            drawn = measure_field(name, latent[index], condition)
             assert (drawn[recorded] == values[recorded]).all(), name
 
 
-def test_draws_of_what_is_missing_look_like_what_was_lost(patients):
+def test_draws_resemble_the_lost_values(patients):
     known = lose(patients, 0.5)
     truths = np.stack([patients[name] for name in LATENTS])
     condition = np.tile(known["condition"], 2).astype(int)
     *_, latent = draw_latents(*compute_intervals(known), 30, np.random.default_rng(1))
     drawn = np.stack(
-        [measure_field(name, latent[place], condition) for place, name in enumerate(LATENTS)]
+        [measure_field(name, latent[index], condition) for index, name in enumerate(LATENTS)]
     )
     assert np.corrcoef(drawn) == pytest.approx(np.corrcoef(truths), abs=0.06)
     assert drawn.std(axis=1) == pytest.approx(truths.std(axis=1), rel=0.08)
 
 
 @pytest.mark.parametrize("recorded", [{"phq9": 20.0}, {"phq9": 15.0, "anxiety_comorbid": 1.0}])
-def test_it_is_the_mean_over_everybody_who_looks_the_same(recorded):
+def test_attainable_is_the_mean_over_identical_records(recorded):
     """Counted out: of very many depressed patients, those with just these values."""
     everyone = make_patients(SITES, 150_000, np.random.default_rng(4))
     same = everyone["condition"] == 0
     for name, value in recorded.items():
         same &= everyone[name] == value
     alike = {name: values[same] for name, values in everyone.items()}
-    place = {"site": 2.0, "route": 0.0, "assessed_on": 20_000.0}
-    alike |= {name: np.full(same.sum(), value) for name, value in place.items()}
-    known = {name: np.full(500, value) for name, value in ({"condition": 0.0} | place).items()}
+    constants = {"site": 2.0, "route": 0.0, "assessed_on": 20_000.0}
+    alike |= {name: np.full(same.sum(), value) for name, value in constants.items()}
+    known = {name: np.full(500, value) for name, value in ({"condition": 0.0} | constants).items()}
     known |= {name: np.full(500, recorded.get(name, np.nan)) for name in LATENTS}
-    found, _ = compute_attainable(WORLD, SITES, known, draws=40)
+    attainable, _ = compute_attainable(WORLD, SITES, known, draws=40)
     counted = tell_truth(WORLD, SITES, alike)
-    assert found.mean() == pytest.approx(
+    assert attainable.mean() == pytest.approx(
         counted.mean(), abs=4 * counted.std() / np.sqrt(same.sum())
     )
 
 
-def test_its_monte_carlo_error_is_what_the_docstring_says(patients):
+def test_monte_carlo_error_is_as_documented(patients):
     known = lose({name: values[:300] for name, values in patients.items()}, 0.4)
-    found = np.stack([compute_attainable(WORLD, SITES, known, seed=seed)[0] for seed in range(4)])
-    error = found.std(axis=0, ddof=1)
+    repeated = np.stack(
+        [compute_attainable(WORLD, SITES, known, seed=seed)[0] for seed in range(4)]
+    )
+    error = repeated.std(axis=0, ddof=1)
     assert np.sqrt((error**2).mean()) < 0.004
     assert np.quantile(error, 0.99) < 0.01
 
 
-def test_it_is_calibrated_at_known_sites(at_known_sites):
-    found = at_known_sites
-    assert found["probability_observed"].mean() == pytest.approx(
-        found["probability"].mean(), abs=0.005
+def test_attainable_is_calibrated_at_known_sites(at_known_sites):
+    truth = at_known_sites
+    assert truth["probability_observed"].mean() == pytest.approx(
+        truth["probability"].mean(), abs=0.005
     )
-    intercept, slope = recalibrate(found["probability_observed"], found["probability"])
+    intercept, slope = recalibrate(truth["probability_observed"], truth["probability"])
     assert intercept == pytest.approx(0, abs=0.025)
     assert slope == pytest.approx(1, abs=0.03)
 
 
-def test_it_is_calibrated_for_outcomes_as_they_fall(at_known_sites):
-    found = at_known_sites
-    met = np.random.default_rng(3).random(len(found)) < found["probability"]
-    intercept, slope = recalibrate(found["probability_observed"], met.astype(float))
+def test_attainable_is_calibrated_for_drawn_outcomes(at_known_sites):
+    truth = at_known_sites
+    met = np.random.default_rng(3).random(len(truth)) < truth["probability"]
+    intercept, slope = recalibrate(truth["probability_observed"], met.astype(float))
     assert intercept == pytest.approx(0, abs=0.1)
     assert slope == pytest.approx(1, abs=0.12)
 
 
-def test_it_is_calibrated_in_every_tenth(at_known_sites):
-    found = at_known_sites.sort_values("probability_observed")
-    for rows in np.array_split(np.arange(len(found)), 10):
-        group = found.iloc[rows]
+def test_attainable_is_calibrated_in_every_tenth(at_known_sites):
+    truth = at_known_sites.sort_values("probability_observed")
+    for rows in np.array_split(np.arange(len(truth)), 10):
+        group = truth.iloc[rows]
         assert group["probability"].mean() == pytest.approx(
             group["probability_observed"].mean(), abs=0.018
         )
 
 
-def test_it_is_calibrated_at_sites_never_seen():
+def test_attainable_is_calibrated_at_new_sites():
     sites = draw_new_sites(WORLD, 500, seed=3)
-    found = simulate(WORLD, 8_000, seed=32, sites=sites, draws=60).truth.to_pandas()
-    assert (found["probability_observed"] == found["probability_new_site"]).all()
-    intercept, slope = recalibrate(found["probability_observed"], found["probability"])
+    truth = simulate(WORLD, 8_000, seed=32, sites=sites, draws=60).truth.to_pandas()
+    assert (truth["probability_observed"] == truth["probability_new_site"]).all()
+    intercept, slope = recalibrate(truth["probability_observed"], truth["probability"])
     assert intercept == pytest.approx(0, abs=0.1)
     assert slope == pytest.approx(1, abs=0.08)
 
 
-def test_knowing_the_site_is_worth_something_and_knowing_everything_more(at_known_sites):
-    found = at_known_sites
+def test_more_information_lowers_the_loss(at_known_sites):
+    truth = at_known_sites
     names = ("probability", "probability_observed", "probability_new_site")
-    losses = [expect_loss(found[name], found["probability"]) for name in names]
+    losses = [expect_loss(truth[name], truth["probability"]) for name in names]
     assert losses == sorted(losses)
     assert losses[2] - losses[0] > 0.01
 
 
-def test_sites_are_integrated_out_as_drawing_them_would():
+def test_quadrature_over_sites_equals_drawing_them():
     level, moved = np.array([-1.0, 0.0, 0.5]), np.array([-2.0, 0.3, 1.5])
     generator = np.random.default_rng(2)
     effects = WORLD.site_spread * generator.standard_normal((400_000, 1))
@@ -178,7 +182,7 @@ def test_sites_are_integrated_out_as_drawing_them_would():
 
 
 @pytest.mark.parametrize("fill", ["mean", "median", "draw"])
-def test_it_beats_filling_in(patients, truth, fill):
+def test_attainable_beats_imputation(patients, truth, fill):
     known = lose(patients, 0.4)
     generator = np.random.default_rng(7)
     fillers = {
@@ -196,22 +200,22 @@ def test_it_beats_filling_in(patients, truth, fill):
     )
 
 
-def test_in_a_null_world_there_is_one_probability():
-    found = simulate(WORLDS["null"], 300, seed=1, draws=4).truth.to_pandas()
+def test_null_world_has_one_probability():
+    truth = simulate(WORLDS["null"], 300, seed=1, draws=4).truth.to_pandas()
     for name in ("probability_observed", "probability_new_site"):
-        assert np.ptp(found[name]) < 1e-9
-        assert found[name][0] == pytest.approx(0.45, abs=0.01)
+        assert np.ptp(truth[name]) < 1e-9
+        assert truth[name][0] == pytest.approx(0.45, abs=0.01)
 
 
-def test_far_tails_are_drawn_where_they_are():
+def test_truncated_normal_is_exact_in_the_tails():
     low, high = np.array([8.0, -np.inf, -0.1, -9.0]), np.array([9.0, -8.0, 0.1, -8.0])
-    found = truncate_normal(low, high, np.full(4, 0.5))
-    assert ((found >= low) & (found <= high)).all()
-    assert found[0] == pytest.approx(-found[3])
-    assert np.isfinite(found).all()
+    quantiles = truncate_normal(low, high, np.full(4, 0.5))
+    assert ((quantiles >= low) & (quantiles <= high)).all()
+    assert quantiles[0] == pytest.approx(-quantiles[3])
+    assert np.isfinite(quantiles).all()
 
 
-def test_the_rest_of_a_cohort_does_not_change_an_answer_by_more_than_chance(patients):
+def test_other_patients_do_not_change_the_attainable(patients):
     known = lose({name: values[:400] for name, values in patients.items()}, 0.4)
     few = {name: values[:40] for name, values in known.items()}
     alone, _ = compute_attainable(WORLD, SITES, few, draws=300)
@@ -219,7 +223,7 @@ def test_the_rest_of_a_cohort_does_not_change_an_answer_by_more_than_chance(pati
     assert alone == pytest.approx(together[:40], abs=0.03)
 
 
-def test_asking_for_it_changes_nothing_else():
+def test_attainable_changes_nothing_else():
     without, asked = (simulate(WORLD, 50, seed=1, draws=draws) for draws in (0, 4))
     assert without.cohort.equals(asked.cohort)
     assert "probability_observed" not in without.truth.column_names
@@ -228,23 +232,23 @@ def test_asking_for_it_changes_nothing_else():
     )
 
 
-def test_the_command_writes_it_beside_the_truth(fresh_commands, tmp_path):
+def test_command_writes_the_attainable_with_the_truth(fresh_commands, tmp_path):
     out, truth = tmp_path / "c.parquet", tmp_path / "t.parquet"
     where = ("--world", "world-17", "--new-sites", 3, "--out", out, "--truth", truth)
     arguments = ("--patients", 60, "--seed", 2, *where, "--draws", 20, "--json")
     done = fresh_commands.run("experiments", "simulate", *arguments)
     assert json.loads(done.stdout)["world"] == "world-17"
-    told = pd.read_parquet(truth)
-    assert told["simulated"].all()
+    written = pd.read_parquet(truth)
+    assert written["simulated"].all()
     assert set(pd.read_parquet(out)["site"]) <= {"new-01", "new-02", "new-03"}
     for name in ("probability", "probability_observed", "probability_new_site"):
-        assert told[name].between(0, 1).all()
+        assert written[name].between(0, 1).all()
 
 
-def test_a_fitted_model_comes_near_it_and_not_beyond(monkeypatch):
+def test_no_fitted_model_exceeds_the_attainable(monkeypatch):
     """In small; `python -m experiments ceiling` does the same on hundreds of thousands."""
-    small = {"PART": 6_000, "TEST_PATIENTS": 3_000, "TEST_DRAWS": 60, "ROUNDS": 150}
-    small |= {"CORRECTED_PATIENTS": 3_000, "CORRECTED_DRAWS": 40}
+    small = {"_PART": 6_000, "_TEST_PATIENTS": 3_000, "_TEST_DRAWS": 60, "_ROUNDS": 150}
+    small |= {"_CORRECTED_PATIENTS": 3_000, "_CORRECTED_DRAWS": 40}
     for name, value in small.items():
         monkeypatch.setattr(ceiling, name, value)
     losses = ceiling.measure_ceiling(WORLD, 6_000, 0)

@@ -1,4 +1,4 @@
-"""Worlds and sites: the named ones stay what they are, the drawn ones hold what no prior knows."""
+"""Worlds and sites: named ones are bit-identical, drawn ones differ from any prior."""
 
 import hashlib
 from dataclasses import replace
@@ -22,7 +22,7 @@ from experiments.simulator.patients import make_patients
 from experiments.simulator.published import MISSING
 from experiments.simulator.world import BY_FORM
 from features.base.errors import InputError
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 KNOWN = len(PUBLISHED) + len(DECOYS)
 # Of 250 patients of seed 4, computed when worlds still had no effects of their own.
@@ -42,21 +42,21 @@ def worlds():
 
 def digest(table):
     """Digest a table: all that is written, numbers to nine figures."""
-    found = hashlib.sha256()
+    digested = hashlib.sha256()
     for name in table.column_names:
         values = table[name].to_pylist()
         texts = [f"{value:.9g}" if isinstance(value, float) else repr(value) for value in values]
-        found.update("\n".join([name, *texts]).encode())
-    return found.hexdigest()[:16]
+        digested.update("\n".join([name, *texts]).encode())
+    return digested.hexdigest()[:16]
 
 
 @pytest.mark.parametrize("name", WORLDS)
-def test_a_named_world_stays_what_it_was(name):
+def test_named_world_is_bit_identical(name):
     simulation = simulate(WORLDS[name], 250, seed=4)
     assert (digest(simulation.cohort), digest(simulation.truth)) == DIGESTS[name]
 
 
-def test_the_same_number_draws_the_same_world_and_another_another(worlds):
+def test_number_determines_the_drawn_world(worlds):
     again = draw_world.__wrapped__(3)
     assert again == worlds[3]
     assert hash(again) == hash(worlds[3])
@@ -64,7 +64,7 @@ def test_the_same_number_draws_the_same_world_and_another_another(worlds):
     assert find_world("world-3") is worlds[3]
 
 
-def test_the_same_drawn_world_and_seed_give_the_same_cohort(worlds):
+def test_world_and_seed_determine_the_cohort(worlds):
     first, second = (
         simulate(world, 60, seed=1) for world in (worlds[3], draw_world.__wrapped__(3))
     )
@@ -72,17 +72,17 @@ def test_the_same_drawn_world_and_seed_give_the_same_cohort(worlds):
     assert not first.cohort.equals(simulate(worlds[4], 60, seed=1).cohort)
 
 
-def test_a_world_with_very_sure_patients_can_be_drawn():
+def test_world_with_extreme_patients_can_be_drawn():
     assert find_world("world-205").strength > 0
 
 
 @pytest.mark.parametrize("name", ["world-", "world-x", "world--1", "world-1.5", "xworld-1"])
-def test_a_world_without_a_number_is_refused(name):
+def test_world_without_a_number_is_refused(name):
     with pytest.raises(InputError, match="world-0"):
         find_world(name)
 
 
-def test_every_drawn_world_has_a_published_sign_wrong_and_not_weakly(worlds):
+def test_drawn_world_has_a_published_sign_clearly_wrong(worlds):
     for world in worlds:
         sizes = zip(world.effects, PUBLISHED, strict=False)
         assert any(
@@ -91,7 +91,7 @@ def test_every_drawn_world_has_a_published_sign_wrong_and_not_weakly(worlds):
         )
 
 
-def test_sizes_are_drawn_wider_than_the_evidence_table_allows_for():
+def test_drawn_sizes_spread_wider_than_the_evidence():
     """Around what the literature is worth in that world; a turned sign counts as its size."""
     drawn = np.array(
         [
@@ -106,7 +106,7 @@ def test_sizes_are_drawn_wider_than_the_evidence_table_allows_for():
     assert drawn.mean(axis=0) == pytest.approx(published, abs=0.15)
 
 
-def test_the_literature_holds_in_some_worlds_and_hardly_in_others(worlds):
+def test_literature_holds_in_some_worlds_only(worlds):
     patients = draw_plain_patients(WORLDS["default"])
     published = combine_effects(PUBLISHED, patients, "acute")
     agreement = [
@@ -117,7 +117,7 @@ def test_the_literature_holds_in_some_worlds_and_hardly_in_others(worlds):
     assert max(agreement) > 0.6
 
 
-def test_effects_that_nobody_published_have_their_share(worlds):
+def test_unpublished_effects_have_their_share(worlds):
     everyone = make_patients(make_sites(worlds[0]), 20_000, np.random.default_rng(8))
     chosen = (everyone["condition"] == 0) & (everyone["route"] == 0)
     patients = {name: values[chosen] for name, values in everyone.items()}
@@ -132,7 +132,7 @@ def test_every_unit_of_a_decoy_exists():
     assert set(DECOYS) <= set(UNITS)
 
 
-def test_targets_are_spread_over_their_range(worlds):
+def test_target_aucs_spread_over_their_range(worlds):
     patients = draw_plain_patients(WORLDS["default"])
     aucs = [
         compute_oracle_auc(world.strength * combine_effects(world.effects, patients, "acute"))
@@ -144,21 +144,21 @@ def test_targets_are_spread_over_their_range(worlds):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 6])
-def test_an_oracle_ranks_outcomes_as_well_as_was_drawn(worlds, seed):
+def test_oracle_has_the_drawn_auc(worlds, seed):
     """On other patients than those that the strength was set on, by their outcomes."""
     world = worlds[seed]
     plain = replace(world, site_spread=0.0, slope_spread=0.0, drift=0.0)
     patients, generator = draw_complete(plain, 60_000)
-    one = next(iter(make_followups(plain, make_sites(plain), patients, generator)))
+    acute = next(iter(make_followups(plain, make_sites(plain), patients, generator)))
     rows = (patients["condition"] == 0) & (patients["route"] == 0)
-    met = INSTRUMENTS["phq9"].find_response(patients["phq9"], one.score)[rows]
-    truth = compute_truth(one, patients["phq9"], patients["phq9"])[rows]
+    met = load_dictionary().instruments["phq9"].has_responded(patients["phq9"], acute.score)[rows]
+    truth = compute_truth(acute, patients["phq9"], patients["phq9"])[rows]
     target = compute_oracle_auc(
         world.strength * combine_effects(world.effects, draw_plain_patients(world), "acute")
     )
-    found = metrics.roc_auc_score(met, truth)
-    assert 0.60 < found < 0.76
-    assert found == pytest.approx(target, abs=0.015)
+    auc = metrics.roc_auc_score(met, truth)
+    assert 0.60 < auc < 0.76
+    assert auc == pytest.approx(target, abs=0.015)
 
 
 def draw_complete(world, count):
@@ -166,7 +166,7 @@ def draw_complete(world, count):
     return make_patients(make_sites(world), count, generator), generator
 
 
-def test_new_sites_come_from_the_distributions_of_the_worlds_own():
+def test_new_sites_share_the_distribution_of_old_ones():
     world = find_world("world-3")
     sites = draw_new_sites(world, 2_000, seed=1)
     assert sites.effects.std() == pytest.approx(world.site_spread, rel=0.07)
@@ -177,7 +177,7 @@ def test_new_sites_come_from_the_distributions_of_the_worlds_own():
         assert sites.skipped[name].mean() == pytest.approx(BY_FORM * share, abs=0.04), name
 
 
-def test_new_sites_are_new_and_the_same_for_the_same_seed():
+def test_seed_determines_new_sites():
     world = WORLDS["default"]
     first, second, third = (draw_new_sites(world, 5, seed) for seed in (1, 1, 2))
     assert first.effects.tolist() == second.effects.tolist() != third.effects.tolist()

@@ -18,13 +18,13 @@ from training.candidates.registry import (
 from training.candidates.tuning import Tuning
 from training.fit import run_study
 from training.registry.registry import Registry
-from training.study.design import load_courses
+from training.study.courses import load_courses
 from training.study.study import Study
 
 MODULE = '''
 import numpy as np
 
-from training.candidates.base import Candidate, Fit, find_centre, make_equation
+from training.candidates.base import Candidate, Fit, make_equation
 
 
 class Hunch(Candidate):
@@ -41,7 +41,7 @@ class Hunch(Candidate):
     def refit(self, design, settings, seed):
         slopes = np.zeros(len(design.features))
         slopes[design.severity] = -0.05
-        centre = slopes * find_centre(design)
+        centre = slopes * design.centre
         return make_equation(design, -centre.sum(), slopes, centre)
 
 

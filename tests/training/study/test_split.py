@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from features.base.errors import StudyError
-from training.study.split import join_groups, split_inner, split_outer, split_stratified
+from training.study.outer_split import join_groups, split_outer
+from training.study.split import split_inner, split_stratified
 from training.study.study import Study
 
 

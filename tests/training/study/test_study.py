@@ -74,7 +74,7 @@ def test_settings_override_the_file(write):
         (STUDY + "[tuning]\ntrials = 501\n", "tuning.trials", "less_than_equal"),
         (STUDY + "[tuning]\ntrials = 2.5\n", "tuning.trials", "int_from_float"),
         (STUDY + "[tuning]\nseconds = 9\n", "tuning.seconds", "extra_forbidden"),
-        (STUDY + "[attrition]\nodds_ratios = [0.0]\n", "attrition.odds_ratios.0", "greater_than"),
+        (STUDY + "[attrition]\nodds_ratios = [1.0]\n", "attrition.odds_ratios", "extra_forbidden"),
         (
             STUDY + "[gate]\ncalibration_slope = [1.5, 0.7]\n",
             "gate.calibration_slope",
@@ -173,4 +173,5 @@ def test_the_reference_page_lists_every_key_of_a_study_with_its_default(tmp_path
         for key in type(part).model_fields if part is not None else ():
             assert key in table[name], f"{name}.{key}"
     (tmp_path / "study.toml").write_text(block)
+    (tmp_path / "my_scales.toml").write_text(text.split("```toml\n")[2].split("```")[0])
     assert read_study(tmp_path / "study.toml").gate == GatePart()

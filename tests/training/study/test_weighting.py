@@ -11,16 +11,11 @@ from features.records.cohort import read_cohort
 from training.candidates.base import make_constant
 from training.candidates.registry import make_candidates
 from training.candidates.trees.trees import STUMPS, grow_trees
-from training.study.design import make_design as design_study
+from training.study.courses import list_enrolled
+from training.study.courses import make_design as design_study
+from training.study.design import Enrolment
 from training.study.study import Study
-from training.study.weighting import (
-    Enrolment,
-    compute_weights,
-    count_effective,
-    fit_reporting,
-    list_enrolled,
-    weigh_courses,
-)
+from training.study.weighting import compute_weights, count_effective, fit_reporting, weigh_courses
 
 CANDIDATES = make_candidates()
 

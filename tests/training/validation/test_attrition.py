@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.simulator import WORLDS, simulate, write_simulation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.registry import make_candidates
 from training.measures.predictions import Predictions
-from training.study.design import load_courses, make_design
+from training.study.courses import list_enrolled, load_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.study import Study
-from training.study.weighting import list_enrolled, weigh_courses
+from training.study.weighting import weigh_courses
 from training.validation.attrition import (
-    FEWEST_COMPARED,
+    MIN_COMPARED,
     compare_baseline,
     describe_attrition,
     vary_odds,
@@ -53,9 +53,9 @@ class Stressed:
         self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
-    def describe(self, study=STRESS):
+    def describe(self):
         return describe_attrition(
-            study, self.design, self.enrolment, self.held_out["elastic_net"], self.equation
+            self.design, self.enrolment, self.held_out["elastic_net"], self.equation
         )
 
     @property
@@ -137,7 +137,7 @@ def test_a_field_that_few_have_is_not_compared(stressed):
     few = replace(stressed.enrolment, matrix=stressed.enrolment.matrix.copy())
     place = [feature.name for feature in few.features].index("phq9")
     reported = np.flatnonzero(few.reported)
-    few.matrix[reported[FEWEST_COMPARED - 1 :], place] = np.nan
+    few.matrix[reported[MIN_COMPARED - 1 :], place] = np.nan
     assert "phq9" not in {gap.field for gap in compare_baseline(few)}
     few.matrix[reported, place] = stressed.enrolment.matrix[reported, place]
     assert "phq9" in {gap.field for gap in compare_baseline(few)}
@@ -161,6 +161,6 @@ def test_where_nobody_is_missing_there_is_nothing_to_vary(stressed):
         reported=np.ones(stressed.design.size, dtype=bool),
     )
     found = describe_attrition(
-        STRESS, stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
+        stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
     )
     assert (found.missing, found.scenarios, found.gaps) == (0, (), ())

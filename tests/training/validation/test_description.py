@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import read_assessments
 from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
@@ -33,7 +33,7 @@ def make_said(size=400, sites=1, seed=1, slope=1.0):
     return Predictions(slope * log_odds, outcome, np.arange(size), np.arange(size) % sites)
 
 
-def test_the_curve_of_right_estimates_runs_along_the_diagonal():
+def test_curve_of_true_probabilities_is_the_diagonal():
     said = make_said(4000)
     found = describe_calibration(said, "nested", SETTINGS, np.empty((0, 4000)), said.outcome)
     for point in found.points:
@@ -42,7 +42,7 @@ def test_the_curve_of_right_estimates_runs_along_the_diagonal():
     assert found.versions == ()
 
 
-def test_the_curves_of_re_developed_models_are_read_at_the_same_estimates():
+def test_curves_of_refits_share_their_estimates():
     said = make_said(300)
     versions = np.stack([said.probability, np.full(300, 0.4)])
     found = describe_calibration(said, "nested", SETTINGS, versions, said.outcome)
@@ -51,7 +51,7 @@ def test_the_curves_of_re_developed_models_are_read_at_the_same_estimates():
     assert set(found.versions[1]) == {None}  # everybody gets the same: there is no curve
 
 
-def test_bars_of_few_courses_are_shown_as_none():
+def test_bars_of_few_courses_are_hidden():
     estimates = np.concatenate([np.full(30, 0.52), np.full(4, 0.91)])
     counts = {bar.low: bar.courses for bar in count_bins(estimates)}
     assert counts[0.5] == 30
@@ -59,7 +59,7 @@ def test_bars_of_few_courses_are_shown_as_none():
     assert {bar.low: bar.courses for bar in count_bins(np.tile(estimates, 3), 3)}[0.5] == 30
 
 
-def test_the_decision_curve_of_versions_is_drawn_beside_the_models():
+def test_decision_curves_of_refits_are_drawn():
     said = make_said(300)
     found = describe_decisions(said, "nested", SETTINGS, said.probability[None, :], said.outcome)
     assert found.versions[0] == pytest.approx([point.benefit.value for point in found.points])
@@ -75,7 +75,7 @@ def test_instability_is_the_mean_distance_of_versions():
     assert describe_instability(estimates, np.empty((0, 40)), "by hand", 0.95, 0.45).error is None
 
 
-def test_factors_say_how_far_each_field_moves_log_odds(make_design):
+def test_factors_are_the_spread_of_contributions(make_design):
     design = make_design(600, strength=0.3)
     equation = CANDIDATES["elastic_net"].fit(design, 1).equation
     factors = describe_factors(equation, design.columns, 0.8)
@@ -91,14 +91,14 @@ def test_courses_are_labelled_by_band_and_category():
         {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
         {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
     ]
-    labels = label_courses(read_assessments(rows), INSTRUMENTS["phq9"])
+    labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
     assert labels["sex"].tolist() == ["female", "male"]
     assert labels["severity"].tolist() == ["moderate", "severe"]
     assert "age" not in labels  # known of one alone: tells nobody apart
     assert "condition" not in labels
 
 
-def test_sites_are_measured_one_by_one_and_pooled():
+def test_sites_are_measured_singly_and_pooled():
     found = measure_across_sites(make_said(1200, sites=4), ("a", "b", "c", "d"), 0.95)
     assert [site.name for site in found.sites] == ["a", "b", "c", "d"]
     assert all(site.courses == 300 for site in found.sites)
@@ -107,7 +107,7 @@ def test_sites_are_measured_one_by_one_and_pooled():
     assert next_site.low <= mean.low < mean.high <= next_site.high
 
 
-def test_a_site_with_few_patients_is_hidden_with_another():
+def test_small_sites_are_hidden_with_another():
     said = make_said(615, sites=1)
     groups = np.repeat([0, 1, 2], [400, 200, 15])
     said = Predictions(said.log_odds, said.outcome, said.patients, groups)
@@ -119,7 +119,7 @@ def test_a_site_with_few_patients_is_hidden_with_another():
     assert LIMITS.cell == 10
 
 
-def test_a_model_that_ranks_nobody_has_neither_points_nor_a_slope():
+def test_constant_predictions_have_no_curve():
     outcome = np.tile([1.0, 0.0], 50)
     said = Predictions(
         np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int)

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from training.candidates.evidence.ordinal import grade_courses
 from training.measures.predictions import Predictions
-from training.validation.redrawing import find_redrawing, find_strength, shrink_log_odds
+from training.validation.redrawing import compute_shrinkage, make_redrawing, shrink_log_odds
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def drawn(make_design):
     design = replace(design, improvement=improvement)
     log_odds = np.linspace(-2, 1.5, design.size)
     rows = np.repeat(np.arange(design.size), 200)
-    return design, log_odds, find_redrawing(design, log_odds).redraw(design, rows, 3)
+    return design, log_odds, make_redrawing(design, log_odds).redraw(design, rows, 3)
 
 
 def test_outcomes_come_as_often_as_the_model_says(drawn):
@@ -42,7 +42,7 @@ def test_grades_are_in_proportional_odds(drawn):
     design, log_odds, redrawn = drawn
     grades = grade_courses(design.outcome, design.improvement)
     assert grades.count > 2
-    thresholds = find_redrawing(design, log_odds).thresholds
+    thresholds = make_redrawing(design, log_odds).thresholds
     edges = [design.improvement[grades.numbers == grade].min() for grade in range(1, grades.count)]
     for threshold, edge in zip(thresholds, edges, strict=True):
         expected = expit(np.repeat(log_odds, 200) - threshold).mean()
@@ -51,7 +51,7 @@ def test_grades_are_in_proportional_odds(drawn):
 
 def test_the_same_seed_draws_the_same(make_design):
     design = make_design(120)
-    redrawing, rows = find_redrawing(design, np.zeros(design.size)), np.arange(design.size)
+    redrawing, rows = make_redrawing(design, np.zeros(design.size)), np.arange(design.size)
     first, again, other = (redrawing.redraw(design, rows, seed) for seed in (1, 1, 2))
     assert (first.improvement == again.improvement).all()
     assert (first.outcome != other.outcome).any()
@@ -70,7 +70,7 @@ def said():
 def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
     timid = replace(said, log_odds=said.log_odds / 2)
     for own in (said, timid):
-        assert find_strength(own, own) == 1.0
+        assert compute_shrinkage(own, own) == 1.0
         shrunk = shrink_log_odds(own, own)
         assert np.ptp(shrunk - own.log_odds) < 1e-9
         assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
@@ -79,14 +79,14 @@ def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
 def test_a_model_too_extreme_is_shrunk_as_far_as_its_slope_and_one_error_say(said):
     extreme = replace(said, log_odds=4 * said.log_odds)
     # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
-    assert find_strength(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
+    assert compute_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
     assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
 
 
 def test_a_model_that_knows_its_courses_by_heart_is_not_believed(said):
     """Its log-odds spread much further than those of courses that it has not seen."""
     known = replace(said, log_odds=20 * said.outcome - 10)
-    assert find_strength(known, said) == pytest.approx(0.8 / 10, rel=0.15)
+    assert compute_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
 
 
 def test_nothing_is_believed_where_cross_validation_finds_no_order_or_a_reversed_one(said):

@@ -15,9 +15,9 @@ from training.study.study import Study
 from training.validation.resample import (
     MOVED,
     join_versions,
-    move_versions,
     redevelop,
     redevelop_once,
+    shift_draws,
     spread,
 )
 
@@ -45,7 +45,7 @@ def test_draws_are_moved_by_a_part_of_what_re_developments_move(make_design):
     new = make_design(60, seed=2, site_effects=(0.6, -0.6, 0.0, 0.3)).columns
     moves = say(again, new)
     by_hand = say(drawn, new) + MOVED * (moves - moves.mean(axis=1, keepdims=True))
-    assert say(move_versions(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
+    assert say(shift_draws(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
 
 
 def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
@@ -54,7 +54,7 @@ def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
     drawn = fit.posterior.draw(5, np.random.default_rng(1))
     samples = [draw_patients(design, np.random.default_rng(seed)) for seed in range(2)]
     again = join_versions([fit.posterior.redevelop(rows, 1) for rows in samples])
-    apart = say(move_versions(drawn, again), design.columns) - say(drawn, design.columns)
+    apart = say(shift_draws(drawn, again), design.columns) - say(drawn, design.columns)
     assert apart[:, [2, 3, 4]] == pytest.approx(apart[:, [0, 1, 0]], abs=1e-9)
     assert np.abs(apart[:, 0] - apart[:, 1]).max() > 0.01
 

@@ -7,9 +7,8 @@ import numpy as np
 from training.candidates.registry import make_candidates
 from training.study.study import Study
 from training.validation.procedure import UnitResult
-from training.validation.redrawing import find_redrawing
-from training.validation.runs import cross_validate, run_units
-from training.validation.store import Store, open_store
+from training.validation.redrawing import make_redrawing
+from training.validation.runs import Store, cross_validate, open_store, run_units
 from training.validation.units import list_bootstraps, list_folds
 
 CANDIDATES = make_candidates()
@@ -30,9 +29,9 @@ class Counted:
 
     folder: object
 
-    def answer(self, learned, asked, seed):
+    def run(self, train, test, seed):
         (self.folder / f"{seed}").touch()
-        return UnitResult("base_rate", {"base_rate": np.full(asked.size, learned.outcome.mean())})
+        return UnitResult("base_rate", {"base_rate": np.full(test.size, train.outcome.mean())})
 
 
 def run(procedure, design, units, store, jobs=1):
@@ -55,7 +54,7 @@ def test_what_is_in_the_store_is_not_done_again(make_design, tmp_path):
 
 def test_units_learn_from_outcomes_as_recorded_or_from_redrawn_ones(make_design, tmp_path):
     design = make_design(60)
-    units, redrawing = list_bootstraps(STUDY, design, 3), find_redrawing(design, np.full(60, 0.2))
+    units, redrawing = list_bootstraps(STUDY, design, 3), make_redrawing(design, np.full(60, 0.2))
     for chosen, learn in (
         (None, lambda unit: design.select(unit.train)),
         (redrawing, lambda unit: redrawing.redraw(design, unit.train, unit.seed)),

@@ -1,4 +1,4 @@
-"""Units of work: who is learned from, and who is asked about."""
+"""Units of work: which courses are fitted on, and which are predicted."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import pytest
 
 from training.study.study import Study
 from training.validation.units import (
-    count_drawn,
     draw_bootstrap,
     find_latest,
     list_bootstraps,
@@ -41,7 +40,7 @@ def dated(design, days):
     return replace(design, columns=design.columns.replace({"assessed_on": np.array(days, float)}))
 
 
-def test_folds_ask_about_every_course_once_in_each_repeat(at_sites):
+def test_each_repeat_holds_every_course_out_once(at_sites):
     for folds in list_folds(make_study(), at_sites):
         assert sorted(np.concatenate([unit.test for unit in folds])) == list(range(120))
         for unit in folds:
@@ -49,7 +48,7 @@ def test_folds_ask_about_every_course_once_in_each_repeat(at_sites):
             assert not shared
 
 
-def test_every_unit_has_a_key_and_a_seed_of_its_own(at_sites):
+def test_keys_and_seeds_of_units_are_unique(at_sites):
     study = make_study()
     units = [unit for folds in list_folds(study, at_sites) for unit in folds]
     units += [*list_bootstraps(study, at_sites, 30), *list_sites(study, at_sites)]
@@ -57,29 +56,29 @@ def test_every_unit_has_a_key_and_a_seed_of_its_own(at_sites):
     assert len({unit.seed for unit in units}) == len(units)
 
 
-def test_a_bootstrap_sample_holds_patients_whole_and_is_the_same_each_time(at_sites):
+def test_bootstrap_samples_are_reproducible_and_of_complete_patients(at_sites):
     study = make_study()
     unit = draw_bootstrap(study, at_sites, 4)
     assert (unit.train == draw_bootstrap(study, at_sites, 4).train).all()
-    counted = count_drawn(unit, 120).reshape(60, 2)
+    counted = np.bincount(unit.train, minlength=120).reshape(60, 2)
     assert (counted[:, 0] == counted[:, 1]).all()
     assert counted.sum() == 120
     assert (unit.test == np.arange(120)).all()
 
 
-def test_more_samples_leave_the_first_ones_as_they_were(at_sites):
+def test_more_samples_leave_the_first_unchanged(at_sites):
     few, many = (list_bootstraps(make_study(), at_sites, count) for count in (3, 8))
     assert all((one.train == other.train).all() for one, other in zip(few, many, strict=False))
 
 
-def test_nobody_of_a_site_held_out_teaches_elsewhere(at_sites):
+def test_held_out_site_patients_are_not_in_training(at_sites):
     sites = at_sites.columns.get_texts("site")
     for place, unit in enumerate(list_sites(make_study(), at_sites)):
         assert set(sites[unit.test]) == {f"site-{place}"}
         assert not set(at_sites.patients[unit.train]) & set(at_sites.patients[unit.test])
 
 
-def test_courses_without_a_site_are_only_learned_from(at_sites):
+def test_courses_without_a_site_are_only_trained_on(at_sites):
     sites = at_sites.columns.get_texts("site").copy()
     sites[100:] = None
     design = replace(at_sites, columns=at_sites.columns.replace({"site": sites}))
@@ -88,12 +87,12 @@ def test_courses_without_a_site_are_only_learned_from(at_sites):
     assert all(set(range(100, 120)) <= set(unit.train) for unit in units)
 
 
-def test_one_site_alone_cannot_be_held_out(make_design):
+def test_a_single_site_cannot_be_held_out(make_design):
     assert list_sites(make_study(), make_design(60, site_effects=(0.0,))) == []
     assert list_sites(make_study(), make_design(60)) == []
 
 
-def test_the_latest_courses_are_asked_about_by_what_earlier_ones_taught(make_design):
+def test_latest_courses_are_predicted_from_earlier_ones(make_design):
     days = np.random.default_rng(5).permutation(200)
     design = dated(make_design(200), days)
     (unit,) = list_latest(make_study(), design)
@@ -106,13 +105,13 @@ def test_courses_of_one_day_stay_together(make_design):
     assert set(find_latest(design, 0.25)) == set(range(60, 100))
 
 
-def test_a_patient_among_the_latest_teaches_nothing_earlier(at_sites):
+def test_patients_of_latest_courses_are_not_in_training(at_sites):
     design = dated(at_sites, np.arange(120)[::-1])
     (unit,) = list_latest(make_study(latest=0.21), design)
     assert not set(design.patients[unit.train]) & set(design.patients[unit.test])
 
 
-def test_without_dates_or_with_a_single_day_none_are_the_latest(make_design):
+def test_no_course_is_latest_without_different_days(make_design):
     design = make_design(60)
     assert list_latest(make_study(), design) == []
     assert list_latest(make_study(), dated(design, np.full(60, 7))) == []

@@ -18,7 +18,6 @@ from training.candidates.base import (
     Candidate,
     Fit,
     Settings,
-    average_recorded,
     cross_base_rate,
     make_constant,
     make_equation,
@@ -33,7 +32,7 @@ from training.candidates.calibration import (
 from training.candidates.linear.lasso import fit_penalties
 from training.measures.losses import compare_losses
 from training.measures.predictions import Predictions
-from training.study.design import Design, mark_sites
+from training.study.design import Design, average_recorded, mark_sites
 from training.study.split import Fold, split_inner
 
 

@@ -17,7 +17,6 @@ from training.findings.findings import (
     ValidationType,
 )
 from training.findings.words import (
-    CANDIDATE_MEASURES,
     SAMPLE_SIZES,
     VALIDATION_TYPES,
     label_measure,
@@ -25,6 +24,7 @@ from training.findings.words import (
     name_field,
     name_key,
 )
+from training.measures.performance import COMPARED
 from training.report.html.layout import Cell, HtmlTable, make_html_table
 from training.report.html.numbers import (
     NOTHING,
@@ -102,7 +102,7 @@ def _list_validation_cells(performance: Performance, key: str) -> Iterator[Cell]
 def _tabulate_candidates(findings: Findings) -> HtmlTable | None:
     if not findings.candidates:
         return None
-    labels = {key: label_measure(key) for key in CANDIDATE_MEASURES}
+    labels = {key: label_measure(key) for key in COMPARED}
     rows = (
         [
             Markup("<strong>{}</strong> (chosen)").format(candidate.label)
@@ -221,7 +221,10 @@ def _tabulate_recorded(findings: Findings) -> HtmlTable | None:
     return make_html_table(
         "Proportion of courses in which a field is recorded",
         ["Field", "Recorded"],
-        ([name_field(name), show_percent(share, 1)] for name, share in ordered),
+        (
+            [name_field(name, findings.card.dictionary), show_percent(share, 1)]
+            for name, share in ordered
+        ),
     )
 
 
@@ -231,7 +234,10 @@ def _tabulate_ranges(card: ModelCard) -> HtmlTable | None:
     return make_html_table(
         "Studied ranges; outside them the model gives no estimate",
         ["Field", "Studied"],
-        ([name_field(studied.field), _show_range(studied)] for studied in card.ranges),
+        (
+            [name_field(studied.field, card.dictionary), _show_range(studied)]
+            for studied in card.ranges
+        ),
     )
 
 

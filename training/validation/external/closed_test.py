@@ -1,20 +1,19 @@
-"""The closed test: how much of a model must be recalibrated for a cohort that it meets.
+"""The closed test: how much of a model must be recalibrated for another cohort.
 
-Vergouwe et al. (Stat Med 2017;36:4529): likelihood ratios decide, from the whole question to its
-parts. If intercept and slope together are no better than the model as it is, nothing is proposed;
-else, if the slope adds nothing to the intercept, the intercept alone; else both. Their third step,
-new coefficients, is left to a study. Courses count as independent: where patients have several, the
-test proposes somewhat too readily.
+Vergouwe et al. (Stat Med 2017;36:4529): likelihood ratio tests from the general to the particular.
+If intercept and slope together do not improve the model, nothing is proposed; else, if the slope
+does not improve on the intercept, the intercept alone; else both. Their third step, new
+coefficients, is left to a study. Courses count as independent: if patients have several, the test
+proposes somewhat too readily.
 """
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-from features.base.arrays import Numbers
+from features.base.arrays import Indices, Numbers
 from features.model.equation import Equation
 from training.findings.findings import RecalibrationFacts
 from training.measures.logistic import fit_intercept, fit_intercept_slope
@@ -22,24 +21,24 @@ from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT
 from training.study.split import split_stratified
 
-SIGNIFICANT = 0.05
-FOLDS = 10
+_SIGNIFICANT = 0.05
+_FOLDS = 10
 
 
 @dataclass(frozen=True)
 class ClosedTest:
-    """What the test proposes: log-odds times the slope, plus the intercept.
+    """The proposed recalibration: log-odds times the slope, plus the intercept.
 
     Parameters
     ----------
     kind
-        ``none`` where nothing is proposed; intercept and slope are then 0 and 1.
+        ``none`` if nothing is proposed; intercept and slope are then 0 and 1.
     p_any
-        Of intercept and slope against nothing, 2 degrees of freedom; 1 where there is no slope.
+        Of intercept and slope against the model as it is, 2 degrees of freedom; 1 without a slope.
     p_slope
-        Of intercept and slope against the intercept alone; None where there is no slope.
-    because
-        Why, in words.
+        Of intercept and slope against the intercept alone; None without a slope.
+    reason
+        In words.
     """
 
     kind: Literal["none", "intercept", "both"]
@@ -47,10 +46,10 @@ class ClosedTest:
     slope: float
     p_any: float
     p_slope: float | None
-    because: str
+    reason: str
 
     def as_facts(self) -> RecalibrationFacts | None:
-        """Return it as findings hold it; None where nothing is proposed."""
+        """Return the proposal as findings hold it; None if nothing is proposed."""
         if self.kind == "none":
             return None
         return RecalibrationFacts(
@@ -59,12 +58,12 @@ class ClosedTest:
             kind=self.kind,
             p_any=self.p_any,
             p_slope=self.p_slope,
-            because=self.because,
+            because=self.reason,
         )
 
 
 def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
-    """Run the closed test on what a model says of courses that it never saw.
+    """Run the closed test on predictions of courses that the model was not fitted on.
 
     Parameters
     ----------
@@ -74,8 +73,8 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
     Examples
     --------
     >>> outcome = np.repeat([1.0, 0.0], [60, 40])
-    >>> found = run_closed_test(np.zeros(100), outcome)
-    >>> found.kind, round(found.intercept, 6), round(found.p_any, 4)
+    >>> proposal = run_closed_test(np.zeros(100), outcome)
+    >>> proposal.kind, round(proposal.intercept, 6), round(proposal.p_any, 4)
     ('intercept', 0.405465, 0.0448)
     """
     ones = np.ones((1, len(outcome)))
@@ -85,20 +84,20 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
         both = fit_intercept_slope(log_odds, outcome, ones)[0]
     if np.isnan(intercept):
         return propose_nothing(1.0, None, "only one class is there")
-    as_it_is, moved = (add_log_likelihood(log_odds + one, outcome) for one in (0.0, intercept))
+    as_it_is, shifted = (_sum_log_likelihood(log_odds + by, outcome) for by in (0.0, intercept))
     if np.isnan(both).any():
-        p_any = compare_likelihoods(as_it_is, moved, 1)
-        if p_any >= SIGNIFICANT:
-            return propose_nothing(p_any, None, f"the intercept is not needed ({show_p(p_any)})")
-        because = f"the share expected is not the share observed ({show_p(p_any)}); no slope exists"
-        return ClosedTest("intercept", intercept, 1.0, p_any, None, because)
-    stretched = add_log_likelihood(both[0] + both[1] * log_odds, outcome)
-    p_any = compare_likelihoods(as_it_is, stretched, 2)
-    p_slope = compare_likelihoods(moved, stretched, 1)
-    return choose_kind(intercept, (float(both[0]), float(both[1])), p_any, p_slope)
+        p_any = _compare_likelihoods(as_it_is, shifted, 1)
+        if p_any >= _SIGNIFICANT:
+            return propose_nothing(p_any, None, f"the intercept is not needed ({_show_p(p_any)})")
+        reason = f"the base rate differs from the expected one ({_show_p(p_any)}); no slope exists"
+        return ClosedTest("intercept", intercept, 1.0, p_any, None, reason)
+    stretched = _sum_log_likelihood(both[0] + both[1] * log_odds, outcome)
+    p_any = _compare_likelihoods(as_it_is, stretched, 2)
+    p_slope = _compare_likelihoods(shifted, stretched, 1)
+    return choose_recalibration(intercept, (float(both[0]), float(both[1])), p_any, p_slope)
 
 
-def choose_kind(
+def choose_recalibration(
     intercept: float, both: tuple[float, float], p_any: float, p_slope: float
 ) -> ClosedTest:
     """Choose the least that the tests ask for.
@@ -106,74 +105,65 @@ def choose_kind(
     Parameters
     ----------
     intercept
-        With the slope held at 1.
+        With the slope fixed at 1.
     both
         Intercept and slope.
     """
-    if p_any >= SIGNIFICANT:
-        because = f"intercept and slope together are not needed ({show_p(p_any)})"
-        return propose_nothing(p_any, p_slope, because)
-    off = f"intercept and slope together fit better than the model as it is ({show_p(p_any)})"
-    if p_slope >= SIGNIFICANT:
-        because = f"{off}, and the slope adds nothing to the intercept ({show_p(p_slope)})"
-        return ClosedTest("intercept", intercept, 1.0, p_any, p_slope, because)
+    if p_any >= _SIGNIFICANT:
+        reason = f"intercept and slope together are not needed ({_show_p(p_any)})"
+        return propose_nothing(p_any, p_slope, reason)
+    improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
+    if p_slope >= _SIGNIFICANT:
+        reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
+        return ClosedTest("intercept", intercept, 1.0, p_any, p_slope, reason)
     if both[1] <= 0:
-        because = (
+        reason = (
             f"the slope would be {both[1]:.2f}: higher estimates do not mean more responses here, "
-            "and no recalibration can mend the order of patients"
+            "and no recalibration can correct the ranking of patients"
         )
-        return propose_nothing(p_any, p_slope, because)
-    because = f"{off}, and the intercept alone does not suffice ({show_p(p_slope)})"
-    return ClosedTest("both", *both, p_any, p_slope, because)
+        return propose_nothing(p_any, p_slope, reason)
+    reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"
+    return ClosedTest("both", *both, p_any, p_slope, reason)
 
 
-def propose_nothing(p_any: float, p_slope: float | None, because: str) -> ClosedTest:
+def propose_nothing(p_any: float, p_slope: float | None, reason: str) -> ClosedTest:
     """Propose to leave the model as it is."""
-    return ClosedTest("none", 0.0, 1.0, p_any, p_slope, because)
+    return ClosedTest("none", 0.0, 1.0, p_any, p_slope, reason)
 
 
-def add_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
-    """Add up the log-likelihood of outcomes."""
+def _sum_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
     return float(-compute_log_loss(log_odds, outcome).sum())
 
 
-def compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
-    """Compute the p-value of a likelihood ratio; that of maxima is never below 0.
+def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
+    """Compute the p-value of a likelihood ratio test.
 
     Examples
     --------
-    >>> round(compare_likelihoods(-101.920729, -100.0, 1), 4)
+    >>> round(_compare_likelihoods(-101.920729, -100.0, 1), 4)
     0.05
     """
+    # Rounding can leave the larger model's maximum just below the smaller one's.
     return float(stats.chi2.sf(max(0.0, 2 * (larger - smaller)), freedom))
 
 
-def show_p(value: float) -> str:
-    """Show a p-value.
-
-    Examples
-    --------
-    >>> show_p(0.0312), show_p(1e-9)
-    ('p = 0.031', 'p < 0.001')
-    """
+def _show_p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def recalibrate(equation: Equation, intercept: float, slope: float) -> Equation:
-    """Recalibrate a model and all its versions on top of the calibration that they have.
-
-    Exact: ``a + b x (intercept, below, above)`` is ``(a + b intercept, b below, b above)``.
-    """
+    """Recalibrate a model and all its versions on top of their own calibration."""
+    # Exact: a + b x (intercept, below, above) is (a + b intercept, b below, b above).
     calibration = slope * equation.terms.calibration + np.array([intercept, 0.0, 0.0])
     return replace(equation, terms=replace(equation.terms, calibration=calibration))
 
 
 def cross_recalibrate(
-    log_odds: Numbers, outcome: Numbers, patients: NDArray[np.int64], seed: int
-) -> tuple[Numbers, NDArray[np.int64]]:
+    log_odds: Numbers, outcome: Numbers, patients: Indices, seed: int
+) -> tuple[Numbers, Indices]:
     """Recalibrate each of ten folds by the closed test on the patients of the others.
 
-    The test is part of what is repeated: a fold whose others ask for nothing stays as it is.
+    The test itself is repeated: a fold is left as it is if the others need no recalibration.
 
     Parameters
     ----------
@@ -182,19 +172,20 @@ def cross_recalibrate(
 
     Returns
     -------
-    log_odds, folds
-        ``[courses, versions]`` as recalibrated on the other folds, and ``int64[courses]``: the fold
-        in which each course was held out.
+    log_odds
+        ``[courses, versions]``, recalibrated on the other folds.
+    folds
+        ``[courses]``: the fold in which each course was held out.
     """
-    folds = min(FOLDS, count_rarer(outcome, patients))
-    moved, numbers = log_odds.copy(), np.zeros(len(outcome), dtype=np.int64)
-    for number, fold in enumerate(split_stratified(outcome, patients, folds, seed)):
-        found = run_closed_test(log_odds[fold.train, 0], outcome[fold.train])
-        moved[fold.test] = found.intercept + found.slope * log_odds[fold.test]
-        numbers[fold.test] = number
-    return moved, numbers
+    count = min(_FOLDS, count_smaller_class(outcome, patients))
+    recalibrated, folds = log_odds.copy(), np.zeros(len(outcome), dtype=np.int64)
+    for number, fold in enumerate(split_stratified(outcome, patients, count, seed)):
+        proposal = run_closed_test(log_odds[fold.train, 0], outcome[fold.train])
+        recalibrated[fold.test] = proposal.intercept + proposal.slope * log_odds[fold.test]
+        folds[fold.test] = number
+    return recalibrated, folds
 
 
-def count_rarer(outcome: Numbers, patients: NDArray[np.int64]) -> int:
-    """Count the patients with a course of the rarer class."""
-    return min(len(np.unique(patients[outcome == one])) for one in (0, 1))
+def count_smaller_class(outcome: Numbers, patients: Indices) -> int:
+    """Count the patients with a course of the smaller outcome class."""
+    return min(len(np.unique(patients[outcome == event])) for event in (0, 1))

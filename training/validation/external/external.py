@@ -1,154 +1,222 @@
-"""The findings of a registered model on a cohort that it never saw."""
+"""External validation: a registered model on a cohort that it was not fitted on."""
 
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.model.card import ModelCard
-from features.model.matrix import build_matrix
-from features.records.columns import concatenate_columns
-from training.findings.checklist import answer_checklist
-from training.findings.findings import (
-    Attrition,
-    Findings,
-    Performance,
-    ValidationType,
+from features.base.arrays import Indices, Numbers
+from features.model.card import Measure, ModelCard
+from features.model.equation import ALL_VERSIONS
+from features.model.prediction import compute_probability
+from features.model.response_model import ResponseModel
+from features.records.cohort import digest_cohort
+from features.records.columns import Columns
+from training.findings.comparison import list_leakage_alarms
+from training.findings.findings import ValidationType
+from training.findings.format import format_measure
+from training.measures.logistic import logit
+from training.measures.losses import compare_losses, compute_log_loss
+from training.measures.performance import MEASURE_SEED, IntervalSettings
+from training.measures.predictions import Predictions
+from training.study.design import is_simulated, number_sites
+from training.study.parts import MEASURE_LEVEL, GatePart
+from training.study.split import derive_seed
+from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
+from training.validation.external.selection import Selection, select_courses
+
+RESAMPLES = 1000
+SAME_COURSES = (
+    "The model was fitted on these very courses: this is apparent performance, not validation."
 )
-from training.findings.gate import judge, passes
-from training.study.design import number_sites
-from training.study.parts import ODDS_RATIOS
-from training.study.weighting import Enrolment
-from training.validation.across_sites import measure_across_sites
-from training.validation.attrition import ASSUMPTION, compare_baseline, vary_odds
-from training.validation.description import (
-    describe_calibration,
-    describe_decisions,
-    describe_factors,
-    describe_instability,
-    describe_subgroups,
-    share_recorded,
+MIXED = (
+    "Model and cohort are of different kinds: one is simulated, the other is real. Nothing here "
+    "applies to any patient."
 )
-from training.validation.development.validated import describe_performance
-from training.validation.external.case_mix import describe_case_mix, describe_precision
-from training.validation.external.encounter import Encounter
-from training.validation.external.verdict import list_alarms, write_verdict
-from training.validation.limitations import list_limitations
-from training.validation.selection import describe_selection
 
 
-def find_external(encounter: Encounter) -> Findings:
-    """Find all that can be said of a registered model on a cohort, the gate's answer included."""
-    card, selection, predictions = encounter.model.card, encounter.selection, encounter.predictions
-    performance = tuple(list_performance(encounter))
-    measured = next(one for one in performance if one.way == encounter.way)
-    found = Findings(
-        purpose="external",
-        profile="full",
-        card=card,
-        version=encounter.version,
-        verdict=write_verdict(encounter, measured.measures),
-        alarms=tuple(list_alarms(encounter, measured.measures)),
-        cohort=describe_selection(selection),
-        courses=len(predictions.outcome),
-        events=int(predictions.outcome.sum()),
-        patients=len(np.unique(predictions.patients)),
-        simulated=card.simulated or encounter.simulated,
-        level=encounter.settings.level,
-        base_rate=float(predictions.outcome.mean()),
-        mean_estimate=float(predictions.probability.mean()),
-        performance=performance,
-        attrition=describe_missing(encounter),
-        recorded=share_recorded(selection.columns, list_fields(card)),
-        bounds=encounter.bounds,
-        recalibration=encounter.proposal.as_facts(),
-        **draw_figures(encounter),
+@dataclass(frozen=True)
+class ExternalValidation:
+    """Predictions of a cohort by a registered model.
+
+    Parameters
+    ----------
+    version
+        In the registry; None before it is registered.
+    log_odds
+        ``[courses, versions]``, the model itself first.
+    folds
+        ``[courses]``: courses are ranked within their own fold. All 0 unless recalibrated.
+    method
+        In words.
+    digest
+        SHA-256 of the cohort's canonical content.
+    known
+        Whether the model was fitted on these very courses.
+    simulated
+        Whether the cohort is.
+    bounds
+        Of the gate.
+    proposal
+        Of the closed test.
+    """
+
+    model: ResponseModel
+    version: str | None
+    selection: Selection
+    log_odds: Numbers
+    folds: Indices
+    method: str
+    digest: str
+    known: bool
+    simulated: bool
+    bounds: GatePart
+    proposal: ClosedTest
+
+    @property
+    def type(self) -> ValidationType:
+        """The type of validation that this is."""
+        return "apparent" if self.known else "external"
+
+    @property
+    def settings(self) -> IntervalSettings:
+        """How intervals are made."""
+        seed = derive_seed(self.model.card.seed, MEASURE_SEED)
+        return IntervalSettings(RESAMPLES, MEASURE_LEVEL, seed)
+
+    @property
+    def predictions(self) -> Predictions:
+        """Predictions by the model itself."""
+        selection = self.selection
+        return Predictions(self.log_odds[:, 0], selection.outcome, selection.patients, self.folds)
+
+    @property
+    def version_probability(self) -> Numbers:
+        """Probabilities by the bootstrap models stored with the model, ``[versions, courses]``."""
+        return compute_probability(self.log_odds[:, 1:].T)
+
+    def group_by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
+        """Return predictions grouped by site, with the sites' names; None for fewer than two."""
+        sites, names = number_sites(self.selection.columns)
+        if len(names) < 2:
+            return None
+        return replace(self.predictions, groups=sites).select(sites >= 0), names
+
+
+def validate_on_cohort(
+    model: ResponseModel, version: str | None, cohort: Columns, bounds: GatePart
+) -> ExternalValidation:
+    """Predict a cohort by a model, and test whether it needs recalibration there.
+
+    Raises
+    ------
+    CohortError
+        If no eligible course, or only one class, is there to test it on.
+    """
+    selection = select_courses(model.card, cohort)
+    log_odds = model.equation.compute_log_odds(selection.columns, ALL_VERSIONS)
+    known = _is_fitted_on(model.card, cohort)
+    proposal = run_closed_test(log_odds[:, 0], selection.outcome)
+    if known:
+        proposal = propose_nothing(1.0, None, "the model was fitted on these courses")
+    return ExternalValidation(
+        model=model,
+        version=version,
+        selection=selection,
+        log_odds=log_odds,
+        folds=np.zeros(len(log_odds), dtype=np.int64),
+        method="the registered model as it is",
+        digest=digest_cohort(cohort),
+        known=known,
+        simulated=is_simulated(cohort),
+        bounds=bounds,
+        proposal=proposal,
     )
-    criteria = judge(found, encounter.bounds)
-    limits = (
-        *describe_case_mix(card, encounter.model.equation, selection, predictions.log_odds),
-        *describe_precision(measured.measures),
-        *list_limitations(found),
-    )
-    judged = {"gate": criteria, "passed": passes(criteria), "limitations": limits}
-    found = found.model_copy(update=judged)
-    return found.model_copy(update={"checklist": answer_checklist(found)})
 
 
-def list_fields(card: ModelCard) -> list[str]:
-    """List the fields that a model reads, and those that say whom it is for."""
-    site = ["site"] if card.sites else []
-    named = [*(one.field for one in card.features), *site, *(one.field for one in card.ranges)]
-    return list(dict.fromkeys(named))
-
-
-def list_performance(encounter: Encounter) -> Iterator[Performance]:
-    """List performance by the way of testing that this is, and why there are no others."""
-    others = "told by the study that fitted the model"
-    for way in get_args(ValidationType):
-        if way == encounter.way:
-            yield describe_performance(
-                way, encounter.method, encounter.predictions, encounter.settings
-            )
-        else:
-            because = "the model learned from these courses" if way == "external" else others
-            yield describe_performance(way, "", None, encounter.settings, because)
-
-
-def draw_figures(encounter: Encounter) -> dict[str, object]:
-    """Describe all that a report draws and tabulates."""
-    predictions, versions, settings = encounter.predictions, encounter.versions, encounter.settings
-    rest = (predictions, encounter.way, settings, versions, predictions.outcome)
-    columns, equation = encounter.selection.columns, encounter.model.equation
-    sites = encounter.by_site()
-    return {
-        "calibration": describe_calibration(*rest),
-        "decision": describe_decisions(*rest),
-        "instability": describe_instability(
-            predictions.probability,
-            versions,
-            "stored with it",
-            settings.level,
-            float(np.mean(encounter.bounds.thresholds)),
-        ),
-        "across_sites": None if sites is None else measure_across_sites(*sites, settings.level),
-        "subgroups": describe_subgroups(
-            predictions, columns, encounter.selection.target.instrument, settings.level
-        ),
-        "factors": describe_factors(equation, columns, encounter.model.card.interval.level),
+def _is_fitted_on(card: ModelCard, cohort: Columns) -> bool:
+    """Return whether a model was fitted, or recalibrated, on this very cohort."""
+    digests = {card.data_digest, *(facts.data_digest for facts in card.recalibrated)}
+    categories: Mapping[str, tuple[str, ...]] = {
+        studied.field: studied.categories for studied in card.ranges
     }
+    names = card.dictionary.fields["condition"].categories
+    # A study may keep some conditions only: then its digest is that of a part of the cohort.
+    positions = [names.index(name) for name in categories.get("condition", ())]
+    part = cohort.select(np.isin(cohort.get_numbers("condition"), positions))
+    return digest_cohort(cohort) in digests or digest_cohort(part) in digests
 
 
-def describe_missing(encounter: Encounter) -> Attrition:
-    """Describe the courses without an outcome, and what they may do to the model's calibration."""
-    selection = encounter.selection
-    awaiting, known = selection.awaiting, len(selection.outcome)
-    told = encounter.model.equation.compute_log_odds(awaiting)[:, 0]
-    ratios = ODDS_RATIOS if awaiting.size else ()
-    scenarios = [vary_odds(ratio, encounter.predictions, told) for ratio in ratios]
-    return Attrition(
-        courses=known + awaiting.size,
-        missing=awaiting.size,
-        unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(compare_baseline(list_enrolled(encounter))),
-        effective=None,
-        largest=None,
-        scenarios=tuple(scenarios),
-        assumption=ASSUMPTION,
+def list_alarms(validation: ExternalValidation, measures: Mapping[str, Measure]) -> Iterator[str]:
+    """List what invalidates the numbers."""
+    is_model_simulated = validation.model.card.simulated
+    if validation.known:
+        yield SAME_COURSES
+    if is_model_simulated != validation.simulated:
+        yield MIXED
+    target = validation.selection.target
+    yield from list_leakage_alarms(measures["auc"].value, target, is_model_simulated)
+
+
+def write_verdict(validation: ExternalValidation, measures: Mapping[str, Measure]) -> str:
+    """Write three sentences: on calibration, discrimination and recalibration."""
+    return " ".join(
+        [
+            _describe_ratio(validation, measures["ratio"]),
+            _describe_discrimination(validation, measures),
+            _describe_proposal(validation.proposal),
+        ]
     )
 
 
-def list_enrolled(encounter: Encounter) -> Enrolment:
-    """List the courses that could have had the outcome, with the features that the model reads."""
-    selection = encounter.selection
-    columns = concatenate_columns([selection.columns, selection.awaiting])
-    sites, names = number_sites(columns)
-    features = encounter.model.card.features
-    return Enrolment(
-        columns=columns,
-        features=features,
-        matrix=build_matrix(columns, features),
-        sites=sites,
-        site_names=names,
-        reported=np.arange(columns.size) < len(selection.outcome),
+def _describe_ratio(validation: ExternalValidation, ratio: Measure) -> str:
+    predictions = validation.predictions
+    cohort = "that it was fitted on" if validation.known else "that it was not fitted on"
+    if validation.folds.any():
+        cohort = "on which it was recalibrated fold by fold"
+    observed, expected = (
+        f"{100 * values.mean():.1f}%" for values in (predictions.outcome, predictions.probability)
     )
+    return (
+        f"On {predictions.size} courses {cohort}, {observed} had the outcome and {expected} were "
+        f"expected to: an O/E ratio of {format_measure(ratio, 2)}."
+    )
+
+
+def _describe_discrimination(
+    validation: ExternalValidation, measures: Mapping[str, Measure]
+) -> str:
+    predictions = validation.predictions
+    if predictions.is_constant:
+        return "Its prediction is constant: it does not discriminate and has no slope."
+    losses, base_losses = (
+        compute_log_loss(log_odds, predictions.outcome)
+        for log_odds in (predictions.log_odds, _predict_base_rate(validation))
+    )
+    gap = compare_losses(losses, base_losses, predictions.patients)
+    verb = "beats" if gap.mean < -gap.error else "does not beat"
+    source = "the other folds" if validation.folds.any() else "its development"
+    return (
+        f"Its AUC is {format_measure(measures['auc'], 2)}, its calibration slope "
+        f"{format_measure(measures['slope'], 2)}. It {verb} the base rate of {source}: log loss "
+        f"differs by {gap.mean:+.4f} (standard error {gap.error:.4f})."
+    )
+
+
+def _predict_base_rate(validation: ExternalValidation) -> Numbers:
+    """Return the log-odds of the base rate known before each course; ``[courses]``."""
+    outcome, folds = validation.selection.outcome, validation.folds
+    rates = np.full(len(outcome), validation.model.card.population.base_rate)
+    # A recalibration estimates the base rate here: it must beat that of the same training folds.
+    if folds.any():
+        for fold in np.unique(folds):
+            rates[folds == fold] = outcome[folds != fold].mean()
+    return logit(rates)
+
+
+def _describe_proposal(proposal: ClosedTest) -> str:
+    if proposal.kind == "none":
+        return f"No recalibration is proposed: {proposal.reason}."
+    stretched = f"times {proposal.slope:.3f}, " if proposal.kind == "both" else ""
+    shifted = f"the log-odds {stretched}plus {proposal.intercept:.3f}"
+    return f"Proposed: {shifted}; {proposal.reason}."

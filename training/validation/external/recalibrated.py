@@ -1,60 +1,58 @@
-"""A recalibrated model: its card, and its findings from folds that it did not learn from."""
+"""A recalibrated model: its card, and its findings from folds that it was not recalibrated on."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.base.arrays import Numbers
+from features.base.arrays import Indices, Numbers
 from features.base.errors import CohortError, Problem
 from features.model.card import ModelCard, Recalibrated
 from features.model.response_model import ResponseModel
 from training.findings.findings import Findings, RecalibrationFacts
 from training.study.split import derive_seed
 from training.validation.external.closed_test import (
-    count_rarer,
+    count_smaller_class,
     cross_recalibrate,
     propose_nothing,
     recalibrate,
 )
-from training.validation.external.encounter import Encounter
-from training.validation.external.external import find_external
+from training.validation.external.external import ExternalValidation
+from training.validation.external.findings import describe_external
 
 RECALIBRATION_SEED = 9
-# Patients with a course of the rarer class, so that every fold has some of them.
-FEWEST = 20
+# Patients of the smaller outcome class, so that every fold has some of them.
+MIN_PATIENTS = 20
 
 
 def make_recalibrated(
-    encounter: Encounter, proposed: RecalibrationFacts
+    validation: ExternalValidation, proposed: RecalibrationFacts
 ) -> tuple[ResponseModel, Findings]:
-    """Recalibrate a model, and test the recalibration on patients that it did not learn from.
+    """Recalibrate a model, and validate the recalibration by cross-validation.
 
     Raises
     ------
     CohortError
-        If there are too few courses to test it on.
+        If there are too few courses to validate it on.
     """
-    selection, card = encounter.selection, encounter.model.card
-    if count_rarer(selection.outcome, selection.patients) < FEWEST:
-        message = f"to test a recalibration, both classes need {FEWEST} patients at least"
+    selection, card = validation.selection, validation.model.card
+    if count_smaller_class(selection.outcome, selection.patients) < MIN_PATIENTS:
+        message = f"to validate a recalibration, both classes need at least {MIN_PATIENTS} patients"
         raise CohortError([Problem(card.name, "recalibration", message)], source="cohort")
     seed = derive_seed(card.seed, RECALIBRATION_SEED)
-    crossed = cross_recalibrate(encounter.log_odds, selection.outcome, selection.patients, seed)
-    equation = recalibrate(encounter.model.equation, proposed.intercept, proposed.slope)
+    crossed = cross_recalibrate(validation.log_odds, selection.outcome, selection.patients, seed)
+    equation = recalibrate(validation.model.equation, proposed.intercept, proposed.slope)
     model = ResponseModel(card, equation)
-    findings = find_external(retest(encounter, model, *crossed))
-    facts = write_card(encounter, proposed, findings)
-    return replace(model, card=facts), findings.model_copy(update={"card": facts})
+    findings = describe_external(_replace_predictions(validation, model, *crossed))
+    card = _write_card(validation, proposed, findings)
+    return replace(model, card=card), findings.model_copy(update={"card": card})
 
 
-def retest(
-    encounter: Encounter, model: ResponseModel, log_odds: Numbers, folds: NDArray[np.int64]
-) -> Encounter:
-    """Take what recalibrated models said of courses held out in place of what the model said."""
+def _replace_predictions(
+    validation: ExternalValidation, model: ResponseModel, log_odds: Numbers, folds: Indices
+) -> ExternalValidation:
     return replace(
-        encounter,
+        validation,
         model=model,
         version=None,
         log_odds=log_odds,
@@ -65,32 +63,34 @@ def retest(
     )
 
 
-def write_card(encounter: Encounter, proposed: RecalibrationFacts, findings: Findings) -> ModelCard:
-    """Fill in the card: the development's facts, and where and how it was recalibrated."""
-    card = encounter.model.card
-    origin = f"version {encounter.version}" if encounter.version else "a registered version"
-    people = f"{findings.courses} courses of {findings.patients} patients"
-    told = f"{people}, cohort {encounter.digest[:12]}"
+def _write_card(
+    validation: ExternalValidation, proposed: RecalibrationFacts, findings: Findings
+) -> ModelCard:
+    card = validation.model.card
+    origin = f"version {validation.version}" if validation.version else "a registered version"
+    patients = f"{findings.courses} courses of {findings.patients} patients"
+    cohort = f"{patients}, cohort {validation.digest[:12]}"
+    performance = findings.find_performance("external")
     facts = Recalibrated(
         intercept=proposed.intercept,
         slope=proposed.slope,
         courses=findings.courses,
         events=findings.events,
         patients=findings.patients,
-        data_digest=encounter.digest,
+        data_digest=validation.digest,
     )
-    performance = findings.find_performance("external")
     changes = {
         "data": "simulated" if findings.simulated else card.data,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "validation": f"{origin} recalibrated on {told}, and tested there in folds held out",
+        "validation": f"{origin} recalibrated on {cohort}, and cross-validated there",
         "verdict": f"{origin} with its log-odds times {proposed.slope:.3f} plus "
-        f"{proposed.intercept:.3f}, learned from {told}. {findings.verdict}",
+        f"{proposed.intercept:.3f}, estimated from {cohort}. {findings.verdict}",
         "performance": {card.candidate: performance.measures if performance else {}},
         "interval": card.interval.model_copy(
             update={"method": f"{card.interval.method}; the recalibration taken as known"}
         ),
         "recalibrated": (*card.recalibrated, facts),
+        # Of the registered model; saving writes those of the recalibrated one.
         "files": {},
     }
     return card.model_copy(update=changes)

@@ -30,7 +30,7 @@ from experiments.benchmarks.trials.trials import (
 from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
 from training.candidates.registry import make_candidates
-from training.study.split import split_outer
+from training.study.outer_split import split_outer
 from training.validation.runs import cross_validate
 
 CANDIDATES = make_candidates()

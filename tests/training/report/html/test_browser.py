@@ -38,7 +38,7 @@ def page(browser, request, findings, tmp_path):
     opened.close()
 
 
-def test_the_page_is_quiet_alone_and_fits_its_window(page):
+def test_page_loads_nothing_and_fits_its_window(page):
     for details in page.locator("summary").all():
         details.click()
     width = page.locator("html").evaluate("element => element.scrollWidth")
@@ -47,7 +47,7 @@ def test_the_page_is_quiet_alone_and_fits_its_window(page):
     assert page.complaints == []
 
 
-def test_no_text_of_a_drawing_is_cut_off_or_covered(page):
+def test_no_text_is_cut_off_or_covered(page):
     assert page.evaluate(CROWDED) == []
 
 
@@ -63,7 +63,7 @@ def test_the_first_key_leads_past_the_header(page):
     assert page.url.endswith("#report")
 
 
-def test_paper_shows_the_numbers_that_the_screen_folds_away(browser, full, tmp_path):
+def test_print_shows_the_folded_numbers(browser, full, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(render_report(full), "utf-8")
     page = browser.new_page(color_scheme="dark")

@@ -79,6 +79,6 @@ def test_external_validation_answers_updating_and_differences(full, make_finding
     assert "slope 0.932, intercept -0.292" in find_item(external, "24").answer
 
 
-def test_no_answer_speaks_of_a_single_patient(findings):
+def test_no_answer_names_a_patient(findings):
     for item in answer_checklist(findings):
         assert not re.search(r"patient_id|p\d{3,}", item.answer)

@@ -66,7 +66,8 @@ def list_highs_and_lows(full, name):
 
 
 @pytest.mark.parametrize("name", ["calibration", "decision"])
-def test_the_band_goes_along_the_upper_ends_and_back_along_the_lower_ones(page, full, name):
+def test_band_runs_between_the_interval_ends(page, full, name):
+    """Along the upper ends, and back along the lower ones."""
     drawing = find_drawing(page, f"{name}-drawing")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
     band = [read_place(up, y) for _, y in read_points(drawing.find("polygon", class_="band"))]
@@ -74,14 +75,15 @@ def test_the_band_goes_along_the_upper_ends_and_back_along_the_lower_ones(page, 
     assert band == pytest.approx([*highs, *reversed(lows)], abs=1e-4)
 
 
-def test_a_version_without_a_curve_is_left_out_and_a_gap_is_left_open(page, full):
+def test_refits_without_a_curve_are_not_drawn(page, full):
+    """And a gap within a curve stays open."""
     drawing = find_drawing(page, "calibration-drawing")
     lines = list(drawing.find_all("polyline", class_="version"))
     # Forty versions: one has no curve, and one has a gap, so that it comes in two parts.
     assert len(full.calibration.versions) == len(lines) == 40
 
 
-def test_the_bars_are_as_high_as_there_are_courses(page, full):
+def test_heights_of_bars_are_counts_of_courses(page, full):
     bars = list(find_drawing(page, "calibration-drawing").find_all("rect", class_="bar"))
     heights = [float(bar.attributes["height"]) for bar in bars]
     counts = [one.courses for one in full.calibration.histogram if one.courses]
@@ -90,7 +92,7 @@ def test_the_bars_are_as_high_as_there_are_courses(page, full):
     )
 
 
-def test_a_histogram_of_nobody_has_no_bars(full, read):
+def test_empty_histogram_has_no_bars(full, read):
     nobody = full.calibration.model_copy(
         update={"points": (), "histogram": (Bin(low=0, high=1, courses=0),)}
     )
@@ -143,7 +145,7 @@ def test_sites_stand_where_their_values_are(page, full, key, multiplies):
     assert ends == pytest.approx([expected.low, expected.high], abs=1e-3)
 
 
-def test_an_interval_beyond_the_axis_ends_in_an_arrow(page):
+def test_interval_beyond_the_axis_has_an_arrow(page):
     arrows = find_drawing(page, "sites-ratio").find_all("polygon", class_="mark")
     # One site's interval reaches from 0.19 to 5.7, the axis from 0.25 to 4.
     assert len(list(arrows)) == 2
@@ -159,14 +161,14 @@ def test_factors_are_as_long_as_they_move(page, full):
     assert not list(drawing.find_all("rect", class_="mark"))
 
 
-def test_a_subgroup_that_is_hidden_has_no_mark(page, full):
+def test_hidden_subgroups_have_no_mark(page, full):
     drawing = find_drawing(page, "subgroups-drawing")
     marks = list(drawing.find_all("rect", class_="mark"))
     assert len(marks) == len([row for row in full.subgroups if row.ratio is not None]) == 5
     assert "its counts would give away" in drawing.text
 
 
-def test_an_axis_without_rows_still_has_its_reference():
+def test_axis_without_rows_has_its_reference():
     scale = scale_factors([Row("nobody")])
     assert (scale.low, scale.high) == (0.5, 2.0)
     assert 1 in scale.list_ticks()

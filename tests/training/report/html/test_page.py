@@ -77,7 +77,7 @@ def list_headings(page):
     ]
 
 
-def test_the_verdict_comes_first_and_every_part_has_its_place(findings, read):
+def test_verdict_is_first_and_parts_are_in_order(findings, read):
     headings = list_headings(read(render_report(findings)))
     assert headings[0] == (1, findings.card.outcome.definition)
     assert [text for _, text in headings[1:]] == HEADINGS
@@ -90,7 +90,7 @@ def test_headings_leave_no_level_out(findings, read):
 
 
 @pytest.mark.parametrize("part", [*OPTIONAL, *EMPTY, "recorded"])
-def test_a_part_that_is_missing_leaves_no_hole(full, read, part):
+def test_missing_parts_leave_no_gap(full, read, part):
     nothing = None if part in OPTIONAL else ({} if part == "recorded" else ())
     page = read(render_report(full.model_copy(update={part: nothing})))
     headings = [text for _, text in list_headings(page)[1:]]
@@ -100,7 +100,8 @@ def test_a_part_that_is_missing_leaves_no_hole(full, read, part):
             "class", "") else "h3").text  # fmt: skip
 
 
-def test_simulated_data_say_so_at_the_top_at_the_end_and_at_each_figure(findings, read):
+def test_simulated_data_are_marked_throughout(findings, read):
+    """At the top, at the end, and at each figure."""
     page = read(render_report(findings))
     assert page.find("title").text.startswith("SIMULATED")
     assert "SIMULATED DATA" in page.find("header").text
@@ -122,13 +123,13 @@ def test_real_data_are_not_called_simulated(full):
     assert "SIMULATED" not in render_report(changed)
 
 
-def test_what_an_estimate_is_not_for_is_always_said(findings, read):
+def test_misuse_is_always_listed(findings, read):
     text = read(render_report(findings)).find("section", aria_labelledby="clinician").text
     for said in ("Not to judge the benefit of treatment", "Never to refuse care", "prognosis"):
         assert said in text
 
 
-def test_a_failed_criterion_is_told_in_words_and_not_by_colour(full, read):
+def test_failed_criteria_are_in_words_not_colour(full, read):
     text = read(render_report(full)).find("section", aria_labelledby="clinician").text
     assert "Not passed." in text
     assert "✗ failed" in text
@@ -137,13 +138,13 @@ def test_a_failed_criterion_is_told_in_words_and_not_by_colour(full, read):
     assert full.gate[2].because in text
 
 
-def test_what_was_not_done_says_why(full, read):
+def test_undone_validations_have_a_reason(full, read):
     text = read(render_report(full)).find("section", aria_labelledby="methods").text
     reason = full.performance[-1].because
     assert f"Later courses: not done ({reason})." in text
 
 
-def test_another_cohort_is_not_asked_for_the_tests_of_a_development(make_findings, read):
+def test_external_report_lists_no_undone_validations(make_findings, read):
     page = read(render_report(make_findings("external")))
     assert "External validation of a model" in page.find("header").text
     assert "not done (" not in page.find("section", aria_labelledby="methods").text
@@ -237,7 +238,7 @@ def test_contrast_is_computed_as_the_standard_says():
 
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_texts_and_marks_stand_out_from_what_is_behind_them(scheme):
+def test_texts_and_marks_have_enough_contrast(scheme):
     assert len(read_schemes()) == 2
     colours = read_schemes()[scheme]
     for text in ("ink", "muted", "accent", "up", "down", "alarm"):
@@ -264,7 +265,7 @@ def with_agents(findings, *agents):
     return findings.model_copy(update={"card": card})
 
 
-def test_what_was_not_a_study_of_ketamine_is_not_said_to_be_one(full):
+def test_other_treatments_are_not_called_ketamine(full):
     ketamine = render_report(with_agents(full, "ketamine", "esketamine"))
     other = with_agents(full, "other", "usual_care")
     assert "a patient treated with ketamine or esketamine is" in ketamine
@@ -273,7 +274,7 @@ def test_what_was_not_a_study_of_ketamine_is_not_said_to_be_one(full):
     assert any("treated as those studied were (other, usual care)" in one for one in targets)
 
 
-def test_many_groups_without_a_mark_are_one_line_of_the_drawing(full):
+def test_many_unmarked_groups_share_one_line(full):
     small = [
         Subgroup(grouping="site", name=f"clinic {n}", courses=None, events=None, note="too few")
         for n in range(9)
@@ -285,14 +286,14 @@ def test_many_groups_without_a_mark_are_one_line_of_the_drawing(full):
     assert "clinic 3" in text
 
 
-def test_the_optimism_of_a_slope_is_shown_as_a_factor(full):
+def test_optimism_of_the_slope_is_a_factor(full):
     corrected = full.find_performance("corrected").model_copy(update={"shrinkage": 0.8125})
     others = [one for one in full.performance if one.way != "corrected"]
     text = render_report(full.model_copy(update={"performance": (corrected, *others)}))
     assert re.search(r'\u00d7 <data value="0.8125">0.81</data>', text)
 
 
-def test_instability_says_how_versions_were_developed(full):
+def test_instability_describes_its_refits(full):
     facts = full.instability.model_copy(update={"method": "by hand"})
     text = render_report(full.model_copy(update={"instability": facts}))
     assert "refits of the model (by hand) predicted the same patients" in text

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 
 from features.records.assessment import read_assessments
 from training.validation.external.closed_test import (
-    choose_kind,
+    choose_recalibration,
     cross_recalibrate,
     recalibrate,
     run_closed_test,
@@ -108,14 +108,14 @@ def test_a_calibrated_model_is_left_alone_in_nineteen_of_twenty_cohorts():
     ],
 )
 def test_the_test_is_closed(p_any, p_slope, kind):
-    assert choose_kind(0.3, (0.4, 0.7), p_any, p_slope).kind == kind
+    assert choose_recalibration(0.3, (0.4, 0.7), p_any, p_slope).kind == kind
 
 
 def test_a_model_that_ranks_the_wrong_way_is_not_turned_round():
     found = run_closed_test(*draw_outcomes(0.0, -0.5))
     assert found.kind == "none"
     assert found.as_facts() is None
-    assert "the slope would be -0.49" in found.because
+    assert "the slope would be -0.49" in found.reason
 
 
 def test_a_model_that_ranks_nobody_is_asked_for_its_level_alone():

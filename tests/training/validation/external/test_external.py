@@ -9,9 +9,10 @@ from features.model.card import StudiedRange
 from features.records.cohort import digest_cohort
 from training.report.html.page import render_report
 from training.study.parts import GatePart
-from training.validation.external.encounter import meet_cohort
-from training.validation.external.external import find_external
+from training.validation.external.external import validate_on_cohort
+from training.validation.external.findings import describe_external
 from training.validation.external.recalibrated import make_recalibrated
+from training.validation.judgement import judge_findings
 
 GATE = GatePart()
 
@@ -21,7 +22,7 @@ def find():
     """Findings of a model on a cohort."""
 
     def find_on(model, cohort):
-        return find_external(meet_cohort(model, "3", cohort, GATE))
+        return judge_findings(describe_external(validate_on_cohort(model, "3", cohort, GATE)))
 
     return find_on
 
@@ -68,7 +69,7 @@ def test_the_findings_hold_all_that_a_report_shows(find, known_model, draw, read
     assert found.recorded["phq9"] == 1
     assert found.base_rate == pytest.approx(found.events / 900)
     assert {one.number for one in found.checklist}
-    assert any("nothing was developed again" in one for one in found.limitations)
+    assert any("nothing was refitted here" in one for one in found.limitations)
     assert "External cohort" in render_report(found)
 
 
@@ -168,7 +169,7 @@ def test_the_case_mix_is_told(find, known_model, draw, read):
     rows = draw(800, intercept=1.0)
     rows = [row | {"gad7": ""} for row in rows]
     told = " ".join(find(known_model(), read(rows)).limitations)
-    assert "was 45.0 % in the development" in told
+    assert "was 45.0% in the development" in told
     assert "never recorded: GAD-7" in told
     assert "Were every estimate true" in told
 
@@ -176,7 +177,7 @@ def test_the_case_mix_is_told(find, known_model, draw, read):
 @pytest.mark.parametrize("kept", [0, 1], ids=["nobody", "everybody"])
 def test_a_cohort_of_one_class_is_refused(find, known_model, draw, read, kept):
     rows = [row for row in draw(200) if (2 * row["phq9_acute"] <= row["phq9"]) == kept]
-    with pytest.raises(CohortError, match="one class tests nothing"):
+    with pytest.raises(CohortError, match="validation needs both classes"):
         find(known_model(), read(rows))
 
 
@@ -211,38 +212,38 @@ def test_an_update_needs_an_early_score_and_not_the_outcome_itself(find, known_m
 
 def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw, read):
     cohort = read(draw(2000, intercept=0.5, slope=0.6))
-    encounter = meet_cohort(known_model(), "3", cohort, GATE)
-    before = find_external(encounter)
-    model, found = make_recalibrated(encounter, before.recalibration)
+    validation = validate_on_cohort(known_model(), "3", cohort, GATE)
+    before = describe_external(validation)
+    model, found = make_recalibrated(validation, before.recalibration)
     measures = get_external(found)
     assert measures["slope"].value == pytest.approx(1, abs=0.1)
     assert measures["intercept"].value == pytest.approx(0, abs=0.02)
     assert measures["log_loss"].value < get_external(before)["log_loss"].value
     assert "beats the base rate of the other folds" in found.verdict
     assert "beats the base rate of its development" in before.verdict
-    assert found.passed
+    assert judge_findings(found).passed
     assert not found.alarms
     (facts,) = model.card.recalibrated
     assert (facts.courses, facts.data_digest) == (2000, digest_cohort(cohort))
     assert digest_cohort(cohort)[:12] in model.card.validation
     assert "version 3" in model.card.verdict
     assert found.card == model.card
-    again = find_external(meet_cohort(model, "4", cohort, GATE))
+    again = describe_external(validate_on_cohort(model, "4", cohort, GATE))
     assert "apparent performance" in again.alarms[0], "it learned its level from these courses"
 
 
 def test_the_findings_of_a_recalibration_do_not_flatter_noise(known_model, draw, read):
     """Where outcomes have nothing to do with the model, held-out folds show it."""
     cohort = read(draw(400, slope=0.25, seed=5))
-    encounter = meet_cohort(known_model(), "3", cohort, GATE)
-    model, found = make_recalibrated(encounter, find_external(encounter).recalibration)
-    own = model.equation.compute_log_odds(encounter.selection.columns)[:, 0]
-    outcome = encounter.selection.outcome
+    validation = validate_on_cohort(known_model(), "3", cohort, GATE)
+    model, found = make_recalibrated(validation, describe_external(validation).recalibration)
+    own = model.equation.compute_log_odds(validation.selection.columns)[:, 0]
+    outcome = validation.selection.outcome
     apparent = np.logaddexp(0, np.where(outcome == 1, -own, own)).mean()
     assert get_external(found)["log_loss"].value > apparent
 
 
 def test_too_few_courses_to_test_a_recalibration_are_refused(known_model, draw, read):
-    encounter = meet_cohort(known_model(), "3", read(draw(30, intercept=3)), GATE)
-    with pytest.raises(CohortError, match="both classes need 20 patients"):
-        make_recalibrated(encounter, find_external(encounter).recalibration)
+    validation = validate_on_cohort(known_model(), "3", read(draw(30, intercept=3)), GATE)
+    with pytest.raises(CohortError, match="both classes need at least 20 patients"):
+        make_recalibrated(validation, describe_external(validation).recalibration)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from features.model.card import Measure
 from training.measures.performance import MEASURES, compute_performance
-from training.validation.development.optimism import Redeveloped, correct_optimism, gather_versions
+from training.validation.optimism import BootstrapRefits, correct_optimism, measure_refits
 from training.validation.procedure import UnitResult
-from training.validation.redrawing import find_redrawing
+from training.validation.redrawing import make_redrawing
 from training.validation.units import Unit
 
 RUNS, SAMPLES = 6, 300
@@ -21,15 +20,22 @@ PLACES = {name: MEASURES.index(name) for name in ("auc", "brier", "slope")}
 
 @pytest.fixture(scope="module")
 def told():
-    path = Path(__file__).parents[2] / "measures" / "optimism.json"
+    path = Path(__file__).parents[1] / "measures" / "optimism.json"
     return json.loads(path.read_text("utf-8"))
 
 
 def fit_plainly(predictors, outcome, rows):
-    """Plain logistic regression on some rows, asked about all."""
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000)
-    model.fit(predictors[rows], outcome[rows])
-    return model.intercept_[0] + predictors @ model.coef_[0]
+    """Fit a plain logistic regression to some rows by Newton's method, and predict all of them."""
+    table = np.column_stack([np.ones(len(predictors)), predictors])
+    drawn, coefficients = table[rows], np.zeros(table.shape[1])
+    for _ in range(30):
+        probability = 1 / (1 + np.exp(-drawn @ coefficients))
+        weighted = drawn * (probability * (1 - probability))[:, None]
+        step = np.linalg.solve(weighted.T @ drawn, drawn.T @ (outcome[rows] - probability))
+        coefficients += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return table @ coefficients
 
 
 def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
@@ -50,7 +56,7 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
             said = fit_plainly(predictors, outcome, rows)
             found.append((Unit(str(number), rows, all_rows, 0), UnitResult("a", {"a": said})))
         told_apparent = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
-        measures = correct_optimism(told_apparent, gather_versions(design, found))
+        measures = correct_optimism(told_apparent, measure_refits(design, found))
         corrected.append([measures[name].value for name in PLACES])
     auc, brier, slope = np.mean(corrected, axis=0)
     for name, ours in (("dxy", 2 * auc - 1), ("brier", brier), ("slope", slope)):
@@ -60,7 +66,7 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
 
 def make_versions(own, others):
     """Versions that reach the same by every measure."""
-    return Redeveloped(
+    return BootstrapRefits(
         ("a",) * len(own),
         np.zeros((len(own), 4)),
         *(np.tile(np.array(reached)[:, None], len(MEASURES)) for reached in (own, others)),
@@ -101,12 +107,12 @@ def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(
     rows = np.random.default_rng(2).integers(60, size=60)
     log_odds = np.random.default_rng(3).normal(size=60)
     unit, answer = Unit("one", rows, np.arange(60), 0), UnitResult("a", {"a": log_odds})
-    found = gather_versions(design, [(unit, answer)])
+    found = measure_refits(design, [(unit, answer)])
     copied = compute_performance(
         log_odds[rows], design.outcome[rows], design.given_weights[rows][None, :]
     )
-    assert found.own[0] == pytest.approx(copied[0], abs=1e-9)
-    assert not np.allclose(found.own[0], found.others[0])
+    assert found.on_sample[0] == pytest.approx(copied[0], abs=1e-9)
+    assert not np.allclose(found.on_sample[0], found.on_original[0])
 
 
 def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_design):
@@ -116,15 +122,15 @@ def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_d
     predictors = generator.normal(size=(size, count - 1))
     true = predictors @ np.full(count - 1, 0.35) - 0.2
     design = replace(make_design(size), outcome=(true > 0).astype(float))
-    redrawing, found = find_redrawing(design, true), []
+    redrawing, found = make_redrawing(design, true), []
     for number in range(samples):
         unit = Unit(str(number), np.arange(size), np.arange(size), number)
         outcome = redrawing.redraw(design, unit.train, unit.seed).outcome
         said = fit_plainly(predictors, outcome, unit.train)
         found.append((unit, UnitResult("a", {"a": said})))
-    versions = gather_versions(design, found, redrawing)
+    versions = measure_refits(design, found, redrawing)
     place = MEASURES.index("log_loss")
-    error = (versions.own - versions.others)[:, place].std() / np.sqrt(samples)
+    error = (versions.on_sample - versions.on_original)[:, place].std() / np.sqrt(samples)
     assert versions.optimism["log_loss"] == pytest.approx(-count / size, abs=4 * error)
     assert 4 * error < count / size / 2
 
@@ -133,11 +139,11 @@ def test_courses_at_hand_are_judged_by_their_true_probabilities(make_design):
     design = replace(make_design(50), given_weights=np.linspace(0.5, 1.5, 50))
     true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)
     unit = Unit("one", np.arange(50), np.arange(50), 4)
-    redrawing = find_redrawing(design, true)
-    found = gather_versions(design, [(unit, UnitResult("a", {"a": log_odds}))], redrawing)
+    redrawing = make_redrawing(design, true)
+    found = measure_refits(design, [(unit, UnitResult("a", {"a": log_odds}))], redrawing)
     true, said = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds))
     brier = np.average(true * (1 - said) ** 2 + (1 - true) * said**2, weights=design.weights)
-    assert found.others[0, PLACES["brier"]] == pytest.approx(brier)
+    assert found.on_original[0, PLACES["brier"]] == pytest.approx(brier)
     drawn = redrawing.redraw(design, unit.train, unit.seed).outcome
     own = np.average((drawn - said) ** 2, weights=design.weights)
-    assert found.own[0, PLACES["brier"]] == pytest.approx(own)
+    assert found.on_sample[0, PLACES["brier"]] == pytest.approx(own)

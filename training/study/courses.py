@@ -1,0 +1,272 @@
+"""The courses of a study: read, filtered, judged by the outcome and arranged as a design."""
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.base.arrays import Flags, Numbers
+from features.base.errors import CohortError, Problem, StudyError
+from features.dictionary.field import Kind
+from features.dictionary.outcome import Outcome
+from features.model.matrix import Feature, build_matrix, list_features
+from features.records.cohort import collect_cohort, read_cohort
+from features.records.columns import Columns
+from features.records.mapping import read_mapping
+from features.records.tables import wrap_table
+from training.study.design import Design, Enrolment, no_sites, number_sites
+from training.study.study import Study, list_early
+
+DAYS_A_MONTH = 30
+NONE_YET = 'cohort.outcomes = "none-yet"'
+
+
+def load_cohort(study: Study, override: Path | None = None) -> Columns:
+    """Read the cohort of a study, whole and valid.
+
+    Raises
+    ------
+    InputError
+        Everything that :func:`features.records.cohort.read_cohort` and the mapping may refuse.
+    """
+    mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
+    path = override or study.locate(study.cohort.path)
+    if study.cohort.reader is not None:
+        table = find_reader(study.cohort.reader)(path)
+        source = path.name if path else study.cohort.reader
+        opened = wrap_table(table, source, mapper.missing_tokens)
+        return collect_cohort(opened, mapper, study.cohort.ignore_unknown, study.dictionary)
+    if path is None:
+        message = "name the cohort with --cohort, or with cohort.path in the study"
+        raise StudyError([Problem("cohort", "required", message)], source=study.name)
+    return read_cohort(path, mapper, study.cohort.ignore_unknown, study.dictionary)
+
+
+def load_courses(study: Study, override: Path | None = None) -> Columns:
+    """Read the courses that a study is about, and refuse an outcome that they cannot show.
+
+    Parameters
+    ----------
+    override
+        Cohort to use instead of the study's own.
+
+    Raises
+    ------
+    InputError
+        If study or cohort break a rule.
+    """
+    courses = filter_courses(study, load_cohort(study, override))
+    outcome = evaluate_outcome(study, courses)
+    check_early_scores(study, courses.select(~np.isnan(outcome)))
+    return courses
+
+
+def find_reader(name: str) -> Any:
+    """Find the function that a study names as its reader."""
+    module, _, function = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError):
+        message = "must be module:function, importable from here"
+        raise StudyError([Problem("cohort.reader", "import", message)]) from None
+
+
+def filter_courses(study: Study, columns: Columns) -> Columns:
+    """Keep the courses that the study asks for."""
+    kept = np.ones(columns.size, dtype=bool)
+    for name, wanted in study.cohort.where.items():
+        field = study.dictionary.fields[name]
+        if field.kind is Kind.TEXT:
+            kept &= np.isin(columns.get_texts(name).astype(str), wanted)
+        else:
+            places = [field.categories.index(category) for category in wanted]
+            kept &= np.isin(columns.get_numbers(name), places)
+    if not kept.any():
+        message = "leaves no course of the cohort"
+        raise StudyError([Problem("cohort.where", "empty", message)], source=study.name)
+    return columns.select(kept)
+
+
+def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
+    """Tell the study's outcome of each course, NaN where unknown.
+
+    Raises
+    ------
+    CohortError
+        If no course has both totals, or all that do have the same outcome. Where the study says
+        that no outcome is known yet: if one is, or no course has the baseline total.
+    """
+    outcome = study.parse_outcome()
+    baseline = columns.get_numbers(outcome.instrument.key)
+    known = outcome.evaluate(baseline, columns.get_numbers(outcome.followup_field))
+    outcomes = known[~np.isnan(known)]
+    if study.awaits_outcomes:
+        problem = check_none_known(outcome, outcomes, have_baseline(outcome, columns))
+    else:
+        problem = check_known(outcome, outcomes)
+    if problem is not None:
+        raise CohortError([problem], source=study.name)
+    return known
+
+
+def check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
+    """Refuse known outcomes that are none, or all alike."""
+    classes = np.unique(outcomes)
+    if len(classes) == 0:
+        message = (
+            f"no course has both {outcome.instrument.key} and {outcome.followup_field}; if there "
+            f"is no follow-up yet, ask for published evidence alone: {NONE_YET}"
+        )
+        return Problem(outcome.id, "outcome", message)
+    if len(classes) == 1:
+        word = "every" if classes[0] == 1 else "no"
+        message = f"{word} course has the outcome; nothing can be learned from one class"
+        return Problem(outcome.id, "one_class", message)
+    return None
+
+
+def check_none_known(outcome: Outcome, outcomes: Numbers, judged: Flags) -> Problem | None:
+    """Refuse outcomes that a study says do not exist, and courses that could never have one."""
+    if len(outcomes):
+        message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
+        return Problem(outcome.id, "outcome", message)
+    if not judged.any():
+        message = f"no course has a baseline {outcome.instrument.key} to judge the outcome by"
+        return Problem(outcome.id, "baseline", message)
+    return None
+
+
+def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
+    """Tell which courses' outcome could be judged, were it reported; ``bool[courses]``."""
+    baseline = columns.get_numbers(outcome.instrument.key)
+    judged: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
+    return judged
+
+
+def check_early_scores(study: Study, courses: Columns) -> None:
+    """Refuse an update without early scores, or with one that is the outcome's own reading.
+
+    Parameters
+    ----------
+    courses
+        Those with a known outcome.
+
+    Raises
+    ------
+    CohortError
+        Of either kind. A baseline outcome has no early scores and passes.
+    """
+    outcome, early = study.parse_outcome(), list_early(study)
+    if outcome.checkpoint is None:
+        return
+    recorded = [name for name in early if not courses.find_missing(name).all()]
+    problems = [find_same_reading(courses, name, outcome.followup_field) for name in recorded]
+    if not recorded:
+        message = f"no course with the outcome has a score read by {outcome.checkpoint.key}"
+        problems = [Problem(outcome.id, "early_score", message)]
+    if found := [problem for problem in problems if problem is not None]:
+        raise CohortError(found, source=study.name)
+
+
+def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | None:
+    """Find an early score that is the outcome's own under another name: horizons may overlap."""
+    first, last = courses.get_numbers(early), courses.get_numbers(followup)
+    both = ~np.isnan(first) & ~np.isnan(last)
+    if not both.any() or (first[both] != last[both]).any():
+        return None
+    return Problem(early, "same_reading", f"is {followup} in every course; it must be read earlier")
+
+
+def make_design(study: Study, columns: Columns) -> Design:
+    """Turn the courses with a known outcome into arrays; with none yet, those that await it."""
+    outcome = evaluate_outcome(study, columns)
+    if not study.awaits_outcomes:
+        known = ~np.isnan(outcome)
+        return arrange_courses(study, columns.select(known), outcome[known])
+    judged = have_baseline(study.parse_outcome(), columns)
+    enrolled = arrange_courses(study, columns.select(judged), outcome[judged])
+    return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
+
+
+def arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
+    """Arrange courses as arrays."""
+    features = offer_features(study, learned)
+    names = [feature.name for feature in features]
+    target = study.parse_outcome()
+    severity = target.instrument.key
+    offers_site = "site" in study.list_fields()
+    sites, site_names = number_sites(learned) if offers_site else no_sites(learned)
+    patients = np.unique(learned.get_texts("patient_id").astype(str), return_inverse=True)[1]
+    return Design(
+        columns=learned,
+        features=features,
+        matrix=build_matrix(learned, features),
+        outcome=outcome,
+        improvement=measure_improvement(target, learned),
+        patients=patients,
+        sites=sites,
+        site_names=site_names,
+        severity=names.index(severity) if severity in names else None,
+        target=target,
+    )
+
+
+def measure_improvement(target: Outcome, columns: Columns) -> Numbers:
+    """Measure what the outcome of each course is cut from."""
+    baseline = columns.get_numbers(target.instrument.key)
+    return target.measure(baseline, columns.get_numbers(target.followup_field))
+
+
+def offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
+    """List the features of the fields that a study offers, as far as these courses vary in them."""
+    fields = study.list_fields()
+    trend = make_trend(columns) if "assessed_on" in fields else ()
+    return drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
+
+
+def make_trend(columns: Columns) -> tuple[Feature, ...]:
+    """Make the feature of calendar time, counted back from the month after the last course.
+
+    Base rates drift; whoever comes later gets the latest one.
+    """
+    days = columns.get_numbers("assessed_on")
+    if np.isnan(days).all():
+        return ()
+    last = (np.nanmax(days) // DAYS_A_MONTH + 1) * DAYS_A_MONTH
+    return (Feature(name="trend", field="assessed_on", transform="years", parameter=float(last)),)
+
+
+def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Drop features that nobody recorded, and those that are the same wherever they are."""
+    matrix = build_matrix(columns, features)
+    kept = []
+    for place, feature in enumerate(features):
+        recorded = matrix[:, place][~np.isnan(matrix[:, place])]
+        if len(recorded) and np.ptp(recorded) > 0:
+            kept.append(feature)
+    return tuple(kept)
+
+
+def list_enrolled(study: Study, courses: Columns) -> Enrolment:
+    """List the courses of a study that could have had the outcome.
+
+    Parameters
+    ----------
+    courses
+        All courses of the study, as :func:`training.study.courses.load_courses` gives them.
+    """
+    judged = have_baseline(study.parse_outcome(), courses)
+    enrolled = courses.select(judged)
+    features = offer_features(study, enrolled)
+    sites, names = number_sites(enrolled)
+    return Enrolment(
+        columns=enrolled,
+        features=features,
+        matrix=build_matrix(enrolled, features),
+        sites=sites,
+        site_names=names,
+        reported=~np.isnan(evaluate_outcome(study, courses)[judged]),
+        unmeasured=int((~judged).sum()),
+    )

@@ -1,0 +1,128 @@
+"""The findings of a study about the model that it chose."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from features.model.equation import Equation
+from features.model.response_model import ResponseModel
+from training.candidates.registry import label_candidate
+from training.findings.comparison import Comparison, list_leakage_alarms
+from training.findings.findings import Compared, Findings, ValidationType
+from training.study.design import Design, Enrolment
+from training.study.parts import ESTIMATE_LEVEL
+from training.study.study import Study
+from training.validation.across_sites import measure_across_sites
+from training.validation.attrition import describe_attrition
+from training.validation.description import (
+    describe_calibration,
+    describe_decisions,
+    describe_factors,
+    describe_instability,
+    describe_sample_size,
+    describe_subgroups,
+    share_recorded,
+)
+from training.validation.evidence import Evidence, describe_refits, list_performance
+from training.validation.limitations import list_limitations
+
+# Calibration, decision curve and subgroups show the procedure's own cross-validation: of the types
+# of validation that every study has, it is the least optimistic.
+_SHOWN: ValidationType = "nested"
+
+
+def describe_development(
+    study: Study,
+    design: Design,
+    enrolment: Enrolment,
+    model: ResponseModel,
+    comparison: Comparison,
+    evidence: Evidence | None,
+) -> Findings:
+    """Describe all that is known of a study's chosen model, before the gate judges it.
+
+    Parameters
+    ----------
+    evidence
+        None if no outcome is known, so that nothing could be tested.
+    """
+    card, described = model.card, design.described
+    held_out = comparison.held_out.get(card.candidate)
+    findings = Findings(
+        purpose="development",
+        profile=study.validation.profile,
+        card=card,
+        verdict=comparison.verdict,
+        cohort=f"{described.size} courses of {len(np.unique(described.patients))} patients, "
+        "the study's own",
+        courses=design.size,
+        events=design.events,
+        patients=len(np.unique(design.patients)),
+        simulated=card.simulated,
+        bounds=study.gate,
+        candidates=tuple(_list_compared(study, comparison, evidence)),
+        performance=(),
+        base_rate=card.population.base_rate,
+        attrition=describe_attrition(design, enrolment, held_out, model.equation),
+        recorded=share_recorded(described.columns, study.list_fields()),
+    )
+    if evidence is not None:
+        auc = comparison.measures[comparison.chosen]["auc"].value
+        alarms = list_leakage_alarms(auc, study.parse_outcome(), card.simulated)
+        facts = _describe_evidence(study, design, model.equation, evidence)
+        findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
+    return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})
+
+
+def _list_compared(
+    study: Study, comparison: Comparison, evidence: Evidence | None
+) -> Iterator[Compared]:
+    # The quick profile refits the chosen candidate alone: there is no share to state.
+    refits = evidence.refits if evidence and study.validation.profile == "full" else None
+    for name, gap in comparison.to_base.items():
+        share = refits.selected.count(name) / len(refits.selected) if refits else None
+        yield Compared(
+            name=name,
+            label=label_candidate(name),
+            chosen=name == comparison.chosen,
+            measures=comparison.measures[name],
+            difference=gap.mean,
+            error=gap.error,
+            picked=share,
+        )
+
+
+def _describe_evidence(
+    study: Study, design: Design, equation: Equation, evidence: Evidence
+) -> dict[str, Any]:
+    nested, settings = evidence.nested, evidence.settings
+    performance = tuple(list_performance(study, evidence))
+    curves = (nested, _SHOWN, settings, evidence.refit_probability, design.outcome)
+    sites, names, level = evidence.sites, evidence.site_names, settings.level
+    # A constant prediction has no coefficient that the data chose.
+    is_constant = evidence.apparent.is_constant
+    parameters = 0 if is_constant else _count_parameters(equation)
+    return {
+        "mean_estimate": float(np.average(nested.probability, weights=nested.weights)),
+        "performance": performance,
+        "calibration": describe_calibration(*curves),
+        "decision": describe_decisions(*curves),
+        "instability": describe_instability(
+            evidence.apparent.probability,
+            evidence.refit_probability,
+            describe_refits(study),
+            level,
+            float(np.mean(study.gate.thresholds)),
+        ),
+        "across_sites": None if sites is None else measure_across_sites(sites, names, level),
+        "subgroups": describe_subgroups(
+            nested.average_repeats(), design.columns, study.parse_outcome().instrument, level
+        ),
+        "sample_size": describe_sample_size(parameters, design, performance),
+        "factors": describe_factors(equation, design.columns, ESTIMATE_LEVEL),
+    }
+
+
+def _count_parameters(equation: Equation) -> int:
+    return len(equation.features) + len(equation.sites) + len(equation.terms.pairs)

@@ -1,1 +1,0 @@
-"""Validation of a study's procedure on its own courses."""

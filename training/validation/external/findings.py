@@ -1,0 +1,210 @@
+"""The findings of an external validation."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import numpy as np
+
+from features.base.arrays import Numbers
+from features.model.card import Measure, ModelCard
+from features.model.matrix import build_matrix
+from features.model.prediction import compute_probability
+from features.records.columns import concatenate_columns
+from training.findings.findings import Attrition, Findings, Performance, ValidationType
+from training.measures.discrimination import count_pairs
+from training.study.design import Enrolment, number_sites
+from training.validation.across_sites import measure_across_sites
+from training.validation.attrition import ASSUMPTION, compare_baseline, list_scenarios
+from training.validation.description import (
+    describe_calibration,
+    describe_decisions,
+    describe_factors,
+    describe_instability,
+    describe_subgroups,
+    share_recorded,
+)
+from training.validation.evidence import describe_performance
+from training.validation.external.external import ExternalValidation, list_alarms, write_verdict
+from training.validation.external.selection import describe_selection
+from training.validation.limitations import list_limitations
+
+# Widths of 95% intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821, from
+# memory, unverified).
+WIDTHS = {"ratio": ("O/E ratio", 0.2), "slope": ("slope", 0.3), "auc": ("AUC", 0.1)}
+
+
+def describe_external(validation: ExternalValidation) -> Findings:
+    """Describe all that is known of a registered model on a cohort, before the gate judges it."""
+    card, selection, predictions = (
+        validation.model.card,
+        validation.selection,
+        validation.predictions,
+    )
+    performance = tuple(_list_performance(validation))
+    measures = next(row.measures for row in performance if row.way == validation.type)
+    findings = Findings(
+        purpose="external",
+        profile="full",
+        card=card,
+        version=validation.version,
+        verdict=write_verdict(validation, measures),
+        alarms=tuple(list_alarms(validation, measures)),
+        cohort=describe_selection(selection),
+        courses=predictions.size,
+        events=int(predictions.outcome.sum()),
+        patients=len(np.unique(predictions.patients)),
+        simulated=card.simulated or validation.simulated,
+        level=validation.settings.level,
+        base_rate=float(predictions.outcome.mean()),
+        mean_estimate=float(predictions.probability.mean()),
+        performance=performance,
+        attrition=_describe_missing(validation),
+        recorded=share_recorded(selection.columns, _list_fields(card)),
+        bounds=validation.bounds,
+        recalibration=validation.proposal.as_facts(),
+        **_describe_figures(validation),
+    )
+    limitations = (
+        *_describe_case_mix(validation),
+        *_describe_precision(measures),
+        *list_limitations(findings),
+    )
+    return findings.model_copy(update={"limitations": limitations})
+
+
+def _list_fields(card: ModelCard) -> list[str]:
+    features, ranges = ([facts.field for facts in part] for part in (card.features, card.ranges))
+    return list(dict.fromkeys([*features, *(["site"] if card.sites else []), *ranges]))
+
+
+def _list_performance(validation: ExternalValidation) -> Iterator[Performance]:
+    settings = validation.settings
+    for validation_type in get_args(ValidationType):
+        if validation_type == validation.type:
+            yield describe_performance(
+                validation_type, validation.method, validation.predictions, settings
+            )
+        else:
+            reason = "reported by the study that fitted the model"
+            if validation_type == "external":
+                reason = "the model was fitted on these courses"
+            yield describe_performance(validation_type, "", None, settings, reason)
+
+
+def _describe_figures(validation: ExternalValidation) -> dict[str, Any]:
+    predictions, level = validation.predictions, validation.settings.level
+    versions, selection = validation.version_probability, validation.selection
+    curves = (predictions, validation.type, validation.settings, versions, predictions.outcome)
+    by_site, model = validation.group_by_site(), validation.model
+    return {
+        "calibration": describe_calibration(*curves),
+        "decision": describe_decisions(*curves),
+        "instability": describe_instability(
+            predictions.probability,
+            versions,
+            "stored with it",
+            level,
+            float(np.mean(validation.bounds.thresholds)),
+        ),
+        "across_sites": None if by_site is None else measure_across_sites(*by_site, level),
+        "subgroups": describe_subgroups(
+            predictions, selection.columns, selection.target.instrument, level
+        ),
+        "factors": describe_factors(model.equation, selection.columns, model.card.interval.level),
+    }
+
+
+def _describe_missing(validation: ExternalValidation) -> Attrition:
+    selection, equation = validation.selection, validation.model.equation
+    awaiting, known = selection.awaiting, len(selection.outcome)
+    missing_log_odds = equation.compute_log_odds(awaiting)[:, 0]
+    return Attrition(
+        courses=known + awaiting.size,
+        missing=awaiting.size,
+        unmeasured=selection.size - known - awaiting.size,
+        gaps=tuple(compare_baseline(_list_enrolled(validation))),
+        effective=None,
+        largest=None,
+        scenarios=tuple(list_scenarios(validation.predictions, missing_log_odds)),
+        assumption=ASSUMPTION,
+    )
+
+
+def _list_enrolled(validation: ExternalValidation) -> Enrolment:
+    selection, features = validation.selection, validation.model.card.features
+    columns = concatenate_columns([selection.columns, selection.awaiting])
+    sites, names = number_sites(columns)
+    return Enrolment(
+        columns=columns,
+        features=features,
+        matrix=build_matrix(columns, features),
+        sites=sites,
+        site_names=names,
+        reported=np.arange(columns.size) < len(selection.outcome),
+    )
+
+
+def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
+    """Describe how the cohort differs from the development, as far as the card says."""
+    card, selection = validation.model.card, validation.selection
+    log_odds = validation.predictions.log_odds
+    here, there = _show_share(selection.outcome.mean()), _show_share(card.population.base_rate)
+    yield (
+        f"The base rate is {here} here and was {there} in the development; the log-odds have a "
+        f"mean of {log_odds.mean():.2f} and a standard deviation of {log_odds.std():.2f} here. "
+        "The card does not state those of the development."
+    )
+    if outside := selection.excluded.get("outside", 0):
+        yield (
+            f"{_show_share(outside / selection.size)} of the cohort's courses lie outside the "
+            "studied ranges: nothing here applies to them."
+        )
+    expected = expect_auc(log_odds)
+    if expected is not None:
+        yield (
+            f"Were every estimate true, the AUC would be {expected:.2f} here: the more homogeneous "
+            "the patients, the lower the AUC that any model can reach."
+        )
+    fields = validation.model.equation.fields
+    missing = [name for name in fields if selection.columns.find_missing(name).all()]
+    if missing:
+        known = selection.columns.dictionary.cohort_fields
+        labels = ", ".join(known[name].label for name in missing)
+        yield f"The model uses fields that the cohort never recorded: {labels}."
+
+
+def _describe_precision(measures: Mapping[str, Measure]) -> Iterator[str]:
+    wide = [
+        f"{label} by {measure.high - measure.low:.2f} (wanted: {width:g})"
+        for name, (label, width) in WIDTHS.items()
+        if (measure := measures.get(name)) is not None
+        and measure.low is not None
+        and measure.high is not None
+        and measure.high - measure.low > width
+    ]
+    if wide:
+        yield f"The cohort is small for a validation: intervals span {', '.join(wide)}."
+
+
+def expect_auc(log_odds: Numbers) -> float | None:
+    """Compute the AUC that true estimates would reach; None if all are the same.
+
+    The model-based concordance of van Klaveren et al. (Stat Med 2016;35:4136, from memory,
+    unverified).
+
+    Examples
+    --------
+    >>> round(expect_auc(np.array([0.0, np.log(3)])), 4)  # probabilities of 1/2 and 3/4
+    0.75
+    """
+    if np.ptp(log_odds) == 0:
+        return None
+    probability = compute_probability(log_odds)
+    concordant, pairs = count_pairs(log_odds, probability, np.ones((1, len(log_odds))))
+    # count_pairs pairs each course with itself, too.
+    with_itself = float((probability * (1 - probability)).sum())
+    return float((concordant[0] - with_itself / 2) / (pairs[0] - with_itself))
+
+
+def _show_share(share: float) -> str:
+    return f"{100 * share:.1f}%"
