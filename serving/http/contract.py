@@ -58,9 +58,7 @@ class AssessmentBody(RequestBody, make_assessment_model(load_dictionary())):  # 
 class Batch(RequestBody):
     """Many assessments; those that break a rule get their errors as results."""
 
-    assessments: list[dict[str, Any]] = Field(
-        json_schema_extra={"items": {"$ref": "#/components/schemas/Assessment"}}
-    )
+    assessments: list[dict[str, Any]]
     detail: Detail = Field(
         default=DETAILS[0],
         description="brief leaves out interval, effective sample size, factors and imputed "

@@ -116,5 +116,7 @@ def _list_schemas(routes: Sequence["Route"], dictionary: Dictionary) -> dict[str
         if kind not in (None, AssessmentBody) and not isinstance(kind, str):
             schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE)
             schemas |= {**schema.pop("$defs", {}), kind.__name__: schema}
+    items = {"$ref": REFERENCE.format(model="Assessment")}
+    schemas["Batch"]["properties"]["assessments"]["items"] = items
     assessment = make_assessment_model(dictionary).model_json_schema()
     return schemas | {"Assessment": assessment | {"examples": [EXAMPLE]}}
