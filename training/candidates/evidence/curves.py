@@ -16,11 +16,11 @@ from training.candidates.evidence.literature import Literature
 from training.study.design import Design, average_recorded
 
 # Features whose squares and products are tried, the most recorded ones.
-MOST_PAIRED = 32
+_MOST_PAIRED = 32
 # Where steps are tried, and the least share of courses on either side of one.
-QUANTILES = (0.2, 0.4, 0.6, 0.8)
-FEWEST_BEYOND = 0.05
-FEWEST_LEVELS = 6
+_QUANTILES = (0.2, 0.4, 0.6, 0.8)
+_FEWEST_BEYOND = 0.05
+_FEWEST_LEVELS = 6
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ def list_curves(design: Design) -> Curves:
     """List the squares, products and steps that a design allows for."""
     if not design.size:
         return Curves(np.empty((0, 2), dtype=np.int64), (), np.empty(0))
-    steps = tuple(dict.fromkeys(list_steps(design)))
+    steps = tuple(dict.fromkeys(_list_steps(design)))
     shares = average_recorded(build_matrix(design.columns, steps))
-    kept = (shares > FEWEST_BEYOND) & (shares < 1 - FEWEST_BEYOND)
+    kept = (shares > _FEWEST_BEYOND) & (shares < 1 - _FEWEST_BEYOND)
     chosen = tuple(step for step, keep in zip(steps, kept, strict=True) if keep)
-    return Curves(list_pairs(design), chosen, shares[kept])
+    return Curves(_list_pairs(design), chosen, shares[kept])
 
 
-def list_pairs(design: Design) -> NDArray[np.int64]:
+def _list_pairs(design: Design) -> NDArray[np.int64]:
     """List squares of features with more than two values, and products of different fields."""
     recorded = (~np.isnan(design.matrix)).sum(axis=0)
-    places = [place for place, feature in enumerate(design.features) if is_measured(feature)]
-    chosen = sorted(sorted(places, key=lambda place: -recorded[place])[:MOST_PAIRED])
-    squares = [(place, place) for place in chosen if count_levels(design, place) > 2]
+    places = [place for place, feature in enumerate(design.features) if _is_measured(feature)]
+    chosen = sorted(sorted(places, key=lambda place: -recorded[place])[:_MOST_PAIRED])
+    squares = [(place, place) for place in chosen if _count_levels(design, place) > 2]
     products = [
         (first, second)
         for first, second in combinations(chosen, 2)
@@ -84,25 +84,25 @@ def list_pairs(design: Design) -> NDArray[np.int64]:
     return np.array([*squares, *products], dtype=np.int64).reshape(-1, 2)
 
 
-def is_measured(feature: Feature) -> bool:
+def _is_measured(feature: Feature) -> bool:
     """Tell whether a feature is a measure of the patient, and neither a category nor a date."""
     return feature.transform not in ("level", "years")
 
 
-def count_levels(design: Design, place: int) -> int:
+def _count_levels(design: Design, place: int) -> int:
     """Count the values of a feature, up to what counts as many."""
     values = design.matrix[:, place]
     return len(np.unique(values[~np.isnan(values)]))
 
 
-def list_steps(design: Design) -> Iterator[Feature]:
+def _list_steps(design: Design) -> Iterator[Feature]:
     """List steps at the quantiles of each field with many values, rounded to the field's step."""
     for place, feature in enumerate(design.features):
         field = COHORT_FIELDS[feature.field]
         plain = feature.transform in ("value", "log1p") and feature.reference is None
-        if plain and field.kind is not Kind.FLAG and count_levels(design, place) > FEWEST_LEVELS:
+        if plain and field.kind is not Kind.FLAG and _count_levels(design, place) > _FEWEST_LEVELS:
             values = design.columns.get_numbers(feature.field)
-            for limit in np.nanquantile(values, QUANTILES):
+            for limit in np.nanquantile(values, _QUANTILES):
                 at = float(np.round(limit / field.step) * field.step)
                 name = f"{feature.field}_from_{at:g}"
                 yield Feature(name=name, field=field.name, transform="above", parameter=at)

@@ -19,9 +19,9 @@ MOST_STEPS, MOST_HALVINGS = 100, 30
 # Log-likelihood, in nats, below which a step is the last.
 SETTLED = 1e-4
 # Curvature is computed anew once the courses' weights have moved by this share.
-MOVED = 0.02
+_MOVED = 0.02
 # Standard deviations below 0 from which a coefficient is clearly negative.
-CLEARLY = 1.0
+_CLEARLY = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ class Curvature:
 
     def find(self, spread: Numbers) -> Numbers:
         """Compute the curvature where each course's is this, or near enough."""
-        if self.matrix is None or self.spread is None or has_moved(self.spread, spread):
+        if self.matrix is None or self.spread is None or _has_moved(self.spread, spread):
             self.spread = spread
             rooted = self.table * np.sqrt(spread)[:, None]
             self.matrix = rooted.T @ rooted  # the same array twice: half the work
         return self.matrix
 
 
-def has_moved(before: Numbers, after: Numbers) -> bool:
+def _has_moved(before: Numbers, after: Numbers) -> bool:
     """Tell whether weights have moved by more than is worth ignoring."""
-    return bool(np.abs(after - before).sum() > MOVED * before.sum())
+    return bool(np.abs(after - before).sum() > _MOVED * before.sum())
 
 
 def mix_posteriors(
@@ -144,7 +144,7 @@ def mix_posteriors(
     evidence = np.array([posterior.evidence for posterior in found])
     if positive is not None:
         evidence += [
-            weigh_above(after, positive)
+            _weigh_above(after, positive)
             - log_ndtr(before.mean[positive] / before.deviation[positive])
             for before, after in zip(priors, found, strict=True)
         ]
@@ -152,10 +152,10 @@ def mix_posteriors(
     return Mixture(tuple(found), shares / shares.sum())
 
 
-def weigh_above(posterior: Posterior, place: int) -> float:
+def _weigh_above(posterior: Posterior, place: int) -> float:
     """Compute the logarithm of how much of a coefficient's posterior is above 0."""
     distance = posterior.mode[place] / posterior.find_deviation(place)
-    return float(log_ndtr(distance)) if distance > -CLEARLY else -np.inf
+    return float(log_ndtr(distance)) if distance > -_CLEARLY else -np.inf
 
 
 def find_posterior(
@@ -182,7 +182,7 @@ def find_posterior(
         found = likelihood.inform(log_odds, thresholds)
         mixed, taken = found.relate(table)
         gradient = table.T @ found.slope - precision * (mode - prior.mean)
-        factor = factorise(curvature.find(found.spread) - mixed @ taken.T, precision)
+        factor = _factorise(curvature.find(found.spread) - mixed @ taken.T, precision)
         step = cho_solve((factor, True), gradient - taken @ found.pull)
         aside = np.linalg.solve(found.bend, found.pull - mixed.T @ step)
         before = height
@@ -199,7 +199,7 @@ def find_posterior(
     return Posterior(mode, factor, height + float(volume) + prior.weight, thresholds)
 
 
-def factorise(curvature: Numbers, precision: Numbers) -> Numbers:
+def _factorise(curvature: Numbers, precision: Numbers) -> Numbers:
     """Factorise curvature plus the prior's precision."""
     whole = curvature.copy()
     whole[np.diag_indices_from(whole)] += precision

@@ -23,7 +23,7 @@ from features.base.arrays import Numbers
 # Grades on one side of the criterion: one for so many courses, and so many at the most. More hardly
 # tell more: grades with shares p hold 1 - sum(p**3) of what can be told (Whitehead, 1993), so that
 # ten of one size hold 99 % of it, and yes or no 75 %.
-COURSES_A_GRADE, MOST_GRADES = 10, 5
+_COURSES_A_GRADE, _MOST_GRADES = 10, 5
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ def grade_courses(outcome: Numbers, improvement: Numbers) -> Grades:
     array([0, 1, 1])
     """
     above = outcome > 0
-    edges = [find_edges(improvement[side]) for side in (~above, above)]
+    edges = [_find_edges(improvement[side]) for side in (~above, above)]
     lower, upper = (np.searchsorted(side, improvement, side="right") for side in edges)
     cut = len(edges[0]) + 1
     return Grades(np.where(above, cut + upper, lower), cut + len(edges[1]) + 1, cut)
 
 
-def find_edges(values: Numbers) -> Numbers:
+def _find_edges(values: Numbers) -> Numbers:
     """Find the values from which the next grade begins; no grade is left empty."""
-    count = min(len(values) // COURSES_A_GRADE, MOST_GRADES)
+    count = min(len(values) // _COURSES_A_GRADE, _MOST_GRADES)
     if count < 2:
         return np.empty(0)
     edges = np.quantile(values, np.arange(1, count) / count, method="inverted_cdf")
@@ -115,7 +115,7 @@ class Likelihood:
         factor = np.log(-np.expm1(-gaps))[self.grades.numbers]
         return float(self.weights @ (log_expit(upper) + log_expit(-lower) + factor))
 
-    def inform(self, log_odds: Numbers, thresholds: Numbers) -> "Information":
+    def inform(self, log_odds: Numbers, thresholds: Numbers) -> "_Information":
         """Find slope and curvature of the log-likelihood."""
         numbers, count, ends = self.grades.numbers, self.grades.count, self._pad(thresholds)
         upper, lower = (expit(one) for one in self._split(log_odds, ends))
@@ -130,7 +130,7 @@ class Likelihood:
         bend = stiffness - np.diag(marks.sum(axis=0))
         free = 1 + self.grades.free
         slope = self.weights * (1 - upper - lower)
-        return Information(slope, own + after, pull[free], marks[:, free], bend[free][:, free])
+        return _Information(slope, own + after, pull[free], marks[:, free], bend[free][:, free])
 
     def _push_apart(self, ends: Numbers) -> tuple[Numbers, Numbers]:
         """How courses push the thresholds on either side of their grade apart: slope, curvature."""
@@ -156,7 +156,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
-class Information:
+class _Information:
     """Slope and curvature of a log-likelihood; curvature is counted downwards.
 
     Parameters

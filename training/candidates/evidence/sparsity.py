@@ -9,10 +9,10 @@ import numpy as np
 
 from features.base.arrays import Numbers
 
-BURN_IN = 40
-MOST_LIKELY = 0.5
+_BURN_IN = 40
+_MOST_LIKELY = 0.5
 # How sure the expected number is: so many terms are taken to have been seen before.
-SURE = 4.0
+_SURE = 4.0
 
 
 def draw_terms(
@@ -49,18 +49,18 @@ def draw_terms(
     variance = 1 / (own + slab**-2.0)
     volume = np.log(variance / slab**2) / 2
     inclusion, kept = expected / size, []
-    for sweep in range(BURN_IN + count):
+    for sweep in range(_BURN_IN + count):
         prior = np.log(inclusion / (1 - inclusion)) + volume
-        visit_terms(coefficients, slope, curvature, variance, prior, generator)
+        _visit_terms(coefficients, slope, curvature, variance, prior, generator)
         number = np.count_nonzero(coefficients)
-        drawn = generator.beta(SURE + number, SURE * size / expected + size - number)
-        inclusion = min(float(drawn), MOST_LIKELY)
-        if sweep >= BURN_IN:
+        drawn = generator.beta(_SURE + number, _SURE * size / expected + size - number)
+        inclusion = min(float(drawn), _MOST_LIKELY)
+        if sweep >= _BURN_IN:
             kept.append(coefficients.copy())
     return np.array(kept)
 
 
-def visit_terms(
+def _visit_terms(
     coefficients: Numbers,
     slope: Numbers,
     curvature: Numbers,

@@ -42,25 +42,25 @@ from training.study.design import Design, mark_sites
 
 # Chosen: effects rarely hold up in full elsewhere. On drawn worlds .7 did better than 1 with 60 and
 # 250 courses.
-DISCOUNT, DISCOUNT_SPREAD = 0.7, 0.5
+_DISCOUNT, _DISCOUNT_SPREAD = 0.7, 0.5
 # That the literature holds to some degree at all; else its discount is 0.
-HOLDS = 0.75
-NOTHING = 1e-4
+_HOLDS = 0.75
+_NOTHING = 1e-4
 # What is tried: departures as multiples of the declared spreads, and the spread of sites.
-DEPARTURES = (0.1, 0.5, 1.2, 2.4)
-DEPARTURE_SPREAD = 1.0
-SITES = (0.03, 0.25, 0.5, 0.9)
+_DEPARTURES = (0.1, 0.5, 1.2, 2.4)
+_DEPARTURE_SPREAD = 1.0
+_SITES = (0.03, 0.25, 0.5, 0.9)
 # That sites differ at all; if so, by the published spread, give or take a factor of 1.8.
-DIFFER, SITE_DOUBT = 0.85, 0.6
+_DIFFER, _SITE_DOUBT = 0.85, 0.6
 # Squares, products and steps: how many are expected, and how large in log-odds a deviation.
-EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.12
-DRAWS = 120
+_EXPECTED_CURVES, _CURVE_SPREAD = 6.0, 0.12
+_DRAWS = 120
 # Courses over which the spread of the draws is averaged, at the most.
-ENOUGH_TO_AVERAGE = 1000
+_ENOUGH_TO_AVERAGE = 1000
 
 
 @dataclass(frozen=True)
-class Belief:
+class _Belief:
     """One way to see the courses.
 
     Parameters
@@ -95,7 +95,7 @@ class Update:
 
     design: Design
     literature: Literature
-    beliefs: tuple[Belief, ...]
+    beliefs: tuple[_Belief, ...]
     mixture: Mixture
     curves: Curves
     drawn: Numbers
@@ -105,7 +105,7 @@ class Update:
     def mean(self) -> Equation:
         """The equation with mean coefficients, an unseen site taken as the mean of all."""
         curved = self.drawn.mean(axis=0)[None, :]
-        return write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
+        return _write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
 
     @cached_property
     def equation(self) -> Equation:
@@ -113,10 +113,10 @@ class Update:
         treated = self.design.described
         if not treated.size:
             return self.mean
-        some = np.arange(0, treated.size, 1 + treated.size // ENOUGH_TO_AVERAGE)
-        drawn = self.draw(DRAWS, np.random.default_rng(0))
+        some = np.arange(0, treated.size, 1 + treated.size // _ENOUGH_TO_AVERAGE)
+        drawn = self.draw(_DRAWS, np.random.default_rng(0))
         log_odds = drawn.compute_log_odds(treated.columns.select(some), ALL_VERSIONS)
-        return shrink_equation(self.mean, find_shrinkage(log_odds))
+        return _shrink_equation(self.mean, find_shrinkage(log_odds))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
         """Draw equations from the posterior, with a new site's effect in each."""
@@ -124,7 +124,7 @@ class Update:
         curved = self.drawn[generator.integers(len(self.drawn), size=count)]
         spreads = np.array([belief.sites for belief in self.beliefs])[numbers]
         unseen = spreads * generator.standard_normal(count)
-        return write_equation(self, coefficients - curved @ self.taken.T, curved, unseen)
+        return _write_equation(self, coefficients - curved @ self.taken.T, curved, unseen)
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
         """Find the mean again on resampled courses, its curves and centres held."""
@@ -153,9 +153,9 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
         courses that these were drawn from; None to find them anew.
     """
     literature = held.literature if held else read_literature(design)
-    beliefs = tuple(list_beliefs(design))
+    beliefs = tuple(_list_beliefs(design))
     table, base = make_table(design, literature), expect_base_rate(design)
-    priors = [make_prior(design, belief, base) for belief in beliefs]
+    priors = [_make_prior(design, belief, base) for belief in beliefs]
     discount = 1 + len(design.site_names)
     grades = grade_courses(design.outcome, design.improvement)
     likelihood = Likelihood(grades, design.effective_weights)
@@ -166,27 +166,27 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
     return Update(design, literature, beliefs, mixture, curves, drawn, taken)
 
 
-def list_beliefs(design: Design) -> Iterator[Belief]:
+def _list_beliefs(design: Design) -> Iterator[_Belief]:
     """List the ways to see the courses that are tried."""
-    sites = weigh_sites() if design.site_names else {0.0: 0.0}
-    for holds, departures, (site, weight) in product((True, False), DEPARTURES, sites.items()):
-        believed = np.log(HOLDS if holds else 1 - HOLDS)
-        believed += weight - (departures / DEPARTURE_SPREAD) ** 2 / 2
-        yield Belief(holds, departures, site, float(believed))
+    sites = _weigh_sites() if design.site_names else {0.0: 0.0}
+    for holds, departures, (site, weight) in product((True, False), _DEPARTURES, sites.items()):
+        believed = np.log(_HOLDS if holds else 1 - _HOLDS)
+        believed += weight - (departures / _DEPARTURE_SPREAD) ** 2 / 2
+        yield _Belief(holds, departures, site, float(believed))
 
 
-def weigh_sites() -> dict[float, float]:
+def _weigh_sites() -> dict[float, float]:
     """Weigh each spread of sites beforehand; logarithms of shares.
 
     Examples
     --------
-    >>> {site: round(float(np.exp(weight)), 2) for site, weight in weigh_sites().items()}
+    >>> {site: round(float(np.exp(weight)), 2) for site, weight in _weigh_sites().items()}
     {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
     """
-    none, *some = SITES
-    apart = -((np.log(np.array(some) / SITE_SPREAD) / SITE_DOUBT) ** 2) / 2
-    weights = np.log(DIFFER) + apart - np.logaddexp.reduce(apart)
-    return {none: float(np.log(1 - DIFFER)), **dict(zip(some, weights.tolist(), strict=True))}
+    none, *some = _SITES
+    apart = -((np.log(np.array(some) / SITE_SPREAD) / _SITE_DOUBT) ** 2) / 2
+    weights = np.log(_DIFFER) + apart - np.logaddexp.reduce(apart)
+    return {none: float(np.log(1 - _DIFFER)), **dict(zip(some, weights.tolist(), strict=True))}
 
 
 def make_table(design: Design, literature: Literature) -> Numbers:
@@ -200,18 +200,18 @@ def make_table(design: Design, literature: Literature) -> Numbers:
     return np.hstack([np.ones((design.size, 1)), marks, known, values * literature.spread])
 
 
-def make_prior(design: Design, belief: Belief, base: BaseRatePrior) -> Prior:
+def _make_prior(design: Design, belief: _Belief, base: BaseRatePrior) -> Prior:
     """Make the prior of each coefficient under a belief."""
     sites, features = len(design.site_names), len(design.features)
     mean = np.zeros(2 + sites + features)
-    mean[0], mean[1 + sites] = base.log_odds, DISCOUNT * belief.holds
+    mean[0], mean[1 + sites] = base.log_odds, _DISCOUNT * belief.holds
     # A clinic's base rate is as far off as the sites' mean and the site's own effect together.
     spread = np.sqrt(base.spread**2 - SITE_SPREAD**2) if sites else base.spread
     deviation = np.repeat(
-        [spread, belief.sites, DISCOUNT_SPREAD * belief.holds, belief.departures],
+        [spread, belief.sites, _DISCOUNT_SPREAD * belief.holds, belief.departures],
         [1, sites, 1, features],
     )
-    return Prior(mean, np.maximum(deviation, NOTHING), belief.weight)
+    return Prior(mean, np.maximum(deviation, _NOTHING), belief.weight)
 
 
 def draw_curves(
@@ -240,9 +240,9 @@ def draw_curves(
     drawn = draw_terms(
         curved.T @ found.slope - taken.T @ gradient,
         rooted.T @ rooted - known @ unknown.T - together.T @ taken,
-        CURVE_SPREAD,
-        min(EXPECTED_CURVES, curved.shape[1] / 10),
-        DRAWS,
+        _CURVE_SPREAD,
+        min(_EXPECTED_CURVES, curved.shape[1] / 10),
+        _DRAWS,
         np.random.default_rng(seed),
     )
     return drawn, taken
@@ -261,14 +261,14 @@ def find_shrinkage(log_odds: Numbers) -> float:
     return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
 
 
-def shrink_equation(equation: Equation, factor: float) -> Equation:
+def _shrink_equation(equation: Equation, factor: float) -> Equation:
     """Multiply all log-odds of an equation."""
     terms = equation.terms
     shrunk = {name: factor * getattr(terms, name) for name in LINEAR}
     return replace(equation, terms=replace(terms, **shrunk))
 
 
-def write_equation(
+def _write_equation(
     update: Update, coefficients: Numbers, curved: Numbers, unseen: Numbers
 ) -> Equation:
     """Write coefficients, ``[versions, …]`` each, as an equation."""

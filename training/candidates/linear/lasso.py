@@ -20,13 +20,13 @@ from features.base.arrays import Numbers
 from features.model.response_model import compute_probability
 from training.candidates.evidence.laplace import Curvature
 
-MOST_STEPS, MOST_HALVINGS = 100, 30
+_MOST_STEPS, _MOST_HALVINGS = 100, 30
 # Change of any course's log-odds below which a step is the last.
-SETTLED = 1e-5
+_SETTLED = 1e-5
 # How exactly a step's problem is solved, and by how many rounds of coordinate descent at the most.
-EXACT, MOST_ROUNDS = 1e-8, 10_000
+_EXACT, _MOST_ROUNDS = 1e-8, 10_000
 # Added to the curvature of columns that say nothing, or what others say together.
-BLANK = 1e-9
+_BLANK = 1e-9
 
 
 def fit_penalties(
@@ -55,11 +55,11 @@ def fit_penalties(
     rate = np.average(outcome, weights=weights)
     found[0] = np.log(rate / (1 - rate))
     for strength in strengths:
-        found = descend(whole, outcome, weights, (strength, l1_ratio), found, curvature)
+        found = _descend(whole, outcome, weights, (strength, l1_ratio), found, curvature)
         yield found
 
 
-def descend(
+def _descend(
     table: Numbers,
     outcome: Numbers,
     weights: Numbers,
@@ -77,24 +77,24 @@ def descend(
 
     found, log_odds = start, table @ start
     height = measure(found, log_odds)
-    for _ in range(MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         expected = compute_probability(log_odds)
         gradient = table.T @ (weights * (outcome - expected))
         spread = weights * expected * (1 - expected)
-        step = solve_step(curvature.find(spread), gradient, found, penalty) - found
+        step = _solve_step(curvature.find(spread), gradient, found, penalty) - found
         moved = table @ step
-        for _ in range(MOST_HALVINGS):
+        for _ in range(_MOST_HALVINGS):
             reached = measure(found + step, log_odds + moved)
             if reached <= height:
                 break
             step, moved = step / 2, moved / 2
         found, log_odds, height = found + step, log_odds + moved, reached
-        if np.abs(moved).max() < SETTLED:
+        if np.abs(moved).max() < _SETTLED:
             break
     return found
 
 
-def solve_step(
+def _solve_step(
     curvature: Numbers, gradient: Numbers, found: Numbers, penalty: tuple[float, float]
 ) -> Numbers:
     """Find the coefficients that are best if the likelihood is the parabola that it looks like.
@@ -104,7 +104,7 @@ def solve_step(
     strength, l1_ratio = penalty
     level, beside = curvature[0, 0], curvature[0, 1:]
     inner = curvature[1:, 1:] - np.outer(beside, beside) / level
-    inner[np.diag_indices_from(inner)] += BLANK * level
+    inner[np.diag_indices_from(inner)] += _BLANK * level
     pull = gradient[1:] - beside * gradient[0] / level + inner @ found[1:]
     factor = cholesky(inner, lower=True)
     width = len(pull)
@@ -112,8 +112,8 @@ def solve_step(
         alpha=strength / width,
         l1_ratio=l1_ratio,
         fit_intercept=False,
-        tol=EXACT,
-        max_iter=MOST_ROUNDS,
+        tol=_EXACT,
+        max_iter=_MOST_ROUNDS,
         warm_start=True,
     )
     model.coef_ = found[1:].copy()

@@ -44,11 +44,11 @@ class Penalty:
     l1_ratio: float
 
 
-NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
+_NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
 # The weakest is a normal prior of .55 for a standard deviation.
-GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
+_GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
 # Standard deviation up to which a feature is constant but for rounding.
-CONSTANT = 1e-8
+_CONSTANT = 1e-8
 
 
 class ElasticNet(Candidate):
@@ -62,7 +62,7 @@ class ElasticNet(Candidate):
     label = "elastic net"
     colour = "#00588f"
     preference = 30
-    grid: tuple[Penalty, ...] = GRID
+    grid: tuple[Penalty, ...] = _GRID
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose the penalty by log loss on inner folds, and calibrate on them."""
@@ -75,7 +75,7 @@ class ElasticNet(Candidate):
             penalty: gather_inner(design, folds, log_odds)
             for penalty, log_odds in hold_out(design, folds, self.grid).items()
         }
-        penalty = choose_penalty(said)
+        penalty = _choose_penalty(said)
         chosen = choose_calibration(said[penalty], "logistic")
         settings = vars(penalty) | chosen.calibration.as_settings()
         inner = place_losses(design, folds, chosen.losses)
@@ -87,9 +87,9 @@ class ElasticNet(Candidate):
         if calibration.says_nothing or np.ptp(design.outcome) == 0:
             return make_constant(design)
         penalty = Penalty(settings["c"], settings["l1_ratio"])
-        preparation = prepare_features(design)
-        coefficients = fit_path(preparation.make_table(design), design, (penalty,))[penalty]
-        return calibration.apply_to(write_equation(design, preparation, coefficients))
+        preparation = _prepare_features(design)
+        coefficients = _fit_path(preparation.make_table(design), design, (penalty,))[penalty]
+        return calibration.apply_to(_write_equation(design, preparation, coefficients))
 
     def narrow(self, design: Design) -> Design:
         """Keep the features that this candidate uses: all."""
@@ -103,7 +103,7 @@ class SeverityOnly(ElasticNet):
     label = "baseline severity alone"
     colour = "#b35900"
     preference = 50
-    grid = (NO_PENALTY,)
+    grid = (_NO_PENALTY,)
 
     def narrow(self, design: Design) -> Design:
         """Keep the baseline total, and no site."""
@@ -112,7 +112,7 @@ class SeverityOnly(ElasticNet):
 
 
 @dataclass(frozen=True)
-class Preparation:
+class _Preparation:
     """What is done to features first: means for missing values, units of standard deviations.
 
     Parameters
@@ -131,11 +131,11 @@ class Preparation:
         return np.hstack([values, mark_sites(design.sites, design.site_names)])
 
 
-def prepare_features(design: Design) -> Preparation:
+def _prepare_features(design: Design) -> _Preparation:
     """Measure the features of the courses learned from."""
     centre = average_recorded(design.matrix)
     scale = np.nan_to_num(design.matrix - centre).std(axis=0)
-    return Preparation(centre, np.where(scale > CONSTANT, scale, 1))
+    return _Preparation(centre, np.where(scale > _CONSTANT, scale, 1))
 
 
 def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
@@ -143,14 +143,14 @@ def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict
     said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
     for fold in folds:
         train, test = design.select(fold.train), design.select(fold.test)
-        preparation = prepare_features(train)
+        preparation = _prepare_features(train)
         learned, asked = preparation.make_table(train), preparation.make_table(test)
-        for penalty, found in fit_path(learned, train, grid).items():
+        for penalty, found in _fit_path(learned, train, grid).items():
             said[penalty].append(found[0] + asked @ found[1:])
     return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
 
 
-def choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
+def _choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
     some = next(iter(said.values()))
     weights, patients = some.weights, some.patients
@@ -170,24 +170,24 @@ def keep_features(design: Design, places: Sequence[int]) -> Design:
     return replace(design, features=features, matrix=matrix, severity=severity)
 
 
-def fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
+def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
     """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
     found: dict[Penalty, Numbers] = {}
     for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
         path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
-        fits = fit_sparse(table, design, path) if l1_ratio else fit_ridges(table, design, path)
+        fits = _fit_sparse(table, design, path) if l1_ratio else _fit_ridges(table, design, path)
         found |= dict(zip(path, fits, strict=True))
     return found
 
 
-def fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
     """Fit with penalties that leave columns out, the strongest first."""
     strengths = [1 / penalty.c for penalty in path]
     outcome, weights = design.outcome, design.weights
     return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
 
 
-def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
     """Fit with penalties that shrink columns and leave none out, or with next to none."""
     for penalty in path:
         regression = LogisticRegression(C=penalty.c, tol=1e-4, max_iter=500)
@@ -195,7 +195,7 @@ def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Itera
         yield np.append(regression.intercept_, regression.coef_[0])
 
 
-def write_equation(design: Design, preparation: Preparation, coefficients: Numbers) -> Equation:
+def _write_equation(design: Design, preparation: _Preparation, coefficients: Numbers) -> Equation:
     """Write coefficients as an equation with the same log-odds."""
     width = len(preparation.scale)
     intercept, weights = coefficients[0], coefficients[1:]

@@ -22,11 +22,11 @@ from training.measures.losses import compare_losses
 from training.study.design import Design
 from training.study.split import Fold, draw_patients
 
-NO_TREES: Settings = MappingProxyType({"rounds": 0})
+_NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 
 @dataclass(frozen=True)
-class AnchoredPosterior:
+class _AnchoredPosterior:
     """The anchor's posterior, each draw with trees grown on other patients."""
 
     anchor: Update
@@ -69,21 +69,21 @@ class AnchoredBoosted(Candidate):
         anchor, folds = updated.whole, updated.folds
         if not folds or not design.features:
             calibration, inner = calibrate_update(updated)
-            settings = {**NO_TREES, **calibration.as_settings()}
+            settings = {**_NO_TREES, **calibration.as_settings()}
             return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
         tried = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
-        rounds = count_rounds(tried, design, folds)
+        rounds = _count_rounds(tried, design, folds)
         predictions = gather_inner(design, folds, tried.margins if rounds else tried.reached)
         chosen = choose_calibration(predictions, "none")
         calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
         if not rounds:
-            settings = {**NO_TREES, **calibration.as_settings()}
+            settings = {**_NO_TREES, **calibration.as_settings()}
             equation = calibration.apply_to(anchor.equation)
             return Fit(equation, settings, inner, anchor, tried.trials)
         settings = {**tried.settings, "rounds": rounds, **calibration.as_settings()}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = calibration.apply_to(add_trees(anchor.equation, trees))
-        return Fit(equation, settings, inner, AnchoredPosterior(anchor, settings), tried.trials)
+        return Fit(equation, settings, inner, _AnchoredPosterior(anchor, settings), tried.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
@@ -93,7 +93,7 @@ class AnchoredBoosted(Candidate):
         return Calibration.from_settings(settings).apply_to(equation)
 
 
-def count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
+def _count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
     """Count the rounds that do best on inner folds; none unless they clearly help."""
     with_trees, without = (
         gather_inner(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)

@@ -29,7 +29,7 @@ from training.study.split import Fold
 MOST_ROUNDS = 400
 PATIENCE = 30
 # No scale_pos_weight: it would ruin the probabilities.
-CONSTANTS: Mapping[str, Any] = MappingProxyType(
+_CONSTANTS: Mapping[str, Any] = MappingProxyType(
     {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -67,7 +67,7 @@ SPACE = Space(
 
 
 @dataclass(frozen=True)
-class Part:
+class _Part:
     """An inner fold, ready for trees to be grown on it.
 
     Parameters
@@ -87,7 +87,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Grown:
+class _Grown:
     """Trees grown on the inner folds with the same settings.
 
     Parameters
@@ -146,14 +146,14 @@ def choose_trees(
     """
     rows = np.concatenate([fold.test for fold in folds])
     outcome, weights = design.outcome[rows], design.weights[rows]
-    parts = [make_part(design, *both) for both in zip(folds, starts, strict=True)]
+    parts = [_make_part(design, *both) for both in zip(folds, starts, strict=True)]
     reached = np.concatenate([part.reached for part in parts])
     journal = tuning.open_journal(name, design, seed, {"xgboost": xgboost.__version__})
-    kept: dict[frozenset[tuple[str, float]], Grown] = {}
+    kept: dict[frozenset[tuple[str, float]], _Grown] = {}
 
     def judge(settings: Settings) -> Iterator[float]:
         # Trees of fixed settings are kept: mostly one of them is chosen.
-        for grown in grow_parts(parts, make_parameters(design, settings, seed)):
+        for grown in _grow_parts(parts, _make_parameters(design, settings, seed)):
             yield float(grown.losses.min())
         if settings in SPACE.fixed:
             kept[frozenset(settings.items())] = grown
@@ -161,10 +161,10 @@ def choose_trees(
     trials = try_settings(Search(SPACE, judge, len(parts), seed, journal), tuning.trials)
 
     def follow(settings: Settings) -> Choice:
-        parameters = make_parameters(design, settings, seed)
-        grown = kept.get(frozenset(settings.items())) or [*grow_parts(parts, parameters)][-1]
+        parameters = _make_parameters(design, settings, seed)
+        grown = kept.get(frozenset(settings.items())) or [*_grow_parts(parts, parameters)][-1]
         rounds = int(grown.losses.argmin())
-        return Choice(settings, rounds, reached, predict_parts(parts, grown, rounds), trials)
+        return Choice(settings, rounds, reached, _predict_parts(parts, grown, rounds), trials)
 
     held, found = choose_trial(trials[: len(SPACE.fixed)]), choose_trial(trials)
     chosen = follow(held.settings)
@@ -176,17 +176,17 @@ def choose_trees(
     return other if gain.mean < -gain.error else chosen
 
 
-def make_part(design: Design, fold: Fold, start: Equation) -> Part:
+def _make_part(design: Design, fold: Fold, start: Equation) -> _Part:
     """Build the matrices of an inner fold, its trees to start from an equation."""
     train, test = design.select(fold.train), design.select(fold.test)
     offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
     judged = xgboost.DMatrix(
         test.matrix, label=test.outcome, weight=test.given_weights, base_margin=reached, nthread=1
     )
-    return Part(make_data(train, offset), judged, test, reached)
+    return _Part(_make_data(train, offset), judged, test, reached)
 
 
-def make_data(design: Design, offset: Numbers) -> Any:
+def _make_data(design: Design, offset: Numbers) -> Any:
     """Build XGBoost's matrix, starting from an offset in log-odds."""
     return xgboost.QuantileDMatrix(
         design.matrix,
@@ -197,19 +197,19 @@ def make_data(design: Design, offset: Numbers) -> Any:
     )
 
 
-def make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
+def _make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
     """Build XGBoost's parameters, with the evidenced sign of each feature."""
     chosen = {name: settings[name] for name in SPACE.ranges if name != "depth"}
     signs = tuple(SIGNS.get(feature.name, 0) for feature in design.features)
     held = {"max_depth": int(settings["depth"]), "seed": seed, "monotone_constraints": signs}
-    return {**CONSTANTS, **chosen, **held}
+    return {**_CONSTANTS, **chosen, **held}
 
 
 def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -> Any:
     """Grow trees with given settings for a given number of rounds from where an equation ends."""
     offset = start.compute_log_odds(design.columns)[:, 0]
-    parameters = make_parameters(design, settings, seed)
-    return xgboost.train(parameters, make_data(design, offset), int(settings["rounds"]))
+    parameters = _make_parameters(design, settings, seed)
+    return xgboost.train(parameters, _make_data(design, offset), int(settings["rounds"]))
 
 
 def add_trees(start: Equation, trees: Any) -> Equation:
@@ -219,32 +219,32 @@ def add_trees(start: Equation, trees: Any) -> Equation:
     return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
 
 
-def grow_parts(parts: Sequence[Part], parameters: Mapping[str, Any]) -> Iterator[Grown]:
+def _grow_parts(parts: Sequence[_Part], parameters: Mapping[str, Any]) -> Iterator[_Grown]:
     """Grow trees on one inner fold after the other; gives all that were grown so far."""
     boosters: list[Any] = []
     total, counted = np.zeros(1 + MOST_ROUNDS), 0.0
     for part in parts:
-        booster, losses = grow_judged(part, parameters)
+        booster, losses = _grow_judged(part, parameters)
         weight = part.test.weights.sum()
         total, counted = total + weight * losses, counted + weight
         boosters.append(booster)
-        yield Grown(tuple(boosters), total / counted)
+        yield _Grown(tuple(boosters), total / counted)
 
 
-def predict_parts(parts: Sequence[Part], grown: Grown, rounds: int) -> Numbers:
+def _predict_parts(parts: Sequence[_Part], grown: _Grown, rounds: int) -> Numbers:
     """Compute the log-odds of the inner folds' tests after so many rounds, one fold after another.
 
     After an early stop they stay as they are.
     """
     return np.concatenate(
         [
-            part.reached + predict_rounds(booster, part.test.matrix, rounds)
+            part.reached + _predict_rounds(booster, part.test.matrix, rounds)
             for part, booster in zip(parts, grown.boosters, strict=True)
         ]
     )
 
 
-def predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
+def _predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
     """Compute what the first rounds of trees add to log-odds."""
     if not rounds:  # means all of them to XGBoost
         return np.zeros(len(matrix))
@@ -253,7 +253,7 @@ def predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Nu
     return np.asarray(added, dtype=np.float64)
 
 
-def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
+def _grow_judged(part: _Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
     """Grow trees on an inner fold until they no longer help the courses not learned from.
 
     Returns
