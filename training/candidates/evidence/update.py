@@ -35,7 +35,7 @@ from training.candidates.evidence.literature import (
     expect_base_rate,
     read_literature,
 )
-from training.candidates.evidence.ordinal import Likelihood, grade_courses
+from training.candidates.evidence.ordinal import Likelihood, categorise_courses
 from training.candidates.evidence.published import SITE_SPREAD
 from training.candidates.evidence.sparsity import draw_terms
 from training.study.design import Design, mark_sites
@@ -157,7 +157,7 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
     table, base = make_table(design, literature), expect_base_rate(design)
     priors = [_make_prior(design, belief, base) for belief in beliefs]
     discount = 1 + len(design.site_names)
-    grades = grade_courses(design.outcome, design.improvement)
+    grades = categorise_courses(design.outcome, design.improvement)
     likelihood = Likelihood(grades, design.effective_weights)
     mixture = mix_posteriors(table, likelihood, priors, discount)
     curves = held.curves if held else list_curves(design)
@@ -230,15 +230,18 @@ def draw_curves(
         ``[draws, curves]`` and ``[coefficients, curves]``.
     """
     likeliest = mixture.posteriors[mixture.likeliest]
-    found = likelihood.inform(table @ mixture.mean, likeliest.thresholds)
-    (mixed, _), (known, unknown) = found.relate(table), found.relate(curved)
+    found = likelihood.differentiate(table @ mixture.mean, likeliest.thresholds)
+    (mixed, _), (known, unknown) = (
+        found.eliminate_thresholds(table),
+        found.eliminate_thresholds(curved),
+    )
     together = (table * found.spread[:, None]).T @ curved - mixed @ unknown.T
     taken = cho_solve((likeliest.factor, True), together)
-    gradient = table.T @ found.slope - (mixture.mean - prior.mean) * prior.deviation**-2.0
+    gradient = table.T @ found.gradient - (mixture.mean - prior.mean) * prior.deviation**-2.0
     # The same array twice: half the work.
     rooted = curved * np.sqrt(found.spread)[:, None]
     drawn = draw_terms(
-        curved.T @ found.slope - taken.T @ gradient,
+        curved.T @ found.gradient - taken.T @ gradient,
         rooted.T @ rooted - known @ unknown.T - together.T @ taken,
         _CURVE_SPREAD,
         min(_EXPECTED_CURVES, curved.shape[1] / 10),

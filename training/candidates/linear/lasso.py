@@ -18,7 +18,7 @@ from sklearn.linear_model import ElasticNet
 
 from features.base.arrays import Numbers
 from features.model.response_model import compute_probability
-from training.candidates.evidence.laplace import Curvature
+from training.candidates.evidence.laplace import HessianCache
 
 _MOST_STEPS, _MOST_HALVINGS = 100, 30
 # Change of any course's log-odds below which a step is the last.
@@ -51,7 +51,7 @@ def fit_penalties(
         Falling, so that each search starts near its end.
     """
     whole = np.column_stack([np.ones(len(table)), table])
-    curvature, found = Curvature(whole), np.zeros(whole.shape[1])
+    curvature, found = HessianCache(whole), np.zeros(whole.shape[1])
     rate = np.average(outcome, weights=weights)
     found[0] = np.log(rate / (1 - rate))
     for strength in strengths:
@@ -65,7 +65,7 @@ def _descend(
     weights: Numbers,
     penalty: tuple[float, float],
     start: Numbers,
-    curvature: Curvature,
+    curvature: HessianCache,
 ) -> Numbers:
     """Descend to the lowest penalised loss by Newton steps, halved wherever they would lead up."""
     strength, l1_ratio = penalty
@@ -81,7 +81,7 @@ def _descend(
         expected = compute_probability(log_odds)
         gradient = table.T @ (weights * (outcome - expected))
         spread = weights * expected * (1 - expected)
-        step = _solve_step(curvature.find(spread), gradient, found, penalty) - found
+        step = _solve_step(curvature.compute(spread), gradient, found, penalty) - found
         moved = table @ step
         for _ in range(_MOST_HALVINGS):
             reached = measure(found + step, log_odds + moved)
