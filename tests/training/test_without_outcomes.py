@@ -10,8 +10,9 @@ import pytest
 
 from features.base.errors import CohortError, StudyError
 from features.base.home import find_home
+from features.model.artifact import ARTIFACT_FOLDER
 from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
-from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
+from features.model.response_model import ResponseModel
 from features.records.assessment import read_assessments
 from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
 from training.candidates.registry import make_candidates
@@ -255,7 +256,8 @@ def test_a_study_that_prefers_the_base_rate_gets_it_alone(fit, intake):
 def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
     """It has no published rate: the card must not call the guess one."""
     design = make_design(ALONE, load_courses(ALONE, intake))
-    pain = replace(design.target.instrument, measures="pain", condition=None)
+    facts = {"measures": "pain", "condition": None}
+    pain = design.target.instrument.model_copy(update=facts)
     design = replace(design, target=replace(design.target, instrument=pain))
     people = count_population(design.columns, design)
     assert (people.base_rate, people.published_rate) == (0.5, None)

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
 from features.base.arrays import Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.evidence.laplace import HessianCache
 
 _MOST_STEPS, _MOST_HALVINGS = 100, 30

@@ -45,7 +45,8 @@ class Penalty:
 
 
 _NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
-# The weakest is a normal prior of .55 for a standard deviation.
+# The weakest penalty is a normal prior of deviation 0.55 per standard deviation of a feature: no
+# single baseline field is known to predict more.
 _GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
 # Standard deviation up to which a feature is constant but for rounding.
 _CONSTANT = 1e-8
@@ -54,8 +55,8 @@ _CONSTANT = 1e-8
 class ElasticNet(Candidate):
     """Logistic regression with an elastic-net penalty on all features.
 
-    A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
-    missing follows the site's form more than the patient, and would carry the site in disguise.
+    A missing value takes the cohort's mean and so contributes nothing. It has no indicator: what is
+    missing depends on the site's form more than on the patient, and would stand for the site.
     """
 
     name = "elastic_net"
@@ -71,12 +72,12 @@ class ElasticNet(Candidate):
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
             return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
-        said = {
+        predictions = {
             penalty: gather_inner(design, folds, log_odds)
             for penalty, log_odds in hold_out(design, folds, self.grid).items()
         }
-        penalty = _choose_penalty(said)
-        chosen = choose_calibration(said[penalty], "logistic")
+        penalty = _choose_penalty(predictions)
+        chosen = choose_calibration(predictions[penalty], "logistic")
         settings = vars(penalty) | chosen.calibration.as_settings()
         inner = place_losses(design, folds, chosen.losses)
         return Fit(self.refit(design, settings, seed), settings, inner)
@@ -107,19 +108,21 @@ class SeverityOnly(ElasticNet):
 
     def narrow(self, design: Design) -> Design:
         """Keep the baseline total, and no site."""
-        kept = [] if design.severity is None else [design.severity]
-        return replace(keep_features(design, kept), sites=np.full(design.size, -1), site_names=())
+        severity = [] if design.severity is None else [design.severity]
+        return replace(
+            keep_features(design, severity), sites=np.full(design.size, -1), site_names=()
+        )
 
 
 @dataclass(frozen=True)
 class _Preparation:
-    """What is done to features first: means for missing values, units of standard deviations.
+    """How features are imputed and scaled.
 
     Parameters
     ----------
     centre, scale
-        ``[features]``: mean of what is recorded, and standard deviation once the mean stands for
-        what is not; 1 where nothing varies.
+        ``[features]``: mean of recorded values, and standard deviation after imputing the mean; 1
+        for a constant feature.
     """
 
     centre: Numbers
@@ -132,29 +135,28 @@ class _Preparation:
 
 
 def _prepare_features(design: Design) -> _Preparation:
-    """Measure the features of the courses learned from."""
     centre = average_recorded(design.matrix)
     scale = np.nan_to_num(design.matrix - centre).std(axis=0)
     return _Preparation(centre, np.where(scale > _CONSTANT, scale, 1))
 
 
 def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
-    """Compute each penalty's log-odds of courses not learned from, in the order of the folds."""
-    said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
+    """Compute held-out log-odds under each penalty, in the order of the folds' test courses."""
+    log_odds: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
     for fold in folds:
         train, test = design.select(fold.train), design.select(fold.test)
         preparation = _prepare_features(train)
-        learned, asked = preparation.make_table(train), preparation.make_table(test)
-        for penalty, found in _fit_path(learned, train, grid).items():
-            said[penalty].append(found[0] + asked @ found[1:])
-    return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
+        train_table, test_table = preparation.make_table(train), preparation.make_table(test)
+        for penalty, coefficients in _fit_path(train_table, train, grid).items():
+            log_odds[penalty].append(coefficients[0] + test_table @ coefficients[1:])
+    return {penalty: np.concatenate(parts) for penalty, parts in log_odds.items()}
 
 
-def _choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
+def _choose_penalty(predictions: Mapping[Penalty, Predictions]) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
-    some = next(iter(said.values()))
-    weights, patients = some.weights, some.patients
-    losses = {penalty: one.compute_losses() for penalty, one in said.items()}
+    first = next(iter(predictions.values()))
+    weights, patients = first.weights, first.patients
+    losses = {penalty: held_out.compute_losses() for penalty, held_out in predictions.items()}
     means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
     best = losses[min(means, key=lambda penalty: means[penalty])]
     gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
@@ -162,22 +164,22 @@ def _choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
     return min(within, key=lambda penalty: (penalty.c, means[penalty]))
 
 
-def keep_features(design: Design, places: Sequence[int]) -> Design:
+def keep_features(design: Design, kept: Sequence[int]) -> Design:
     """Keep some features of a design."""
-    features: tuple[Feature, ...] = tuple(design.features[place] for place in places)
-    severity = places.index(design.severity) if design.severity in places else None
-    matrix = design.matrix[:, list(places)]
+    features: tuple[Feature, ...] = tuple(design.features[index] for index in kept)
+    severity = kept.index(design.severity) if design.severity in kept else None
+    matrix = design.matrix[:, list(kept)]
     return replace(design, features=features, matrix=matrix, severity=severity)
 
 
 def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
     """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
-    found: dict[Penalty, Numbers] = {}
+    coefficients: dict[Penalty, Numbers] = {}
     for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
         path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
         fits = _fit_sparse(table, design, path) if l1_ratio else _fit_ridges(table, design, path)
-        found |= dict(zip(path, fits, strict=True))
-    return found
+        coefficients |= dict(zip(path, fits, strict=True))
+    return coefficients
 
 
 def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
