@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -153,13 +153,17 @@ def validate(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
-        courses = read_cohort(cohort, read_mapping(mapping), ignore_unknown)
         from training.registry.registry import Registry
+
+        registry = Registry(home)
+        dictionary = registry.load_dictionary(reference)
+        mapper = read_mapping(mapping, dictionary)
+        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
         from training.validate import describe_validation, prepare_folder
         from training.validate import validate as validate_model
 
         folder = prepare_folder(out)
-        done = validate_model(Registry(home), reference, courses, folder, register)
+        done = validate_model(registry, reference, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     if as_json:
@@ -189,7 +193,7 @@ def card(
         registered = read_registered_card(Registry(home), reference)
     text = write_model_card(registered)
     if out is not None:
-        write_bytes_whole(out, text.encode())
+        write_bytes_atomic(out, text.encode())
         say(f"{out}: model card of {reference.name} version {registered.version}")
     if as_json:
         show_json(registered.as_dict())

@@ -4,6 +4,7 @@
 
     KetamineResponseError
     ├── InputError            what was given cannot be used: exit code 2, HTTP 400
+    │   ├── DictionaryError   a file of instruments breaks a rule
     │   ├── AssessmentError   an assessment breaks a rule
     │   ├── CohortError       a cohort file breaks one, or many
     │   ├── MappingError      a mapping file does
@@ -18,6 +19,8 @@ No error carries a patient's value: a problem names the field, the rule and what
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 SHOWN_PROBLEMS = 16
 SHOWN_ROWS = 6
@@ -52,6 +55,18 @@ class Problem:
     def __str__(self) -> str:
         where = f", {describe_rows(self.rows)}" if self.rows else ""
         return f"{self.field} ({self.rule}){where}: {self.message}"
+
+
+def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
+    """Turn pydantic's errors into problems, without the values that it was given."""
+    return [
+        Problem(
+            ".".join(map(str, ([prefix] if prefix else []) + [*entry["loc"]])) or "file",
+            entry["type"],
+            entry["msg"],
+        )
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def describe_rows(rows: Sequence[int]) -> str:
@@ -104,6 +119,10 @@ class InputError(KetamineResponseError):
     def as_dict(self) -> dict[str, Any]:
         """Return every problem for JSON."""
         return {"source": self.source, "errors": [problem.as_dict() for problem in self.problems]}
+
+
+class DictionaryError(InputError):
+    """A file of instruments breaks a rule, or two instruments bear one name."""
 
 
 class AssessmentError(InputError):

@@ -1,7 +1,7 @@
 """Eligibility rules: who should not be treated, or not without a second look.
 
 They stand apart from the probability, in ``eligibility.toml``, and never change it; a rule that
-refuses stops the estimate.
+refuses stops the estimate. They read built-in fields only, whatever instruments a study adds.
 """
 
 import tomllib
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
-from features.base.arrays import Flags
-from features.dictionary.fields import FIELDS
+from features.base.arrays import Flags, describe_equal_rows
+from features.dictionary.dictionary import load_dictionary
 from features.records.columns import Columns
 from features.records.comparisons import make_comparisons, make_interval
-from features.records.patterns import describe_alike
 
 Action = Literal["refuse", "warn", "urgent", "not_screened"]
 
@@ -62,7 +61,9 @@ class Rule:
     def describe(self, action: Action) -> Notice:
         """Return what the rule says, or that it could not be asked."""
         field = self.tests[0].field
-        text = self.text if action != "not_screened" else f"Not screened: {FIELDS[field].label}"
+        text = self.text
+        if action == "not_screened":
+            text = f"Not screened: {load_dictionary().fields[field].label}"
         return Notice(rule=self.name, action=action, field=field, text=text, source=self.source)
 
     def list_notices(self) -> tuple[Notice | None, Notice | None, Notice | None]:
@@ -87,7 +88,7 @@ def make_rule(entry: Mapping[str, Any]) -> Rule:
 
 def make_test(entry: Mapping[str, Any]) -> Check:
     """Build a test from its entry; categories become their position."""
-    field = FIELDS[entry["field"]]
+    field = load_dictionary().fields[entry["field"]]
     comparison, value = next((name, value) for name, value in entry.items() if name != "field")
     number = field.categories.index(value) if isinstance(value, str) else value
     return Check(field.name, comparison, float(number))
@@ -140,7 +141,7 @@ class Eligibility:
 
     def list_all_notices(self) -> list[list[Notice]]:
         """List the notices of every row; rows alike share theirs."""
-        return describe_alike(self.states, list_notices)
+        return describe_equal_rows(self.states, list_notices)
 
 
 def list_refusing_fields(marks: Sequence[int]) -> list[str]:

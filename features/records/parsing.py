@@ -81,6 +81,11 @@ def read_text(field: Field, value: Any) -> str:
 
 def read_date(field: Field, value: Any) -> float:
     """Read an ISO date as days since 1970-01-01."""
+    return count_days(value)
+
+
+def count_days(value: Any) -> float:
+    """Count the days from 1970-01-01 to an ISO date."""
     if type(value) is not str:
         raise RuleBroken("type")
     try:

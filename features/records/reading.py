@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.base.arrays import Flags, Numbers
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import TEXT_PATTERN, Field, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import KNOWN_FORMS, Columns, Table
 from features.records.parsing import (
     JSON_READERS,
@@ -23,8 +23,8 @@ from features.records.parsing import (
     Reader,
     RuleBroken,
     check_numbers,
+    count_days,
     parse_values,
-    read_date,
 )
 
 Raw = Mapping[str, Sequence[Any]]
@@ -63,8 +63,8 @@ class Reading(NamedTuple):
 
 @lru_cache(maxsize=KNOWN_DAYS)
 def number_day(value: str | None) -> float:
-    """Read a date as days since 1970-01-01; the same days come again and again."""
-    return NAN if value is None else read_date(FIELDS["assessed_on"], value)
+    """Read a date as days since 1970-01-01; the same days recur, so they are cached."""
+    return NAN if value is None else count_days(value)
 
 
 def number_days(values: Sequence[Any]) -> list[Any] | None:
@@ -106,39 +106,52 @@ def list_bounds(field: Field) -> tuple[float, float, bool]:
     return low, high, field.kind is Kind.INTEGER
 
 
-READINGS = {field.name: make_reading(field) for field in FIELDS.values()}
+@lru_cache(maxsize=8)
+def list_readings(dictionary: Dictionary) -> dict[str, Reading]:
+    """List how each field of an assessment is read, made once per dictionary."""
+    return {name: make_reading(field) for name, field in dictionary.fields.items()}
 
 
 def read_columns(
-    size: int, raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
+    size: int,
+    raw: Raw,
+    dictionary: Dictionary,
+    readers: Mapping[Kind, Reader] = JSON_READERS,
 ) -> tuple[Columns, dict[str, Parsed]]:
     """Read the raw values of known fields.
+
+    Fast path for JSON: columns of usual values are converted whole. Equal to
+    :func:`~features.records.parsing.parse_values` by tests/features/records/test_reading.py.
 
     Returns
     -------
     Columns
         Every field's values; missing where a rule is broken.
     dict of str to Parsed
-        The fields in which a rule is broken, in the order given.
+        The fields in which a rule is broken, in their order in `raw`.
     """
-    columns = read_usual(size, raw) if readers is JSON_READERS else Columns(size, {})
+    if readers is JSON_READERS:
+        columns = read_usual(size, raw, dictionary)
+    else:
+        columns = Columns(size, {}, dictionary=dictionary)
     if len(columns.values) == len(raw):
         return columns, {}
     odd = {name: column for name, column in raw.items() if name not in columns.values}
+    fields = dictionary.fields
     parsed = {
-        name: check_numbers(FIELDS[name], parse_values(FIELDS[name], column, readers))
+        name: check_numbers(fields[name], parse_values(fields[name], column, readers))
         for name, column in odd.items()
     }
-    broken = {name: found for name, found in parsed.items() if found.broken}
-    return columns.replace({name: found.values for name, found in parsed.items()}), broken
+    broken = {name: column for name, column in parsed.items() if column.broken}
+    return columns.replace({name: column.values for name, column in parsed.items()}), broken
 
 
-def read_usual(size: int, raw: Raw) -> Columns:
+def read_usual(size: int, raw: Raw, dictionary: Dictionary) -> Columns:
     """Read the fields in which every value is usual and breaks no rule."""
     numbers: dict[str, Sequence[Any]] = {}
-    texts, absent = {}, []
+    texts, absent, readings = {}, [], list_readings(dictionary)
     for name, column in raw.items():
-        reading = READINGS[name]
+        reading = readings[name]
         types = {*map(type, column)}
         if not types <= reading.types:
             continue
@@ -150,8 +163,8 @@ def read_usual(size: int, raw: Raw) -> Columns:
         if converted is not None:
             numbers[name] = converted
             absent.append(column.count(None) if MISSING in types else 0)
-    table = read_numbers(size, numbers, absent)
-    return Columns(size, {**table.list_values(), **texts}, table)
+    table = read_numbers(size, numbers, absent, dictionary)
+    return Columns(size, {**table.list_values(), **texts}, table, dictionary)
 
 
 def are_codes(texts: Sequence[str | None]) -> bool:
@@ -161,7 +174,7 @@ def are_codes(texts: Sequence[str | None]) -> bool:
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
-def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
+def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
     """Read numbers, truth values and NaN; only the fields that keep every rule.
 
     Parameters
@@ -173,9 +186,9 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
     try:
         together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats
-        return read_numbers(size, {}, ())
+        return read_numbers(size, {}, (), dictionary)
     numbers = together.reshape(len(names) + 1, size)
-    low, high, whole = gather_bounds(names)
+    low, high, whole = gather_bounds(names, dictionary)
     wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
     missing = np.isnan(numbers)
     if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
@@ -186,8 +199,8 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, Flags]:
+def gather_bounds(names: tuple[str, ...], dictionary: Dictionary) -> tuple[Numbers, Numbers, Flags]:
     """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
-    bounds = [list_bounds(FIELDS[name]) for name in names]
+    bounds = [list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

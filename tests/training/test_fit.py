@@ -12,7 +12,7 @@ import pytest
 from experiments.simulator import WORLDS, simulate, write_simulation
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import find_home
-from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.records.assessment import read_assessments
 from features.records.cohort import read_cohort
 from training.candidates.trees.trees import SPACE

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from features.base.errors import ArtifactError, InputError, UnavailableError
 from features.base.files import digest_bytes
-from features.model.response_model import CHALLENGER_ALIAS
+from features.model.artifact import CHALLENGER_ALIAS
 from training.__main__ import app
 from training.findings.criteria import RULES
 from training.promote import promote

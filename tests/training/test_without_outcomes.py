@@ -1,5 +1,6 @@
 """Fits before anybody's outcome is known: what is asked for, what is said, who becomes champion."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -9,11 +10,13 @@ import pytest
 
 from features.base.errors import CohortError, StudyError
 from features.base.home import find_home
-from features.model.card import PUBLISHED_NOTE
-from features.model.response_model import ARTIFACT_FOLDER, ResponseModel
+from features.model.artifact import ARTIFACT_FOLDER
+from features.model.card import PUBLISHED_NOTE, UNPUBLISHED_NOTE
+from features.model.response_model import ResponseModel
 from features.records.assessment import read_assessments
-from training.candidates.evidence.published import BASE_RATE_SPREAD
+from training.candidates.evidence.published import BASE_RATE_SPREAD, UNKNOWN_BASE_RATE_SPREAD
 from training.candidates.registry import make_candidates
+from training.findings.card import count_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
 from training.study.courses import load_courses, make_design
@@ -239,6 +242,19 @@ def test_known_outcomes_replace_the_published_base_rate(fit, cohort, intake):
     later = fit(ALONE, intake)
     assert later.champion.version == learned.version
     assert later.alias == "challenger"
+
+
+def test_an_unknown_condition_gives_a_wide_prior(intake):
+    """It has no published rate: the card must not call the guess one."""
+    design = make_design(ALONE, load_courses(ALONE, intake))
+    facts = {"measures": "pain", "condition": None}
+    pain = design.target.instrument.model_copy(update=facts)
+    design = replace(design, target=replace(design.target, instrument=pain))
+    people = count_population(design.columns, design)
+    assert (people.base_rate, people.published_rate) == (0.5, None)
+    assert UNPUBLISHED_NOTE in write_note(design)
+    drawn = CANDIDATES["base_rate"].fit(design, 1).posterior.draw(4000, np.random.default_rng(1))
+    assert drawn.terms.intercept.std() == pytest.approx(UNKNOWN_BASE_RATE_SPREAD, rel=0.05)
 
 
 def test_weights_need_known_outcomes(fit, intake):

@@ -9,7 +9,7 @@ from scipy import optimize
 from features.base.arrays import Numbers
 from features.model.calibration import IDENTITY, calibrate_log_odds
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.losses import compare_losses, compute_log_loss
 from training.measures.predictions import Predictions

@@ -262,6 +262,6 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
 @cache
 def digest_own_sources() -> str:
     """Compute the digest of our sources; found once."""
-    patterns = ("**/*.py", "*.toml")
+    patterns = ("**/*.py", "**/*.toml")
     paths = [*list_sources(training, patterns), *list_sources(features, patterns)]
     return digest_sources(paths, {})

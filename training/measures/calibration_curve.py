@@ -12,7 +12,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,

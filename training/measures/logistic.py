@@ -7,7 +7,7 @@ calibration of what comes out.
 import numpy as np
 
 from features.base.arrays import Flags, Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 MOST_STEPS = 50
 TOLERANCE = 1e-10

@@ -6,7 +6,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.calibration_curve import (
     ERRORS,
     estimate_intercept,

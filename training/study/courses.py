@@ -10,7 +10,6 @@ import numpy as np
 from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_cohort
@@ -32,17 +31,17 @@ def load_cohort(study: Study, override: Path | None = None) -> Columns:
     InputError
         Everything that :func:`features.records.cohort.read_cohort` and the mapping may refuse.
     """
-    mapper = read_mapping(study.locate(study.cohort.mapping))
+    mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
     path = override or study.locate(study.cohort.path)
     if study.cohort.reader is not None:
         table = find_reader(study.cohort.reader)(path)
         source = path.name if path else study.cohort.reader
         opened = wrap_table(table, source, mapper.missing_tokens)
-        return collect_cohort(opened, mapper, study.cohort.ignore_unknown)
+        return collect_cohort(opened, mapper, study.cohort.ignore_unknown, study.dictionary)
     if path is None:
         message = "name the cohort with --cohort, or with cohort.path in the study"
         raise StudyError([Problem("cohort", "required", message)], source=study.name)
-    return read_cohort(path, mapper, study.cohort.ignore_unknown)
+    return read_cohort(path, mapper, study.cohort.ignore_unknown, study.dictionary)
 
 
 def load_courses(study: Study, override: Path | None = None) -> Columns:
@@ -78,10 +77,11 @@ def filter_courses(study: Study, columns: Columns) -> Columns:
     """Keep the courses that the study asks for."""
     kept = np.ones(columns.size, dtype=bool)
     for name, wanted in study.cohort.where.items():
-        if FIELDS[name].kind is Kind.TEXT:
+        field = study.dictionary.fields[name]
+        if field.kind is Kind.TEXT:
             kept &= np.isin(columns.get_texts(name).astype(str), wanted)
         else:
-            places = [FIELDS[name].categories.index(category) for category in wanted]
+            places = [field.categories.index(category) for category in wanted]
             kept &= np.isin(columns.get_numbers(name), places)
     if not kept.any():
         message = "leaves no course of the cohort"
@@ -223,7 +223,7 @@ def offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
     """List the features of the fields that a study offers, as far as these courses vary in them."""
     fields = study.list_fields()
     trend = make_trend(columns) if "assessed_on" in fields else ()
-    return drop_constant(columns, (*list_features(fields), *trend))
+    return drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
 
 
 def make_trend(columns: Columns) -> tuple[Feature, ...]:

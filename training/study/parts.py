@@ -46,6 +46,8 @@ class CohortPart(Part):
         table already.
     mapping
         Mapping file, relative to the study.
+    instruments
+        File of instruments to add to the built-in ones, relative to the study.
     where
         Courses to keep: for each field, the categories or sites wanted.
     outcomes
@@ -55,6 +57,7 @@ class CohortPart(Part):
     path: str | None = None
     reader: str | None = None
     mapping: str | None = None
+    instruments: str | None = None
     where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     outcomes: Literal["known", "none-yet"] = "known"

@@ -8,7 +8,7 @@ import numpy as np
 from features.base.arrays import Indices, Numbers
 from features.model.card import Measure
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Performance, ValidationType
 from training.measures.performance import (
     IntervalSettings,

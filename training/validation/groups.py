@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from features.base.arrays import Numbers, Texts
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import Instrument
+from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
 from training.measures.subgroups import AGES, band_numbers
 
@@ -36,14 +35,14 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Text
 
 def _name_categories(columns: Columns, name: str) -> Texts:
     """Name each course's category; None if unknown."""
-    categories = FIELDS[name].categories
+    categories = columns.dictionary.fields[name].categories
     return _name_each(columns.get_numbers(name), lambda value: categories[int(value)])
 
 
 def _name_severity(totals: Numbers, instrument: Instrument) -> Texts:
     """Name each course's severity band; None if unknown."""
     if instrument.bands:
-        return _name_each(totals, instrument.find_band)
+        return _name_each(totals, instrument.name_band)
     thirds = np.ceil(np.array([0, 1, 2]) * (instrument.high + 1) / 3).astype(int)
     return band_numbers(totals, thirds.tolist())
 

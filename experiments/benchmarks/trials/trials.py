@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import training
 from experiments import trials
 from experiments.benchmarks.methods.methods import digest_method
 from experiments.benchmarks.results import Result, Results, complete_results, make_key, parse_names
@@ -107,8 +106,7 @@ class TrialTask:
 
 @cache
 def _digest_sources() -> str:
-    paths = [Path(__file__), *list_sources(training, ["**/*.py", "**/*.toml"])]
-    paths += list_sources(trials, ["*.py", "*.toml"])
+    paths = [Path(__file__), *list_sources(trials, ["*.py", "*.toml"])]
     return digest_sources(paths, {"ours": digest_method(BASE_RATE)})
 
 

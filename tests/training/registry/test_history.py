@@ -14,7 +14,7 @@ import pytest
 
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import find_home
-from features.model.response_model import CHAMPION_ALIAS
+from features.model.artifact import CHAMPION_ALIAS
 from training.registry.history import (
     EVENT_TAG,
     HEAD_TAG,

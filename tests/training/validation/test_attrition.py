@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.simulator import WORLDS, simulate, write_simulation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.registry import make_candidates
 from training.measures.predictions import Predictions
 from training.study.courses import list_enrolled, load_courses, make_design

@@ -152,8 +152,9 @@ def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     assert not [path for path in files if b"zebra" in path.read_bytes()]
 
 
-def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, moved, tmp_path):
+def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
     out = tmp_path / "out"
+    moved = write(tmp_path / "elsewhere.csv", draw(400, intercept=0.5, slope=0.5))
     command = ("training", "validate", OUTCOME, moved, "--out", out, "--register")
     for moment in (0.0, 1.5):
         process = home.start(*command)
@@ -171,6 +172,6 @@ def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, mov
         for found in registry.client.search_model_versions(f"name='{OUTCOME}'"):
             registry.load_version(OUTCOME, found.version)
             registry.read_findings(OUTCOME, found.version)
-    home.run(*command)
+    home.call(*command[1:])
     assert len(list(out.iterdir())) == 2
     assert {run.info.status for run in list_runs(registry)} <= {"FINISHED", "KILLED"}

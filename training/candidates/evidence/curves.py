@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
 from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.matrix import Feature, build_matrix
-from features.model.products import count_units, multiply_pairs
+from features.model.terms import count_units, multiply_pairs
 from training.candidates.evidence.literature import Literature
 from training.study.design import Design, average_recorded
 
@@ -98,7 +97,7 @@ def count_levels(design: Design, place: int) -> int:
 def list_steps(design: Design) -> Iterator[Feature]:
     """List steps at the quantiles of each field with many values, rounded to the field's step."""
     for place, feature in enumerate(design.features):
-        field = COHORT_FIELDS[feature.field]
+        field = design.columns.dictionary.cohort_fields[feature.field]
         plain = feature.transform in ("value", "log1p") and feature.reference is None
         if plain and field.kind is not Kind.FLAG and count_levels(design, place) > FEWEST_LEVELS:
             values = design.columns.get_numbers(feature.field)

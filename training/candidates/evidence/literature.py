@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from features.base.arrays import Numbers
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
-from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from training.candidates.evidence.published import (
@@ -52,17 +52,18 @@ def read_literature(design: Design) -> Literature:
     centre, scale = measure_features(design)
     size, spread = np.zeros(len(scale)), np.zeros(len(scale))
     for place, feature in enumerate(design.features):
-        size[place], spread[place] = look_up(design.target, feature, scale[place])
+        size[place], spread[place] = look_up(design, feature, scale[place])
     return Literature(size, spread, centre, np.where(scale > 0, scale, 1))
 
 
-def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, float]:
+def look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
     """Look up the log-odds for one unit of a feature, and how far they may be off.
 
     Nothing is known of a feature without a scale: it takes no part.
     """
+    target, dictionary = design.target, design.columns.dictionary
     if feature.field == "route":
-        return compare_route(target, feature), ROUTE_SPREAD
+        return compare_route(target, dictionary, feature), ROUTE_SPREAD
     if feature.name in EFFECTS:
         effect = EFFECTS[feature.name]
         return effect.size(target.horizon.key), effect.spread / effect.unit
@@ -72,13 +73,13 @@ def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, flo
         return 0.0, TREND_SPREAD
     if feature.name == target.instrument.key:
         return SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
-    early = COHORT_FIELDS[feature.field].group is Group.FOLLOWUP
+    early = dictionary.cohort_fields[feature.field].group is Group.FOLLOWUP
     return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
 
 
-def compare_route(target: Outcome, feature: Feature) -> float:
+def compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
     """Look up how a route's base rate differs from the overall rate, in log-odds; 0 if unknown."""
-    route = COHORT_FIELDS["route"].categories[int(feature.parameter)]
+    route = dictionary.fields["route"].categories[int(feature.parameter)]
     condition = target.instrument.condition
     own, overall = (look_up_base_rate(target, condition, name) for name in (route, ""))
     if own is None or overall is None:
@@ -143,7 +144,7 @@ def _list_base_rates(design: Design) -> list[float | None]:
     if not design.size or measured is None:
         return [look_up_base_rate(target, measured)]
     conditions, routes = (
-        (*COHORT_FIELDS[name].categories, missing)
+        (*design.columns.dictionary.fields[name].categories, missing)
         for name, missing in (("condition", measured), ("route", ""))
     )
     pairs = [

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet
 
 from features.base.arrays import Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.evidence.laplace import Curvature
 
 MOST_STEPS, MOST_HALVINGS = 100, 30

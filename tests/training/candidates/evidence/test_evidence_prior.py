@@ -8,7 +8,7 @@ import pytest
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
 from features.model.matrix import build_matrix, list_features
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
 from training.candidates.evidence.curves import list_curves
 from training.candidates.evidence.literature import expect_base_rate, read_literature
@@ -197,7 +197,8 @@ def test_the_expected_base_rate_follows_the_route():
 
 def measure_pain(design):
     """The same design, its outcome read from a scale without published rates."""
-    pain = replace(design.target.instrument, name="BPI", measures="pain", condition=None)
+    facts = {"name": "BPI", "measures": "pain", "condition": None}
+    pain = design.target.instrument.model_copy(update=facts)
     return replace(design, target=replace(design.target, instrument=pain))
 
 
