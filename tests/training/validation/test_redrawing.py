@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from training.candidates.evidence.ordinal import grade_courses
+from training.candidates.evidence.ordinal import categorise_courses
 from training.measures.predictions import Predictions
 from training.validation.redrawing import compute_shrinkage, make_redrawing, shrink_log_odds
 
@@ -40,7 +40,7 @@ def test_improvements_are_those_of_courses_with_that_outcome(drawn):
 def test_grades_are_in_proportional_odds(drawn):
     """Above each grade's threshold as often as the log-odds less the threshold say."""
     design, log_odds, redrawn = drawn
-    grades = grade_courses(design.outcome, design.improvement)
+    grades = categorise_courses(design.outcome, design.improvement)
     assert grades.count > 2
     thresholds = make_redrawing(design, log_odds).thresholds
     edges = [design.improvement[grades.numbers == grade].min() for grade in range(1, grades.count)]
