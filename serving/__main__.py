@@ -81,8 +81,8 @@ def score(
 
     with explain_errors(as_json):
         settings = read_settings()
-        mapper = read_mapping(mapping)
         predictor = Predictor(load_champions(), settings.least_sample_size)
+        mapper = read_mapping(mapping, predictor.dictionary)
         tally = score_cohort(predictor, cohort, out, rejects, mapper)
     summary = {
         "out": str(out),

@@ -15,7 +15,8 @@ from mlflow.exceptions import MlflowException
 
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import Home
-from features.model.response_model import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG, ResponseModel
+from features.model.artifact import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG
+from features.model.response_model import ResponseModel
 from serving.models.models import DIGEST_FACT, VERSION_LABEL, find_latest, store_model
 
 

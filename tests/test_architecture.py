@@ -1,7 +1,8 @@
-"""What must hold of the whole: whose code runs, what may import what, what never leaves."""
+"""Rules for the whole repository: imports, dependencies, pickles, pins."""
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,19 +21,30 @@ SOURCES = [path for package in PACKAGES for path in Path(package.__file__).paren
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
-def test_our_own_packages_are_imported_and_not_others_of_that_name(package):
+def test_packages_imported_are_ours(package):
+    """Not others of the same name that some dependency has installed."""
     assert Path(package.__file__).parent.parent == ROOT
 
 
-def test_import_linter_keeps_the_layers(tmp_path):
-    planted = ROOT / "training" / "planted_for_a_test.py"
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the packages and their settings, to be changed."""
+    for package in PACKAGES:
+        folder = Path(package.__file__).parent
+        shutil.copytree(
+            folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_import_linter_notices_a_broken_layer(copied):
+    """The layers hold as they are, and no longer once training imports serving."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
-    try:
-        planted.write_text("import serving.estimates.predictor\n")
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    finally:
-        planted.unlink()
+    done = subprocess.run(command, cwd=copied, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    (copied / "training" / "breach.py").write_text("import serving.service\n")
+    done = subprocess.run(command, cwd=copied, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "experiments use training and serving, which meet only in features BROKEN" in done.stdout
 
@@ -49,11 +61,12 @@ sys.meta_path.insert(0, Blocker())
 """
 
 
-def test_a_service_starts_without_mlflow_scikit_learn_pandas_and_pyarrow(commands):
+def test_service_starts_without_training_stack(commands):
+    """Without MLflow, scikit-learn, pandas, SciPy, Matplotlib and PyArrow."""
     script = BLOCKED.replace('"mlflow"', '"mlflow", "pyarrow"') + (
         "from features.base.home import enter_home; enter_home()\n"
-        "import serving.service as s; found = s.ResponseService.inner(); "
-        "print(len(found.parts.roster.champions))"
+        "import serving.service as s; service = s.ResponseService.inner(); "
+        "print(len(service.parts.roster.champions))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -67,7 +80,8 @@ def test_a_service_starts_without_mlflow_scikit_learn_pandas_and_pyarrow(command
     assert done.stdout.strip() == "1"
 
 
-def test_scoring_works_without_mlflow_scikit_learn_and_pandas(commands, intake, tmp_path):
+def test_scoring_works_without_training_stack(commands, intake, tmp_path):
+    """Without MLflow, scikit-learn, pandas, SciPy and Matplotlib."""
     out = tmp_path / "scores.csv"
     script = BLOCKED + (
         "import runpy\n"
@@ -87,7 +101,7 @@ def test_scoring_works_without_mlflow_scikit_learn_and_pandas(commands, intake, 
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_reads_or_writes_pickles(path):
+def test_no_module_uses_pickles(path):
     names = {
         alias.name.partition(".")[0]
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
@@ -98,7 +112,7 @@ def test_no_module_reads_or_writes_pickles(path):
     assert "allow_pickle=True" not in path.read_text("utf-8")
 
 
-def test_every_pin_has_a_hash_and_none_names_an_index():
+def test_pins_have_hashes_and_name_no_index():
     for path in (ROOT / "requirements").glob("*.txt"):
         text = path.read_text("utf-8")
         pins = re.findall(r"^[A-Za-z0-9._-]+==", text, re.MULTILINE)
@@ -107,7 +121,7 @@ def test_every_pin_has_a_hash_and_none_names_an_index():
         assert not re.search(r"https?://|--index|--extra-index|--find-links", text)
 
 
-def test_the_required_packages_are_declared():
+def test_required_packages_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     extras = project["project"]["optional-dependencies"]
     declared = [
@@ -116,7 +130,7 @@ def test_the_required_packages_are_declared():
         *extras["serving"],
         *project["dependency-groups"]["dev"],
     ]
-    names = {re.match(r"[A-Za-z0-9-]+", one).group() for one in declared}
+    names = {re.match(r"[A-Za-z0-9-]+", requirement).group() for requirement in declared}
     assert {
         "scikit-learn",
         "xgboost",

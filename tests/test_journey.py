@@ -1,4 +1,4 @@
-"""The same probability by every road: HTTP, batch, MLflow, a Bento in a fresh process."""
+"""HTTP, batch, MLflow and a Bento in a fresh process give the same probabilities."""
 
 import json
 import os
@@ -45,31 +45,37 @@ def people(intake):
 
 @pytest.fixture(scope="module")
 def scored(commands, people, tmp_path_factory):
-    """The probabilities that `score` writes; NaN where it abstains."""
+    """The probabilities that `score` writes; NaN if it abstained."""
     folder = tmp_path_factory.mktemp("scored")
     people[0].to_csv(folder / "people.csv", index=False)
     commands.run("serving", "score", folder / "people.csv", "--out", folder / "scores.parquet")
     return pd.read_parquet(folder / "scores.parquet")["probability"]
 
 
+@pytest.fixture(scope="module")
+def bento(commands):
+    """The tag of a Bento with the champion."""
+    return json.loads(commands.run("serving", "bundle", "--json").stdout)["bento"]
+
+
 def list_probabilities(answers):
-    """List what estimates say; NaN where they abstain."""
-    said = [answer["estimates"][0]["probability"] for answer in answers]
-    return [float("nan") if one is None else one for one in said]
+    """List the first estimates' probabilities; NaN if abstained."""
+    probabilities = [answer["estimates"][0]["probability"] for answer in answers]
+    return [float("nan") if value is None else value for value in probabilities]
 
 
-def test_the_service_says_what_score_says(service, people, scored):
+def test_service_agrees_with_score(service, people, scored):
     answers = [post(f"{service}/predict", row) for row in people[1]]
     assert scored.notna().sum() > 150
     assert list_probabilities(answers) == pytest.approx(scored.tolist(), abs=1e-6, nan_ok=True)
 
 
-def test_a_batch_says_what_score_says(service, people, scored):
+def test_batch_agrees_with_score(service, people, scored):
     results = post(f"{service}/predict_batch", {"assessments": people[1]})["results"]
     assert list_probabilities(results) == pytest.approx(scored.tolist(), abs=1e-6, nan_ok=True)
 
 
-def test_mlflow_models_serve_says_what_score_says(commands, people, scored, wait_ready):
+def test_mlflow_models_serve_agrees_with_score(commands, people, scored, wait_ready):
     port = find_free_port()
     environment = commands.environment | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{commands.home / 'mlflow.db'}",
@@ -89,23 +95,33 @@ def test_mlflow_models_serve_says_what_score_says(commands, people, scored, wait
     try:
         wait_ready(process, f"http://127.0.0.1:{port}/ping")
         body = {"dataframe_records": people[1]}
-        said = post(f"http://127.0.0.1:{port}/invocations", body)["predictions"]
+        predictions = post(f"http://127.0.0.1:{port}/invocations", body)["predictions"]
     finally:
         os.killpg(process.pid, 15)
         process.communicate(timeout=30)
-    given = scored.notna().tolist()
-    probabilities = [one["probability"] for one, known in zip(said, given, strict=True) if known]
+    probabilities = [
+        prediction["probability"]
+        for prediction, known in zip(predictions, scored.notna(), strict=True)
+        if known  # the pyfunc does not abstain
+    ]
     assert probabilities == pytest.approx(scored.dropna().tolist(), abs=1e-6)
 
 
-def test_a_fresh_process_that_loads_the_bento_says_what_score_says(
-    commands, people, scored, wait_ready, tmp_path
-):
-    tag = json.loads(commands.run("serving", "bundle", "--json").stdout)["bento"]
+def test_bento_agrees_with_score(commands, people, scored, wait_ready, bento, tmp_path):
     port = find_free_port()
     environment = commands.environment | {"BENTOML_HOME": str(commands.home / "bentoml")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "serve",
+            bento,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ],
         cwd=tmp_path,  # the Bento brings its own code
         env=environment,
         stdout=subprocess.PIPE,
@@ -125,10 +141,9 @@ def test_a_fresh_process_that_loads_the_bento_says_what_score_says(
     assert cards["models"][0]["name"] == "phq9.acute.response"
 
 
-def test_a_bento_keeps_the_models_that_it_was_built_with(commands, tmp_path):
+def test_bento_names_its_models_and_holds_its_code(commands, bento):
     """A later champion in the store is for services that follow the store."""
-    tag = json.loads(commands.run("serving", "bundle", "--json").stdout)["bento"]
-    name, version = tag.split(":")
+    name, version = bento.split(":")
     bento = (commands.home / "bentoml" / "bentos" / name / version / "bento.yaml").read_text()
     assert re.search(r"tag: phq9\.acute\.response:[a-z0-9]+", bento)
     assert (commands.home / "bentoml" / "bentos" / name / version / "src" / "serving").is_dir()

@@ -1,4 +1,4 @@
-"""Killed at any moment: nothing half-written is left, and what was there can still be read."""
+"""A process killed at any moment leaves nothing half-written; what was there stays readable."""
 
 import contextlib
 import os
@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from features.base.home import find_home
-from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
+from features.model.response_model import ResponseModel
 from training.registry.history import EVENT_TAG, History
 from training.registry.registry import Registry
 
@@ -47,7 +48,7 @@ def time_whole_run(start):
 
 @pytest.fixture(scope="module")
 def large_intake(intake, tmp_path_factory):
-    """An intake cohort that takes some seconds."""
+    """An intake cohort that takes seconds to score."""
     frame = pd.read_parquet(intake)
     many = pd.concat([frame.assign(course=number) for number in range(1, 101)])
     path = tmp_path_factory.mktemp("large") / "intake.parquet"

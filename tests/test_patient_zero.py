@@ -1,4 +1,4 @@
-"""Answers from patient zero: assessments alone, a real service, and then the first outcomes."""
+"""Estimates from patient zero: assessments alone, a real service, then the first outcomes."""
 
 import json
 import urllib.parse
@@ -14,14 +14,14 @@ NONE_YET = ("--set", "cohort.outcomes=none-yet")
 
 @pytest.fixture(scope="module")
 def clinic(make_commands, intake, tmp_path_factory):
-    """A home in which assessments were fitted that have no follow-up yet, and what `fit` said."""
-    found = make_commands(tmp_path_factory.mktemp("clinic"))
+    """A home with a study of assessments without any follow-up, and the JSON of `fit`."""
+    home = make_commands(tmp_path_factory.mktemp("clinic"))
     study = ("fit", "experiments/studies/demo.toml", "--cohort", intake, "--json")
-    refused = found.call(*study, code=2)
+    refused = home.call(*study, code=2)
     assert "cohort.outcomes" in refused.output
-    fitted = json.loads(found.call(*study, *NONE_YET).stdout)
-    found.run("serving", "pull")
-    return found, fitted
+    fitted = json.loads(home.call(*study, *NONE_YET).stdout)
+    home.run("serving", "pull")
+    return home, fitted
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def ask(address, body, kind="application/json"):
         return response.read().decode()
 
 
-def test_fit_tells_machines_that_nothing_was_measured(clinic):
+def test_fit_reports_measures_as_missing(clinic):
     fitted = clinic[1]
     assert (fitted["courses"], fitted["events"], fitted["chosen"]) == (0, 0, "evidence_prior")
     assert fitted["model"] == {"name": OUTCOME, "version": "1", "alias": "challenger"}
@@ -53,9 +53,7 @@ def test_fit_tells_machines_that_nothing_was_measured(clinic):
     assert fitted["candidates"]["evidence_prior"]["log_loss"] is None
 
 
-def test_the_first_patient_gets_the_published_rate_with_a_wide_interval(
-    clinic, address, make_assessment
-):
+def test_first_patient_gets_published_rate_with_wide_interval(clinic, address, make_assessment):
     answer = json.loads(ask(f"{address}/predict", json.dumps(make_assessment())))
     (estimate,) = answer["estimates"]
     assert estimate["abstained"] is None
@@ -67,14 +65,14 @@ def test_the_first_patient_gets_the_published_rate_with_a_wide_interval(
     assert "SIMULATED" in estimate["note"]
 
 
-def test_the_card_that_the_service_shows_has_no_measures(address):
+def test_served_card_has_no_measures(address):
     with urllib.request.urlopen(f"{address}/model", timeout=30) as response:
         (model,) = json.load(response)["models"]
     assert model["population"]["courses"] == 0
     assert model["performance"]["base_rate"]["auc"]["value"] is None
 
 
-def test_the_page_says_where_the_estimate_comes_from(address):
+def test_page_names_the_source_of_the_estimate(address):
     form = urllib.parse.urlencode({"condition": "depression", "phq9": "17"})
     page = ask(f"{address}/", form, "application/x-www-form-urlencoded")
     assert '<p class="probability">' in page
@@ -85,7 +83,7 @@ def test_the_page_says_where_the_estimate_comes_from(address):
     assert "Of 0 patients" not in page
 
 
-def test_score_and_the_pyfunc_answer_too(clinic, make_assessment, tmp_path):
+def test_score_and_pyfunc_estimate_too(clinic, make_assessment, tmp_path):
     home, fitted = clinic
     pd.DataFrame([make_assessment()]).to_csv(tmp_path / "people.csv", index=False)
     home.run("serving", "score", tmp_path / "people.csv", "--out", tmp_path / "scores.csv")
@@ -94,13 +92,13 @@ def test_score_and_the_pyfunc_answer_too(clinic, make_assessment, tmp_path):
     assert scored["base_rate"] == pytest.approx(fitted["base_rate"])
     mlflow.set_tracking_uri(f"sqlite:///{home.home / 'mlflow.db'}")
     challenger = mlflow.pyfunc.load_model(f"models:/{OUTCOME}@challenger")
-    asked = pd.DataFrame([make_assessment(age=44.0, phq9=score) for score in (8.0, 24.0)])
-    mild, severe = challenger.predict(asked)["probability"]
+    people = pd.DataFrame([make_assessment(age=44.0, phq9=score) for score in (8.0, 24.0)])
+    mild, severe = challenger.predict(people)["probability"]
     assert mild > severe
 
 
-def test_the_first_outcomes_take_over(clinic, cohort):
-    """Enough of them to compare candidates: what the published rate stood in for is now known."""
+def test_first_outcomes_replace_published_rate(clinic, cohort):
+    """There are enough of them to compare candidates."""
     home, _ = clinic
     quick = (
         *("--set", 'candidates=["evidence_prior", "base_rate"]', "--set", "validation.folds=3"),
@@ -113,6 +111,6 @@ def test_the_first_outcomes_take_over(clinic, cohort):
     assert fitted["champion"]["version"] not in ("1", "2")
     assert fitted["courses"] > 100
     pulled = json.loads(home.run("serving", "pull", "--json").stdout)["champions"]
-    assert [(one["name"], one["version"]) for one in pulled] == [
+    assert [(champion["name"], champion["version"]) for champion in pulled] == [
         (OUTCOME, fitted["champion"]["version"])
     ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -35,12 +35,12 @@ def fit(
     from training.study.study import read_study
 
     with explain_errors(as_json):
-        asked = read_study(study, settings or [])
-        courses = load_courses(asked, cohort)
-        # MLflow and scikit-learn take seconds to import: not before the input is known to be good.
+        read = read_study(study, settings or [])
+        courses = load_courses(read, cohort)
+        # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
         from training.fit import run_study
 
-        summary = run_study(asked, courses, home, jobs or os.cpu_count() or 1)
+        summary = run_study(read, courses, home, jobs or os.cpu_count() or 1)
     if as_json:
         show_json(summary.as_dict())
         return
@@ -66,11 +66,11 @@ def history(
     from training.registry.registry import Registry
 
     with explain_errors(as_json):
-        kept = Registry(home).open_history(outcome)
-        events, problems = kept.read().events, kept.verify()
+        chronicle = Registry(home).open_history(outcome)
+        events, problems = chronicle.read().events, chronicle.verify()
     if as_json:
-        told = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
-        show_json({"outcome": outcome, "events": told, "problems": list(problems)})
+        entries = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
+        show_json({"outcome": outcome, "events": entries, "problems": list(problems)})
     else:
         typer.echo(describe_history(events, problems))
     if verify and problems:
@@ -83,7 +83,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="why, for the history")],
     as_json: AsJson = False,
 ) -> None:
-    """Make the champion before the present one champion again."""
+    """Make the previous champion champion again."""
     home = enter_home()
     from training.registry.registry import Registry
 
@@ -102,7 +102,7 @@ def promote(
         int | None, typer.Option(min=1, help="version", show_default="the challenger")
     ] = None,
     override_reason: Annotated[
-        str, typer.Option(help="why it shall be champion even if it fails, for the history")
+        str, typer.Option(help="why it becomes champion even if it fails, for the history")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -111,14 +111,14 @@ def promote(
     from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
-        asked = parse_reference(
+        reference = parse_reference(
             outcome if version is None else f"{outcome}@{version}", "challenger"
         )
         from training.promote import describe_promotion
         from training.promote import promote as move_champion
         from training.registry.registry import Registry
 
-        done = move_champion(Registry(home), asked, home.user, override_reason)
+        done = move_champion(Registry(home), reference, home.user, override_reason)
     if as_json:
         show_json(done.as_dict())
     else:
@@ -138,28 +138,32 @@ def validate(
         Path | None, typer.Option(help="mapping file (TOML) for a cohort's own columns")
     ] = None,
     ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="leave out columns that are no fields")
+        bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
     ] = False,
     register: Annotated[
         bool, typer.Option("--register", help="register the recalibrated model as a new version")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Test a registered model on a cohort that it never saw, and propose a recalibration."""
+    """Test a registered model on another cohort, and propose a recalibration."""
     home = enter_home()
     from features.records.cohort import read_cohort
     from features.records.mapping import read_mapping
     from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
-        asked = parse_reference(model)
-        courses = read_cohort(cohort, read_mapping(mapping), ignore_unknown)
+        reference = parse_reference(model)
         from training.registry.registry import Registry
+
+        registry = Registry(home)
+        dictionary = registry.load_dictionary(reference)
+        mapper = read_mapping(mapping, dictionary)
+        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
         from training.validate import describe_validation, prepare_folder
         from training.validate import validate as validate_model
 
         folder = prepare_folder(out)
-        done = validate_model(Registry(home), asked, courses, folder, register)
+        done = validate_model(registry, reference, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     if as_json:
@@ -176,23 +180,23 @@ def card(
     out: Annotated[Path | None, typer.Option(help="Markdown file to write instead")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the model card of a version: what it is, for whom, and what was found of it."""
+    """Show the model card of a version: what it is, for whom, and how it performs."""
     home = enter_home()
     from training.registry.reference import parse_reference
 
     with explain_errors(as_json):
-        asked = parse_reference(model)
+        reference = parse_reference(model)
         from training.card import read_registered_card
         from training.registry.registry import Registry
         from training.report.model_card import write_model_card
 
-        found = read_registered_card(Registry(home), asked)
-    text = write_model_card(found)
+        registered = read_registered_card(Registry(home), reference)
+    text = write_model_card(registered)
     if out is not None:
-        write_bytes_whole(out, text.encode())
-        say(f"{out}: model card of {asked.name} version {found.version}")
+        write_bytes_atomic(out, text.encode())
+        say(f"{out}: model card of {reference.name} version {registered.version}")
     if as_json:
-        show_json(found.as_dict())
+        show_json(registered.as_dict())
     elif out is None:
         typer.echo(text, nl=False)
 
@@ -205,7 +209,7 @@ def ui(
     home = enter_home()
     home.folder.mkdir(parents=True, exist_ok=True)
     say(f"MLflow at http://127.0.0.1:{port}")
-    # This process becomes MLflow's, so that signals and exit codes are its own.
+    # This process becomes MLflow's, so that its signals and exit codes are passed on.
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
     os.execv(sys.executable, [*command, "--backend-store-uri", home.tracking_uri])
 

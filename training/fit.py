@@ -6,8 +6,9 @@ from typing import Any
 
 from features.base.commands import say
 from features.base.home import Home
+from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import ModelCard
-from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS, ResponseModel
+from features.model.response_model import ResponseModel
 from features.records.columns import Columns
 from training.candidates.base import Candidate, Fit
 from training.candidates.registry import BASE_RATE, complete_study, make_candidates

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from features.base.errors import InputError, Problem
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
 from training.findings.findings import Findings, RecalibrationFacts
@@ -107,7 +107,7 @@ def validate(
         registry.log_validation(findings, report)
     contents = {FINDINGS_FILE: findings.model_dump_json(indent=1), REPORT_FILE: report}
     for file, content in contents.items():
-        write_bytes_whole(out / file, content.encode())
+        write_bytes_atomic(out / file, content.encode())
     return Validated(findings, run_id, tuple(out / file for file in contents))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from features.base.files import write_whole
+from features.base.files import open_atomic
 
 EMPHASIS, OURS_COLOUR, OTHERS_COLOUR = "#b00020", "#00588f", "#777777"
 _STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -26,5 +26,5 @@ def draw_panels(
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=EMPHASIS, weight="bold")
     yield figure, axes
-    with write_whole(path) as file:
+    with open_atomic(path) as file:
         figure.savefig(file, format="png", dpi=110)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from features.base.errors import KetamineResponseError
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
 
 DOCS = Path(__file__).parents[2] / "docs"
 END = "<!-- end -->"
@@ -73,7 +73,7 @@ class Section:
         _, end, after = rest.partition(END)
         if not (begin and end):
             raise KetamineResponseError(f"{path.name} lacks the marks that results go between")
-        write_bytes_whole(path, f"{before}{mark}\n\n{text}\n\n{END}{after}".encode())
+        write_bytes_atomic(path, f"{before}{mark}\n\n{text}\n\n{END}{after}".encode())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.benchmarks.samples import Sample
 from features.base.arrays import Numbers
-from features.model.response_model import Prediction
+from features.model.prediction import Prediction
 from training.measures.discrimination import count_pairs
 from training.measures.logistic import fit_intercept_slope, logit
 

@@ -9,11 +9,11 @@ import typer
 
 from experiments.benchmarks.report import format_table
 from features.base.errors import KetamineResponseError
-from features.base.files import write_bytes_whole
+from features.base.files import write_bytes_atomic
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Field, Group
-from features.dictionary.fields import FIELDS, FOLLOWUPS, list_fields
-from features.dictionary.instruments import INSTRUMENTS, Instrument
-from features.dictionary.outcome import HORIZONS
+from features.dictionary.horizon import HORIZONS
+from features.dictionary.instrument import Instrument
 from features.records.eligibility import RULES, Check, Rule
 from features.records.mapping import UNITS
 from training.candidates.evidence.published import BASE_RATES, EFFECTS, Effect
@@ -43,7 +43,7 @@ def write_pages(experiments: typer.Typer) -> list[Path]:
     stale = find_stale(experiments)
     texts = _write_texts(experiments)
     for path in stale:
-        write_bytes_whole(path, texts[path.name].encode())
+        write_bytes_atomic(path, texts[path.name].encode())
     return stale
 
 
@@ -76,18 +76,20 @@ def _describe_fields() -> str:
         "One name everywhere: cohort column, JSON key, form field. Only `patient_id`, `condition` "
         "and one baseline total (or its items) are required; everything else may be missing."
     )
-    parts = [intro]
+    parts, known = [intro], load_dictionary()
     for group in Group:
         if group not in (Group.ITEM, Group.FOLLOWUP):
             parts.append(f"## {group.value.capitalize()}")
-            rows = [_describe_field(field) for field in list_fields(group)]
+            rows = [_describe_field(field) for field in known.list_fields(group)]
             parts.append(format_table(["field", "what", "accepted", "LOINC", "notes"], rows))
     items = ", ".join(
         f"`{instrument.item_fields[0]}` to `{instrument.item_fields[-1]}`"
-        for instrument in INSTRUMENTS.values()
+        for instrument in known.instruments.values()
     )
     parts += [f"## Items\n\n{items}. A total that is missing is derived from its items."]
-    followups = ", ".join(f"`{name}`" for name in FOLLOWUPS if name.startswith("madrs_"))
+    followups = ", ".join(
+        f"`{field.name}`" for field in known.followups.values() if field.instrument == "madrs"
+    )
     parts += [f"## Follow-ups\n\n`<instrument>_<horizon>`: {followups} … {_FOLLOWUP_RULES}"]
     rows = [[f"`{ours}`", ", ".join(theirs)] for ours, theirs in UNITS.items()]
     parts += ["## Units that a mapping can convert", format_table(["ours", "from"], rows)]
@@ -160,7 +162,9 @@ def _describe_effect(effect: Effect) -> list[str]:
 
 
 def _describe_instruments() -> str:
-    rows = [_describe_instrument(instrument) for instrument in INSTRUMENTS.values()]
+    rows = [
+        _describe_instrument(instrument) for instrument in load_dictionary().instruments.values()
+    ]
     heading = ["key", "name", "range", "bands", "recall, days", "response", "remission", "source"]
     horizons = [
         [f"`{h.key}`", f"{h.earliest_days:g} to {h.latest_days:g}", h.label]
@@ -180,7 +184,7 @@ def _describe_instruments() -> str:
 
 
 def _describe_instrument(instrument: Instrument) -> list[str]:
-    bands = ", ".join(f"{band.label} {band.low} to {band.high}" for band in instrument.bands)
+    bands = ", ".join(f"{label} {low} to {high}" for label, low, high in instrument.band_ranges)
     recall = f"{instrument.recall_days}"
     if instrument.shortest_recall != instrument.recall_days:
         recall += f" (shortest {instrument.shortest_recall})"
@@ -219,10 +223,11 @@ def _describe_rule(rule: Rule) -> str:
 
 
 def _describe_check(check: Check) -> str:
-    categories = FIELDS[check.field].categories
+    field = load_dictionary().fields[check.field]
+    categories = field.categories
     value = categories[int(check.value)] if categories else f"{check.value:g}"
     signs = {"is": "is", "from": "≥", "above": ">", "below": "<"}
-    shown = "true" if FIELDS[check.field].kind == "flag" else value
+    shown = "true" if field.kind == "flag" else value
     return f"`{check.field}` {signs[check.comparison]} {shown}"
 
 

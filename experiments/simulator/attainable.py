@@ -26,7 +26,7 @@ from experiments.simulator.sites import Sites
 from experiments.simulator.world import World
 from features.base.arrays import Numbers
 from features.base.commands import track
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 DRAWS = 300
 _CHUNK = 2_000

@@ -26,12 +26,12 @@ from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, make_sites
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
-from features.base.files import write_whole
+from features.base.files import open_atomic
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
-from features.dictionary.instruments import INSTRUMENTS
-from features.records.rules import prorate_total
+from features.records.scoring import prorate_total
 
+_BUILT_IN = load_dictionary()
 _LABEL = "SIMULATED"
 _TOTAL_KEYS = (*PRIMARY, "madrs")
 # Planned by route: agent, mg/kg, mg, sessions, weeks, setting. P.
@@ -113,7 +113,9 @@ def _record_baseline(
     sites: Sites, patients: Patients, lost: dict[str, Any], generator: np.random.Generator
 ) -> dict[str, Any]:
     """Record what each site's form asks for and is not missing."""
-    recorded = {name: values for name, values in patients.items() if name in COHORT_FIELDS}
+    recorded = {
+        name: values for name, values in patients.items() if name in _BUILT_IN.cohort_fields
+    }
     recorded["sex"] = 1 - patients["female"]  # female is the first category
     for name in ("site", "assessed_on"):
         recorded.pop(name)
@@ -121,7 +123,7 @@ def _record_baseline(
     for name in MISSING:
         recorded[name] = np.where(lost[name], np.nan, recorded[name])
     for key in PRIMARY:
-        items = make_items(INSTRUMENTS[key], patients[key], generator)
+        items = make_items(_BUILT_IN.instruments[key], patients[key], generator)
         by_items = sites.items[key][patients["site"].astype(int)]
         recorded |= _record_items(key, items, recorded[key], by_items, generator)
     # No patient is admitted without a score: one that has none gets the PHQ-9 back.
@@ -141,7 +143,7 @@ def _record_items(
     kept = by_items & ~np.isnan(total)
     dropped = generator.random(items.shape) < ITEM_MISSING
     shown = np.where(kept[:, None] & ~dropped, items, np.nan)
-    names = INSTRUMENTS[key].item_fields
+    names = _BUILT_IN.instruments[key].item_fields
     return {key: np.where(by_items, np.nan, total), **dict(zip(names, shown.T, strict=True))}
 
 
@@ -151,9 +153,11 @@ def _plan_regimen(patients: Patients) -> dict[str, Any]:
     )
     route = patients["route"].astype(int)
     positions = {
-        "agent": [COHORT_FIELDS["agent"].categories.index(agent) for agent in agents],
-        "route": [COHORT_FIELDS["route"].categories.index(route) for route in ROUTES],
-        "setting": [COHORT_FIELDS["setting"].categories.index(setting) for setting in settings],
+        "agent": [_BUILT_IN.cohort_fields["agent"].categories.index(agent) for agent in agents],
+        "route": [_BUILT_IN.cohort_fields["route"].categories.index(route) for route in ROUTES],
+        "setting": [
+            _BUILT_IN.cohort_fields["setting"].categories.index(setting) for setting in settings
+        ],
         "dose_mg_kg": by_weight,
         "dose_mg": fixed,
         "sessions": sessions,
@@ -165,11 +169,11 @@ def _plan_regimen(patients: Patients) -> dict[str, Any]:
 def _get_total(key: str, recorded: dict[str, Any]) -> Numbers:
     # The recorded total, or the one derived from items; NaN if there is neither.
     total: Numbers = recorded[key]
-    names = INSTRUMENTS[key].item_fields
+    names = _BUILT_IN.instruments[key].item_fields
     if names[0] not in recorded:
         return total
     items = np.column_stack([recorded[name] for name in names])
-    return np.where(np.isnan(total), prorate_total(INSTRUMENTS[key], items), total)
+    return np.where(np.isnan(total), prorate_total(_BUILT_IN.instruments[key], items), total)
 
 
 def _get_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
@@ -209,9 +213,9 @@ def _flag_responders(
     followups: list[Followup], patients: Patients, totals: dict[str, Numbers]
 ) -> Flags:
     met = {
-        acute.instrument: INSTRUMENTS[acute.instrument].find_response(
-            totals[acute.instrument], acute.score
-        )
+        acute.instrument: load_dictionary()
+        .instruments[acute.instrument]
+        .has_responded(totals[acute.instrument], acute.score)
         for acute in followups
         if acute.horizon == "acute"
     }
@@ -233,14 +237,14 @@ def _record_followups(
 
 
 def _label_table(columns: dict[str, Any]) -> Any:
-    ordered = [name for name in COHORT_FIELDS if name in columns]
-    ordered += [name for name in columns if name not in COHORT_FIELDS]
+    ordered = [name for name in _BUILT_IN.cohort_fields if name in columns]
+    ordered += [name for name in columns if name not in _BUILT_IN.cohort_fields]
     arrays = {name: _make_array(name, columns[name]) for name in ordered}
     return pa.table(arrays).replace_schema_metadata({"data": _LABEL})
 
 
 def _make_array(name: str, values: Any) -> Any:
-    field = COHORT_FIELDS.get(name)
+    field = _BUILT_IN.cohort_fields.get(name)
     if values.dtype == object or field is None:
         return pa.array(values.tolist())
     missing = np.isnan(values)
@@ -269,5 +273,5 @@ def write_simulation(table: Any, path: Path) -> None:
     if path.suffix not in writers:
         problem = Problem("--out", "format", f"must end in one of: {', '.join(writers)}")
         raise InputError([problem])
-    with write_whole(path) as file:
+    with open_atomic(path) as file:
         writers[path.suffix](table, file)

@@ -25,7 +25,7 @@ from experiments.simulator.patients import Patients
 from experiments.simulator.published import TARGETS
 from experiments.simulator.world import World
 from features.base.arrays import Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.candidates.evidence.published import EFFECTS as EVIDENCE
 
 # Of the common factor on published sizes: 1 on average, and never negative.

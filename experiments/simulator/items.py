@@ -3,7 +3,7 @@
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.instruments import Instrument
+from features.dictionary.instrument import Instrument
 
 # Standard deviation of an item's own part, in steps between its answers; gives an alpha of about
 # 0.87.

@@ -8,7 +8,7 @@ from experiments.simulator.published import MISSING
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import World
 from features.base.arrays import Flags, Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 # Of what is missing although the form asks, three quarters depend on severity and age (missing at
 # random), one quarter on the value itself (not at random).

@@ -15,9 +15,10 @@ from experiments.simulator.published import CONDITIONS, MADRS_ESKETAMINE_ACUTE, 
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, make_sites
 from features.base.arrays import Numbers
-from features.dictionary.instruments import INSTRUMENTS
-from features.model.response_model import compute_probability
+from features.dictionary.dictionary import load_dictionary
+from features.model.prediction import compute_probability
 
+_INSTRUMENTS = load_dictionary().instruments
 _REFERENCE_PATIENTS, _REFERENCE_SEED = 30_000, 2026
 _FLAT_TARGET = 0.45
 _WORST, _BEST = -0.6, 1.0
@@ -143,7 +144,7 @@ def _compute_edge(instrument: str, baseline: Numbers, recorded: Numbers) -> Numb
         The true total, from which the follow-up falls, and the recorded one, against which
         response is judged.
     """
-    percent = INSTRUMENTS[instrument].response_percent
+    percent = _INSTRUMENTS[instrument].response_percent
     most = np.floor((100 - percent) * recorded / 100 + 1e-9)
     fall = 1 - (most + 0.5) / np.maximum(baseline, 1)
     return (fall - 0.5) / SPREADS[instrument]
@@ -160,7 +161,7 @@ def _compute_rounding_shift(instrument: str, baseline: Numbers) -> Numbers:
 
 def compute_nominal_edge(instrument: str) -> float:
     """Compute the latent improvement that is a response, without rounding."""
-    return (INSTRUMENTS[instrument].response_percent / 100 - 0.5) / SPREADS[instrument]
+    return (_INSTRUMENTS[instrument].response_percent / 100 - 0.5) / SPREADS[instrument]
 
 
 def make_followups(
@@ -176,7 +177,12 @@ def make_followups(
         latent = linear + noise[:, index] + _compute_rounding_shift(instrument, baseline)
         fall = np.clip(0.5 + SPREADS[instrument] * latent, _WORST, _BEST)
         score = np.floor(baseline * (1 - fall) + 0.5)
-        yield Followup(instrument, horizon, linear, np.clip(score, 0, INSTRUMENTS[instrument].high))
+        yield Followup(
+            instrument,
+            horizon,
+            linear,
+            np.clip(score, 0, _INSTRUMENTS[instrument].high),
+        )
 
 
 def compute_truth(followup: Followup, baseline: Numbers, recorded: Numbers) -> Numbers:

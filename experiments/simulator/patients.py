@@ -18,7 +18,7 @@ from experiments.simulator.published import (
 )
 from experiments.simulator.sites import Sites
 from features.base.arrays import Numbers
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 # Complete values of every patient, by field name; `condition`, `route` and `site` as indices.
 Patients = dict[str, Numbers]
@@ -67,7 +67,7 @@ def measure_field(name: str, latent: Numbers, condition: NDArray[np.int64]) -> N
 def _measure_total(key: str, latent: Numbers, condition: NDArray[np.int64]) -> Numbers:
     mean, spread = np.array(TOTALS[key])[condition].T
     lows = [INTAKE_LOWS.get((key, index), 0) for index in range(len(CONDITIONS))]
-    high = INSTRUMENTS[key].high
+    high = load_dictionary().instruments[key].high
     return np.round(_truncate(latent, mean, spread, np.array(lows)[condition], high))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from experiments.trials.table import Row, read_rows
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 # How the table's columns with the items of our instruments begin.
 _PREFIXES = MappingProxyType({"bdi2": "bdi1_", "hamd17": "hamd1_"})
@@ -37,7 +37,7 @@ def read_inpatients(path: Path | None) -> Any:
 
 
 def _list_columns(key: str) -> tuple[str, ...]:
-    count = len(INSTRUMENTS[key].item_highs)
+    count = len(load_dictionary().instruments[key].item_highs)
     return (f"{key}_baseline", *(f"{_PREFIXES[key]}{number}" for number in range(1, count + 1)))
 
 
@@ -49,7 +49,7 @@ def _drop_contradictions(row: Row) -> Row:
 def _contradicts(row: Row, key: str) -> bool:
     """Return whether a total is not the sum of its items, or an item is out of range."""
     total, *items = (row[name] for name in _list_columns(key))
-    highs = INSTRUMENTS[key].item_highs
+    highs = load_dictionary().instruments[key].item_highs
     if total is None or None in items:
         return False
     scores = [float(text or 0) for text in items]

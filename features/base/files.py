@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and naming content by its digest."""
+"""Atomic writing of files, and digests of content."""
 
 import contextlib
 import hashlib
@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import IO
-
-OPEN_FILES = Path("/proc/self/fd")
 
 
 def digest_bytes(content: bytes) -> str:
@@ -39,56 +37,27 @@ def digest_sources(paths: Iterable[Path], versions: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def write_whole(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
-    """Open a file that appears at `path` only once it is complete and on disk.
+def open_atomic(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears at `path` only once it is complete and on disk.
 
-    Until then it has no name where the file system allows it (Linux's ``O_TMPFILE``), so that a
-    process killed half-way leaves nothing behind; elsewhere it has a temporary one.
+    If writing fails, what was at `path` stays. A killed process leaves a hidden ``.part`` file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    nameless = _open_nameless(path.parent, mode)
-    handle = os.open(passing, os.O_RDWR | os.O_CREAT, mode) if nameless is None else nameless
-    file = os.fdopen(handle, "w+b")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with file:
+        with os.fdopen(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            placed = nameless is not None and _name(nameless, path, passing)
-        if not placed:
-            passing.replace(path)
+        # Only a rename in the same folder is atomic.
+        temporary.replace(path)
     finally:
-        passing.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
-def _name(nameless: int, path: Path, passing: Path) -> bool:
-    """Name it, in passing where it replaces a file, which only a rename can; tell if it is done."""
-    handles = os.open(OPEN_FILES, os.O_RDONLY)
-    try:
-        for name in (path, passing):
-            with contextlib.suppress(FileExistsError):
-                # With the folder as a handle Python calls linkat, which follows the entry's link.
-                os.link(str(nameless), name, src_dir_fd=handles, follow_symlinks=True)
-                break
-    finally:
-        os.close(handles)
-    return name == path
-
-
-def _open_nameless(folder: Path, mode: int) -> int | None:
-    flag = getattr(os, "O_TMPFILE", None)
-    if flag is None or not OPEN_FILES.is_dir():
-        return None
-    try:
-        return os.open(folder, flag | os.O_RDWR, mode)
-    except OSError:
-        return None
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on disk, where the platform can."""
+def _sync_folder(folder: Path) -> None:
+    # The rename itself is on disk only once the folder is; not every platform can open one.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -97,20 +66,21 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_bytes_whole(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all."""
-    with write_whole(path) as file:
+def write_bytes_atomic(path: Path, content: bytes) -> None:
+    """Write a small file completely or not at all."""
+    with open_atomic(path) as file:
         file.write(content)
 
 
 def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a small file whole, unless there is one by that name already."""
-    passing = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with write_whole(passing, mode) as file:
+    """Write a small file completely, unless there is one at `path` already."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with open_atomic(temporary, mode) as file:
         file.write(content)
     try:
-        os.link(passing, path)
+        # Unlike a rename, a link never replaces a file.
+        os.link(temporary, path)
     except FileExistsError:
         pass
     finally:
-        passing.unlink()
+        temporary.unlink()

@@ -1,4 +1,4 @@
-"""What a field is: name, kind, unit, range or categories."""
+"""Fields: name, kind, unit, range or categories."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -32,12 +32,13 @@ OFFERED_GROUPS = (Group.BACKGROUND, Group.SCORE, Group.HISTORY, Group.REGIMEN)
 
 # Opaque identifiers: no spaces, no @, nothing that a name or an address needs.
 TEXT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+DATES_ALLOWED = "a date as YYYY-MM-DD, from 1990 to 2100"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field, declared once and used everywhere.
+    """A field, declared once and used everywhere.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ class Field:
         should not show one patient's exact value.
     required
         Whether an assessment without it is refused.
+    instrument
+        Key of the instrument whose total, item or follow-up it is; None for any other field.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Field:
     help: str = ""
     loinc: str | None = None
     source: str = ""
+    instrument: str | None = None
 
     @property
     def numeric(self) -> bool:
@@ -75,8 +79,9 @@ class Field:
 
         Examples
         --------
-        >>> from features.dictionary.fields import FIELDS
-        >>> FIELDS["phq9"].allowed, FIELDS["sex"].allowed
+        >>> from features.dictionary.dictionary import load_dictionary
+        >>> fields = load_dictionary().fields
+        >>> fields["phq9"].allowed, fields["sex"].allowed
         ('a whole number from 0 to 27 points', 'one of: female, male, other')
         """
         match self.kind:
@@ -89,6 +94,6 @@ class Field:
             case Kind.CATEGORY:
                 return f"one of: {', '.join(self.categories)}"
             case Kind.DATE:
-                return "a date as YYYY-MM-DD, from 1990 to 2100"
+                return DATES_ALLOWED
             case Kind.TEXT:
                 return "an opaque code of up to 64 letters, digits, dots, colons or dashes"

@@ -1,88 +1,23 @@
 """Outcomes: an instrument, a horizon and a criterion, e.g. ``phq9.acute.response``.
 
-An update outcome is one estimated again after treatment has begun, from the baseline and from
-scores read up to a checkpoint: ``hamd17.acute.response.after-week2``.
+An update outcome is estimated again after treatment has begun, from the baseline and from scores
+read up to a checkpoint: ``hamd17.acute.response.after-week2``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from itertools import product
 
 import numpy as np
 
 from features.base.arrays import Numbers
 from features.base.errors import OutcomeError, Problem
-from features.dictionary.instruments import INSTRUMENTS, Instrument
+from features.dictionary.dictionary import Dictionary, load_dictionary
+from features.dictionary.horizon import HORIZONS, Horizon
+from features.dictionary.instrument import Instrument
 
 CRITERIA = ("response", "remission")
 UPDATE_MARK = ".after-"
-
-
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """When an outcome is read, in days after the first dose, both ends included."""
-
-    key: str
-    name: str
-    label: str
-    earliest_days: float
-    latest_days: float
-
-    def comes_after(self, other: "Horizon") -> bool:
-        """Tell whether it begins later and ends later than another.
-
-        Examples
-        --------
-        >>> HORIZONS["acute"].comes_after(HORIZONS["week2"])
-        True
-        >>> HORIZONS["week1"].comes_after(HORIZONS["week2"])
-        False
-        """
-        later = self.latest_days > other.latest_days
-        return later and self.earliest_days > other.earliest_days
-
-
-HORIZONS: Mapping[str, Horizon] = MappingProxyType(
-    {
-        horizon.key: horizon
-        for horizon in (
-            Horizon("day1", "day 1", "12 hours to 3 days after the first dose", 0.5, 3),
-            Horizon("week1", "week 1", "4 to 10 days after the first dose", 4, 10),
-            Horizon("week2", "week 2", "11 to 17 days after the first dose", 11, 17),
-            Horizon(
-                "acute", "the acute series", "at the end of the acute series, 14 to 45 days", 14, 45
-            ),
-            Horizon("week12", "week 12", "60 to 120 days after the first dose", 60, 120),
-            Horizon("month6", "month 6", "121 to 270 days after the first dose", 121, 270),
-        )
-    }
-)
-
-
-# When an estimate may be made again: every horizon that another one comes after.
-CHECKPOINTS = tuple(
-    horizon
-    for horizon in HORIZONS.values()
-    if any(other.comes_after(horizon) for other in HORIZONS.values())
-)
-
-
-def name_followup(instrument: Instrument, horizon: Horizon) -> str:
-    """Name the field with an instrument's total at a horizon."""
-    return f"{instrument.key}_{horizon.key}"
-
-
-def can_read(instrument: Instrument, horizon: Horizon) -> bool:
-    """Tell whether an instrument asks about no more days than the horizon has."""
-    return instrument.shortest_recall <= horizon.latest_days
-
-
-def explain_recall(instrument: Instrument, horizon: Horizon) -> str:
-    """Say why an instrument cannot be read at a horizon."""
-    return (
-        f"{instrument.name} asks about the last {instrument.shortest_recall} days; "
-        f"{horizon.key} ends {horizon.latest_days:g} days after the first dose"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +29,17 @@ class Outcome:
     Parameters
     ----------
     checkpoint
-        When it is estimated again, for an update outcome; None for an estimate before treatment.
+        When the estimate is updated; None for an estimate before treatment.
+    early_scores
+        Fields of the follow-up totals, of any instrument, that are read by the checkpoint and so
+        may be features; empty before treatment.
     """
 
     instrument: Instrument
     horizon: Horizon
     criterion: str
     checkpoint: Horizon | None = None
+    early_scores: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -111,28 +50,7 @@ class Outcome:
     @property
     def followup_field(self) -> str:
         """Cohort column with the follow-up total."""
-        return name_followup(self.instrument, self.horizon)
-
-    @property
-    def early_scores(self) -> tuple[str, ...]:
-        """Follow-up totals that may be features: those read by the checkpoint, of any instrument.
-
-        Examples
-        --------
-        >>> [name for name in parse_outcome("pas.acute.remission.after-week1").early_scores][:3]
-        ['madrs_day1', 'hamd17_day1', 'hama_day1']
-        >>> parse_outcome("pas.acute.remission").early_scores
-        ()
-        """
-        until = self.checkpoint
-        if until is None:
-            return ()
-        return tuple(
-            name_followup(instrument, horizon)
-            for horizon in HORIZONS.values()
-            for instrument in INSTRUMENTS.values()
-            if horizon.latest_days <= until.latest_days and can_read(instrument, horizon)
-        )
+        return self.instrument.name_followup(self.horizon)
 
     @property
     def definition(self) -> str:
@@ -153,10 +71,10 @@ class Outcome:
         return f"{self.instrument.name} {change}, {self.horizon.label}{update}"
 
     def evaluate(self, baseline: Numbers, followup: Numbers) -> Numbers:
-        """Tell the outcome of each course: 1, 0, or NaN where it cannot be known.
+        """Return each course's outcome: 1 for an event, 0 for a non-event, NaN if unknown.
 
-        It cannot be known without both totals, nor where the baseline leaves nothing to improve:
-        a total of 0 for response, one already in remission for remission.
+        It is unknown without both totals, and if the baseline leaves nothing to improve: a total of
+        0 for response, one already in remission for remission.
 
         Examples
         --------
@@ -165,17 +83,17 @@ class Outcome:
         array([ 1.,  0., nan, nan])
         """
         if self.criterion == "response":
-            met, open_to_change = self.instrument.find_response(baseline, followup), baseline > 0
+            met, open_to_change = self.instrument.has_responded(baseline, followup), baseline > 0
         else:
-            met = self.instrument.find_remission(followup)
-            open_to_change = ~self.instrument.find_remission(baseline)
+            met = self.instrument.is_in_remission(followup)
+            open_to_change = ~self.instrument.is_in_remission(baseline)
         known = ~np.isnan(baseline) & ~np.isnan(followup) & open_to_change
         return np.where(known, met.astype(np.float64), np.nan)
 
     def measure(self, baseline: Numbers, followup: Numbers) -> Numbers:
-        """Measure what the outcome is cut from; higher is better, NaN where it cannot be known.
+        """Return the score that the outcome dichotomises; higher is better, NaN if unknown.
 
-        For response the fall as a share of baseline, for remission the follow-up total below 0.
+        For response the fall as a share of baseline, for remission minus the follow-up total.
 
         Examples
         --------
@@ -190,7 +108,7 @@ class Outcome:
         return fall
 
     def describe(self) -> dict[str, str]:
-        """Return the outcome as estimates and cards carry it."""
+        """Return the outcome as estimates and cards carry it, in JSON."""
         return {
             "id": self.id,
             "instrument": self.instrument.key,
@@ -200,8 +118,13 @@ class Outcome:
         }
 
 
-def parse_outcome(text: str) -> Outcome:
+def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
     """Read ``instrument.horizon.criterion``, and ``.after-horizon`` for an update outcome.
+
+    Parameters
+    ----------
+    dictionary
+        Whose instruments are meant; None for the built-in ones.
 
     Raises
     ------
@@ -214,51 +137,64 @@ def parse_outcome(text: str) -> Outcome:
     --------
     >>> parse_outcome("phq9.acute.response").followup_field
     'phq9_acute'
+    >>> parse_outcome("pas.acute.remission.after-week1").early_scores[:3]
+    ('madrs_day1', 'hamd17_day1', 'hama_day1')
     >>> parse_outcome("phq9.day1.response")
     Traceback (most recent call last):
     features.base.errors.OutcomeError: phq9.day1.response: 1 problem
       outcome (recall): PHQ-9 asks about the last 14 days; day1 ends 3 days after the first dose
     """
+    known = (dictionary or load_dictionary()).instruments
     named, mark, checkpoint = text.partition(UPDATE_MARK)
     parts = named.split(".")
-    instrument, horizon, criterion = [*parts, "", "", ""][:3]
+    key, horizon, criterion = [*parts, "", "", ""][:3]
     until = checkpoint if mark else None
-    unknown = list(_check_parts(instrument, horizon, criterion, until))
+    unknown = list(_check_parts(known, key, horizon, criterion, until))
     if not unknown and len(parts) != 3:
         message = f"must be instrument.horizon.criterion, or that and {UPDATE_MARK}horizon"
         unknown = [Problem("outcome", "form", message)]
-    problems = [*unknown, *_check_readable(instrument, horizon, criterion, until)]
+    problems = [*unknown, *_check_readable(known.get(key), horizon, criterion, until)]
     if problems:
         raise OutcomeError(problems, source="outcome" if unknown else text)
-    return Outcome(
-        INSTRUMENTS[instrument], HORIZONS[horizon], criterion, HORIZONS[until] if until else None
-    )
+    update = HORIZONS[until] if until else None
+    early = tuple(_list_early(known.values(), update)) if update else ()
+    return Outcome(known[key], HORIZONS[horizon], criterion, update, early)
+
+
+def _list_early(instruments: Iterable[Instrument], until: Horizon) -> Iterator[str]:
+    """List the follow-up totals that are read by a checkpoint, in the order of horizons."""
+    for horizon, instrument in product(HORIZONS.values(), instruments):
+        if horizon.latest_days <= until.latest_days and instrument.can_read(horizon):
+            yield instrument.name_followup(horizon)
 
 
 def _check_parts(
-    instrument: str, horizon: str, criterion: str, checkpoint: str | None
+    instruments: Mapping[str, Instrument],
+    key: str,
+    horizon: str,
+    criterion: str,
+    checkpoint: str | None,
 ) -> Iterator[Problem]:
     allowed: dict[str, tuple[str, tuple[str, ...]]] = {
-        "instrument": (instrument, tuple(INSTRUMENTS)),
+        "instrument": (key, tuple(instruments)),
         "horizon": (horizon, tuple(HORIZONS)),
         "criterion": (criterion, CRITERIA),
     }
     if checkpoint is not None:
         allowed["checkpoint"] = (checkpoint, tuple(HORIZONS))
-    for part, (found, known) in allowed.items():
-        if found not in known:
+    for part, (name, known) in allowed.items():
+        if name not in known:
             yield Problem("outcome", part, f"must be one of: {', '.join(known)}")
 
 
 def _check_readable(
-    instrument: str, horizon: str, criterion: str, checkpoint: str | None
+    instrument: Instrument | None, horizon: str, criterion: str, checkpoint: str | None
 ) -> Iterator[Problem]:
-    scale, read = INSTRUMENTS.get(instrument), HORIZONS.get(horizon)
-    until = HORIZONS.get(checkpoint or "")
-    if scale and read and not can_read(scale, read):
-        yield Problem("outcome", "recall", explain_recall(scale, read))
-    if scale and criterion == "remission" and scale.remission_at_most is None:
-        yield Problem("outcome", "remission", f"no total of {scale.name} defines remission")
+    read, until = HORIZONS.get(horizon), HORIZONS.get(checkpoint or "")
+    if instrument and read and not instrument.can_read(read):
+        yield Problem("outcome", "recall", instrument.explain_recall(read))
+    if instrument and criterion == "remission" and instrument.remission_at_most is None:
+        yield Problem("outcome", "remission", f"no total of {instrument.name} defines remission")
     if read and until and not read.comes_after(until):
         message = f"{read.key} does not come after the checkpoint {until.key}"
         yield Problem("outcome", "order", message)

@@ -1,21 +1,21 @@
-"""Calibration: what is done to log-odds so that estimates come true as often as they say.
+"""Calibration: a map of log-odds after which predicted and observed event rates agree.
 
 Log-odds z become ::
 
     intercept + above x ln(1 + e^z) - below x ln(1 + e^-z)
 
-which has the slope ``below`` where the outcome is unlikely and ``above`` where it is likely. With
-both alike it is a straight line, logistic recalibration; with both 1 only the base rate moves; with
-two slopes it is beta calibration (Kull et al., Electron J Stat 2017;11(2)).
+with slope ``below`` for unlikely events and ``above`` for likely ones. With equal slopes it is
+logistic recalibration; with both 1 only the intercept changes; with two slopes it is beta
+calibration (Kull et al., Electron J Stat 2017;11(2)).
 """
 
 import numpy as np
 
 from features.base.arrays import Numbers
 
-# Intercept, slope below and slope above even odds, that change nothing.
+# Intercept, slope below and slope above even odds that change nothing.
 IDENTITY = (0.0, 1.0, 1.0)
-# Nearer than this to the reference, the share of a contribution is taken from the slope there.
+# Closer to the reference than this, the chord is taken over this distance: 0/0 otherwise.
 NEAR = 1e-6
 
 
@@ -38,14 +38,16 @@ def calibrate_log_odds(log_odds: Numbers, calibration: Numbers) -> Numbers:
     """
     intercept, below, above = calibration.T
     straight: Numbers = intercept + above * log_odds
-    bend = above - below
-    return straight + bend * np.logaddexp(0, -log_odds) if bend.any() else straight
+    difference = above - below
+    if difference.any():
+        straight += difference * np.logaddexp(0, -log_odds)
+    return straight
 
 
-def find_steepness(log_odds: Numbers, reference: Numbers, calibration: Numbers) -> Numbers:
-    """Find what one unit of log-odds between a reference and a row is worth once calibrated.
+def compute_chord_slope(log_odds: Numbers, reference: Numbers, calibration: Numbers) -> Numbers:
+    """Compute the slope of the calibration between a reference and each row, ``[rows]``.
 
-    The slope of the chord, so that contributions times it still add up to what is between.
+    Of the chord, so that contributions times it sum to the difference in calibrated log-odds.
 
     Parameters
     ----------
@@ -56,13 +58,14 @@ def find_steepness(log_odds: Numbers, reference: Numbers, calibration: Numbers) 
 
     Examples
     --------
-    >>> find_steepness(np.array([4.0, 0.0]), np.zeros(2), np.array([1.0, 0.5, 0.5]))
+    >>> compute_chord_slope(np.array([4.0, 0.0]), np.zeros(2), np.array([1.0, 0.5, 0.5]))
     array([0.5, 0.5])
     """
-    one = calibration[None, :]
-    apart = log_odds - reference
-    near = np.abs(apart) < NEAR
+    distance = log_odds - reference
+    near = np.abs(distance) < NEAR
     further = np.where(near, reference + NEAR, log_odds)
-    ends = [calibrate_log_odds(end[:, None], one)[:, 0] for end in (reference, further)]
-    steepness: Numbers = (ends[1] - ends[0]) / np.where(near, NEAR, apart)
-    return steepness
+    low, high = (
+        calibrate_log_odds(end[:, None], calibration[None, :])[:, 0] for end in (reference, further)
+    )
+    slope: Numbers = (high - low) / np.where(near, NEAR, distance)
+    return slope

@@ -1,10 +1,14 @@
 """The card that travels with a model: what it was developed on, how it did, what it promises."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.dictionary.dictionary import Dictionary, make_dictionary
+from features.dictionary.instrument import Instrument
+from features.dictionary.outcome import Outcome, parse_outcome
 from features.model.matrix import Feature
 
 NOTE = "prognosis if treated, not treatment benefit"
@@ -19,7 +23,7 @@ DataOrigin = Literal["real", "simulated"]
 
 
 class Facts(BaseModel):
-    """Base of everything on a card: frozen, nothing extra."""
+    """Base of everything on a card: frozen, no extra keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,17 +39,16 @@ class OutcomeFacts(Facts):
 
 
 class Population(Facts):
-    """Whom the model was developed on.
+    """The patients whom the model was developed on.
 
     Parameters
     ----------
     courses
-        Treatment courses with a known outcome; the ones learned from.
+        Treatment courses with a known outcome, on which it was trained.
     without_outcome
-        Courses left out because their outcome is missing.
+        Courses excluded because their outcome is missing.
     weighted_rate
-        Share with the outcome, courses weighted to stand in for those that lack it; None where
-        all count alike.
+        Event rate with courses weighted for missing outcomes; None if all are equally weighted.
     published_rate
         Published response or remission rate, if none of their outcomes is known yet; None if some
         are, or if no rate is published.
@@ -69,9 +72,9 @@ class Population(Facts):
 
 
 class StudiedRange(Facts):
-    """The values of one field that the model has seen; beyond them it abstains.
+    """The values of a field that were studied; outside them the model abstains.
 
-    Ends are rounded outward to the field's step, so that they are not one patient's exact value.
+    Ends are rounded outward to the field's step, so that they are not a patient's exact value.
     """
 
     field: str
@@ -81,7 +84,7 @@ class StudiedRange(Facts):
 
 
 class Measure(Facts):
-    """One measure of performance, with its interval; None where it is not defined."""
+    """A measure of performance with its interval; None if it is undefined."""
 
     value: float | None
     low: float | None = None
@@ -102,7 +105,7 @@ class Recalibrated(Facts):
     Parameters
     ----------
     intercept, slope
-        Its log-odds became the slope times what they were, plus the intercept.
+        New log-odds are the slope times the old ones, plus the intercept.
     data_digest
         SHA-256 of the canonical content of that cohort.
     """
@@ -123,15 +126,17 @@ class ModelCard(Facts):
     features
         Columns of the matrix, in order.
     sites
-        Sites whose own effect the model knows; empty where it knows none.
+        Sites whose own effect the model knows.
     performance
-        Cross-validated measures of every candidate, the chosen one's among them.
+        Cross-validated measures of every candidate.
     data_digest
         SHA-256 of the canonical content of the cohort.
     recalibrated
         The cohorts on which it was recalibrated since, the latest last.
+    instruments
+        The instruments that its study added to the built-in ones.
     files
-        SHA-256 of each file beside the card.
+        SHA-256 of each file next to the card.
     """
 
     format: Literal[1] = 1
@@ -155,12 +160,22 @@ class ModelCard(Facts):
     versions: Mapping[str, str]
     note: str = NOTE
     recalibrated: tuple[Recalibrated, ...] = ()
+    instruments: tuple[Instrument, ...] = ()
     files: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def simulated(self) -> bool:
-        """Whether the model was learned from simulated patients."""
+        """Whether the model was trained on simulated patients."""
         return self.data == "simulated"
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The fields and instruments that the model knows."""
+        return make_dictionary(self.instruments)
+
+    def parse_outcome(self) -> Outcome:
+        """Return the outcome, by the model's own dictionary."""
+        return parse_outcome(self.outcome.id, self.dictionary)
 
     @property
     def conditions(self) -> tuple[str, ...]:

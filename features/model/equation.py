@@ -24,7 +24,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
-from features.model.calibration import calibrate_log_odds, find_steepness
+from features.model.calibration import calibrate_log_odds, compute_chord_slope
 from features.model.matrix import Feature
 from features.model.plan import Plan, Rows, list_fields
 from features.model.terms import LINEAR, Terms
@@ -49,7 +49,7 @@ class Explanation:
     intercept
         ``[rows]``.
     fields
-        What each contribution belongs to, the site last where the equation knows sites.
+        What each contribution belongs to, the site last if the equation knows sites.
     contributions
         ``[rows, fields]``.
     """
@@ -68,9 +68,9 @@ class Equation:
     sites
         Names of the sites that have an effect of their own.
     boosters
-        Boosted trees, one for each version of `terms`, or none at all.
+        Boosted trees, one for each version of `terms`, or none.
     joined
-        The same in one, see :attr:`prepared`; None where they were not joined.
+        The same in one, see :attr:`prepared`; None if they were not joined.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class Equation:
     def __post_init__(self) -> None:
         self.terms.check(len(self.features), len(self.sites))
         if self.boosters and len(self.boosters) != len(self.terms.intercept):
-            raise ArtifactError("trees and terms do not belong together")
+            raise ArtifactError("trees and terms must have the same number of versions")
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -101,29 +101,28 @@ class Equation:
 
     @property
     def straight(self) -> bool:
-        """Whether log-odds are sums of terms and nothing else: no trees, no bent calibration."""
+        """Whether log-odds are linear in the terms: no trees, no nonlinear calibration."""
         return not self.boosters and not self.plan.bent
 
     def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
         """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
-        (log_odds,) = self.sum_up(self.plan.read(columns), versions, max(columns.size, 1))
+        (log_odds,) = self.compute_blocks(self.plan.read(columns), versions, max(columns.size, 1))
         return log_odds
 
-    def sum_up(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
-        """Compute log-odds of rows already read, `most` of them at a time."""
+    def compute_blocks(self, rows: Rows, versions: slice, block_rows: int) -> Iterator[Numbers]:
+        """Compute log-odds of rows already read, `block_rows` of them at a time."""
         margins = self._sum_trees(rows, versions) if self.boosters else None
         start = 0
-        for log_odds in self.plan.sum_terms(rows, versions, most):
+        for log_odds in self.plan.sum_terms(rows, versions, block_rows):
             if margins is not None:
-                log_odds += margins[start : start + most]
-            start += most
+                log_odds += margins[start : start + block_rows]
+            start += block_rows
             bent = self.plan.bent
             yield (
                 calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
             )
 
     def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
-        """Sum what the trees of some versions add, ``[rows, versions]``."""
         matrix = self.plan.matrix.arrange(rows.values, rows.missing)
         if self.joined is not None and versions == ALL_VERSIONS:
             return predict_margins(self.joined, matrix, len(self.boosters)) * self.plan.trees
@@ -140,20 +139,17 @@ class Equation:
 
     @cached_property
     def prepared(self) -> "Equation":
-        """The same with its boosters joined, made once: for whoever asks again and again.
-
-        It says the same, to the last bit.
-        """
+        """The same with its boosters joined once, for many predictions; equal to the last bit."""
         return replace(self, joined=join_boosters(self.boosters)) if self.boosters else self
 
     def explain(self, columns: Columns) -> Explanation:
         """Split the model's log-odds by field.
 
-        A calibration that is no straight line scales all contributions of a patient alike.
+        A nonlinear calibration scales all contributions of a patient by the same factor.
         """
-        return self.split_up(self.plan.read(columns))
+        return self.split_rows(self.plan.read(columns))
 
-    def split_up(self, rows: Rows) -> Explanation:
+    def split_rows(self, rows: Rows) -> Explanation:
         """Split the log-odds of rows already read; see :meth:`explain`."""
         plan = self.plan
         start, summed = plan.split_terms(rows)
@@ -165,6 +161,6 @@ class Equation:
             intercept += shares[:, -1]
         if plan.bent:
             calibration = self.terms.calibration[0]
-            summed *= find_steepness(intercept + summed.sum(axis=0), intercept, calibration)
+            summed *= compute_chord_slope(intercept + summed.sum(axis=0), intercept, calibration)
             intercept = calibrate_log_odds(intercept[:, None], calibration[None, :])[:, 0]
         return Explanation(intercept, plan.fields, summed.T)

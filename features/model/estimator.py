@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags
-from features.dictionary.fields import FIELDS
+from features.base.arrays import Flags, describe_equal_rows
 from features.model.card import SIMULATED_NOTE
 from features.model.equation import Explanation
 from features.model.estimate import (
@@ -30,11 +29,11 @@ from features.model.estimate import (
     IntervalPart,
     ModelPart,
 )
-from features.model.response_model import Prediction, ResponseModel
+from features.model.prediction import Prediction
+from features.model.response_model import ResponseModel
 from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility, list_refusing_fields
-from features.records.patterns import describe_alike
 
 # Smaller contributions to the log-odds are rounding error: the field adds nothing.
 NO_CONTRIBUTION = 1e-12
@@ -107,16 +106,17 @@ class Estimator:
         self, model: ResponseModel, version: str = "", min_sample_size: float = MIN_SAMPLE_SIZE
     ) -> None:
         card, equation = model.card, model.equation
+        fields = card.dictionary.fields
         self.model, self.version = model, version
         self._prepared = replace(model, equation=equation.prepared)
-        known = FIELDS["condition"].categories
+        known = fields["condition"].categories
         self._conditions = np.array([[known.index(name)] for name in card.conditions])
-        self._studied, self._early = StudiedRanges(card.ranges), list_early(card)
+        self._studied, self._early = StudiedRanges(card.ranges, card.dictionary), list_early(card)
         # Before the first outcome every estimate is worth fewer patients than that; the user of
         # such a model wants to see how little it knows.
         self._min_sample_size = min_sample_size if card.population.courses else 0.0
         self._fields = equation.fields
-        self._labels = [(name, FIELDS[name].label) for name in equation.fields]
+        self._labels = [(name, fields[name].label) for name in equation.fields]
         self._recorded = tuple(name for name in equation.fields if name != "site")
         self._sites = frozenset(equation.sites)
         self._outcome, self._model_part = card.outcome.model_dump(), _describe_model(model, version)
@@ -170,7 +170,7 @@ class Estimator:
         marks = np.concatenate([first, outside, eligibility.find_refusing()])
         if not np.count_nonzero(marks):
             return [None] * columns.size
-        return describe_alike(marks, self._give_reason)
+        return describe_equal_rows(marks, self._give_reason)
 
     def _give_reason(self, marks: bytes) -> AbstainedPart | None:
         """Return the gravest of the reasons that are marked for a row."""
@@ -268,7 +268,7 @@ class Estimator:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)
             missing = np.concatenate([missing, unknown])
-        return describe_alike(missing, lambda marks: [*compress(self._fields, marks)])
+        return describe_equal_rows(missing, lambda marks: [*compress(self._fields, marks)])
 
 
 def _describe_model(model: ResponseModel, version: str) -> ModelPart:

@@ -1,9 +1,8 @@
 """The feature matrix: columns in, ``float32[rows, features]`` out, nothing fitted.
 
-Every feature is a named, written-down function of one field, or of an early score and its baseline,
-so that a model card can carry it and any other program can compute it. The same lines serve one
-patient and a million; rows never see each other. The site is not a feature: it enters a model as an
-effect of its own, known or not.
+Every feature is a named function of one field, or of an early score and its baseline, which a model
+card can carry and any other program can compute. The same lines serve one patient and a million;
+rows do not affect each other. The site is not a feature: it has effects of its own.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from features.base.arrays import Flags, Numbers
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
 Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
@@ -29,13 +28,13 @@ class Feature(BaseModel):
     Parameters
     ----------
     reference
-        Baseline total from which the field's fall is counted, in per cent, before the transform;
-        None where the field is taken as it is.
+        Baseline total from which the field's fall is computed, in per cent, before the transform;
+        None if the field is taken as it is.
     transform
-        ``value`` as it is; ``level`` 1 where the category is at position `parameter`; ``log1p``
-        natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` what goes
-        beyond `parameter`, at most 6; ``years`` how many years a date lies before day `parameter`,
-        as a negative number, and 0 from that day on.
+        ``value`` as it is; ``level`` 1 if the category is at position `parameter`; ``log1p``
+        natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` the part
+        beyond `parameter`, at most 6; ``years`` years from day `parameter` to a date before it,
+        negative, and 0 from that day on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +65,7 @@ DAYS_A_YEAR = 365.25
 GROUPS: Mapping[Transform, int] = MappingProxyType(
     {"value": 0, "excess": 1, "years": 1, "log1p": 2, "level": 3, "above": 3}
 )
-# Forms in which the literature states its findings, beside or instead of the plain value.
+# Forms in which the literature states its findings, in addition to the plain value or instead.
 EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
     {
         "age": (("age", "value", 0), ("age_from_65", "above", 65)),
@@ -83,22 +82,23 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature]:
+def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
     """Make the features of one field.
 
     Parameters
     ----------
-    beside
+    offered
         Names of the fields offered with it. An early score whose baseline is among them has its
         fall from it as a second feature.
 
     Examples
     --------
-    >>> [feature.name for feature in make_features(FIELDS["sex"])]
+    >>> fields = load_dictionary().fields
+    >>> [feature.name for feature in make_features(fields["sex"])]
     ['sex=female', 'sex=male', 'sex=other']
-    >>> [feature.name for feature in make_features(FIELDS["age"])]
+    >>> [feature.name for feature in make_features(fields["age"])]
     ['age', 'age_from_65']
-    >>> [feature.name for feature in make_features(FIELDS["madrs_day1"], ["madrs"])]
+    >>> [feature.name for feature in make_features(fields["madrs_day1"], ["madrs"])]
     ['madrs_day1', 'madrs_day1_fall']
     """
     if field.kind in (Kind.TEXT, Kind.DATE):
@@ -111,39 +111,44 @@ def make_features(field: Field, beside: Container[str] = ()) -> Iterator[Feature
     plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
     for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
         yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
-    baseline = field.name.rpartition("_")[0]
-    if field.group is Group.FOLLOWUP and baseline in beside:
-        name = f"{field.name}_fall"
+    if field.group is Group.FOLLOWUP and field.instrument in offered:
+        name, baseline = f"{field.name}_fall", field.instrument
         yield Feature(name=name, field=field.name, reference=baseline, transform="value")
 
 
-def list_features(names: Iterable[str]) -> tuple[Feature, ...]:
-    """List the features of some fields, in the registry's order whatever the order given."""
-    wanted = set(names)
-    fields = (field for name, field in FIELDS.items() if name in wanted)
+def list_features(
+    names: Iterable[str], dictionary: Dictionary | None = None
+) -> tuple[Feature, ...]:
+    """List the features of some fields, in the dictionary's order whatever the order of names."""
+    known, wanted = (dictionary or load_dictionary()).fields, set(names)
+    fields = (field for name, field in known.items() if name in wanted)
     return tuple(feature for field in fields for feature in make_features(field, wanted))
 
 
 class MatrixPlan:
-    """How some features are computed, worked out once: whole groups of them at a time.
+    """How some features are computed, prepared once: whole groups of transforms at a time.
 
     Parameters
     ----------
     order
         Positions of the features as the plan computes them: plain values first, then scaled ones,
-        logarithms, and those that are 1 or 0.
+        logarithms, and indicators.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
         groups = [GROUPS[feature.transform] for feature in features]
         self.order = np.argsort(groups, kind="stable")
         self._back = np.argsort(self.order)
-        planned = [features[place] for place in self.order]
-        read = [name for one in planned for name in (one.field, one.reference) if name is not None]
+        planned = [features[index] for index in self.order]
+        read = [name for feature in planned for name in (feature.field, feature.reference) if name]
         self._fields = tuple(dict.fromkeys(read))
-        places = {name: place for place, name in enumerate(self._fields)}
-        self._places = np.array([places[one.field] for one in planned], dtype=np.int64)
-        falls = [(n, places[one.reference]) for n, one in enumerate(planned) if one.reference]
+        lines = {name: line for line, name in enumerate(self._fields)}
+        self._field_lines = np.array([lines[feature.field] for feature in planned], dtype=np.int64)
+        falls = [
+            (index, lines[feature.reference])
+            for index, feature in enumerate(planned)
+            if feature.reference
+        ]
         self._falls, self._baselines = np.array(falls, dtype=np.int64).reshape(-1, 2).T
         ends = np.cumsum([groups.count(group) for group in range(4)]).tolist()
         self._scaled, self._logs, self._marks = (slice(*pair) for pair in pairwise(ends))
@@ -156,12 +161,12 @@ class MatrixPlan:
         Returns
         -------
         ndarray
-            ``float64[features, rows]``; whatever it may be where a feature is missing.
+            ``float64[features, rows]``; arbitrary where a feature is missing.
         ndarray
-            ``bool[features, rows]``: what is missing.
+            ``bool[features, rows]``: whether it is missing.
         """
         fields = columns.stack(self._fields)
-        values: Numbers = fields.take(self._places, axis=0)
+        values: Numbers = fields.take(self._field_lines, axis=0)
         if self._falls.size:
             values[self._falls] = compute_fall(values[self._falls], fields[self._baselines])
         missing = np.isnan(values)
@@ -177,27 +182,28 @@ class MatrixPlan:
         return values, missing
 
     def arrange(self, values: Numbers, missing: Flags) -> NDArray[np.float32]:
-        """Arrange what was computed as ``float32[rows, features]`` in their own order."""
+        """Arrange computed features as ``float32[rows, features]`` in the order first given."""
         matrix = np.where(missing, np.nan, values).astype(np.float32)
         return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
 
 
 def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
     """List the numbers of a group's transforms, ``[width, features, 1]``."""
-    numbers = [describe_transform(one.transform, one.parameter) for one in features]
+    numbers = [_describe_transform(feature) for feature in features]
     return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
 
 
-def describe_transform(transform: Transform, parameter: float) -> tuple[float, ...]:
-    """Give a transform's numbers.
+def _describe_transform(feature: Feature) -> tuple[float, ...]:
+    """Return a transform's numbers.
 
     Returns
     -------
     tuple
-        For a scaled value what is taken off, the unit, lowest and highest result; for one that is
-        1 or 0 the lowest and highest value that give 1; nothing for others.
+        For a scaled value the offset, the unit, lowest and highest result; for an indicator the
+        lowest and highest value that give 1; empty for others.
     """
-    match transform:
+    parameter = feature.parameter
+    match feature.transform:
         case "excess":
             return parameter, 1.0, 0.0, EXCESS_CAP
         case "years":
@@ -216,7 +222,7 @@ def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.fl
     Returns
     -------
     ndarray
-        ``float32[rows, features]``, NaN where the field is missing.
+        ``float32[rows, features]``, NaN for missing.
 
     Examples
     --------

@@ -1,9 +1,8 @@
-"""The plan of an equation: its terms arranged once, so that many rows meet them in a few steps.
+"""The plan of an equation: its terms arranged once as a matrix of weights.
 
-Every feature counts from its centre, so that a missing one is 0 and moves nothing but its own term
-for being missing. A row is then one column of numbers: deviations from the centres, marks of what
-is missing, the mark of its site, and products. Its log-odds are that column times one matrix of
-weights, in which a calibration that is a straight line is already contained.
+Features are centred, so that a missing one is 0 and only its missingness indicator counts. A row
+becomes one vector: deviations, missingness indicators, site indicators, products. Its log-odds are
+that vector times the weights, which already contain a linear calibration.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,16 +14,15 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Indices, Numbers
 from features.model.matrix import Feature, MatrixPlan
-from features.model.products import limit_units
-from features.model.terms import Terms
+from features.model.terms import Terms, limit_units
 from features.records.columns import Columns
 
 Singles = NDArray[np.float32]
 
-# Weights that meet only zeros are left out where there are more rows than these; with fewer that
-# costs more than it saves.
+# With more rows than this, weights of inputs that are 0 in every row are left out; with fewer,
+# finding them costs more than it saves.
 FEW_ROWS = 32
-# How far one rounding to single precision moves a number, as a share of it.
+# Largest relative error of one rounding to single precision.
 ROUNDING = float(np.finfo(np.float32).eps) / 2
 
 
@@ -36,9 +34,9 @@ class Rows(NamedTuple):
     values, missing
         ``[features, rows]``, as :meth:`features.model.matrix.MatrixPlan.compute` gives them.
     inputs
-        ``[inputs, rows]``: what the weights meet.
+        ``[inputs, rows]``: what the weights multiply.
     chosen
-        Which of the plan's inputs those are; all others are 0 in every row.
+        Which of the plan's inputs these are; all others are 0 in every row.
     """
 
     values: Numbers
@@ -66,31 +64,31 @@ class Plan:
     matrix
         How the features are computed.
     fields
-        What contributions belong to, the site last where the equation knows sites.
+        What contributions belong to, the site last if the equation knows sites.
     intercepts
         ``[versions]``: log-odds of a row of zeros.
     weights
-        ``[inputs, versions]``: per unit of each of a row's numbers: deviations of features, marks
-        of those that are missing, the mark of the site, products.
+        ``[inputs, versions]``: for deviations of features, their missingness indicators, site
+        indicators, products.
     trees
         ``[versions]``: weight of the boosted trees.
     bent
-        Whether calibrations remain to be applied, because some are no straight lines.
+        Whether calibrations remain to be applied, because some are not linear.
     """
 
     def __init__(self, features: Sequence[Feature], sites: Sequence[str], terms: Terms) -> None:
         self.matrix = MatrixPlan(features)
         self.fields = list_fields(features, sites)
         order = self.matrix.order
-        self._read = [features[place].field for place in order]
-        self._sites = {site: place for place, site in enumerate(sites)}
+        self._read = [features[index].field for index in order]
+        self._sites = {site: index for index, site in enumerate(sites)}
         self._lines = np.arange(len(sites) + 1)[:, None] if sites else np.empty((0, 1))
         self._centre, self._scale = terms.centre[order, None], terms.scale[order, None]
         self._first, self._second = (np.argsort(order)[side] for side in terms.pairs.T)
         shift, below, above = terms.calibration.T
         self.bent = bool((below != above).any())
         slope, start = (1.0, 0.0) if self.bent else (above, shift)
-        # A missing feature takes back the 1 that its square has less, which no row else lacks.
+        # Squares have 1 subtracted; the intercept holds that, and a missing feature takes it back.
         squares = self._sum_squares(terms.products)
         gaps = (terms.missing - terms.present * terms.centre)[:, order] + squares
         weights = np.hstack([terms.present[:, order], gaps, terms.sites, terms.products])
@@ -126,17 +124,17 @@ class Plan:
         return Rows(values, missing, inputs, np.flatnonzero(met))
 
     def _find_sites(self, columns: Columns) -> Flags:
-        """Mark each row's site: a known one, or the last line where it is none of them."""
+        """Mark each row's site, ``[sites + 1, rows]``; the last line is for unknown sites."""
         last, names = len(self._sites), columns.get_texts("site").tolist()
-        found: Flags = self._lines == np.array([self._sites.get(name, last) for name in names])
-        return found
+        marks: Flags = self._lines == np.array([self._sites.get(name, last) for name in names])
+        return marks
 
-    def sum_terms(self, rows: Rows, versions: slice, most: int) -> Iterator[Numbers]:
+    def sum_terms(self, rows: Rows, versions: slice, block_rows: int) -> Iterator[Numbers]:
         """Sum the terms of some versions, trees aside.
 
         Parameters
         ----------
-        most
+        block_rows
             Rows that are summed together.
 
         Yields
@@ -145,22 +143,22 @@ class Plan:
             ``[rows, versions]``.
         """
         weights = self.weights[:, versions][rows.chosen]
-        for start in range(0, max(rows.inputs.shape[1], 1), most):
-            sums: Numbers = rows.inputs[:, start : start + most].T @ weights
+        for start in range(0, max(rows.inputs.shape[1], 1), block_rows):
+            sums: Numbers = rows.inputs[:, start : start + block_rows].T @ weights
             sums += self.intercepts[versions]
             yield sums
 
     def sum_roughly(self, rows: Rows) -> tuple[Singles, Numbers]:
-        """Sum the terms of all re-developments in single precision, which takes half the time.
+        """Sum the terms of all re-developments in single precision: half the time of `sum_terms`.
 
         Returns
         -------
         ndarray
             ``float32[rows, versions - 1]``.
         ndarray
-            ``[rows]``: how far off they can be: n roundings of what the absolute values of n
-            products sum to (Higham, Accuracy and Stability of Numerical Algorithms, 2002, 3.1);
-            four more are those of both factors and the intercept.
+            ``[rows]``: error bound: n roundings of the sum of n absolute products (Higham, Accuracy
+            and Stability of Numerical Algorithms, 2002, 3.1), plus 4 for both factors and the
+            intercept.
         """
         weights, starts, largest = self._rough
         sums: Singles = rows.inputs.astype(np.float32).T @ weights[rows.chosen]
@@ -170,7 +168,6 @@ class Plan:
 
     @cached_property
     def _rough(self) -> tuple[Singles, Singles, Numbers]:
-        """The re-developments' weights and intercepts, and the largest weight of each input."""
         weights, starts = self.weights[:, 1:], self.intercepts[1:]
         return weights.astype(np.float32), starts.astype(np.float32), np.abs(weights).max(axis=1)
 
@@ -180,9 +177,9 @@ class Plan:
         Returns
         -------
         float
-            Log-odds where every feature is at its centre.
+            Log-odds with every feature at its centre.
         ndarray
-            What each field adds, ``[fields, rows]``.
+            Contribution of each field, ``[fields, rows]``.
         """
         shares, squares = self._shares
         added: Numbers = shares[:, rows.chosen] @ rows.inputs
@@ -191,14 +188,14 @@ class Plan:
 
     @cached_property
     def _shares(self) -> tuple[Numbers, Numbers]:
-        """Split the model's weights by field: those of products evenly between two features.
+        """Split the model's weights by field; a product's is halved between its two features.
 
         Returns
         -------
         ndarray
             ``[fields, inputs]``.
         ndarray
-            ``[fields, 1]``: the 1 that squares have less.
+            ``[fields, 1]``: weights of the 1 that squares have subtracted.
         """
         own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
         halves = (owners[:, self._first] + owners[:, self._second]) / 2
@@ -211,5 +208,5 @@ class Plan:
     @cached_property
     def owners(self) -> Numbers:
         """Mark each feature's field, ``[fields, features]``."""
-        marks = [[name == one for one in self._read] for name in self.fields]
+        marks = [[name == read for read in self._read] for name in self.fields]
         return np.array(marks, dtype=float).reshape(len(self.fields), len(self._read))

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from features.base.errors import AssessmentError
-from features.dictionary.fields import FIELDS
 from features.model.estimator import Estimator
 from features.model.response_model import ResponseModel
 from features.records.arrow import parse_arrow
 from features.records.eligibility import check_eligibility
 from features.records.names import check_names
-from features.records.validation import validate
+from features.records.rules import validate
 
 ANSWER_COLUMNS = ("probability", "low", "high", "effective_sample_size")
 
@@ -43,16 +42,19 @@ class ResponseFunction:
             If a row breaks a rule, as everywhere else.
         """
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        names = [name for name in table.column_names if name in FIELDS]
-        parsed = {name: parse_arrow(FIELDS[name], table[name], text=False) for name in names}
-        columns, problems = validate(table.num_rows, parsed)
-        if problems := check_names(table.column_names, FIELDS) + problems:
+        dictionary = self.model.card.dictionary
+        fields = [
+            dictionary.fields[name] for name in table.column_names if name in dictionary.names
+        ]
+        parsed = {field.name: parse_arrow(field, table[field.name], text=False) for field in fields}
+        columns, problems = validate(table.num_rows, parsed, dictionary)
+        if problems := check_names(table.column_names, dictionary) + problems:
             raise AssessmentError(problems, source="assessments")
         estimates = self._estimator.estimate(columns, check_eligibility(columns), "interval")
-        given = estimates.rows[~estimates.withheld]
+        estimated = estimates.rows[~estimates.withheld]
         answer = {name: np.full(columns.size, np.nan) for name in ANSWER_COLUMNS}
         for name, values in answer.items():
-            values[given] = getattr(estimates.prediction, name)[~estimates.withheld]
+            values[estimated] = getattr(estimates.prediction, name)[~estimates.withheld]
         # The frame's own class builds the answer, so that this module needs no pandas.
         return type(frame)(answer)
 

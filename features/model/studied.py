@@ -1,6 +1,6 @@
-"""Studied: which assessments a model may be asked about, told from its card.
+"""Studied ranges: which assessments a model may estimate, by its card.
 
-The service withholds estimates from all others; validation leaves their courses aside.
+The estimator abstains for all others; validation excludes their courses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from features.base.arrays import Flags
-from features.dictionary.fields import FIELDS
-from features.dictionary.outcome import parse_outcome
+from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard, StudiedRange
 from features.records.columns import Columns
 from features.records.comparisons import Interval, make_comparisons, make_interval
@@ -17,12 +16,12 @@ from features.records.comparisons import Interval, make_comparisons, make_interv
 
 def list_early(card: ModelCard) -> list[str]:
     """List the early scores that an update model was developed with; none for a baseline model."""
-    early = parse_outcome(card.outcome.id).early_scores
-    return [found.field for found in card.ranges if found.field in early]
+    early = card.parse_outcome().early_scores
+    return [studied.field for studied in card.ranges if studied.field in early]
 
 
 def find_unread(columns: Columns, early: Sequence[str]) -> Flags:
-    """Find rows without any early score, where the model needs one; ``[rows]``."""
+    """Return which rows lack every early score, if the model needs one; ``bool[rows]``."""
     unread = np.full(columns.size, bool(early))
     for name in early:
         unread &= columns.find_missing(name)
@@ -30,45 +29,50 @@ def find_unread(columns: Columns, early: Sequence[str]) -> Flags:
 
 
 class StudiedRanges:
-    """What a model has seen, ready to be held against many rows.
+    """A model's studied ranges, prepared to be compared with many rows.
 
     Parameters
+    ----------
+    dictionary
+        The model's own, which lists the categories of a field.
+
+    Attributes
     ----------
     fields
         The fields with a range, in the card's order.
     """
 
-    def __init__(self, ranges: Sequence[StudiedRange]) -> None:
-        unseen = [list(list_unseen(one)) for one in ranges]
-        found = [(one, n) for one, n in zip(ranges, map(len, unseen), strict=True) if n]
-        self.fields = tuple(one.field for one, _ in found)
-        self._first = np.cumsum([0, *(n for _, n in found)])[:-1]
+    def __init__(self, ranges: Sequence[StudiedRange], dictionary: Dictionary) -> None:
+        unseen = {studied.field: list(list_unseen(studied, dictionary)) for studied in ranges}
+        self.fields = tuple(field for field, intervals in unseen.items() if intervals)
+        counts = [len(unseen[field]) for field in self.fields]
+        self._first = np.cumsum([0, *counts])[:-1]
         self._unseen = make_comparisons(
-            (one.field, values)
-            for one, intervals in zip(ranges, unseen, strict=True)
-            for values in intervals
+            (field, interval) for field, intervals in unseen.items() for interval in intervals
         )
 
     def find_outside(self, columns: Columns) -> Flags:
-        """Find values that the model has never seen, ``[fields, rows]``; missing ones are not."""
+        """Return which values were never studied, ``bool[fields, rows]``; missing ones are not."""
         if not self.fields:
             return np.zeros((0, columns.size), dtype=bool)
         unseen = self._unseen.compare(columns.stack(self._unseen.fields))
         return np.logical_or.reduceat(unseen, self._first, axis=0)
 
 
-def list_unseen(studied: StudiedRange) -> Iterator[Interval]:
+def list_unseen(studied: StudiedRange, dictionary: Dictionary) -> Iterator[Interval]:
     """List the values that a model has never seen, as intervals.
 
     Examples
     --------
-    >>> list(list_unseen(StudiedRange(field="sex", categories=("female", "male"))))
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> studied = StudiedRange(field="sex", categories=("female", "male"))
+    >>> list(list_unseen(studied, load_dictionary()))
     [(2.0, 2.0)]
     """
     if studied.categories:
-        for place, name in enumerate(FIELDS[studied.field].categories):
+        for position, name in enumerate(dictionary.fields[studied.field].categories):
             if name not in studied.categories:
-                yield make_interval("is", float(place))
+                yield make_interval("is", float(position))
         return
     if studied.low is not None:
         yield make_interval("below", studied.low)
@@ -77,6 +81,6 @@ def list_unseen(studied: StudiedRange) -> Iterator[Interval]:
 
 
 def find_outside(columns: Columns, studied: StudiedRange) -> Flags:
-    """Find rows whose value the model has never seen, ``[rows]``; a missing one is not outside."""
-    outside: Flags = np.logical_or.reduce(StudiedRanges([studied]).find_outside(columns), axis=0)
-    return outside
+    """Return which rows have a value never studied, ``bool[rows]``; a missing one is not."""
+    outside = StudiedRanges([studied], columns.dictionary).find_outside(columns)
+    return np.asarray(outside.any(axis=0))

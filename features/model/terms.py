@@ -1,4 +1,4 @@
-"""Terms: the numbers that make up the log-odds, for a model and its re-developments."""
+"""Terms: coefficients of the log-odds, for a model and its bootstrap refits or posterior draws."""
 
 import io
 from collections.abc import Sequence
@@ -11,13 +11,16 @@ from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 
 TERMS_FILE = "terms.npz"
-# What log-odds are straight lines of, before they are calibrated; one number or row a version.
+# Products count features at most this far from their centres, in their scales: the product of two
+# rare values would claim more than the data show.
+MAX_UNITS = 3.0
+# What log-odds are linear in before calibration; one number or row per version.
 LINEAR = ("intercept", "present", "missing", "sites", "trees", "products")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What makes up the log-odds, for a model and its re-developments.
+    """Coefficients of the log-odds, for each version: the model, then its re-developments.
 
     Parameters
     ----------
@@ -26,21 +29,20 @@ class Terms:
     present, missing
         ``[versions, features]``: per unit of a recorded value, and for a missing one.
     sites
-        ``[versions, sites + 1]``: effect of each known site, and last of a site never seen: 0 for
-        the model, and as spread over sites as the sites known for its re-developments. Without
-        known sites ``[versions, 0]``.
+        ``[versions, sites + 1]``: effect of each known site, and last of a new site: 0 for the
+        model, drawn from the between-site distribution for re-developments. Without known sites
+        ``[versions, 0]``.
     trees
         ``[versions]``: weight of the boosted trees.
     centre, scale
         ``[features]``: value from which a feature's contribution is counted, and the unit in which
         products count it.
     pairs
-        ``int64[products, 2]``: features whose product counts; a feature with itself for its square.
+        ``int64[products, 2]``: features multiplied; a feature with itself is its square.
     products
         ``[versions, products]``: per unit of each product.
     calibration
-        ``[versions, 3]``: what is done to the sum of all that, see
-        :mod:`features.model.calibration`.
+        ``[versions, 3]``: see :mod:`features.model.calibration`.
     """
 
     intercept: Numbers
@@ -55,12 +57,12 @@ class Terms:
     calibration: Numbers
 
     def check(self, features: int, sites: int) -> None:
-        """Refuse arrays whose shapes do not belong together.
+        """Check that the arrays' shapes fit each other.
 
         Raises
         ------
         ArtifactError
-            If they do not, or hold anything but finite numbers.
+            If they do not, or an array holds anything but finite numbers.
         """
         versions = len(self.intercept)
         shapes = {
@@ -84,13 +86,13 @@ class Terms:
         if not (self.scale > 0).all():
             raise ArtifactError(f"{TERMS_FILE}: scale must be above 0")
         if not (self.calibration[:, 1:] >= 0).all():
-            raise ArtifactError(f"{TERMS_FILE}: calibration must not turn the order round")
+            raise ArtifactError(f"{TERMS_FILE}: calibration must not reverse the order")
 
 
 def stack_terms(versions: Sequence[Terms]) -> Terms:
     """Join a model's terms with those of its re-developments.
 
-    Products are counted from the same centres in the same units, or there are none.
+    All must share centres, scales and pairs.
     """
     names = (*LINEAR, "calibration")
     joined = {name: np.concatenate([getattr(v, name) for v in versions]) for name in names}
@@ -114,7 +116,41 @@ def parse_terms(content: bytes) -> Terms:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = {name: arrays[name].astype(np.float64) for name in arrays.files}
-            return Terms(**found | {"pairs": found["pairs"].astype(np.int64)})
+            contents = {name: arrays[name].astype(np.float64) for name in arrays.files}
+            return Terms(**contents | {"pairs": contents["pairs"].astype(np.int64)})
     except (KeyError, ValueError, TypeError, OSError, EOFError):
         raise ArtifactError(f"{TERMS_FILE} cannot be read") from None
+
+
+def count_units(matrix: NDArray[np.float32], centre: Numbers, scale: Numbers) -> Numbers:
+    """Standardise features as products take them, within `MAX_UNITS` either way.
+
+    Examples
+    --------
+    >>> count_units(np.array([[17.0, 90.0]]), np.array([12.0, 28.0]), np.array([5.0, 6.0]))
+    array([[1., 3.]])
+    """
+    return limit_units((matrix - centre) / scale)
+
+
+def limit_units(units: Numbers) -> Numbers:
+    """Limit standardised features in place to `MAX_UNITS` either way."""
+    np.maximum(units, -MAX_UNITS, out=units)
+    return np.minimum(units, MAX_UNITS, out=units)
+
+
+def multiply_pairs(units: Numbers, pairs: NDArray[np.int64]) -> Numbers:
+    """Multiply pairs of standardised features, ``[rows, products]``; 0 if either is missing.
+
+    Examples
+    --------
+    >>> multiply_pairs(np.array([[3.0, 2.0], [3.0, np.nan]]), np.array([[0, 1], [0, 0]]))
+    array([[6., 8.],
+           [0., 8.]])
+    """
+    first, second = pairs.T
+    products: Numbers = units.take(first, axis=1)
+    products *= units.take(second, axis=1)
+    products -= first == second
+    products[np.isnan(products)] = 0
+    return products

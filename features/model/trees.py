@@ -47,18 +47,18 @@ def predict_margin(booster: Any, matrix: NDArray[np.float32]) -> Numbers:
 def join_boosters(boosters: Sequence[Any]) -> Any:
     """Join boosters that were grown on the same columns into one that gives all their margins.
 
-    Each keeps its trees in their order, as the trees of one class; so its sum is the same to the
-    last bit, and one call costs little more than the trees themselves.
+    Fast path of calling each: one call costs little more than the trees themselves. Each keeps its
+    trees in their order, as the trees of one class, so its sum is the same to the last bit.
     """
     joined, *others = (json.loads(bytes(booster.save_raw("json"))) for booster in boosters)
     learner = joined["learner"]
-    models = [one["learner"]["gradient_booster"]["model"] for one in (joined, *others)]
-    trees = [(tree, place) for place, model in enumerate(models) for tree in model["trees"]]
-    whole = models[0]
-    whole["trees"] = [{**tree, "id": number} for number, (tree, _) in enumerate(trees)]
-    whole["tree_info"] = [place for _, place in trees]
-    whole["iteration_indptr"] = [0, len(trees)]
-    whole["gbtree_model_param"]["num_trees"] = str(len(trees))
+    models = [booster["learner"]["gradient_booster"]["model"] for booster in (joined, *others)]
+    trees = [(tree, index) for index, model in enumerate(models) for tree in model["trees"]]
+    merged = models[0]
+    merged["trees"] = [{**tree, "id": number} for number, (tree, _) in enumerate(trees)]
+    merged["tree_info"] = [index for _, index in trees]
+    merged["iteration_indptr"] = [0, len(trees)]
+    merged["gbtree_model_param"]["num_trees"] = str(len(trees))
     count = str(len(boosters))
     learner["objective"] = {
         "name": "multi:softprob",

@@ -1,10 +1,11 @@
 """Assessments: what is known of a patient before the first dose, from JSON to columns.
 
-Where treatment has begun, early scores may stand beside it.
+Once treatment has begun, they may hold early scores too.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -12,18 +13,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
 from pydantic import Field as Constraint
 
 from features.base.errors import AssessmentError, Problem
-from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
-from features.dictionary.fields import FIELDS
+from features.dictionary.dictionary import Dictionary, load_dictionary
+from features.dictionary.field import DATE_PATTERN, DATES_ALLOWED, TEXT_PATTERN, Field, Kind
 from features.records.columns import Columns
 from features.records.names import check_names
-from features.records.parsing import JSON_READERS, Reader, RuleBroken, read_date
+from features.records.parsing import JSON_READERS, Reader, RuleBroken, count_days
 from features.records.reading import read_columns
-from features.records.validation import check_columns
+from features.records.rules import check_columns
 
 JsonRow = dict[str, Any]
-KNOWN = frozenset(FIELDS)
-# Each takes some time; somebody may send a hundred thousand.
-TOLD_NAMES = 16
+# Unknown names explained per row: each takes some time, and a client may send a hundred thousand.
+MAX_NAMED = 16
 
 
 def make_constraint(field: Field) -> Any:
@@ -72,20 +72,25 @@ def check_whole(value: float) -> float:
 def check_date(value: str) -> str:
     """Refuse a date that no calendar has, or that lies outside the accepted years."""
     try:
-        read_date(FIELDS["assessed_on"], value)
+        count_days(value)
     except RuleBroken:
-        raise ValueError(FIELDS["assessed_on"].allowed) from None
+        raise ValueError(DATES_ALLOWED) from None
     return value
 
 
-def make_assessment_model() -> type[BaseModel]:
-    """Build the pydantic model of an assessment from the field registry."""
+@lru_cache(maxsize=8)
+def make_assessment_model(dictionary: Dictionary) -> type[BaseModel]:
+    """Build the pydantic model of one validated assessment.
+
+    Its JSON schema is the one that the service publishes. Rules between fields are not a schema's
+    business: :func:`read_assessments` applies them.
+    """
     annotations: dict[str, Any] = {
         field.name: (
             make_constraint(field) if field.required else make_constraint(field) | None,
             ... if field.required else None,
         )
-        for field in FIELDS.values()
+        for field in dictionary.fields.values()
     }
     config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     return create_model(
@@ -97,13 +102,11 @@ def make_assessment_model() -> type[BaseModel]:
     )
 
 
-# One validated assessment; its JSON schema is the one that the service publishes. Rules between
-# fields are not a schema's business: read_assessments applies them.
-Assessment = make_assessment_model()
-
-
 def parse_rows(
-    rows: Sequence[JsonRow], first_row: int = 1, readers: Mapping[Kind, Reader] = JSON_READERS
+    rows: Sequence[JsonRow],
+    first_row: int = 1,
+    readers: Mapping[Kind, Reader] = JSON_READERS,
+    dictionary: Dictionary | None = None,
 ) -> tuple[Columns, list[Problem]]:
     """Read assessments given as JSON objects; null is missing.
 
@@ -113,11 +116,13 @@ def parse_rows(
         Number of the first row, for the problems.
     readers
         How values are read; those for texts take what a web form sends.
+    dictionary
+        The fields that there are; None for the built-in ones.
 
     Returns
     -------
     Columns
-        One entry a row.
+        One entry per row.
     list of Problem
         Every problem of every row, with row numbers counted from `first_row`.
 
@@ -127,23 +132,24 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    strange = list_strange(rows)
-    raw = list_values(keep_known(rows) if strange else rows)
-    columns, broken = read_columns(len(rows), raw, readers)
+    known = dictionary or load_dictionary()
+    strange = list_strange(rows, known.names)
+    raw = list_values(keep_known(rows, known.names) if strange else rows)
+    columns, broken = read_columns(len(rows), raw, known, readers)
     columns, problems = check_columns(columns, broken, first_row)
-    return columns, locate_strange(strange, rows, first_row) + problems
+    return columns, locate_strange(strange, rows, first_row, known) + problems
 
 
-def list_strange(rows: Sequence[JsonRow]) -> list[str]:
-    """List the names that are no fields, in the order in which they come."""
-    if KNOWN.issuperset(set[str]().union(*rows)):
+def list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
+    """List the names that are not fields, in the order in which they first occur."""
+    if known.issuperset(set[str]().union(*rows)):
         return []
-    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in KNOWN]
+    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
 
 
-def keep_known(rows: Sequence[JsonRow]) -> list[JsonRow]:
-    """Keep what is known: strangers may ask for no room in every other row."""
-    return [{name: row[name] for name in row if name in KNOWN} for row in rows]
+def keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
+    """Keep the fields: an unknown name would take memory in every other row."""
+    return [{name: row[name] for name in row if name in known} for row in rows]
 
 
 def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
@@ -162,33 +168,35 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     return dict(zip(blank, zip(*filled, strict=True), strict=True))
 
 
-def locate_strange(names: Sequence[str], rows: Sequence[JsonRow], first_row: int) -> list[Problem]:
-    """Say of each unknown name why it may not come in, and which rows have it.
+def locate_strange(
+    names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
+) -> list[Problem]:
+    """Explain for each unknown name why it may not come in, and which rows have it.
 
-    Of a row with very many only the first are told, whatever its neighbours have.
+    Only the first of a row with very many are named, whatever its neighbours have.
     """
     if not names:
         return []
     having: dict[str, list[int]] = {}
     crowded = []
     for number, row in enumerate(rows, first_row):
-        strange = [name for name in row if name not in FIELDS]
-        for name in strange[:TOLD_NAMES]:
+        strange = [name for name in row if name not in dictionary.names]
+        for name in strange[:MAX_NAMED]:
             having.setdefault(name, []).append(number)
-        if len(strange) > TOLD_NAMES:
+        if len(strange) > MAX_NAMED:
             crowded.append(number)
-    told = [name for name in names if name in having]
+    named = [name for name in names if name in having]
     located = [
         replace(problem, rows=tuple(having[name]))
-        for name, problem in zip(told, check_names(told, FIELDS), strict=True)
+        for name, problem in zip(named, check_names(named, dictionary), strict=True)
     ]
     if crowded:
-        message = f"has more than {TOLD_NAMES} names that are no known fields"
+        message = f"has more than {MAX_NAMED} names that are no known fields"
         located.append(Problem("assessment", "unknown", message, tuple(crowded)))
     return located
 
 
-def read_assessments(rows: Sequence[JsonRow]) -> Columns:
+def read_assessments(rows: Sequence[JsonRow], dictionary: Dictionary | None = None) -> Columns:
     """Read assessments given as JSON objects, all valid.
 
     Raises
@@ -196,7 +204,7 @@ def read_assessments(rows: Sequence[JsonRow]) -> Columns:
     AssessmentError
         If any rule is broken; lists every problem of every row.
     """
-    columns, problems = parse_rows(rows)
+    columns, problems = parse_rows(rows, dictionary=dictionary)
     if problems:
         raise AssessmentError(problems, source="assessment")
     return columns

@@ -1,7 +1,7 @@
 """Cohorts: assessments with follow-up scores, read from files with every problem at once."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
 from features.records.names import check_names
 from features.records.parsing import Parsed
+from features.records.rules import validate
 from features.records.tables import RawTable, open_table
-from features.records.validation import validate
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,20 @@ class Batch:
     problems: list[Problem]
 
 
-def read_cohort(path: Path, mapper: Mapper | None = None, ignore_unknown: bool = False) -> Columns:
-    """Read a cohort file, whole and valid.
+def read_cohort(
+    path: Path,
+    mapper: Mapper | None = None,
+    ignore_unknown: bool = False,
+    dictionary: Dictionary | None = None,
+) -> Columns:
+    """Read a cohort file of which every row is valid.
+
+    Parameters
+    ----------
+    ignore_unknown
+        Whether columns that are not fields are left out instead of refused.
+    dictionary
+        The fields that there are; None for the built-in ones.
 
     Raises
     ------
@@ -46,12 +59,17 @@ def read_cohort(path: Path, mapper: Mapper | None = None, ignore_unknown: bool =
     """
     mapper = mapper or Mapper()
     table = open_table(path, mapper.missing_tokens)
-    return collect_cohort(table, mapper, ignore_unknown)
+    return collect_cohort(table, mapper, ignore_unknown, dictionary)
 
 
-def collect_cohort(table: RawTable, mapper: Mapper, ignore_unknown: bool = False) -> Columns:
-    """Read an open table, whole and valid; see :func:`read_cohort`."""
-    batches = list(read_batches(table, mapper, ignore_unknown))
+def collect_cohort(
+    table: RawTable,
+    mapper: Mapper,
+    ignore_unknown: bool = False,
+    dictionary: Dictionary | None = None,
+) -> Columns:
+    """Read an open table of which every row is valid; see :func:`read_cohort`."""
+    batches = list(read_batches(table, mapper, ignore_unknown, dictionary))
     problems = merge_problems(problem for batch in batches for problem in batch.problems)
     columns = concatenate_columns([batch.columns for batch in batches])
     if not columns.size:
@@ -62,36 +80,47 @@ def collect_cohort(table: RawTable, mapper: Mapper, ignore_unknown: bool = False
     return columns
 
 
-def read_batches(table: RawTable, mapper: Mapper, ignore_unknown: bool = False) -> Iterator[Batch]:
-    """Read an open table batch by batch.
+def read_batches(
+    table: RawTable,
+    mapper: Mapper,
+    ignore_unknown: bool = False,
+    dictionary: Dictionary | None = None,
+) -> Iterator[Batch]:
+    """Read an open table batch by batch; see :func:`read_cohort`.
 
     Raises
     ------
     CohortError
         If a column may not come in; problems of rows are left to the caller.
     """
-    names = choose_columns(table, mapper, ignore_unknown)
+    known = dictionary or load_dictionary()
+    names = _choose_columns(table, mapper, ignore_unknown, known)
     first_row = 1
     for batch in table.batches:
         raw = {
             ours: mapper.map_values(ours, batch.column(theirs)) for theirs, ours in names.items()
         }
         raw |= mapper.list_constants(batch.num_rows)
-        parsed = parse_batch(raw, batch.num_rows, first_row, table.text, mapper)
+        parsed = _parse_batch(raw, batch.num_rows, first_row, table.text, mapper, known)
         yield replace(parsed, problems=_renumber(table, parsed.problems))
         first_row += batch.num_rows
 
 
-def parse_batch(
-    raw: dict[str, Any], size: int, first_row: int, text: bool, mapper: Mapper
+def _parse_batch(
+    raw: dict[str, Any],
+    size: int,
+    first_row: int,
+    text: bool,
+    mapper: Mapper,
+    dictionary: Dictionary,
 ) -> Batch:
     """Read the columns of one batch and apply every rule."""
     parsed: dict[str, Parsed] = {}
     for name, array in raw.items():
         texts = (text or name in mapper.values) and name not in mapper.constants
-        factor = mapper.get_factor(name)
-        parsed[name] = parse_arrow(COHORT_FIELDS[name], array, texts, factor)
-    columns, problems = validate(size, parsed, first_row)
+        field = dictionary.cohort_fields[name]
+        parsed[name] = parse_arrow(field, array, texts, mapper.get_factor(field))
+    columns, problems = validate(size, parsed, dictionary, first_row)
     return Batch(first_row, columns, problems)
 
 
@@ -99,22 +128,26 @@ def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
 
 
-def choose_columns(table: RawTable, mapper: Mapper, ignore_unknown: bool) -> dict[str, str]:
+def _choose_columns(
+    table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
+) -> dict[str, str]:
     """Choose the columns to read, as theirs → ours.
 
-    Direct identifiers are refused even where they would be ignored: they have no business here.
+    Direct identifiers are refused even if they would be ignored: they must not reach this machine.
     """
     renamed = {
         name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
     }
-    problems = check_names(renamed.values(), COHORT_FIELDS)
-    problems += [p for p in check_names(mapper.ignore, COHORT_FIELDS) if p.rule == "identifier"]
+    known = dictionary.cohort_fields
+    problems = check_names(renamed.values(), dictionary, known)
+    ignored = check_names(mapper.ignore, dictionary, known)
+    problems += [problem for problem in ignored if problem.rule == "identifier"]
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
     if problems:
         raise CohortError(problems, source=table.source)
-    return {theirs: ours for theirs, ours in renamed.items() if ours in COHORT_FIELDS}
+    return {theirs: ours for theirs, ours in renamed.items() if ours in known}
 
 
 def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
@@ -129,7 +162,7 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
 
 
 def merge_problems(problems: Iterator[Problem]) -> list[Problem]:
-    """Join what the batches found: one problem a field and rule, with all its rows."""
+    """Merge the problems of all batches: one per field and rule, with all its rows."""
     merged: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         merged.setdefault((problem.field, problem.rule, problem.message), []).append(problem)
@@ -154,28 +187,29 @@ def find_duplicates(columns: Columns) -> list[Problem]:
         if key in seen and key[0] is not None:
             repeated.append(row)
         seen.add(key)
-    message = "this patient and course came in an earlier row; number later courses in `course`"
+    message = "duplicate patient and course; number repeat courses in `course`"
     return [Problem("patient_id", "duplicate", message, tuple(repeated))] if repeated else []
 
 
 def digest_cohort(columns: Columns) -> str:
     """Compute the SHA-256 of a cohort's content.
 
-    The order of rows and columns, the file's format and columns that nobody filled do not matter;
-    one changed value does.
+    It does not depend on the order of rows and columns, on the file's format or on empty columns.
     """
     keys = list_courses(columns)
     order = np.array(sorted(range(columns.size), key=lambda row: (str(keys[row][0]), keys[row][1])))
-    digest = hashlib.sha256()
+    digest, fields = hashlib.sha256(), columns.dictionary.cohort_fields
     for name in sorted(columns.list_recorded()):
         digest.update(name.encode())
-        digest.update(_encode(name)(columns.values[name][order]))
+        encode = _encode_texts if fields[name].kind is Kind.TEXT else _encode_numbers
+        digest.update(encode(columns.values[name][order]))
     return digest.hexdigest()
 
 
-def _encode(name: str) -> Callable[[Any], bytes]:
-    if COHORT_FIELDS[name].kind is Kind.TEXT:
-        return lambda texts: "\0".join("" if text is None else text for text in texts).encode()
-    return lambda numbers: (
-        np.where(np.isnan(numbers), np.nan, numbers + 0.0).astype("<f8").tobytes()
-    )
+def _encode_texts(texts: Texts) -> bytes:
+    return "\0".join("" if text is None else text for text in texts).encode()
+
+
+def _encode_numbers(numbers: Numbers) -> bytes:
+    # One bit pattern for every missing value, and 0 for -0.
+    return np.where(np.isnan(numbers), np.nan, numbers + 0.0).astype("<f8").tobytes()

@@ -1,7 +1,7 @@
 """Columns: the validated values of many assessments, or of one, by field."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Indices, Numbers, Texts
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
 
 # Sets of fields that come together, of which the most recent are remembered.
 KNOWN_FORMS = 256
@@ -47,7 +47,7 @@ def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
 
 @dataclass(frozen=True)
 class Columns:
-    """Values by field, one entry a row; a field that nobody recorded may be absent.
+    """Values by field, one entry per row; a field that no row has may be absent.
 
     Parameters
     ----------
@@ -55,28 +55,31 @@ class Columns:
         Number of rows.
     values
         ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1, categories
-        as their position in the registry, dates as days since 1970-01-01. Texts are
+        as their position in the dictionary, dates as days since 1970-01-01. Texts are
         ``object[size]`` with None for missing.
     table
-        All the numbers among `values` once more, where they lie in one array anyway.
+        All the numbers among `values` once more, if they lie in one array anyway.
+    dictionary
+        What the fields are.
     """
 
     size: int
     values: Mapping[str, NDArray[Any]]
     table: Table | None = None
+    dictionary: Dictionary = field(default_factory=load_dictionary)
 
     def get_numbers(self, name: str) -> Numbers:
-        """Return a field as ``float64[size]``; all NaN where nobody recorded it."""
-        found = self.values.get(name)
-        return np.full(self.size, np.nan) if found is None else found
+        """Return a field as ``float64[size]``; all NaN if it is absent."""
+        values = self.values.get(name)
+        return np.full(self.size, np.nan) if values is None else values
 
     def get_texts(self, name: str) -> Texts:
-        """Return a text field as ``object[size]``; all None where nobody recorded it."""
-        found = self.values.get(name)
-        return np.full(self.size, None, dtype=object) if found is None else found
+        """Return a text field as ``object[size]``; all None if it is absent."""
+        values = self.values.get(name)
+        return np.full(self.size, None, dtype=object) if values is None else values
 
     def find_missing(self, name: str) -> Flags:
-        """Tell in which rows a field is missing, as ``bool[size]``."""
+        """Return in which rows a field is missing, as ``bool[size]``."""
         if name not in self.values:
             return np.ones(self.size, dtype=bool)
         values = self.values[name]
@@ -86,13 +89,14 @@ class Columns:
 
     def stack(self, names: tuple[str, ...]) -> Numbers:
         """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
+        # Fast path of the lines below: JSON is read into one array.
         if self.table is not None:
             return self.table.gather(names)
         if not names:
             return np.empty((0, self.size))
         blank = np.full(self.size, np.nan)
-        found = [self.values.get(name, blank) for name in names]
-        stacked: Numbers = np.concatenate(found).reshape(len(names), self.size)
+        rows = [self.values.get(name, blank) for name in names]
+        stacked: Numbers = np.concatenate(rows).reshape(len(names), self.size)
         return stacked
 
     def select(self, rows: NDArray[Any]) -> "Columns":
@@ -101,39 +105,40 @@ class Columns:
             return self
         count = int(np.arange(self.size)[rows].size)
         if self.table is None:
-            return Columns(count, {name: values[rows] for name, values in self.values.items()})
+            kept = {name: values[rows] for name, values in self.values.items()}
+            return Columns(count, kept, dictionary=self.dictionary)
         table = Table(self.table.names, self.table.numbers[:, rows])
-        found: dict[str, NDArray[Any]] = {**table.list_values()}
-        found |= {name: self.values[name][rows] for name in self.values if name not in found}
-        return Columns(count, found, table)
+        kept = {**table.list_values()}
+        kept |= {name: self.values[name][rows] for name in self.values if name not in kept}
+        return Columns(count, kept, table, self.dictionary)
 
     def replace(self, values: Mapping[str, NDArray[Any]]) -> "Columns":
         """Return a copy in which some fields have other values."""
-        return Columns(self.size, {**self.values, **values})
+        return Columns(self.size, {**self.values, **values}, dictionary=self.dictionary)
 
     def keep(self, names: Sequence[str]) -> "Columns":
-        """Return a copy with these fields only, as far as they were recorded."""
-        return Columns(
-            self.size, {name: self.values[name] for name in names if name in self.values}
-        )
+        """Return a copy with these fields only, as far as they are there."""
+        kept = {name: self.values[name] for name in names if name in self.values}
+        return Columns(self.size, kept, dictionary=self.dictionary)
 
     def list_recorded(self) -> list[str]:
-        """List the fields that at least one row has, in the registry's order."""
+        """List the fields that at least one row has, in the dictionary's order."""
         return [
             name
-            for name in COHORT_FIELDS
+            for name in self.dictionary.cohort_fields
             if name in self.values and not self.find_missing(name).all()
         ]
 
 
 def concatenate_columns(parts: Sequence[Columns]) -> Columns:
-    """Stack rows; a field that some parts lack is missing in their rows."""
+    """Stack rows read with one dictionary; a field that some parts lack is missing there."""
     names = dict.fromkeys(name for part in parts for name in part.values)
     values = {name: np.concatenate([_get_any(part, name) for part in parts]) for name in names}
-    return Columns(sum(part.size for part in parts), values)
+    size = sum(part.size for part in parts)
+    return Columns(size, values, dictionary=parts[0].dictionary) if parts else Columns(0, {})
 
 
 def _get_any(part: Columns, name: str) -> NDArray[Any]:
-    if COHORT_FIELDS[name].kind is Kind.TEXT:
+    if part.dictionary.cohort_fields[name].kind is Kind.TEXT:
         return part.get_texts(name)
     return part.get_numbers(name)

@@ -2,7 +2,7 @@
 
 A mapping is one TOML file::
 
-    missing = ["n/a", "-9"]            # texts that stand for a missing value, besides the usual
+    missing = ["n/a", "-9"]            # more texts that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
     [rename]                           # theirs = ours
@@ -27,20 +27,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as types
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Setting
 
-from features.base.errors import MappingError, Problem
-from features.dictionary.field import Kind
-from features.dictionary.fields import COHORT_FIELDS
+from features.base.errors import MappingError, Problem, list_problems
+from features.dictionary.dictionary import Dictionary, load_dictionary
+from features.dictionary.field import Field, Kind
 from features.records.tables import MISSING_TOKENS
 
-# For each of our units: what one of theirs is worth in ours. A month is a twelfth of 365.25 days.
-DAYS_A_MONTH = 365.25 / 12
+# Factor from each of their units to ours. A month is a twelfth of 365.25 days.
+DAYS_PER_MONTH = 365.25 / 12
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "months": {"days": 1 / DAYS_A_MONTH, "weeks": 7 / DAYS_A_MONTH, "years": 12.0},
+        "months": {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "years": 12.0},
         "years": {"days": 1 / 365.25, "months": 1 / 12},
-        "weeks": {"days": 1 / 7, "months": DAYS_A_MONTH / 7},
+        "weeks": {"days": 1 / 7, "months": DAYS_PER_MONTH / 7},
         "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
         "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
         "mg/kg": {"µg/kg": 1e-3, "ug/kg": 1e-3, "mg/lb": 1 / 0.45359237},
@@ -50,7 +51,7 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
-Texts = Mapping[str, str]
+Words = Mapping[str, str]
 
 
 class Mapper(BaseModel):
@@ -58,10 +59,10 @@ class Mapper(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    rename: Texts = Field(default_factory=dict)
-    values: Mapping[str, Texts] = Field(default_factory=dict)
-    units: Texts = Field(default_factory=dict)
-    constants: Mapping[str, str | bool | float] = Field(default_factory=dict)
+    rename: Words = Setting(default_factory=dict)
+    values: Mapping[str, Words] = Setting(default_factory=dict)
+    units: Words = Setting(default_factory=dict)
+    constants: Mapping[str, str | bool | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
 
@@ -74,10 +75,9 @@ class Mapper(BaseModel):
         """Return our name of one of their columns."""
         return self.rename.get(name, name)
 
-    def get_factor(self, name: str) -> float:
+    def get_factor(self, field: Field) -> float:
         """Return what a field's numbers are multiplied by."""
-        unit = COHORT_FIELDS[name].unit
-        return UNITS[unit][self.units[name]] if name in self.units else 1.0
+        return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0
 
     def map_values(self, name: str, array: Any) -> Any:
         """Replace their values by ours; a value that the mapping does not name stays as it is."""
@@ -97,8 +97,13 @@ class Mapper(BaseModel):
         return {name: pa.array([value] * size) for name, value in self.constants.items()}
 
 
-def read_mapping(path: Path | None) -> Mapper:
+def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Mapper:
     """Read a mapping file; without one, columns keep their names and values.
+
+    Parameters
+    ----------
+    dictionary
+        The fields that there are; None for the built-in ones.
 
     Raises
     ------
@@ -116,21 +121,13 @@ def read_mapping(path: Path | None) -> Mapper:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError([Problem("file", "toml", str(error))], source=path.name) from None
     except ValidationError as error:
-        raise MappingError(describe_validation(error), source=path.name) from None
-    if problems := list(check_mapping(mapper)):
+        raise MappingError(list_problems(error), source=path.name) from None
+    if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):
         raise MappingError(problems, source=path.name)
     return mapper
 
 
-def describe_validation(error: ValidationError) -> list[Problem]:
-    """Turn pydantic's errors into problems, without the values that it was given."""
-    return [
-        Problem(".".join(map(str, entry["loc"])) or "file", entry["type"], entry["msg"])
-        for entry in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-
-
-def check_mapping(mapper: Mapper) -> Iterator[Problem]:
+def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
     """Find fields, categories and units that do not exist, and two columns made one."""
     named = {
         "rename": list(mapper.rename.values()),
@@ -140,27 +137,27 @@ def check_mapping(mapper: Mapper) -> Iterator[Problem]:
     }
     for part, names in named.items():
         for name in names:
-            if name not in COHORT_FIELDS:
+            if name not in fields:
                 yield Problem(f"{part}: {name}", "unknown", "not a known field")
     targets = [*mapper.rename.values(), *mapper.constants]
     for name in sorted({name for name in targets if targets.count(name) > 1}):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
-    yield from _check_words(mapper)
-    yield from _check_units(mapper)
+    yield from _check_words(mapper, fields)
+    yield from _check_units(mapper, fields)
 
 
-def _check_words(mapper: Mapper) -> Iterator[Problem]:
+def _check_words(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
     for name, words in mapper.values.items():
-        field = COHORT_FIELDS.get(name)
+        field = fields.get(name)
         if field is not None and field.kind is Kind.CATEGORY:
             for theirs, ours in words.items():
                 if ours not in field.categories:
                     yield Problem(f"values.{name}.{theirs}", "category", f"must be {field.allowed}")
 
 
-def _check_units(mapper: Mapper) -> Iterator[Problem]:
+def _check_units(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
     for name, unit in mapper.units.items():
-        field = COHORT_FIELDS.get(name)
+        field = fields.get(name)
         if field is not None and unit not in UNITS.get(field.unit, {}):
             known = ", ".join(UNITS.get(field.unit, {})) or "nothing"
             message = f"{field.unit or 'this field'} can be made from: {known}"

@@ -1,6 +1,6 @@
-"""What may come in at all: known columns, no direct identifiers, nothing from after the first dose.
+"""Column names that are accepted: no direct identifiers, nothing from after the first dose.
 
-Early scores are known columns; which models may read them is the outcome's business.
+Early scores are accepted; the outcome decides which models may read them.
 
 The check reads column names alone, before any value is looked at.
 """
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from features.base.errors import Problem
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Group
-from features.dictionary.fields import FOLLOWUPS, UNREADABLE
 
 # The last words of a column name that names, dates or locates a person.
 IDENTIFIER_ENDINGS = (
@@ -39,7 +39,7 @@ LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
 LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
 
 SHOWN_LETTERS = 64
-# Looking for the nearest known name takes milliseconds: not for every one of many strange names.
+# Finding the nearest known name takes milliseconds, and a client may send thousands of names.
 HINTED_NAMES = 8
 
 
@@ -56,7 +56,7 @@ def split_words(name: str) -> str:
 
 
 def names_person(name: str) -> bool:
-    """Tell whether a column looks like a direct identifier.
+    """Return whether a column looks like a direct identifier.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def names_person(name: str) -> bool:
 
 
 def known_after_baseline(name: str) -> bool:
-    """Tell whether a column looks like something measured after the first dose.
+    """Return whether a column looks like something measured after the first dose.
 
     Examples
     --------
@@ -85,36 +85,43 @@ def known_after_baseline(name: str) -> bool:
     return any(late in words for late in LATE_WORDS)
 
 
-def check_names(names: Iterable[str], known: Mapping[str, Field]) -> list[Problem]:
-    """Find every name that may not come in, and say why.
+def check_names(
+    names: Iterable[str], dictionary: Dictionary, known: Mapping[str, Field] | None = None
+) -> list[Problem]:
+    """Explain every name that is not accepted.
+
+    Parameters
+    ----------
+    known
+        The fields accepted; None for those of an assessment.
 
     Examples
     --------
-    >>> from features.dictionary.fields import FIELDS
-    >>> print(check_names(["phq9", "PHQ_9"], FIELDS)[0])
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> print(check_names(["phq9", "PHQ_9"], load_dictionary())[0])
     PHQ_9 (unknown): not a known field; did you mean phq9?
     """
+    known = dictionary.fields if known is None else known
     strange = [name for name in names if name not in known]
     hints = {name: hint_name(name, known) for name in strange[:HINTED_NAMES]}
-    return [check_name(name, hints.get(name, "")) for name in strange]
+    return [_explain_name(name, dictionary, hints.get(name, "")) for name in strange]
 
 
-def check_name(name: str, hint: str) -> Problem:
-    """Say why a name that is not a field may not come in."""
+def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
     shown = "".join(letter for letter in name[:SHOWN_LETTERS] if letter.isprintable())
     if names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)
-    if name in UNREADABLE:
-        return Problem(shown, "recall", UNREADABLE[name])
-    if name in FOLLOWUPS or known_after_baseline(shown):
+    if name in dictionary.unreadable:
+        return Problem(shown, "recall", dictionary.unreadable[name])
+    if name in dictionary.followups or known_after_baseline(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)
     return Problem(shown, "unknown", f"not a known field{hint}")
 
 
 def hint_name(name: str, known: Mapping[str, Field]) -> str:
-    """Name the nearest field, items aside; empty where none is near."""
+    """Name the nearest field that is not an item; empty if none is near."""
     plain = {
         field.name.replace("_", ""): field.name
         for field in known.values()

@@ -1,8 +1,8 @@
-"""Reading JSON values by the column.
+"""Reading JSON values by column.
 
-What a value may be is defined by the readers in :mod:`features.records.parsing`, one value at a
-time. Here whole columns of usual values are converted together and held against their ranges at
-once; a column with anything else in it, or with a value out of range, goes back to those readers.
+The readers in :mod:`features.records.parsing` define what a value may be. Here, as their fast path,
+whole columns of usual values are converted and compared with their ranges at once; a column with
+anything else in it, or with a value out of range, goes to those readers.
 """
 
 import re
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.base.arrays import Flags, Numbers
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import TEXT_PATTERN, Field, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import KNOWN_FORMS, Columns, Table
 from features.records.parsing import (
     JSON_READERS,
@@ -23,8 +23,8 @@ from features.records.parsing import (
     Reader,
     RuleBroken,
     check_numbers,
+    count_days,
     parse_values,
-    read_date,
 )
 
 Raw = Mapping[str, Sequence[Any]]
@@ -41,7 +41,7 @@ USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.TEXT: frozenset({str, MISSING}),
 }
 KNOWN_DAYS = 4096
-# Texts one a line, each as TEXT_PATTERN wants it.
+# One text per line, each matching TEXT_PATTERN.
 LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
 
 
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     types
         What usual values are, exactly.
     convert
-        Turns them into numbers, NaN where missing, or gives None where it meets an unusual one.
+        Turns them into numbers, NaN for missing; returns None if any is unusual.
     """
 
     types: frozenset[type]
@@ -63,8 +63,8 @@ class Reading(NamedTuple):
 
 @lru_cache(maxsize=KNOWN_DAYS)
 def number_day(value: str | None) -> float:
-    """Read a date as days since 1970-01-01; the same days come again and again."""
-    return NAN if value is None else read_date(FIELDS["assessed_on"], value)
+    """Read a date as days since 1970-01-01; the same days recur, so they are cached."""
+    return NAN if value is None else count_days(value)
 
 
 def number_days(values: Sequence[Any]) -> list[Any] | None:
@@ -76,14 +76,16 @@ def number_days(values: Sequence[Any]) -> list[Any] | None:
 
 
 def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
-    """Write NaN for None, which numpy would take four times as long to read."""
+    """Replace None by NaN, which numpy reads four times as fast."""
     return [NAN if value is None else value for value in values] if None in values else values
 
 
-def place_categories(places: Mapping[str | None, float], values: Sequence[Any]) -> list[Any] | None:
+def number_categories(
+    positions: Mapping[str | None, float], values: Sequence[Any]
+) -> list[Any] | None:
     """Read categories as their positions."""
     try:
-        return [places[value] for value in values]
+        return [positions[value] for value in values]
     except KeyError:
         return None
 
@@ -94,9 +96,9 @@ def make_reading(field: Field) -> Reading:
     if field.kind is Kind.DATE:
         convert = number_days
     elif field.kind is Kind.CATEGORY:
-        places: dict[str | None, float] = {None: NAN}
-        places |= {category: float(place) for place, category in enumerate(field.categories)}
-        convert = partial(place_categories, places)
+        positions: dict[str | None, float] = {None: NAN}
+        positions |= {name: float(index) for index, name in enumerate(field.categories)}
+        convert = partial(number_categories, positions)
     return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
 
 
@@ -106,39 +108,52 @@ def list_bounds(field: Field) -> tuple[float, float, bool]:
     return low, high, field.kind is Kind.INTEGER
 
 
-READINGS = {field.name: make_reading(field) for field in FIELDS.values()}
+@lru_cache(maxsize=8)
+def list_readings(dictionary: Dictionary) -> dict[str, Reading]:
+    """List how each field of an assessment is read, made once per dictionary."""
+    return {name: make_reading(field) for name, field in dictionary.fields.items()}
 
 
 def read_columns(
-    size: int, raw: Raw, readers: Mapping[Kind, Reader] = JSON_READERS
+    size: int,
+    raw: Raw,
+    dictionary: Dictionary,
+    readers: Mapping[Kind, Reader] = JSON_READERS,
 ) -> tuple[Columns, dict[str, Parsed]]:
     """Read the raw values of known fields.
+
+    Fast path for JSON: columns of usual values are converted whole. Equal to
+    :func:`~features.records.parsing.parse_values` by tests/features/records/test_reading.py.
 
     Returns
     -------
     Columns
         Every field's values; missing where a rule is broken.
     dict of str to Parsed
-        The fields in which a rule is broken, in the order given.
+        The fields in which a rule is broken, in their order in `raw`.
     """
-    columns = read_usual(size, raw) if readers is JSON_READERS else Columns(size, {})
+    if readers is JSON_READERS:
+        columns = read_usual(size, raw, dictionary)
+    else:
+        columns = Columns(size, {}, dictionary=dictionary)
     if len(columns.values) == len(raw):
         return columns, {}
     odd = {name: column for name, column in raw.items() if name not in columns.values}
+    fields = dictionary.fields
     parsed = {
-        name: check_numbers(FIELDS[name], parse_values(FIELDS[name], column, readers))
+        name: check_numbers(fields[name], parse_values(fields[name], column, readers))
         for name, column in odd.items()
     }
-    broken = {name: found for name, found in parsed.items() if found.broken}
-    return columns.replace({name: found.values for name, found in parsed.items()}), broken
+    broken = {name: column for name, column in parsed.items() if column.broken}
+    return columns.replace({name: column.values for name, column in parsed.items()}), broken
 
 
-def read_usual(size: int, raw: Raw) -> Columns:
+def read_usual(size: int, raw: Raw, dictionary: Dictionary) -> Columns:
     """Read the fields in which every value is usual and breaks no rule."""
     numbers: dict[str, Sequence[Any]] = {}
-    texts, absent = {}, []
+    texts, absent, readings = {}, [], list_readings(dictionary)
     for name, column in raw.items():
-        reading = READINGS[name]
+        reading = readings[name]
         types = {*map(type, column)}
         if not types <= reading.types:
             continue
@@ -150,32 +165,32 @@ def read_usual(size: int, raw: Raw) -> Columns:
         if converted is not None:
             numbers[name] = converted
             absent.append(column.count(None) if MISSING in types else 0)
-    table = read_numbers(size, numbers, absent)
-    return Columns(size, {**table.list_values(), **texts}, table)
+    table = read_numbers(size, numbers, absent, dictionary)
+    return Columns(size, {**table.list_values(), **texts}, table, dictionary)
 
 
 def are_codes(texts: Sequence[str | None]) -> bool:
-    """Tell whether all texts are opaque codes."""
+    """Return whether all texts are opaque codes."""
     distinct = {*texts} - {None}
     lines = "\n".join([*distinct, ""])  # type: ignore[list-item]  # None is out
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
-def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
+def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
     """Read numbers, truth values and NaN; only the fields that keep every rule.
 
     Parameters
     ----------
     absent
-        How often each field is missing. More numbers than these that are missing were NaN before.
+        Number of missing values of each field; any more NaN were in the data, which breaks a rule.
     """
     names, blank = tuple(columns), [NAN] * size
     try:
         together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats
-        return read_numbers(size, {}, ())
+        return read_numbers(size, {}, (), dictionary)
     numbers = together.reshape(len(names) + 1, size)
-    low, high, whole = gather_bounds(names)
+    low, high, whole = gather_bounds(names, dictionary)
     wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
     missing = np.isnan(numbers)
     if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
@@ -186,8 +201,8 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int]) -> Table:
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def gather_bounds(names: tuple[str, ...]) -> tuple[Numbers, Numbers, Flags]:
-    """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
-    bounds = [list_bounds(FIELDS[name]) for name in names]
+def gather_bounds(names: tuple[str, ...], dictionary: Dictionary) -> tuple[Numbers, Numbers, Flags]:
+    """Gather :func:`list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
+    bounds = [list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

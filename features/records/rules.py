@@ -1,156 +1,124 @@
-"""Rules between fields: totals against their items, one dose, numbers in their order.
+"""Rules: the one place where every rule is applied, from parsed fields to validated columns.
 
-Every rule works on columns, so one patient and a million pass through the same lines.
+Columns at once, so that one patient and a million pass through the same lines.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.base.arrays import Flags, Numbers
+from features.base.arrays import Flags
 from features.base.errors import Problem
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import INSTRUMENTS, Instrument
+from features.dictionary.dictionary import Dictionary
 from features.records.columns import Columns
+from features.records.parsing import Parsed
+from features.records.scoring import Scored, derive_totals, list_scored
 
+# Milligrams in one, two and three devices of the nasal spray.
 ESKETAMINE_DOSES = (28.0, 56.0, 84.0)
-ITEM_INSTRUMENTS = {
-    name: instrument.key for instrument in INSTRUMENTS.values() for name in instrument.item_fields
-}
 
 
-def find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
-    """List the numbers of the marked rows, counting on from `first_row`."""
-    return tuple((np.flatnonzero(mask) + first_row).tolist())
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How an instrument's items make its total.
+def validate(
+    size: int, parsed: Mapping[str, Parsed], dictionary: Dictionary, first_row: int = 1
+) -> tuple[Columns, list[Problem]]:
+    """Build columns from parsed fields and find every problem in them.
 
     Parameters
     ----------
-    fields
-        Names of the items.
-    singles
-        Positions of the items that count by themselves.
-    shared
-        Positions of the items of each unit that scores its highest.
-    highs
-        ``float64[items]``: each item's highest score.
+    size
+        Number of rows.
+    parsed
+        Fields by name, only those of the dictionary.
+    first_row
+        Number of the first row, for the problems.
+
+    Returns
+    -------
+    Columns
+        Totals derived from items where they were missing.
+    list of Problem
+        Empty if every row is valid.
     """
-
-    instrument: Instrument
-    fields: tuple[str, ...]
-    singles: NDArray[np.int64]
-    shared: tuple[NDArray[np.int64], ...]
-    highs: Numbers
-
-    def sum(self, items: Numbers) -> Numbers:
-        """Sum items of which none is missing."""
-        total: Numbers = items[:, self.singles].sum(axis=1)
-        for unit in self.shared:
-            total += items[:, unit].max(axis=1)
-        return total
+    values = {name: field.values for name, field in parsed.items()}
+    columns = Columns(size, values, dictionary=dictionary)
+    return check_columns(columns, parsed, first_row)
 
 
-def make_scoring(instrument: Instrument) -> Scoring:
-    """Work out once how items make a total."""
-    singles = np.array([unit[0] for unit in instrument.scoring if len(unit) == 1], dtype=np.int64)
-    shared = tuple(np.array(unit) for unit in instrument.scoring if len(unit) > 1)
-    highs = np.array(instrument.item_highs, dtype=np.float64)
-    return Scoring(instrument, instrument.item_fields, singles, shared, highs)
-
-
-SCORINGS = {key: make_scoring(instrument) for key, instrument in INSTRUMENTS.items()}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What items say of their total, each ``[rows]``.
+def check_columns(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int = 1
+) -> tuple[Columns, list[Problem]]:
+    """Derive totals and apply every rule.
 
     Parameters
     ----------
-    least, most
-        The total if whatever is missing scored nothing, or as much as it can.
-    prorated
-        The total, or NaN where too many are missing.
+    parsed
+        At least the fields in which some value broke a rule of its own.
     """
-
-    scoring: Scoring
-    least: Numbers
-    most: Numbers
-    prorated: Numbers
-
-
-def score_items(scoring: Scoring, items: Numbers) -> Scored:
-    """Score items, ``float64[rows, items]``."""
-    instrument, absent = scoring.instrument, np.isnan(items)
-    if not np.count_nonzero(absent):
-        total = scoring.sum(items)
-        return Scored(scoring, total, total, total)
-    least = scoring.sum(np.where(absent, 0.0, items))
-    most = scoring.sum(np.where(absent, scoring.highs, items))
-    count = items.shape[1]
-    present = count - absent.sum(axis=1)
-    prorated = np.floor(least * count / np.maximum(present, 1) + 0.5)
-    enough = (present >= count - instrument.missing_items_allowed) & (present > 0)
-    prorated = np.where(enough, np.minimum(prorated, instrument.high), np.nan)
-    return Scored(scoring, least, most, prorated)
+    scored = list_scored(columns)
+    columns = derive_totals(columns, scored)
+    problems = [
+        *_list_broken(columns, parsed, first_row),
+        *_check_required(columns, parsed, first_row),
+        *_check_scores(columns, parsed, first_row),
+        *_check_totals(columns, scored, first_row),
+        *_check_regimen(columns, first_row),
+        *_check_order(columns, first_row),
+    ]
+    return columns, problems
 
 
-def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
-    """Derive a total from items, pro-rated where few enough are missing, else NaN.
-
-    The mean of the items present stands for those missing; halves round up.
-
-    Parameters
-    ----------
-    items
-        ``float64[rows, items]``.
-
-    Examples
-    --------
-    >>> items = np.full((1, 9), 2.0); items[0, 3] = np.nan
-    >>> prorate_total(INSTRUMENTS["phq9"], items)
-    array([18.])
-    >>> prorate_total(INSTRUMENTS["qids"], np.array([[3.0, 1, 0, 2] + [1.0] * 12]))
-    array([11.])
-    """
-    return score_items(SCORINGS[instrument.key], items).prorated
+def _list_broken(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
+    """Describe every rule that one field alone breaks."""
+    for name, field in parsed.items():
+        for rule, mask in field.broken.items():
+            message = f"must be {columns.dictionary.cohort_fields[name].allowed}"
+            yield Problem(name, rule, message, _find_rows(mask, first_row))
 
 
-def list_scored(columns: Columns) -> list[Scored]:
-    """Score the items of every instrument of which some were given."""
-    asked = {ITEM_INSTRUMENTS[name] for name in columns.values if name in ITEM_INSTRUMENTS}
-    chosen = [scoring for key, scoring in SCORINGS.items() if key in asked]
-    return [score_items(scoring, columns.stack(scoring.fields).T) for scoring in chosen]
+def _check_required(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
+    """Find rows that lack a required field."""
+    for name in columns.dictionary.required:
+        missing = columns.find_missing(name)
+        if np.count_nonzero(missing):
+            missing &= ~_find_broken(columns.size, parsed, (name,))
+        if np.count_nonzero(missing):
+            message = f"is required: {columns.dictionary.fields[name].allowed}"
+            yield Problem(name, "required", message, _find_rows(missing, first_row))
 
 
-def derive_totals(columns: Columns, scored: Sequence[Scored]) -> Columns:
-    """Fill totals that are missing from their items."""
-    derived = {}
-    for one in scored:
-        key = one.scoring.instrument.key
+def _check_scores(
+    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+) -> Iterator[Problem]:
+    """Find rows without any baseline total, unless one was tried and is already a problem."""
+    missing = np.ones(columns.size, dtype=bool)
+    known = columns.dictionary.instruments
+    for key in known:
+        if key in columns.values:
+            missing &= np.isnan(columns.values[key])
+            if not np.count_nonzero(missing):
+                return
+    missing &= ~_find_broken(columns.size, parsed, columns.dictionary.score_names)
+    if missing.any():
+        message = f"at least one baseline total (or its items): {', '.join(known)}"
+        yield Problem("baseline_score", "required", message, _find_rows(missing, first_row))
+
+
+def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
+    """Find totals that no values of the missing items could give."""
+    for score in scored:
+        fields, key = score.scoring.fields, score.scoring.instrument.key
         total = columns.get_numbers(key)
-        derived[key] = np.where(np.isnan(total), one.prorated, total)
-    return columns.replace(derived) if derived else columns
-
-
-def check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
-    """Find totals that no way of completing their items could give."""
-    for one in scored:
-        fields, key = one.scoring.fields, one.scoring.instrument.key
-        total = columns.get_numbers(key)
-        wrong = (total < one.least) | (total > one.most)
+        wrong = (total < score.lowest) | (total > score.highest)
         if np.count_nonzero(wrong):
             message = f"disagrees with its items {fields[0]} … {fields[-1]}"
-            yield Problem(key, "total", message, find_rows(wrong, first_row))
+            yield Problem(key, "total", message, _find_rows(wrong, first_row))
 
 
-def check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
+def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
     """Find doses given twice, and esketamine sprays that do not exist."""
     if "dose_mg" not in columns.values:
         return
@@ -158,38 +126,41 @@ def check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
     twice = ~np.isnan(by_weight) & ~np.isnan(fixed)
     if twice.any():
         message = "give dose_mg_kg or dose_mg, not both"
-        yield Problem("dose_mg", "one_dose", message, find_rows(twice, first_row))
+        yield Problem("dose_mg", "one_dose", message, _find_rows(twice, first_row))
     spray = _is_category(columns, "agent", "esketamine")
     spray &= _is_category(columns, "route", "intranasal") & ~np.isnan(fixed)
     odd = spray & ~np.isin(fixed, ESKETAMINE_DOSES)
     if odd.any():
         message = "intranasal esketamine is given as 28, 56 or 84 mg"
-        yield Problem("dose_mg", "dose", message, find_rows(odd, first_row))
+        yield Problem("dose_mg", "dose", message, _find_rows(odd, first_row))
 
 
-def check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
-    """Find pairs of numbers that cannot stand in that order."""
+def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
+    """Find pairs of numbers in an impossible order."""
     for low, high in (("onset_age", "age"), ("diastolic", "systolic")):
         if low not in columns.values or high not in columns.values:
             continue
         wrong = columns.values[low] > columns.values[high]
         if np.count_nonzero(wrong):
             message = f"cannot be above {high}"
-            yield Problem(low, "order", message, find_rows(wrong, first_row))
+            yield Problem(low, "order", message, _find_rows(wrong, first_row))
 
 
-def check_consistency(
-    columns: Columns, scored: Sequence[Scored], first_row: int = 1
-) -> list[Problem]:
-    """Find every break of a rule between fields; totals must have been derived."""
-    return [
-        *check_totals(columns, scored, first_row),
-        *check_regimen(columns, first_row),
-        *check_order(columns, first_row),
-    ]
+def _find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
+    """List the numbers of the marked rows, counting on from `first_row`."""
+    return tuple((np.flatnonzero(mask) + first_row).tolist())
+
+
+def _find_broken(size: int, parsed: Mapping[str, Parsed], names: Sequence[str]) -> Flags:
+    broken = np.zeros(size, dtype=bool)
+    for name in names:
+        if name in parsed:
+            for mask in parsed[name].broken.values():
+                broken |= mask
+    return broken
 
 
 def _is_category(columns: Columns, name: str, category: str) -> Flags:
-    position = FIELDS[name].categories.index(category)
+    position = columns.dictionary.fields[name].categories.index(category)
     matches: Flags = columns.get_numbers(name) == position
     return matches

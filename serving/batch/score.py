@@ -13,7 +13,8 @@ import pyarrow.parquet as parquet
 
 from features.base.commands import track
 from features.base.errors import InputError, Problem
-from features.base.files import write_whole
+from features.base.files import open_atomic
+from features.dictionary.dictionary import Dictionary
 from features.model.estimator import Estimates
 from features.records.cohort import Batch, list_courses, read_batches
 from features.records.columns import Columns
@@ -92,9 +93,9 @@ def score_cohort(
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
-        file = stack.enter_context(write_whole(out))
+        file = stack.enter_context(open_atomic(out))
         writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
-        for batch in track(list_valid(table, mapper, tally), None, "scoring"):
+        for batch in track(list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"):
             scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
             writer.write(scores.sort_by("row"))
     if rejects is not None:
@@ -116,10 +117,12 @@ def open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
     return parquet.ParquetWriter(file, schema)
 
 
-def list_valid(table: RawTable, mapper: Mapper, tally: Tally) -> Iterator[Batch]:
+def list_valid(
+    table: RawTable, mapper: Mapper, dictionary: Dictionary, tally: Tally
+) -> Iterator[Batch]:
     """Read the cohort's valid rows, and note the others."""
     seen: set[int] = set()
-    for batch in read_batches(table, mapper):
+    for batch in read_batches(table, mapper, dictionary=dictionary):
         repeated = find_repeated(batch.columns, seen)
         if repeated:
             rows = table.number_rows(batch.first_row + place for place in repeated)
@@ -228,5 +231,5 @@ def write_rejects(path: Path, tally: Tally) -> None:
     arrays = [
         pa.array(values, field.type) for values, field in zip(columns, REJECT_SCHEMA, strict=True)
     ]
-    with write_whole(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
+    with open_atomic(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
         writer.write(pa.table(arrays, schema=REJECT_SCHEMA))

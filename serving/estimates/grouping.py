@@ -89,7 +89,7 @@ def answer_rows(
 ) -> list[Result | Problems]:
     """Answer the valid rows, and list what is wrong with the others."""
     objects = [row if isinstance(row, dict) else {} for row in rows]
-    columns, problems = parse_rows(objects)
+    columns, problems = parse_rows(objects, dictionary=predictor.dictionary)
     errors = sort_by_row(problems)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from features.dictionary.dictionary import combine_dictionaries
 from features.model.estimator import Estimates, Estimator
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility
@@ -20,11 +21,24 @@ class Predictor:
     ----------
     least_sample_size
         Effective sample size below which there is no probability.
+
+    Attributes
+    ----------
+    dictionary
+        The fields that some champion knows: the built-in ones, and all added instruments.
+
+    Raises
+    ------
+    DictionaryError
+        If two champions define one added instrument differently.
     """
 
     def __init__(self, champions: Sequence[Champion], least_sample_size: float) -> None:
         self.champions = tuple(champions)
         self.least_sample_size = least_sample_size
+        self.dictionary = combine_dictionaries(
+            champion.model.card.dictionary for champion in self.champions
+        )
         self._estimators = [
             Estimator(champion.model, champion.version, least_sample_size)
             for champion in self.champions

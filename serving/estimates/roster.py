@@ -7,7 +7,13 @@ from typing import Any
 
 import bentoml
 
-from features.base.errors import ArtifactError, KetamineResponseError, UnavailableError
+from features.base.errors import (
+    ArtifactError,
+    DictionaryError,
+    KetamineResponseError,
+    UnavailableError,
+)
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
@@ -42,6 +48,11 @@ class Roster:
         """The champions that answer."""
         return () if self.predictor is None else self.predictor.champions
 
+    @property
+    def dictionary(self) -> Dictionary:
+        """The fields that the champions know."""
+        return load_dictionary() if self.predictor is None else self.predictor.dictionary
+
     def refresh(self) -> bool:
         """Take up what is new in the store, checked and tried out first.
 
@@ -64,7 +75,11 @@ class Roster:
         ]
         changed = [one.tag for one in found] != [one.tag for one in self.champions]
         if changed:
-            self.predictor = Predictor(found, self.least_sample_size)
+            try:
+                self.predictor = Predictor(found, self.least_sample_size)
+            except DictionaryError:
+                changed = False
+                reasons.append("two champions define one instrument differently")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 
@@ -170,7 +185,8 @@ def try_champion(stored: Any) -> Champion:
         If it is damaged, or fails.
     """
     champion = load_champion(stored)
-    columns, _ = parse_rows([make_example(champion.model.card)])
+    card = champion.model.card
+    columns, _ = parse_rows([make_example(card)], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:

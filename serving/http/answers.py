@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import orjson
 
 from features.base.errors import Problem
+from features.dictionary.dictionary import load_dictionary
 from features.records.names import check_names
 from serving.base.bodies import FORM_TYPE, JSON_TYPE, parse_json, require_object
 from serving.base.exchange import (
@@ -112,7 +113,9 @@ def read_batch(given: Any, most: int) -> tuple[list[Any], Detail]:
     batch = require_object(given, "body")
     problems = [
         replace(problem, rule="unknown", message="must be assessments or detail")
-        for problem in check_names([name for name in batch if name not in BATCH_NAMES][:SHOWN], {})
+        for problem in check_names(
+            [name for name in batch if name not in BATCH_NAMES][:SHOWN], load_dictionary(), {}
+        )
     ]
     rows: Any = batch.get("assessments")
     detail: Any = batch.get("detail", "full")
@@ -149,7 +152,7 @@ async def show_models(endpoint: Endpoint, request: Request) -> Answer:
 
 async def show_api(endpoint: Endpoint, request: Request) -> Answer:
     """Return the OpenAPI document."""
-    return answer_json(describe_api(endpoint.routes))
+    return answer_json(describe_api(endpoint.routes, endpoint.roster.dictionary))
 
 
 async def show_metrics(endpoint: Endpoint, request: Request) -> Answer:
@@ -179,7 +182,8 @@ async def show_page(endpoint: Endpoint, request: Request) -> Answer:
 async def answer_page(endpoint: Endpoint, request: Request) -> Answer:
     """Show the clinician's page with an estimate, or with what must be corrected."""
     body = await take_body(endpoint, request, FORM_TYPE)
-    predictor, entered = endpoint.roster.require(), parse_form(body)
+    predictor = endpoint.roster.require()
+    entered = parse_form(body, predictor.dictionary)
     token = entered.key or read_cookie(request) or ""
     try:
         endpoint.access.admit(request, "predict", token)

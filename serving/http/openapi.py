@@ -1,15 +1,16 @@
 """The OpenAPI document, built from the field registry and the contract."""
 
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from features import __version__
+from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
 from features.model.estimate import Estimate
-from features.records.assessment import Assessment
+from features.records.assessment import make_assessment_model
 from features.records.eligibility import Notice
 from serving.base.bodies import FORM_TYPE, JSON_TYPE
 from serving.estimates.predictor import DETAILS
@@ -49,7 +50,9 @@ KEY_SCHEME = {
 }
 
 
-def describe_api(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
+def describe_api(
+    routes: Mapping[str, Mapping[str, Route]], dictionary: Dictionary
+) -> dict[str, Any]:
     """Describe every route in OpenAPI 3.1."""
     paths = {
         path: {method.lower(): describe_route(route) for method, route in methods.items()}
@@ -63,7 +66,7 @@ def describe_api(routes: Mapping[str, Mapping[str, Route]]) -> dict[str, Any]:
             "description": "Prognosis if treated; not treatment benefit, not a refusal of care.",
         },
         "paths": paths,
-        "components": {"schemas": list_schemas(), "securitySchemes": {"key": KEY_SCHEME}},
+        "components": {"schemas": list_schemas(dictionary), "securitySchemes": {"key": KEY_SCHEME}},
     }
 
 
@@ -112,10 +115,10 @@ def describe_content(description: str, kind: str) -> dict[str, Any]:
     return {"description": description, "content": {JSON_TYPE: {"schema": reference}}}
 
 
-@cache
-def list_schemas() -> dict[str, Any]:
+@lru_cache(maxsize=4)
+def list_schemas(dictionary: Dictionary) -> dict[str, Any]:
     """List every schema, nested ones included."""
-    assessment = Assessment.model_json_schema() | {"examples": [EXAMPLE]}
+    assessment = make_assessment_model(dictionary).model_json_schema() | {"examples": [EXAMPLE]}
     parts = {"Assessment": assessment}
     for name, kind in (("Estimate", Estimate), ("Notice", Notice), ("ModelCard", ModelCard)):
         schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")

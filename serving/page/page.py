@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
 
 from features.base.errors import Problem
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Group
-from features.dictionary.fields import FIELDS, list_fields
 from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
@@ -29,6 +29,7 @@ MOST_INPUTS = 400
 PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
 # Where a clinician types the key, and what keeps it for a working day.
 KEY_INPUT = "access_key"
+KEY_LABEL = {"authorization": "Access key"}
 KEY_COOKIE = "ketamine_response_key"
 KEPT_SECONDS = 8 * 3600
 
@@ -80,7 +81,7 @@ class Entered:
     problems: list[Problem] = field(default_factory=list)
 
 
-def parse_form(body: bytes) -> Entered:
+def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
     """Read a submitted form; an empty input is missing.
 
     Raises
@@ -97,7 +98,7 @@ def parse_form(body: bytes) -> Entered:
     values = {name: typed.strip() for name, typed in pairs if typed.strip()}
     key = values.pop(KEY_INPUT, None)
     row = {"patient_id": ANONYMOUS, **values}
-    columns, problems = parse_rows([row], readers=TEXT_READERS)
+    columns, problems = parse_rows([row], readers=TEXT_READERS, dictionary=dictionary)
     return Entered(values, columns, key, problems)
 
 
@@ -130,6 +131,7 @@ def render_page(
     results: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Draw the page; with what was answered, or what must be corrected."""
+    fields = predictor.dictionary.fields
     cards = [champion.model.card for champion in predictor.champions]
     return load_template().render(
         sections=list(list_sections(predictor)),
@@ -140,33 +142,33 @@ def render_page(
         facts=facts,
         key_input=KEY_INPUT,
         reasons=REASONS,
-        labels={**{name: one.label for name, one in FIELDS.items()}, "authorization": "Access key"},
-        name_fields=name_fields,
+        labels={name: field.label for name, field in fields.items()}
+        | {"authorization": "Access key"},
+        name_fields=lambda names: ", ".join(fields[name].label for name in names),
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
         outcomes=[card.outcome for card in cards],
     )
 
 
-def name_fields(names: list[str]) -> str:
-    """Name fields by their labels."""
-    return ", ".join(FIELDS[name].label for name in names)
-
-
 def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     """List the form's sections, each with its fields; those that some champion reads are marked."""
+    known = predictor.dictionary
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
     sites = {site for c in predictor.champions for site in c.model.equation.sites}
     for index, (title, groups, first) in enumerate(SECTIONS):
-        fields = [FIELDS[name] for name in first]
-        fields += [one for one in list_fields(*groups) if one.name != "condition"]
+        fields = [known.fields[name] for name in first]
+        fields += [field for field in known.list_fields(*groups) if field.name != "condition"]
         shown = [(one, one.name in read, one.categories) for one in order_fields(fields, read)]
         if sites and index == 0:
-            shown.append((FIELDS["site"], True, tuple(sorted(sites))))
+            shown.append((known.fields["site"], True, tuple(sorted(sites))))
         yield title, shown
     if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):
-        yield "Scores since treatment began", [(FIELDS[name], name in read, ()) for name in early]
+        yield (
+            "Scores since treatment began",
+            [(known.fields[name], name in read, ()) for name in early],
+        )
 
 
 def order_fields(fields: list[Field], read: set[str]) -> list[Field]:

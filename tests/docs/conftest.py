@@ -1,4 +1,4 @@
-"""A clone to play in, as a reader of the docs would have it."""
+"""A copy of the repository in which the commands of the docs are run."""
 
 import os
 import shutil
@@ -14,13 +14,13 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 LEFT_OUT = (".venv", ".git", ".ketamine-response", "__pycache__", ".*_cache", ".hypothesis")
 END = "--end-of-command--"
-# Servers that a page starts, and where they say that they are ready.
+# Servers that a page starts, and the address that answers once they are ready.
 SERVERS = {
     r"make serve": "http://127.0.0.1:3000/readyz",
     r"make ui": "http://127.0.0.1:5000/health",
     r"python -m serving serve --port 3000": "http://127.0.0.1:3000/readyz",
 }
-# These run this very test; that they can be made is all that can be asked here.
+# These run this very test, so that only their recipe is checked.
 OURSELVES = ("make test", "make check")
 
 
@@ -31,7 +31,7 @@ class Clone:
     folder: Path
     shell: "subprocess.Popen[str] | None" = None
     server: "subprocess.Popen[str] | None" = None
-    told: dict[str, str] = field(default_factory=dict)
+    printed: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,9 +46,9 @@ class Clone:
             command = command.replace("make", "make --dry-run")
         if command in SERVERS:
             return self.serve(command)
-        if command != "make demo" or command not in self.told:
-            self.told[command] = self.type_in(command)
-        return self.told[command]
+        if command != "make demo" or command not in self.printed:
+            self.printed[command] = self.type_in(command)
+        return self.printed[command]
 
     def type_in(self, command: str) -> str:
         """Type a command into the page's shell."""
@@ -126,8 +126,8 @@ def clone(tmp_path_factory):
     if trials.is_dir():
         (folder / "ds005917").symlink_to(trials / "openneuro-ds005917")
         (folder / "dia_antidepressant.csv").symlink_to(trials / "dia_antidepressant.csv")
-    found = Clone(folder)
-    found.open_page()
-    found.run("make demo")
-    found.close_page()
-    return found
+    copied = Clone(folder)
+    copied.open_page()
+    copied.run("make demo")
+    copied.close_page()
+    return copied

@@ -40,7 +40,7 @@ def find_unprinted(expected: list[str], printed: str) -> str | None:
     lines = iter(printed.splitlines())
     for line in expected:
         pattern = re.escape(line).replace("…", ".*")
-        if line != "…" and not any(re.fullmatch(pattern, one) for one in lines):
+        if line != "…" and not any(re.fullmatch(pattern, shown) for shown in lines):
             return line
     return None
 
@@ -58,7 +58,7 @@ PAGES = sorted(
 WITH_COMMANDS = [page for page in PAGES if list_commands(page)]
 
 
-def test_a_line_that_was_not_printed_is_noticed():
+def test_unprinted_line_is_noticed():
     printed = "first line\nsecond 17 line\nthird line\n"
     assert find_unprinted(["first line", "…", "second … line"], printed) is None
     assert find_unprinted(["second 18 line"], printed) == "second 18 line"
@@ -66,7 +66,7 @@ def test_a_line_that_was_not_printed_is_noticed():
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_prints_what_the_page_shows(clone, page):
+def test_commands_print_what_the_page_shows(clone, page):
     if page.name == REAL_DATA and not (clone.folder / "ds005917").exists():
         pytest.skip("REAL TRIALS ABSENT: shared/data is not beside this checkout")
     clone.open_page()
@@ -81,8 +81,8 @@ def test_every_command_prints_what_the_page_shows(clone, page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_no_command_is_shown_where_no_test_would_run_it(page):
-    """Shell commands belong into `console` blocks; other blocks are files, tables or output."""
+def test_commands_are_in_console_blocks(page):
+    """No test would run them elsewhere; other blocks are files, tables or output."""
     for language, block in re.findall(
         r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
     ):
@@ -92,7 +92,7 @@ def test_no_command_is_shown_where_no_test_would_run_it(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_somewhere(page):
+def test_links_lead_to_files(page):
     """To a file that exists and, if the link names one, to a heading of it."""
     text = page.read_text("utf-8")
     for path, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
@@ -103,24 +103,26 @@ def test_every_link_leads_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_test_and_module_that_a_page_names_exists(page):
+def test_files_named_on_pages_exist(page):
     for name in re.findall(r"`((?:features|training|serving|experiments|tests)/[\w./-]+)`",
                            page.read_text("utf-8")):  # fmt: skip
         assert (ROOT / name).exists(), name
 
 
-def test_the_study_of_the_reference_page_can_be_read(tmp_path):
+def test_study_of_the_reference_page_is_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
-    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "study.toml").write_text(block)
-    assert read_study(tmp_path / "study.toml").candidates[-1] == "base_rate"
+    study, scales = [block for language, block in BLOCK.findall(text) if language == "toml"]
+    (tmp_path / "study.toml").write_text(study)
+    (tmp_path / "my_scales.toml").write_text(scales)
+    known = read_study(tmp_path / "study.toml").dictionary
+    assert known.instruments["bpi"].high == 40
 
 
-def test_the_mapping_of_the_reference_page_can_be_read(tmp_path):
+def test_mapping_of_the_reference_page_is_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "mappings.md").read_text("utf-8")
     (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
     (tmp_path / "mapping.toml").write_text(block)
-    assert read_mapping(tmp_path / "mapping.toml").get_factor("episode_months") == 12
+    assert read_mapping(tmp_path / "mapping.toml").units == {"episode_months": "years"}
 
 
 def list_cells(page: Path) -> list[list[str]]:
@@ -160,8 +162,8 @@ def test_words_are_in_alphabetical_order():
     assert len(words) == len(set(words))
 
 
-def test_the_demonstration_shows_the_whole_path(clone):
-    shown = clone.told["make demo"]
+def test_demonstration_shows_fit_pull_score_and_estimate(clone):
+    shown = clone.printed["make demo"]
     assert re.search(r"^MLflow run +[0-9a-f]{32}$", shown, re.MULTILINE)
     assert re.search(r"^Champion +phq9\.acute\.response version \d+$", shown, re.MULTILINE)
     table = re.search(r"^candidate .*?\n\n", shown, re.MULTILINE | re.DOTALL).group()

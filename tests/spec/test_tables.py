@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from features.base.errors import OutcomeError
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.outcome import parse_outcome
 from features.records.assessment import read_assessments
 from features.records.eligibility import check_eligibility
-from features.records.rules import prorate_total
+from features.records.scoring import prorate_total
+
+BUILT_IN = load_dictionary()
 
 FOLDER = Path(__file__).parent
 WORDS = {"yes": 1.0, "no": 0.0, "unknown": np.nan}
@@ -44,7 +46,9 @@ def test_outcome_that_cannot_be_read_is_refused(outcome, rule):
 def test_items_give_the_total_of_the_table(instrument, items, total):
     answers = np.array([[read_number(text, ".") for text in items.split()]])
     expected = [read_number(total, "none")]
-    assert prorate_total(INSTRUMENTS[instrument], answers) == pytest.approx(expected, nan_ok=True)
+    assert prorate_total(BUILT_IN.instruments[instrument], answers) == pytest.approx(
+        expected, nan_ok=True
+    )
 
 
 def read_known(text):

@@ -12,7 +12,7 @@ from sklearn import metrics
 
 from features.base.errors import StudyError
 from features.base.home import find_home
-from features.dictionary.fields import FOLLOWUPS
+from features.dictionary.dictionary import load_dictionary
 from training.candidates.evidence.update import update_literature
 from training.candidates.registry import make_candidates
 from training.fit import run_study
@@ -151,7 +151,7 @@ def run(experiments_folder, empty_store, tmp_path):
     def run(name, path, *settings):
         few = (
             *("validation.repeats=1", "validation.resamples=100", "validation.profile=quick"),
-            *("validation.bootstraps=20", "uncertainty.redevelopments=20"),
+            *("validation.bootstraps=4", "uncertainty.redevelopments=20"),
             # A quick look may not promote, and the trials are small: not what is asked here.
             *("gate.redevelopments=0", "gate.base_rate_margin=0.13"),
         )
@@ -185,7 +185,7 @@ def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
         study, columns = load(experiments_folder, name, trials / path)
         early = set(study.parse_outcome().early_scores)
         fields = {feature.field for feature in make_design(study, columns).features}
-        assert not (fields & set(FOLLOWUPS)) - early
+        assert not (fields & set(load_dictionary().followups)) - early
         assert bool(fields & early) is ("_after_" in name)
 
 

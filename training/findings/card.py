@@ -10,7 +10,6 @@ import numpy as np
 from features import __version__
 from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
-from features.dictionary.fields import FIELDS
 from features.model.card import (
     NOTE,
     PUBLISHED_NOTE,
@@ -22,7 +21,7 @@ from features.model.card import (
     StudiedRange,
 )
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates.evidence.literature import expect_base_rate
@@ -74,6 +73,7 @@ def make_card(
         data_digest=digest_cohort(cohort),
         versions=list_software(),
         note=write_note(design),
+        instruments=study.dictionary.added,
     )
 
 
@@ -127,7 +127,7 @@ def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[St
     wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
     columns = design.described.columns
     for name in columns.list_recorded():
-        field = FIELDS.get(name)
+        field = study.dictionary.fields.get(name)
         if field is not None and name in wanted:
             values = columns.get_numbers(name)
             if field.kind is Kind.CATEGORY:
@@ -144,7 +144,8 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
 
     Examples
     --------
-    >>> round_outward(FIELDS["age"], 21.0, 66.0)
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> round_outward(load_dictionary().fields["age"], 21.0, 66.0)
     (20.0, 70.0)
     """
     step = field.step

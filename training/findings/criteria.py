@@ -7,7 +7,6 @@ are is in docs/explanation/gate.md.
 
 import math
 
-from features.dictionary.outcome import parse_outcome
 from training.candidates.registry import BASE_RATE
 from training.findings.findings import Findings, ValidationType
 from training.findings.rule import Case, GateRule, Judgement
@@ -120,7 +119,7 @@ def _judge_subgroups(case: Case) -> Judgement:
 
 def _judge_leakage(case: Case) -> Judgement:
     value, source = _find_evidence(case.findings, "auc")
-    outcome = parse_outcome(case.findings.card.outcome.id)
+    outcome = case.findings.card.parse_outcome()
     return Judgement(
         value,
         high=case.bounds.highest_auc,

@@ -7,7 +7,7 @@ computes appears in all of them, and its row here names it.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from features.dictionary.fields import FIELDS
+from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
 from training.findings.findings import Performance, ValidationType
 
@@ -86,9 +86,10 @@ def list_measures(performance: Iterable[Performance]) -> list[str]:
     return [*known, *(key for key in present if key not in MEASURES)]
 
 
-def name_field(name: str) -> str:
+def name_field(name: str, dictionary: Dictionary) -> str:
     """Name a field as forms do."""
-    return FIELDS[name].label if name in FIELDS else name_key(name)
+    field = dictionary.fields.get(name)
+    return name_key(name) if field is None else field.label
 
 
 def describe_treatment(card: ModelCard) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.measures.intervals import Patients, fill_weights
 from training.measures.losses import compute_log_loss
 

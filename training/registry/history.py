@@ -19,8 +19,8 @@ from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
 from features.base.errors import ArtifactError, UnavailableError
+from features.model.artifact import CHAMPION_ALIAS
 from features.model.card import Facts
-from features.model.response_model import CHAMPION_ALIAS
 from training.findings.findings import Criterion
 from training.findings.format import format_bounds, format_number
 

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from features.base.errors import InputError, Problem
+from features.base.errors import InputError, OutcomeError, Problem
 from features.dictionary.outcome import parse_outcome
-from features.model.response_model import CHALLENGER_ALIAS, CHAMPION_ALIAS
+from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 
 ALIASES = (CHAMPION_ALIAS, CHALLENGER_ALIAS)
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -52,7 +52,7 @@ def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
     'phq9.acute.response@3'
     """
     outcome, at, wanted = text.partition("@")
-    name = parse_outcome(outcome).id
+    name = _check_outcome(outcome)
     if not at:
         return Reference(name, alias)
     if VERSION.fullmatch(wanted):
@@ -61,3 +61,13 @@ def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
         allowed = f"must be {', '.join(ALIASES)} or the number of a version"
         raise InputError([Problem("model", "version", f"what follows @ {allowed}")])
     return Reference(name, wanted)
+
+
+def _check_outcome(text: str) -> str:
+    try:
+        return parse_outcome(text).id
+    except OutcomeError as error:
+        # A study may have added the instrument: its model, if there is one, is in the registry.
+        if [problem.rule for problem in error.problems] == ["instrument"]:
+            return text
+        raise

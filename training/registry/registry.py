@@ -27,8 +27,10 @@ from features.base.errors import ArtifactError, UnavailableError
 from features.base.files import digest_bytes, write_bytes_new
 from features.base.home import Home
 from features.base.processes import is_alive
+from features.dictionary.dictionary import Dictionary
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.model.card import Measure, ModelCard
-from features.model.response_model import ARTIFACT_FOLDER, DIGEST_TAG, ResponseModel
+from features.model.response_model import ResponseModel
 from training.candidates.tuning import TuningTrial
 from training.findings.findings import Findings
 from training.findings.rule import Standing
@@ -227,6 +229,11 @@ class Registry:
         folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
         model = ResponseModel.load(folder / ARTIFACT_FOLDER, entry.tags[DIGEST_TAG])
         return RegisteredModel(str(version), model)
+
+    def load_dictionary(self, reference: Reference) -> Dictionary:
+        """Load the dictionary that a version's card carries; see :meth:`find_version`."""
+        version = self.find_version(reference)
+        return self.load_version(reference.name, version).model.card.dictionary
 
     def find_version(self, reference: Reference) -> str:
         """Return the number of the version that a reference means.

@@ -10,8 +10,6 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 import features
 from features.base.versions import name_xgboost
 from features.dictionary.field import Field, Kind
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import INSTRUMENTS
 from features.model.card import ModelCard, StudiedRange
 from features.model.pyfunc import ANSWER_COLUMNS
 
@@ -26,9 +24,10 @@ def list_inputs(card: ModelCard) -> list[Field]:
     Every baseline total is among them, since an assessment may bring any of them.
     """
     named = {feature.field for feature in card.features} | {r.field for r in card.ranges}
-    named |= {item for key in named & set(INSTRUMENTS) for item in INSTRUMENTS[key].item_fields}
-    named |= {*ALWAYS_TAKEN, *INSTRUMENTS, *(("site",) if card.sites else ())}
-    return [field for name, field in FIELDS.items() if name in named]
+    known = card.dictionary.instruments
+    named |= {item for key in named & set(known) for item in known[key].item_fields}
+    named |= {*ALWAYS_TAKEN, *known, *(("site",) if card.sites else ())}
+    return [field for name, field in card.dictionary.fields.items() if name in named]
 
 
 def make_signature(card: ModelCard) -> ModelSignature:

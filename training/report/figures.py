@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import FIELDS
 from features.model.card import ModelCard
 from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
@@ -89,7 +88,8 @@ def _draw_contributions(equation: Equation, design: Design) -> Figure:
         axes.set_axis_off()
         return figure
     names = sorted(sizes, key=lambda name: sizes[name])[-20:]
-    labels = [FIELDS[name].label for name in names]
+    fields = design.columns.dictionary.cohort_fields
+    labels = [fields[name].label for name in names]
     axes.barh(labels, [sizes[name] for name in names], color="#00588f")
     axes.set_xlabel("mean absolute contribution")
     return figure

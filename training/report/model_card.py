@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.dictionary.fields import COHORT_FIELDS
-from features.dictionary.outcome import parse_outcome
+from features.dictionary.dictionary import Dictionary
 from features.model.card import SIMULATED_NOTE, ModelCard, StudiedRange
 from training.candidates.registry import label_candidate
 from training.findings.findings import Findings
@@ -77,7 +76,7 @@ def write_model_card(registered: RegisteredCard) -> str:
         *_describe_use(card),
         "## Population and studied ranges",
         write_population(card.population),
-        list_items([describe_range(studied) for studied in card.ranges]),
+        list_items([describe_range(studied, card.dictionary) for studied in card.ranges]),
         "## Performance",
         *(_describe_findings(findings) if findings else _describe_unvalidated(card)),
         "## Versions",
@@ -86,15 +85,16 @@ def write_model_card(registered: RegisteredCard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def describe_range(studied: StudiedRange) -> str:
+def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
     Examples
     --------
-    >>> describe_range(StudiedRange(field="age", low=20, high=70))
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'
     """
-    field = COHORT_FIELDS[studied.field]
+    field = dictionary.fields[studied.field]
     values = ", ".join(studied.categories)
     if studied.low is not None and studied.high is not None:
         values = f"{studied.low:g} to {studied.high:g} {field.unit}".strip()
@@ -113,7 +113,7 @@ def _describe_registered(registered: RegisteredCard) -> Iterator[str]:
 
 
 def _describe_use(card: ModelCard) -> Iterator[str]:
-    checkpoint = parse_outcome(card.name).checkpoint
+    checkpoint = card.parse_outcome().checkpoint
     when = (
         f"after {checkpoint.name} of a treatment course" if checkpoint else "before the first dose"
     )

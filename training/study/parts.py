@@ -15,17 +15,17 @@ ODDS_RATIOS = (1.0, 0.75, 0.5, 1 / 2.2, 0.33)
 LEAKAGE_AUC = 0.78
 
 
-def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
+def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
     """Refuse bounds of which the first is not the lower one."""
     if not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-Bounds = Annotated[tuple[Positive, Positive], AfterValidator(check_order)]
-Thresholds = Annotated[tuple[Probability, Probability], AfterValidator(check_order)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+Bounds = Annotated[tuple[_Positive, _Positive], AfterValidator(_check_order)]
+Thresholds = Annotated[tuple[_Probability, _Probability], AfterValidator(_check_order)]
 
 
 class Part(BaseModel):
@@ -46,6 +46,8 @@ class CohortPart(Part):
         table already.
     mapping
         Mapping file, relative to the study.
+    instruments
+        File of instruments to add to the built-in ones, relative to the study.
     where
         Courses to keep: for each field, the categories or sites wanted.
     outcomes
@@ -55,6 +57,7 @@ class CohortPart(Part):
     path: str | None = None
     reader: str | None = None
     mapping: str | None = None
+    instruments: str | None = None
     where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     outcomes: Literal["known", "none-yet"] = "known"

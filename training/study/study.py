@@ -3,16 +3,16 @@
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from features.base.errors import InputError, Problem, StudyError
+from features.base.errors import InputError, Problem, StudyError, list_problems
+from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import OFFERED_GROUPS, Group, Kind
-from features.dictionary.fields import COHORT_FIELDS, FIELDS
 from features.dictionary.outcome import Outcome, parse_outcome
-from features.records.mapping import describe_validation
 from features.records.names import check_names
 from training.study.parts import (
     AttritionPart,
@@ -26,7 +26,7 @@ from training.study.parts import (
 )
 
 # Of what says whose assessment it is, these may be offered: a site's own level, and drift.
-OFFERED_IDENTITY = ("site", "assessed_on")
+_OFFERED_IDENTITY = ("site", "assessed_on")
 
 
 class Study(Part):
@@ -62,7 +62,12 @@ class Study(Part):
 
     def parse_outcome(self) -> Outcome:
         """Return the outcome, checked when the study was read."""
-        return parse_outcome(self.outcome)
+        return parse_outcome(self.outcome, self.dictionary)
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """The fields and instruments that the study knows."""
+        return load_dictionary(self.locate(self.cohort.instruments))
 
     def locate(self, relative: str | None) -> Path | None:
         """Find a file named in the study."""
@@ -70,7 +75,8 @@ class Study(Part):
 
     def list_fields(self) -> list[str]:
         """List the fields that the candidates may use, as far as a cohort records them."""
-        offered = [name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS]
+        fields = self.dictionary.fields.items()
+        offered = [name for name, field in fields if field.group in OFFERED_GROUPS]
         offered += self.parse_outcome().early_scores
         chosen = offered if self.features.include is None else list(self.features.include)
         return [name for name in chosen if name not in self.features.exclude]
@@ -88,6 +94,8 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     ------
     StudyError
         If the file is not TOML of that form, or asks for what does not exist; lists all problems.
+    DictionaryError
+        If the file of instruments that it names breaks a rule.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -98,23 +106,23 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError([Problem("file", "toml", str(error))], path.name) from None
     for setting in settings:
-        apply_setting(table, setting)
+        _apply_setting(table, setting)
     try:
         study = Study.model_validate(table | {"folder": path.parent})
     except ValidationError as error:
-        raise StudyError(describe_validation(error), path.name) from None
-    if problems := check_study(study):
+        raise StudyError(list_problems(error), path.name) from None
+    if problems := _check_study(study):
         raise StudyError(problems, path.name)
     return study
 
 
-def apply_setting(table: dict[str, Any], setting: str) -> None:
+def _apply_setting(table: dict[str, Any], setting: str) -> None:
     """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
 
     Examples
     --------
     >>> table = {"validation": {"folds": 5}}
-    >>> apply_setting(table, "validation.folds=3"); apply_setting(table, "name=mine"); table
+    >>> _apply_setting(table, "validation.folds=3"); _apply_setting(table, "name=mine"); table
     {'validation': {'folds': 3}, 'name': 'mine'}
     """
     key, equals, text = setting.partition("=")
@@ -131,7 +139,7 @@ def apply_setting(table: dict[str, Any], setting: str) -> None:
         table[last] = text
 
 
-def check_study(study: Study) -> list[Problem]:
+def _check_study(study: Study) -> list[Problem]:
     """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
     problems: list[Problem] = []
     outcome = None
@@ -140,7 +148,7 @@ def check_study(study: Study) -> list[Problem]:
     except InputError as error:
         problems += error.problems
     for name in (*(study.features.include or ()), *study.features.exclude):
-        problems += check_feature(name, outcome)
+        problems += _check_feature(name, study.dictionary, outcome)
     if outcome is not None and outcome.checkpoint and not list_early(study):
         message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
         problems.append(Problem("features", "early_score", message))
@@ -148,7 +156,7 @@ def check_study(study: Study) -> list[Problem]:
         message = "no published evidence says what early scores tell; fit the baseline outcome"
         problems.append(Problem("cohort.outcomes", "update", message))
     for name, wanted in study.cohort.where.items():
-        problems += check_filter(name, wanted)
+        problems += _check_filter(name, wanted, study.dictionary)
     return problems
 
 
@@ -158,7 +166,9 @@ def list_early(study: Study) -> list[str]:
     return [name for name in study.list_fields() if name in early]
 
 
-def check_feature(name: str, outcome: Outcome | None = None) -> list[Problem]:
+def _check_feature(
+    name: str, dictionary: Dictionary, outcome: Outcome | None = None
+) -> list[Problem]:
     """Refuse features that do not exist, identify a patient, or are known only later.
 
     Parameters
@@ -166,29 +176,29 @@ def check_feature(name: str, outcome: Outcome | None = None) -> list[Problem]:
     outcome
         What is predicted: an update outcome may use the scores read by its checkpoint.
     """
-    field = COHORT_FIELDS.get(name)
+    field = dictionary.cohort_fields.get(name)
     if outcome is not None and name in outcome.early_scores:
         return []
     if field is None:
-        (problem,) = check_names([name], COHORT_FIELDS)
+        (problem,) = check_names([name], dictionary, dictionary.cohort_fields)
         return [replace(problem, field=f"features: {problem.field}")]
     if field.group is Group.FOLLOWUP:
-        return [Problem(f"features: {name}", "leakage", explain_leakage(outcome))]
-    if field.group is Group.IDENTITY and name not in OFFERED_IDENTITY:
+        return [Problem(f"features: {name}", "leakage", _explain_leakage(outcome))]
+    if field.group is Group.IDENTITY and name not in _OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
     return []
 
 
-def explain_leakage(outcome: Outcome | None) -> str:
+def _explain_leakage(outcome: Outcome | None) -> str:
     """Say why a follow-up score may not be a feature."""
     if outcome is None or outcome.checkpoint is None:
         return "is known only after the first dose; as a feature it would be leakage"
     return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"
 
 
-def check_filter(name: str, wanted: Sequence[str]) -> list[Problem]:
+def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
     """Refuse filters on fields without categories, and categories that do not exist."""
-    field = FIELDS.get(name)
+    field = dictionary.fields.get(name)
     if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
         return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]
     if name != "site" and not set(wanted) <= set(field.categories):

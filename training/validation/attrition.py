@@ -11,9 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
@@ -77,7 +76,7 @@ def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
             continue
         deviation = np.sqrt((missing.var() + known.var()) / 2)
         if deviation > 0:
-            label = COHORT_FIELDS[feature.field].label
+            label = enrolment.columns.dictionary.cohort_fields[feature.field].label
             difference = float((missing.mean() - known.mean()) / deviation)
             yield BaselineGap(
                 field=feature.field, label=label, feature=feature.name, difference=difference

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS, FIELDS
-from features.dictionary.instruments import Instrument
+from features.dictionary.instrument import Instrument
 from features.model.card import Measure
 from features.model.equation import Equation
 from features.records.columns import Columns
@@ -236,7 +235,7 @@ def describe_factors(equation: Equation, columns: Columns, level: float) -> tupl
     factors = [
         FactorFacts(
             field=name,
-            label=FIELDS[name].label if name in FIELDS else COHORT_FIELDS[name].label,
+            label=columns.dictionary.cohort_fields[name].label,
             deviation=_enclose(float(spreads[0, index]), spreads[1:, index], level),
             recorded=float(1 - columns.find_missing(name).mean()),
         )

@@ -10,7 +10,6 @@ from features.model.response_model import ResponseModel
 from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
-from training.measures.performance import make_interval_settings
 from training.study.design import Design, Enrolment
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study
@@ -97,7 +96,7 @@ def _list_compared(
 def _describe_evidence(
     study: Study, design: Design, equation: Equation, evidence: Evidence
 ) -> dict[str, Any]:
-    nested, settings = evidence.nested, make_interval_settings(study)
+    nested, settings = evidence.nested, evidence.settings
     performance = tuple(list_performance(study, evidence))
     curves = (nested, _SHOWN, settings, evidence.refit_probability, design.outcome)
     sites, names, level = evidence.sites, evidence.site_names, settings.level

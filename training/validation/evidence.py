@@ -8,7 +8,7 @@ import numpy as np
 from features.base.arrays import Indices, Numbers
 from features.model.card import Measure
 from features.model.equation import Equation
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Performance, ValidationType
 from training.measures.performance import (
     IntervalSettings,
@@ -45,6 +45,8 @@ class Evidence:
         a single site.
     temporal
         Of the latest courses, fitted on the earlier ones; None without dates.
+    settings
+        How the intervals of their measures are made.
     """
 
     apparent: Predictions
@@ -53,6 +55,7 @@ class Evidence:
     sites: Predictions | None
     site_names: tuple[str, ...]
     temporal: Predictions | None
+    settings: IntervalSettings
 
     @property
     def refit_probability(self) -> Numbers:
@@ -98,6 +101,7 @@ def gather_evidence(
         sites=predict(list_sites(study, design), "sites held out"),
         site_names=number_sites(design.columns)[1],
         temporal=predict(list_latest(study, design), "latest courses held out"),
+        settings=make_interval_settings(study),
     )
 
 
@@ -130,7 +134,7 @@ def _group_by_site(design: Design, rows: Indices, log_odds: Numbers) -> Predicti
 
 def list_performance(study: Study, evidence: Evidence) -> Iterator[Performance]:
     """List performance by each type of validation; one that was not possible says why."""
-    validation, settings = study.validation, make_interval_settings(study)
+    validation, settings = study.validation, evidence.settings
     apparent = describe_performance(
         "apparent", "the courses that it was fitted on", evidence.apparent, settings
     )
@@ -190,10 +194,10 @@ def describe_performance(
 def _correct_performance(
     study: Study, evidence: Evidence, apparent: Mapping[str, Measure]
 ) -> Performance:
-    refits, settings = evidence.refits, make_interval_settings(study)
+    refits = evidence.refits
     if refits is None:
         reason = "the study asks for no bootstrap refits"
-        return describe_performance("corrected", "bootstrap", None, settings, reason)
+        return describe_performance("corrected", "bootstrap", None, evidence.settings, reason)
     optimism, shrinkage = refits.optimism, refits.shrinkage
     return Performance(
         way="corrected",

@@ -18,7 +18,7 @@ import features
 import training
 from features.base.arrays import Indices
 from features.base.commands import track
-from features.base.files import digest_sources, list_sources, write_bytes_whole
+from features.base.files import digest_sources, list_sources, write_bytes_atomic
 from features.records.cohort import digest_cohort
 from training.candidates.base import Candidate
 from training.measures.predictions import Predictions
@@ -73,7 +73,7 @@ class Store:
             names=np.array(list(result.log_odds)),
             log_odds=np.stack(list(result.log_odds.values())),
         )
-        write_bytes_whole(self.folder / f"{key}.npz", content.getvalue())
+        write_bytes_atomic(self.folder / f"{key}.npz", content.getvalue())
 
     def forget(self) -> None:
         """Remove all results."""
@@ -86,10 +86,12 @@ KEEP_NOTHING = Store()
 
 def open_store(folder: Path, study: Study, design: Design) -> Store:
     """Open the store of a study's run, named by everything that its results depend on."""
-    paths = [*list_sources(features, ["*.py", "*.toml"]), *list_sources(training, ["**/*.py"])]
+    patterns = ["**/*.py", "**/*.toml"]
+    paths = [*list_sources(features, patterns), *list_sources(training, patterns)]
     inputs = {
         "study": study.model_dump(mode="json", exclude=_IRRELEVANT),
         "courses": digest_cohort(design.columns),
+        "instruments": [scale.model_dump() for scale in design.columns.dictionary.added],
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
         "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
     }

@@ -16,7 +16,7 @@ from experiments.benchmarks.samples import Plan, Prepared, prepare_world, take_c
 from features.base.arrays import Numbers
 from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
-from features.model.response_model import Prediction, summarise_versions
+from features.model.prediction import Prediction, summarise_versions
 from features.records.columns import Columns
 from training.candidates.registry import make_candidates
 from training.measures.logistic import logit

@@ -8,7 +8,6 @@ import pandas as pd
 
 from features.base.arrays import Numbers
 from features.dictionary.field import Field, Kind
-from features.dictionary.fields import FIELDS
 from features.records.columns import Columns
 
 # A pandas data frame; pandas comes without types here.
@@ -18,7 +17,8 @@ Predict = Callable[[Any], Numbers]
 
 def make_table(columns: Columns, fields: Sequence[str]) -> Table:
     """Make the table of some fields; the site's categories are those of these courses."""
-    return pd.DataFrame({name: _make_series(columns, FIELDS[name]) for name in fields})
+    known = columns.dictionary.fields
+    return pd.DataFrame({name: _make_series(columns, known[name]) for name in fields})
 
 
 def _make_series(columns: Columns, field: Field) -> Any:

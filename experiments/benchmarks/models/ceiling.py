@@ -20,7 +20,7 @@ from experiments.simulator.published import LATENTS
 from features.base.arrays import Numbers
 from features.base.commands import say, track
 from features.model.matrix import build_matrix, list_features
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.cohort import read_cohort
 
 Matrix = NDArray[np.float32]

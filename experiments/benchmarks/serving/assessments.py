@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from experiments.simulator import find_world, simulate
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from features.records.assessment import read_assessments
 from serving.estimates.predictor import Predictor
 
@@ -75,7 +75,7 @@ def draw_assessments(patients: int = _PATIENTS, seed: int = _SEED) -> tuple[Asse
 def _convert_to_json(name: str, value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
-    return int(value) if FIELDS[name].kind is Kind.INTEGER else value
+    return int(value) if load_dictionary().fields[name].kind is Kind.INTEGER else value
 
 
 def _thin_out(row: Assessment, generator: np.random.Generator) -> Assessment:

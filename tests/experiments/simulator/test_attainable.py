@@ -15,7 +15,7 @@ from experiments.simulator.copula import compute_intervals, draw_latents, trunca
 from experiments.simulator.outcomes import compute_truth, make_followups, pick_primary
 from experiments.simulator.patients import make_patients, measure_field
 from experiments.simulator.published import LATENTS
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 
 WORLD = find_world("world-17")
 SITES = make_sites(WORLD)

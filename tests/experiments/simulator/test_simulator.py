@@ -16,8 +16,10 @@ from experiments.simulator.patients import make_patients
 from experiments.simulator.published import CONDITIONS, MISSING, make_correlations
 from experiments.simulator.world import VETERANS_SITE, World, make_sites
 from features.base.errors import InputError
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.records.cohort import digest_cohort, read_cohort
+
+BUILT_IN = load_dictionary()
 
 COUNT = 60_000
 # One clinic everywhere and always: what remains is the patient.
@@ -47,7 +49,7 @@ def default():
 
 def respond(patients, followup):
     baseline = patients[followup.instrument]
-    return INSTRUMENTS[followup.instrument].find_response(baseline, followup.score)
+    return BUILT_IN.instruments[followup.instrument].has_responded(baseline, followup.score)
 
 
 def treat(patients, condition, route=None):
@@ -104,7 +106,7 @@ def test_scores_go_together_as_published(plain):
 def test_items_sum_to_their_total_and_hang_together():
     generator = np.random.default_rng(1)
     total = np.round(np.clip(generator.normal(17, 5, 20_000), 0, 27))
-    items = make_items(INSTRUMENTS["phq9"], total, generator)
+    items = make_items(BUILT_IN.instruments["phq9"], total, generator)
     assert (items.sum(axis=1) == total).all()
     assert items.min() == 0
     assert items.max() == 3

@@ -22,7 +22,7 @@ from experiments.simulator.patients import make_patients
 from experiments.simulator.published import MISSING
 from experiments.simulator.world import BY_FORM
 from features.base.errors import InputError
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 
 KNOWN = len(PUBLISHED) + len(DECOYS)
 # Of 250 patients of seed 4, computed when worlds still had no effects of their own.
@@ -151,7 +151,7 @@ def test_oracle_has_the_drawn_auc(worlds, seed):
     patients, generator = draw_complete(plain, 60_000)
     acute = next(iter(make_followups(plain, make_sites(plain), patients, generator)))
     rows = (patients["condition"] == 0) & (patients["route"] == 0)
-    met = INSTRUMENTS["phq9"].find_response(patients["phq9"], acute.score)[rows]
+    met = load_dictionary().instruments["phq9"].has_responded(patients["phq9"], acute.score)[rows]
     truth = compute_truth(acute, patients["phq9"], patients["phq9"])[rows]
     target = compute_oracle_auc(
         world.strength * combine_effects(world.effects, draw_plain_patients(world), "acute")

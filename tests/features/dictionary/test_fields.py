@@ -2,10 +2,11 @@
 
 import pytest
 
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Group, Kind
-from features.dictionary.fields import COHORT_FIELDS, FIELDS, FOLLOWUPS, UNREADABLE
-from features.dictionary.instruments import INSTRUMENTS
-from features.dictionary.outcome import HORIZONS
+from features.dictionary.horizon import HORIZONS
+
+BUILT_IN = load_dictionary()
 
 # Names that outside systems rely on.
 PROMISED = """
@@ -20,14 +21,17 @@ PROMISED = """
 
 @pytest.mark.parametrize("name", PROMISED)
 def test_promised_name_is_a_field(name):
-    assert name in FIELDS
+    assert name in BUILT_IN.fields
 
 
 def test_only_patient_and_condition_are_required_of_everybody():
-    assert {name for name, field in FIELDS.items() if field.required} == {"patient_id", "condition"}
+    assert {name for name, field in BUILT_IN.fields.items() if field.required} == {
+        "patient_id",
+        "condition",
+    }
 
 
-@pytest.mark.parametrize("field", COHORT_FIELDS.values(), ids=COHORT_FIELDS)
+@pytest.mark.parametrize("field", BUILT_IN.cohort_fields.values(), ids=BUILT_IN.cohort_fields)
 def test_field_says_what_it_accepts(field):
     assert field.label
     assert field.allowed
@@ -39,23 +43,25 @@ def test_field_says_what_it_accepts(field):
 
 
 def test_every_instrument_has_a_total_its_items_and_a_follow_up_at_each_horizon():
-    for key, instrument in INSTRUMENTS.items():
-        assert FIELDS[key].high == instrument.high
-        assert [FIELDS[name].high for name in instrument.item_fields] == list(instrument.item_highs)
+    for key, instrument in BUILT_IN.instruments.items():
+        assert BUILT_IN.fields[key].high == instrument.high
+        assert [BUILT_IN.fields[name].high for name in instrument.item_fields] == list(
+            instrument.item_highs
+        )
         for name in (f"{key}_{horizon}" for horizon in HORIZONS):
-            assert (name in FOLLOWUPS) is not (name in UNREADABLE)
-            if name in FOLLOWUPS:
-                followup = FOLLOWUPS[name]
+            assert (name in BUILT_IN.followups) is not (name in BUILT_IN.unreadable)
+            if name in BUILT_IN.followups:
+                followup = BUILT_IN.followups[name]
                 assert (followup.group, followup.high) == (Group.FOLLOWUP, instrument.high)
 
 
 def test_a_follow_up_shorter_than_the_recall_is_no_field():
-    assert {"phq9_day1", "phq9_week1", "pcl5_week2", "cesd_day1"} <= set(UNREADABLE)
-    assert {"madrs_day1", "phq9_week2"} <= set(FOLLOWUPS)
+    assert {"phq9_day1", "phq9_week1", "pcl5_week2", "cesd_day1"} <= set(BUILT_IN.unreadable)
+    assert {"madrs_day1", "phq9_week2"} <= set(BUILT_IN.followups)
 
 
 def test_an_assessment_may_carry_every_early_score_and_no_last_one():
     last = list(HORIZONS)[-1]
-    for name, field in FOLLOWUPS.items():
-        assert (name in FIELDS) is not name.endswith(f"_{last}")
+    for name, field in BUILT_IN.followups.items():
+        assert (name in BUILT_IN.fields) is not name.endswith(f"_{last}")
         assert not field.required

@@ -5,8 +5,10 @@ import csv
 import numpy as np
 import pytest
 
-from features.dictionary.instruments import INSTRUMENTS
-from features.records.rules import prorate_total
+from features.dictionary.dictionary import load_dictionary
+from features.records.scoring import prorate_total
+
+BUILT_IN = load_dictionary()
 
 RANGES = {
     "phq9": (9, 27),
@@ -27,30 +29,30 @@ RANGES = {
 
 @pytest.mark.parametrize(("key", "expected"), RANGES.items())
 def test_instrument_has_its_published_items_and_range(key, expected):
-    instrument = INSTRUMENTS[key]
+    instrument = BUILT_IN.instruments[key]
     assert (len(instrument.item_highs), instrument.high) == expected
 
 
 def test_registry_holds_exactly_these_instruments():
-    assert set(INSTRUMENTS) == set(RANGES)
+    assert set(BUILT_IN.instruments) == set(RANGES)
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+@pytest.mark.parametrize("instrument", BUILT_IN.instruments.values(), ids=BUILT_IN.instruments)
 def test_bands_cover_the_whole_range_without_gaps(instrument):
     if instrument.bands:
-        ends = [-1, *(band.high for band in instrument.bands)]
-        assert [band.low for band in instrument.bands] == [end + 1 for end in ends[:-1]]
+        ends = [-1, *(high for _, _, high in instrument.band_ranges)]
+        assert [low for _, low, _ in instrument.band_ranges] == [end + 1 for end in ends[:-1]]
         assert ends[-1] == instrument.high
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+@pytest.mark.parametrize("instrument", BUILT_IN.instruments.values(), ids=BUILT_IN.instruments)
 def test_an_instrument_with_item_codes_has_one_for_each_item(instrument):
     if instrument.loinc_items:
         assert len(set(instrument.loinc_items)) == len(instrument.item_highs)
 
 
 def test_phq9_carries_the_loinc_codes_of_its_score_and_not_only_of_its_panel():
-    phq9 = INSTRUMENTS["phq9"]
+    phq9 = BUILT_IN.instruments["phq9"]
     assert (phq9.loinc_total, phq9.loinc_panel) == ("44261-6", "44249-1")
     assert phq9.loinc_items[0] == "44250-9"
     assert phq9.loinc_items[8] == "44260-8"
@@ -58,7 +60,7 @@ def test_phq9_carries_the_loinc_codes_of_its_score_and_not_only_of_its_panel():
 
 def test_remission_is_refused_where_no_total_defines_it():
     with pytest.raises(ValueError, match="CAPS-5 has no remission cut-off"):
-        INSTRUMENTS["caps5"].find_remission(np.array([0.0]))
+        BUILT_IN.instruments["caps5"].is_in_remission(np.array([0.0]))
 
 
 # Rows, from 1, in which the trial's own files contradict themselves.
@@ -72,9 +74,9 @@ CONTRADICTIONS = [
 def test_items_of_a_real_trial_give_its_recorded_totals(trials, key, prefix, total, wrong):
     with (trials / "claus_inpatient.csv").open(encoding="utf-8") as file:
         patients = list(csv.DictReader(file))
-    count = len(INSTRUMENTS[key].item_highs)
+    count = len(BUILT_IN.instruments[key].item_highs)
     items = [[float(row[f"{prefix}{n}"]) for n in range(1, count + 1)] for row in patients]
     recorded = np.array([float(row[total]) for row in patients])
-    differ = prorate_total(INSTRUMENTS[key], np.array(items)) != recorded
+    differ = prorate_total(BUILT_IN.instruments[key], np.array(items)) != recorded
     assert len(patients) == 43
     assert (np.flatnonzero(differ) + 1).tolist() == wrong

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from features.base.errors import OutcomeError
-from features.dictionary.outcome import CHECKPOINTS, HORIZONS, parse_outcome
+from features.dictionary.horizon import CHECKPOINTS, HORIZONS
+from features.dictionary.outcome import parse_outcome
 
 
 def list_rules(text):

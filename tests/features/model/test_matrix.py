@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from features.model.matrix import build_matrix, list_features
 from features.records.assessment import read_assessments
 from features.records.cohort import read_cohort
 
-FEATURES = list_features([name for name, f in FIELDS.items() if f.group != "item"])
+BUILT_IN = load_dictionary()
+
+FEATURES = list_features([name for name, f in BUILT_IN.fields.items() if f.group != "item"])
 NUMBERS = {
     "age": st.floats(0, 120),
     "bmi": st.floats(10, 100),
@@ -27,13 +29,13 @@ NUMBERS = {
     "failed_antidepressants": st.integers(0, 50),
     "bipolar": st.booleans(),
     "failed_ect": st.booleans(),
-    "sex": st.sampled_from(FIELDS["sex"].categories),
-    "route": st.sampled_from(FIELDS["route"].categories),
+    "sex": st.sampled_from(BUILT_IN.fields["sex"].categories),
+    "route": st.sampled_from(BUILT_IN.fields["route"].categories),
 }
 assessments = st.fixed_dictionaries(
     {
         "patient_id": st.just("a"),
-        "condition": st.sampled_from(FIELDS["condition"].categories),
+        "condition": st.sampled_from(BUILT_IN.fields["condition"].categories),
         "pcl5": st.integers(0, 80),
     },
     optional=NUMBERS,
@@ -122,5 +124,5 @@ def test_an_early_score_without_its_baseline_among_the_fields_has_no_fall():
 
 
 def test_texts_and_dates_are_never_features():
-    fields = {feature.field for feature in list_features(FIELDS)}
-    assert not {name for name in fields if FIELDS[name].kind in (Kind.TEXT, Kind.DATE)}
+    fields = {feature.field for feature in list_features(BUILT_IN.fields)}
+    assert not {name for name in fields if BUILT_IN.fields[name].kind in (Kind.TEXT, Kind.DATE)}

@@ -19,7 +19,8 @@ from features.model.card import (
 )
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.matrix import list_features
-from features.model.response_model import ResponseModel, compute_probability, summarise_versions
+from features.model.prediction import compute_probability, summarise_versions
+from features.model.response_model import ResponseModel
 from features.model.terms import Terms
 from features.records.assessment import read_assessments
 
@@ -141,7 +142,7 @@ def test_however_many_rows_come_together_each_gets_the_same(people, rows):
         assert getattr(many, name) == pytest.approx(expected, rel=1e-12)
     assert split.contributions == pytest.approx(explained.contributions[places], abs=1e-12)
     assert split.intercept == pytest.approx(explained.intercept[places], abs=1e-12)
-    brief = model.predict_briefly(people.select(places), least=10.0)
+    brief = model.predict_briefly(people.select(places), min_sample_size=10.0)
     assert brief.effective_sample_size == pytest.approx(many.effective_sample_size, rel=1e-12)
     assert np.isnan(brief.low).all()
 
@@ -168,7 +169,7 @@ def test_a_brief_size_lies_on_its_own_side_of_the_limit(spread_out, nudge):
     model, columns = spread_out
     exact = model.predict(columns)
     for limit in np.unique(exact.effective_sample_size)[::6] * (1 + nudge):
-        brief = model.predict_briefly(columns, least=limit)
+        brief = model.predict_briefly(columns, min_sample_size=limit)
         few = exact.effective_sample_size < limit
         assert ((brief.effective_sample_size < limit) == few).all()
         assert brief.effective_sample_size == pytest.approx(exact.effective_sample_size, rel=1e-3)
@@ -312,7 +313,7 @@ def test_a_missing_file_is_found(tmp_path, name):
 
 def test_a_whole_other_model_is_not_the_one_promised(tmp_path):
     make_model().save(tmp_path / "model")
-    with pytest.raises(ArtifactError, match="not the one promised"):
+    with pytest.raises(ArtifactError, match="does not match its registered digest"):
         ResponseModel.load(tmp_path / "model", "0" * 64)
 
 

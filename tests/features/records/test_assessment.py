@@ -6,9 +6,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from features.base.errors import AssessmentError
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
-from features.records.assessment import Assessment, parse_rows, read_assessments
+from features.records.assessment import make_assessment_model, parse_rows, read_assessments
+
+BUILT_IN = load_dictionary()
+Assessment = make_assessment_model(BUILT_IN)
 
 CROSS_FIELD_RULES = {"total", "one_dose", "dose", "order"}
 
@@ -115,7 +118,8 @@ plain_values = st.one_of(
     st.sampled_from(["female", "iv", "depression", "2026-02-28", "2026-02-31", "a17", "x y", ""]),
 )
 rows = st.dictionaries(
-    st.sampled_from([name for name, field in FIELDS.items() if field.group != "item"]), plain_values
+    st.sampled_from([name for name, field in BUILT_IN.fields.items() if field.group != "item"]),
+    plain_values,
 )
 
 
@@ -134,9 +138,9 @@ def test_scalar_validation_agrees_with_vectorised_validation(row):
 
 def test_published_schema_has_every_field_and_its_limits():
     schema = Assessment.model_json_schema()
-    assert set(schema["properties"]) == set(FIELDS)
+    assert set(schema["properties"]) == set(BUILT_IN.fields)
     assert schema["additionalProperties"] is False
-    for name, field in FIELDS.items():
+    for name, field in BUILT_IN.fields.items():
         if field.kind is Kind.NUMBER:
             numbers = schema["properties"][name]["anyOf"][0]
             assert (numbers["minimum"], numbers["maximum"]) == (field.low, field.high)

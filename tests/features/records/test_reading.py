@@ -5,11 +5,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from features.records.assessment import parse_rows
 from features.records.parsing import JSON_READERS, check_numbers, parse_values
 from features.records.reading import read_columns, read_usual
+
+BUILT_IN = load_dictionary()
 
 # One field of each kind, and such whose limits differ.
 NAMES = ("age", "bmi", "phq9", "bipolar", "sex", "assessed_on", "site", "patient_id", "dose_mg_kg")
@@ -50,10 +52,10 @@ def fill(name):
         Kind.NUMBER: st.one_of(st.none(), st.integers(0, 120), st.floats(0, 120)),
         Kind.INTEGER: st.one_of(st.none(), st.integers(0, 27), st.just(5.0)),
         Kind.FLAG: st.one_of(st.none(), st.booleans()),
-        Kind.CATEGORY: st.sampled_from([None, *FIELDS[name].categories]),
+        Kind.CATEGORY: st.sampled_from([None, *BUILT_IN.fields[name].categories]),
         Kind.DATE: st.sampled_from([None, "2026-02-28", "1990-01-01", "2100-12-31"]),
         Kind.TEXT: st.one_of(st.none(), st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")),
-    }[FIELDS[name].kind]
+    }[BUILT_IN.fields[name].kind]
     return st.one_of(fitting, fitting, fitting, usual, odd)
 
 
@@ -71,11 +73,13 @@ def tables(draw):
 @example({"site": [None, None], "patient_id": ["a", None]})
 def test_columns_read_together_are_those_read_value_by_value(raw):
     size = len(next(iter(raw.values())))
-    columns, broken = read_columns(size, raw)
+    columns, broken = read_columns(size, raw, BUILT_IN)
     assert set(columns.values) == set(raw)
     rules = {}
     for name, values in raw.items():
-        careful = check_numbers(FIELDS[name], parse_values(FIELDS[name], values, JSON_READERS))
+        careful = check_numbers(
+            BUILT_IN.fields[name], parse_values(BUILT_IN.fields[name], values, JSON_READERS)
+        )
         found = columns.values[name]
         assert found.dtype == careful.values.dtype
         assert [repr(one) for one in found.tolist()] == [repr(v) for v in careful.values.tolist()]
@@ -86,7 +90,7 @@ def test_columns_read_together_are_those_read_value_by_value(raw):
         for rule, mask in field.broken.items()
     }
     for name in raw:
-        if FIELDS[name].kind is not Kind.TEXT:
+        if BUILT_IN.fields[name].kind is not Kind.TEXT:
             stacked = columns.stack((name, "gad7"))
             assert repr(stacked.tolist()) == repr([columns.values[name].tolist(), [np.nan] * size])
 
@@ -106,11 +110,13 @@ def test_usual_values_need_no_second_look(make_assessment):
     """Otherwise it would be right, and slow."""
     rows = [make_assessment(bmi=31.5, assessed_on="2026-02-28", bipolar=True, site="north")] * 3
     raw = {name: [row[name] for row in rows] for name in rows[0]}
-    assert set(read_usual(3, raw).values) == set(raw)
+    assert set(read_usual(3, raw, BUILT_IN).values) == set(raw)
 
 
 def test_one_strange_value_leaves_the_other_fields_alone():
-    columns, broken = read_columns(2, {"age": [44, "x"], "bmi": [30, None], "sex": ["f", "male"]})
+    columns, broken = read_columns(
+        2, {"age": [44, "x"], "bmi": [30, None], "sex": ["f", "male"]}, BUILT_IN
+    )
     assert columns.get_numbers("bmi").tolist() == pytest.approx([30, np.nan], nan_ok=True)
     assert {name: set(found.broken) for name, found in broken.items()} == {
         "age": {"type"},

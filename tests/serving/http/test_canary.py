@@ -17,9 +17,11 @@ from urllib.parse import urlencode
 import pytest
 from cryptography.fernet import Fernet
 
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from serving.base.logs import JsonFormatter, start_log
+
+BUILT_IN = load_dictionary()
 
 # Whatever is planted as a text has this word in it; numbers have digits that nothing else has.
 WORD = "CANARYBIRD"
@@ -55,7 +57,7 @@ def plant(field, good):
 
 
 def plant_all(good):
-    planted = {name: plant(field, good) for name, field in FIELDS.items()}
+    planted = {name: plant(field, good) for name, field in BUILT_IN.fields.items()}
     planted = {name: value for name, value in planted.items() if value is not None}
     if good:
         # What must be whole, or may not stand beside another; and one that was studied.

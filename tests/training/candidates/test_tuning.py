@@ -245,9 +245,16 @@ def test_a_journal_is_taken_for_the_very_same_fit_alone(make_design):
 
 
 FIT = (
-    *("experiments/studies/demo.toml", "--json", "--jobs", "1", "--set", "tuning.trials=8"),
+    *("experiments/studies/demo.toml", "--json", "--jobs", "1", "--set", "tuning.trials=6"),
     *("--set", 'candidates=["xgboost", "base_rate"]', "--set", "validation.resamples=100"),
-    *("--set", "validation.folds=3", "--set", "validation.repeats=1"),
+    *(
+        "--set",
+        "validation.folds=2",
+        "--set",
+        "validation.repeats=1",
+        "--set",
+        "validation.bootstraps=4",
+    ),
     *("--set", "uncertainty.redevelopments=20"),
 )
 
@@ -272,16 +279,16 @@ def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, make_comm
     fit = ("fit", *FIT, "--cohort", cohort)
     expected = json.loads(make_commands(whole).call(*fit).stdout)
     process = make_commands(broken).start("training", *fit)
-    while process.poll() is None and sum(count_trials(broken).values()) < 12:
+    while process.poll() is None and sum(count_trials(broken).values()) < 9:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     kept = count_trials(broken)
-    assert 12 <= sum(kept.values()) < 4 * 8, "killed too late"
+    assert 9 <= sum(kept.values()) < 3 * 6, "killed too late"
     found = json.loads(make_commands(broken).call(*fit).stdout)
     assert found["chosen"] == "xgboost"
     assert found["candidates"] == expected["candidates"]
     trials = list_trials(broken, found["run_id"])
     assert trials == list_trials(whole, expected["run_id"])
-    assert len(trials) == 8
+    assert len(trials) == 6
     assert not (broken / "tuning" / "demo").exists()

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from features.base.errors import ArtifactError, UnavailableError
-from features.model.response_model import CHAMPION_ALIAS
+from features.model.artifact import CHAMPION_ALIAS
 from training.__main__ import app
 from training.card import read_registered_card
 from training.findings.findings import Performance

@@ -5,14 +5,16 @@ import pandas as pd
 import pytest
 
 from features.base.errors import CohortError, StudyError
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import OFFERED_GROUPS
-from features.dictionary.fields import FIELDS
 from features.model.matrix import build_matrix
 from features.records.cohort import read_cohort
 from training.study.courses import filter_courses, load_cohort, load_courses, make_design
 from training.study.study import Study
 
-FIELDS_BEFORE = {name for name, field in FIELDS.items() if field.group in OFFERED_GROUPS}
+BUILT_IN = load_dictionary()
+
+FIELDS_BEFORE = {name for name, field in BUILT_IN.fields.items() if field.group in OFFERED_GROUPS}
 
 
 def make_study(**parts):

@@ -173,4 +173,5 @@ def test_the_reference_page_lists_every_key_of_a_study_with_its_default(tmp_path
         for key in type(part).model_fields if part is not None else ():
             assert key in table[name], f"{name}.{key}"
     (tmp_path / "study.toml").write_text(block)
+    (tmp_path / "my_scales.toml").write_text(text.split("```toml\n")[2].split("```")[0])
     assert read_study(tmp_path / "study.toml").gate == GatePart()

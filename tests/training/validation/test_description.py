@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import read_assessments
 from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
@@ -91,7 +91,7 @@ def test_courses_are_labelled_by_band_and_category():
         {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
         {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
     ]
-    labels = label_courses(read_assessments(rows), INSTRUMENTS["phq9"])
+    labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
     assert labels["sex"].tolist() == ["female", "male"]
     assert labels["severity"].tolist() == ["moderate", "severe"]
     assert "age" not in labels  # known of one alone: tells nobody apart

@@ -126,9 +126,7 @@ def test_a_model_that_is_not_there_is_refused(home, moved, tmp_path, model, code
     assert not list(tmp_path.glob("o/*"))
 
 
-def test_a_cohort_that_cannot_test_is_refused_and_leaves_no_run(
-    home, registry, draw, write, tmp_path
-):
+def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path):
     rows = [row | {"phq9_acute": ""} for row in draw(30)]
     cohort = write(tmp_path / "open.csv", rows)
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2)
@@ -154,8 +152,9 @@ def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     assert not [path for path in files if b"zebra" in path.read_bytes()]
 
 
-def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, moved, tmp_path):
+def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
     out = tmp_path / "out"
+    moved = write(tmp_path / "elsewhere.csv", draw(400, intercept=0.5, slope=0.5))
     command = ("training", "validate", OUTCOME, moved, "--out", out, "--register")
     for moment in (0.0, 1.5):
         process = home.start(*command)
@@ -173,6 +172,6 @@ def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, mov
         for found in registry.client.search_model_versions(f"name='{OUTCOME}'"):
             registry.load_version(OUTCOME, found.version)
             registry.read_findings(OUTCOME, found.version)
-    home.run(*command)
+    home.call(*command[1:])
     assert len(list(out.iterdir())) == 2
     assert {run.info.status for run in list_runs(registry)} <= {"FINISHED", "KILLED"}

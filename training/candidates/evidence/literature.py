@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from features.base.arrays import Numbers
+from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
-from features.dictionary.fields import COHORT_FIELDS
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from training.candidates.evidence.published import (
@@ -26,7 +26,7 @@ from training.measures.logistic import logit
 from training.study.design import Design
 
 # Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
-FEWEST_TO_SCALE = 20
+_FEWEST_TO_SCALE = 20
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,21 @@ class Literature:
 
 def read_literature(design: Design) -> Literature:
     """Look up what is known of each feature of a design."""
-    centre, scale = measure_features(design)
+    centre, scale = _measure_features(design)
     size, spread = np.zeros(len(scale)), np.zeros(len(scale))
     for place, feature in enumerate(design.features):
-        size[place], spread[place] = look_up(design.target, feature, scale[place])
+        size[place], spread[place] = _look_up(design, feature, scale[place])
     return Literature(size, spread, centre, np.where(scale > 0, scale, 1))
 
 
-def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, float]:
+def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
     """Look up the log-odds for one unit of a feature, and how far they may be off.
 
     Nothing is known of a feature without a scale: it takes no part.
     """
+    target, dictionary = design.target, design.columns.dictionary
     if feature.field == "route":
-        return compare_route(target, feature), ROUTE_SPREAD
+        return _compare_route(target, dictionary, feature), ROUTE_SPREAD
     if feature.name in EFFECTS:
         effect = EFFECTS[feature.name]
         return effect.size(target.horizon.key), effect.spread / effect.unit
@@ -72,13 +73,13 @@ def look_up(target: Outcome, feature: Feature, scale: float) -> tuple[float, flo
         return 0.0, TREND_SPREAD
     if feature.name == target.instrument.key:
         return SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
-    early = COHORT_FIELDS[feature.field].group is Group.FOLLOWUP
+    early = dictionary.cohort_fields[feature.field].group is Group.FOLLOWUP
     return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
 
 
-def compare_route(target: Outcome, feature: Feature) -> float:
+def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
     """Look up how a route's base rate differs from the overall rate, in log-odds; 0 if unknown."""
-    route = COHORT_FIELDS["route"].categories[int(feature.parameter)]
+    route = dictionary.fields["route"].categories[int(feature.parameter)]
     condition = target.instrument.condition
     own, overall = (look_up_base_rate(target, condition, name) for name in (route, ""))
     if own is None or overall is None:
@@ -86,7 +87,7 @@ def compare_route(target: Outcome, feature: Feature) -> float:
     return float(np.diff(logit(np.array([overall, own])))[0])
 
 
-def measure_features(design: Design) -> tuple[Numbers, Numbers]:
+def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
     """Measure mean and standard deviation of each feature, as published where courses are few.
 
     Returns
@@ -100,7 +101,7 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
     centre = design.centre
     squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
-    for place in np.flatnonzero(counts < FEWEST_TO_SCALE):
+    for place in np.flatnonzero(counts < _FEWEST_TO_SCALE):
         known = EFFECTS.get(design.features[place].name)
         centre[place], scale[place] = (known.mean, known.deviation) if known else (0.0, 0.0)
     return centre, scale
@@ -122,7 +123,7 @@ class BaseRatePrior(NamedTuple):
     is_published: bool = True
 
 
-NO_PUBLISHED_RATE = BaseRatePrior(0.0, UNKNOWN_BASE_RATE_SPREAD, is_published=False)
+_NO_PUBLISHED_RATE = BaseRatePrior(0.0, UNKNOWN_BASE_RATE_SPREAD, is_published=False)
 
 
 def expect_base_rate(design: Design) -> BaseRatePrior:
@@ -130,7 +131,7 @@ def expect_base_rate(design: Design) -> BaseRatePrior:
     rates = _list_base_rates(design)
     known = [rate for rate in rates if rate is not None]
     if len(known) < len(rates):
-        return NO_PUBLISHED_RATE
+        return _NO_PUBLISHED_RATE
     return BaseRatePrior(float(np.mean(logit(np.array(known)))), BASE_RATE_SPREAD)
 
 
@@ -143,7 +144,7 @@ def _list_base_rates(design: Design) -> list[float | None]:
     if not design.size or measured is None:
         return [look_up_base_rate(target, measured)]
     conditions, routes = (
-        (*COHORT_FIELDS[name].categories, missing)
+        (*design.columns.dictionary.fields[name].categories, missing)
         for name, missing in (("condition", measured), ("route", ""))
     )
     pairs = [

@@ -5,6 +5,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
+from features.dictionary.dictionary import Dictionary
+from features.model.card import ModelCard
 from training.findings.findings import Findings
 from training.findings.words import describe_event, label_measure, name_field
 from training.measures.subgroups import Subgroup
@@ -31,7 +33,7 @@ def draw_subgroups(findings: Findings) -> HtmlFigure:
     rows = findings.subgroups
     if not rows:
         return HtmlFigure("subgroups", _HEADING, Markup("Not done: no groups were compared."))
-    listed = list(_list_group_rows(rows, describe_event(findings.card)))
+    listed = list(_list_group_rows(rows, findings.card))
     drawing = draw_forest_plot(
         "subgroups-drawing",
         f"{_RATIO.name} by subgroup",
@@ -42,14 +44,15 @@ def draw_subgroups(findings: Findings) -> HtmlFigure:
         _RATIO.name,
         _RATIO.digits,
     )
-    tables = (_tabulate_groups(rows),)
+    tables = (_tabulate_groups(rows, findings.card.dictionary),)
     return HtmlFigure("subgroups", _HEADING, _caption_subgroups(rows), (drawing,), tables)
 
 
-def _list_group_rows(rows: tuple[Subgroup, ...], event: str) -> Iterator[Row]:
+def _list_group_rows(rows: tuple[Subgroup, ...], card: ModelCard) -> Iterator[Row]:
+    event = describe_event(card)
     for grouping, members in groupby(rows, key=lambda row: row.grouping):
         groups = list(members)
-        yield Row(name_field(grouping), kind="head")
+        yield Row(name_field(grouping, card.dictionary), kind="head")
         for group in groups:
             if group.ratio is not None:
                 yield Row(group.name, group.ratio, _describe_group(group, event))
@@ -87,14 +90,14 @@ def _caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
     return Markup(" ").join(sentences)
 
 
-def _tabulate_groups(rows: tuple[Subgroup, ...]) -> HtmlTable:
+def _tabulate_groups(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> HtmlTable:
     head = ["Group", "Courses", "Events", "Mean estimate", _RATIO.name, _AUC.name]
     return make_html_table(
         "Performance by subgroup",
         [*head, "Smallest detectable factor", "Note"],
         (
             [
-                f"{name_field(row.grouping)}: {row.name}",
+                f"{name_field(row.grouping, dictionary)}: {row.name}",
                 "hidden" if row.courses is None else show_count(row.courses),
                 "hidden" if row.events is None else show_count(row.events),
                 show_percent(row.estimate, 1),

@@ -221,7 +221,10 @@ def _tabulate_recorded(findings: Findings) -> HtmlTable | None:
     return make_html_table(
         "Proportion of courses in which a field is recorded",
         ["Field", "Recorded"],
-        ([name_field(name), show_percent(share, 1)] for name, share in ordered),
+        (
+            [name_field(name, findings.card.dictionary), show_percent(share, 1)]
+            for name, share in ordered
+        ),
     )
 
 
@@ -231,7 +234,10 @@ def _tabulate_ranges(card: ModelCard) -> HtmlTable | None:
     return make_html_table(
         "Studied ranges; outside them the model gives no estimate",
         ["Field", "Studied"],
-        ([name_field(studied.field), _show_range(studied)] for studied in card.ranges),
+        (
+            [name_field(studied.field, card.dictionary), _show_range(studied)]
+            for studied in card.ranges
+        ),
     )
 
 

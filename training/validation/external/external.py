@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from features.base.arrays import Indices, Numbers
-from features.dictionary.fields import FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.equation import ALL_VERSIONS
-from features.model.response_model import ResponseModel, compute_probability
+from features.model.prediction import compute_probability
+from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.comparison import list_leakage_alarms
@@ -137,11 +137,13 @@ def validate_on_cohort(
 def _is_fitted_on(card: ModelCard, cohort: Columns) -> bool:
     """Return whether a model was fitted, or recalibrated, on this very cohort."""
     digests = {card.data_digest, *(facts.data_digest for facts in card.recalibrated)}
-    categories: Mapping[str, tuple[str, ...]] = {one.field: one.categories for one in card.ranges}
-    names = FIELDS["condition"].categories
+    categories: Mapping[str, tuple[str, ...]] = {
+        studied.field: studied.categories for studied in card.ranges
+    }
+    names = card.dictionary.fields["condition"].categories
     # A study may keep some conditions only: then its digest is that of a part of the cohort.
-    studied = [names.index(name) for name in categories.get("condition", ())]
-    part = cohort.select(np.isin(cohort.get_numbers("condition"), studied))
+    positions = [names.index(name) for name in categories.get("condition", ())]
+    part = cohort.select(np.isin(cohort.get_numbers("condition"), positions))
     return digest_cohort(cohort) in digests or digest_cohort(part) in digests
 
 

@@ -6,10 +6,9 @@ from typing import Any, get_args
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.fields import COHORT_FIELDS
 from features.model.card import Measure, ModelCard
 from features.model.matrix import build_matrix
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
 from training.findings.findings import Attrition, Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
@@ -169,7 +168,8 @@ def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
     fields = validation.model.equation.fields
     missing = [name for name in fields if selection.columns.find_missing(name).all()]
     if missing:
-        labels = ", ".join(COHORT_FIELDS[name].label for name in missing)
+        known = selection.columns.dictionary.cohort_fields
+        labels = ", ".join(known[name].label for name in missing)
         yield f"The model uses fields that the cohort never recorded: {labels}."
 
 

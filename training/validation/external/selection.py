@@ -7,7 +7,7 @@ import numpy as np
 
 from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import CohortError, Problem
-from features.dictionary.outcome import Outcome, parse_outcome
+from features.dictionary.outcome import Outcome
 from features.model.card import ModelCard
 from features.model.studied import find_outside, find_unread, list_early
 from features.records.columns import Columns
@@ -65,7 +65,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
         If none is eligible, all that are have the same outcome, or an early score is the outcome's
         own reading.
     """
-    target = parse_outcome(card.outcome.id)
+    target = card.parse_outcome()
     baseline = cohort.get_numbers(target.instrument.key)
     outcome = target.evaluate(baseline, cohort.get_numbers(target.followup_field))
     eligible, excluded = np.ones(cohort.size, dtype=bool), {}

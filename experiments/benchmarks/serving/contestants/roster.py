@@ -7,14 +7,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from experiments.benchmarks.methods.peers import list_absent
+from experiments.benchmarks.installed import list_absent
 from experiments.benchmarks.serving import answers
 from experiments.benchmarks.serving.assessments import Assessment, Questions
 from experiments.benchmarks.serving.load import CheckAnswer, HttpRequest, dump_json
 from experiments.benchmarks.serving.served_model import OUTCOME
 from experiments.server import HOST, ROOT
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
-from features.dictionary.fields import FIELDS
 from training.registry.signature import list_inputs
 
 _PACKAGE = "experiments.benchmarks.serving.contestants"
@@ -118,7 +118,7 @@ def _write_records(questions: Questions, token: str | None) -> list[HttpRequest]
 def _convert_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
     # Flags and integers become floating-point numbers: the signature has no other numbers.
     return {
-        name: value if FIELDS[name].kind in _TEXTS else float(value)
+        name: value if load_dictionary().fields[name].kind in _TEXTS else float(value)
         for name, value in assessment.items()
         if name in names
     }

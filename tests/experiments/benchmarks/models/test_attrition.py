@@ -13,7 +13,7 @@ from experiments.benchmarks.models.attrition import (
     examine_cohort,
     report_attrition,
 )
-from features.model.response_model import compute_probability
+from features.model.prediction import compute_probability
 from training.findings.findings import Scenario
 from training.study.parts import ODDS_RATIOS
 

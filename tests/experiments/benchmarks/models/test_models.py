@@ -28,7 +28,7 @@ from experiments.benchmarks.results import Results
 from experiments.benchmarks.samples import Plan, prepare_world, take_courses
 from experiments.benchmarks.scores import THIRDS, score_prediction
 from features.base.errors import InputError, KetamineResponseError
-from features.model.response_model import Prediction
+from features.model.prediction import Prediction
 from training.measures.logistic import logit
 
 ROOT = Path(__file__).parents[4]

@@ -2,18 +2,19 @@
 
 import pytest
 
-from features.dictionary.fields import FIELDS
-from features.dictionary.instruments import INSTRUMENTS
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.outcome import parse_outcome
 from features.model.matrix import list_features
 from training.candidates.evidence.published import BASE_RATES, EFFECTS, SIGNS, look_up_base_rate
 
-CONDITIONS = FIELDS["condition"].categories
-ROUTES = FIELDS["route"].categories
+BUILT_IN = load_dictionary()
+
+CONDITIONS = BUILT_IN.fields["condition"].categories
+ROUTES = BUILT_IN.fields["route"].categories
 
 
 def test_every_effect_is_about_a_feature_that_models_read():
-    names = {feature.name for feature in list_features(FIELDS)}
+    names = {feature.name for feature in list_features(BUILT_IN.fields)}
     assert set(EFFECTS) <= names
 
 
@@ -57,7 +58,7 @@ def test_there_is_a_base_rate_for_every_condition_and_horizon(condition, horizon
     assert 0.1 < look_up_base_rate(outcome, condition) < 0.7
 
 
-@pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
+@pytest.mark.parametrize("instrument", BUILT_IN.instruments.values(), ids=BUILT_IN.instruments)
 def test_an_instrument_names_a_condition_with_rates(instrument):
     """By its key, not by how it is written for people: PTSD has rates under `ptsd`."""
     assert instrument.condition in {rate.condition for rate in BASE_RATES}
