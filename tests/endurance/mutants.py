@@ -130,13 +130,13 @@ def enter_copy(root: Path, scratch: Path) -> None:
     os.chdir(own)
 
 
-def time_room(module: str) -> tuple[str, float]:
-    """Run a room's tests on the unchanged code; they must pass."""
+def time_room(module: str) -> float:
+    """Run the tests of a room on the unchanged code, which must pass; return the seconds."""
     began = time.monotonic()
     outcome, output = run_tests(make_test_command(Path(), module), 3600)
     if outcome is not TestOutcome.SURVIVED:
         raise SystemExit(f"the tests of {module} fail without any change:\n{output[-3000:]}")
-    return module, time.monotonic() - began
+    return time.monotonic() - began
 
 
 def test_mutant(mutant: Mutant, timeout: float) -> dict[str, Any]:
@@ -172,11 +172,11 @@ def run_mutants(
     with tempfile.TemporaryDirectory() as scratch:
         arguments = (root, Path(scratch))
         with ProcessPoolExecutor(jobs, initializer=enter_copy, initargs=arguments) as pool:
-            modules = {mutant.module for mutant in pending}
-            seconds = dict(pool.map(time_room, sorted(modules)))
+            modules = {mutant.room: mutant.module for mutant in pending}
+            seconds = dict(zip(modules, pool.map(time_room, modules.values()), strict=True))
             # Twice as long as unchanged, and time for a busy machine: an endless loop is a kill.
             futures = [
-                pool.submit(test_mutant, mutant, 2 * seconds[mutant.module] + 60)
+                pool.submit(test_mutant, mutant, 2 * seconds[mutant.room] + 60)
                 for mutant in pending
             ]
             for future in futures:

@@ -141,7 +141,7 @@ def make_equation(
 def make_constant(design: Design) -> Equation:
     """Assemble the equation that gives everyone the base rate."""
     blank = np.zeros(len(design.features))
-    return make_equation(design, float(compute_base_log_odds(design)), blank, blank)
+    return make_equation(design, float(_compute_base_log_odds(design)), blank, blank)
 
 
 def cross_base_rate(design: Design, folds: Sequence[Fold]) -> Numbers | None:
@@ -150,12 +150,12 @@ def cross_base_rate(design: Design, folds: Sequence[Fold]) -> Numbers | None:
         return None
     losses = np.full(design.size, np.nan)
     for fold in folds:
-        said = compute_base_log_odds(design.select(fold.train))
+        said = _compute_base_log_odds(design.select(fold.train))
         losses[fold.test] = compute_log_loss(np.array(said), design.outcome[fold.test])
     return losses
 
 
-def compute_base_log_odds(design: Design) -> float:
+def _compute_base_log_odds(design: Design) -> float:
     """Compute the log-odds of the base rate; half a course each way where all are alike.
 
     Resampled courses can all be alike; the cohort itself never is.

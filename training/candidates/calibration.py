@@ -20,10 +20,10 @@ from training.study.split import Fold
 KINDS = ("none", "intercept", "logistic", "beta")
 # Calibration may shrink, never sharpen: a slope above 1 would trust a handful of courses over the
 # candidate's own penalty, and one below 0 would turn the candidate on its head.
-MOST_SLOPE = 1.0
+_MOST_SLOPE = 1.0
 # Standard errors by which another kind must be better than the preferred one: one is not enough
 # where three others try their luck.
-CLEARLY = 2.0
+_CLEARLY = 2.0
 
 
 def gather_inner(design: Design, folds: Sequence[Fold], log_odds: Numbers) -> Predictions:
@@ -106,10 +106,10 @@ def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
     Choice
         Of the preferred kind where there are too few folds to choose.
     """
-    losses = {kind: cross_losses(predictions, kind) for kind in KINDS}
+    losses = {kind: _cross_losses(predictions, kind) for kind in KINDS}
     best = min(losses, key=lambda kind: np.average(losses[kind], weights=predictions.weights))
     gap = compare_losses(losses[best], losses[preferred], predictions.patients, predictions.weights)
-    kind = best if gap.mean < -CLEARLY * gap.error else preferred
+    kind = best if gap.mean < -_CLEARLY * gap.error else preferred
     return Choice(fit_calibration(kind, predictions), losses[kind])
 
 
@@ -120,7 +120,7 @@ def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numb
     return placed
 
 
-def cross_losses(predictions: Predictions, kind: str) -> Numbers:
+def _cross_losses(predictions: Predictions, kind: str) -> Numbers:
     """Compute each course's log loss by a calibration fitted on the other folds."""
     losses = np.empty(len(predictions.outcome))
     for fold in np.unique(predictions.groups):
@@ -144,21 +144,21 @@ def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
     if kind == "none" or np.ptp(predictions.outcome) == 0:
         return NONE
     if kind == "intercept":
-        return fit_intercept_given_slope(predictions, 1.0)
+        return _fit_intercept_given_slope(predictions, 1.0)
     if kind == "logistic":
-        return fit_intercept_given_slope(predictions, find_slope(predictions))
-    return fit_beta(predictions)
+        return _fit_intercept_given_slope(predictions, _find_slope(predictions))
+    return _fit_beta(predictions)
 
 
-def find_slope(predictions: Predictions) -> float:
+def _find_slope(predictions: Predictions) -> float:
     """Find the slope of outcomes on log-odds, within 0 and 1; 0 where they say nothing."""
     _, slope = fit_intercept_slope(
         predictions.log_odds, predictions.outcome, predictions.weights_or_ones[None, :]
     )[0]
-    return 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, MOST_SLOPE))
+    return 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, _MOST_SLOPE))
 
 
-def fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibration:
+def _fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibration:
     """Find the intercept that goes with a slope."""
     offset = slope * predictions.log_odds
     intercept = float(
@@ -167,9 +167,9 @@ def fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibra
     return Calibration(intercept, slope, slope)
 
 
-def fit_beta(predictions: Predictions) -> Calibration:
+def _fit_beta(predictions: Predictions) -> Calibration:
     """Fit slopes below and above even odds, each within 0 and 1, by maximum likelihood."""
-    start = fit_intercept_given_slope(predictions, find_slope(predictions))
+    start = _fit_intercept_given_slope(predictions, _find_slope(predictions))
     below, above = -np.logaddexp(0, -predictions.log_odds), np.logaddexp(0, predictions.log_odds)
     table = np.column_stack([np.ones_like(below), below, above])
     weights, outcome = predictions.weights_or_ones, predictions.outcome
@@ -181,7 +181,7 @@ def fit_beta(predictions: Predictions) -> Calibration:
         residual = compute_probability(log_odds) - outcome
         return float(weights @ losses / total), (weights * residual) @ table / total
 
-    limits = [(None, None), (0.0, MOST_SLOPE), (0.0, MOST_SLOPE)]
+    limits = [(None, None), (0.0, _MOST_SLOPE), (0.0, _MOST_SLOPE)]
     first = np.array([start.intercept, start.below, start.above])
     found = optimize.minimize(measure, first, jac=True, bounds=limits, method="L-BFGS-B")
     return Calibration(*map(float, found.x))

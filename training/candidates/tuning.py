@@ -24,7 +24,7 @@ from training.study.journal import Journal
 from training.study.split import derive_seed
 
 # Trials before settings are drawn by what the earlier ones found, and before any is given up.
-RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
+_RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
 # No trial is given up before so many folds.
 UNPRUNED_FOLDS = 2
 
@@ -143,10 +143,10 @@ def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
     fixed = search.space.fixed
     if trials <= len(fixed):
         return tuple(TuningTrial(settings, tuple(search.judge(settings))) for settings in fixed)
-    tried = read_trials(search.journal)[:trials]
-    memory = make_memory(search.space, tried)
+    tried = _read_trials(search.journal)[:trials]
+    memory = _make_memory(search.space, tried)
     for number in range(len(tried), trials):
-        tried.append(run_trial(search, memory, tried))
+        tried.append(_run_trial(search, memory, tried))
         if search.journal is not None:
             search.journal.add({"number": number, **asdict(tried[-1])})
     return tuple(tried)
@@ -157,7 +157,7 @@ def choose_trial(tried: Iterable[TuningTrial]) -> TuningTrial:
     return min((one for one in tried if not one.pruned), key=lambda one: one.loss)
 
 
-def read_trials(journal: Journal | None) -> list[TuningTrial]:
+def _read_trials(journal: Journal | None) -> list[TuningTrial]:
     """Read the trials of a journal up to the first that is missing."""
     found = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
     tried: list[TuningTrial] = []
@@ -166,7 +166,7 @@ def read_trials(journal: Journal | None) -> list[TuningTrial]:
     return tried
 
 
-def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
+def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
     """Make Optuna's memory of the trials that are there already.
 
     Its own journal is not used: a line cut off by a kill makes it unreadable, a lock left by one
@@ -180,7 +180,7 @@ def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
         trial = optuna.trial.create_trial(
             state=states.PRUNED if one.pruned else states.COMPLETE,
             params=dict(one.settings),
-            distributions=make_distributions(space),
+            distributions=_make_distributions(space),
             value=one.loss,
             intermediate_values=dict(enumerate(one.losses)),
         )
@@ -188,23 +188,23 @@ def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
     return memory
 
 
-def run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
+def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
     """Ask for settings, judge them fold by fold, and tell what came of it."""
     from optuna.trial import TrialState
 
-    trial = ask_settings(search, memory, len(tried))
+    trial = _ask_settings(search, memory, len(tried))
     losses: list[float] = []
     for loss in search.judge(trial.params):
         trial.report(loss, len(losses))
         losses.append(loss)
-        if len(losses) < search.folds and is_behind(losses, tried):
+        if len(losses) < search.folds and _is_behind(losses, tried):
             memory.tell(trial, state=TrialState.PRUNED)
             return TuningTrial(trial.params, tuple(losses), pruned=True)
     memory.tell(trial, losses[-1])
     return TuningTrial(trial.params, tuple(losses))
 
 
-def is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
+def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
     """Tell whether a trial is worse than half of the complete ones were on the same folds.
 
     Optuna's median rule takes a trial's lowest loss so far, which is that of an easy fold.
@@ -215,20 +215,20 @@ def is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
     return not early and losses[-1] > median(others)
 
 
-def ask_settings(search: Search, memory: Any, number: int) -> Any:
+def _ask_settings(search: Search, memory: Any, number: int) -> Any:
     """Ask Optuna for the settings of a trial; the fixed ones come first."""
     from optuna.samplers import TPESampler
 
     # One sampler for all trials would carry a state that is lost when a process is killed.
     memory.sampler = TPESampler(
-        seed=derive_seed(search.seed, number), n_startup_trials=RANDOM_TRIALS
+        seed=derive_seed(search.seed, number), n_startup_trials=_RANDOM_TRIALS
     )
     if number < len(search.space.fixed):
         memory.enqueue_trial(dict(search.space.fixed[number]))
-    return memory.ask(make_distributions(search.space))
+    return memory.ask(_make_distributions(search.space))
 
 
-def make_distributions(space: Space) -> dict[str, Any]:
+def _make_distributions(space: Space) -> dict[str, Any]:
     """Write the ranges as Optuna has them."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -250,7 +250,7 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
         "sites": design.site_names,
         "inner_folds": design.inner_folds,
         "courses": digest_cohort(design.columns),
-        "sources": digest_own_sources(),
+        "sources": _digest_own_sources(),
         "versions": {"optuna": version("optuna"), **versions},
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
@@ -260,7 +260,7 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
 
 
 @cache
-def digest_own_sources() -> str:
+def _digest_own_sources() -> str:
     """Compute the digest of our sources; found once."""
     patterns = ("**/*.py", "**/*.toml")
     paths = [*list_sources(training, patterns), *list_sources(features, patterns)]

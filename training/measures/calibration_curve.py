@@ -31,7 +31,7 @@ from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_l
 KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
 # Courses of the rarer class that a spline needs for so many knots; below, the line. Chosen: ten for
 # each of two slopes; and the two hundred that Van Calster et al. (J Clin Epidemiol 2016) ask for.
-NEEDED = {3: 20, 5: 200}
+_NEEDED = {3: 20, 5: 200}
 ERRORS = ("ici", "e50", "e90", "emax")
 
 
@@ -76,7 +76,7 @@ def estimate_intercept(
     each = fill_weights(weights, len(outcome))
     (intercept,) = fit_intercept(log_odds, outcome, each[None, :])
     design, fitted = np.ones((len(outcome), 1)), compute_probability(log_odds + intercept)
-    covariance = compute_covariance(design, fitted, outcome, weights, patients)
+    covariance = _compute_covariance(design, fitted, outcome, weights, patients)
     return Estimated(float(intercept), float(np.sqrt(covariance[0, 0])))
 
 
@@ -93,11 +93,11 @@ def estimate_slope(
         return UNDEFINED
     design = np.column_stack([np.ones_like(log_odds), log_odds])
     fitted = compute_probability(intercept + slope * log_odds)
-    covariance = compute_covariance(design, fitted, outcome, weights, patients)
+    covariance = _compute_covariance(design, fitted, outcome, weights, patients)
     return Estimated(float(slope), float(np.sqrt(covariance[1, 1])))
 
 
-def compute_covariance(
+def _compute_covariance(
     design: Numbers,
     fitted: Numbers,
     outcome: Numbers,
@@ -122,7 +122,7 @@ def compute_covariance(
 
 
 @dataclass(frozen=True)
-class Curve:
+class _Curve:
     """A flexible calibration curve.
 
     Parameters
@@ -139,11 +139,11 @@ class Curve:
 
     def read(self, probability: Numbers) -> Numbers:
         """Read which share responds among those given an estimate."""
-        return compute_probability(make_basis(logit(probability), self.knots) @ self.coefficients)
+        return compute_probability(_make_basis(logit(probability), self.knots) @ self.coefficients)
 
     def read_interval(self, probability: Numbers, level: float) -> tuple[Numbers, Numbers]:
         """Read its pointwise interval, symmetric on the log-odds."""
-        basis = make_basis(logit(probability), self.knots)
+        basis = _make_basis(logit(probability), self.knots)
         middle, reach = basis @ self.coefficients, find_reach(level)
         width = reach * np.sqrt(((basis @ self.covariance) * basis).sum(axis=1))
         return compute_probability(middle - width), compute_probability(middle + width)
@@ -155,7 +155,7 @@ def fit_curve(
     weights: Numbers | None = None,
     patients: Patients | None = None,
     count: int | None = None,
-) -> Curve | None:
+) -> _Curve | None:
     """Fit the calibration curve.
 
     Parameters
@@ -165,43 +165,43 @@ def fit_curve(
 
     Returns
     -------
-    Curve
+    _Curve
         None where no curve exists: everybody given the same, one class, or classes that the
         estimates separate.
     """
     log_odds = logit(probability)
-    knots = place_knots(log_odds, choose_knots(outcome) if count is None else count)
+    knots = _place_knots(log_odds, _choose_knots(outcome) if count is None else count)
     if np.ptp(log_odds) < 1e-9:
         return None
-    basis = make_basis(log_odds, knots)
+    basis = _make_basis(log_odds, knots)
     each = fill_weights(weights, len(outcome))
-    (coefficients,) = fit_basis(basis, outcome, each[None, :])
+    (coefficients,) = _fit_basis(basis, outcome, each[None, :])
     if np.isnan(coefficients).any():
         return None
     fitted = compute_probability(basis @ coefficients)
-    covariance = compute_covariance(basis, fitted, outcome, weights, patients)
-    return Curve(knots, coefficients, covariance)
+    covariance = _compute_covariance(basis, fitted, outcome, weights, patients)
+    return _Curve(knots, coefficients, covariance)
 
 
-def choose_knots(outcome: Numbers) -> int:
+def _choose_knots(outcome: Numbers) -> int:
     """Choose the number of knots by the size of the rarer class.
 
     Examples
     --------
-    >>> [choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
+    >>> [_choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
     [0, 3, 5]
     """
     rarer = min(outcome.sum(), len(outcome) - outcome.sum())
-    return max((count for count, needed in NEEDED.items() if rarer >= needed), default=0)
+    return max((count for count, needed in _NEEDED.items() if rarer >= needed), default=0)
 
 
-def place_knots(log_odds: Numbers, count: int) -> Numbers:
+def _place_knots(log_odds: Numbers, count: int) -> Numbers:
     """Place knots at Harrell's quantiles; none where they would coincide."""
     knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
     return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
 
 
-def make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
+def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
     """Make the columns of a restricted cubic spline: ones, the log-odds, one a knot but two.
 
     Returns
@@ -211,7 +211,7 @@ def make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
 
     Examples
     --------
-    >>> make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
+    >>> _make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
     array([[1.  , 1.  , 0.25],
            [1.  , 3.  , 3.  ]])
     """
@@ -225,7 +225,7 @@ def make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
     return np.column_stack(columns)
 
 
-def fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+def _fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
     """Fit the basis's coefficients in every sample, ``[samples, columns]``.
 
     The columns of a spline resemble each other: the climb is made on orthogonal ones.
@@ -259,13 +259,13 @@ def measure_curve(
     curve = fit_curve(probability, outcome, weights, count=count)
     if curve is None:
         return dict.fromkeys(ERRORS, Measure(value=None))
-    basis = make_basis(logit(probability), curve.knots)
+    basis = _make_basis(logit(probability), curve.knots)
 
     def compute(drawn: Numbers) -> Numbers:
-        observed = compute_probability(fit_basis(basis, outcome, drawn) @ basis.T)
+        observed = compute_probability(_fit_basis(basis, outcome, drawn) @ basis.T)
         return np.array(
             [
-                summarise_errors(row, counted)
+                _summarise_errors(row, counted)
                 for row, counted in zip(np.abs(observed - probability), drawn, strict=True)
             ]
         )
@@ -278,25 +278,25 @@ def measure_curve(
     }
 
 
-def summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
+def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
     """Summarise absolute errors: mean, median, 90th percentile, maximum.
 
     Examples
     --------
-    >>> summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
+    >>> _summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
     array([0.125, 0.15 , 0.2  , 0.2  ])
     """
-    middle, most = find_quantiles(errors, weights, np.array([0.5, 0.9]))
+    middle, most = _find_quantiles(errors, weights, np.array([0.5, 0.9]))
     mean = weights @ errors / weights.sum()
     return np.array([mean, middle, most, errors[weights > 0].max()])
 
 
-def find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
+def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
     """Find quantiles as if each value were there `weights` times (R's type 7 where all once).
 
     Examples
     --------
-    >>> find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
+    >>> _find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
     array([2. , 2.7])
     """
     order = np.argsort(values)

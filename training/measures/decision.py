@@ -75,7 +75,7 @@ def compute_benefits(
     return benefits
 
 
-def compute_decisions(
+def _compute_decisions(
     probability: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers
 ) -> Numbers:
     """Compute net benefit, that of treating all, standardised net benefit and gain.
@@ -107,7 +107,7 @@ def measure_decisions(
     at, each = np.array(thresholds), fill_weights(weights, len(outcome))
 
     def compute(drawn: Numbers) -> Numbers:
-        return compute_decisions(probability, outcome, at, drawn)
+        return _compute_decisions(probability, outcome, at, drawn)
 
     whole = compute(each[None, :])[0]
     drawn = resample(compute, patients, samples, seed, weights)

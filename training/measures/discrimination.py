@@ -24,7 +24,7 @@ from training.measures.intervals import (
 
 
 @dataclass(frozen=True)
-class Contrast(Estimated):
+class _Contrast(Estimated):
     """A difference and its standard error."""
 
     @property
@@ -65,7 +65,7 @@ def estimate_auc(
     """
     if np.ptp(outcome) == 0:
         return UNDEFINED
-    aucs, covariance = compute_aucs(score[None, :], outcome, weights, patients)
+    aucs, covariance = _compute_aucs(score[None, :], outcome, weights, patients)
     return Estimated(float(aucs[0]), float(np.sqrt(covariance[0, 0])))
 
 
@@ -75,7 +75,7 @@ def compare_aucs(
     outcome: Numbers,
     weights: Numbers | None = None,
     patients: Patients | None = None,
-) -> Contrast:
+) -> _Contrast:
     """Compare two scores of the same courses: the AUC of the first less that of the second.
 
     Examples
@@ -85,15 +85,15 @@ def compare_aucs(
     0.25
     """
     if np.ptp(outcome) == 0:
-        return Contrast(np.nan, np.nan)
-    aucs, covariance = compute_aucs(np.stack([score, other]), outcome, weights, patients)
+        return _Contrast(np.nan, np.nan)
+    aucs, covariance = _compute_aucs(np.stack([score, other]), outcome, weights, patients)
     signs = np.array([1.0, -1.0])
     # Scores that rank alike differ by nothing, and rounding may go below it.
     variance = np.maximum(signs @ covariance @ signs, 0)
-    return Contrast(float(aucs[0] - aucs[1]), float(np.sqrt(variance)))
+    return _Contrast(float(aucs[0] - aucs[1]), float(np.sqrt(variance)))
 
 
-def compute_aucs(
+def _compute_aucs(
     scores: Numbers, outcome: Numbers, weights: Numbers | None, patients: Patients | None
 ) -> tuple[Numbers, Numbers]:
     """Compute AUCs of several scores and their covariance.

@@ -10,10 +10,10 @@ from features.base.arrays import Flags, Numbers
 from features.model.prediction import compute_probability
 
 MOST_STEPS = 50
-TOLERANCE = 1e-10
-MOST_HALVINGS = 30
-LONGEST_STEP = 5.0
-STEEPEST = 30.0
+_TOLERANCE = 1e-10
+_MOST_HALVINGS = 30
+_LONGEST_STEP = 5.0
+_STEEPEST = 30.0
 
 
 def logit(probability: Numbers) -> Numbers:
@@ -44,7 +44,7 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     found = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
     slope = found[:, 1] / scale
     fitted = np.column_stack([found[:, 0] - slope * centre, slope])
-    fitted[np.abs(slope) > STEEPEST] = np.nan
+    fitted[np.abs(slope) > _STEEPEST] = np.nan
     return fitted
 
 
@@ -79,7 +79,7 @@ def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Nu
     for _ in range(MOST_STEPS):
         step = _compute_step(found, design, offset, outcome, weights)
         step[~active] = 0
-        for _ in range(MOST_HALVINGS):
+        for _ in range(_MOST_HALVINGS):
             reached = _compute_likelihood(found + step, design, offset, outcome, weights)
             lower = reached < height - 1e-9 * np.abs(height)
             if not lower.any():
@@ -88,10 +88,10 @@ def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Nu
         else:
             step[lower] = 0
         found, height = found + step, reached
-        if np.abs(step).max(initial=0) < TOLERANCE:
+        if np.abs(step).max(initial=0) < _TOLERANCE:
             break
     unsettled = np.abs(step).max(axis=1, initial=0) > 1e-4
-    found[~active | unsettled | (np.abs(found) > STEEPEST).any(axis=1)] = np.nan
+    found[~active | unsettled | (np.abs(found) > _STEEPEST).any(axis=1)] = np.nan
     return found
 
 
@@ -113,7 +113,7 @@ def _compute_step(
     curvature = ((weights * expected * (1 - expected)) @ products).reshape(-1, width, width)
     ridge = 1e-12 * np.eye(width)
     full = np.linalg.solve(curvature + ridge, gradient[..., None])[..., 0]
-    step: Numbers = np.clip(full, -LONGEST_STEP, LONGEST_STEP)
+    step: Numbers = np.clip(full, -_LONGEST_STEP, _LONGEST_STEP)
     return step
 
 

@@ -40,13 +40,13 @@ from training.measures.logistic import logit
 
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 # Courses of either class without which a site's measures say too little, and their errors less.
-FEWEST = 5
+_FEWEST = 5
 # Below, the spread between sites is anyone's guess.
-FEWEST_SITES = 3
-MOST_STEPS = 1000
+_FEWEST_SITES = 3
+_MOST_STEPS = 1000
 # Of the confidence distribution of the spread, as many as Gauss and Legendre need for four digits.
-QUANTILES = 200
-REML, PAULE_MANDEL = METHODS = ("reml", "paule_mandel")
+_QUANTILES = 200
+REML, _PAULE_MANDEL = METHODS = ("reml", "paule_mandel")
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def estimate_sites(
     sites: NDArray[np.int64],
     weights: Numbers | None = None,
     patients: Patients | None = None,
-    fewest: int = FEWEST,
+    fewest: int = _FEWEST,
 ) -> dict[str, list[Estimated]]:
     """Estimate AUC, observed over expected, intercept and slope at every site.
 
@@ -191,9 +191,9 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     >>> round(high - 2, 2), round(4.302653 * (4 / 3) ** 0.5, 2)
     (4.97, 4.97)
     """
-    if len(values) < FEWEST_SITES:
+    if len(values) < _FEWEST_SITES:
         return float("nan"), float("nan")
-    places, parts = np.polynomial.legendre.leggauss(QUANTILES)
+    places, parts = np.polynomial.legendre.leggauss(_QUANTILES)
     quantiles = stats.chi2.ppf((1 + places) / 2, len(values) - 1)
     spreads = _find_spreads(values, variances, quantiles)
     weights = 1 / (variances + spreads[:, None])
@@ -219,7 +219,7 @@ def _find_spreads(values: Numbers, variances: Numbers, wanted: Numbers) -> Numbe
     Q falls with the variance, ever more slowly: Newton's steps from 0 never go too far.
     """
     found = np.zeros_like(wanted)
-    for _ in range(MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         weights = 1 / (variances + found[:, None])
         means = weights @ values / weights.sum(axis=1)
         squares = weights * (values - means[:, None]) ** 2
@@ -234,7 +234,7 @@ def _find_spreads(values: Numbers, variances: Numbers, wanted: Numbers) -> Numbe
 def _find_reml(values: Numbers, variances: Numbers) -> float:
     """Climb the restricted likelihood by Fisher scoring (Viechtbauer, 2005), never below 0."""
     between = float(np.var(values, ddof=1))
-    for _ in range(MOST_STEPS):
+    for _ in range(_MOST_STEPS):
         weights = 1 / (variances + between)
         projection = np.diag(weights) - np.outer(weights, weights) / weights.sum()
         residual = projection @ values

@@ -29,8 +29,8 @@ from training.measures.intervals import (
 
 TOO_FEW = "too few"
 HIDDEN = "hidden: its counts would give away another row's"
-UNKNOWN = "unknown"
-POWER = 0.8
+_UNKNOWN = "unknown"
+_POWER = 0.8
 AGES = (18, 30, 45, 60, 75)
 
 
@@ -116,7 +116,7 @@ def tabulate_subgroups(
     courses = Courses(probability, outcome, weights, number_patients(patients, len(outcome)))
     rows: list[Subgroup] = []
     for grouping, labels in groupings.items():
-        names = name_labels(labels)
+        names = _name_labels(labels)
         parts = {name: names == name for name in sorted(set(names.tolist()))}
         measured = [courses.measure(grouping, *part, level, limits) for part in parts.items()]
         hidden = hide_small([courses.count_people(part) for part in parts.values()], limits.cell)
@@ -155,7 +155,7 @@ class Courses:
             estimate=float(np.average(self.probability[rows], weights=each)),
             ratio=self.find_ratio(rows).make_interval(level, LOG),
             auc=None if few_to_rank else self.find_auc(rows).make_interval(level, LOGIT),
-            detectable=find_detectable(self.find_ratio(rows), self.find_ratio(~rows), level),
+            detectable=_find_detectable(self.find_ratio(rows), self.find_ratio(~rows), level),
             note="too few for an AUC" if few_to_rank else "",
         )
 
@@ -172,17 +172,17 @@ class Courses:
         return weights, np.unique(self.patients[rows], return_inverse=True)[1]
 
 
-def name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
+def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     """Name each course's subgroup; None, NaN and nothing are unknown.
 
     Examples
     --------
-    >>> name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
+    >>> _name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
     ['iv', 'unknown', 'unknown', 'unknown']
     """
     return np.array(
         [
-            UNKNOWN if label is None or label == "" or label != label else str(label)
+            _UNKNOWN if label is None or label == "" or label != label else str(label)
             for label in labels.tolist()
         ]
     )
@@ -218,18 +218,18 @@ def withhold(row: Subgroup) -> Subgroup:
     return Subgroup(row.grouping, row.name, None, None, note=row.note or HIDDEN)
 
 
-def find_detectable(one: Estimated, other: Estimated, level: float) -> float | None:
+def _find_detectable(one: Estimated, other: Estimated, level: float) -> float | None:
     """Find how far two ratios would have to lie apart to be told apart, as a factor.
 
     Examples
     --------
-    >>> round(find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.80 x .25)
+    >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
     2.01
     """
     error = np.hypot(one.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
-    reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
+    reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(_POWER)
     return float(np.exp(reach * error))
 
 

@@ -5,10 +5,7 @@ the site as one more category; missing values stay missing. Those that the proje
 itself come with `pip install ketamine-response[peers]`.
 """
 
-import contextlib
-import importlib.metadata
-import importlib.util
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +16,7 @@ import xgboost
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
+from experiments.benchmarks.installed import list_absent, list_versions
 from experiments.benchmarks.methods.regressions import fit_elastic_net, fit_ridge
 from experiments.benchmarks.methods.table import Predict, Table, match_categories
 from features.base.arrays import Numbers
@@ -45,20 +43,6 @@ class Peer:
     def versions(self) -> Mapping[str, str]:
         """Versions of what is installed of its packages."""
         return list_versions(self.packages)
-
-
-def list_versions(packages: Iterable[str]) -> dict[str, str]:
-    """List the versions of the packages that are installed."""
-    versions = {}
-    for package in packages:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
-
-
-def list_absent(modules: Iterable[str]) -> tuple[str, ...]:
-    """List the modules that are not installed."""
-    return tuple(name for name in modules if importlib.util.find_spec(name) is None)
 
 
 def _fit_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
@@ -158,16 +142,16 @@ def _take_second(probabilities: Any) -> Numbers:
     return second
 
 
-OURS = ("xgboost", "xgboost-cpu")
+_XGBOOST = ("xgboost", "xgboost-cpu")
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
         peer.name: peer
         for peer in (
-            Peer("peer_xgboost", "XGBoost", OURS, ("xgboost",), _fit_xgboost),
+            Peer("peer_xgboost", "XGBoost", _XGBOOST, ("xgboost",), _fit_xgboost),
             Peer(
                 "peer_tuned_xgboost",
                 "XGBoost, tuned by Optuna",
-                (*OURS, "optuna"),
+                (*_XGBOOST, "optuna"),
                 ("xgboost", "optuna"),
                 _fit_tuned_xgboost,
             ),

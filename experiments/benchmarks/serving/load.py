@@ -84,11 +84,6 @@ class Measurement:
     wrong: int
     complaint: str = ""  # What was wrong, in words
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether every request was answered, and every checked one correctly."""
-        return self.answers > 0 and not self.failed and not self.wrong
-
 
 @dataclass
 class _Checked:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from experiments.benchmarks.charts import OTHERS_COLOUR, OURS_COLOUR, draw_panels
-from experiments.benchmarks.methods.peers import list_versions
+from experiments.benchmarks.installed import list_versions
 from experiments.benchmarks.report import Figure, Report, Section, format_table, format_verdicts
 from experiments.benchmarks.serving.serving import ServingResults
 from experiments.benchmarks.serving.verdicts import SpeedRow, judge_serving, list_speed_rows

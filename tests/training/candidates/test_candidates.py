@@ -301,7 +301,7 @@ def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make
 
 def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_design, monkeypatch):
     """Without early stopping, every fold has as many rounds as were chosen."""
-    monkeypatch.setattr(trees, "PATIENCE", trees.MOST_ROUNDS)
+    monkeypatch.setattr(trees, "PATIENCE", trees.MAX_ROUNDS)
     design = make_step(make_design(1200, missing=0.0))
     for name, preferred in (("xgboost", "logistic"), ("anchored_xgboost", "none")):
         fit = CANDIDATES[name].fit(design, 1)

@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from experiments.benchmarks.methods.peers import list_absent
+from experiments.benchmarks.installed import list_absent
 from experiments.benchmarks.serving import answers
 from experiments.benchmarks.serving.assessments import Assessment, Questions
 from experiments.benchmarks.serving.load import CheckAnswer, HttpRequest, dump_json

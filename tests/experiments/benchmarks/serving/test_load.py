@@ -77,7 +77,7 @@ def put_load(service, bodies, check=lambda expected, body: None, **changes):
 @needs_wrk
 def test_latency_is_at_least_the_known_delay(service):
     measured = put_load(service, [b"a", b"b"], patients=50)
-    assert measured.is_sound
+    assert (measured.failed, measured.wrong) == (0, 0)
     assert 1000 * DELAY <= measured.p50 <= measured.p99 <= measured.slowest
     # Four connections cannot be answered more often than this.
     assert 0 < measured.rate <= 4.4 / DELAY
@@ -91,7 +91,6 @@ def test_other_statuses_are_failures_and_no_throughput(service):
     assert measured.rate == pytest.approx(measured.answers / 2, rel=0.3)
     assert "refused" in measured.complaint
     assert "checker: answered 503" in measured.complaint
-    assert not measured.is_sound
 
 
 @needs_wrk
@@ -114,7 +113,6 @@ def test_wrong_answer_is_noticed(service):
     assert (measured.checked, measured.wrong) == (2, 1)
     assert measured.complaint == "wrong: not right"
     assert measured.failed == 0
-    assert not measured.is_sound
 
 
 @needs_wrk

@@ -13,7 +13,7 @@ from features.records.assessment import read_assessments
 from training.candidates.evidence.curves import list_curves
 from training.candidates.evidence.literature import expect_base_rate, read_literature
 from training.candidates.evidence.published import EFFECTS
-from training.candidates.evidence.update import find_shrinkage, update_literature
+from training.candidates.evidence.update import compute_shrinkage, update_literature
 from training.candidates.registry import make_candidates
 from training.study.design import Design, number_sites
 
@@ -229,7 +229,7 @@ def test_curves_have_unit_spread_and_are_nothing_where_a_value_is_missing():
     design = make_courses(1500, say_nothing)
     literature, curves = read_literature(design), list_curves(design)
     table = curves.make_table(design, literature)
-    assert table.shape == (1500, curves.size)
+    assert table.shape == (1500, len(curves.pairs) + len(curves.steps))
     assert 0.5 < np.median(table.std(axis=0)) < 1.2
     first, second = curves.pairs[0]
     absent = np.isnan(design.matrix[:, first]) | np.isnan(design.matrix[:, second])
@@ -247,7 +247,7 @@ def test_the_shrinkage_is_that_of_the_mean_probability():
     generator = np.random.default_rng(1)
     drawn = generator.normal(1.2, 0.9, size=(1, 200_000))
     mean = compute_probability(drawn).mean()
-    factor = find_shrinkage(drawn)
+    factor = compute_shrinkage(drawn)
     assert compute_probability(np.array([factor * 1.2]))[0] == pytest.approx(mean, abs=0.005)
 
 
