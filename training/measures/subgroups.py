@@ -73,7 +73,7 @@ class Subgroup:
         Observed over expected.
     detectable
         How many times that of all others its ratio would have to be, or be a part of, to be seen
-        with a power of 80 %: larger differences than this would probably have shown, smaller ones
+        with a power of 80%: larger differences than this would probably have shown, smaller ones
         may well be there.
     note
         Why something is missing; empty where nothing is.

@@ -67,7 +67,7 @@ def said():
     return Predictions(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
 
 
-def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
+def test_a_sound_model_is_not_shrunk(said):
     timid = replace(said, log_odds=said.log_odds / 2)
     for own in (said, timid):
         assert compute_shrinkage(own, own) == 1.0
@@ -76,20 +76,20 @@ def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
         assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
 
 
-def test_a_model_too_extreme_is_shrunk_as_far_as_its_slope_and_one_error_say(said):
+def test_an_extreme_model_is_shrunk_to_slope_plus_error(said):
     extreme = replace(said, log_odds=4 * said.log_odds)
     # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
     assert compute_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
     assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
 
 
-def test_a_model_that_knows_its_courses_by_heart_is_not_believed(said):
+def test_an_overfitted_model_is_shrunk(said):
     """Its log-odds spread much further than those of courses that it has not seen."""
     known = replace(said, log_odds=20 * said.outcome - 10)
     assert compute_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
 
 
-def test_nothing_is_believed_where_cross_validation_finds_no_order_or_a_reversed_one(said):
+def test_without_discrimination_all_is_shrunk_away(said):
     alike, reversed_order = (
         replace(said, log_odds=log_odds) for log_odds in (np.full(4000, 0.4), -said.log_odds)
     )
