@@ -36,7 +36,8 @@ QUICK = {
 }
 
 
-# Candidates that are fitted at once, where the test is not about them.
+OUTCOME = "phq9.acute.response"
+# Fitted at once, for tests that are not about candidates.
 CHEAP = ("severity_only", "base_rate")
 
 
@@ -44,7 +45,7 @@ def make_study(**parts):
     facts = {
         "name": "t",
         "question": "?",
-        "outcome": "phq9.acute.response",
+        "outcome": OUTCOME,
         "seed": 3,
         "cohort": {"where": {"condition": ["depression"]}},
     }
@@ -79,7 +80,7 @@ def fitted(cohort, tmp_path_factory):
     return summary, Registry(home).client
 
 
-def test_a_study_is_a_parent_run_with_a_child_for_each_candidate(fitted):
+def test_candidates_are_child_runs_of_the_study(fitted):
     summary, client = fitted
     experiment = client.get_experiment_by_name(EXPERIMENT)
     runs = client.search_runs([experiment.experiment_id])
@@ -89,7 +90,7 @@ def test_a_study_is_a_parent_run_with_a_child_for_each_candidate(fitted):
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_the_parent_run_tells_everything_the_result_rests_on(fitted):
+def test_the_run_logs_all_inputs_of_the_result(fitted):
     summary, client = fitted
     data = client.get_run(summary.run_id).data
     assert data.params["seed"] == "3"
@@ -105,13 +106,13 @@ def test_the_parent_run_tells_everything_the_result_rests_on(fitted):
     assert {"report.md", *figures} <= files
 
 
-def test_the_report_says_simulated_and_gives_the_verdict_first(fitted):
+def test_the_report_begins_with_simulated_and_verdict(fitted):
     lines = [line for line in fitted[0].report.splitlines() if line]
     assert "SIMULATED DATA" in lines[1]
     assert fitted[0].comparison.verdict in lines[2]
 
 
-def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
+def test_report_and_summary_describe_missing_outcomes(fitted):
     summary = fitted[0]
     found = summary.as_dict()["attrition"]
     counted = summary.card.population
@@ -130,7 +131,7 @@ def test_the_report_and_the_summary_say_what_missing_outcomes_may_do(fitted):
         assert f"`{gap['feature']}`" in section
 
 
-def test_the_version_has_digest_signature_example_and_alias(fitted):
+def test_the_version_has_digest_signature_example_alias(fitted):
     summary, client = fitted
     version = client.get_model_version("phq9.acute.response", summary.version)
     assert len(version.tags[DIGEST_TAG]) == 64
@@ -152,7 +153,7 @@ def test_no_patient_reaches_mlflow(fitted):
     assert not [path for path in files if b"SIM-7-" in path.read_bytes()]
 
 
-def test_the_model_loads_as_pyfunc_and_says_what_our_model_says(fitted, make_assessment):
+def test_the_pyfunc_predicts_as_our_model(fitted, make_assessment):
     summary, _ = fitted
     function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
     people = [make_assessment(age=30.0 + n, phq9=10.0 + n) for n in range(10)]
@@ -177,14 +178,17 @@ def test_the_summary_is_the_promised_json(fitted):
         assert {"log_loss", "brier", "auc", "slope"} <= set(measures)
 
 
-def test_the_card_hides_every_single_value_behind_rounded_ranges(fitted):
+def test_card_ranges_are_rounded_to_hide_values(fitted):
     ranges = {found.field: found for found in fitted[0].card.ranges}
     assert (ranges["age"].low % 5, ranges["age"].high % 5) == (0, 0)
     assert ranges["agent"].categories == ("ketamine", "esketamine")
 
 
-def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
-    summary = run_file(make_study(candidates=("elastic_net", "base_rate")), home, noise)
+def test_base_rate_is_champion_if_nothing_beats_it(home, noise):
+    """Although the study prefers severity, which is chosen and registered as challenger."""
+    summary = run_file(make_study(candidates=CHEAP), home, noise)
+    assert summary.comparison.chosen == "severity_only"
+    assert summary.alias == "challenger"
     assert not summary.comparison.beats_base_rate
     assert "No candidate beats the base rate" in summary.report
     assert summary.champion.model.card.candidate == "base_rate"
@@ -193,48 +197,29 @@ def test_where_nothing_beats_it_the_base_rate_is_champion(home, noise):
     assert probability[0] == pytest.approx(summary.card.population.base_rate)
 
 
-def test_the_base_rate_is_champion_even_where_the_study_prefers_something_else(home, noise):
-    study = make_study(candidates=CHEAP)
-    summary = run_file(study, home, noise)
-    assert summary.comparison.chosen == "severity_only"
-    assert summary.alias == "challenger"
-    assert summary.champion.model.card.candidate == "base_rate"
+def test_a_champion_stays_while_new_patients_support_it(home, cohort, noise, tmp_path):
+    """A better candidate replaces the base rate, and the same study again does not replace it.
 
-
-def test_the_same_study_again_moves_no_champion(home, cohort):
-    first, again = (run_file(make_study(candidates=CHEAP), home, cohort) for _ in range(2))
-    assert (first.alias, again.alias) == ("champion", "challenger")
-    assert again.champion.version == first.version
-    assert first.as_dict()["candidates"] == again.as_dict()["candidates"]
-
-
-def test_a_better_candidate_takes_over_from_the_base_rate(home, cohort):
-    first = run_file(make_study(candidates=("base_rate",)), home, cohort)
-    better = run_file(make_study(candidates=CHEAP), home, cohort)
-    assert first.champion.model.card.candidate == "base_rate"
-    assert better.alias == "champion"
-    assert better.champion.model.card.candidate != "base_rate"
-
-
-def test_a_champion_stays_where_new_patients_support_it(home, cohort, tmp_path):
-    """Other patients of the same clinics: the base rate alone does not take its place."""
-    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
+    The base rate alone on other patients of the same clinics does not, either. Patients without
+    any signal bring it back.
+    """
+    base = run_file(make_study(candidates=("base_rate",)), home, cohort)
+    assert base.champion.model.card.candidate == "base_rate"
+    study = make_study(candidates=("evidence_prior", "base_rate"))
+    better, again = (run_file(study, home, cohort) for _ in range(2))
+    assert (better.alias, again.alias) == ("champion", "challenger")
+    assert better.champion.model.card.candidate == "evidence_prior"
+    assert again.champion.version == better.version
+    assert again.as_dict()["candidates"] == better.as_dict()["candidates"]
     write_simulation(simulate(WORLDS["default"], 2000, seed=70).cohort, tmp_path / "new.parquet")
-    study = make_study(candidates=("base_rate",))
-    poorer = run_file(study, home, tmp_path / "new.parquet")
-    assert good.champion.model.card.candidate == "evidence_prior"
-    assert poorer.champion.version == good.version
-
-
-def test_a_champion_gives_way_where_new_patients_contradict_it(home, cohort, noise):
-    """Patients among whom nothing tells who responds: back to the base rate."""
-    good = run_file(make_study(candidates=("evidence_prior", "base_rate")), home, cohort)
+    poorer = run_file(make_study(candidates=("base_rate",)), home, tmp_path / "new.parquet")
+    assert poorer.champion.version == better.version
     contradicted = run_file(make_study(candidates=CHEAP), home, noise)
-    assert contradicted.champion.version != good.version
+    assert contradicted.champion.version != better.version
     assert contradicted.champion.model.card.candidate == "base_rate"
 
 
-def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
+def test_a_new_champion_is_a_recorded_event(fitted):
     summary, client = fitted
     (event,) = History(client, summary.card.name).read().events
     assert (event.action, event.before, event.after) == ("promotion", None, summary.version)
@@ -244,36 +229,34 @@ def test_a_new_champion_is_an_event_with_the_number_that_decided(fitted):
     assert event.gate[0]["passed"]
 
 
-def test_a_rollback_restores_the_champion_before_if_it_is_whole(home, cohort):
-    study = make_study(candidates=CHEAP)
-    first, second = (run_file(study, home, cohort) for _ in range(2))
-    registry, name = Registry(home), first.card.name
-    assert second.champion.version == first.version
+def test_rollback_restores_an_intact_previous_champion(register):
+    registry, (first, second) = register.registry, (register(), register())
+    history = registry.open_history(OUTCOME)
+    history.change(first, "override", "somebody", "the first")
     with pytest.raises(UnavailableError, match="before"):
-        registry.roll_back(name, "somebody", "worse")
-    registry.open_history(name).change(second.version, "override", "somebody", "newer")
-    event = registry.roll_back(name, "somebody", "worse at our clinic")
-    assert (event.before, event.after) == (second.version, first.version)
-    assert registry.load_champion(name).version == first.version
-    registry.open_history(name).change(second.version, "override", "somebody", "newer")
-    source = registry.client.get_model_version(name, first.version).source
+        registry.roll_back(OUTCOME, "somebody", "worse")
+    history.change(second, "override", "somebody", "newer")
+    event = registry.roll_back(OUTCOME, "somebody", "worse at our clinic")
+    assert (event.before, event.after) == (second, first)
+    assert registry.load_champion(OUTCOME).version == first
+    history.change(second, "override", "somebody", "newer")
+    source = registry.client.get_model_version(OUTCOME, first).source
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
     (folder / "terms.npz").write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match="damaged"):
-        registry.roll_back(name, "somebody", "worse")
-    assert registry.load_champion(name).version == second.version
+        registry.roll_back(OUTCOME, "somebody", "worse")
+    assert registry.load_champion(OUTCOME).version == second
 
 
-def test_a_run_refuses_a_history_that_was_changed(home, cohort):
-    study = make_study(candidates=CHEAP)
-    first = run_file(study, home, cohort)
-    client = Registry(home).client
-    client.delete_model_version(first.card.name + ".history", "1")
+def test_a_run_refuses_a_changed_history(register, home, cohort):
+    history = register.registry.open_history(OUTCOME)
+    history.change(register(), "override", "somebody", "the first")
+    history.client.delete_model_version(history.name, "1")
     with pytest.raises(ArtifactError, match="broken"):
-        run_file(study, home, cohort)
+        run_file(make_study(candidates=CHEAP), home, cohort)
 
 
-def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
+def test_weights_reach_model_card_and_report(home, cohort):
     """The base rate that a clinician reads is the weighted one, as the model's own is."""
     candidates = ("base_rate",)
     plain = run_file(make_study(candidates=candidates), home, cohort)
@@ -291,7 +274,7 @@ def test_weights_reach_the_model_the_card_and_the_report(home, cohort):
     assert f"base rate {100 * people.base_rate:.1f}%, weighted" in weighted.report
 
 
-def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort):
+def test_runs_of_killed_processes_are_closed(home, cohort):
     registry = Registry(home)
     tags = {"process": "elsewhere:1"}
     foreign = registry.client.create_run(registry.experiment, tags=tags)
@@ -304,7 +287,7 @@ def test_a_run_left_open_by_a_killed_process_is_closed_by_the_next(home, cohort)
     assert registry.client.get_run(foreign.info.run_id).info.status == "RUNNING"
 
 
-def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(home, cohort):
+def test_tuning_trials_are_child_runs_of_the_candidate(home, cohort):
     study = make_study(
         candidates=("xgboost", "base_rate"),
         tuning={"trials": 6},
@@ -336,7 +319,7 @@ def test_each_trial_of_the_chosen_candidates_settings_is_a_child_run_of_its_own(
     assert not list(home.tuning.iterdir())
 
 
-def test_nothing_is_logged_where_the_cohort_is_refused(cohort, tmp_path):
+def test_nothing_is_logged_for_a_refused_cohort(cohort, tmp_path):
     home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
     frame = pd.read_parquet(cohort)
     frame.loc[0, "age"] = 900

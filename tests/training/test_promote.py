@@ -61,7 +61,7 @@ def locate_findings(registry, version):
 # What was found of a version stays with it.
 
 
-def test_findings_are_read_as_they_were_logged_and_the_report_lies_beside(register):
+def test_findings_and_report_are_stored_with_the_run(register):
     version = register()
     path = locate_findings(register.registry, version)
     found = register.registry.read_findings(NAME, version)
@@ -72,7 +72,7 @@ def test_findings_are_read_as_they_were_logged_and_the_report_lies_beside(regist
     assert tags[FINDINGS_TAG] == digest_bytes(path.read_bytes())
 
 
-def test_two_versions_of_one_run_have_findings_of_their_own(register, developed, make_findings):
+def test_versions_of_one_run_have_separate_findings(register, developed, make_findings):
     registry, versions = register.registry, {}
     study = registry.client.create_run(registry.experiment).info.run_id
     with mlflow.start_run(run_id=study):
@@ -85,7 +85,7 @@ def test_two_versions_of_one_run_have_findings_of_their_own(register, developed,
         assert registry.read_findings(NAME, version).card.candidate == candidate
 
 
-def test_a_number_that_was_changed_afterwards_is_found_out(register, ask, history):
+def test_changed_findings_are_detected(register, ask, history):
     version = register(**OVERFITTED)
     path = locate_findings(register.registry, version)
     path.write_text(path.read_text().replace("0.4,", "1.0,"))
@@ -95,7 +95,7 @@ def test_a_number_that_was_changed_afterwards_is_found_out(register, ask, histor
     assert history.find_champion() is None
 
 
-def test_findings_that_are_gone_unreadable_or_of_another_version_are_refused(register):
+def test_missing_unreadable_or_foreign_findings_are_refused(register):
     registry, (first, second) = register.registry, (register(), register())
     path = locate_findings(registry, first)
     for content, message in (
@@ -114,7 +114,7 @@ def test_findings_that_are_gone_unreadable_or_of_another_version_are_refused(reg
 # The gate decides.
 
 
-def test_a_version_that_meets_every_criterion_becomes_champion(register, ask, history):
+def test_a_version_meeting_every_criterion_becomes_champion(register, ask, history):
     done = ask(register())
     (event,) = history.read().events
     assert (done.state, done.event) == ("promoted", event)
@@ -128,9 +128,7 @@ def test_a_version_that_meets_every_criterion_becomes_champion(register, ask, hi
     assert history.verify() == ()
 
 
-def test_a_version_that_fails_is_refused_with_every_number_and_nothing_moves(
-    register, ask, history
-):
+def test_a_failing_version_is_refused_with_reasons(register, ask, history):
     first = ask(register()).version
     compared = {"version": first, "candidate": "severity_only", "difference": 0.003}
     done = ask(register(champion=compared, **OVERFITTED))
@@ -141,12 +139,12 @@ def test_a_version_that_fails_is_refused_with_every_number_and_nothing_moves(
     assert len(history.read().events) == 1
 
 
-def test_the_studys_own_bounds_are_the_ones_asked(register, ask):
+def test_the_gate_uses_the_studys_own_bounds(register, ask):
     bounds = {"calibration_slope": (0.3, 1.5)}
     assert ask(register(bounds=bounds, **OVERFITTED)).state == "promoted"
 
 
-def test_an_override_is_recorded_with_who_why_and_what_failed(register, ask, history):
+def test_an_override_records_who_why_and_failures(register, ask, history):
     version = register(**OVERFITTED)
     done = ask(version, "needed \n for the audit ")
     (event,) = history.read().events
@@ -161,11 +159,11 @@ def test_an_override_is_recorded_with_who_why_and_what_failed(register, ask, his
     assert any(line.startswith("   passed: base_rate -0.02 (at most -0.01); ") for line in lines)
 
 
-def test_a_reason_that_was_not_needed_makes_no_override(register, ask):
+def test_an_unneeded_reason_makes_no_override(register, ask):
     assert ask(register(), "it is better").event.action == "promotion"
 
 
-def test_a_reason_longer_than_a_history_should_hold_is_refused(register, ask):
+def test_a_too_long_reason_is_refused(register, ask):
     with pytest.raises(InputError, match="--override-reason"):
         ask(register(**OVERFITTED), "x" * 1001)
 
@@ -178,7 +176,7 @@ def test_the_champion_is_not_promoted_again(register, ask, history):
     assert len(history.read().events) == 1
 
 
-def test_a_version_compared_with_an_earlier_champion_must_be_fitted_again(register, ask):
+def test_a_comparison_with_an_earlier_champion_fails(register, ask):
     first, second = register(), register()
     ask(first)
     ask(second, "newer")
@@ -192,26 +190,24 @@ def test_a_version_compared_with_an_earlier_champion_must_be_fitted_again(regist
     )
 
 
-def test_over_the_base_rate_the_criterion_of_the_base_rate_is_enough(register, ask):
+def test_beating_the_base_rate_replaces_a_base_rate_champion(register, ask):
     assert ask(register("base_rate", difference=0.0)).state == "promoted"
     assert ask(register()).state == "promoted"
 
 
-def test_the_base_rate_becomes_champion_over_anything_and_without_findings(register, ask):
+def test_the_base_rate_may_always_be_champion(register, ask):
     ask(register())
     done = ask(register("base_rate", found=False))
     assert (done.state, done.criteria) == ("promoted", ())
 
 
-def test_a_version_without_findings_needs_somebody_to_answer_for_it(register, ask):
+def test_a_version_without_findings_needs_an_override(register, ask):
     version = register(found=False)
     assert ask(version).as_dict()["failed"] == ["findings"]
     assert ask(version, "measured elsewhere").state == "overridden"
 
 
-def test_a_damaged_champion_can_be_replaced_but_a_damaged_version_never_becomes_champion(
-    register, ask, history
-):
+def test_damaged_versions_are_replaced_and_never_promoted(register, ask, history):
     first = register()
     ask(first)
     client = register.registry.client
@@ -238,7 +234,7 @@ class Overtaken(Registry):
         return super().read_findings(name, version)
 
 
-def test_a_promotion_judged_before_another_one_came_is_void(register, ask, home, history):
+def test_a_promotion_overtaken_by_another_is_void(register, ask, home, history):
     slower, faster = register(), register()
     registry = Overtaken(home)
     registry.rival = faster
@@ -274,7 +270,7 @@ def start(script, *words):
     )
 
 
-def test_of_two_processes_that_promote_at_once_one_wins(register, home, history):
+def test_of_two_simultaneous_promotions_one_wins(register, home, history):
     versions = [register(), register()]
     rivals = [start(RIVAL, str(home.folder), f"{NAME}@{version}") for version in versions]
     for rival in rivals:
@@ -325,7 +321,7 @@ def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
 # The command.
 
 
-def test_the_command_promotes_the_challenger_and_says_so(register, command, history):
+def test_the_command_promotes_the_challenger(register, command, history):
     version = register()
     register.registry.name_version(NAME, CHALLENGER_ALIAS, version)
     done = command("promote", NAME)
@@ -339,7 +335,7 @@ def test_the_command_promotes_the_challenger_and_says_so(register, command, hist
     assert again.stdout.splitlines()[-1].endswith("is the champion already. Nothing was changed.")
 
 
-def test_the_command_refuses_with_exit_code_1_and_every_number(register, command, history):
+def test_the_command_refuses_with_exit_code_1(register, command, history):
     version = register(**OVERFITTED)
     plain = command("promote", NAME, "--version", version, "--json")
     assert plain.exit_code == 1
@@ -377,7 +373,7 @@ def test_the_command_overrides_with_a_reason(register, command, history):
         (("response",), 2, "outcome"),
     ],
 )
-def test_the_command_says_what_there_is_not(register, command, words, code, message):
+def test_the_command_names_what_is_missing(register, command, words, code, message):
     register()
     done = command("promote", *words)
     assert done.exit_code == code

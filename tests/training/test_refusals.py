@@ -118,7 +118,7 @@ def test_a_sound_model_passes(make_design):
     assert found.find_performance("corrected").measures["auc"].value > 0.6
 
 
-def test_unpruned_trees_on_sixty_patients_are_refused_as_overfitted(make_design):
+def test_overfitted_trees_are_refused(make_design):
     found, failed = find(make_design(60), Unpruned())
     assert {"calibration_slope", "base_rate", "instability"} <= set(failed)
     ways = ("apparent", "corrected", "nested")
@@ -130,7 +130,7 @@ def test_unpruned_trees_on_sixty_patients_are_refused_as_overfitted(make_design)
     assert "overfitting" in slope.because
 
 
-def test_a_column_that_knows_the_outcome_is_refused_as_leakage(make_design):
+def test_a_leaking_column_is_refused(make_design):
     design = make_design(300)
     leaking = design.matrix.copy()
     place = [feature.name for feature in design.features].index("gad7")
@@ -148,15 +148,13 @@ def test_a_column_that_knows_the_outcome_is_refused_as_leakage(make_design):
     ("moved", "stretched", "criterion"),
     [(1.0, 1.0, "calibration_ratio"), (0.0, 3.0, "calibration_slope")],
 )
-def test_a_miscalibrated_model_is_refused_for_its_calibration(
-    make_design, moved, stretched, criterion
-):
+def test_a_miscalibrated_model_is_refused(make_design, moved, stretched, criterion):
     _, failed = find(make_design(600, strength=0.15), Distorted(moved, stretched))
     assert criterion in failed
     assert "leakage" not in failed
 
 
-def test_a_model_that_ranks_nobody_is_no_better_than_the_base_rate(make_design):
+def test_a_constant_model_does_not_beat_the_base_rate(make_design):
     @dataclass(frozen=True)
     class Constant:
         name, label = NAME, "constant"

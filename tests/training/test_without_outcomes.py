@@ -64,12 +64,12 @@ def write(frame, path, **columns):
     return path
 
 
-def test_the_refusal_names_the_setting_that_asks_for_it(intake):
+def test_the_refusal_names_the_setting(intake):
     with pytest.raises(CohortError, match=r'no course has both .* cohort\.outcomes = "none-yet"'):
         load_courses(make_study(cohort={}), intake)
 
 
-def test_it_can_be_asked_for_on_the_command_line(tmp_path):
+def test_the_setting_can_be_given_on_the_command_line(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(f'name = "t"\nquestion = "?"\noutcome = "{OUTCOME}"\nseed = 1\n')
     assert not read_study(path).awaits_outcomes
@@ -78,13 +78,13 @@ def test_it_can_be_asked_for_on_the_command_line(tmp_path):
         read_study(path, ["cohort.outcomes=never"])
 
 
-def test_known_outcomes_are_never_passed_over(cohort):
+def test_known_outcomes_are_never_ignored(cohort):
     with pytest.raises(CohortError, match=r"\d+ courses have the outcome; take .* away"):
         load_courses(make_study(), cohort)
 
 
 @pytest.mark.parametrize("followup", [0, 27])
-def test_outcomes_of_one_class_are_outcomes(intake, tmp_path, followup):
+def test_outcomes_of_one_class_are_known_outcomes(intake, tmp_path, followup):
     """Ten responders out of ten say something; an estimate that leaves them out would not."""
     path = write(pd.read_parquet(intake), tmp_path / "alike.parquet", phq9_acute=followup)
     for study, rule in ((make_study(), "outcome"), (make_study(cohort={}), "one_class")):
@@ -92,7 +92,7 @@ def test_outcomes_of_one_class_are_outcomes(intake, tmp_path, followup):
             load_courses(study, path)
 
 
-def test_too_few_outcomes_are_refused_with_advice_as_before(fit, cohort, tmp_path):
+def test_too_few_outcomes_are_refused_with_advice(fit, cohort, tmp_path):
     frame = pd.read_parquet(cohort)
     frame.loc[frame.index > 60, "phq9_acute"] = np.nan
     few = write(frame, tmp_path / "few.parquet")
@@ -107,14 +107,14 @@ def test_courses_without_a_baseline_to_judge_by_are_refused(intake, tmp_path):
         load_courses(make_study(), path)
 
 
-def test_an_update_is_refused_as_no_evidence_speaks_of_early_scores(tmp_path):
+def test_an_update_outcome_is_refused(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(f'name = "t"\nquestion = "?"\noutcome = "{OUTCOME}.after-week2"\nseed = 1\n')
     with pytest.raises(StudyError, match=r"cohort\.outcomes \(update\)"):
         read_study(path, ["cohort.outcomes=none-yet"])
 
 
-def test_features_ranges_and_means_are_those_of_the_patients_enrolled(design, intake):
+def test_features_and_means_are_those_of_enrolled_patients(design, intake):
     columns = load_courses(make_study(), intake)
     assert (design.size, design.events) == (0, 0)
     assert design.enrolled.size == (columns.get_numbers("phq9") > 0).sum() > 100
@@ -135,7 +135,7 @@ def test_severity_takes_part_once_its_spread_is_known(design):
     assert mild > severe
 
 
-def test_the_base_rate_is_the_published_one_of_the_routes_planned(intake, tmp_path):
+def test_the_base_rate_is_published_for_the_planned_routes(intake, tmp_path):
     """Intranasal on the first day: 18 % in the evidence table, where the others have 45 %."""
     for route, share in (("intranasal", 0.18), ("iv", 0.45)):
         path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
@@ -149,7 +149,7 @@ def test_the_base_rate_is_the_published_one_of_the_routes_planned(intake, tmp_pa
         assert drawn.std() == pytest.approx(BASE_RATE_SPREAD, rel=0.05)
 
 
-def test_nothing_is_measured_and_everything_says_so(waiting):
+def test_report_and_summary_have_no_measures(waiting):
     report, plain = waiting[0].report, waiting[0].as_dict()
     assert (plain["courses"], plain["events"], plain["chosen"]) == (0, 0, "evidence_prior")
     assert set(plain["candidates"]) == {"evidence_prior", "base_rate"}
@@ -167,7 +167,7 @@ def test_nothing_is_measured_and_everything_says_so(waiting):
     assert "## Missing outcomes" not in report
 
 
-def test_the_card_says_that_nobody_was_learned_from(waiting):
+def test_the_card_states_that_no_outcome_was_known(waiting):
     card = waiting[0].card
     people = card.population
     assert (people.courses, people.events, people.patients, people.sites) == (0, 0, 0, 0)
@@ -179,7 +179,7 @@ def test_the_card_says_that_nobody_was_learned_from(waiting):
     assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
 
 
-def test_the_evidence_is_challenger_and_the_published_base_rate_champion(waiting):
+def test_published_base_rate_is_champion_evidence_challenger(waiting):
     assert waiting[0].alias == "challenger"
     assert waiting[0].card.candidate == "evidence_prior"
     champion = waiting[0].champion.model
@@ -197,7 +197,7 @@ def test_the_evidence_is_challenger_and_the_published_base_rate_champion(waiting
     assert (said.effective_sample_size < 10).all()
 
 
-def test_the_evidence_gives_patients_their_own_wide_interval(waiting):
+def test_the_evidence_gives_individual_wide_intervals(waiting):
     summary, registry = waiting
     source = registry.client.get_model_version(OUTCOME, summary.version).source
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
@@ -209,29 +209,23 @@ def test_the_evidence_gives_patients_their_own_wide_interval(waiting):
     assert (said.effective_sample_size < 10).all()
 
 
-def test_figures_show_what_moves_the_estimate_and_no_measure(waiting):
+def test_only_the_figure_of_contributions_is_drawn(waiting):
     summary, registry = waiting
     files = registry.client.list_artifacts(summary.run_id, "figures")
     assert {file.path for file in files} == {"figures/contributions.png"}
 
 
-def test_a_champion_that_learned_from_outcomes_stays(fit, cohort, intake):
-    learned = fit(make_study(cohort={}, candidates=("base_rate",)), cohort)
-    later = fit(make_study(), intake)
-    assert later.champion.version == learned.champion.version
-    assert later.alias == "challenger"
-
-
-def test_the_published_base_rate_gives_way_to_that_of_more_patients(fit, intake, tmp_path):
-    """Else patients beyond the first ones' ranges would get no estimate for months."""
+def test_the_published_base_rate_gives_way_to_more_patients(fit, intake, tmp_path):
+    """Otherwise patients beyond the first ones' ranges would get no estimate for months."""
     first, again = (fit(ALONE, intake) for _ in range(2))
-    assert first.alias == "champion"
+    assert first.comparison.chosen == "base_rate"
+    assert (first.alias, first.champion.version) == ("champion", "1")
     assert again.champion.version == first.version
     more = write(pd.read_parquet(intake), tmp_path / "more.parquet", age=85)
     assert fit(ALONE, more).alias == "champion"
 
 
-def test_a_model_of_the_evidence_that_somebody_made_champion_stays(fit, home, intake, tmp_path):
+def test_an_evidence_model_made_champion_stays(fit, home, intake, tmp_path):
     first = fit(make_study(), intake)
     history = Registry(home).open_history(OUTCOME)
     history.change(first.version, "override", "somebody", "we trust the evidence")
@@ -239,21 +233,18 @@ def test_a_model_of_the_evidence_that_somebody_made_champion_stays(fit, home, in
     assert fit(ALONE, more).champion.version == first.version
 
 
-def test_outcomes_replace_the_published_base_rate(fit, cohort, intake):
+def test_known_outcomes_replace_the_published_base_rate(fit, cohort, intake):
+    """The base rate that they give stays champion when outcomes are unknown again."""
     fit(ALONE, intake)
     learned = fit(make_study(cohort={}, candidates=("base_rate",)), cohort)
     assert learned.champion.version == learned.version
     assert learned.card.population.published_rate is None
+    later = fit(ALONE, intake)
+    assert later.champion.version == learned.version
+    assert later.alias == "challenger"
 
 
-def test_a_study_that_prefers_the_base_rate_gets_it_alone(fit, intake):
-    summary = fit(ALONE, intake)
-    assert summary.comparison.chosen == "base_rate"
-    assert summary.alias == "champion"
-    assert summary.champion.version == "1"
-
-
-def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
+def test_an_unknown_condition_gives_a_wide_prior(intake):
     """It has no published rate: the card must not call the guess one."""
     design = make_design(ALONE, load_courses(ALONE, intake))
     facts = {"measures": "pain", "condition": None}
@@ -266,6 +257,6 @@ def test_a_scale_of_something_new_gives_a_guess_and_says_so(intake):
     assert drawn.terms.intercept.std() == pytest.approx(UNKNOWN_BASE_RATE_SPREAD, rel=0.05)
 
 
-def test_weights_need_somebody_who_reported(fit, intake):
-    summary = fit(make_study(attrition={"weights": True}), intake)
-    assert summary.findings.attrition.effective is None
+def test_weights_need_known_outcomes(fit, intake):
+    study = make_study(candidates=("base_rate",), attrition={"weights": True})
+    assert fit(study, intake).findings.attrition.effective is None

@@ -21,7 +21,7 @@ from training.study.split import split_inner
 
 
 @dataclass(frozen=True)
-class PublishedRate:
+class _PublishedRate:
     """What a clinic's base rate may be before any of its outcomes is known.
 
     Parameters
@@ -63,7 +63,7 @@ class BaseRate(Candidate):
         inner = cross_base_rate(design, split_inner(design, seed))
         if design.size:
             return Fit(equation, {}, inner, None)
-        return Fit(equation, {}, inner, PublishedRate(equation, expect_base_rate(design).spread))
+        return Fit(equation, {}, inner, _PublishedRate(equation, expect_base_rate(design).spread))
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Count again."""

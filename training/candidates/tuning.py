@@ -1,7 +1,7 @@
 """Tuning: settings tried on inner folds; the only file of training that names Optuna.
 
-Each trial draws from a seed of its own and from the trials before it. A search that was killed
-therefore goes on as if it had never stopped.
+Each trial draws from a seed of its own and from the trials before it, so that a killed search
+resumes as if it had never stopped.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ from training.study.design import Design
 from training.study.journal import Journal
 from training.study.split import derive_seed
 
-# Trials before settings are drawn by what the earlier ones found, and before any is given up.
-RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
-# No trial is given up before so many folds.
+# Random trials before Optuna models the earlier ones, and trials before any may be pruned.
+_RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
+# No trial is pruned before so many folds: a single fold is too noisy.
 UNPRUNED_FOLDS = 2
 
-# Gives the log loss on the inner folds so far, after each of them.
+# Yields the log loss over the inner folds so far, after each of them.
 Judge = Callable[[Mapping[str, float]], Iterator[float]]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tuning may cost, and where its trials are kept.
+    """How many settings are tried, and where trials are kept.
 
     Parameters
     ----------
     trials
         Settings that each fit tries. Up to the number of fixed ones, those alone.
     journals
-        Folder; None where trials need not outlive the process.
+        Folder; None to keep no trials.
     """
 
     trials: int = 0
@@ -143,10 +143,10 @@ def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
     fixed = search.space.fixed
     if trials <= len(fixed):
         return tuple(TuningTrial(settings, tuple(search.judge(settings))) for settings in fixed)
-    tried = read_trials(search.journal)[:trials]
-    memory = make_memory(search.space, tried)
+    tried = _read_trials(search.journal)[:trials]
+    memory = _make_memory(search.space, tried)
     for number in range(len(tried), trials):
-        tried.append(run_trial(search, memory, tried))
+        tried.append(_run_trial(search, memory, tried))
         if search.journal is not None:
             search.journal.add({"number": number, **asdict(tried[-1])})
     return tuple(tried)
@@ -154,20 +154,19 @@ def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
 
 def choose_trial(tried: Iterable[TuningTrial]) -> TuningTrial:
     """Choose the lowest log loss; the first of equals."""
-    return min((one for one in tried if not one.pruned), key=lambda one: one.loss)
+    return min((trial for trial in tried if not trial.pruned), key=lambda trial: trial.loss)
 
 
-def read_trials(journal: Journal | None) -> list[TuningTrial]:
-    """Read the trials of a journal up to the first that is missing."""
-    found = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
+def _read_trials(journal: Journal | None) -> list[TuningTrial]:
+    entries = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
     tried: list[TuningTrial] = []
-    while (entry := found.get(len(tried))) is not None:
+    while (entry := entries.get(len(tried))) is not None:
         tried.append(TuningTrial(entry["settings"], tuple(entry["losses"]), entry["pruned"]))
     return tried
 
 
-def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
-    """Make Optuna's memory of the trials that are there already.
+def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
+    """Make an Optuna study of the trials that are there already.
 
     Its own journal is not used: a line cut off by a kill makes it unreadable, a lock left by one
     stalls the next process, and trials that were running stay so.
@@ -176,73 +175,72 @@ def make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     memory, states = optuna.create_study(), optuna.trial.TrialState
-    for one in tried:
-        trial = optuna.trial.create_trial(
-            state=states.PRUNED if one.pruned else states.COMPLETE,
-            params=dict(one.settings),
-            distributions=make_distributions(space),
-            value=one.loss,
-            intermediate_values=dict(enumerate(one.losses)),
+    for trial in tried:
+        known = optuna.trial.create_trial(
+            state=states.PRUNED if trial.pruned else states.COMPLETE,
+            params=dict(trial.settings),
+            distributions=_make_distributions(space),
+            value=trial.loss,
+            intermediate_values=dict(enumerate(trial.losses)),
         )
-        memory.add_trial(trial)
+        memory.add_trial(known)
     return memory
 
 
-def run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
-    """Ask for settings, judge them fold by fold, and tell what came of it."""
+def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
+    """Suggest settings, evaluate them fold by fold, and report the loss to Optuna."""
     from optuna.trial import TrialState
 
-    trial = ask_settings(search, memory, len(tried))
+    trial = _ask_settings(search, memory, len(tried))
     losses: list[float] = []
     for loss in search.judge(trial.params):
         trial.report(loss, len(losses))
         losses.append(loss)
-        if len(losses) < search.folds and is_behind(losses, tried):
+        if len(losses) < search.folds and _is_behind(losses, tried):
             memory.tell(trial, state=TrialState.PRUNED)
             return TuningTrial(trial.params, tuple(losses), pruned=True)
     memory.tell(trial, losses[-1])
     return TuningTrial(trial.params, tuple(losses))
 
 
-def is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
-    """Tell whether a trial is worse than half of the complete ones were on the same folds.
+def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
+    """Return whether a trial is worse than the median of complete ones on the same folds.
 
-    Optuna's median rule takes a trial's lowest loss so far, which is that of an easy fold.
+    Optuna's own median rule takes a trial's lowest loss so far, which is that of an easy fold.
     """
     done = len(losses) - 1
-    others = [one.losses[done] for one in tried if not one.pruned]
+    others = [trial.losses[done] for trial in tried if not trial.pruned]
     early = len(tried) < UNPRUNED_TRIALS or len(losses) < UNPRUNED_FOLDS
     return not early and losses[-1] > median(others)
 
 
-def ask_settings(search: Search, memory: Any, number: int) -> Any:
+def _ask_settings(search: Search, memory: Any, number: int) -> Any:
     """Ask Optuna for the settings of a trial; the fixed ones come first."""
     from optuna.samplers import TPESampler
 
     # One sampler for all trials would carry a state that is lost when a process is killed.
     memory.sampler = TPESampler(
-        seed=derive_seed(search.seed, number), n_startup_trials=RANDOM_TRIALS
+        seed=derive_seed(search.seed, number), n_startup_trials=_RANDOM_TRIALS
     )
     if number < len(search.space.fixed):
         memory.enqueue_trial(dict(search.space.fixed[number]))
-    return memory.ask(make_distributions(search.space))
+    return memory.ask(_make_distributions(search.space))
 
 
-def make_distributions(space: Space) -> dict[str, Any]:
-    """Write the ranges as Optuna has them."""
+def _make_distributions(space: Space) -> dict[str, Any]:
     from optuna.distributions import FloatDistribution, IntDistribution
 
     return {
-        name: IntDistribution(int(one.low), int(one.high))
-        if one.whole
-        else FloatDistribution(one.low, one.high, log=one.log)
-        for name, one in space.ranges.items()
+        name: IntDistribution(int(limits.low), int(limits.high))
+        if limits.whole
+        else FloatDistribution(limits.low, limits.high, log=limits.log)
+        for name, limits in space.ranges.items()
     }
 
 
 def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str, str]) -> str:
-    """Compute the digest of all that a fit's trials depend on, but for their number."""
-    told = {
+    """Digest everything that a fit's trials depend on, except their number."""
+    facts = {
         "candidate": candidate,
         "seed": seed,
         "target": design.target.id,
@@ -250,18 +248,17 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
         "sites": design.site_names,
         "inner_folds": design.inner_folds,
         "courses": digest_cohort(design.columns),
-        "sources": digest_own_sources(),
+        "sources": _digest_own_sources(),
         "versions": {"optuna": version("optuna"), **versions},
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (design.matrix, design.outcome, design.patients, design.sites, design.weights):
         digest.update(array.tobytes())
     return digest.hexdigest()
 
 
 @cache
-def digest_own_sources() -> str:
-    """Compute the digest of our sources; found once."""
+def _digest_own_sources() -> str:
     patterns = ("**/*.py", "**/*.toml")
     paths = [*list_sources(training, patterns), *list_sources(features, patterns)]
     return digest_sources(paths, {})

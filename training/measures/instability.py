@@ -1,7 +1,7 @@
-"""Instability: how far the model would have been another one, had other patients come.
+"""Instability: how much predictions depend on the sample that the model was developed on.
 
-Riley and Collins (Biometrical Journal 2023): the whole development is repeated on resampled
-patients, and every version is applied to the patients at hand.
+Riley and Collins (Biometrical Journal 2023): the development is repeated on bootstrap samples of
+patients, and every bootstrap model is applied to the original sample.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from training.measures.decision import compute_benefits
 from training.measures.intervals import fill_weights
 
 # Fewer courses in a band would say something of single ones.
-FEWEST_IN_BAND = 10
+_FEWEST_IN_BAND = 10
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def band_estimates(
     bands
         At the most: fewer where a band would have less than ten courses. Equal estimates share one.
     """
-    places = find_bands(probability, bands)
+    bands_of = _find_bands(probability, bands)
     each = fill_weights(weights, len(probability))
     values = np.stack(
         [probability, *find_limits(versions, level), compute_errors(probability, versions)]
@@ -104,19 +104,19 @@ def band_estimates(
         InstabilityBand(
             int(rows.sum()), *(values[:, rows] @ each[rows] / each[rows].sum()).tolist()
         )
-        for rows in (places == place for place in np.unique(places))
+        for rows in (bands_of == band for band in np.unique(bands_of))
     ]
 
 
-def find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
+def _find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
     """Find the number of the band in which each estimate lies, ``[courses]``.
 
     Examples
     --------
-    >>> find_bands(np.repeat([0.1, 0.2, 0.3], 10), 10)[::10]
+    >>> _find_bands(np.repeat([0.1, 0.2, 0.3], 10), 10)[::10]
     array([0, 1, 2])
     """
-    count = max(1, min(bands, len(probability) // FEWEST_IN_BAND))
+    count = max(1, min(bands, len(probability) // _FEWEST_IN_BAND))
     limits = np.quantile(probability, np.arange(1, count) / count, method="inverted_cdf")
     return np.searchsorted(np.unique(limits), probability)
 

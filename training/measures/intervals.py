@@ -13,8 +13,8 @@ from features.model.card import Measure
 Patients = NDArray[np.int64]
 
 # Scales on which an interval can be symmetric. A share is not transformed, only kept within 0 to 1.
-PLAIN, SHARE, LOG, LOGIT = "plain", "share", "log", "logit"
-BLOCK_CELLS = 4_000_000
+PLAIN, _SHARE, LOG, LOGIT = "plain", "share", "log", "logit"
+_BLOCK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Estimated:
         >>> Estimated(0.5, 0.05).move("logit")
         Estimated(value=0.0, error=0.2)
         """
-        if scale in (PLAIN, SHARE):
+        if scale in (PLAIN, _SHARE):
             return self
         inside = self.value > 0 and (scale == LOG or self.value < 1)
         if not inside:
@@ -94,7 +94,7 @@ def return_from(scale: str, value: float) -> float:
         return float(np.exp(value))
     if scale == LOGIT:
         return float(special.expit(value))
-    return float(np.clip(value, 0, 1)) if scale == SHARE else value
+    return float(np.clip(value, 0, 1)) if scale == _SHARE else value
 
 
 def fill_weights(weights: Numbers | None, size: int) -> Numbers:
@@ -165,7 +165,7 @@ def resample(
         ``[samples, ...]``.
     """
     each = fill_weights(weights, len(patients))
-    block = max(1, min(samples, BLOCK_CELLS // (copies * len(patients))))
+    block = max(1, min(samples, _BLOCK_CELLS // (copies * len(patients))))
     return np.concatenate(
         [
             statistic(each * resample_patients(patients, min(block, samples - start), seed + start))

@@ -27,7 +27,7 @@ MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
 # What candidates are compared by: the others are measured of the chosen one alone.
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
 # Each resample of the curve is a regression of its own; its distances need no more.
-CURVE_RESAMPLES = 200
+_CURVE_RESAMPLES = 200
 # Place among the seeds derived from the study's own.
 MEASURE_SEED = 3
 
@@ -121,7 +121,7 @@ def _measure_curve(predictions: Predictions, settings: IntervalSettings) -> dict
         predictions.probability,
         predictions.outcome,
         predictions.patients,
-        min(settings.samples, CURVE_RESAMPLES),
+        min(settings.samples, _CURVE_RESAMPLES),
         settings.level,
         settings.seed,
         predictions.weights,

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-SHRINKAGE = 0.9
-OPTIMISM = 0.05
-MARGIN = 0.05
+_SHRINKAGE = 0.9
+_OPTIMISM = 0.05
+_MARGIN = 0.05
 # As published, not 1.959964.
-REACH = 1.96
+_REACH = 1.96
 # Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of .99.
-NODES = 80
+_NODES = 80
 
-OVERFITTING, FIT, BASE_RATE = CRITERIA = "overfitting", "apparent_fit", "base_rate"
+_OVERFITTING, _FIT, BASE_RATE = _CRITERIA = "overfitting", "apparent_fit", "base_rate"
 
 
 @dataclass(frozen=True)
-class SampleSize:
+class _SampleSize:
     """The courses needed, by each criterion.
 
     Parameters
@@ -84,7 +84,7 @@ for 10 parameters at the most.
 
 def compute_sample_size(
     parameters: int, prevalence: float, r2: float | None = None, auc: float | None = None
-) -> SampleSize:
+) -> _SampleSize:
     """Compute how many courses are needed.
 
     Parameters
@@ -110,26 +110,26 @@ def compute_sample_size(
     if (r2 is None) == (auc is None):
         raise ValueError("one of r2 and auc must be given")
     expected = derive_r2(auc, prevalence) if r2 is None and auc is not None else r2
-    if expected is None or not 0 < expected < compute_highest_r2(prevalence):
+    if expected is None or not 0 < expected < _compute_highest_r2(prevalence):
         raise ValueError("r2 must be above 0 and below what the prevalence allows")
     courses = {
-        OVERFITTING: parameters * _count_for(SHRINKAGE, expected),
-        FIT: parameters * _count_for(_find_shrinkage(expected, prevalence), expected),
-        BASE_RATE: count_for_base_rate(prevalence, MARGIN),
+        _OVERFITTING: parameters * _count_for(_SHRINKAGE, expected),
+        _FIT: parameters * _count_for(_find_shrinkage(expected, prevalence), expected),
+        BASE_RATE: count_for_base_rate(prevalence, _MARGIN),
     }
     whole = {criterion: int(np.ceil(needed)) for criterion, needed in courses.items()}
-    return SampleSize(parameters, prevalence, expected, whole)
+    return _SampleSize(parameters, prevalence, expected, whole)
 
 
 def count_for_base_rate(prevalence: float, margin: float) -> int:
-    """Count the courses from which the base rate is known to within a margin, with 95 %.
+    """Count the courses from which the base rate is known to within a margin, with 95% confidence.
 
     Examples
     --------
     >>> count_for_base_rate(0.5, 0.05), count_for_base_rate(0.5, 0.1)
     (385, 97)
     """
-    return int(np.ceil((REACH / margin) ** 2 * prevalence * (1 - prevalence)))
+    return int(np.ceil((_REACH / margin) ** 2 * prevalence * (1 - prevalence)))
 
 
 def count_parameters(courses: int, prevalence: float, r2: float) -> int:
@@ -142,16 +142,16 @@ def count_parameters(courses: int, prevalence: float, r2: float) -> int:
     """
     if courses < compute_sample_size(1, prevalence, r2).courses[BASE_RATE]:
         return 0
-    strictest = max(SHRINKAGE, _find_shrinkage(r2, prevalence))
+    strictest = max(_SHRINKAGE, _find_shrinkage(r2, prevalence))
     return int(courses / _count_for(strictest, r2))
 
 
-def compute_highest_r2(prevalence: float) -> float:
+def _compute_highest_r2(prevalence: float) -> float:
     """Compute the highest Cox-Snell R2 that a prevalence allows.
 
     Examples
     --------
-    >>> round(compute_highest_r2(0.5), 4), round(compute_highest_r2(0.174), 4)
+    >>> round(_compute_highest_r2(0.5), 4), round(_compute_highest_r2(0.174), 4)
     (0.75, 0.6032)
     """
     entropy = special.entr(prevalence) + special.entr(1 - prevalence)
@@ -172,7 +172,7 @@ def derive_r2(auc: float, prevalence: float) -> float:
     if not 0.5 < auc < 1:
         raise ValueError("auc must be above 0.5 and below 1")
     apart = np.sqrt(2) * stats.norm.ppf(auc)
-    nodes, shares = np.polynomial.hermite_e.hermegauss(NODES)
+    nodes, shares = np.polynomial.hermite_e.hermegauss(_NODES)
     shares = shares / shares.sum()
     intercept = special.logit(prevalence) - apart**2 / 2
     with_outcome = shares @ special.log_expit(intercept + apart * (nodes + apart))
@@ -184,7 +184,7 @@ def derive_r2(auc: float, prevalence: float) -> float:
 
 def _find_shrinkage(r2: float, prevalence: float) -> float:
     """Find the shrinkage at which the apparent fit is too good by no more than is allowed."""
-    return r2 / (r2 + OPTIMISM * compute_highest_r2(prevalence))
+    return r2 / (r2 + _OPTIMISM * _compute_highest_r2(prevalence))
 
 
 def _count_for(shrinkage: float, r2: float) -> float:

@@ -1,4 +1,4 @@
-"""Performance by subgroup, with nothing said of groups so small that it singles patients out.
+"""Performance by subgroup, with groups hidden that are so small that patients could be identified.
 
 A table is withheld row by row. Where a row's counts are hidden, so are those of the smallest
 others, until what is hidden together is large enough: otherwise totals, known from elsewhere, would
@@ -29,8 +29,8 @@ from training.measures.intervals import (
 
 TOO_FEW = "too few"
 HIDDEN = "hidden: its counts would give away another row's"
-UNKNOWN = "unknown"
-POWER = 0.8
+_UNKNOWN = "unknown"
+_POWER = 0.8
 AGES = (18, 30, 45, 60, 75)
 
 
@@ -73,7 +73,7 @@ class Subgroup:
         Observed over expected.
     detectable
         How many times that of all others its ratio would have to be, or be a part of, to be seen
-        with a power of 80 %: larger differences than this would probably have shown, smaller ones
+        with a power of 80%: larger differences than this would probably have shown, smaller ones
         may well be there.
     note
         Why something is missing; empty where nothing is.
@@ -116,7 +116,7 @@ def tabulate_subgroups(
     courses = Courses(probability, outcome, weights, number_patients(patients, len(outcome)))
     rows: list[Subgroup] = []
     for grouping, labels in groupings.items():
-        names = name_labels(labels)
+        names = _name_labels(labels)
         parts = {name: names == name for name in sorted(set(names.tolist()))}
         measured = [courses.measure(grouping, *part, level, limits) for part in parts.items()]
         hidden = hide_small([courses.count_people(part) for part in parts.values()], limits.cell)
@@ -155,7 +155,7 @@ class Courses:
             estimate=float(np.average(self.probability[rows], weights=each)),
             ratio=self.find_ratio(rows).make_interval(level, LOG),
             auc=None if few_to_rank else self.find_auc(rows).make_interval(level, LOGIT),
-            detectable=find_detectable(self.find_ratio(rows), self.find_ratio(~rows), level),
+            detectable=_find_detectable(self.find_ratio(rows), self.find_ratio(~rows), level),
             note="too few for an AUC" if few_to_rank else "",
         )
 
@@ -172,17 +172,17 @@ class Courses:
         return weights, np.unique(self.patients[rows], return_inverse=True)[1]
 
 
-def name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
+def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     """Name each course's subgroup; None, NaN and nothing are unknown.
 
     Examples
     --------
-    >>> name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
+    >>> _name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
     ['iv', 'unknown', 'unknown', 'unknown']
     """
     return np.array(
         [
-            UNKNOWN if label is None or label == "" or label != label else str(label)
+            _UNKNOWN if label is None or label == "" or label != label else str(label)
             for label in labels.tolist()
         ]
     )
@@ -204,12 +204,12 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     [False, False]
     """
     hidden = [min(pair) < cell for pair in people]
-    smallest_first = sorted(range(len(people)), key=lambda place: sum(people[place]))
-    for place in smallest_first:
+    smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
+    for index in smallest_first:
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
         if not len(together) or together.sum(axis=0).min() >= cell:
             break
-        hidden[place] = True
+        hidden[index] = True
     return hidden
 
 
@@ -218,18 +218,18 @@ def withhold(row: Subgroup) -> Subgroup:
     return Subgroup(row.grouping, row.name, None, None, note=row.note or HIDDEN)
 
 
-def find_detectable(one: Estimated, other: Estimated, level: float) -> float | None:
+def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
     """Find how far two ratios would have to lie apart to be told apart, as a factor.
 
     Examples
     --------
-    >>> round(find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.80 x .25)
+    >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
     2.01
     """
-    error = np.hypot(one.move(LOG).error, other.move(LOG).error)
+    error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
-    reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(POWER)
+    reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(_POWER)
     return float(np.exp(reach * error))
 
 

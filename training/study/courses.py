@@ -19,7 +19,7 @@ from features.records.tables import wrap_table
 from training.study.design import Design, Enrolment, no_sites, number_sites
 from training.study.study import Study, list_early
 
-DAYS_A_MONTH = 30
+_DAYS_A_MONTH = 30
 NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
@@ -34,7 +34,7 @@ def load_cohort(study: Study, override: Path | None = None) -> Columns:
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
     path = override or study.locate(study.cohort.path)
     if study.cohort.reader is not None:
-        table = find_reader(study.cohort.reader)(path)
+        table = _find_reader(study.cohort.reader)(path)
         source = path.name if path else study.cohort.reader
         opened = wrap_table(table, source, mapper.missing_tokens)
         return collect_cohort(opened, mapper, study.cohort.ignore_unknown, study.dictionary)
@@ -59,12 +59,11 @@ def load_courses(study: Study, override: Path | None = None) -> Columns:
     """
     courses = filter_courses(study, load_cohort(study, override))
     outcome = evaluate_outcome(study, courses)
-    check_early_scores(study, courses.select(~np.isnan(outcome)))
+    _check_early_scores(study, courses.select(~np.isnan(outcome)))
     return courses
 
 
-def find_reader(name: str) -> Any:
-    """Find the function that a study names as its reader."""
+def _find_reader(name: str) -> Any:
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -90,28 +89,28 @@ def filter_courses(study: Study, columns: Columns) -> Columns:
 
 
 def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
-    """Tell the study's outcome of each course, NaN where unknown.
+    """Evaluate the study's outcome of each course, NaN if unknown.
 
     Raises
     ------
     CohortError
-        If no course has both totals, or all that do have the same outcome. Where the study says
-        that no outcome is known yet: if one is, or no course has the baseline total.
+        If no course has both totals, or all that do have the same outcome. If the study says that
+        no outcome is known yet: if one is, or no course has the baseline total.
     """
     outcome = study.parse_outcome()
     baseline = columns.get_numbers(outcome.instrument.key)
     known = outcome.evaluate(baseline, columns.get_numbers(outcome.followup_field))
     outcomes = known[~np.isnan(known)]
     if study.awaits_outcomes:
-        problem = check_none_known(outcome, outcomes, have_baseline(outcome, columns))
+        problem = _check_none_known(outcome, outcomes, have_baseline(outcome, columns))
     else:
-        problem = check_known(outcome, outcomes)
+        problem = _check_known(outcome, outcomes)
     if problem is not None:
         raise CohortError([problem], source=study.name)
     return known
 
 
-def check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
+def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
     """Refuse known outcomes that are none, or all alike."""
     classes = np.unique(outcomes)
     if len(classes) == 0:
@@ -127,25 +126,25 @@ def check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
     return None
 
 
-def check_none_known(outcome: Outcome, outcomes: Numbers, judged: Flags) -> Problem | None:
+def _check_none_known(outcome: Outcome, outcomes: Numbers, have_total: Flags) -> Problem | None:
     """Refuse outcomes that a study says do not exist, and courses that could never have one."""
     if len(outcomes):
         message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
         return Problem(outcome.id, "outcome", message)
-    if not judged.any():
+    if not have_total.any():
         message = f"no course has a baseline {outcome.instrument.key} to judge the outcome by"
         return Problem(outcome.id, "baseline", message)
     return None
 
 
 def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
-    """Tell which courses' outcome could be judged, were it reported; ``bool[courses]``."""
+    """Return which courses have the baseline total that the outcome needs; ``bool[courses]``."""
     baseline = columns.get_numbers(outcome.instrument.key)
-    judged: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
-    return judged
+    known: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
+    return known
 
 
-def check_early_scores(study: Study, courses: Columns) -> None:
+def _check_early_scores(study: Study, courses: Columns) -> None:
     """Refuse an update without early scores, or with one that is the outcome's own reading.
 
     Parameters
@@ -166,8 +165,8 @@ def check_early_scores(study: Study, courses: Columns) -> None:
     if not recorded:
         message = f"no course with the outcome has a score read by {outcome.checkpoint.key}"
         problems = [Problem(outcome.id, "early_score", message)]
-    if found := [problem for problem in problems if problem is not None]:
-        raise CohortError(found, source=study.name)
+    if kept := [problem for problem in problems if problem is not None]:
+        raise CohortError(kept, source=study.name)
 
 
 def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | None:
@@ -184,15 +183,14 @@ def make_design(study: Study, columns: Columns) -> Design:
     outcome = evaluate_outcome(study, columns)
     if not study.awaits_outcomes:
         known = ~np.isnan(outcome)
-        return arrange_courses(study, columns.select(known), outcome[known])
-    judged = have_baseline(study.parse_outcome(), columns)
-    enrolled = arrange_courses(study, columns.select(judged), outcome[judged])
+        return _arrange_courses(study, columns.select(known), outcome[known])
+    eligible = have_baseline(study.parse_outcome(), columns)
+    enrolled = _arrange_courses(study, columns.select(eligible), outcome[eligible])
     return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
 
 
-def arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
-    """Arrange courses as arrays."""
-    features = offer_features(study, learned)
+def _arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
+    features = _offer_features(study, learned)
     names = [feature.name for feature in features]
     target = study.parse_outcome()
     severity = target.instrument.key
@@ -204,7 +202,7 @@ def arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
         features=features,
         matrix=build_matrix(learned, features),
         outcome=outcome,
-        improvement=measure_improvement(target, learned),
+        improvement=_measure_improvement(target, learned),
         patients=patients,
         sites=sites,
         site_names=site_names,
@@ -213,37 +211,37 @@ def arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
     )
 
 
-def measure_improvement(target: Outcome, columns: Columns) -> Numbers:
-    """Measure what the outcome of each course is cut from."""
+def _measure_improvement(target: Outcome, columns: Columns) -> Numbers:
+    """Compute the score that the outcome dichotomises, ``[courses]``."""
     baseline = columns.get_numbers(target.instrument.key)
     return target.measure(baseline, columns.get_numbers(target.followup_field))
 
 
-def offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
+def _offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
     """List the features of the fields that a study offers, as far as these courses vary in them."""
     fields = study.list_fields()
-    trend = make_trend(columns) if "assessed_on" in fields else ()
-    return drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
+    trend = _make_trend(columns) if "assessed_on" in fields else ()
+    return _drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
 
 
-def make_trend(columns: Columns) -> tuple[Feature, ...]:
+def _make_trend(columns: Columns) -> tuple[Feature, ...]:
     """Make the feature of calendar time, counted back from the month after the last course.
 
-    Base rates drift; whoever comes later gets the latest one.
+    Base rates drift; later patients get the latest one.
     """
     days = columns.get_numbers("assessed_on")
     if np.isnan(days).all():
         return ()
-    last = (np.nanmax(days) // DAYS_A_MONTH + 1) * DAYS_A_MONTH
+    last = (np.nanmax(days) // _DAYS_A_MONTH + 1) * _DAYS_A_MONTH
     return (Feature(name="trend", field="assessed_on", transform="years", parameter=float(last)),)
 
 
-def drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Drop features that nobody recorded, and those that are the same wherever they are."""
+def _drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Drop features without a recorded value, and constant ones."""
     matrix = build_matrix(columns, features)
     kept = []
-    for place, feature in enumerate(features):
-        recorded = matrix[:, place][~np.isnan(matrix[:, place])]
+    for index, feature in enumerate(features):
+        recorded = matrix[:, index][~np.isnan(matrix[:, index])]
         if len(recorded) and np.ptp(recorded) > 0:
             kept.append(feature)
     return tuple(kept)
@@ -257,9 +255,9 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
     courses
         All courses of the study, as :func:`training.study.courses.load_courses` gives them.
     """
-    judged = have_baseline(study.parse_outcome(), courses)
-    enrolled = courses.select(judged)
-    features = offer_features(study, enrolled)
+    eligible = have_baseline(study.parse_outcome(), courses)
+    enrolled = courses.select(eligible)
+    features = _offer_features(study, enrolled)
     sites, names = number_sites(enrolled)
     return Enrolment(
         columns=enrolled,
@@ -267,6 +265,6 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
         matrix=build_matrix(enrolled, features),
         sites=sites,
         site_names=names,
-        reported=~np.isnan(evaluate_outcome(study, courses)[judged]),
-        unmeasured=int((~judged).sum()),
+        reported=~np.isnan(evaluate_outcome(study, courses)[eligible]),
+        unmeasured=int((~eligible).sum()),
     )

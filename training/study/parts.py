@@ -15,17 +15,16 @@ ODDS_RATIOS = (1.0, 0.75, 0.5, 1 / 2.2, 0.33)
 LEAKAGE_AUC = 0.78
 
 
-def check_order(bounds: tuple[float, float]) -> tuple[float, float]:
-    """Refuse bounds of which the first is not the lower one."""
+def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
     if not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(gt=0, lt=1)]
-Bounds = Annotated[tuple[Positive, Positive], AfterValidator(check_order)]
-Thresholds = Annotated[tuple[Probability, Probability], AfterValidator(check_order)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Probability = Annotated[float, Field(gt=0, lt=1)]
+Bounds = Annotated[tuple[_Positive, _Positive], AfterValidator(_check_order)]
+Thresholds = Annotated[tuple[_Probability, _Probability], AfterValidator(_check_order)]
 
 
 class Part(BaseModel):

@@ -26,7 +26,7 @@ from training.study.parts import (
 )
 
 # Of what says whose assessment it is, these may be offered: a site's own level, and drift.
-OFFERED_IDENTITY = ("site", "assessed_on")
+_OFFERED_IDENTITY = ("site", "assessed_on")
 
 
 class Study(Part):
@@ -106,23 +106,23 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError([Problem("file", "toml", str(error))], path.name) from None
     for setting in settings:
-        apply_setting(table, setting)
+        _apply_setting(table, setting)
     try:
         study = Study.model_validate(table | {"folder": path.parent})
     except ValidationError as error:
         raise StudyError(list_problems(error), path.name) from None
-    if problems := check_study(study):
+    if problems := _check_study(study):
         raise StudyError(problems, path.name)
     return study
 
 
-def apply_setting(table: dict[str, Any], setting: str) -> None:
+def _apply_setting(table: dict[str, Any], setting: str) -> None:
     """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
 
     Examples
     --------
     >>> table = {"validation": {"folds": 5}}
-    >>> apply_setting(table, "validation.folds=3"); apply_setting(table, "name=mine"); table
+    >>> _apply_setting(table, "validation.folds=3"); _apply_setting(table, "name=mine"); table
     {'validation': {'folds': 3}, 'name': 'mine'}
     """
     key, equals, text = setting.partition("=")
@@ -139,7 +139,7 @@ def apply_setting(table: dict[str, Any], setting: str) -> None:
         table[last] = text
 
 
-def check_study(study: Study) -> list[Problem]:
+def _check_study(study: Study) -> list[Problem]:
     """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
     problems: list[Problem] = []
     outcome = None
@@ -148,7 +148,7 @@ def check_study(study: Study) -> list[Problem]:
     except InputError as error:
         problems += error.problems
     for name in (*(study.features.include or ()), *study.features.exclude):
-        problems += check_feature(name, study.dictionary, outcome)
+        problems += _check_feature(name, study.dictionary, outcome)
     if outcome is not None and outcome.checkpoint and not list_early(study):
         message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
         problems.append(Problem("features", "early_score", message))
@@ -156,7 +156,7 @@ def check_study(study: Study) -> list[Problem]:
         message = "no published evidence says what early scores tell; fit the baseline outcome"
         problems.append(Problem("cohort.outcomes", "update", message))
     for name, wanted in study.cohort.where.items():
-        problems += check_filter(name, wanted, study.dictionary)
+        problems += _check_filter(name, wanted, study.dictionary)
     return problems
 
 
@@ -166,7 +166,7 @@ def list_early(study: Study) -> list[str]:
     return [name for name in study.list_fields() if name in early]
 
 
-def check_feature(
+def _check_feature(
     name: str, dictionary: Dictionary, outcome: Outcome | None = None
 ) -> list[Problem]:
     """Refuse features that do not exist, identify a patient, or are known only later.
@@ -183,20 +183,19 @@ def check_feature(
         (problem,) = check_names([name], dictionary, dictionary.cohort_fields)
         return [replace(problem, field=f"features: {problem.field}")]
     if field.group is Group.FOLLOWUP:
-        return [Problem(f"features: {name}", "leakage", explain_leakage(outcome))]
-    if field.group is Group.IDENTITY and name not in OFFERED_IDENTITY:
+        return [Problem(f"features: {name}", "leakage", _explain_leakage(outcome))]
+    if field.group is Group.IDENTITY and name not in _OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
     return []
 
 
-def explain_leakage(outcome: Outcome | None) -> str:
-    """Say why a follow-up score may not be a feature."""
+def _explain_leakage(outcome: Outcome | None) -> str:
     if outcome is None or outcome.checkpoint is None:
         return "is known only after the first dose; as a feature it would be leakage"
     return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"
 
 
-def check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
+def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
     """Refuse filters on fields without categories, and categories that do not exist."""
     field = dictionary.fields.get(name)
     if field is None or (field.kind is not Kind.CATEGORY and name != "site"):

@@ -1,12 +1,11 @@
-"""Weights for courses whose outcome is known, so that they stand in for those that lack it.
+"""Inverse-probability weights, so that courses with follow-up represent those without.
 
-A penalised logistic regression tells from the baseline and the site how likely each course was to
-have its outcome reported. A reported course then counts by the inverse of that: one of a kind that
-seldom reports speaks for all of its kind that did not.
+A penalised logistic regression on baseline and site estimates how likely each course was to have
+its outcome reported; a reported course counts by the inverse of that.
 
-The assumption, which no data can check: given what is recorded at baseline and the site, whether an
-outcome is reported does not depend on the outcome. Where it does not hold, weights leave the bias
-as it is; :mod:`training.validation.attrition` shows how large it may be.
+The assumption, which no data can check: given baseline and site, follow-up does not depend on the
+outcome (missing at random). If it does, weights do not remove the bias;
+:mod:`training.validation.attrition` shows how large it may be.
 """
 
 from dataclasses import replace
@@ -18,12 +17,12 @@ from features.base.arrays import Flags, Numbers
 from training.study.design import Design, Enrolment, mark_sites
 from training.study.study import Study
 
-# Prior deviation of each coefficient, in log-odds per standard deviation. Chosen.
-COEFFICIENT_SPREAD = 0.5
+# Assumed prior deviation of each coefficient, in log-odds per standard deviation.
+_COEFFICIENT_SPREAD = 0.5
 # Few courses with large weights would carry the whole estimate (Cole & Hernan, Am J Epidemiol
 # 2008, on truncation).
-TRUNCATED = (0.01, 0.99)
-MOST_WEIGHT = 10.0
+_TRUNCATED = (0.01, 0.99)
+_MOST_WEIGHT = 10.0
 
 
 def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
@@ -38,13 +37,13 @@ def fit_reporting(enrolment: Enrolment) -> Numbers:
     """Fit how likely each course was to have its outcome reported; ``[courses]``."""
     if enrolment.reported.all():
         return np.ones(len(enrolment.reported))
-    table = make_table(enrolment)
-    model = LogisticRegression(C=COEFFICIENT_SPREAD**2, max_iter=1000)
+    table = _make_table(enrolment)
+    model = LogisticRegression(C=_COEFFICIENT_SPREAD**2, max_iter=1000)
     fitted: Numbers = model.fit(table, enrolment.reported).predict_proba(table)[:, 1]
     return fitted
 
 
-def make_table(enrolment: Enrolment) -> Numbers:
+def _make_table(enrolment: Enrolment) -> Numbers:
     """Make the regression's table: features at their mean where missing, marks of that, sites."""
     matrix = enrolment.matrix.astype(np.float64)
     units = (matrix - np.nanmean(matrix, axis=0)) / np.nanstd(matrix, axis=0)
@@ -77,8 +76,8 @@ def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
     array([0.67, 1.33])
     """
     raw = reported.mean() / probability[reported]
-    low, high = np.quantile(raw, TRUNCATED)
-    kept = np.clip(raw, low, min(high, MOST_WEIGHT))
+    low, high = np.quantile(raw, _TRUNCATED)
+    kept = np.clip(raw, low, min(high, _MOST_WEIGHT))
     weights: Numbers = kept / kept.mean()
     return weights
 

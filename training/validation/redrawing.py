@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import expit
 
 from features.base.arrays import Indices, Numbers
-from training.candidates.evidence.laplace import Curvature, Prior, find_posterior
-from training.candidates.evidence.ordinal import Likelihood, grade_courses
+from training.candidates.evidence.laplace import HessianCache, Prior, find_posterior
+from training.candidates.evidence.ordinal import Likelihood, categorise_courses
 from training.measures.calibration_curve import estimate_slope
 from training.measures.logistic import fit_intercept
 from training.measures.predictions import Predictions
@@ -87,17 +87,17 @@ def choose_redrawing(
 def make_redrawing(design: Design, log_odds: Numbers) -> Redrawing:
     """Make the redrawing that follows if log-odds are true.
 
-    Grades follow by proportional odds, with the thresholds of the original sample.
+    Categories follow by proportional odds, with the thresholds of the original sample.
 
     Parameters
     ----------
     log_odds
         Of the outcome, ``[courses]``.
     """
-    grades = grade_courses(design.outcome, design.improvement)
+    grades = categorise_courses(design.outcome, design.improvement)
     likelihood = Likelihood(grades, design.effective_weights)
-    table, start = log_odds[:, None], (np.ones(1), likelihood.place_thresholds())
-    free = find_posterior(table, likelihood, _FIXED, start, Curvature(table)).thresholds
+    table, start = log_odds[:, None], (np.ones(1), likelihood.start_thresholds())
+    free = find_posterior(table, likelihood, _FIXED, start, HessianCache(table)).thresholds
     pools = tuple(design.improvement[grades.numbers == grade] for grade in range(grades.count))
     return Redrawing(log_odds, np.insert(free, grades.cut - 1, 0.0), pools)
 

@@ -82,7 +82,7 @@ def change_event(told, number, **changes):
     told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, json.dumps(event))
 
 
-def test_each_event_follows_the_one_before_and_the_alias_follows_the_last(told):
+def test_events_form_a_chain_that_the_alias_follows(told):
     events = told.read().events
     assert [event.number for event in events] == [1, 2, 3]
     assert [event.previous for event in events] == ["", events[0].digest, events[1].digest]
@@ -92,7 +92,7 @@ def test_each_event_follows_the_one_before_and_the_alias_follows_the_last(told):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_any_change_of_any_event_is_found(told, number):
+def test_any_change_of_any_event_is_detected(told, number):
     whole = told.client.get_model_version(told.name, str(number)).tags[EVENT_TAG]
     for changes in ({"reason": "worse"}, {"who": "nobody"}, {"after": "4"}, {"gate": []}):
         change_event(told, number, **changes)
@@ -104,36 +104,36 @@ def test_any_change_of_any_event_is_found(told, number):
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_missing_event_is_found_wherever_it_was(told, number):
+def test_a_missing_event_is_detected_anywhere(told, number):
     told.client.delete_model_version(told.name, str(number))
     assert told.verify()
 
 
-def test_events_in_another_order_are_found(told):
+def test_reordered_events_are_detected(told):
     stored = [told.client.get_model_version(told.name, str(n)).tags[EVENT_TAG] for n in (2, 3)]
     for number, text in zip((3, 2), stored, strict=True):
         told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, text)
     assert told.verify()
 
 
-def test_an_event_that_is_no_event_is_found(told):
+def test_an_unreadable_event_is_detected(told):
     told.client.set_model_version_tag(told.name, "2", EVENT_TAG, "{}")
     assert "event 2 cannot be read" in told.verify()
 
 
-def test_an_alias_moved_by_hand_is_found(told):
+def test_an_alias_moved_by_hand_is_detected(told):
     told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "5")
     assert told.verify() == ("the champion's alias was moved without an event",)
     told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
     assert told.verify() == ("the champion's alias was moved without an event",)
 
 
-def test_a_champion_nobody_recorded_is_found(history):
+def test_a_champion_without_an_event_is_detected(history):
     history.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
     assert history.verify() == ("version 2 is champion without an event",)
 
 
-def test_of_two_changes_that_follow_the_same_event_the_first_wins(told):
+def test_of_two_changes_after_one_event_the_first_wins(told):
     first, second = make_event(told, "4"), make_event(told, "5")
     told.record(first)
     with pytest.raises(UnavailableError, match="came first"):
@@ -163,7 +163,7 @@ def test_of_many_changes_at_once_one_wins(told, home):
     assert told.verify() == ()
 
 
-def test_what_a_kill_left_between_event_and_alias_is_set_right(told):
+def test_a_kill_between_event_and_alias_is_repaired(told):
     event = make_event(told, "4")
     told.client.create_model_version(
         told.name, "history:/event", tags={EVENT_TAG: event.model_dump_json()}
@@ -192,7 +192,7 @@ while True:
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.17])
-def test_a_killed_promotion_leaves_one_champion_and_a_whole_history(told, tmp_path, delay):
+def test_a_killed_promotion_leaves_an_intact_history(told, tmp_path, delay):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     path = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=path) as process:
@@ -207,7 +207,7 @@ def test_a_killed_promotion_leaves_one_champion_and_a_whole_history(told, tmp_pa
     assert told.verify() == ()
 
 
-def test_a_rollback_takes_back_one_promotion_after_the_other(history):
+def test_rollbacks_undo_promotions_one_by_one(history):
     for after in ("1", "2", "3"):
         history.change(after, "promotion", "somebody", "better")
     assert find_previous_champion(history.read().events) == "2"
@@ -220,7 +220,7 @@ def test_a_rollback_takes_back_one_promotion_after_the_other(history):
     assert history.find_champion() == "5"
 
 
-def test_the_history_tells_who_when_what_and_why(told):
+def test_the_history_shows_who_when_what_why(told):
     lines = describe_history(told.read().events, told.verify()).splitlines()
     when = "2026-01-01T00:00:00+00:00"
     assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"

@@ -70,7 +70,7 @@ def stressed(tmp_path_factory):
     return Stressed(tmp_path_factory.mktemp("stress"))
 
 
-def test_those_who_report_respond_far_more_often_than_all(stressed):
+def test_patients_with_follow_up_respond_more_often(stressed):
     """Published: 45 % of all, 58 % of those who report, with 70 % missing."""
     assert stressed.truth == pytest.approx(0.45, abs=0.01)
     assert stressed.design.outcome.mean() == pytest.approx(0.58, abs=0.03)
@@ -78,7 +78,7 @@ def test_those_who_report_respond_far_more_often_than_all(stressed):
     assert found.missing / found.courses == pytest.approx(0.70, abs=0.02)
 
 
-def test_the_row_of_the_true_odds_ratio_finds_the_true_base_rate(stressed):
+def test_the_true_odds_ratio_gives_the_true_base_rate(stressed):
     """It is within sampling error, and those of 1 and a third lie clearly on either side."""
     rates = {row.odds_ratio: row.base_rate for row in stressed.describe().scenarios}
     assert rates[1 / 2.2] == pytest.approx(stressed.truth, abs=2 * stressed.error)
@@ -132,7 +132,7 @@ def test_differences_at_baseline_are_those_that_the_world_has(stressed):
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_a_field_that_few_have_is_not_compared(stressed):
+def test_a_rarely_recorded_field_is_not_compared(stressed):
     """A difference between a few would tell of single patients."""
     few = replace(stressed.enrolment, matrix=stressed.enrolment.matrix.copy())
     place = [feature.name for feature in few.features].index("phq9")
@@ -143,7 +143,7 @@ def test_a_field_that_few_have_is_not_compared(stressed):
     assert "phq9" in {gap.field for gap in compare_baseline(few)}
 
 
-def test_a_model_that_says_the_same_of_all_has_no_slope():
+def test_a_constant_model_has_no_slope():
     twice, outcome = np.zeros((2, 4)), np.array([1.0, 1, 0, 0])
     held_out = Predictions.from_repeats(twice, twice.astype(np.int64), outcome, np.arange(4))
     row = vary_odds(0.5, held_out, np.zeros(4))
@@ -152,7 +152,7 @@ def test_a_model_that_says_the_same_of_all_has_no_slope():
     assert row.base_rate == pytest.approx((2 + 4 / 3) / 8)
 
 
-def test_where_nobody_is_missing_there_is_nothing_to_vary(stressed):
+def test_without_missing_outcomes_nothing_is_varied(stressed):
     complete = replace(
         stressed.enrolment,
         columns=stressed.design.columns,

@@ -76,7 +76,7 @@ def make_versions(own, others):
 APPARENT = dict.fromkeys(MEASURES, Measure(value=0.7, low=0.6, high=0.9))
 
 
-def test_optimism_is_what_versions_reach_on_their_own_sample_less_what_they_reach_on_all():
+def test_optimism_is_own_minus_original_performance():
     found = correct_optimism(APPARENT, make_versions([0.8, 0.8, 0.9], [0.7, 0.7, 0.7]))
     expected = (0.7 - 0.4 / 3, 0.6 - 0.4 / 3, 0.9 - 0.4 / 3)
     assert (found["auc"].value, found["auc"].low, found["auc"].high) == pytest.approx(expected)
@@ -88,7 +88,7 @@ def test_the_optimism_of_a_slope_is_a_factor():
     assert (found.value, found.low, found.high) == pytest.approx((0.35, 0.3, 0.45))
 
 
-def test_versions_without_a_slope_are_left_out():
+def test_refits_without_a_slope_are_ignored():
     versions = make_versions([1.0, np.nan], [0.75, np.nan])
     assert versions.shrinkage == pytest.approx(0.75)
     assert correct_optimism(APPARENT, versions)["slope"].value == pytest.approx(0.525)
@@ -97,12 +97,12 @@ def test_versions_without_a_slope_are_left_out():
     assert nothing["auc"].value is None
 
 
-def test_what_a_model_has_not_cannot_be_corrected():
+def test_undefined_measures_are_not_corrected():
     apparent = APPARENT | {"slope": Measure(value=None)}
     assert correct_optimism(apparent, make_versions([1.0], [0.5]))["slope"].value is None
 
 
-def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(make_design):
+def test_samples_are_weighted_by_copies_and_courses(make_design):
     design = replace(make_design(60), given_weights=np.linspace(0.5, 1.5, 60))
     rows = np.random.default_rng(2).integers(60, size=60)
     log_odds = np.random.default_rng(3).normal(size=60)
@@ -115,7 +115,7 @@ def test_a_sample_is_measured_with_the_weights_of_its_copies_and_of_the_courses(
     assert not np.allclose(found.on_sample[0], found.on_original[0])
 
 
-def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_design):
+def test_redrawn_optimism_is_parameters_over_courses(make_design):
     """As Akaike's criterion has it: of the mean log loss, one over the courses a parameter."""
     size, count, samples = 600, 6, 400
     generator = np.random.default_rng(8)
@@ -135,7 +135,7 @@ def test_redrawn_optimism_of_an_unpenalised_model_is_a_parameter_a_course(make_d
     assert 4 * error < count / size / 2
 
 
-def test_courses_at_hand_are_judged_by_their_true_probabilities(make_design):
+def test_the_original_sample_is_judged_by_true_probabilities(make_design):
     design = replace(make_design(50), given_weights=np.linspace(0.5, 1.5, 50))
     true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)
     unit = Unit("one", np.arange(50), np.arange(50), 4)

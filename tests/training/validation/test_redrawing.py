@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from training.candidates.evidence.ordinal import grade_courses
+from training.candidates.evidence.ordinal import categorise_courses
 from training.measures.predictions import Predictions
 from training.validation.redrawing import compute_shrinkage, make_redrawing, shrink_log_odds
 
@@ -40,7 +40,7 @@ def test_improvements_are_those_of_courses_with_that_outcome(drawn):
 def test_grades_are_in_proportional_odds(drawn):
     """Above each grade's threshold as often as the log-odds less the threshold say."""
     design, log_odds, redrawn = drawn
-    grades = grade_courses(design.outcome, design.improvement)
+    grades = categorise_courses(design.outcome, design.improvement)
     assert grades.count > 2
     thresholds = make_redrawing(design, log_odds).thresholds
     edges = [design.improvement[grades.numbers == grade].min() for grade in range(1, grades.count)]
@@ -67,7 +67,7 @@ def said():
     return Predictions(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
 
 
-def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
+def test_a_sound_model_is_not_shrunk(said):
     timid = replace(said, log_odds=said.log_odds / 2)
     for own in (said, timid):
         assert compute_shrinkage(own, own) == 1.0
@@ -76,20 +76,20 @@ def test_a_model_that_cross_validation_finds_sound_is_taken_as_it_is(said):
         assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
 
 
-def test_a_model_too_extreme_is_shrunk_as_far_as_its_slope_and_one_error_say(said):
+def test_an_extreme_model_is_shrunk_to_slope_plus_error(said):
     extreme = replace(said, log_odds=4 * said.log_odds)
     # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
     assert compute_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
     assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
 
 
-def test_a_model_that_knows_its_courses_by_heart_is_not_believed(said):
+def test_an_overfitted_model_is_shrunk(said):
     """Its log-odds spread much further than those of courses that it has not seen."""
     known = replace(said, log_odds=20 * said.outcome - 10)
     assert compute_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
 
 
-def test_nothing_is_believed_where_cross_validation_finds_no_order_or_a_reversed_one(said):
+def test_without_discrimination_all_is_shrunk_away(said):
     alike, reversed_order = (
         replace(said, log_odds=log_odds) for log_odds in (np.full(4000, 0.4), -said.log_odds)
     )

@@ -36,7 +36,7 @@ def say(equation, columns):
     return equation.compute_log_odds(columns, ALL_VERSIONS)
 
 
-def test_draws_are_moved_by_a_part_of_what_re_developments_move(make_design):
+def test_draws_are_shifted_by_part_of_refit_deviations(make_design):
     design = make_design(150, site_effects=(0.6, -0.6, 0.0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     drawn = fit.posterior.draw(4, np.random.default_rng(1))
@@ -48,7 +48,7 @@ def test_draws_are_moved_by_a_part_of_what_re_developments_move(make_design):
     assert say(shift_draws(drawn, again), new) == pytest.approx(by_hand, abs=1e-9)
 
 
-def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
+def test_with_fewer_refits_each_shifts_several_draws(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     drawn = fit.posterior.draw(5, np.random.default_rng(1))
@@ -59,7 +59,7 @@ def test_with_fewer_re_developments_than_draws_each_moves_several(make_design):
     assert np.abs(apart[:, 0] - apart[:, 1]).max() > 0.01
 
 
-def test_a_re_development_counts_features_as_the_model_does(make_design):
+def test_refits_share_centre_and_scale_with_the_model(make_design):
     """Other courses have other means and thresholds; held, so that versions can be joined."""
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
@@ -84,7 +84,7 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
         assert say(found, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
 
 
-def test_re_developments_are_the_same_in_one_process_and_in_two(make_design):
+def test_refits_do_not_depend_on_the_number_of_processes(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     first, second = (
@@ -93,7 +93,7 @@ def test_re_developments_are_the_same_in_one_process_and_in_two(make_design):
     assert say(first, design.columns) == pytest.approx(say(second, design.columns), abs=1e-12)
 
 
-def test_with_no_courses_the_draws_are_those_of_the_posterior(make_design):
+def test_without_courses_draws_are_the_posteriors(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     found = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
@@ -106,7 +106,7 @@ def count_threads():
     return max(library["num_threads"] for library in threadpool_info())
 
 
-def test_a_task_has_one_thread_in_a_single_process_too():
+def test_tasks_have_one_thread_in_one_process():
     """As in many: sums over two threads have other last digits, and a resumed run other numbers."""
     with threadpool_limits(2):
         assert list(spread(1, iter([delayed(count_threads)()]))) == [1]

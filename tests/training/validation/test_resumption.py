@@ -43,7 +43,7 @@ def tell(done):
     return {name: found[name] for name in ("candidates", "performance", "gate", "verdict")}
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(fit, make_commands, tmp_path):
+def test_a_killed_run_resumes_to_the_same_numbers(fit, make_commands, tmp_path):
     broken, whole = (make_commands(tmp_path / name) for name in ("broken", "whole"))
     spread = ("training", *fit, "--jobs", "2")
     kill_once_kept(broken.start(*spread), broken.home, 2)

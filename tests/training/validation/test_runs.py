@@ -39,7 +39,7 @@ def run(procedure, design, units, store, jobs=1):
     return {unit.key: answer.selected_log_odds for unit, answer in found}
 
 
-def test_what_is_in_the_store_is_not_done_again(make_design, tmp_path):
+def test_stored_results_are_not_computed_again(make_design, tmp_path):
     design, store = make_design(60), Store(tmp_path / "store")
     units = list_bootstraps(STUDY, design, 5)
     first, second = tmp_path / "first", tmp_path / "second"
@@ -52,7 +52,7 @@ def test_what_is_in_the_store_is_not_done_again(make_design, tmp_path):
     assert all((whole[key] == fresh[key]).all() for key in whole)
 
 
-def test_units_learn_from_outcomes_as_recorded_or_from_redrawn_ones(make_design, tmp_path):
+def test_units_train_on_recorded_or_redrawn_outcomes(make_design, tmp_path):
     design = make_design(60)
     units, redrawing = list_bootstraps(STUDY, design, 3), make_redrawing(design, np.full(60, 0.2))
     for chosen, learn in (
@@ -64,7 +64,7 @@ def test_units_learn_from_outcomes_as_recorded_or_from_redrawn_ones(make_design,
             assert (answer.selected_log_odds == learn(unit).outcome.mean()).all()
 
 
-def test_a_damaged_answer_is_given_again(make_design, tmp_path):
+def test_a_damaged_result_is_computed_again(make_design, tmp_path):
     design, store = make_design(60), Store(tmp_path)
     units = list_bootstraps(STUDY, design, 2)
     asked = tmp_path / "asked"
@@ -76,7 +76,7 @@ def test_a_damaged_answer_is_given_again(make_design, tmp_path):
     assert (again["bootstrap-0"] == expected["bootstrap-0"]).all()
 
 
-def test_a_store_is_named_by_all_that_its_answers_depend_on(make_design, tmp_path):
+def test_a_store_is_named_by_all_inputs(make_design, tmp_path):
     design = make_design(60)
     name = open_store(tmp_path, STUDY, design).folder
     assert name == open_store(tmp_path, STUDY, design).folder
@@ -93,7 +93,7 @@ def test_a_store_is_named_by_all_that_its_answers_depend_on(make_design, tmp_pat
     assert len({name, *(store.folder for store in others)}) == 4
 
 
-def test_cross_validation_is_the_same_in_one_process_and_in_two(make_design):
+def test_cross_validation_does_not_depend_on_processes(make_design):
     design = make_design(120)
     first, second = (cross_validate(STUDY, design, CANDIDATES, jobs) for jobs in (1, 2))
     for name in STUDY.candidates:
@@ -101,7 +101,7 @@ def test_cross_validation_is_the_same_in_one_process_and_in_two(make_design):
     assert first.picked == second.picked
 
 
-def test_the_nested_answer_is_the_picked_candidates_in_each_fold(make_design):
+def test_nested_predictions_are_the_selected_candidates(make_design):
     design = make_design(120)
     found = cross_validate(STUDY, design, CANDIDATES, jobs=1)
     assert sum(found.picked.values()) == 6

@@ -126,9 +126,7 @@ def test_a_model_that_is_not_there_is_refused(home, moved, tmp_path, model, code
     assert not list(tmp_path.glob("o/*"))
 
 
-def test_a_cohort_that_cannot_test_is_refused_and_leaves_no_run(
-    home, registry, draw, write, tmp_path
-):
+def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path):
     rows = [row | {"phq9_acute": ""} for row in draw(30)]
     cohort = write(tmp_path / "open.csv", rows)
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--json", code=2)

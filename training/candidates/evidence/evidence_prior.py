@@ -1,4 +1,4 @@
-"""The candidate that starts from the literature, and what it shares with those that build on it."""
+"""The candidate that starts from published evidence, and what those on top of it share."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -22,7 +22,7 @@ from training.study.split import Fold, split_inner
 
 @dataclass(frozen=True)
 class Updated:
-    """A design, and what its courses make of the literature; each part is found when asked for."""
+    """The literature updated by a design, as a whole and by fold; each computed when first used."""
 
     design: Design
     seed: int
@@ -39,9 +39,9 @@ class Updated:
 
     @cached_property
     def parts(self) -> list[Equation]:
-        """By the courses that each fold learns from."""
+        """By the training part of each fold."""
         learned = (self.design.select(fold.train) for fold in self.folds)
-        return [update_literature(one, self.seed).equation for one in learned]
+        return [update_literature(part, self.seed).equation for part in learned]
 
 
 # Updates take most of a fit, and two candidates start from them: both are given the very same
@@ -63,7 +63,7 @@ class EvidencePrior(Candidate):
     has_posterior = True
 
     def fit(self, design: Design, seed: int) -> Fit:
-        """Find the posterior, and calibrate it where inner folds clearly ask for that."""
+        """Compute the posterior, and calibrate it if inner folds clearly ask for that."""
         updated = update_folds(design, seed)
         calibration, inner = calibrate_update(updated)
         settings = {**updated.whole.summarise(), **calibration.as_settings()}
@@ -71,18 +71,18 @@ class EvidencePrior(Candidate):
         return Fit(equation, settings, inner, updated.whole)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Find the posterior again, with the calibration given."""
+        """Compute the posterior again, with the calibration given."""
         equation = update_folds(design, seed).whole.equation
         return Calibration.from_settings(settings).apply_to(equation)
 
 
 def calibrate_update(updated: Updated) -> tuple[Calibration, Numbers | None]:
-    """Choose the calibration on inner folds; none unless another is clearly better.
+    """Choose the calibration on inner folds; none unless another kind is clearly better.
 
     Returns
     -------
-    tuple
-        The calibration, and the log loss of each course on those folds.
+    calibration, losses
+        The losses are each course's on those folds, ``[courses]``; None without folds.
     """
     design, folds = updated.design, updated.folds
     if not folds:

@@ -1,7 +1,7 @@
-"""Bayesian logistic regression: the posterior by Laplace's approximation, averaged over priors.
+"""Bayesian regression by Laplace's approximation, averaged over priors.
 
-A normal prior for each coefficient; where its spread is not known, several priors are tried, and
-each counts by its own prior weight times the likelihood of the courses under it.
+Each coefficient has a normal prior. If its spread is not known, several priors are tried, and each
+counts by its own prior weight times the likelihood of the courses under it.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,15 @@ from scipy.special import log_ndtr
 from features.base.arrays import Numbers
 from training.candidates.evidence.ordinal import Likelihood
 
-MOST_STEPS, MOST_HALVINGS = 100, 30
-# Log-likelihood, in nats, below which a step is the last.
-SETTLED = 1e-4
-# Curvature is computed anew once the courses' weights have moved by this share.
-MOVED = 0.02
+# Newton's method takes 5 to 10 steps; the bounds only stop a search that cannot converge.
+_MAX_STEPS, _MAX_HALVINGS = 100, 30
+# A step that gains less log-likelihood (nats) is the last. Priors' shares then err by 1e-4 at most.
+_CONVERGED = 1e-4
+# The Hessian takes most of the time, and Newton's steps converge with an old one too: it is
+# computed again once the courses' weights have moved by this share.
+_STALE = 0.02
 # Standard deviations below 0 from which a coefficient is clearly negative.
-CLEARLY = 1.0
+_CLEARLY_NEGATIVE = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Prior:
     Parameters
     ----------
     weight
-        Logarithm of how much this prior is believed beside others.
+        Logarithm of its prior weight relative to other priors.
     """
 
     mean: Numbers
@@ -50,9 +52,9 @@ class Posterior:
     factor
         Lower Cholesky factor of its precision.
     evidence
-        Logarithm of the courses' likelihood under the prior, plus the prior's weight.
+        Logarithm of the courses' marginal likelihood under the prior, plus the prior's weight.
     thresholds
-        Of the grades of an ordinal outcome, at the mode.
+        Of an ordinal outcome, at the mode.
     """
 
     mode: Numbers
@@ -60,10 +62,10 @@ class Posterior:
     evidence: float
     thresholds: Numbers = field(default_factory=lambda: np.empty(0))
 
-    def find_deviation(self, place: int) -> float:
-        """Find the standard deviation of one coefficient."""
+    def compute_deviation(self, index: int) -> float:
+        """Compute the standard deviation of one coefficient."""
         unit = np.zeros(len(self.mode))
-        unit[place] = 1.0
+        unit[index] = 1.0
         return float(np.linalg.norm(solve_triangular(self.factor, unit, lower=True)))
 
 
@@ -76,44 +78,50 @@ class Mixture:
 
     @property
     def likeliest(self) -> int:
-        """Which prior counts most."""
+        """Index of the prior that counts most."""
         return int(self.shares.argmax())
 
     @property
     def mean(self) -> Numbers:
         """Mean coefficients."""
-        return np.average([one.mode for one in self.posteriors], axis=0, weights=self.shares)
+        modes = [posterior.mode for posterior in self.posteriors]
+        return np.average(modes, axis=0, weights=self.shares)
 
     def draw(self, count: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], Numbers]:
-        """Draw which prior it is, ``[count]``, and coefficients, ``[count, coefficients]``."""
+        """Draw the index of a prior, ``[count]``, and coefficients, ``[count, coefficients]``."""
         numbers = generator.choice(len(self.shares), size=count, p=self.shares)
         drawn = generator.standard_normal((count, len(self.posteriors[0].mode)))
         for number in np.unique(numbers):
-            one, rows = self.posteriors[number], numbers == number
-            drawn[rows] = one.mode + solve_triangular(one.factor.T, drawn[rows].T, lower=False).T
+            posterior, rows = self.posteriors[number], numbers == number
+            moves = solve_triangular(posterior.factor.T, drawn[rows].T, lower=False).T
+            drawn[rows] = posterior.mode + moves
         return numbers, drawn
 
 
 @dataclass
-class Curvature:
-    """Curvature of the log-likelihood by coefficients, kept while it hardly moves."""
+class HessianCache:
+    """Negative Hessian of the log-likelihood by coefficients, reused while weights hardly move.
+
+    Fast path of ``table.T @ (spread[:, None] * table)``; equal, but for the search's tolerance, by
+    ``test_shared_hessian_changes_nothing_that_matters``.
+    """
 
     table: Numbers
     spread: Numbers | None = None
     matrix: Numbers | None = None
 
-    def find(self, spread: Numbers) -> Numbers:
-        """Compute the curvature where each course's is this, or near enough."""
-        if self.matrix is None or self.spread is None or has_moved(self.spread, spread):
+    def compute(self, spread: Numbers) -> Numbers:
+        """Compute it for courses' negative second derivatives, ``[courses]``, or near enough."""
+        if self.matrix is None or self.spread is None or _has_moved(self.spread, spread):
             self.spread = spread
             rooted = self.table * np.sqrt(spread)[:, None]
-            self.matrix = rooted.T @ rooted  # the same array twice: half the work
+            # The product of an array with itself: BLAS computes one half of it.
+            self.matrix = rooted.T @ rooted
         return self.matrix
 
 
-def has_moved(before: Numbers, after: Numbers) -> bool:
-    """Tell whether weights have moved by more than is worth ignoring."""
-    return bool(np.abs(after - before).sum() > MOVED * before.sum())
+def _has_moved(before: Numbers, after: Numbers) -> bool:
+    return bool(np.abs(after - before).sum() > _STALE * before.sum())
 
 
 def mix_posteriors(
@@ -122,40 +130,38 @@ def mix_posteriors(
     priors: Sequence[Prior],
     positive: int | None = None,
 ) -> Mixture:
-    """Find the posterior under each prior, and how much each counts.
+    """Compute the posterior under each prior, and how much each counts.
 
     Parameters
     ----------
     table
         ``[courses, coefficients]``.
-    likelihood
-        What the courses say of their log-odds.
     priors
-        Neighbours in the sequence should be alike: each search starts where the last one ended.
+        Neighbours in the sequence should be similar: each search starts where the last one ended.
     positive
-        Place of a coefficient that cannot be negative: a prior counts for as little as is left of
-        its posterior above 0, and for nothing where the courses would have it clearly below.
+        Index of a coefficient that cannot be negative. A prior then counts by the part of its
+        posterior above 0, and not at all if the courses would have the coefficient clearly below.
     """
-    curvature, start = Curvature(table), (priors[0].mean, likelihood.place_thresholds())
-    found: list[Posterior] = []
+    cache, start = HessianCache(table), (priors[0].mean, likelihood.start_thresholds())
+    posteriors: list[Posterior] = []
     for prior in priors:
-        found.append(find_posterior(table, likelihood, prior, start, curvature))
-        start = found[-1].mode, found[-1].thresholds
-    evidence = np.array([posterior.evidence for posterior in found])
+        posteriors.append(find_posterior(table, likelihood, prior, start, cache))
+        start = posteriors[-1].mode, posteriors[-1].thresholds
+    evidence = np.array([posterior.evidence for posterior in posteriors])
     if positive is not None:
         evidence += [
-            weigh_above(after, positive)
-            - log_ndtr(before.mean[positive] / before.deviation[positive])
-            for before, after in zip(priors, found, strict=True)
+            _compute_log_positive(posterior, positive)
+            - log_ndtr(prior.mean[positive] / prior.deviation[positive])
+            for prior, posterior in zip(priors, posteriors, strict=True)
         ]
     shares = np.exp(evidence - evidence.max())
-    return Mixture(tuple(found), shares / shares.sum())
+    return Mixture(tuple(posteriors), shares / shares.sum())
 
 
-def weigh_above(posterior: Posterior, place: int) -> float:
-    """Compute the logarithm of how much of a coefficient's posterior is above 0."""
-    distance = posterior.mode[place] / posterior.find_deviation(place)
-    return float(log_ndtr(distance)) if distance > -CLEARLY else -np.inf
+def _compute_log_positive(posterior: Posterior, index: int) -> float:
+    """Compute the logarithm of the probability that a coefficient is above 0."""
+    distance = posterior.mode[index] / posterior.compute_deviation(index)
+    return float(log_ndtr(distance)) if distance > -_CLEARLY_NEGATIVE else -np.inf
 
 
 def find_posterior(
@@ -163,45 +169,52 @@ def find_posterior(
     likelihood: Likelihood,
     prior: Prior,
     start: tuple[Numbers, Numbers],
-    curvature: Curvature,
+    cache: HessianCache,
 ) -> Posterior:
-    """Climb to the posterior's mode by Newton steps, and measure its width there.
+    """Find the posterior's mode by Newton's method, and its precision there.
 
-    The thresholds of an ordinal outcome climb along; the width is that of the coefficients with
-    the thresholds unknown.
+    The thresholds of an ordinal outcome are estimated too; the precision is that of the
+    coefficients with the thresholds unknown.
+
+    Parameters
+    ----------
+    start
+        Coefficients and thresholds.
     """
     precision = prior.deviation**-2.0
 
-    def measure(mode: Numbers, thresholds: Numbers) -> tuple[float, Numbers]:
+    def compute(mode: Numbers, thresholds: Numbers) -> tuple[float, Numbers]:
         log_odds = table @ mode
-        height = likelihood.measure(log_odds, thresholds)
-        return float(height - precision @ (mode - prior.mean) ** 2 / 2), log_odds
+        log_likelihood = likelihood.compute(log_odds, thresholds)
+        return float(log_likelihood - precision @ (mode - prior.mean) ** 2 / 2), log_odds
 
-    (mode, thresholds), (height, log_odds) = start, measure(*start)
-    for _ in range(MOST_STEPS):
-        found = likelihood.inform(log_odds, thresholds)
-        mixed, taken = found.relate(table)
-        gradient = table.T @ found.slope - precision * (mode - prior.mean)
-        factor = factorise(curvature.find(found.spread) - mixed @ taken.T, precision)
-        step = cho_solve((factor, True), gradient - taken @ found.pull)
-        aside = np.linalg.solve(found.bend, found.pull - mixed.T @ step)
+    (mode, thresholds), (height, log_odds) = start, compute(*start)
+    for _ in range(_MAX_STEPS):
+        derivatives = likelihood.differentiate(log_odds, thresholds)
+        mixed, solved = derivatives.eliminate_thresholds(table)
+        gradient = table.T @ derivatives.gradient - precision * (mode - prior.mean)
+        factor = _factorise(cache.compute(derivatives.spread) - mixed @ solved.T, precision)
+        step = cho_solve((factor, True), gradient - solved @ derivatives.threshold_gradient)
+        threshold_step = np.linalg.solve(
+            derivatives.threshold_hessian, derivatives.threshold_gradient - mixed.T @ step
+        )
         before = height
-        for _ in range(MOST_HALVINGS):
-            height, log_odds = measure(mode + step, thresholds + aside)
+        for _ in range(_MAX_HALVINGS):
+            height, log_odds = compute(mode + step, thresholds + threshold_step)
             if height >= before:
                 break
-            step, aside = step / 2, aside / 2
-        mode, thresholds = mode + step, thresholds + aside
-        if height - before < SETTLED:
+            step, threshold_step = step / 2, threshold_step / 2
+        mode, thresholds = mode + step, thresholds + threshold_step
+        if height - before < _CONVERGED:
             break
+    # Laplace: half the logarithm of the prior's over the posterior's precision.
     volume = np.log(precision).sum() / 2 - np.log(np.diag(factor)).sum()
-    volume -= np.linalg.slogdet(found.bend).logabsdet / 2
+    volume -= np.linalg.slogdet(derivatives.threshold_hessian).logabsdet / 2
     return Posterior(mode, factor, height + float(volume) + prior.weight, thresholds)
 
 
-def factorise(curvature: Numbers, precision: Numbers) -> Numbers:
-    """Factorise curvature plus the prior's precision."""
-    whole = curvature.copy()
-    whole[np.diag_indices_from(whole)] += precision
-    factor: Numbers = cholesky(whole, lower=True, check_finite=False)
+def _factorise(hessian: Numbers, precision: Numbers) -> Numbers:
+    total = hessian.copy()
+    total[np.diag_indices_from(total)] += precision
+    factor: Numbers = cholesky(total, lower=True, check_finite=False)
     return factor

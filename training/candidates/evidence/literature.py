@@ -1,4 +1,4 @@
-"""What is known of a design's features and base rate before any outcome is looked at."""
+"""Priors of a design's features and base rate from published evidence."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,18 +25,18 @@ from training.candidates.evidence.published import (
 from training.measures.logistic import logit
 from training.study.design import Design
 
-# Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
-FEWEST_TO_SCALE = 20
+# With fewer courses, the mean and spread of a feature are those of the published cohorts.
+_MIN_TO_SCALE = 20
 
 
 @dataclass(frozen=True)
 class Literature:
-    """What is known of each feature beforehand; ``[features]`` each.
+    """Prior of each feature; ``[features]`` each.
 
     Parameters
     ----------
     size, spread
-        Log-odds for one unit of the feature, and how far it may be off.
+        Log-odds per unit of the feature, and their standard deviation.
     centre, scale
         Mean and standard deviation of the feature.
     """
@@ -48,22 +48,22 @@ class Literature:
 
 
 def read_literature(design: Design) -> Literature:
-    """Look up what is known of each feature of a design."""
-    centre, scale = measure_features(design)
+    """Look up the prior of each feature of a design."""
+    centre, scale = _measure_features(design)
     size, spread = np.zeros(len(scale)), np.zeros(len(scale))
-    for place, feature in enumerate(design.features):
-        size[place], spread[place] = look_up(design, feature, scale[place])
+    for index, feature in enumerate(design.features):
+        size[index], spread[index] = _look_up(design, feature, scale[index])
     return Literature(size, spread, centre, np.where(scale > 0, scale, 1))
 
 
-def look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
-    """Look up the log-odds for one unit of a feature, and how far they may be off.
+def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
+    """Look up the log-odds per unit of a feature, and their standard deviation.
 
-    Nothing is known of a feature without a scale: it takes no part.
+    A feature without a known scale gets 0 for both, so it contributes nothing.
     """
     target, dictionary = design.target, design.columns.dictionary
     if feature.field == "route":
-        return compare_route(target, dictionary, feature), ROUTE_SPREAD
+        return _compare_route(target, dictionary, feature), ROUTE_SPREAD
     if feature.name in EFFECTS:
         effect = EFFECTS[feature.name]
         return effect.size(target.horizon.key), effect.spread / effect.unit
@@ -77,7 +77,7 @@ def look_up(design: Design, feature: Feature, scale: float) -> tuple[float, floa
     return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
 
 
-def compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
+def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
     """Look up how a route's base rate differs from the overall rate, in log-odds; 0 if unknown."""
     route = dictionary.fields["route"].categories[int(feature.parameter)]
     condition = target.instrument.condition
@@ -87,13 +87,13 @@ def compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> 
     return float(np.diff(logit(np.array([overall, own])))[0])
 
 
-def measure_features(design: Design) -> tuple[Numbers, Numbers]:
-    """Measure mean and standard deviation of each feature, as published where courses are few.
+def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
+    """Measure mean and standard deviation of each feature, as published if courses are few.
 
     Returns
     -------
     tuple
-        Each ``[features]``; the deviation is 0 where it is not known.
+        Each ``[features]``; the deviation is 0 if unknown.
     """
     matrix = design.described.matrix
     recorded = ~np.isnan(matrix)
@@ -101,14 +101,14 @@ def measure_features(design: Design) -> tuple[Numbers, Numbers]:
     centre = design.centre
     squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
-    for place in np.flatnonzero(counts < FEWEST_TO_SCALE):
-        known = EFFECTS.get(design.features[place].name)
-        centre[place], scale[place] = (known.mean, known.deviation) if known else (0.0, 0.0)
+    for index in np.flatnonzero(counts < _MIN_TO_SCALE):
+        known = EFFECTS.get(design.features[index].name)
+        centre[index], scale[index] = (known.mean, known.deviation) if known else (0.0, 0.0)
     return centre, scale
 
 
 class BaseRatePrior(NamedTuple):
-    """What is known of a clinic's base rate before its first outcome.
+    """Prior of a clinic's base rate.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class BaseRatePrior(NamedTuple):
     is_published: bool = True
 
 
-NO_PUBLISHED_RATE = BaseRatePrior(0.0, UNKNOWN_BASE_RATE_SPREAD, is_published=False)
+_NO_PUBLISHED_RATE = BaseRatePrior(0.0, UNKNOWN_BASE_RATE_SPREAD, is_published=False)
 
 
 def expect_base_rate(design: Design) -> BaseRatePrior:
@@ -131,7 +131,7 @@ def expect_base_rate(design: Design) -> BaseRatePrior:
     rates = _list_base_rates(design)
     known = [rate for rate in rates if rate is not None]
     if len(known) < len(rates):
-        return NO_PUBLISHED_RATE
+        return _NO_PUBLISHED_RATE
     return BaseRatePrior(float(np.mean(logit(np.array(known)))), BASE_RATE_SPREAD)
 
 

@@ -1,14 +1,15 @@
-"""Ordinal outcomes: how far a criterion was met or missed, by proportional odds.
+"""Proportional-odds likelihood of outcomes graded by how far the criterion was met or missed.
 
-Yes or no throws away most of what a follow-up score tells: who just missed response counts like
-who grew worse. So courses are put into grades, some below the criterion and some above, and ::
+Event or non-event discards most of what a follow-up score says: a near miss counts like a
+deterioration. So courses are put into ordered categories, some of non-events and some of events::
 
-    log-odds of at least grade k = log-odds of the outcome - threshold k
+    log-odds of category k or higher = log-odds of the event - threshold k
 
-where the threshold of the outcome itself is 0 (McCullagh, 1980). With one grade on either side this
-is logistic regression. A course in between answers two questions of yes or no, "at least this
-grade" and "at least the next"; the likelihood is that of both answers, and of a factor that only
-the two thresholds enter.
+where the threshold of the event itself is 0 (McCullagh, 1980). With one category per class this is
+logistic regression. The probability of a category between two thresholds is the product of two
+logistic probabilities, "this category or higher" and "below the next", and of a factor that depends
+on the two thresholds alone; so gradient and Hessian are those of logistic regression plus the
+factor's.
 """
 
 from dataclasses import dataclass
@@ -20,24 +21,24 @@ from scipy.special import expit, log_expit, logit
 
 from features.base.arrays import Numbers
 
-# Grades on one side of the criterion: one for so many courses, and so many at the most. More hardly
-# tell more: grades with shares p hold 1 - sum(p**3) of what can be told (Whitehead, 1993), so that
-# ten of one size hold 99 % of it, and yes or no 75 %.
-COURSES_A_GRADE, MOST_GRADES = 10, 5
+# Categories of a class: one per so many courses, up to a maximum. More add little: categories with
+# proportions p hold 1 - sum(p**3) of the information (Whitehead, 1993), so that ten of equal size
+# hold 99 % of it, and the two classes 75 %.
+_COURSES_PER_CATEGORY, _MAX_CATEGORIES = 10, 5
 
 
 @dataclass(frozen=True)
-class Grades:
-    """The grade of each course.
+class Categories:
+    """The ordered category of each course.
 
     Parameters
     ----------
     numbers
         ``int64[courses]``, from 0.
     count
-        Number of grades.
+        Number of categories.
     cut
-        The first grade that has the outcome, at least 1 and below `count`.
+        The first category of events, at least 1 and below `count`.
     """
 
     numbers: NDArray[np.int64]
@@ -46,12 +47,12 @@ class Grades:
 
     @property
     def free(self) -> NDArray[np.int64]:
-        """Places of the thresholds that are not 0 by definition, among all ``count - 1``."""
+        """Indices of the thresholds that are not 0 by definition, among all ``count - 1``."""
         return np.delete(np.arange(self.count - 1), self.cut - 1)
 
 
-def grade_courses(outcome: Numbers, improvement: Numbers) -> Grades:
-    """Put courses into grades by what the outcome is cut from.
+def categorise_courses(outcome: Numbers, improvement: Numbers) -> Categories:
+    """Put courses into ordered categories by the score that the outcome dichotomises.
 
     Parameters
     ----------
@@ -62,19 +63,20 @@ def grade_courses(outcome: Numbers, improvement: Numbers) -> Grades:
 
     Examples
     --------
-    >>> grade_courses(np.array([0.0, 1, 1]), np.array([0.1, 0.5, 0.9])).numbers
+    >>> categorise_courses(np.array([0.0, 1, 1]), np.array([0.1, 0.5, 0.9])).numbers
     array([0, 1, 1])
     """
-    above = outcome > 0
-    edges = [find_edges(improvement[side]) for side in (~above, above)]
+    is_event = outcome > 0
+    edges = [_find_edges(improvement[rows]) for rows in (~is_event, is_event)]
     lower, upper = (np.searchsorted(side, improvement, side="right") for side in edges)
     cut = len(edges[0]) + 1
-    return Grades(np.where(above, cut + upper, lower), cut + len(edges[1]) + 1, cut)
+    numbers = np.where(is_event, cut + upper, lower)
+    return Categories(numbers, cut + len(edges[1]) + 1, cut)
 
 
-def find_edges(values: Numbers) -> Numbers:
-    """Find the values from which the next grade begins; no grade is left empty."""
-    count = min(len(values) // COURSES_A_GRADE, MOST_GRADES)
+def _find_edges(values: Numbers) -> Numbers:
+    """Find the values from which the next category begins; no category is left empty."""
+    count = min(len(values) // _COURSES_PER_CATEGORY, _MAX_CATEGORIES)
     if count < 2:
         return np.empty(0)
     edges = np.quantile(values, np.arange(1, count) / count, method="inverted_cdf")
@@ -84,7 +86,7 @@ def find_edges(values: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What courses in grades say of log-odds and thresholds.
+    """Likelihood of courses' categories, by their log-odds and the free thresholds.
 
     Parameters
     ----------
@@ -92,103 +94,116 @@ class Likelihood:
         How much each course counts, ``[courses]``.
     """
 
-    grades: Grades
+    categories: Categories
     weights: Numbers
 
-    def place_thresholds(self) -> Numbers:
-        """Place the free thresholds where they would be if all courses were alike.
+    def start_thresholds(self) -> Numbers:
+        """Return the maximum-likelihood thresholds of equal log-odds, where a search starts.
 
-        Each grade is given half a course more, as resampled courses may all be on one side.
+        Half a course is added to each category: resampled courses may all be of one class.
         """
-        counts = 0.5 + np.bincount(self.grades.numbers, self.weights, self.grades.count)
-        reached = logit(np.cumsum(counts[::-1])[::-1][1:] / counts.sum())
-        thresholds: Numbers = reached[self.grades.cut - 1] - reached[self.grades.free]
+        categories = self.categories
+        counts = 0.5 + np.bincount(categories.numbers, self.weights, categories.count)
+        log_odds = logit(np.cumsum(counts[::-1])[::-1][1:] / counts.sum())
+        thresholds: Numbers = log_odds[categories.cut - 1] - log_odds[categories.free]
         return thresholds
 
-    def measure(self, log_odds: Numbers, thresholds: Numbers) -> float:
-        """Compute the log-likelihood; minus infinity where thresholds are out of order."""
+    def compute(self, log_odds: Numbers, thresholds: Numbers) -> float:
+        """Compute the log-likelihood; minus infinity if the thresholds are out of order."""
         ends = self._pad(thresholds)
         gaps = np.diff(ends)
         if (gaps <= 0).any():
             return -np.inf
-        upper, lower = self._split(log_odds, ends)
-        factor = np.log(-np.expm1(-gaps))[self.grades.numbers]
+        upper, lower = self._relate_to_thresholds(log_odds, ends)
+        factor = np.log(-np.expm1(-gaps))[self.categories.numbers]
         return float(self.weights @ (log_expit(upper) + log_expit(-lower) + factor))
 
-    def inform(self, log_odds: Numbers, thresholds: Numbers) -> "Information":
-        """Find slope and curvature of the log-likelihood."""
-        numbers, count, ends = self.grades.numbers, self.grades.count, self._pad(thresholds)
-        upper, lower = (expit(one) for one in self._split(log_odds, ends))
-        own, after = (self.weights * one * (1 - one) for one in (upper, lower))
-        marks, rows = np.zeros((len(numbers), count + 1)), np.arange(len(numbers))
-        marks[rows, numbers], marks[rows, numbers + 1] = -own, -after
-        up, down = self.weights * lower, self.weights * (1 - upper)
-        push, stiffness = self._push_apart(ends)
-        pull = (
-            push + np.bincount(numbers + 1, up, count + 1) - np.bincount(numbers, down, count + 1)
+    def differentiate(self, log_odds: Numbers, thresholds: Numbers) -> "Derivatives":
+        """Compute gradient and negative Hessian of the log-likelihood."""
+        numbers, count, ends = self.categories.numbers, self.categories.count, self._pad(thresholds)
+        upper, lower = (expit(values) for values in self._relate_to_thresholds(log_odds, ends))
+        own, following = (self.weights * values * (1 - values) for values in (upper, lower))
+        mixed, rows = np.zeros((len(numbers), count + 1)), np.arange(len(numbers))
+        mixed[rows, numbers], mixed[rows, numbers + 1] = -own, -following
+        factor_gradient, factor_hessian = self._differentiate_factor(ends)
+        gradient = factor_gradient
+        gradient += np.bincount(numbers + 1, self.weights * lower, count + 1)
+        gradient -= np.bincount(numbers, self.weights * (1 - upper), count + 1)
+        hessian = factor_hessian - np.diag(mixed.sum(axis=0))
+        # The two infinite ends and the event's own threshold do not move.
+        free = 1 + self.categories.free
+        return Derivatives(
+            self.weights * (1 - upper - lower),
+            own + following,
+            gradient[free],
+            mixed[:, free],
+            hessian[free][:, free],
         )
-        bend = stiffness - np.diag(marks.sum(axis=0))
-        free = 1 + self.grades.free
-        slope = self.weights * (1 - upper - lower)
-        return Information(slope, own + after, pull[free], marks[:, free], bend[free][:, free])
 
-    def _push_apart(self, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """How courses push the thresholds on either side of their grade apart: slope, curvature."""
-        count = self.grades.count
-        crowd = np.bincount(self.grades.numbers, self.weights, count)
-        push, stiffness = np.zeros(count + 1), np.zeros((count + 1, count + 1))
-        for place in range(1, count - 1):
-            both, gap = [place, place + 1], ends[place + 1] - ends[place]
-            push[both] += crowd[place] / np.expm1(gap) * np.array([-1, 1])
-            stiff = crowd[place] / (4 * np.sinh(gap / 2) ** 2)
-            stiffness[np.ix_(both, both)] += stiff * np.array([[1, -1], [-1, 1]])
-        return push, stiffness
+    def _differentiate_factor(self, ends: Numbers) -> tuple[Numbers, Numbers]:
+        """Differentiate ``log(1 - exp(-gap))`` by the thresholds on either side of each gap."""
+        count = self.categories.count
+        courses = np.bincount(self.categories.numbers, self.weights, count)
+        gradient, hessian = np.zeros(count + 1), np.zeros((count + 1, count + 1))
+        # The outermost gaps are infinite: their factor is 1.
+        for index in range(1, count - 1):
+            sides, gap = [index, index + 1], ends[index + 1] - ends[index]
+            gradient[sides] += courses[index] / np.expm1(gap) * np.array([-1, 1])
+            curvature = courses[index] / (4 * np.sinh(gap / 2) ** 2)
+            hessian[np.ix_(sides, sides)] += curvature * np.array([[1, -1], [-1, 1]])
+        return gradient, hessian
 
     def _pad(self, thresholds: Numbers) -> Numbers:
-        """All thresholds, with the outcome's own and the two ends."""
-        place = self.grades.cut - 1
-        return np.concatenate([[-np.inf], thresholds[:place], [0.0], thresholds[place:], [np.inf]])
+        """All thresholds, with the event's own and two infinite ends."""
+        index = self.categories.cut - 1
+        return np.concatenate([[-np.inf], thresholds[:index], [0.0], thresholds[index:], [np.inf]])
 
-    def _split(self, log_odds: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """Log-odds of reaching each course's own grade, and the next."""
-        numbers = self.grades.numbers
+    def _relate_to_thresholds(self, log_odds: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
+        """Log-odds of reaching each course's own category, and the next."""
+        numbers = self.categories.numbers
         return log_odds - ends[numbers], log_odds - ends[numbers + 1]
 
 
 @dataclass(frozen=True)
-class Information:
-    """Slope and curvature of a log-likelihood; curvature is counted downwards.
+class Derivatives:
+    """Gradient and negative Hessian of a log-likelihood.
 
     Parameters
     ----------
-    slope, spread
-        By the log-odds of each course, ``[courses]``.
-    pull
-        Slope by the free thresholds, ``[thresholds]``.
-    marks
-        Mixed curvature, ``[courses, thresholds]``.
-    bend
-        Curvature by the free thresholds, ``[thresholds, thresholds]``.
+    gradient, spread
+        First and negative second derivative by each course's log-odds, ``[courses]``.
+    threshold_gradient
+        ``[thresholds]``: the free ones.
+    mixed
+        Negative second derivatives by log-odds and thresholds, ``[courses, thresholds]``.
+    threshold_hessian
+        Negative, ``[thresholds, thresholds]``.
     """
 
-    slope: Numbers
+    gradient: Numbers
     spread: Numbers
-    pull: Numbers
-    marks: Numbers
-    bend: Numbers
+    threshold_gradient: Numbers
+    mixed: Numbers
+    threshold_hessian: Numbers
 
-    def relate(self, table: Numbers) -> tuple[Numbers, Numbers]:
-        """Find the mixed curvature of coefficients and thresholds, and what it takes away.
+    def eliminate_thresholds(self, table: Numbers) -> tuple[Numbers, Numbers]:
+        """Compute what it takes to profile the thresholds out of the coefficients' Hessian.
+
+        Parameters
+        ----------
+        table
+            ``[courses, coefficients]``.
 
         Returns
         -------
-        tuple
-            ``[coefficients, thresholds]``: the mixed curvature, and the same times the inverse of
-            the thresholds' own, so that the one times the other's transpose is how much less is
-            known of coefficients as thresholds are not known.
+        mixed, solved
+            ``[coefficients, thresholds]`` each: the mixed negative Hessian, and the same times the
+            inverse of the thresholds' own. ``mixed @ solved.T`` is the information that is lost
+            because the thresholds are estimated too (the Schur complement).
         """
-        mixed = table.T @ self.marks
-        if not len(self.bend):
+        mixed = table.T @ self.mixed
+        if not len(self.threshold_hessian):
             return mixed, mixed
-        solved: Numbers = cho_solve((cholesky(self.bend, lower=True), True), mixed.T).T
+        factor = cholesky(self.threshold_hessian, lower=True)
+        solved: Numbers = cho_solve((factor, True), mixed.T).T
         return mixed, solved

@@ -12,7 +12,7 @@ from typing import Any
 
 from features.dictionary.outcome import Outcome
 
-TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 
 # Spread of sites' base rates on the log-odds scale over 13 published acute rates.
 SITE_SPREAD = 0.53
@@ -32,9 +32,9 @@ TREND_SPREAD = 0.10
 # The same of a score read after treatment began, which tells more than any baseline. Chosen.
 EARLY_SPREAD = 0.6
 # Remission over response, over the published acute rates: 28.9 of 53.6 %, 15 of 26 %.
-REMISSION_SHARE = 0.55
+_REMISSION_SHARE = 0.55
 # Horizons without a row of their own take that of the nearest one.
-NEAREST_HORIZON = MappingProxyType({"week1": "acute", "week2": "acute", "month6": "week12"})
+_NEAREST_HORIZON = MappingProxyType({"week1": "acute", "week2": "acute", "month6": "week12"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaseRate:
+class _BaseRate:
     """Share that responds, by condition, horizon and route; all of them where `route` is empty."""
 
     condition: str
@@ -91,9 +91,9 @@ class BaseRate:
 
 
 EFFECTS: Mapping[str, Effect] = MappingProxyType(
-    {name: Effect(feature=name, **entry) for name, entry in TABLES["effects"].items()}
+    {name: Effect(feature=name, **entry) for name, entry in _TABLES["effects"].items()}
 )
-BASE_RATES = tuple(BaseRate(**entry) for entry in TABLES["base_rates"])
+BASE_RATES = tuple(_BaseRate(**entry) for entry in _TABLES["base_rates"])
 # Boosted trees are held to these, so that a few dozen patients cannot teach them the opposite.
 SIGNS: Mapping[str, int] = MappingProxyType(
     {name: 1 if effect.later > 0 else -1 for name, effect in EFFECTS.items() if effect.agreed}
@@ -114,7 +114,7 @@ def look_up_base_rate(outcome: Outcome, condition: str | None, route: str = "") 
     >>> look_up_base_rate(parse_outcome("madrs.day1.response"), "depression", "intranasal")
     0.18
     """
-    horizon = NEAREST_HORIZON.get(outcome.horizon.key, outcome.horizon.key)
+    horizon = _NEAREST_HORIZON.get(outcome.horizon.key, outcome.horizon.key)
     shares = {
         rate.route: rate.share
         for rate in BASE_RATES
@@ -123,4 +123,4 @@ def look_up_base_rate(outcome: Outcome, condition: str | None, route: str = "") 
     share = shares.get(route, shares.get(""))
     if share is None:
         return None
-    return share * REMISSION_SHARE if outcome.criterion == "remission" else share
+    return share * _REMISSION_SHARE if outcome.criterion == "remission" else share

@@ -1,18 +1,18 @@
-"""Few of many: which of several hundred further terms belong in a regression.
+"""Sparse selection of terms by a spike-and-slab prior, sampled by Gibbs.
 
-Each term is either out, at exactly 0, or in, with a normal prior (spike and slab). The likelihood
-is taken as normal around the fit without any of them, which holds for small terms. Gibbs sampling
-visits one term after the other; how many belong in is itself unknown.
+Each of several hundred terms is either exactly 0 (spike) or has a normal prior (slab). The
+likelihood is taken as normal around the fit without any of them, which is accurate for small terms.
+The share of terms in the slab is itself unknown, with a beta prior.
 """
 
 import numpy as np
 
 from features.base.arrays import Numbers
 
-BURN_IN = 40
-MOST_LIKELY = 0.5
-# How sure the expected number is: so many terms are taken to have been seen before.
-SURE = 4.0
+_BURN_IN = 40
+_MOST_LIKELY = 0.5
+# Strength of the beta prior of the share in the slab: as if so many terms had been seen before.
+_SURE = 4.0
 
 
 def draw_terms(
@@ -28,13 +28,13 @@ def draw_terms(
     Parameters
     ----------
     gradient
-        ``[terms]``: slope of the log-likelihood at 0, everything else at its best.
+        ``[terms]``: of the log-likelihood with all terms at 0.
     curvature
-        ``[terms, terms]``: its curvature there, what the other coefficients take up removed.
+        ``[terms, terms]``: its negative Hessian there, other coefficients eliminated.
     slab
-        Standard deviation of a coefficient that is in.
+        Prior standard deviation of a coefficient that is not 0.
     expected
-        How many are expected to be in.
+        How many coefficients are expected not to be 0.
 
     Returns
     -------
@@ -45,22 +45,21 @@ def draw_terms(
     if not size:
         return np.zeros((count, 0))
     coefficients, slope = np.zeros(size), gradient.copy()
-    own = np.diag(curvature)
-    variance = 1 / (own + slab**-2.0)
+    variance = 1 / (np.diag(curvature) + slab**-2.0)
     volume = np.log(variance / slab**2) / 2
     inclusion, kept = expected / size, []
-    for sweep in range(BURN_IN + count):
+    for sweep in range(_BURN_IN + count):
         prior = np.log(inclusion / (1 - inclusion)) + volume
-        visit_terms(coefficients, slope, curvature, variance, prior, generator)
+        _visit_terms(coefficients, slope, curvature, variance, prior, generator)
         number = np.count_nonzero(coefficients)
-        drawn = generator.beta(SURE + number, SURE * size / expected + size - number)
-        inclusion = min(float(drawn), MOST_LIKELY)
-        if sweep >= BURN_IN:
+        drawn = generator.beta(_SURE + number, _SURE * size / expected + size - number)
+        inclusion = min(float(drawn), _MOST_LIKELY)
+        if sweep >= _BURN_IN:
             kept.append(coefficients.copy())
     return np.array(kept)
 
 
-def visit_terms(
+def _visit_terms(
     coefficients: Numbers,
     slope: Numbers,
     curvature: Numbers,
@@ -70,29 +69,33 @@ def visit_terms(
 ) -> None:
     """Draw every coefficient once, given all others; updates coefficients and slope in place.
 
+    Fast path of visiting the terms one by one in random order: random numbers are drawn for all
+    beforehand, so that terms which are 0 and stay 0 can be skipped; exact by
+    ``test_terms_are_in_as_often_as_bayes_factors_say``.
+
     Parameters
     ----------
     prior
-        Log-odds that a term is in, before its own gradient is looked at.
+        Log-odds that a term is not 0, before its own gradient is considered.
     """
     size = len(coefficients)
     needed = -np.log(1 / generator.uniform(1e-300, 1, size) - 1)
     noise = np.sqrt(variance) * generator.standard_normal(size)
-    order, place = generator.permutation(size), 0
-    # The slope beyond which a term that is out comes in; those that are in are always visited.
+    order, start = generator.permutation(size), 0
+    # The slope beyond which a term at 0 leaves it; terms that are not at 0 are always visited.
     reach = np.sqrt(2 * np.maximum(needed - prior, 0) / variance)
     reach[(needed < prior) | (coefficients != 0)] = -1.0
     reach = reach[order]
-    while place < size:
-        # Most terms are out and stay out, which leaves the slopes as they are: they are passed by.
-        changes = np.abs(slope[order[place:]]) > reach[place:]
-        ahead = int(changes.argmax())
-        if not changes[ahead]:
+    while start < size:
+        # Most terms stay at 0, which leaves the slopes as they are: skip to the next that changes.
+        changes = np.abs(slope[order[start:]]) > reach[start:]
+        skipped = int(changes.argmax())
+        if not changes[skipped]:
             break
-        term, place = order[place + ahead], place + ahead + 1
+        term, start = order[start + skipped], start + skipped + 1
         before = coefficients[term]
-        pull = slope[term] + curvature[term, term] * before
-        mean = variance[term] * pull
-        after = mean + noise[term] if prior[term] + mean * pull / 2 > needed[term] else 0.0
+        gradient = slope[term] + curvature[term, term] * before
+        mean = variance[term] * gradient
+        after = mean + noise[term] if prior[term] + mean * gradient / 2 > needed[term] else 0.0
         slope -= curvature[term] * (after - before)
         coefficients[term] = after

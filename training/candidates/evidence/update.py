@@ -5,12 +5,12 @@ The log-odds of a course are ::
     base rate + effect of its site
     + discount x what the literature says of its features
     + departures from the literature, feature by feature
-    + a few squares, products and steps that nobody published
+    + a few nonlinear and interaction terms that no study published
 
-The discount is 0 where the literature does not hold at all, and 1 where it holds as published. It
-is learned from the courses, and so is how far departures and sites may go: several spreads are
-tried, and each counts by how likely it makes the courses. What is missing takes its mean. Courses
-tell how far the criterion was met or missed, see :mod:`training.candidates.evidence.ordinal`.
+The discount is 0 if the literature does not apply at all, and 1 if it applies as published. It is
+estimated, and so are the spreads of departures and of sites: several values are tried, and each
+counts by the marginal likelihood of the courses under it. A missing value takes its mean. The
+outcome is ordinal: see :mod:`training.candidates.evidence.ordinal`.
 """
 
 from collections.abc import Iterator
@@ -35,42 +35,45 @@ from training.candidates.evidence.literature import (
     expect_base_rate,
     read_literature,
 )
-from training.candidates.evidence.ordinal import Likelihood, grade_courses
+from training.candidates.evidence.ordinal import Likelihood, categorise_courses
 from training.candidates.evidence.published import SITE_SPREAD
 from training.candidates.evidence.sparsity import draw_terms
 from training.study.design import Design, mark_sites
 
-# Chosen: effects rarely hold up in full elsewhere. On drawn worlds .7 did better than 1 with 60 and
-# 250 courses.
-DISCOUNT, DISCOUNT_SPREAD = 0.7, 0.5
-# That the literature holds to some degree at all; else its discount is 0.
-HOLDS = 0.75
-NOTHING = 1e-4
-# What is tried: departures as multiples of the declared spreads, and the spread of sites.
-DEPARTURES = (0.1, 0.5, 1.2, 2.4)
-DEPARTURE_SPREAD = 1.0
-SITES = (0.03, 0.25, 0.5, 0.9)
-# That sites differ at all; if so, by the published spread, give or take a factor of 1.8.
-DIFFER, SITE_DOUBT = 0.85, 0.6
-# Squares, products and steps: how many are expected, and how large in log-odds a deviation.
-EXPECTED_CURVES, CURVE_SPREAD = 6.0, 0.12
-DRAWS = 120
-# Courses over which the spread of the draws is averaged, at the most.
-ENOUGH_TO_AVERAGE = 1000
+# Assumed: effects are rarely replicated in full. On simulated worlds 0.7 did better than 1 with 60
+# and with 250 courses.
+_DISCOUNT, _DISCOUNT_SPREAD = 0.7, 0.5
+# Prior probability that the literature applies to any degree; else its discount is 0.
+_HOLDS = 0.75
+# A prior deviation of 0 has no precision; this is 0 for all purposes.
+_MIN_DEVIATION = 1e-4
+# Spreads tried: of departures as multiples of the declared spreads, and between sites.
+_DEPARTURES = (0.1, 0.5, 1.2, 2.4)
+_DEPARTURE_SPREAD = 1.0
+_SITES = (0.03, 0.25, 0.5, 0.9)
+# Prior probability that sites differ at all, and the standard deviation of the logarithm of the
+# between-site spread around the published one: a factor of 1.8.
+_DIFFER, _SITE_DOUBT = 0.85, 0.6
+# Nonlinear and interaction terms: how many are expected to count, and the standard deviation of
+# their log-odds per standard deviation. Set on simulated worlds.
+_EXPECTED_CURVES, _CURVE_SPREAD = 6.0, 0.12
+_DRAWS = 120
+# The variance of draws is averaged over at most so many courses; more change the third digit.
+_ENOUGH_TO_AVERAGE = 1000
 
 
 @dataclass(frozen=True)
-class Belief:
-    """One way to see the courses.
+class _PriorSetting:
+    """One combination of prior spreads.
 
     Parameters
     ----------
     holds
-        Whether the literature holds to any degree.
+        Whether the literature applies to any degree.
     departures, sites
-        How far features' effects and sites may go.
+        Standard deviation of departures, in units of the declared spreads, and between sites.
     weight
-        Logarithm of how much is believed of it beforehand.
+        Logarithm of its prior probability, but for a constant.
     """
 
     holds: bool
@@ -81,112 +84,112 @@ class Belief:
 
 @dataclass(frozen=True)
 class Update:
-    """What the courses have made of the literature.
+    """The literature, updated by courses.
 
     Parameters
     ----------
     mixture
         Posterior of the coefficients without curves, in the order of :func:`make_table`.
-    drawn
-        ``[draws, curves]``: their coefficients.
-    taken
-        ``[coefficients, curves]``: what the others give up for one unit of each curve.
+    curve_draws
+        ``[draws, curves]``: posterior draws of the curves' coefficients.
+    adjustment
+        ``[coefficients, curves]``: what other coefficients lose per unit of each curve.
     """
 
     design: Design
     literature: Literature
-    beliefs: tuple[Belief, ...]
+    prior_settings: tuple[_PriorSetting, ...]
     mixture: Mixture
     curves: Curves
-    drawn: Numbers
-    taken: Numbers
+    curve_draws: Numbers
+    adjustment: Numbers
 
     @cached_property
     def mean(self) -> Equation:
-        """The equation with mean coefficients, an unseen site taken as the mean of all."""
-        curved = self.drawn.mean(axis=0)[None, :]
-        return write_equation(self, self.mixture.mean - curved @ self.taken.T, curved, np.zeros(1))
+        """The equation with mean coefficients, an unseen site's effect taken as 0."""
+        curved = self.curve_draws.mean(axis=0)[None, :]
+        return _write_equation(
+            self, self.mixture.mean - curved @ self.adjustment.T, curved, np.zeros(1)
+        )
 
     @cached_property
     def equation(self) -> Equation:
-        """The mean, shrunk towards even odds as the mean of the posterior's probabilities is."""
+        """The mean, shrunk to even odds as far as the posterior mean of probabilities is."""
         treated = self.design.described
         if not treated.size:
             return self.mean
-        some = np.arange(0, treated.size, 1 + treated.size // ENOUGH_TO_AVERAGE)
-        drawn = self.draw(DRAWS, np.random.default_rng(0))
-        log_odds = drawn.compute_log_odds(treated.columns.select(some), ALL_VERSIONS)
-        return shrink_equation(self.mean, find_shrinkage(log_odds))
+        rows = np.arange(0, treated.size, 1 + treated.size // _ENOUGH_TO_AVERAGE)
+        # A seed of its own: the same posterior must give the same equation.
+        draws = self.draw(_DRAWS, np.random.default_rng(0))
+        log_odds = draws.compute_log_odds(treated.columns.select(rows), ALL_VERSIONS)
+        return _shrink_equation(self.mean, compute_shrinkage(log_odds))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
         """Draw equations from the posterior, with a new site's effect in each."""
         numbers, coefficients = self.mixture.draw(count, generator)
-        curved = self.drawn[generator.integers(len(self.drawn), size=count)]
-        spreads = np.array([belief.sites for belief in self.beliefs])[numbers]
+        curved = self.curve_draws[generator.integers(len(self.curve_draws), size=count)]
+        spreads = np.array([setting.sites for setting in self.prior_settings])[numbers]
         unseen = spreads * generator.standard_normal(count)
-        return write_equation(self, coefficients - curved @ self.taken.T, curved, unseen)
+        return _write_equation(self, coefficients - curved @ self.adjustment.T, curved, unseen)
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Find the mean again on resampled courses, its curves and centres held."""
+        """Compute the mean again on resampled courses, its curves and centres fixed."""
         return update_literature(self.design.select(rows), seed, self).mean
 
     def summarise(self) -> Settings:
-        """Say what was learned of the literature as a whole."""
-        place = 1 + len(self.design.site_names)
-        shares = self.mixture.shares
+        """Summarise what was estimated of the literature as a whole."""
+        discount, shares = 1 + len(self.design.site_names), self.mixture.shares
         return {
-            "discount": float(np.maximum(self.mixture.mean[place], 0)),
-            "departures": float(shares @ [belief.departures for belief in self.beliefs]),
-            "site_spread": float(shares @ [belief.sites for belief in self.beliefs]),
-            "curves": float(np.count_nonzero(self.drawn, axis=1).mean()),
+            "discount": float(np.maximum(self.mixture.mean[discount], 0)),
+            "departures": float(shares @ [setting.departures for setting in self.prior_settings]),
+            "site_spread": float(shares @ [setting.sites for setting in self.prior_settings]),
+            "curves": float(np.count_nonzero(self.curve_draws, axis=1).mean()),
             "grades": float(len(self.mixture.posteriors[0].thresholds) + 2),
         }
 
 
 def update_literature(design: Design, seed: int, held: Update | None = None) -> Update:
-    """Find what the courses say under each belief, how likely each makes them, and the curves.
+    """Update the literature by the courses of a design.
 
     Parameters
     ----------
     held
-        Where features are counted from, in which units, and which curves there may be, as on the
-        courses that these were drawn from; None to find them anew.
+        An update whose centres, units and curves are used; None to derive them from these courses.
     """
     literature = held.literature if held else read_literature(design)
-    beliefs = tuple(list_beliefs(design))
+    prior_settings = tuple(_list_prior_settings(design))
     table, base = make_table(design, literature), expect_base_rate(design)
-    priors = [make_prior(design, belief, base) for belief in beliefs]
+    priors = [_make_prior(design, setting, base) for setting in prior_settings]
     discount = 1 + len(design.site_names)
-    grades = grade_courses(design.outcome, design.improvement)
-    likelihood = Likelihood(grades, design.effective_weights)
+    categories = categorise_courses(design.outcome, design.improvement)
+    likelihood = Likelihood(categories, design.effective_weights)
     mixture = mix_posteriors(table, likelihood, priors, discount)
     curves = held.curves if held else list_curves(design)
     curved, prior = curves.make_table(design, literature), priors[mixture.likeliest]
-    drawn, taken = draw_curves(likelihood, table, curved, mixture, prior, seed)
-    return Update(design, literature, beliefs, mixture, curves, drawn, taken)
+    draws = _draw_curves(likelihood, table, curved, mixture, prior, seed)
+    return Update(design, literature, prior_settings, mixture, curves, *draws)
 
 
-def list_beliefs(design: Design) -> Iterator[Belief]:
-    """List the ways to see the courses that are tried."""
-    sites = weigh_sites() if design.site_names else {0.0: 0.0}
-    for holds, departures, (site, weight) in product((True, False), DEPARTURES, sites.items()):
-        believed = np.log(HOLDS if holds else 1 - HOLDS)
-        believed += weight - (departures / DEPARTURE_SPREAD) ** 2 / 2
-        yield Belief(holds, departures, site, float(believed))
+def _list_prior_settings(design: Design) -> Iterator[_PriorSetting]:
+    sites = _weigh_sites() if design.site_names else {0.0: 0.0}
+    for holds, departures, (site, weight) in product((True, False), _DEPARTURES, sites.items()):
+        weight += np.log(_HOLDS if holds else 1 - _HOLDS)
+        weight -= (departures / _DEPARTURE_SPREAD) ** 2 / 2
+        yield _PriorSetting(holds, departures, site, float(weight))
 
 
-def weigh_sites() -> dict[float, float]:
-    """Weigh each spread of sites beforehand; logarithms of shares.
+def _weigh_sites() -> dict[float, float]:
+    """Compute the logarithm of each between-site spread's prior probability.
 
     Examples
     --------
-    >>> {site: round(float(np.exp(weight)), 2) for site, weight in weigh_sites().items()}
+    >>> {site: round(float(np.exp(weight)), 2) for site, weight in _weigh_sites().items()}
     {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
     """
-    none, *some = SITES
-    apart = -((np.log(np.array(some) / SITE_SPREAD) / SITE_DOUBT) ** 2) / 2
-    weights = np.log(DIFFER) + apart - np.logaddexp.reduce(apart)
-    return {none: float(np.log(1 - DIFFER)), **dict(zip(some, weights.tolist(), strict=True))}
+    same, *different = _SITES
+    density = -((np.log(np.array(different) / SITE_SPREAD) / _SITE_DOUBT) ** 2) / 2
+    weights = np.log(_DIFFER) + density - np.logaddexp.reduce(density)
+    return {same: float(np.log(1 - _DIFFER)), **dict(zip(different, weights.tolist(), strict=True))}
 
 
 def make_table(design: Design, literature: Literature) -> Numbers:
@@ -200,21 +203,20 @@ def make_table(design: Design, literature: Literature) -> Numbers:
     return np.hstack([np.ones((design.size, 1)), marks, known, values * literature.spread])
 
 
-def make_prior(design: Design, belief: Belief, base: BaseRatePrior) -> Prior:
-    """Make the prior of each coefficient under a belief."""
+def _make_prior(design: Design, setting: _PriorSetting, base: BaseRatePrior) -> Prior:
     sites, features = len(design.site_names), len(design.features)
     mean = np.zeros(2 + sites + features)
-    mean[0], mean[1 + sites] = base.log_odds, DISCOUNT * belief.holds
-    # A clinic's base rate is as far off as the sites' mean and the site's own effect together.
+    mean[0], mean[1 + sites] = base.log_odds, _DISCOUNT * setting.holds
+    # The spread of a clinic's base rate is that of the sites' mean and of its own effect together.
     spread = np.sqrt(base.spread**2 - SITE_SPREAD**2) if sites else base.spread
     deviation = np.repeat(
-        [spread, belief.sites, DISCOUNT_SPREAD * belief.holds, belief.departures],
+        [spread, setting.sites, _DISCOUNT_SPREAD * setting.holds, setting.departures],
         [1, sites, 1, features],
     )
-    return Prior(mean, np.maximum(deviation, NOTHING), belief.weight)
+    return Prior(mean, np.maximum(deviation, _MIN_DEVIATION), setting.weight)
 
 
-def draw_curves(
+def _draw_curves(
     likelihood: Likelihood,
     table: Numbers,
     curved: Numbers,
@@ -222,7 +224,10 @@ def draw_curves(
     prior: Prior,
     seed: int,
 ) -> tuple[Numbers, Numbers]:
-    """Draw which curves there are, and find what the other coefficients give up for them.
+    """Draw the curves' coefficients, and compute how the other coefficients adjust to them.
+
+    The likelihood is taken as normal around the fit without curves; the other coefficients and the
+    thresholds are eliminated from the curves' Hessian by Schur complements.
 
     Returns
     -------
@@ -230,28 +235,31 @@ def draw_curves(
         ``[draws, curves]`` and ``[coefficients, curves]``.
     """
     likeliest = mixture.posteriors[mixture.likeliest]
-    found = likelihood.inform(table @ mixture.mean, likeliest.thresholds)
-    (mixed, _), (known, unknown) = found.relate(table), found.relate(curved)
-    together = (table * found.spread[:, None]).T @ curved - mixed @ unknown.T
-    taken = cho_solve((likeliest.factor, True), together)
-    gradient = table.T @ found.slope - (mixture.mean - prior.mean) * prior.deviation**-2.0
-    # The same array twice: half the work.
-    rooted = curved * np.sqrt(found.spread)[:, None]
-    drawn = draw_terms(
-        curved.T @ found.slope - taken.T @ gradient,
-        rooted.T @ rooted - known @ unknown.T - together.T @ taken,
-        CURVE_SPREAD,
-        min(EXPECTED_CURVES, curved.shape[1] / 10),
-        DRAWS,
+    derivatives = likelihood.differentiate(table @ mixture.mean, likeliest.thresholds)
+    mixed, _ = derivatives.eliminate_thresholds(table)
+    curve_mixed, curve_solved = derivatives.eliminate_thresholds(curved)
+    cross = (table * derivatives.spread[:, None]).T @ curved - mixed @ curve_solved.T
+    adjustment = cho_solve((likeliest.factor, True), cross)
+    prior_gradient = (mixture.mean - prior.mean) * prior.deviation**-2.0
+    gradient = table.T @ derivatives.gradient - prior_gradient
+    # The product of an array with itself: BLAS computes one half of it.
+    rooted = curved * np.sqrt(derivatives.spread)[:, None]
+    draws = draw_terms(
+        curved.T @ derivatives.gradient - adjustment.T @ gradient,
+        rooted.T @ rooted - curve_mixed @ curve_solved.T - cross.T @ adjustment,
+        _CURVE_SPREAD,
+        # With few curves, no more than a tenth of them is expected to count.
+        min(_EXPECTED_CURVES, curved.shape[1] / 10),
+        _DRAWS,
         np.random.default_rng(seed),
     )
-    return drawn, taken
+    return draws, adjustment
 
 
-def find_shrinkage(log_odds: Numbers) -> float:
-    """Find the factor that turns the log-odds of the mean into those of the mean probability.
+def compute_shrinkage(log_odds: Numbers) -> float:
+    """Compute the factor from the log-odds of the mean to those of the mean probability.
 
-    The approximation of MacKay (1992), with the variance averaged over courses.
+    MacKay's approximation (1992), with the variance averaged over courses.
 
     Parameters
     ----------
@@ -261,17 +269,15 @@ def find_shrinkage(log_odds: Numbers) -> float:
     return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
 
 
-def shrink_equation(equation: Equation, factor: float) -> Equation:
-    """Multiply all log-odds of an equation."""
+def _shrink_equation(equation: Equation, factor: float) -> Equation:
     terms = equation.terms
     shrunk = {name: factor * getattr(terms, name) for name in LINEAR}
     return replace(equation, terms=replace(terms, **shrunk))
 
 
-def write_equation(
+def _write_equation(
     update: Update, coefficients: Numbers, curved: Numbers, unseen: Numbers
 ) -> Equation:
-    """Write coefficients, ``[versions, …]`` each, as an equation."""
     design, literature, curves = update.design, update.literature, update.curves
     ends = np.cumsum([1, len(design.site_names), 1])
     base, known, discount, departures = np.split(coefficients, ends, axis=1)

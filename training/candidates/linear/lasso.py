@@ -3,8 +3,10 @@
 As in glmnet (Friedman, Hastie & Tibshirani, 2010): a Newton step is a least-squares problem with
 the same penalty, which scikit-learn's coordinate descent solves. The problem has as many rows as
 columns, whatever the number of courses, and each penalty starts where the stronger one ended.
-scikit-learn's own logistic regression passes over all courses some fifty times a penalty, and stops
-where all coefficients are 0 before the intercept is the base rate's.
+
+Fast path of scikit-learn's own logistic regression, which passes over all courses about fifty times
+per penalty and, with all coefficients at 0, stops before the intercept is the base rate's; equal
+by ``test_coefficients_are_those_that_scikit_learn_converges_to``.
 """
 
 import warnings
@@ -18,15 +20,15 @@ from sklearn.linear_model import ElasticNet
 
 from features.base.arrays import Numbers
 from features.model.prediction import compute_probability
-from training.candidates.evidence.laplace import Curvature
+from training.candidates.evidence.laplace import HessianCache
 
-MOST_STEPS, MOST_HALVINGS = 100, 30
-# Change of any course's log-odds below which a step is the last.
-SETTLED = 1e-5
-# How exactly a step's problem is solved, and by how many rounds of coordinate descent at the most.
-EXACT, MOST_ROUNDS = 1e-8, 10_000
-# Added to the curvature of columns that say nothing, or what others say together.
-BLANK = 1e-9
+_MOST_STEPS, _MOST_HALVINGS = 100, 30
+# A step that changes no course's log-odds by more is the last.
+_SETTLED = 1e-5
+# Tolerance of a step's least-squares problem, and the maximal rounds of coordinate descent.
+_EXACT, _MOST_ROUNDS = 1e-8, 10_000
+# Added to the Hessian, which is singular if a column is constant or a sum of others.
+_RIDGE = 1e-9
 
 
 def fit_penalties(
@@ -36,7 +38,7 @@ def fit_penalties(
     strengths: Sequence[float],
     l1_ratio: float,
 ) -> Iterator[Numbers]:
-    """Find the coefficients under each penalty, the intercept first and not penalised.
+    """Fit the coefficients under each penalty, the intercept first and not penalised.
 
     They minimise the courses' weighted log loss, summed, plus ``strength`` times
     ``l1_ratio * |b| + (1 - l1_ratio) / 2 * b**2`` of each coefficient ``b``.
@@ -50,79 +52,85 @@ def fit_penalties(
     strengths
         Falling, so that each search starts near its end.
     """
-    whole = np.column_stack([np.ones(len(table)), table])
-    curvature, found = Curvature(whole), np.zeros(whole.shape[1])
+    table_with_ones = np.column_stack([np.ones(len(table)), table])
+    cache, coefficients = HessianCache(table_with_ones), np.zeros(table_with_ones.shape[1])
     rate = np.average(outcome, weights=weights)
-    found[0] = np.log(rate / (1 - rate))
+    coefficients[0] = np.log(rate / (1 - rate))
     for strength in strengths:
-        found = descend(whole, outcome, weights, (strength, l1_ratio), found, curvature)
-        yield found
+        coefficients = _descend(
+            table_with_ones, outcome, weights, (strength, l1_ratio), coefficients, cache
+        )
+        yield coefficients
 
 
-def descend(
+def _descend(
     table: Numbers,
     outcome: Numbers,
     weights: Numbers,
     penalty: tuple[float, float],
     start: Numbers,
-    curvature: Curvature,
+    cache: HessianCache,
 ) -> Numbers:
-    """Descend to the lowest penalised loss by Newton steps, halved wherever they would lead up."""
+    """Minimise the penalised loss by Newton steps, halved if they would increase it."""
     strength, l1_ratio = penalty
 
-    def measure(found: Numbers, log_odds: Numbers) -> float:
+    def measure(coefficients: Numbers, log_odds: Numbers) -> float:
         loss = weights @ (np.logaddexp(0, log_odds) - outcome * log_odds)
-        size = np.abs(found[1:]).sum() * l1_ratio + found[1:] @ found[1:] * (1 - l1_ratio) / 2
+        size = (
+            np.abs(coefficients[1:]).sum() * l1_ratio
+            + coefficients[1:] @ coefficients[1:] * (1 - l1_ratio) / 2
+        )
         return float(loss + strength * size)
 
-    found, log_odds = start, table @ start
-    height = measure(found, log_odds)
-    for _ in range(MOST_STEPS):
+    coefficients, log_odds = start, table @ start
+    height = measure(coefficients, log_odds)
+    for _ in range(_MOST_STEPS):
         expected = compute_probability(log_odds)
         gradient = table.T @ (weights * (outcome - expected))
         spread = weights * expected * (1 - expected)
-        step = solve_step(curvature.find(spread), gradient, found, penalty) - found
+        step = _solve_step(cache.compute(spread), gradient, coefficients, penalty) - coefficients
         moved = table @ step
-        for _ in range(MOST_HALVINGS):
-            reached = measure(found + step, log_odds + moved)
+        for _ in range(_MOST_HALVINGS):
+            reached = measure(coefficients + step, log_odds + moved)
             if reached <= height:
                 break
             step, moved = step / 2, moved / 2
-        found, log_odds, height = found + step, log_odds + moved, reached
-        if np.abs(moved).max() < SETTLED:
+        coefficients, log_odds, height = coefficients + step, log_odds + moved, reached
+        if np.abs(moved).max() < _SETTLED:
             break
-    return found
+    return coefficients
 
 
-def solve_step(
-    curvature: Numbers, gradient: Numbers, found: Numbers, penalty: tuple[float, float]
+def _solve_step(
+    hessian: Numbers, gradient: Numbers, coefficients: Numbers, penalty: tuple[float, float]
 ) -> Numbers:
-    """Find the coefficients that are best if the likelihood is the parabola that it looks like.
+    """Minimise the penalised quadratic approximation of the loss.
 
-    The intercept follows from the others, so that these alone are searched.
+    The intercept is not penalised and is eliminated, so that only the others are searched. With the
+    Cholesky factor of their Hessian as design, this is the least-squares problem of an elastic net.
     """
     strength, l1_ratio = penalty
-    level, beside = curvature[0, 0], curvature[0, 1:]
-    inner = curvature[1:, 1:] - np.outer(beside, beside) / level
-    inner[np.diag_indices_from(inner)] += BLANK * level
-    pull = gradient[1:] - beside * gradient[0] / level + inner @ found[1:]
+    diagonal, cross = hessian[0, 0], hessian[0, 1:]
+    inner = hessian[1:, 1:] - np.outer(cross, cross) / diagonal
+    inner[np.diag_indices_from(inner)] += _RIDGE * diagonal
+    target = gradient[1:] - cross * gradient[0] / diagonal + inner @ coefficients[1:]
     factor = cholesky(inner, lower=True)
-    width = len(pull)
+    width = len(target)
     model = ElasticNet(
         alpha=strength / width,
         l1_ratio=l1_ratio,
         fit_intercept=False,
-        tol=EXACT,
-        max_iter=MOST_ROUNDS,
+        tol=_EXACT,
+        max_iter=_MOST_ROUNDS,
         warm_start=True,
     )
-    model.coef_ = found[1:].copy()
+    model.coef_ = coefficients[1:].copy()
     with (
         warnings.catch_warnings(),
         config_context(assume_finite=True, skip_parameter_validation=True),
     ):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(factor.T, solve_triangular(factor, pull, lower=True))
+        model.fit(factor.T, solve_triangular(factor, target, lower=True))
     others = model.coef_
-    base = found[0] + (gradient[0] - beside @ (others - found[1:])) / level
-    return np.append(base, others)
+    intercept = coefficients[0] + (gradient[0] - cross @ (others - coefficients[1:])) / diagonal
+    return np.append(intercept, others)

@@ -23,7 +23,7 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.calibration import (
-    SAYS_NOTHING,
+    CONSTANT,
     Calibration,
     choose_calibration,
     gather_inner,
@@ -44,25 +44,26 @@ class Penalty:
     l1_ratio: float
 
 
-NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
-# The weakest is a normal prior of .55 for a standard deviation.
-GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
+_NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
+# The weakest penalty is a normal prior of deviation 0.55 per standard deviation of a feature: no
+# single baseline field is known to predict more.
+_GRID = tuple(Penalty(c, l1) for l1, c in product((0.0, 0.5, 1.0), np.geomspace(1e-3, 0.3, 6)))
 # Standard deviation up to which a feature is constant but for rounding.
-CONSTANT = 1e-8
+_CONSTANT = 1e-8
 
 
 class ElasticNet(Candidate):
     """Logistic regression with an elastic-net penalty on all features.
 
-    A missing value takes the cohort's mean and so moves nothing. It has no term of its own: what is
-    missing follows the site's form more than the patient, and would carry the site in disguise.
+    A missing value takes the cohort's mean and so contributes nothing. It has no indicator: what is
+    missing depends on the site's form more than on the patient, and would stand for the site.
     """
 
     name = "elastic_net"
     label = "elastic net"
     colour = "#00588f"
     preference = 30
-    grid: tuple[Penalty, ...] = GRID
+    grid: tuple[Penalty, ...] = _GRID
 
     def fit(self, design: Design, seed: int) -> Fit:
         """Choose the penalty by log loss on inner folds, and calibrate on them."""
@@ -70,13 +71,13 @@ class ElasticNet(Candidate):
         folds = split_inner(design, seed)
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
-        said = {
+            return Fit(make_constant(design), CONSTANT.as_settings(), inner)
+        predictions = {
             penalty: gather_inner(design, folds, log_odds)
             for penalty, log_odds in hold_out(design, folds, self.grid).items()
         }
-        penalty = choose_penalty(said)
-        chosen = choose_calibration(said[penalty], "logistic")
+        penalty = _choose_penalty(predictions)
+        chosen = choose_calibration(predictions[penalty], "logistic")
         settings = vars(penalty) | chosen.calibration.as_settings()
         inner = place_losses(design, folds, chosen.losses)
         return Fit(self.refit(design, settings, seed), settings, inner)
@@ -84,12 +85,12 @@ class ElasticNet(Candidate):
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with the penalty and calibration given."""
         design, calibration = self.narrow(design), Calibration.from_settings(settings)
-        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+        if calibration.is_constant or np.ptp(design.outcome) == 0:
             return make_constant(design)
         penalty = Penalty(settings["c"], settings["l1_ratio"])
-        preparation = prepare_features(design)
-        coefficients = fit_path(preparation.make_table(design), design, (penalty,))[penalty]
-        return calibration.apply_to(write_equation(design, preparation, coefficients))
+        preparation = _prepare_features(design)
+        coefficients = _fit_path(preparation.make_table(design), design, (penalty,))[penalty]
+        return calibration.apply_to(_write_equation(design, preparation, coefficients))
 
     def narrow(self, design: Design) -> Design:
         """Keep the features that this candidate uses: all."""
@@ -103,23 +104,25 @@ class SeverityOnly(ElasticNet):
     label = "baseline severity alone"
     colour = "#b35900"
     preference = 50
-    grid = (NO_PENALTY,)
+    grid = (_NO_PENALTY,)
 
     def narrow(self, design: Design) -> Design:
         """Keep the baseline total, and no site."""
-        kept = [] if design.severity is None else [design.severity]
-        return replace(keep_features(design, kept), sites=np.full(design.size, -1), site_names=())
+        severity = [] if design.severity is None else [design.severity]
+        return replace(
+            keep_features(design, severity), sites=np.full(design.size, -1), site_names=()
+        )
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """What is done to features first: means for missing values, units of standard deviations.
+class _Preparation:
+    """How features are imputed and scaled.
 
     Parameters
     ----------
     centre, scale
-        ``[features]``: mean of what is recorded, and standard deviation once the mean stands for
-        what is not; 1 where nothing varies.
+        ``[features]``: mean of recorded values, and standard deviation after imputing the mean; 1
+        for a constant feature.
     """
 
     centre: Numbers
@@ -131,30 +134,29 @@ class Preparation:
         return np.hstack([values, mark_sites(design.sites, design.site_names)])
 
 
-def prepare_features(design: Design) -> Preparation:
-    """Measure the features of the courses learned from."""
+def _prepare_features(design: Design) -> _Preparation:
     centre = average_recorded(design.matrix)
     scale = np.nan_to_num(design.matrix - centre).std(axis=0)
-    return Preparation(centre, np.where(scale > CONSTANT, scale, 1))
+    return _Preparation(centre, np.where(scale > _CONSTANT, scale, 1))
 
 
 def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
-    """Compute each penalty's log-odds of courses not learned from, in the order of the folds."""
-    said: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
+    """Compute held-out log-odds under each penalty, in the order of the folds' test courses."""
+    log_odds: dict[Penalty, list[Numbers]] = {penalty: [] for penalty in grid}
     for fold in folds:
         train, test = design.select(fold.train), design.select(fold.test)
-        preparation = prepare_features(train)
-        learned, asked = preparation.make_table(train), preparation.make_table(test)
-        for penalty, found in fit_path(learned, train, grid).items():
-            said[penalty].append(found[0] + asked @ found[1:])
-    return {penalty: np.concatenate(parts) for penalty, parts in said.items()}
+        preparation = _prepare_features(train)
+        train_table, test_table = preparation.make_table(train), preparation.make_table(test)
+        for penalty, coefficients in _fit_path(train_table, train, grid).items():
+            log_odds[penalty].append(coefficients[0] + test_table @ coefficients[1:])
+    return {penalty: np.concatenate(parts) for penalty, parts in log_odds.items()}
 
 
-def choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
+def _choose_penalty(predictions: Mapping[Penalty, Predictions]) -> Penalty:
     """Choose the strongest penalty within one standard error of the lowest log loss."""
-    some = next(iter(said.values()))
-    weights, patients = some.weights, some.patients
-    losses = {penalty: one.compute_losses() for penalty, one in said.items()}
+    first = next(iter(predictions.values()))
+    weights, patients = first.weights, first.patients
+    losses = {penalty: held_out.compute_losses() for penalty, held_out in predictions.items()}
     means = {p: float(np.average(loss, weights=weights)) for p, loss in losses.items()}
     best = losses[min(means, key=lambda penalty: means[penalty])]
     gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
@@ -162,32 +164,31 @@ def choose_penalty(said: Mapping[Penalty, Predictions]) -> Penalty:
     return min(within, key=lambda penalty: (penalty.c, means[penalty]))
 
 
-def keep_features(design: Design, places: Sequence[int]) -> Design:
+def keep_features(design: Design, kept: Sequence[int]) -> Design:
     """Keep some features of a design."""
-    features: tuple[Feature, ...] = tuple(design.features[place] for place in places)
-    severity = places.index(design.severity) if design.severity in places else None
-    matrix = design.matrix[:, list(places)]
+    features: tuple[Feature, ...] = tuple(design.features[index] for index in kept)
+    severity = kept.index(design.severity) if design.severity in kept else None
+    matrix = design.matrix[:, list(kept)]
     return replace(design, features=features, matrix=matrix, severity=severity)
 
 
-def fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
+def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
     """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
-    found: dict[Penalty, Numbers] = {}
+    coefficients: dict[Penalty, Numbers] = {}
     for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
         path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
-        fits = fit_sparse(table, design, path) if l1_ratio else fit_ridges(table, design, path)
-        found |= dict(zip(path, fits, strict=True))
-    return found
+        fits = _fit_sparse(table, design, path) if l1_ratio else _fit_ridges(table, design, path)
+        coefficients |= dict(zip(path, fits, strict=True))
+    return coefficients
 
 
-def fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
-    """Fit with penalties that leave columns out, the strongest first."""
+def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
     strengths = [1 / penalty.c for penalty in path]
     outcome, weights = design.outcome, design.weights
     return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
 
 
-def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
+def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
     """Fit with penalties that shrink columns and leave none out, or with next to none."""
     for penalty in path:
         regression = LogisticRegression(C=penalty.c, tol=1e-4, max_iter=500)
@@ -195,8 +196,7 @@ def fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Itera
         yield np.append(regression.intercept_, regression.coef_[0])
 
 
-def write_equation(design: Design, preparation: Preparation, coefficients: Numbers) -> Equation:
-    """Write coefficients as an equation with the same log-odds."""
+def _write_equation(design: Design, preparation: _Preparation, coefficients: Numbers) -> Equation:
     width = len(preparation.scale)
     intercept, weights = coefficients[0], coefficients[1:]
     present = weights[:width] / preparation.scale

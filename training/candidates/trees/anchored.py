@@ -1,4 +1,4 @@
-"""Boosted trees on top of the evidence: they learn only what the linear evidence misses."""
+"""Boosted trees on top of the evidence: they fit only what linear evidence misses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from training.measures.losses import compare_losses
 from training.study.design import Design
 from training.study.split import Fold, draw_patients
 
-NO_TREES: Settings = MappingProxyType({"rounds": 0})
+_NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 
 @dataclass(frozen=True)
-class AnchoredPosterior:
-    """The anchor's posterior, each draw with trees grown on other patients."""
+class _AnchoredPosterior:
+    """The anchor's posterior, each draw with trees grown on resampled patients."""
 
     anchor: Update
     settings: Settings
@@ -46,7 +46,7 @@ class AnchoredPosterior:
         )
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Find the anchor again on resampled courses; each draw has trees of its own anyway."""
+        """Compute the anchor again on resampled courses; each draw has trees of its own anyway."""
         return self.anchor.redevelop(rows, seed)
 
 
@@ -69,21 +69,21 @@ class AnchoredBoosted(Candidate):
         anchor, folds = updated.whole, updated.folds
         if not folds or not design.features:
             calibration, inner = calibrate_update(updated)
-            settings = {**NO_TREES, **calibration.as_settings()}
+            settings = {**_NO_TREES, **calibration.as_settings()}
             return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
-        tried = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
-        rounds = count_rounds(tried, design, folds)
-        predictions = gather_inner(design, folds, tried.margins if rounds else tried.reached)
+        choice = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
+        rounds = _count_rounds(choice, design, folds)
+        predictions = gather_inner(design, folds, choice.log_odds if rounds else choice.start)
         chosen = choose_calibration(predictions, "none")
         calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
         if not rounds:
-            settings = {**NO_TREES, **calibration.as_settings()}
+            settings = {**_NO_TREES, **calibration.as_settings()}
             equation = calibration.apply_to(anchor.equation)
-            return Fit(equation, settings, inner, anchor, tried.trials)
-        settings = {**tried.settings, "rounds": rounds, **calibration.as_settings()}
+            return Fit(equation, settings, inner, anchor, choice.trials)
+        settings = {**choice.settings, "rounds": rounds, **calibration.as_settings()}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = calibration.apply_to(add_trees(anchor.equation, trees))
-        return Fit(equation, settings, inner, AnchoredPosterior(anchor, settings), tried.trials)
+        return Fit(equation, settings, inner, _AnchoredPosterior(anchor, settings), choice.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
@@ -93,11 +93,11 @@ class AnchoredBoosted(Candidate):
         return Calibration.from_settings(settings).apply_to(equation)
 
 
-def count_rounds(tried: Choice, design: Design, folds: Sequence[Fold]) -> int:
-    """Count the rounds that do best on inner folds; none unless they clearly help."""
+def _count_rounds(choice: Choice, design: Design, folds: Sequence[Fold]) -> int:
+    """Count the best number of rounds on inner folds; 0 unless trees clearly help."""
     with_trees, without = (
-        gather_inner(design, folds, log_odds) for log_odds in (tried.margins, tried.reached)
+        gather_inner(design, folds, log_odds) for log_odds in (choice.log_odds, choice.start)
     )
-    losses, others = with_trees.compute_losses(), without.compute_losses()
-    gain = compare_losses(losses, others, without.patients, without.weights)
-    return tried.rounds if gain.mean < -gain.error else 0
+    losses, anchor_losses = with_trees.compute_losses(), without.compute_losses()
+    gain = compare_losses(losses, anchor_losses, without.patients, without.weights)
+    return choice.rounds if gain.mean < -gain.error else 0

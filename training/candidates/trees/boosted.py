@@ -14,7 +14,7 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.calibration import (
-    SAYS_NOTHING,
+    CONSTANT,
     Calibration,
     choose_calibration,
     gather_inner,
@@ -43,18 +43,18 @@ class Boosted(Candidate):
         folds = split_inner(design, seed)
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+            return Fit(make_constant(design), CONSTANT.as_settings(), inner)
         starts = [fit_start(design.select(fold.train)) for fold in folds]
-        tried = choose_trees(self.name, design, folds, starts, self.tuning, seed)
-        chosen = choose_calibration(gather_inner(design, folds, tried.margins), "logistic")
-        settings = {**tried.settings, "rounds": tried.rounds, **chosen.calibration.as_settings()}
+        choice = choose_trees(self.name, design, folds, starts, self.tuning, seed)
+        chosen = choose_calibration(gather_inner(design, folds, choice.log_odds), "logistic")
+        settings = {**choice.settings, "rounds": choice.rounds, **chosen.calibration.as_settings()}
         inner = place_losses(design, folds, chosen.losses)
-        return Fit(self.refit(design, settings, seed), settings, inner, trials=tried.trials)
+        return Fit(self.refit(design, settings, seed), settings, inner, trials=choice.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
         calibration = Calibration.from_settings(settings)
-        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+        if calibration.is_constant or np.ptp(design.outcome) == 0:
             return make_constant(design)
         start = fit_start(design)
         trees = grow_trees(design, start, settings, seed)
@@ -64,8 +64,8 @@ class Boosted(Candidate):
 def fit_start(design: Design) -> Equation:
     """Fit where the trees start: the base rate and each site's shrunken effect.
 
-    Site effects are a logistic regression on site alone with a normal prior of the published
-    spread; a site without courses gets none.
+    Site effects are those of a logistic regression on the site alone, with a normal prior of the
+    published spread; the effect of a site without courses is 0.
     """
     blank = np.zeros(len(design.features))
     known = np.unique(design.sites[design.sites >= 0])

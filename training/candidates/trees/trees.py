@@ -1,4 +1,4 @@
-"""Trees: the only file of training that names XGBoost."""
+"""Boosted trees: the only file of training that names XGBoost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ from training.measures.losses import compare_losses, compute_log_loss
 from training.study.design import Design
 from training.study.split import Fold
 
-MOST_ROUNDS = 400
+MAX_ROUNDS = 400
 PATIENCE = 30
-# No scale_pos_weight: it would ruin the probabilities.
-CONSTANTS: Mapping[str, Any] = MappingProxyType(
+# No scale_pos_weight: it would bias the probabilities. One thread: fits run side by side.
+_CONSTANTS: Mapping[str, Any] = MappingProxyType(
     {
         "objective": "binary:logistic",
         "eval_metric": "logloss",
@@ -67,27 +67,27 @@ SPACE = Space(
 
 
 @dataclass(frozen=True)
-class Part:
+class _Part:
     """An inner fold, ready for trees to be grown on it.
 
     Parameters
     ----------
-    learned, judged
-        XGBoost's matrices of the courses learned from and of the others.
+    train_data, test_data
+        XGBoost's matrices.
     test
-        The others again.
-    reached
+        The fold's test courses.
+    start
         Their log-odds before the first round.
     """
 
-    learned: Any
-    judged: Any
+    train_data: Any
+    test_data: Any
     test: Design
-    reached: Numbers
+    start: Numbers
 
 
 @dataclass(frozen=True)
-class Grown:
+class _Grown:
     """Trees grown on the inner folds with the same settings.
 
     Parameters
@@ -110,17 +110,17 @@ class Choice:
     ----------
     rounds
         With the lowest log loss.
-    reached, margins
-        Log-odds of courses not learned from, ``[courses in the folds' tests]``: before the first
-        round, and after so many.
+    start, log_odds
+        Held-out log-odds, ``[courses in the folds' tests]``: before the first round, and after
+        `rounds`.
     trials
         All that were tried.
     """
 
     settings: Settings
     rounds: int
-    reached: Numbers
-    margins: Numbers
+    start: Numbers
+    log_odds: Numbers
     trials: tuple[TuningTrial, ...]
 
 
@@ -134,7 +134,7 @@ def choose_trees(
 ) -> Choice:
     """Choose settings and rounds by log loss on inner folds.
 
-    The fixed ones give way only to settings that are better by more than a standard error: the best
+    Fixed settings are replaced only by ones that are better by more than a standard error: the best
     of many trials is in part the luckiest.
 
     Parameters
@@ -146,48 +146,48 @@ def choose_trees(
     """
     rows = np.concatenate([fold.test for fold in folds])
     outcome, weights = design.outcome[rows], design.weights[rows]
-    parts = [make_part(design, *both) for both in zip(folds, starts, strict=True)]
-    reached = np.concatenate([part.reached for part in parts])
+    parts = [_make_part(design, *both) for both in zip(folds, starts, strict=True)]
+    start = np.concatenate([part.start for part in parts])
     journal = tuning.open_journal(name, design, seed, {"xgboost": xgboost.__version__})
-    kept: dict[frozenset[tuple[str, float]], Grown] = {}
+    kept: dict[frozenset[tuple[str, float]], _Grown] = {}
 
-    def judge(settings: Settings) -> Iterator[float]:
+    def evaluate(settings: Settings) -> Iterator[float]:
         # Trees of fixed settings are kept: mostly one of them is chosen.
-        for grown in grow_parts(parts, make_parameters(design, settings, seed)):
+        for grown in _grow_parts(parts, _make_parameters(design, settings, seed)):
             yield float(grown.losses.min())
         if settings in SPACE.fixed:
             kept[frozenset(settings.items())] = grown
 
-    trials = try_settings(Search(SPACE, judge, len(parts), seed, journal), tuning.trials)
+    trials = try_settings(Search(SPACE, evaluate, len(parts), seed, journal), tuning.trials)
 
-    def follow(settings: Settings) -> Choice:
-        parameters = make_parameters(design, settings, seed)
-        grown = kept.get(frozenset(settings.items())) or [*grow_parts(parts, parameters)][-1]
+    def grow_chosen(settings: Settings) -> Choice:
+        parameters = _make_parameters(design, settings, seed)
+        grown = kept.get(frozenset(settings.items())) or [*_grow_parts(parts, parameters)][-1]
         rounds = int(grown.losses.argmin())
-        return Choice(settings, rounds, reached, predict_parts(parts, grown, rounds), trials)
+        return Choice(settings, rounds, start, _predict_parts(parts, grown, rounds), trials)
 
-    held, found = choose_trial(trials[: len(SPACE.fixed)]), choose_trial(trials)
-    chosen = follow(held.settings)
-    if found is held:
+    fixed, best = choose_trial(trials[: len(SPACE.fixed)]), choose_trial(trials)
+    chosen = grow_chosen(fixed.settings)
+    if best is fixed:
         return chosen
-    other = follow(found.settings)
-    better, worse = (compute_log_loss(one.margins, outcome) for one in (other, chosen))
-    gain = compare_losses(better, worse, design.patients[rows], weights)
+    other = grow_chosen(best.settings)
+    losses, fixed_losses = (
+        compute_log_loss(choice.log_odds, outcome) for choice in (other, chosen)
+    )
+    gain = compare_losses(losses, fixed_losses, design.patients[rows], weights)
     return other if gain.mean < -gain.error else chosen
 
 
-def make_part(design: Design, fold: Fold, start: Equation) -> Part:
-    """Build the matrices of an inner fold, its trees to start from an equation."""
+def _make_part(design: Design, fold: Fold, start: Equation) -> _Part:
     train, test = design.select(fold.train), design.select(fold.test)
-    offset, reached = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
-    judged = xgboost.DMatrix(
-        test.matrix, label=test.outcome, weight=test.given_weights, base_margin=reached, nthread=1
+    offset, held_out = (start.compute_log_odds(part.columns)[:, 0] for part in (train, test))
+    test_data = xgboost.DMatrix(
+        test.matrix, label=test.outcome, weight=test.given_weights, base_margin=held_out, nthread=1
     )
-    return Part(make_data(train, offset), judged, test, reached)
+    return _Part(_make_data(train, offset), test_data, test, held_out)
 
 
-def make_data(design: Design, offset: Numbers) -> Any:
-    """Build XGBoost's matrix, starting from an offset in log-odds."""
+def _make_data(design: Design, offset: Numbers) -> Any:
     return xgboost.QuantileDMatrix(
         design.matrix,
         label=design.outcome,
@@ -197,19 +197,18 @@ def make_data(design: Design, offset: Numbers) -> Any:
     )
 
 
-def make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
-    """Build XGBoost's parameters, with the evidenced sign of each feature."""
+def _make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
     chosen = {name: settings[name] for name in SPACE.ranges if name != "depth"}
     signs = tuple(SIGNS.get(feature.name, 0) for feature in design.features)
     held = {"max_depth": int(settings["depth"]), "seed": seed, "monotone_constraints": signs}
-    return {**CONSTANTS, **chosen, **held}
+    return {**_CONSTANTS, **chosen, **held}
 
 
 def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -> Any:
-    """Grow trees with given settings for a given number of rounds from where an equation ends."""
+    """Grow trees with given settings and rounds, starting from an equation's log-odds."""
     offset = start.compute_log_odds(design.columns)[:, 0]
-    parameters = make_parameters(design, settings, seed)
-    return xgboost.train(parameters, make_data(design, offset), int(settings["rounds"]))
+    parameters = _make_parameters(design, settings, seed)
+    return xgboost.train(parameters, _make_data(design, offset), int(settings["rounds"]))
 
 
 def add_trees(start: Equation, trees: Any) -> Equation:
@@ -219,60 +218,59 @@ def add_trees(start: Equation, trees: Any) -> Equation:
     return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
 
 
-def grow_parts(parts: Sequence[Part], parameters: Mapping[str, Any]) -> Iterator[Grown]:
+def _grow_parts(parts: Sequence[_Part], parameters: Mapping[str, Any]) -> Iterator[_Grown]:
     """Grow trees on one inner fold after the other; gives all that were grown so far."""
     boosters: list[Any] = []
-    total, counted = np.zeros(1 + MOST_ROUNDS), 0.0
+    total, counted = np.zeros(1 + MAX_ROUNDS), 0.0
     for part in parts:
-        booster, losses = grow_judged(part, parameters)
+        booster, losses = _grow_judged(part, parameters)
         weight = part.test.weights.sum()
         total, counted = total + weight * losses, counted + weight
         boosters.append(booster)
-        yield Grown(tuple(boosters), total / counted)
+        yield _Grown(tuple(boosters), total / counted)
 
 
-def predict_parts(parts: Sequence[Part], grown: Grown, rounds: int) -> Numbers:
-    """Compute the log-odds of the inner folds' tests after so many rounds, one fold after another.
+def _predict_parts(parts: Sequence[_Part], grown: _Grown, rounds: int) -> Numbers:
+    """Compute held-out log-odds after a number of rounds, one fold's test courses after another's.
 
-    After an early stop they stay as they are.
+    After an early stop they no longer change.
     """
     return np.concatenate(
         [
-            part.reached + predict_rounds(booster, part.test.matrix, rounds)
+            part.start + _predict_rounds(booster, part.test.matrix, rounds)
             for part, booster in zip(parts, grown.boosters, strict=True)
         ]
     )
 
 
-def predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
-    """Compute what the first rounds of trees add to log-odds."""
-    if not rounds:  # means all of them to XGBoost
+def _predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
+    if not rounds:  # to XGBoost, a range that ends at 0 means all rounds
         return np.zeros(len(matrix))
-    done = min(rounds, booster.num_boosted_rounds())
-    added = booster.inplace_predict(matrix, iteration_range=(0, done), predict_type="margin")
+    count = min(rounds, booster.num_boosted_rounds())
+    added = booster.inplace_predict(matrix, iteration_range=(0, count), predict_type="margin")
     return np.asarray(added, dtype=np.float64)
 
 
-def grow_judged(part: Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
-    """Grow trees on an inner fold until they no longer help the courses not learned from.
+def _grow_judged(part: _Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
+    """Grow trees on an inner fold, with early stopping by the loss of its test courses.
 
     Returns
     -------
     tuple
-        The booster, and the log loss before and after each round, ``[1 + rounds]``. After an early
-        stop it stays as it is.
+        The booster, and the log loss before and after each round, ``[1 + rounds]``, constant after
+        an early stop.
     """
-    found: dict[str, dict[str, list[float]]] = {}
+    history: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         dict(parameters),
-        part.learned,
-        MOST_ROUNDS,
-        evals=[(part.judged, "test")],
-        evals_result=found,
+        part.train_data,
+        MAX_ROUNDS,
+        evals=[(part.test_data, "test")],
+        evals_result=history,
         early_stopping_rounds=PATIENCE,
         verbose_eval=False,
     )
-    after = found["test"]["logloss"]
-    reached = compute_log_loss(part.reached, part.test.outcome)
-    before = float(np.average(reached, weights=part.test.weights))
-    return booster, np.array([before, *after, *after[-1:] * (MOST_ROUNDS - len(after))])
+    after = history["test"]["logloss"]
+    losses = compute_log_loss(part.start, part.test.outcome)
+    before = float(np.average(losses, weights=part.test.weights))
+    return booster, np.array([before, *after, *after[-1:] * (MAX_ROUNDS - len(after))])

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from training.candidates.evidence.laplace import Mixture, Posterior, Prior, mix_posteriors
-from training.candidates.evidence.ordinal import Grades, Likelihood
+from training.candidates.evidence.ordinal import Categories, Likelihood
 
 
 def read_plainly(outcome, weights=None):
     """Outcomes of yes or no."""
     counted = np.ones(len(outcome)) if weights is None else weights
-    return Likelihood(Grades(outcome.astype(int), 2, 1), counted)
+    return Likelihood(Categories(outcome.astype(int), 2, 1), counted)
 
 
 def make_courses(size, coefficients, seed=1):
@@ -85,7 +85,7 @@ def test_without_courses_the_posterior_is_the_prior():
     assert found.evidence == pytest.approx(-0.7)
 
 
-def test_a_course_that_counts_twice_is_two_courses():
+def test_weight_of_2_equals_two_courses():
     table, outcome = make_courses(50, (0.1, 0.6))
     prior = Prior(np.zeros(2), np.ones(2))
     weights = np.where(np.arange(50) < 20, 2.0, 1.0)
@@ -103,7 +103,7 @@ def test_separated_courses_still_have_a_posterior():
     assert 1 < found.mode[1] < 20
 
 
-def test_the_prior_that_makes_the_courses_likelier_counts_more():
+def test_prior_that_makes_courses_likelier_counts_more():
     table, outcome = make_courses(400, (0.0, 1.0))
     narrow, wide = (Prior(np.zeros(2), np.array([1.0, spread])) for spread in (0.05, 1.0))
     mixture = mix_posteriors(table, read_plainly(outcome), [narrow, wide])
@@ -112,7 +112,7 @@ def test_the_prior_that_makes_the_courses_likelier_counts_more():
     assert mixture.mean[1] == pytest.approx(mixture.posteriors[1].mode[1], abs=0.01)
 
 
-def test_sharing_curvature_between_priors_changes_nothing_that_matters():
+def test_shared_hessian_changes_nothing_that_matters():
     table, outcome = make_courses(300, (-0.5, 0.7, -0.2))
     priors = [Prior(np.zeros(3), np.array([1.0, s, s])) for s in (0.05, 0.1, 0.3, 1.0, 3.0)]
     together = mix_posteriors(table, read_plainly(outcome), priors)
@@ -122,7 +122,7 @@ def test_sharing_curvature_between_priors_changes_nothing_that_matters():
         assert shared.evidence == pytest.approx(alone.evidence, abs=0.05)
 
 
-def test_draws_come_from_each_posterior_as_often_as_it_counts():
+def test_posteriors_are_drawn_by_their_shares():
     identity = np.eye(1) * 100
     two = (Posterior(np.array([-1.0]), identity, 0), Posterior(np.array([1.0]), identity, 0))
     numbers, drawn = Mixture(two, np.array([0.25, 0.75])).draw(4000, np.random.default_rng(1))
@@ -130,7 +130,7 @@ def test_draws_come_from_each_posterior_as_often_as_it_counts():
     assert (np.sign(drawn[:, 0]) == np.where(numbers == 1, 1, -1)).all()
 
 
-def test_a_prior_that_needs_a_negative_value_counts_for_nothing_where_none_is_allowed():
+def test_prior_with_a_forbidden_sign_counts_nothing():
     table, outcome = make_courses(500, (0.0, -0.8))
     free, none = (Prior(np.zeros(2), np.array([1.0, spread])) for spread in (1.0, 1e-4))
     likelihood = read_plainly(outcome)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training.candidates.evidence.laplace import Prior, mix_posteriors
-from training.candidates.evidence.ordinal import Grades, Likelihood, grade_courses
+from training.candidates.evidence.ordinal import Categories, Likelihood, categorise_courses
 
 TRUTH = Path(__file__).parents[2] / "measures" / "truth.json"
 CUTS = (-1.5, -0.5, 0.3, 1.2)
@@ -32,7 +32,7 @@ def draw(size, slope=0.8, seed=1):
 
 
 def grade(latent, cuts=CUTS, cut=3):
-    return Grades(np.searchsorted(cuts, latent), len(cuts) + 1, cut)
+    return Categories(np.searchsorted(cuts, latent), len(cuts) + 1, cut)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
@@ -40,59 +40,59 @@ def grade(latent, cuts=CUTS, cut=3):
 def test_proportional_odds_are_those_of_rms(truth, counted, cut):
     told, weights = truth[counted], np.array(truth["weight"])
     table = np.column_stack([np.ones(len(weights)), truth["predictors"]])
-    grades = Grades(np.array(truth["grade"]), 5, cut)
+    grades = Categories(np.array(truth["grade"]), 5, cut)
     likelihood = Likelihood(grades, weights if counted == "weighted" else np.ones(len(weights)))
     found = find(table, likelihood)
     coefficients, places = np.array(told["coefficients"]), [cut - 1, 4, 5]
     assert found.mode == pytest.approx(coefficients[places], abs=1e-3)
     others = coefficients[cut - 1] - np.delete(coefficients[:4], cut - 1)
     assert found.thresholds == pytest.approx(others, abs=1e-3)
-    there = likelihood.inform(table @ found.mode, found.thresholds)
-    mixed, taken = there.relate(table)
+    there = likelihood.differentiate(table @ found.mode, found.thresholds)
+    mixed, taken = there.eliminate_thresholds(table)
     covariance = np.linalg.inv((table * there.spread[:, None]).T @ table - mixed @ taken.T)
     expected = np.array(told["covariance"])[np.ix_(places, places)]
     assert covariance == pytest.approx(expected, rel=2e-3, abs=1e-6)
-    # Curvature is kept while it hardly moves.
-    widths = [found.find_deviation(place) for place in range(3)]
+    # HessianCache is kept while it hardly moves.
+    widths = [found.compute_deviation(place) for place in range(3)]
     assert widths == pytest.approx(np.sqrt(np.diag(expected)), rel=0.02)
-    reached = likelihood.measure(table @ coefficients[places], others)
+    reached = likelihood.compute(table @ coefficients[places], others)
     assert -2 * reached == pytest.approx(told["deviance"], abs=1e-6)
 
 
-def test_one_grade_on_either_side_is_logistic_regression():
+def test_one_category_per_class_is_logistic_regression():
     table, latent = draw(50)
-    grades = Grades((latent > 0).astype(int), 2, 1)
+    grades = Categories((latent > 0).astype(int), 2, 1)
     likelihood, log_odds = Likelihood(grades, np.ones(50)), table @ np.array([0.3, -0.4])
     chance = 1 / (1 + np.exp(-log_odds))
     expected = np.log(np.where(latent > 0, chance, 1 - chance)).sum()
-    assert likelihood.measure(log_odds, np.empty(0)) == pytest.approx(expected)
-    told = likelihood.inform(log_odds, np.empty(0))
-    assert told.slope == pytest.approx((latent > 0) - chance)
+    assert likelihood.compute(log_odds, np.empty(0)) == pytest.approx(expected)
+    told = likelihood.differentiate(log_odds, np.empty(0))
+    assert told.gradient == pytest.approx((latent > 0) - chance)
     assert told.spread == pytest.approx(chance * (1 - chance))
 
 
-def test_slopes_and_curvature_are_those_of_finite_differences():
+def test_derivatives_are_those_of_finite_differences():
     table, latent = draw(40)
     likelihood = Likelihood(grade(latent), np.linspace(0.5, 1.5, 40))
     place = np.concatenate([[0.1, 0.5], [-1.6, -0.7, 0.8]])
 
     def measure(at):
-        return likelihood.measure(table @ at[:2], at[2:])
+        return likelihood.compute(table @ at[:2], at[2:])
 
     def slope(at):
-        told = likelihood.inform(table @ at[:2], at[2:])
-        return np.concatenate([table.T @ told.slope, told.pull])
+        told = likelihood.differentiate(table @ at[:2], at[2:])
+        return np.concatenate([table.T @ told.gradient, told.threshold_gradient])
 
     steps = 1e-5 * np.eye(5)
     slopes = [(measure(place + step) - measure(place - step)) / 2e-5 for step in steps]
     assert slope(place) == pytest.approx(slopes, abs=1e-5)
     curvature = -np.array([(slope(place + step) - slope(place - step)) / 2e-5 for step in steps])
-    told = likelihood.inform(table @ place[:2], place[2:])
-    mixed, taken = told.relate(table)
+    told = likelihood.differentiate(table @ place[:2], place[2:])
+    mixed, taken = told.eliminate_thresholds(table)
     assert (table * told.spread[:, None]).T @ table == pytest.approx(curvature[:2, :2], abs=1e-5)
     assert mixed == pytest.approx(curvature[:2, 2:], abs=1e-5)
-    assert told.bend == pytest.approx(curvature[2:, 2:], abs=1e-5)
-    assert taken @ told.bend == pytest.approx(mixed)
+    assert told.threshold_hessian == pytest.approx(curvature[2:, 2:], abs=1e-5)
+    assert taken @ told.threshold_hessian == pytest.approx(mixed)
 
 
 def test_width_agrees_with_a_sampler_that_moves_thresholds_too():
@@ -105,7 +105,7 @@ def test_width_agrees_with_a_sampler_that_moves_thresholds_too():
 
     def measure(at):
         z = (at[:2] - prior.mean) / prior.deviation
-        return likelihood.measure(table @ at[:2], at[2:]) - z @ z / 2
+        return likelihood.compute(table @ at[:2], at[2:]) - z @ z / 2
 
     height = measure(here)
     for _ in range(60_000):
@@ -120,50 +120,50 @@ def test_width_agrees_with_a_sampler_that_moves_thresholds_too():
     assert width == pytest.approx(sampled.std(axis=0), rel=0.08)
 
 
-def test_ten_grades_tell_as_much_more_than_two_as_whitehead_says():
+def test_ten_categories_inform_as_whitehead_says():
     table, latent = draw(20_000, slope=0.0)
     widths = []
     for count in (2, 10):
         cuts = np.quantile(latent, np.arange(1, count) / count)
         found = find(table, Likelihood(grade(latent, cuts, count // 2), np.ones(20_000)))
-        widths.append(found.find_deviation(1))
+        widths.append(found.compute_deviation(1))
     assert (widths[1] / widths[0]) ** 2 == pytest.approx((1 - 1 / 4) / (1 - 1 / 100), rel=0.01)
 
 
-def test_where_odds_are_not_proportional_the_base_rate_is_still_that_of_the_courses():
+def test_base_rate_holds_without_proportional_odds():
     generator = np.random.default_rng(3)
     table = np.column_stack([np.ones(4000), generator.standard_normal(4000)])
     latent = 0.8 * generator.standard_normal(4000) * np.exp(0.7 * table[:, 1])  # spread, no shift
     improvement = np.where(latent > 0.4, 0.4 + (latent - 0.4) ** 2, latent)
-    grades = grade_courses((latent > 0.4).astype(float), improvement)
+    grades = categorise_courses((latent > 0.4).astype(float), improvement)
     found = find(table, Likelihood(grades, np.ones(4000)))
     said = 1 / (1 + np.exp(-table @ found.mode))
     assert said.mean() == pytest.approx((latent > 0.4).mean(), abs=0.03)
 
 
-def test_grades_keep_to_their_side_and_none_is_empty():
+def test_categories_keep_to_their_class_and_none_is_empty():
     improvement = np.repeat([0.0, 0.1, 0.2, 0.5, 0.6, 1.0], [40, 7, 8, 30, 5, 25])
     outcome = (improvement >= 0.5).astype(float)
-    grades = grade_courses(outcome, improvement)
+    grades = categorise_courses(outcome, improvement)
     assert (grades.numbers >= grades.cut).astype(float) == pytest.approx(outcome)
     assert np.bincount(grades.numbers, minlength=grades.count).min() > 0
     assert grades.count > 3
     assert (np.diff(grades.numbers[np.argsort(improvement, kind="stable")]) >= 0).all()
 
 
-def test_few_courses_are_told_apart_by_yes_or_no_alone():
+def test_few_courses_have_two_categories():
     outcome, improvement = np.repeat([0.0, 1.0], 19), np.linspace(-0.5, 1, 38)
-    assert grade_courses(outcome, improvement).count == 2
-    assert grade_courses(np.ones(30), improvement[:30]).cut == 1
+    assert categorise_courses(outcome, improvement).count == 2
+    assert categorise_courses(np.ones(30), improvement[:30]).cut == 1
 
 
 def test_no_courses_leave_the_prior_as_it_is():
-    grades = grade_courses(np.empty(0), np.empty(0))
+    grades = categorise_courses(np.empty(0), np.empty(0))
     assert (grades.count, grades.cut) == (2, 1)
-    assert len(Likelihood(grades, np.empty(0)).place_thresholds()) == 0
+    assert len(Likelihood(grades, np.empty(0)).start_thresholds()) == 0
 
 
 def test_thresholds_out_of_order_have_no_likelihood():
     table, latent = draw(30)
     likelihood = Likelihood(grade(latent), np.ones(30))
-    assert likelihood.measure(table @ np.zeros(2), np.array([-0.5, -1.0, 0.5])) == -np.inf
+    assert likelihood.compute(table @ np.zeros(2), np.array([-0.5, -1.0, 0.5])) == -np.inf

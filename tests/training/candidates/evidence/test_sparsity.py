@@ -21,7 +21,7 @@ def draw(gradient, curvature, expected, count=400, seed=2):
     return draw_terms(gradient, curvature, SLAB, expected, count, np.random.default_rng(seed))
 
 
-def test_two_terms_apart_are_in_as_often_as_their_bayes_factor_says():
+def test_terms_are_in_as_often_as_bayes_factors_say():
     """With a likelihood that splits, inclusion has a closed form; only the share is shared."""
     gradient, curvature = np.array([30.0, 0.0]), np.diag([400.0, 400.0])
     drawn = draw(gradient, curvature, expected=0.5, count=6000)
@@ -38,7 +38,7 @@ def test_two_terms_apart_are_in_as_often_as_their_bayes_factor_says():
     assert inside.std() == pytest.approx(np.sqrt(variance), rel=0.1)
 
 
-def test_two_real_terms_among_three_hundred_are_found_and_the_rest_left_out():
+def test_two_real_terms_among_three_hundred_are_found():
     drawn = draw(*make_terms(300, 4000, {10: 0.3, 200: -0.25}), expected=6)
     often = (drawn != 0).mean(axis=0)
     assert often[10] > 0.95
@@ -47,7 +47,7 @@ def test_two_real_terms_among_three_hundred_are_found_and_the_rest_left_out():
     assert np.delete(often, [10, 200]).mean() < 0.05
 
 
-def test_where_nothing_is_there_the_mean_says_next_to_nothing():
+def test_without_real_terms_the_mean_is_almost_0():
     drawn = draw(*make_terms(300, 250, {0: 0.0}), expected=6)
     assert np.sqrt((drawn.mean(axis=0) ** 2).sum()) < 0.2  # least squares would say above 2
 

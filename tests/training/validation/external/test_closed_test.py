@@ -94,7 +94,7 @@ def test_no_more_is_proposed_than_is_needed(intercept, slope, kind):
     assert (found.as_facts() is None) == (kind == "none")
 
 
-def test_a_calibrated_model_is_left_alone_in_nineteen_of_twenty_cohorts():
+def test_calibrated_models_are_recalibrated_in_five_percent():
     kinds = [run_closed_test(*draw_outcomes(0, 1, 300, seed)).kind for seed in range(400)]
     assert 0.92 < kinds.count("none") / 400 < 0.98
 
@@ -111,14 +111,14 @@ def test_the_test_is_closed(p_any, p_slope, kind):
     assert choose_recalibration(0.3, (0.4, 0.7), p_any, p_slope).kind == kind
 
 
-def test_a_model_that_ranks_the_wrong_way_is_not_turned_round():
+def test_a_negative_slope_is_not_proposed():
     found = run_closed_test(*draw_outcomes(0.0, -0.5))
     assert found.kind == "none"
     assert found.as_facts() is None
     assert "the slope would be -0.49" in found.reason
 
 
-def test_a_model_that_ranks_nobody_is_asked_for_its_level_alone():
+def test_a_constant_model_is_tested_for_its_intercept():
     outcome = np.repeat([1.0, 0.0], [60, 40])
     found = run_closed_test(np.zeros(100), outcome)
     by_hand = 60 * math.log(0.6) + 40 * math.log(0.4) - 100 * math.log(0.5)

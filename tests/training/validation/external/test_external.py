@@ -43,7 +43,7 @@ def test_a_shift_and_a_stretch_are_given_back(find, known_model, draw, read):
     assert "log-odds times 0." in found.verdict
 
 
-def test_a_model_that_holds_is_left_alone(find, known_model, draw, read):
+def test_a_calibrated_model_is_not_recalibrated(find, known_model, draw, read):
     found = find(known_model(), read(draw(1500, seed=4)))
     assert found.recalibration is None
     assert "No recalibration is proposed" in found.verdict
@@ -73,9 +73,7 @@ def test_the_findings_hold_all_that_a_report_shows(find, known_model, draw, read
     assert "External cohort" in render_report(found)
 
 
-def test_courses_that_the_service_would_not_answer_are_left_aside_and_counted(
-    find, known_model, draw, read
-):
+def test_ineligible_courses_are_excluded_and_counted(find, known_model, draw, read):
     rows = draw(600)
     rows[0]["age"] = rows[1]["age"] = 90
     rows[2]["condition"] = "ptsd"
@@ -142,16 +140,14 @@ def test_the_cohort_of_the_development_raises_an_alarm(find, known_model, draw, 
     assert not found.passed, "the gate takes no apparent performance for a validation"
 
 
-def test_a_study_of_one_condition_is_known_again_in_the_whole_cohort(find, known_model, draw, read):
+def test_a_study_of_one_condition_is_recognised(find, known_model, draw, read):
     rows = draw(400)
     digest = digest_cohort(read(rows))
     more = [dict(row, patient_id=f"q{n}", condition="ptsd") for n, row in enumerate(rows[:20])]
     assert find(known_model(data_digest=digest), read(rows + more)).alarms
 
 
-def test_an_auc_beyond_belief_raises_an_alarm_for_real_baselines_alone(
-    find, known_model, draw, read
-):
+def test_a_too_high_auc_raises_an_alarm(find, known_model, draw, read):
     rows = draw(800, slope=6)
     assert any("LEAKAGE" in one for one in find(known_model(), read(rows)).alarms)
     simulated = [row | {"simulated": "true"} for row in rows]
@@ -181,7 +177,7 @@ def test_a_cohort_of_one_class_is_refused(find, known_model, draw, read, kept):
         find(known_model(), read(rows))
 
 
-def test_a_cohort_without_outcomes_is_refused_with_the_reasons(find, known_model, draw, read):
+def test_a_cohort_without_outcomes_is_refused(find, known_model, draw, read):
     rows = [row | {"phq9_acute": ""} for row in draw(50)]
     rows[0]["age"] = 90
     with pytest.raises(CohortError, match=r"1 outside the studied ranges, 49 without a known"):
@@ -194,7 +190,7 @@ def test_a_handful_of_courses_gives_measures_without_intervals(find, known_model
     assert get_external(found)["ratio"].value is not None
 
 
-def test_an_update_needs_an_early_score_and_not_the_outcome_itself(find, known_model, draw, read):
+def test_an_update_needs_an_earlier_score(find, known_model, draw, read):
     name = "phq9.acute.response.after-week2"
     facts = {"name": name, "outcome": {**parse_outcome(name).describe()}}
     base = known_model()
@@ -210,7 +206,7 @@ def test_an_update_needs_an_early_score_and_not_the_outcome_itself(find, known_m
         find(model, read(same))
 
 
-def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw, read):
+def test_a_recalibrated_model_is_calibrated_on_other_folds(known_model, draw, read):
     cohort = read(draw(2000, intercept=0.5, slope=0.6))
     validation = validate_on_cohort(known_model(), "3", cohort, GATE)
     before = describe_external(validation)
@@ -232,7 +228,7 @@ def test_a_recalibrated_model_is_right_where_it_did_not_learn(known_model, draw,
     assert "apparent performance" in again.alarms[0], "it learned its level from these courses"
 
 
-def test_the_findings_of_a_recalibration_do_not_flatter_noise(known_model, draw, read):
+def test_findings_of_a_recalibration_are_not_optimistic(known_model, draw, read):
     """Where outcomes have nothing to do with the model, held-out folds show it."""
     cohort = read(draw(400, slope=0.25, seed=5))
     validation = validate_on_cohort(known_model(), "3", cohort, GATE)
@@ -243,7 +239,7 @@ def test_the_findings_of_a_recalibration_do_not_flatter_noise(known_model, draw,
     assert get_external(found)["log_loss"].value > apparent
 
 
-def test_too_few_courses_to_test_a_recalibration_are_refused(known_model, draw, read):
+def test_too_few_courses_for_a_recalibration_are_refused(known_model, draw, read):
     validation = validate_on_cohort(known_model(), "3", read(draw(30, intercept=3)), GATE)
     with pytest.raises(CohortError, match="both classes need at least 20 patients"):
         make_recalibrated(validation, describe_external(validation).recalibration)
