@@ -119,9 +119,9 @@ def test_new_sites_alone_need_no_refits(fresh_commands):
     assert found_sites["request"]["bootstraps"] == 0
     assert found_sites["costs"] == []
     assert all("auc" in world["next_site"] for world in found_sites["worlds"])
-    printed = fresh_commands.run("experiments", *command).stdout
-    assert "prediction interval for a new site" in printed
-    assert "corrected" not in printed
+    text = report(RESULTS, sites_only=True).text
+    assert "prediction interval for a new site" in text
+    assert "corrected" not in text
 
 
 def test_quick_check_writes_no_page(fresh_commands):
