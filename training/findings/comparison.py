@@ -67,12 +67,12 @@ class Comparison:
             )
         if not self.beats_base_rate:
             return (
-                f"The {label} is chosen, since no candidate is better by more than one standard "
+                f"Candidate “{label}” is chosen, since none is better by more than one standard "
                 "error, but it does not beat the base rate by that much. The base rate is the "
                 "estimate."
             )
         return (
-            f"The {label} beats the base rate: log loss lower by {-gap.mean:.4f} "
+            f"Candidate “{label}” beats the base rate: log loss lower by {-gap.mean:.4f} "
             f"(standard error {gap.error:.4f}) on held-out patients."
         )
 
@@ -101,7 +101,7 @@ def await_outcomes(study: Study) -> Comparison:
 def list_leakage_alarms(auc: float | None, target: Outcome, simulated: bool) -> list[str]:
     """List an alarm if an AUC is higher than baseline alone can reach.
 
-    None for simulated patients, nor for update outcomes, whose early scores predict far better.
+    Empty for simulated patients and for update outcomes, whose early scores predict far better.
     """
     silent = simulated or target.checkpoint is not None
     if silent or auc is None or auc <= LEAKAGE_AUC:
