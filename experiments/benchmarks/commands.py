@@ -130,7 +130,8 @@ def benchmark_trials(
     _refuse_docs(docs, {"--quick": quick, "--only": only})
     home = enter_home()
     from experiments.benchmarks.trials.report import report_trials
-    from experiments.benchmarks.trials.trials import QUICK, TrialPlan, list_trial_tasks, run_trials
+    from experiments.benchmarks.trials.tasks import QUICK, TrialPlan, list_trial_tasks
+    from experiments.benchmarks.trials.trials import run_trials
 
     with explain_errors(as_json):
         tasks, skipped = list_trial_tasks(only, data, QUICK if quick else TrialPlan())

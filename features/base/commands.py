@@ -1,4 +1,4 @@
-"""What every command does alike: exit codes, errors on one screen, progress on stderr."""
+"""What all commands share: exit codes, errors on one screen, progress on stderr."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -62,9 +62,9 @@ def show_json(plain: Any) -> None:
 
 
 def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
-    """Pass items on while a bar on stderr shows how far things are.
+    """Yield items while a bar on stderr shows progress.
 
-    Where stderr is no terminal there is one line at the end instead of a bar.
+    If stderr is not a terminal, one line at the end replaces the bar.
     """
     console = Console(stderr=True)
     columns = (
@@ -84,5 +84,5 @@ def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal what goes on; on stderr, apart from results."""
+    """Print progress for the user on stderr, apart from results."""
     typer.echo(text, err=True)

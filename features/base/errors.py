@@ -1,17 +1,17 @@
-"""What can go wrong, as one tree.
+"""Errors, as one tree.
 
 ::
 
     KetamineResponseError
-    ├── InputError            what was given cannot be used: exit code 2, HTTP 400
+    ├── InputError            input cannot be used: exit code 2, HTTP 400
     │   ├── DictionaryError   a file of instruments breaks a rule
     │   ├── AssessmentError   an assessment breaks a rule
-    │   ├── CohortError       a cohort file breaks one, or many
-    │   ├── MappingError      a mapping file does
-    │   ├── OutcomeError      an outcome cannot be read as asked
-    │   └── StudyError        a study file does, or asks for what the cohort cannot give
-    ├── ArtifactError         a stored model is damaged, unreadable or not what was promised
-    └── UnavailableError      something needed is not there yet: no champion, no registry
+    │   ├── CohortError       a cohort file breaks rules
+    │   ├── MappingError      a mapping file breaks a rule
+    │   ├── OutcomeError      an outcome does not exist, or cannot be measured
+    │   └── StudyError        a study file breaks a rule, or does not fit its cohort
+    ├── ArtifactError         a stored model is damaged, unreadable or not the one registered
+    └── UnavailableError      something needed is missing: no champion, no registry
 
 No error carries a patient's value: a problem names the field, the rule and what is allowed.
 """
@@ -37,9 +37,9 @@ class Problem:
     rule
         Short name of the rule, stable for machines: ``range``, ``type``, ``unknown`` …
     message
-        What is allowed, in words. Never the value that was found.
+        What is allowed, in words; never the value that broke the rule.
     rows
-        Rows of the cohort that break it, counted from 1; empty where rows do not apply.
+        Rows of the cohort that break it, counted from 1; empty if rows do not apply.
     """
 
     field: str
@@ -48,7 +48,7 @@ class Problem:
     rows: tuple[int, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the problem for JSON; rows only where there are any."""
+        """Return the problem for JSON; rows only if there are any."""
         plain: dict[str, Any] = {"field": self.field, "rule": self.rule, "message": self.message}
         return plain | {"rows": list(self.rows)} if self.rows else plain
 
@@ -58,7 +58,7 @@ class Problem:
 
 
 def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
-    """Turn pydantic's errors into problems, without the values that it was given."""
+    """Turn pydantic's errors into problems, without values."""
     return [
         Problem(
             ".".join(map(str, ([prefix] if prefix else []) + [*entry["loc"]])) or "file",
@@ -91,14 +91,14 @@ class KetamineResponseError(Exception):
 
 
 class InputError(KetamineResponseError):
-    """What was given cannot be used; every problem found is listed.
+    """Input that cannot be used; lists every problem.
 
     Parameters
     ----------
     problems
         All problems at once, never only the first.
     source
-        What was read: a file's name, or ``request``.
+        Name of the file, or ``request``.
     """
 
     def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
@@ -107,7 +107,7 @@ class InputError(KetamineResponseError):
         super().__init__(self.describe())
 
     def describe(self) -> str:
-        """Say on one screen what is wrong."""
+        """Describe the problems on one screen."""
         count = len(self.problems)
         head = f"{self.source}: " if self.source else ""
         lines = [f"{head}{count} problem{'s' if count != 1 else ''}"]
@@ -138,16 +138,16 @@ class MappingError(InputError):
 
 
 class OutcomeError(InputError):
-    """An outcome cannot be read as asked."""
+    """An outcome does not exist, or cannot be measured."""
 
 
 class StudyError(InputError):
-    """A study breaks a rule, or asks for what its cohort cannot give."""
+    """A study breaks a rule, or does not fit its cohort."""
 
 
 class ArtifactError(KetamineResponseError):
-    """A stored model is damaged, unreadable or not what was promised."""
+    """A stored model is damaged, unreadable or not the one registered."""
 
 
 class UnavailableError(KetamineResponseError):
-    """Something needed is not there yet."""
+    """Something needed is missing."""

@@ -1,4 +1,4 @@
-"""Where data and runs live: one folder, unless a team's servers are named."""
+"""Where data and runs are stored: one folder, unless a team's servers are named."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ DEFAULT_HOME = ".ketamine-response"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds everything, and what lies where in it.
+    """The folder of all data, and the paths in it.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Home:
     bento_folder
         BentoML's home, with its model store.
     user
-        Who works here, for the history of champions.
+        The user, for the history of champions.
     database_url
         A team's server for keys and audit, its password included; None for a file in the folder.
     """
@@ -37,7 +37,7 @@ class Home:
 
     @property
     def database(self) -> Path | None:
-        """MLflow's database in the folder; None where a team's server is named."""
+        """MLflow's database in the folder; None if a team's server is named."""
         path = self.folder / "mlflow.db"
         return path if self.tracking_uri == f"sqlite:///{path}" else None
 
@@ -58,17 +58,17 @@ class Home:
 
     @property
     def service_key(self) -> Path:
-        """File of the service's secret key, where the environment names none."""
+        """File of the service's secret key, unless the environment names one."""
         return self.folder / "service.key"
 
     @property
     def validation(self) -> Path:
-        """Folder where runs that are not finished keep what repeated developments said."""
+        """Folder where unfinished runs keep the predictions of bootstrap refits."""
         return self.folder / "validation"
 
     @property
     def tuning(self) -> Path:
-        """Folder where runs that are not finished keep their trials of settings."""
+        """Folder where unfinished runs keep their tuning trials."""
         return self.folder / "tuning"
 
 
@@ -88,8 +88,7 @@ def find_home(environment: Mapping[str, str]) -> Home:
     return Home(folder, tracking_uri, bento_folder, user, database_url)
 
 
-# What the libraries around us must be told before they are imported: no telemetry, no calls home,
-# no job runners that we never use, no progress bars but our own.
+# Set before the libraries are imported: no telemetry, no job runners, no progress bars but ours.
 QUIET = MappingProxyType(
     {
         "BENTOML_DO_NOT_TRACK": "True",
@@ -109,7 +108,7 @@ def read_environment() -> Mapping[str, str]:
 
 
 def enter_home() -> Home:
-    """Find the home and make it known to the libraries; called once, at the edge of a command."""
+    """Find the home and set the libraries' environment; called once, at the start of a command."""
     home = find_home(os.environ)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

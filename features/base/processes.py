@@ -4,7 +4,7 @@ import os
 
 
 def is_alive(process: int) -> bool:
-    """Tell whether a process of this machine still runs."""
+    """Return whether a process of this machine is still running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What a field is: name, kind, unit, range or categories."""
+"""Fields: name, kind, unit, range or categories."""
 
 from dataclasses import dataclass
 from enum import StrEnum

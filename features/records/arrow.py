@@ -50,7 +50,7 @@ def parse_arrow(field: Field, array: Any, text: bool, factor: float = 1.0) -> Pa
     text
         Whether texts may stand for numbers and flags, as in CSV.
     factor
-        What numbers are multiplied by before their range is checked: a unit's conversion.
+        Unit conversion by which numbers are multiplied before their range is checked.
     """
     parsed = _parse_plain_numbers(field, array) or _parse_distinct(field, array, text)
     if factor != 1.0:
@@ -78,13 +78,13 @@ def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
     distinct = [_make_plain(value) for value in encoded.dictionary.to_pylist()]
     readers = TEXT_READERS if text and types.is_string(array.type) else ARROW_READERS
     parsed = parse_values(field, [*distinct, None], readers)
-    places = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    broken = {rule: mask[places] for rule, mask in parsed.broken.items()}
-    return Parsed(parsed.values[places], {r: m for r, m in broken.items() if m.any()})
+    indices = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
+    broken = {rule: mask[indices] for rule, mask in parsed.broken.items()}
+    return Parsed(parsed.values[indices], {r: m for r, m in broken.items() if m.any()})
 
 
 def _make_plain(value: Any) -> Any:
-    """Turn what Arrow hands out into what JSON could have held."""
+    """Turn Arrow's values into those that JSON could have held."""
     if isinstance(value, datetime):
         return value.date().isoformat()
     if isinstance(value, date):

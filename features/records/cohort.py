@@ -133,7 +133,7 @@ def _choose_columns(
 ) -> dict[str, str]:
     """Choose the columns to read, as theirs → ours.
 
-    Direct identifiers are refused even where they would be ignored: they have no business here.
+    Direct identifiers are refused even if they would be ignored: they must not reach this machine.
     """
     renamed = {
         name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
@@ -162,7 +162,7 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
 
 
 def merge_problems(problems: Iterator[Problem]) -> list[Problem]:
-    """Join what the batches found: one problem a field and rule, with all its rows."""
+    """Merge the problems of all batches: one per field and rule, with all its rows."""
     merged: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         merged.setdefault((problem.field, problem.rule, problem.message), []).append(problem)
@@ -187,15 +187,14 @@ def find_duplicates(columns: Columns) -> list[Problem]:
         if key in seen and key[0] is not None:
             repeated.append(row)
         seen.add(key)
-    message = "this patient and course came in an earlier row; number later courses in `course`"
+    message = "duplicate patient and course; number repeat courses in `course`"
     return [Problem("patient_id", "duplicate", message, tuple(repeated))] if repeated else []
 
 
 def digest_cohort(columns: Columns) -> str:
     """Compute the SHA-256 of a cohort's content.
 
-    The order of rows and columns, the file's format and columns that nobody filled do not matter;
-    one changed value does.
+    It does not depend on the order of rows and columns, on the file's format or on empty columns.
     """
     keys = list_courses(columns)
     order = np.array(sorted(range(columns.size), key=lambda row: (str(keys[row][0]), keys[row][1])))

@@ -1,4 +1,4 @@
-"""Comparisons: many fields held against bounds at once, for rules and for what was studied."""
+"""Comparisons: many fields compared with bounds at once, for rules and for studied ranges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Interval = tuple[float, float]
 
 
 def make_interval(comparison: str, value: float) -> Interval:
-    """Spell a comparison as the values that meet it, both ends included.
+    """Turn a comparison into the interval of values that meet it, both ends included.
 
     Examples
     --------
@@ -30,12 +30,12 @@ def make_interval(comparison: str, value: float) -> Interval:
         case "below":
             return -np.inf, float(np.nextafter(value, -np.inf))
         case _:
-            raise ValueError(f"{comparison} is no comparison")
+            raise ValueError(f"{comparison} is not a comparison")
 
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Fields and the intervals that they are held against; a field may come many times.
+    """Fields and the intervals they are compared with; a field may occur many times.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ class Comparisons:
     highs: Numbers
 
     def compare(self, values: Numbers) -> Flags:
-        """Tell which are met by these values, ``[comparisons, rows]``; not by missing ones."""
+        """Return which values lie inside, ``bool[comparisons, rows]``; missing ones do not."""
         return (values >= self.lows) & (values <= self.highs)
 
 
-def make_comparisons(asked: Iterable[tuple[str, Interval]]) -> Comparisons:
+def make_comparisons(intervals: Iterable[tuple[str, Interval]]) -> Comparisons:
     """Put fields and their intervals into arrays."""
-    pairs = list(asked)
+    pairs = list(intervals)
     bounds = np.array([interval for _, interval in pairs]).reshape(-1, 2)
     return Comparisons(tuple(field for field, _ in pairs), bounds[:, :1], bounds[:, 1:])

@@ -23,7 +23,7 @@ Action = Literal["refuse", "warn", "urgent", "not_screened"]
 
 
 class Notice(TypedDict):
-    """What a rule says of one assessment."""
+    """A rule that applies to an assessment, or could not be checked."""
 
     rule: str
     action: str
@@ -59,65 +59,65 @@ class Rule:
     source: str
 
     def describe(self, action: Action) -> Notice:
-        """Return what the rule says, or that it could not be asked."""
+        """Return the rule's notice, or that it could not be checked."""
         field = self.tests[0].field
         text = self.text
         if action == "not_screened":
             text = f"Not screened: {load_dictionary().fields[field].label}"
         return Notice(rule=self.name, action=action, field=field, text=text, source=self.source)
 
-    def list_notices(self) -> tuple[Notice | None, Notice | None, Notice | None]:
-        """Return what the rule says in each of its states, in their order."""
-        asked = self.action in ("refuse", "urgent") and not self.needs_all
-        return None, self.describe("not_screened") if asked else None, self.describe(self.action)
+    def list_by_state(self) -> tuple[Notice | None, Notice | None, Notice | None]:
+        """Return the rule's notice in each of its states, in their order."""
+        # Only these are worth screening for; a rule of several fields is rarely known in full.
+        screened = self.action in ("refuse", "urgent") and not self.needs_all
+        unknown = self.describe("not_screened") if screened else None
+        return None, unknown, self.describe(self.action)
 
 
-def read_rules() -> tuple[Rule, ...]:
-    """Read the table."""
+def _read_rules() -> tuple[Rule, ...]:
     table = tomllib.loads(files("features.records").joinpath("eligibility.toml").read_text("utf-8"))
-    return tuple(map(make_rule, table["rules"]))
+    return tuple(map(_make_rule, table["rules"]))
 
 
-def make_rule(entry: Mapping[str, Any]) -> Rule:
-    """Build a rule from its entry."""
+def _make_rule(entry: Mapping[str, Any]) -> Rule:
     needs_all = "all" in entry
-    tests = tuple(make_test(test) for test in entry["all" if needs_all else "any"])
+    tests = tuple(_make_check(test) for test in entry["all" if needs_all else "any"])
     action: Action = entry["action"]
     return Rule(entry["rule"], action, tests, needs_all, entry["text"], entry["source"])
 
 
-def make_test(entry: Mapping[str, Any]) -> Check:
-    """Build a test from its entry; categories become their position."""
+def _make_check(entry: Mapping[str, Any]) -> Check:
+    # Columns hold categories as their positions.
     field = load_dictionary().fields[entry["field"]]
     comparison, value = next((name, value) for name, value in entry.items() if name != "field")
     number = field.categories.index(value) if isinstance(value, str) else value
     return Check(field.name, comparison, float(number))
 
 
-# What a rule can be; of its tests the highest state counts, where all must be met the lowest.
+# States of a rule: the highest of its tests' states, or the lowest if all tests must be met.
 NOT_MET, UNKNOWN, APPLIES = range(3)
-RULES = read_rules()
-NOTICES = tuple(rule.list_notices() for rule in RULES)
-REFUSING = tuple(place for place, rule in enumerate(RULES) if rule.action == "refuse")
+RULES = _read_rules()
+NOTICES = tuple(rule.list_by_state() for rule in RULES)
+REFUSING = tuple(index for index, rule in enumerate(RULES) if rule.action == "refuse")
 COMPARISONS = make_comparisons(
     (test.field, make_interval(test.comparison, test.value))
     for rule in RULES
     for test in rule.tests
 )
 FIRST_TESTS = np.cumsum([0, *(len(rule.tests) for rule in RULES)])[:-1]
-# The lowest state is found as the highest of the states counted from the other end.
+# A minimum over tests is computed as a maximum of states counted down from `APPLIES`.
 RULE_ENDS = np.array([[APPLIES if rule.needs_all else 0] for rule in RULES], dtype=np.int8)
 TEST_ENDS = RULE_ENDS.repeat([len(rule.tests) for rule in RULES], axis=0)
 
 
 @dataclass(frozen=True)
 class Eligibility:
-    """What the rules say of many assessments.
+    """The state of every rule for many assessments.
 
     Parameters
     ----------
     states
-        ``int8[rules, rows]``: `NOT_MET`, `UNKNOWN` where the rule could not be asked, `APPLIES`.
+        ``int8[rules, rows]``: `NOT_MET`, `UNKNOWN` for want of a field, or `APPLIES`.
     """
 
     states: NDArray[np.int8]
@@ -127,21 +127,21 @@ class Eligibility:
         return self if rows.all() else Eligibility(self.states[:, rows])
 
     def find_refusing(self) -> Flags:
-        """Tell which refusing rules apply, ``[refusing rules, rows]``."""
+        """Return which refusing rules apply, ``bool[refusing rules, rows]``."""
         applies: Flags = self.states.take(REFUSING, axis=0) == APPLIES
         return applies
 
     def find_refused(self) -> Flags:
-        """Tell which rows a rule refuses; ``[rows]``."""
+        """Return which rows any rule refuses, ``bool[rows]``."""
         return np.asarray(self.find_refusing().any(axis=0))
 
     def list_notices(self, row: int) -> list[Notice]:
         """List what applies to a row, and what it was not screened for."""
-        return list_notices(self.states[:, row].tobytes())
+        return _list_notices(self.states[:, row].tobytes())
 
     def list_all_notices(self) -> list[list[Notice]]:
-        """List the notices of every row; rows alike share theirs."""
-        return describe_equal_rows(self.states, list_notices)
+        """List the notices of every row; equal rows share one list."""
+        return describe_equal_rows(self.states, _list_notices)
 
 
 def list_refusing_fields(marks: Sequence[int]) -> list[str]:
@@ -152,14 +152,13 @@ def list_refusing_fields(marks: Sequence[int]) -> list[str]:
     marks
         For each refusing rule whether it applies, see :meth:`Eligibility.find_refusing`.
     """
-    applying = (RULES[place] for place, mark in zip(REFUSING, marks, strict=True) if mark)
+    applying = (RULES[index] for index, mark in zip(REFUSING, marks, strict=True) if mark)
     return list(dict.fromkeys(rule.tests[0].field for rule in applying))
 
 
-def list_notices(states: bytes) -> list[Notice]:
-    """List what the rules say in these states, one a rule."""
-    said = (notices[state] for notices, state in zip(NOTICES, states, strict=True))
-    return [notice for notice in said if notice is not None]
+def _list_notices(states: bytes) -> list[Notice]:
+    notices = (by_state[state] for by_state, state in zip(NOTICES, states, strict=True))
+    return [notice for notice in notices if notice is not None]
 
 
 def check_eligibility(columns: Columns) -> Eligibility:

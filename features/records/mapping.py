@@ -2,7 +2,7 @@
 
 A mapping is one TOML file::
 
-    missing = ["n/a", "-9"]            # texts that stand for a missing value, besides the usual
+    missing = ["n/a", "-9"]            # more texts that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
     [rename]                           # theirs = ours
@@ -35,13 +35,13 @@ from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Kind
 from features.records.tables import MISSING_TOKENS
 
-# For each of our units: what one of theirs is worth in ours. A month is a twelfth of 365.25 days.
-DAYS_A_MONTH = 365.25 / 12
+# Factor from each of their units to ours. A month is a twelfth of 365.25 days.
+DAYS_PER_MONTH = 365.25 / 12
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "months": {"days": 1 / DAYS_A_MONTH, "weeks": 7 / DAYS_A_MONTH, "years": 12.0},
+        "months": {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "years": 12.0},
         "years": {"days": 1 / 365.25, "months": 1 / 12},
-        "weeks": {"days": 1 / 7, "months": DAYS_A_MONTH / 7},
+        "weeks": {"days": 1 / 7, "months": DAYS_PER_MONTH / 7},
         "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
         "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
         "mg/kg": {"µg/kg": 1e-3, "ug/kg": 1e-3, "mg/lb": 1 / 0.45359237},
@@ -51,7 +51,7 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
-Texts = Mapping[str, str]
+Words = Mapping[str, str]
 
 
 class Mapper(BaseModel):
@@ -59,9 +59,9 @@ class Mapper(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    rename: Texts = Setting(default_factory=dict)
-    values: Mapping[str, Texts] = Setting(default_factory=dict)
-    units: Texts = Setting(default_factory=dict)
+    rename: Words = Setting(default_factory=dict)
+    values: Mapping[str, Words] = Setting(default_factory=dict)
+    units: Words = Setting(default_factory=dict)
     constants: Mapping[str, str | bool | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
-"""What may come in at all: known columns, no direct identifiers, nothing from after the first dose.
+"""Column names that are accepted: no direct identifiers, nothing from after the first dose.
 
-Early scores are known columns; which models may read them is the outcome's business.
+Early scores are accepted; the outcome decides which models may read them.
 
 The check reads column names alone, before any value is looked at.
 """
@@ -39,7 +39,7 @@ LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
 LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
 
 SHOWN_LETTERS = 64
-# Looking for the nearest known name takes milliseconds: not for every one of many strange names.
+# Finding the nearest known name takes milliseconds, and a client may send thousands of names.
 HINTED_NAMES = 8
 
 
@@ -56,7 +56,7 @@ def split_words(name: str) -> str:
 
 
 def names_person(name: str) -> bool:
-    """Tell whether a column looks like a direct identifier.
+    """Return whether a column looks like a direct identifier.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def names_person(name: str) -> bool:
 
 
 def known_after_baseline(name: str) -> bool:
-    """Tell whether a column looks like something measured after the first dose.
+    """Return whether a column looks like something measured after the first dose.
 
     Examples
     --------
@@ -88,12 +88,12 @@ def known_after_baseline(name: str) -> bool:
 def check_names(
     names: Iterable[str], dictionary: Dictionary, known: Mapping[str, Field] | None = None
 ) -> list[Problem]:
-    """Find every name that may not come in, and explain why.
+    """Explain every name that is not accepted.
 
     Parameters
     ----------
     known
-        The fields that may; None for those of an assessment.
+        The fields accepted; None for those of an assessment.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
 
 
 def hint_name(name: str, known: Mapping[str, Field]) -> str:
-    """Name the nearest field, items aside; empty where none is near."""
+    """Name the nearest field that is not an item; empty if none is near."""
     plain = {
         field.name.replace("_", ""): field.name
         for field in known.values()

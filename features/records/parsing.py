@@ -21,7 +21,7 @@ FLAG_WORDS = MappingProxyType(
 )
 
 
-class RuleBroken(Exception):  # noqa: N818 - it is caught a few lines further on, not an error shown
+class RuleBroken(Exception):  # noqa: N818 - control flow inside this module's readers, never shown
     """A value breaks the rule named in its only argument."""
 
 
@@ -32,7 +32,7 @@ class Parsed:
     Parameters
     ----------
     values
-        As in :class:`features.records.columns.Columns`; missing where a rule was broken.
+        As in :class:`features.records.columns.Columns`; missing if a rule is broken.
     broken
         For each rule, ``bool[rows]``.
     """
@@ -138,7 +138,7 @@ TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(
 
 
 def parse_values(field: Field, raw: Sequence[Any], readers: Mapping[Kind, Reader]) -> Parsed:
-    """Read values one by one; None is missing."""
+    """Read values one at a time; None is missing."""
     read = readers[field.kind]
     texts = field.kind is Kind.TEXT
     values = np.full(len(raw), None if texts else np.nan, dtype=object if texts else np.float64)

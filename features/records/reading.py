@@ -1,8 +1,8 @@
-"""Reading JSON values by the column.
+"""Reading JSON values by column.
 
-What a value may be is defined by the readers in :mod:`features.records.parsing`, one value at a
-time. Here whole columns of usual values are converted together and held against their ranges at
-once; a column with anything else in it, or with a value out of range, goes back to those readers.
+The readers in :mod:`features.records.parsing` define what a value may be. Here, as their fast path,
+whole columns of usual values are converted and compared with their ranges at once; a column with
+anything else in it, or with a value out of range, goes to those readers.
 """
 
 import re
@@ -41,7 +41,7 @@ USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.TEXT: frozenset({str, MISSING}),
 }
 KNOWN_DAYS = 4096
-# Texts one a line, each as TEXT_PATTERN wants it.
+# One text per line, each matching TEXT_PATTERN.
 LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
 
 
@@ -53,7 +53,7 @@ class Reading(NamedTuple):
     types
         What usual values are, exactly.
     convert
-        Turns them into numbers, NaN where missing, or gives None where it meets an unusual one.
+        Turns them into numbers, NaN for missing; returns None if any is unusual.
     """
 
     types: frozenset[type]
@@ -76,14 +76,16 @@ def number_days(values: Sequence[Any]) -> list[Any] | None:
 
 
 def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
-    """Write NaN for None, which numpy would take four times as long to read."""
+    """Replace None by NaN, which numpy reads four times as fast."""
     return [NAN if value is None else value for value in values] if None in values else values
 
 
-def place_categories(places: Mapping[str | None, float], values: Sequence[Any]) -> list[Any] | None:
+def number_categories(
+    positions: Mapping[str | None, float], values: Sequence[Any]
+) -> list[Any] | None:
     """Read categories as their positions."""
     try:
-        return [places[value] for value in values]
+        return [positions[value] for value in values]
     except KeyError:
         return None
 
@@ -94,9 +96,9 @@ def make_reading(field: Field) -> Reading:
     if field.kind is Kind.DATE:
         convert = number_days
     elif field.kind is Kind.CATEGORY:
-        places: dict[str | None, float] = {None: NAN}
-        places |= {category: float(place) for place, category in enumerate(field.categories)}
-        convert = partial(place_categories, places)
+        positions: dict[str | None, float] = {None: NAN}
+        positions |= {name: float(index) for index, name in enumerate(field.categories)}
+        convert = partial(number_categories, positions)
     return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
 
 
@@ -168,7 +170,7 @@ def read_usual(size: int, raw: Raw, dictionary: Dictionary) -> Columns:
 
 
 def are_codes(texts: Sequence[str | None]) -> bool:
-    """Tell whether all texts are opaque codes."""
+    """Return whether all texts are opaque codes."""
     distinct = {*texts} - {None}
     lines = "\n".join([*distinct, ""])  # type: ignore[list-item]  # None is out
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
@@ -180,7 +182,7 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dic
     Parameters
     ----------
     absent
-        How often each field is missing. More numbers than these that are missing were NaN before.
+        Number of missing values of each field; any more NaN were in the data, which breaks a rule.
     """
     names, blank = tuple(columns), [NAN] * size
     try:
@@ -200,7 +202,7 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dic
 
 @lru_cache(maxsize=KNOWN_FORMS)
 def gather_bounds(names: tuple[str, ...], dictionary: Dictionary) -> tuple[Numbers, Numbers, Flags]:
-    """Gather what :func:`list_bounds` says of some fields, and no bounds, ``[fields + 1, 1]``."""
+    """Gather :func:`list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
     bounds = [list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

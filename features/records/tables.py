@@ -1,4 +1,4 @@
-"""Opening cohort files: CSV, TSV and Parquet, in batches, whole or not at all."""
+"""Cohort files: CSV, TSV and Parquet, opened and read in batches."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class RawTable:
     text
         Whether texts may stand for numbers and flags, as in CSV.
     ragged
-        Numbers of the rows left out so far because they have too few or too many values.
+        Numbers of the rows skipped so far because they have too few or too many values.
     """
 
     source: str
@@ -56,7 +56,7 @@ class RawTable:
         return tuple((positions + np.searchsorted(gaps, positions)).tolist())
 
     def list_ragged(self) -> list[Problem]:
-        """Describe the rows left out."""
+        """Describe the skipped rows."""
         message = "must have as many values as the header has columns"
         rows = tuple(sorted(self.ragged))
         return [Problem("row", "columns", message, rows)] if rows else []
@@ -73,12 +73,12 @@ def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTabl
     Raises
     ------
     CohortError
-        If the file is absent, of no known format, empty, not UTF-8, or names a column twice.
+        If the file is absent, of an unknown format, empty, not UTF-8, or names a column twice.
     """
     if not path.is_file():
-        fail(path, "exists", f"must be a file; known formats: {', '.join(FORMATS)}")
+        _fail(path, "exists", f"must be a file; known formats: {', '.join(FORMATS)}")
     if path.suffix not in FORMATS:
-        fail(path, "format", f"must end in one of: {', '.join(FORMATS)}")
+        _fail(path, "format", f"must end in one of: {', '.join(FORMATS)}")
     table = _open_parquet(path) if path.suffix == ".parquet" else _open_text(path, missing)
     if twice := sorted({name for name in table.names if table.names.count(name) > 1}):
         message = "the header names this column more than once"
@@ -89,16 +89,16 @@ def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTabl
 
 def wrap_table(table: Any, source: str, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
     """Treat an Arrow table in memory as an open file; its texts may stand for numbers."""
-    for place, name in enumerate(table.column_names):
-        if types.is_string(table.schema.types[place]):
+    for index, name in enumerate(table.column_names):
+        if types.is_string(table.schema.types[index]):
             absent = compute.is_in(table[name], pa.array(missing))
             texts = compute.if_else(absent, pa.scalar(None, pa.string()), table[name])
-            table = table.set_column(place, name, texts)
+            table = table.set_column(index, name, texts)
     batches = iter(table.to_batches(max_chunksize=BATCH_ROWS))
     return RawTable(source, tuple(table.column_names), batches, text=True)
 
 
-def fail(path: Path, rule: str, message: str) -> NoReturn:
+def _fail(path: Path, rule: str, message: str) -> NoReturn:
     """Raise the error of a file that cannot be read at all."""
     raise CohortError([Problem("file", rule, message)], source=path.name)
 
@@ -107,8 +107,8 @@ def _open_parquet(path: Path) -> RawTable:
     try:
         file = parquet.ParquetFile(path)
     except (pa.ArrowInvalid, OSError):
-        fail(path, "format", "is not a readable Parquet file")
-    # pandas writes an index that it was not told to leave out under such a name.
+        _fail(path, "format", "is not a readable Parquet file")
+    # pandas stores an index under such a name unless told not to.
     columns = file.schema_arrow.names
     names = tuple(name for name in columns if not name.startswith(PANDAS_INDEX))
     return RawTable(path.name, names, _read_parquet_batches(path, file), text=False)
@@ -118,7 +118,7 @@ def _read_parquet_batches(path: Path, file: Any) -> Iterator[Any]:
     try:
         yield from file.iter_batches(BATCH_ROWS)
     except (pa.ArrowInvalid, OSError):
-        fail(path, "format", "is not a readable Parquet file")
+        _fail(path, "format", "is not a readable Parquet file")
 
 
 def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
@@ -155,14 +155,14 @@ def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
 def _read_header(path: Path) -> tuple[str, ...]:
     try:
         options = _make_parse_options(path, lambda row: "skip")
-        # A thread that still reads ahead when the process ends would take it down with it.
+        # A thread still reading ahead when the process ends would crash it.
         alone = csv.ReadOptions(use_threads=False)
         with csv.open_csv(path, read_options=alone, parse_options=options) as reader:
             return tuple(reader.schema.names)
     except UnicodeDecodeError:
         _fail_encoding(path)
     except pa.ArrowInvalid:
-        fail(path, "empty", "has no header line; it must name the columns")
+        _fail(path, "empty", "has no header line; it must name the columns")
 
 
 def _read_text_batches(path: Path, reader: Any) -> Iterator[Any]:
@@ -179,5 +179,5 @@ def _fail_encoding(path: Path) -> NoReturn:
                 line.decode("utf-8")
             except UnicodeDecodeError:
                 message = f"must be UTF-8; line {number} is not (save the file as CSV UTF-8)"
-                fail(path, "encoding", message)
-    fail(path, "format", f"is not readable as {path.suffix}")
+                _fail(path, "encoding", message)
+    _fail(path, "format", f"is not readable as {path.suffix}")

@@ -80,8 +80,8 @@ class Comparison:
 def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
     """Measure every candidate and choose one."""
     settings = make_interval_settings(study)
-    measures = {name: measure_candidate(said, settings) for name, said in held_out.items()}
-    losses = {name: said.compute_losses() for name, said in held_out.items()}
+    measures = {name: measure_candidate(held, settings) for name, held in held_out.items()}
+    losses = {name: held.compute_losses() for name, held in held_out.items()}
     base, weights = losses[BASE_RATE], design.given_weights
     to_base = {
         name: compare_losses(loss, base, design.patients, weights) for name, loss in losses.items()

@@ -61,3 +61,28 @@ def test_a_strange_name_is_shown_short_and_printable():
     (problem,) = check_names(["\x1b[31m" + "y" * 500], BUILT_IN, BUILT_IN.cohort_fields)
     assert len(problem.field) <= 64
     assert problem.field.isprintable()
+
+
+def test_long_and_unprintable_names_are_shortened_in_messages():
+    (problem,) = check_names(["y" * 100], BUILT_IN)
+    assert problem.field == "y" * 64
+    (problem,) = check_names(["a\x07b"], BUILT_IN)
+    assert problem.field == "ab"
+
+
+def test_only_the_first_strange_names_get_a_hint():
+    """Looking for a hint takes milliseconds, and a client may send thousands."""
+    for others, hinted in ((7, True), (8, False)):
+        problem = check_names([*["zzz"] * others, "phq_9"], BUILT_IN)[-1]
+        assert ("did you mean phq9?" in problem.message) is hinted
+
+
+def test_a_follow_up_that_cannot_be_read_says_why():
+    (problem,) = check_names(["phq9_day1"], BUILT_IN)
+    assert (problem.rule, "last 14 days" in problem.message) == ("recall", True)
+
+
+def test_a_follow_up_is_leakage_in_an_assessment():
+    (problem,) = check_names(["phq9_month6"], BUILT_IN)
+    assert problem.rule == "leakage"
+    assert check_names(["phq9_month6"], BUILT_IN, BUILT_IN.cohort_fields) == []

@@ -14,19 +14,16 @@ from sklearn import metrics
 from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
 from experiments.benchmarks.trials.report import report_trials
-from experiments.benchmarks.trials.trials import (
+from experiments.benchmarks.trials.tasks import (
     FILES,
     QUICK,
     STUDIES,
     TrialPlan,
-    choose_inside,
     list_studies,
     list_trial_tasks,
     open_study,
-    run_nested,
-    run_trial,
-    run_trials,
 )
+from experiments.benchmarks.trials.trials import choose_inside, run_nested, run_trial, run_trials
 from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
 from training.candidates.registry import make_candidates
