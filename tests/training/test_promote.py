@@ -369,7 +369,8 @@ def test_the_command_overrides_with_a_reason(register, command, history):
         ((NAME,), 1, f"the registry has no challenger of {NAME}"),
         ((NAME, "--version", "7"), 1, f"the registry has no version 7 of {NAME}"),
         (("gad7.acute.response",), 1, "the registry has no challenger of gad7.acute.response"),
-        (("phq8.acute.response",), 2, "instrument"),
+        # A study may bring its own instrument: only the registry can say that there is no model.
+        (("phq8.acute.response",), 1, "the registry has no challenger of phq8.acute.response"),
         (("response",), 2, "outcome"),
     ],
 )
