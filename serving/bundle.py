@@ -15,12 +15,7 @@ SERVICE = "serving.service:ResponseService"
 
 
 def build_bento() -> str:
-    """Build a Bento from the champions in the store, each verified first.
-
-    Returns
-    -------
-    str
-        Its tag.
+    """Build a Bento from the champions in the store, verifying each; return its tag.
 
     Raises
     ------

@@ -41,15 +41,15 @@ def explain_errors(as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        show_error(str(error), error.as_dict(), as_json)
+        _show_error(str(error), error.as_dict(), as_json)
         raise typer.Exit(BAD_INPUT) from None
     except KetamineResponseError as error:
-        show_error(str(error), {"source": "", "errors": [{"message": str(error)}]}, as_json)
+        _show_error(str(error), {"source": "", "errors": [{"message": str(error)}]}, as_json)
         raise typer.Exit(FAILED) from None
 
 
-def show_error(text: str, plain: dict[str, Any], as_json: bool) -> None:
-    """Print an error: for people on stderr, for machines on stdout."""
+def _show_error(text: str, plain: dict[str, Any], as_json: bool) -> None:
+    # For people on stderr, for machines on stdout.
     if as_json:
         show_json(plain)
     else:

@@ -16,12 +16,6 @@ def digest_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def list_sources(package: ModuleType, patterns: Iterable[str]) -> list[Path]:
     """List source files of a package."""
     folder = Path(str(package.__file__)).parent

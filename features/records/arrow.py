@@ -23,20 +23,18 @@ from features.records.parsing import (
 )
 
 
-def read_flag_number(field: Field, value: Any) -> float:
-    """Read true, false, 1 or 0."""
+def _read_flag_number(field: Field, value: Any) -> float:
     if type(value) in (int, float) and value in (0, 1):
         return float(value)
     return read_flag(field, value)
 
 
-def read_code(field: Field, value: Any) -> str:
-    """Read an opaque code that may have been stored as a whole number."""
+def _read_code(field: Field, value: Any) -> str:
     return read_text(field, str(value) if type(value) is int else value)
 
 
 ARROW_READERS: Mapping[Kind, Reader] = MappingProxyType(
-    {**JSON_READERS, Kind.FLAG: read_flag_number, Kind.TEXT: read_code}
+    {**JSON_READERS, Kind.FLAG: _read_flag_number, Kind.TEXT: _read_code}
 )
 
 

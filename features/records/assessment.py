@@ -26,8 +26,7 @@ JsonRow = dict[str, Any]
 MAX_NAMED = 16
 
 
-def make_constraint(field: Field) -> Any:
-    """Spell a field's rules as a pydantic annotation."""
+def _make_constraint(field: Field) -> Any:
     facts: dict[str, Any] = {"title": field.label}
     if description := " · ".join(part for part in (field.help, field.unit) if part):
         facts["description"] = description
@@ -45,7 +44,7 @@ def make_constraint(field: Field) -> Any:
             annotation = Annotated[
                 float,
                 Constraint(json_schema_extra=whole, **limits, **facts),
-                AfterValidator(check_whole),
+                AfterValidator(_check_whole),
             ]
         case Kind.FLAG:
             annotation = Annotated[bool, Constraint(strict=True, **facts)]
@@ -57,20 +56,19 @@ def make_constraint(field: Field) -> Any:
             annotation = Annotated[
                 str,
                 Constraint(pattern=DATE_PATTERN, strict=True, **facts),
-                AfterValidator(check_date),
+                AfterValidator(_check_date),
             ]
     return annotation
 
 
-def check_whole(value: float) -> float:
+def _check_whole(value: float) -> float:
     """Refuse a fraction; pydantic's own check lets tiny ones pass."""
     if not value.is_integer():
         raise ValueError("must be a whole number")
     return value
 
 
-def check_date(value: str) -> str:
-    """Refuse a date that no calendar has, or that lies outside the accepted years."""
+def _check_date(value: str) -> str:
     try:
         count_days(value)
     except RuleBroken:
@@ -87,7 +85,7 @@ def make_assessment_model(dictionary: Dictionary) -> type[BaseModel]:
     """
     annotations: dict[str, Any] = {
         field.name: (
-            make_constraint(field) if field.required else make_constraint(field) | None,
+            _make_constraint(field) if field.required else _make_constraint(field) | None,
             ... if field.required else None,
         )
         for field in dictionary.fields.values()
@@ -133,21 +131,20 @@ def parse_rows(
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
     known = dictionary or load_dictionary()
-    strange = list_strange(rows, known.names)
-    raw = list_values(keep_known(rows, known.names) if strange else rows)
+    strange = _list_strange(rows, known.names)
+    raw = list_values(_keep_known(rows, known.names) if strange else rows)
     columns, broken = read_columns(len(rows), raw, known, readers)
     columns, problems = check_columns(columns, broken, first_row)
-    return columns, locate_strange(strange, rows, first_row, known) + problems
+    return columns, _locate_strange(strange, rows, first_row, known) + problems
 
 
-def list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
-    """List the names that are not fields, in the order in which they first occur."""
+def _list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
     if known.issuperset(set[str]().union(*rows)):
         return []
     return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
 
 
-def keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
+def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
     """Keep the fields: an unknown name would take memory in every other row."""
     return [{name: row[name] for name in row if name in known} for row in rows]
 
@@ -168,7 +165,7 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     return dict(zip(blank, zip(*filled, strict=True), strict=True))
 
 
-def locate_strange(
+def _locate_strange(
     names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
 ) -> list[Problem]:
     """Explain for each unknown name why it may not come in, and which rows have it.

@@ -70,7 +70,7 @@ def collect_cohort(
 ) -> Columns:
     """Read an open table of which every row is valid; see :func:`read_cohort`."""
     batches = list(read_batches(table, mapper, ignore_unknown, dictionary))
-    problems = merge_problems(problem for batch in batches for problem in batch.problems)
+    problems = _merge_problems(problem for batch in batches for problem in batch.problems)
     columns = concatenate_columns([batch.columns for batch in batches])
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))
@@ -161,8 +161,7 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
             yield Problem(name, "duplicate_column", "both a constant and a column give this field")
 
 
-def merge_problems(problems: Iterator[Problem]) -> list[Problem]:
-    """Merge the problems of all batches: one per field and rule, with all its rows."""
+def _merge_problems(problems: Iterator[Problem]) -> list[Problem]:
     merged: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         merged.setdefault((problem.field, problem.rule, problem.message), []).append(problem)

@@ -35,11 +35,11 @@ class Table:
 
     def gather(self, names: tuple[str, ...]) -> Numbers:
         """Return some fields, NaN where a field is not here."""
-        return self.numbers.take(find_lines(names, self.names), axis=0)
+        return self.numbers.take(_find_lines(names, self.names), axis=0)
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
+def _find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
     """Find the lines of a table; that after the last for what is not there."""
     lines = {name: line for line, name in enumerate(names)}
     return np.array([lines.get(name, len(names)) for name in wanted], dtype=np.intp)

@@ -43,45 +43,45 @@ SHOWN_LETTERS = 64
 HINTED_NAMES = 8
 
 
-def split_words(name: str) -> str:
+def _split_words(name: str) -> str:
     """Spell a column name as words.
 
     Examples
     --------
-    >>> split_words("Patient_firstName2"), split_words("DOB")
+    >>> _split_words("Patient_firstName2"), _split_words("DOB")
     ('patient first name', 'dob')
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[a-z]+", spaced.lower()))
 
 
-def names_person(name: str) -> bool:
+def _names_person(name: str) -> bool:
     """Return whether a column looks like a direct identifier.
 
     Examples
     --------
-    >>> [names_person(name) for name in ("last_name", "E-Mail", "MRN", "site_name", "phq9")]
+    >>> [_names_person(name) for name in ("last_name", "E-Mail", "MRN", "site_name", "phq9")]
     [True, True, True, False, False]
     """
-    words = split_words(name)
+    words = _split_words(name)
     if words.endswith(" name") and words.startswith(NOT_A_PERSON):
         return False
     return f" {words}".endswith(LAST_WORDS)
 
 
-def known_after_baseline(name: str) -> bool:
+def _known_after_baseline(name: str) -> bool:
     """Return whether a column looks like something measured after the first dose.
 
     Examples
     --------
-    >>> [known_after_baseline(name) for name in ("cadss_40min", "hamd17_last", "response_week6")]
+    >>> [_known_after_baseline(name) for name in ("cadss_40min", "hamd17_last", "response_week6")]
     [True, True, True]
-    >>> known_after_baseline("prior_response_ketamine")
+    >>> _known_after_baseline("prior_response_ketamine")
     False
     """
     if name == BASELINE_RESPONSE:
         return False
-    words = f" {split_words(name)} "
+    words = f" {_split_words(name)} "
     return any(late in words for late in LATE_WORDS)
 
 
@@ -103,25 +103,24 @@ def check_names(
     """
     known = dictionary.fields if known is None else known
     strange = [name for name in names if name not in known]
-    hints = {name: hint_name(name, known) for name in strange[:HINTED_NAMES]}
+    hints = {name: _hint_name(name, known) for name in strange[:HINTED_NAMES]}
     return [_explain_name(name, dictionary, hints.get(name, "")) for name in strange]
 
 
 def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
     shown = "".join(letter for letter in name[:SHOWN_LETTERS] if letter.isprintable())
-    if names_person(shown):
+    if _names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)
     if name in dictionary.unreadable:
         return Problem(shown, "recall", dictionary.unreadable[name])
-    if name in dictionary.followups or known_after_baseline(shown):
+    if name in dictionary.followups or _known_after_baseline(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)
     return Problem(shown, "unknown", f"not a known field{hint}")
 
 
-def hint_name(name: str, known: Mapping[str, Field]) -> str:
-    """Name the nearest field that is not an item; empty if none is near."""
+def _hint_name(name: str, known: Mapping[str, Field]) -> str:
     plain = {
         field.name.replace("_", ""): field.name
         for field in known.values()

@@ -61,8 +61,7 @@ def read_flag(field: Field, value: Any) -> float:
     return float(value)
 
 
-def read_category(field: Field, value: Any) -> float:
-    """Read a category as its position."""
+def _read_category(field: Field, value: Any) -> float:
     if type(value) is not str:
         raise RuleBroken("type")
     if value not in field.categories:
@@ -99,16 +98,14 @@ def count_days(value: Any) -> float:
     return float(day.toordinal() - date(1970, 1, 1).toordinal())
 
 
-def read_number_text(field: Field, value: Any) -> float:
-    """Read a number from a text file."""
+def _read_number_text(field: Field, value: Any) -> float:
     text = value.strip() if isinstance(value, str) else ""
     if not NUMBER_PATTERN.fullmatch(text):
         raise RuleBroken("type")
     return read_number(field, float(text))
 
 
-def read_flag_text(field: Field, value: Any) -> float:
-    """Read true, false, yes, no, 1 or 0 from a text file."""
+def _read_flag_text(field: Field, value: Any) -> float:
     try:
         return FLAG_WORDS[str(value).strip().lower()]
     except KeyError:
@@ -122,7 +119,7 @@ JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
         Kind.NUMBER: read_number,
         Kind.INTEGER: read_number,
         Kind.FLAG: read_flag,
-        Kind.CATEGORY: read_category,
+        Kind.CATEGORY: _read_category,
         Kind.TEXT: read_text,
         Kind.DATE: read_date,
     }
@@ -130,9 +127,9 @@ JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
 TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(
     {
         **JSON_READERS,
-        Kind.NUMBER: read_number_text,
-        Kind.INTEGER: read_number_text,
-        Kind.FLAG: read_flag_text,
+        Kind.NUMBER: _read_number_text,
+        Kind.INTEGER: _read_number_text,
+        Kind.FLAG: _read_flag_text,
     }
 )
 

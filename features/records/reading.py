@@ -62,56 +62,52 @@ class Reading(NamedTuple):
 
 
 @lru_cache(maxsize=KNOWN_DAYS)
-def number_day(value: str | None) -> float:
+def _number_day(value: str | None) -> float:
     """Read a date as days since 1970-01-01; the same days recur, so they are cached."""
     return NAN if value is None else count_days(value)
 
 
-def number_days(values: Sequence[Any]) -> list[Any] | None:
-    """Read dates."""
+def _number_days(values: Sequence[Any]) -> list[Any] | None:
     try:
-        return list(map(number_day, values))
+        return list(map(_number_day, values))
     except RuleBroken:
         return None
 
 
-def mark_missing(values: Sequence[Any]) -> Sequence[Any]:
+def _mark_missing(values: Sequence[Any]) -> Sequence[Any]:
     """Replace None by NaN, which numpy reads four times as fast."""
     return [NAN if value is None else value for value in values] if None in values else values
 
 
-def number_categories(
+def _number_categories(
     positions: Mapping[str | None, float], values: Sequence[Any]
 ) -> list[Any] | None:
-    """Read categories as their positions."""
     try:
         return [positions[value] for value in values]
     except KeyError:
         return None
 
 
-def make_reading(field: Field) -> Reading:
-    """Choose how a field is read."""
-    convert: Convert = mark_missing
+def _make_reading(field: Field) -> Reading:
+    convert: Convert = _mark_missing
     if field.kind is Kind.DATE:
-        convert = number_days
+        convert = _number_days
     elif field.kind is Kind.CATEGORY:
         positions: dict[str | None, float] = {None: NAN}
         positions |= {name: float(index) for index, name in enumerate(field.categories)}
-        convert = partial(number_categories, positions)
+        convert = partial(_number_categories, positions)
     return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
 
 
-def list_bounds(field: Field) -> tuple[float, float, bool]:
+def _list_bounds(field: Field) -> tuple[float, float, bool]:
     """Return a field's lowest and highest number, and whether it must be whole."""
     low, high = (field.low, field.high) if field.numeric else (-np.inf, np.inf)
     return low, high, field.kind is Kind.INTEGER
 
 
 @lru_cache(maxsize=8)
-def list_readings(dictionary: Dictionary) -> dict[str, Reading]:
-    """List how each field of an assessment is read, made once per dictionary."""
-    return {name: make_reading(field) for name, field in dictionary.fields.items()}
+def _list_readings(dictionary: Dictionary) -> dict[str, Reading]:
+    return {name: _make_reading(field) for name, field in dictionary.fields.items()}
 
 
 def read_columns(
@@ -151,32 +147,31 @@ def read_columns(
 def read_usual(size: int, raw: Raw, dictionary: Dictionary) -> Columns:
     """Read the fields in which every value is usual and breaks no rule."""
     numbers: dict[str, Sequence[Any]] = {}
-    texts, absent, readings = {}, [], list_readings(dictionary)
+    texts, absent, readings = {}, [], _list_readings(dictionary)
     for name, column in raw.items():
         reading = readings[name]
         types = {*map(type, column)}
         if not types <= reading.types:
             continue
         if reading.text:
-            if are_codes(column):
+            if _are_codes(column):
                 texts[name] = np.array(column, dtype=object)
             continue
         converted = reading.convert(column)
         if converted is not None:
             numbers[name] = converted
             absent.append(column.count(None) if MISSING in types else 0)
-    table = read_numbers(size, numbers, absent, dictionary)
+    table = _read_numbers(size, numbers, absent, dictionary)
     return Columns(size, {**table.list_values(), **texts}, table, dictionary)
 
 
-def are_codes(texts: Sequence[str | None]) -> bool:
-    """Return whether all texts are opaque codes."""
+def _are_codes(texts: Sequence[str | None]) -> bool:
     distinct = {*texts} - {None}
     lines = "\n".join([*distinct, ""])  # type: ignore[list-item]  # None is out
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
-def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
+def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
     """Read numbers, truth values and NaN; only the fields that keep every rule.
 
     Parameters
@@ -188,9 +183,9 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dic
     try:
         together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats
-        return read_numbers(size, {}, (), dictionary)
+        return _read_numbers(size, {}, (), dictionary)
     numbers = together.reshape(len(names) + 1, size)
-    low, high, whole = gather_bounds(names, dictionary)
+    low, high, whole = _gather_bounds(names, dictionary)
     wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
     missing = np.isnan(numbers)
     if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
@@ -201,8 +196,10 @@ def read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dic
 
 
 @lru_cache(maxsize=KNOWN_FORMS)
-def gather_bounds(names: tuple[str, ...], dictionary: Dictionary) -> tuple[Numbers, Numbers, Flags]:
-    """Gather :func:`list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
-    bounds = [list_bounds(dictionary.fields[name]) for name in names]
+def _gather_bounds(
+    names: tuple[str, ...], dictionary: Dictionary
+) -> tuple[Numbers, Numbers, Flags]:
+    """Gather `_list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
+    bounds = [_list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

@@ -56,9 +56,7 @@ def test_a_champion_damaged_in_the_registry_is_refused(commands, fresh_commands,
 
 
 @pytest.mark.parametrize("name", ["card.json", "terms.npz"])
-def test_a_model_damaged_in_the_store_is_never_served_nor_used_for_scores(
-    store_only, intake, tmp_path, name
-):
+def test_damaged_model_is_neither_served_nor_scored(store_only, intake, tmp_path, name):
     with damaged(find_one(store_only.home / "bentoml" / "models", name)):
         served = store_only.run("serving", "serve", code=1)
         scored = store_only.run("serving", "score", intake, "--out", tmp_path / "s.csv", code=1)
@@ -89,4 +87,4 @@ def test_without_a_champion_nothing_is_served(fresh_commands):
 
 def test_without_keys_only_this_machine_is_served(commands):
     done = commands.run("serving", "serve", "--host", "0.0.0.0", code=2)
-    assert "without keys only this machine may ask" in done.stderr
+    assert "without keys only this machine may connect" in done.stderr

@@ -1,4 +1,4 @@
-"""What every candidate is: something that turns a design into an equation."""
+"""Candidates: what turns a design into an equation, and what they share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -28,16 +28,16 @@ class Fit:
     Parameters
     ----------
     settings
-        What the fit chose by cross-validation inside its own courses: penalties, depth, rounds,
-        calibration. A re-fit on other courses takes them as given.
+        What the fit chose by cross-validation within its own courses: penalties, depth, rounds,
+        calibration. A refit on other courses takes them as given.
     inner
-        Each course's log loss on the inner folds: as said by a fit on the other folds, calibrated
-        as the other folds would have it, with the settings chosen. ``[courses]``, NaN where a
-        course is in no fold's test; None without folds. All candidates are given the same folds.
+        Each course's log loss on the inner folds: fitted and calibrated on the other folds, with
+        the settings chosen. ``[courses]``, NaN for a course in no fold's test; None without folds.
+        All candidates are given the same folds.
     posterior
-        Where the candidate knows its own uncertainty.
+        None if the candidate has none.
     trials
-        Settings of trees that were tried.
+        Settings that were tried.
     """
 
     equation: Equation
@@ -48,13 +48,13 @@ class Fit:
 
 
 class Posterior(Protocol):
-    """What a candidate knows of its own uncertainty if the model holds."""
+    """A candidate's uncertainty if its model is right."""
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
-        """Draw equations before calibration, each a version of the one returned."""
+        """Draw versions of the equation, before calibration."""
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Develop the equation again on resampled courses, with the same terms."""
+        """Refit the equation on resampled courses, with the same terms."""
 
 
 class Candidate(ABC):
@@ -139,7 +139,7 @@ def make_equation(
 
 
 def make_constant(design: Design) -> Equation:
-    """Assemble the equation that gives everyone the base rate."""
+    """Assemble the equation that predicts the base rate for every patient."""
     blank = np.zeros(len(design.features))
     return make_equation(design, float(_compute_base_log_odds(design)), blank, blank)
 
@@ -150,15 +150,15 @@ def cross_base_rate(design: Design, folds: Sequence[Fold]) -> Numbers | None:
         return None
     losses = np.full(design.size, np.nan)
     for fold in folds:
-        said = _compute_base_log_odds(design.select(fold.train))
-        losses[fold.test] = compute_log_loss(np.array(said), design.outcome[fold.test])
+        log_odds = _compute_base_log_odds(design.select(fold.train))
+        losses[fold.test] = compute_log_loss(np.array(log_odds), design.outcome[fold.test])
     return losses
 
 
 def _compute_base_log_odds(design: Design) -> float:
-    """Compute the log-odds of the base rate; half a course each way where all are alike.
+    """Compute the log-odds of the base rate; with half a course added if there is one class.
 
-    Resampled courses can all be alike; the cohort itself never is.
+    Resampled courses may all be of one class; the cohort itself never is.
     """
     rate = float(np.average(design.outcome, weights=design.weights))
     if design.events in (0, design.size):

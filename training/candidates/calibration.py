@@ -1,4 +1,4 @@
-"""The calibration of a candidate: one of four kinds, chosen on courses not learned from."""
+"""The calibration of a candidate: one of four kinds, chosen on held-out courses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ from training.study.split import Fold
 
 # The simplest first.
 KINDS = ("none", "intercept", "logistic", "beta")
-# Calibration may shrink, never sharpen: a slope above 1 would trust a handful of courses over the
-# candidate's own penalty, and one below 0 would turn the candidate on its head.
-_MOST_SLOPE = 1.0
-# Standard errors by which another kind must be better than the preferred one: one is not enough
-# where three others try their luck.
+# Calibration may shrink predictions, never spread them: a slope above 1 would trust few courses
+# over the candidate's own penalty, and one below 0 would reverse its ranking.
+_MAX_SLOPE = 1.0
+# Standard errors by which another kind must beat the preferred one: with three alternatives, one is
+# not enough.
 _CLEARLY = 2.0
 
 
@@ -42,15 +42,15 @@ def gather_inner(design: Design, folds: Sequence[Fold], log_odds: Numbers) -> Pr
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is done to log-odds, see :mod:`features.model.calibration`."""
+    """The calibration of log-odds, see :mod:`features.model.calibration`."""
 
     intercept: float
     below: float
     above: float
 
     @property
-    def says_nothing(self) -> bool:
-        """Whether everybody is given the same."""
+    def is_constant(self) -> bool:
+        """Whether every patient is given the same prediction."""
         return self.below == 0 and self.above == 0
 
     def apply(self, log_odds: Numbers) -> Numbers:
@@ -58,12 +58,12 @@ class Calibration:
         return calibrate_log_odds(log_odds[:, None], self._as_array())[:, 0]
 
     def apply_to(self, equation: Equation) -> Equation:
-        """Calibrate an equation and all its versions, in place of any calibration before."""
+        """Calibrate an equation and all its versions; replaces their calibration."""
         tiled = np.tile(self._as_array(), (len(equation.terms.intercept), 1))
         return replace(equation, terms=replace(equation.terms, calibration=tiled))
 
     def as_settings(self) -> dict[str, float]:
-        """Return what a re-fit takes as given."""
+        """Return it as settings, which a refit takes as given."""
         return {f"calibration_{name}": value for name, value in vars(self).items()}
 
     @classmethod
@@ -76,7 +76,7 @@ class Calibration:
 
 
 NONE = Calibration(*IDENTITY)
-SAYS_NOTHING = Calibration(0.0, 0.0, 0.0)
+CONSTANT = Calibration(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Choice:
     Parameters
     ----------
     losses
-        Each course's log loss by one of the same kind, fitted on the other folds; ``[courses]``.
+        Each course's log loss by the same kind, fitted on the other folds; ``[courses]``.
     """
 
     calibration: Calibration
@@ -94,7 +94,7 @@ class Choice:
 
 
 def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
-    """Choose a kind of calibration on folds that it was not fitted on, and fit it on all.
+    """Choose a kind of calibration by cross-validation over the folds, and fit it on all of them.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
     Returns
     -------
     Choice
-        Of the preferred kind where there are too few folds to choose.
+        Of the preferred kind if no other is clearly better.
     """
     losses = {kind: _cross_losses(predictions, kind) for kind in KINDS}
     best = min(losses, key=lambda kind: np.average(losses[kind], weights=predictions.weights))
@@ -114,14 +114,13 @@ def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
 
 
 def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numbers:
-    """Place losses of the folds' tests in the order of a design's courses; NaN where in none."""
+    """Put losses of the folds' tests into the order of a design's courses; NaN if in none."""
     placed = np.full(design.size, np.nan)
     placed[np.concatenate([fold.test for fold in folds])] = losses
     return placed
 
 
 def _cross_losses(predictions: Predictions, kind: str) -> Numbers:
-    """Compute each course's log loss by a calibration fitted on the other folds."""
     losses = np.empty(len(predictions.outcome))
     for fold in np.unique(predictions.groups):
         rows = predictions.groups == fold
@@ -151,15 +150,14 @@ def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
 
 
 def _find_slope(predictions: Predictions) -> float:
-    """Find the slope of outcomes on log-odds, within 0 and 1; 0 where they say nothing."""
+    """Fit the slope of outcomes on log-odds, clipped to 0 to 1; 0 for constant log-odds."""
     _, slope = fit_intercept_slope(
         predictions.log_odds, predictions.outcome, predictions.weights_or_ones[None, :]
     )[0]
-    return 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, _MOST_SLOPE))
+    return 0.0 if np.isnan(slope) else float(np.clip(slope, 0.0, _MAX_SLOPE))
 
 
 def _fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibration:
-    """Find the intercept that goes with a slope."""
     offset = slope * predictions.log_odds
     intercept = float(
         fit_intercept(offset, predictions.outcome, predictions.weights_or_ones[None, :])[0]
@@ -175,13 +173,13 @@ def _fit_beta(predictions: Predictions) -> Calibration:
     weights, outcome = predictions.weights_or_ones, predictions.outcome
     total = weights.sum()
 
-    def measure(found: Numbers) -> tuple[float, Numbers]:
-        log_odds = table @ found
+    def compute_loss(coefficients: Numbers) -> tuple[float, Numbers]:
+        log_odds = table @ coefficients
         losses = np.logaddexp(0, log_odds) - outcome * log_odds
         residual = compute_probability(log_odds) - outcome
         return float(weights @ losses / total), (weights * residual) @ table / total
 
-    limits = [(None, None), (0.0, _MOST_SLOPE), (0.0, _MOST_SLOPE)]
+    limits = [(None, None), (0.0, _MAX_SLOPE), (0.0, _MAX_SLOPE)]
     first = np.array([start.intercept, start.below, start.above])
-    found = optimize.minimize(measure, first, jac=True, bounds=limits, method="L-BFGS-B")
-    return Calibration(*map(float, found.x))
+    result = optimize.minimize(compute_loss, first, jac=True, bounds=limits, method="L-BFGS-B")
+    return Calibration(*map(float, result.x))

@@ -96,10 +96,10 @@ def colour_candidate(name: str) -> str:
 
 def _list_own() -> Iterator[type[Candidate]]:
     # Found, not listed: a new candidate is one new file, and no list can fall out of step.
-    for found in pkgutil.walk_packages(candidates.__path__, f"{candidates.__name__}."):
-        for member in vars(importlib.import_module(found.name)).values():
+    for module in pkgutil.walk_packages(candidates.__path__, f"{candidates.__name__}."):
+        for member in vars(importlib.import_module(module.name)).values():
             is_candidate = inspect.isclass(member) and issubclass(member, Candidate)
-            if is_candidate and not inspect.isabstract(member) and member.__module__ == found.name:
+            if is_candidate and not inspect.isabstract(member) and member.__module__ == module.name:
                 yield member
 
 

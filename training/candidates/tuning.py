@@ -1,7 +1,7 @@
 """Tuning: settings tried on inner folds; the only file of training that names Optuna.
 
-Each trial draws from a seed of its own and from the trials before it. A search that was killed
-therefore goes on as if it had never stopped.
+Each trial draws from a seed of its own and from the trials before it, so that a killed search
+resumes as if it had never stopped.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ from training.study.design import Design
 from training.study.journal import Journal
 from training.study.split import derive_seed
 
-# Trials before settings are drawn by what the earlier ones found, and before any is given up.
+# Random trials before Optuna models the earlier ones, and trials before any may be pruned.
 _RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
-# No trial is given up before so many folds.
+# No trial is pruned before so many folds: a single fold is too noisy.
 UNPRUNED_FOLDS = 2
 
-# Gives the log loss on the inner folds so far, after each of them.
+# Yields the log loss over the inner folds so far, after each of them.
 Judge = Callable[[Mapping[str, float]], Iterator[float]]
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tuning may cost, and where its trials are kept.
+    """How many settings are tried, and where trials are kept.
 
     Parameters
     ----------
     trials
         Settings that each fit tries. Up to the number of fixed ones, those alone.
     journals
-        Folder; None where trials need not outlive the process.
+        Folder; None to keep no trials.
     """
 
     trials: int = 0
@@ -154,20 +154,19 @@ def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
 
 def choose_trial(tried: Iterable[TuningTrial]) -> TuningTrial:
     """Choose the lowest log loss; the first of equals."""
-    return min((one for one in tried if not one.pruned), key=lambda one: one.loss)
+    return min((trial for trial in tried if not trial.pruned), key=lambda trial: trial.loss)
 
 
 def _read_trials(journal: Journal | None) -> list[TuningTrial]:
-    """Read the trials of a journal up to the first that is missing."""
-    found = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
+    entries = {} if journal is None else {entry["number"]: entry for entry in journal.read()}
     tried: list[TuningTrial] = []
-    while (entry := found.get(len(tried))) is not None:
+    while (entry := entries.get(len(tried))) is not None:
         tried.append(TuningTrial(entry["settings"], tuple(entry["losses"]), entry["pruned"]))
     return tried
 
 
 def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
-    """Make Optuna's memory of the trials that are there already.
+    """Make an Optuna study of the trials that are there already.
 
     Its own journal is not used: a line cut off by a kill makes it unreadable, a lock left by one
     stalls the next process, and trials that were running stay so.
@@ -176,20 +175,20 @@ def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     memory, states = optuna.create_study(), optuna.trial.TrialState
-    for one in tried:
-        trial = optuna.trial.create_trial(
-            state=states.PRUNED if one.pruned else states.COMPLETE,
-            params=dict(one.settings),
+    for trial in tried:
+        known = optuna.trial.create_trial(
+            state=states.PRUNED if trial.pruned else states.COMPLETE,
+            params=dict(trial.settings),
             distributions=_make_distributions(space),
-            value=one.loss,
-            intermediate_values=dict(enumerate(one.losses)),
+            value=trial.loss,
+            intermediate_values=dict(enumerate(trial.losses)),
         )
-        memory.add_trial(trial)
+        memory.add_trial(known)
     return memory
 
 
 def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
-    """Ask for settings, judge them fold by fold, and tell what came of it."""
+    """Suggest settings, evaluate them fold by fold, and report the loss to Optuna."""
     from optuna.trial import TrialState
 
     trial = _ask_settings(search, memory, len(tried))
@@ -205,12 +204,12 @@ def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> Tun
 
 
 def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
-    """Tell whether a trial is worse than half of the complete ones were on the same folds.
+    """Return whether a trial is worse than the median of complete ones on the same folds.
 
-    Optuna's median rule takes a trial's lowest loss so far, which is that of an easy fold.
+    Optuna's own median rule takes a trial's lowest loss so far, which is that of an easy fold.
     """
     done = len(losses) - 1
-    others = [one.losses[done] for one in tried if not one.pruned]
+    others = [trial.losses[done] for trial in tried if not trial.pruned]
     early = len(tried) < UNPRUNED_TRIALS or len(losses) < UNPRUNED_FOLDS
     return not early and losses[-1] > median(others)
 
@@ -229,20 +228,19 @@ def _ask_settings(search: Search, memory: Any, number: int) -> Any:
 
 
 def _make_distributions(space: Space) -> dict[str, Any]:
-    """Write the ranges as Optuna has them."""
     from optuna.distributions import FloatDistribution, IntDistribution
 
     return {
-        name: IntDistribution(int(one.low), int(one.high))
-        if one.whole
-        else FloatDistribution(one.low, one.high, log=one.log)
-        for name, one in space.ranges.items()
+        name: IntDistribution(int(limits.low), int(limits.high))
+        if limits.whole
+        else FloatDistribution(limits.low, limits.high, log=limits.log)
+        for name, limits in space.ranges.items()
     }
 
 
 def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str, str]) -> str:
-    """Compute the digest of all that a fit's trials depend on, but for their number."""
-    told = {
+    """Digest everything that a fit's trials depend on, except their number."""
+    facts = {
         "candidate": candidate,
         "seed": seed,
         "target": design.target.id,
@@ -253,7 +251,7 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
         "sources": _digest_own_sources(),
         "versions": {"optuna": version("optuna"), **versions},
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (design.matrix, design.outcome, design.patients, design.sites, design.weights):
         digest.update(array.tobytes())
     return digest.hexdigest()
@@ -261,7 +259,6 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
 
 @cache
 def _digest_own_sources() -> str:
-    """Compute the digest of our sources; found once."""
     patterns = ("**/*.py", "**/*.toml")
     paths = [*list_sources(training, patterns), *list_sources(features, patterns)]
     return digest_sources(paths, {})

@@ -27,7 +27,7 @@ from features.records.columns import Columns
 from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
-from training.findings.format import format_percent
+from training.findings.format import format_folds, format_percent
 from training.study.design import Design, is_simulated
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
@@ -65,7 +65,7 @@ def make_card(
         interval=describe_interval(study, name, design, equation),
         performance=comparison.measures,
         validation=(
-            f"{held.repeats} times {held.folds}-fold cross-validation, {unit} held out"
+            f"{format_folds(held.folds, held.repeats)}, {unit} held out"
             if comparison.is_measured
             else "none: no outcome is known yet"
         ),

@@ -67,12 +67,12 @@ class Comparison:
             )
         if not self.beats_base_rate:
             return (
-                f"The {label} is chosen, since no candidate is better by more than one standard "
+                f"Candidate “{label}” is chosen, since none is better by more than one standard "
                 "error, but it does not beat the base rate by that much. The base rate is the "
                 "estimate."
             )
         return (
-            f"The {label} beats the base rate: log loss lower by {-gap.mean:.4f} "
+            f"Candidate “{label}” beats the base rate: log loss lower by {-gap.mean:.4f} "
             f"(standard error {gap.error:.4f}) on held-out patients."
         )
 

@@ -36,6 +36,18 @@ def format_percent(proportion: float, digits: int = 0) -> str:
     return f"{proportion:.{digits}%}"
 
 
+def format_folds(folds: int, repeats: int) -> str:
+    """Name a cross-validation.
+
+    Examples
+    --------
+    >>> format_folds(5, 1), format_folds(5, 4)
+    ('5-fold cross-validation', '5-fold cross-validation (4 repeats)')
+    """
+    repeated = f" ({repeats} repeats)" if repeats > 1 else ""
+    return f"{folds}-fold cross-validation{repeated}"
+
+
 def format_table(rows: list[list[str]]) -> str:
     """Format rows, the heading first, as a Markdown table that also reads well as text."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

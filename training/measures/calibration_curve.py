@@ -1,4 +1,4 @@
-"""Calibration: intercept, slope, observed over expected, and the flexible curve with its errors.
+"""Calibration: intercept, slope, O/E ratio, and the flexible curve with its errors.
 
 The curve is a logistic regression of outcomes on a restricted cubic spline of the log-odds, as in
 `CalibrationCurves::val.prob.ci.2(smooth = "rcs")`. Unlike loess it has a likelihood and standard
@@ -29,8 +29,8 @@ from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_l
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
 KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
-# Courses of the rarer class that a spline needs for so many knots; below, the line. Chosen: ten for
-# each of two slopes; and the two hundred that Van Calster et al. (J Clin Epidemiol 2016) ask for.
+# Courses of the smaller class that a spline of so many knots needs; with fewer, a line. Assumed:
+# ten for each of two slopes; and 200, as Van Calster et al. advise (J Clin Epidemiol 2016).
 _NEEDED = {3: 20, 5: 200}
 ERRORS = ("ici", "e50", "e90", "emax")
 
@@ -41,15 +41,15 @@ def estimate_ratio(
     weights: Numbers | None = None,
     patients: Patients | None = None,
 ) -> Estimated:
-    """Estimate observed over expected; its interval is symmetric on the log scale.
+    """Estimate the O/E ratio of events; its interval is symmetric on the log scale.
 
-    What is expected is taken as known (Debray et al., BMJ 2017). Without weights and patients the
-    error of the logarithm is ``sqrt((1 - share) / events)``.
+    The expected number is taken as known (Debray et al., BMJ 2017). Without weights and patients
+    the error of the logarithm is ``sqrt((1 - share) / events)``.
 
     Examples
     --------
-    >>> found = estimate_ratio(np.full(10, 0.4), np.array([1.0] * 5 + [0.0] * 5))
-    >>> round(found.value, 3), round(found.move("log").error, 4)
+    >>> ratio = estimate_ratio(np.full(10, 0.4), np.array([1.0] * 5 + [0.0] * 5))
+    >>> round(ratio.value, 3), round(ratio.move("log").error, 4)
     (1.25, 0.3162)
     """
     each = fill_weights(weights, len(outcome))
@@ -86,7 +86,7 @@ def estimate_slope(
     weights: Numbers | None = None,
     patients: Patients | None = None,
 ) -> Estimated:
-    """Estimate the calibration slope; NaN where there is none."""
+    """Estimate the calibration slope; NaN if there is none."""
     each = fill_weights(weights, len(outcome))
     intercept, slope = fit_intercept_slope(log_odds, outcome, each[None, :])[0]
     if np.isnan(slope):
@@ -117,8 +117,8 @@ def _compute_covariance(
         return bread
     people = number_patients(patients, len(outcome))
     scores = sum_by_patient(design * (each * (outcome - fitted))[:, None], people)
-    found: Numbers = correct_few(len(scores)) * bread @ scores.T @ scores @ bread
-    return found
+    covariance: Numbers = correct_few(len(scores)) * bread @ scores.T @ scores @ bread
+    return covariance
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,11 @@ class _Curve:
     covariance: Numbers
 
     def read(self, probability: Numbers) -> Numbers:
-        """Read which share responds among those given an estimate."""
+        """Return the observed proportion at given estimates."""
         return compute_probability(_make_basis(logit(probability), self.knots) @ self.coefficients)
 
     def read_interval(self, probability: Numbers, level: float) -> tuple[Numbers, Numbers]:
-        """Read its pointwise interval, symmetric on the log-odds."""
+        """Return its pointwise interval, symmetric on the log-odds."""
         basis = _make_basis(logit(probability), self.knots)
         middle, reach = basis @ self.coefficients, find_reach(level)
         width = reach * np.sqrt(((basis @ self.covariance) * basis).sum(axis=1))
@@ -161,13 +161,13 @@ def fit_curve(
     Parameters
     ----------
     count
-        How many knots, 0 for a straight line; None to let :func:`choose_knots` say.
+        How many knots, 0 for a straight line; None to choose by the smaller class.
 
     Returns
     -------
     _Curve
-        None where no curve exists: everybody given the same, one class, or classes that the
-        estimates separate.
+        None if no curve exists: constant estimates, one class, or classes that the estimates
+        separate.
     """
     log_odds = logit(probability)
     knots = _place_knots(log_odds, _choose_knots(outcome) if count is None else count)
@@ -184,25 +184,25 @@ def fit_curve(
 
 
 def _choose_knots(outcome: Numbers) -> int:
-    """Choose the number of knots by the size of the rarer class.
+    """Choose the number of knots by the size of the smaller class.
 
     Examples
     --------
     >>> [_choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
     [0, 3, 5]
     """
-    rarer = min(outcome.sum(), len(outcome) - outcome.sum())
-    return max((count for count, needed in _NEEDED.items() if rarer >= needed), default=0)
+    smaller = min(outcome.sum(), len(outcome) - outcome.sum())
+    return max((count for count, needed in _NEEDED.items() if smaller >= needed), default=0)
 
 
 def _place_knots(log_odds: Numbers, count: int) -> Numbers:
-    """Place knots at Harrell's quantiles; none where they would coincide."""
+    """Place knots at Harrell's quantiles; none if they would coincide."""
     knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
     return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
 
 
 def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
-    """Make the columns of a restricted cubic spline: ones, the log-odds, one a knot but two.
+    """Make the columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
 
     Returns
     -------
@@ -218,22 +218,22 @@ def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
     columns = [np.ones_like(log_odds), log_odds]
     for knot in knots[:-2]:
         before, last = knots[-2:]
-        cubes = [np.maximum(log_odds - one, 0) ** 3 for one in (knot, before, last)]
+        cubes = [np.maximum(log_odds - end, 0) ** 3 for end in (knot, before, last)]
         share = (last - knot) / (last - before)
-        bend = cubes[0] - share * cubes[1] + (share - 1) * cubes[2]
-        columns.append(bend / (last - knots[0]) ** 2)
+        column = cubes[0] - share * cubes[1] + (share - 1) * cubes[2]
+        columns.append(column / (last - knots[0]) ** 2)
     return np.column_stack(columns)
 
 
 def _fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
     """Fit the basis's coefficients in every sample, ``[samples, columns]``.
 
-    The columns of a spline resemble each other: the climb is made on orthogonal ones.
+    The columns of a spline are nearly collinear: Newton's method is run on orthogonal ones.
     """
     orthogonal, triangle = np.linalg.qr(basis)
     scale = np.sqrt(len(basis))
-    found = fit_logistic(scale * orthogonal, np.zeros(len(basis)), outcome, weights)
-    coefficients: Numbers = np.linalg.solve(triangle, scale * found.T).T
+    fitted = fit_logistic(scale * orthogonal, np.zeros(len(basis)), outcome, weights)
+    coefficients: Numbers = np.linalg.solve(triangle, scale * fitted.T).T
     return coefficients
 
 
@@ -253,8 +253,8 @@ def measure_curve(
     -------
     dict
         The mean (`ici`), median, 90th percentile and maximum, with percentile intervals over
-        resampled patients, the knots kept. They cannot be negative, so with few courses even a
-        perfect model's are well above 0.
+        resampled patients, the knots fixed. They cannot be negative, so with few courses those of
+        a perfect model are well above 0.
     """
     curve = fit_curve(probability, outcome, weights, count=count)
     if curve is None:
@@ -273,8 +273,8 @@ def measure_curve(
     whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
     drawn = resample(compute, patients, samples, seed, weights)
     return {
-        name: summarise_draws(float(value), found, level)
-        for name, value, found in zip(ERRORS, whole, drawn.T, strict=True)
+        name: summarise_draws(float(value), draws, level)
+        for name, value, draws in zip(ERRORS, whole, drawn.T, strict=True)
     }
 
 
@@ -292,7 +292,7 @@ def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
 
 
 def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
-    """Find quantiles as if each value were there `weights` times (R's type 7 where all once).
+    """Find quantiles as if each value occurred `weights` times (R's type 7 if all occur once).
 
     Examples
     --------
@@ -301,11 +301,11 @@ def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
     """
     order = np.argsort(values)
     ends = np.cumsum(weights[order])
-    place = at * (ends[-1] - 1)
-    below, rest = np.floor(place), place % 1
-    found = [
-        values[order][np.minimum(np.searchsorted(ends, one, side="right"), len(values) - 1)]
-        for one in (below, below + 1)
+    rank = at * (ends[-1] - 1)
+    below, rest = np.floor(rank), rank % 1
+    neighbours = [
+        values[order][np.minimum(np.searchsorted(ends, index, side="right"), len(values) - 1)]
+        for index in (below, below + 1)
     ]
-    quantiles: Numbers = (1 - rest) * found[0] + rest * found[1]
+    quantiles: Numbers = (1 - rest) * neighbours[0] + rest * neighbours[1]
     return quantiles

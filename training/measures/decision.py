@@ -1,9 +1,9 @@
-"""Decision curves: what treating by the model is worth, over thresholds (Vickers and Elkin, 2006).
+"""Decision curves: net benefit of treating by the model over thresholds (Vickers and Elkin, 2006).
 
-A threshold is the lowest probability of response at which treatment is thought worthwhile: it says
-how many treated without response one response is worth. Net benefit counts responders treated,
-less those treated in vain at that rate. An estimate is prognosis if treated: net benefit takes it
-that responders would not have responded without, and so overrates treatment, whoever chooses.
+A threshold is the lowest probability of response at which treatment is thought worthwhile: its odds
+are how many responses one treatment without response costs. Net benefit is the proportion treated
+who respond, minus the proportion treated who do not times those odds. An estimate is prognosis if
+treated: net benefit assumes that responders would not respond untreated, so it favours treatment.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 
 @dataclass(frozen=True)
 class DecisionPoint:
-    """What treating by the model is worth at one threshold.
+    """Net benefit of treating by the model at one threshold.
 
     Parameters
     ----------
     treated
-        Share of courses whose estimate reaches the threshold.
+        Proportion of courses whose estimate reaches the threshold.
     benefit
-        Net benefit: responders treated, per course, net of those treated in vain.
+        Net benefit per course.
     treat_all
-        That of treating everybody; that of treating nobody is 0.
+        That of treating every patient; that of treating none is 0.
     standardised
-        Net benefit over the base rate, which is the most that it can be.
+        Net benefit divided by the base rate, which is its maximum.
     gain
-        Net benefit less that of the better of treating all and none.
+        Net benefit minus the better of treating all and treating none.
     """
 
     threshold: float
@@ -51,7 +51,7 @@ def compute_benefits(
     Parameters
     ----------
     probability, outcome
-        ``[courses]``; treated are those with a probability of the threshold or more.
+        ``[courses]``; treated are those with a probability of at least the threshold.
     thresholds
         ``[thresholds]``, above 0 and below 1.
     weights
@@ -64,8 +64,8 @@ def compute_benefits(
 
     Examples
     --------
-    >>> said, truth = np.array([0.8, 0.5, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
-    >>> compute_benefits(said, truth, np.array([0.25, 0.5]), np.ones((1, 4))).round(4)
+    >>> probability, outcome = np.array([0.8, 0.5, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
+    >>> compute_benefits(probability, outcome, np.array([0.25, 0.5]), np.ones((1, 4))).round(4)
     array([[0.4167, 0.25  ]])
     """
     odds = thresholds / (1 - thresholds)
@@ -115,11 +115,11 @@ def measure_decisions(
     return [
         DecisionPoint(
             threshold,
-            float(treated[place]),
+            float(treated[index]),
             *(
-                summarise_draws(float(whole[kind, place]), drawn[:, kind, place], level)
+                summarise_draws(float(whole[kind, index]), drawn[:, kind, index], level)
                 for kind in range(4)
             ),
         )
-        for place, threshold in enumerate(thresholds)
+        for index, threshold in enumerate(thresholds)
     ]

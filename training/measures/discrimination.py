@@ -1,8 +1,8 @@
 """Discrimination: the AUC, its standard error, and the difference between two on the same courses.
 
 The variance is that of DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed by ranks in
-O(n log n) as Sun and Xu do (IEEE Signal Processing Letters 2014). Where patients have several
-courses it is that of Obuchowski (Biometrics 1997), which is DeLong's where each has one.
+O(n log n) as Sun and Xu do (IEEE Signal Processing Letters 2014). If patients have several
+courses it is that of Obuchowski (Biometrics 1997), which is DeLong's if each has one.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class _Contrast(Estimated):
 
     @property
     def p_value(self) -> float:
-        """Two-sided; NaN where the error is 0."""
+        """Two-sided; NaN if the error is 0."""
         if not self.error > 0:
             return float("nan")
         return float(2 * stats.norm.sf(abs(self.value / self.error)))
@@ -41,7 +41,7 @@ def estimate_auc(
     weights: Numbers | None = None,
     patients: Patients | None = None,
 ) -> Estimated:
-    """Estimate the probability that a course with the outcome scores above one without.
+    """Estimate the AUC: the probability that an event scores above a non-event.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def estimate_auc(
     Returns
     -------
     Estimated
-        NaN without pairs; the error is NaN where either class has fewer than two patients.
+        NaN without pairs; the error is NaN if a class has fewer than two patients.
 
     Examples
     --------
-    >>> found = estimate_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0, 1, 1]))
-    >>> found.value, round(found.error**2, 6)  # placements .5 and 1, 1 and .5: .125/2 + .125/2
+    >>> auc = estimate_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0, 1, 1]))
+    >>> auc.value, round(auc.error**2, 6)  # placements .5 and 1, 1 and .5: .125/2 + .125/2
     (0.75, 0.125)
     """
     if np.ptp(outcome) == 0:
@@ -76,7 +76,7 @@ def compare_aucs(
     weights: Numbers | None = None,
     patients: Patients | None = None,
 ) -> _Contrast:
-    """Compare two scores of the same courses: the AUC of the first less that of the second.
+    """Compare two scores of the same courses: the AUC of the first minus that of the second.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def compare_aucs(
         return _Contrast(np.nan, np.nan)
     aucs, covariance = _compute_aucs(np.stack([score, other]), outcome, weights, patients)
     signs = np.array([1.0, -1.0])
-    # Scores that rank alike differ by nothing, and rounding may go below it.
+    # Of scores with the same ranks the variance is 0, and rounding may go below it.
     variance = np.maximum(signs @ covariance @ signs, 0)
     return _Contrast(float(aucs[0] - aucs[1]), float(np.sqrt(variance)))
 
@@ -127,7 +127,7 @@ def _compute_aucs(
 
 
 def place_courses(score: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Compute each course's placement: the share of the other class that it is ranked right of.
+    """Compute each course's placement: the share of the other class with which it is concordant.
 
     Returns
     -------
@@ -139,20 +139,20 @@ def place_courses(score: Numbers, outcome: Numbers, weights: Numbers) -> Numbers
     >>> place_courses(np.array([1.0, 2, 2, 3]), np.array([0.0, 1, 0, 1]), np.ones(4))
     array([1.  , 0.75, 0.75, 1.  ])
     """
-    values, places = np.unique(score, return_inverse=True)
+    values, ranks = np.unique(score, return_inverse=True)
     size = len(values)
-    positive = np.bincount(places, weights * outcome, size)
-    negative = np.bincount(places, weights * (1 - outcome), size)
+    positive = np.bincount(ranks, weights * outcome, size)
+    negative = np.bincount(ranks, weights * (1 - outcome), size)
     below = np.cumsum(negative) - negative / 2
     above = positive.sum() - np.cumsum(positive) + positive / 2
     placed: Numbers = np.where(
-        outcome == 1, below[places] / negative.sum(), above[places] / positive.sum()
+        outcome == 1, below[ranks] / negative.sum(), above[ranks] / positive.sum()
     )
     return placed
 
 
 def count_patients(patients: Patients, share: Numbers) -> int:
-    """Count the patients that have a share in something."""
+    """Count the patients with a course of positive share."""
     return len(np.unique(patients[share > 0]))
 
 

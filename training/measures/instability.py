@@ -1,7 +1,7 @@
-"""Instability: how far the model would have been another one, had other patients come.
+"""Instability: how much predictions depend on the sample that the model was developed on.
 
-Riley and Collins (Biometrical Journal 2023): the whole development is repeated on resampled
-patients, and every version is applied to the patients at hand.
+Riley and Collins (Biometrical Journal 2023): the development is repeated on bootstrap samples of
+patients, and every bootstrap model is applied to the original sample.
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def band_estimates(
     bands
         At the most: fewer where a band would have less than ten courses. Equal estimates share one.
     """
-    places = _find_bands(probability, bands)
+    bands_of = _find_bands(probability, bands)
     each = fill_weights(weights, len(probability))
     values = np.stack(
         [probability, *find_limits(versions, level), compute_errors(probability, versions)]
@@ -104,7 +104,7 @@ def band_estimates(
         InstabilityBand(
             int(rows.sum()), *(values[:, rows] @ each[rows] / each[rows].sum()).tolist()
         )
-        for rows in (places == place for place in np.unique(places))
+        for rows in (bands_of == band for band in np.unique(bands_of))
     ]
 
 

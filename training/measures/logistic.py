@@ -1,7 +1,7 @@
-"""Logistic recalibration: intercept and slope of outcomes on log-odds, many samples at once.
+"""Logistic regression of outcomes on log-odds or a few columns, of many samples at once.
 
-Used twice: inside a candidate, to calibrate it on folds it did not learn from; and to measure the
-calibration of what comes out.
+Used to calibrate candidates on held-out folds, and to measure calibration. Samples are weights of
+the same rows, so one Newton step serves all of them.
 """
 
 import numpy as np
@@ -9,11 +9,13 @@ import numpy as np
 from features.base.arrays import Flags, Numbers
 from features.model.prediction import compute_probability
 
-MOST_STEPS = 50
+_MAX_STEPS = 50
 _TOLERANCE = 1e-10
-_MOST_HALVINGS = 30
-_LONGEST_STEP = 5.0
-_STEEPEST = 30.0
+_MAX_HALVINGS = 30
+# If classes are nearly separated a full step would overshoot into a flat likelihood.
+_MAX_STEP = 5.0
+# Coefficients above this are those of separated classes: no finite maximum exists.
+_MAX_COEFFICIENT = 30.0
 
 
 def logit(probability: Numbers) -> Numbers:
@@ -36,15 +38,15 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     Returns
     -------
     ndarray
-        ``[samples, 2]``; NaN where no finite maximum exists: constant log-odds, one class, or
+        ``[samples, 2]``; NaN if no finite maximum exists: constant log-odds, one class, or
         outcomes that the log-odds separate.
     """
     centre, scale = log_odds.mean(), log_odds.std() or 1.0
     design = np.column_stack([np.ones_like(log_odds), (log_odds - centre) / scale])
-    found = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
-    slope = found[:, 1] / scale
-    fitted = np.column_stack([found[:, 0] - slope * centre, slope])
-    fitted[np.abs(slope) > _STEEPEST] = np.nan
+    coefficients = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
+    slope = coefficients[:, 1] / scale
+    fitted = np.column_stack([coefficients[:, 0] - slope * centre, slope])
+    fitted[np.abs(slope) > _MAX_COEFFICIENT] = np.nan
     return fitted
 
 
@@ -55,7 +57,7 @@ def fit_intercept(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numb
 
 
 def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Climb each sample's likelihood by Newton steps, halved wherever they would lead down.
+    """Maximise each sample's likelihood by Newton steps, halved if they would decrease it.
 
     Parameters
     ----------
@@ -69,51 +71,53 @@ def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Nu
     Returns
     -------
     ndarray
-        ``[samples, columns]``; NaN where no finite maximum exists.
+        ``[samples, columns]``; NaN if no finite maximum exists.
     """
     samples, width = len(weights), design.shape[1]
-    found = np.zeros((samples, width))
+    coefficients = np.zeros((samples, width))
     active = _find_solvable(design, outcome, weights)
-    height = _compute_likelihood(found, design, offset, outcome, weights)
-    step = np.zeros_like(found)
-    for _ in range(MOST_STEPS):
-        step = _compute_step(found, design, offset, outcome, weights)
+    likelihood = _compute_likelihood(coefficients, design, offset, outcome, weights)
+    step = np.zeros_like(coefficients)
+    for _ in range(_MAX_STEPS):
+        step = _compute_step(coefficients, design, offset, outcome, weights)
         step[~active] = 0
-        for _ in range(_MOST_HALVINGS):
-            reached = _compute_likelihood(found + step, design, offset, outcome, weights)
-            lower = reached < height - 1e-9 * np.abs(height)
+        for _ in range(_MAX_HALVINGS):
+            reached = _compute_likelihood(coefficients + step, design, offset, outcome, weights)
+            lower = reached < likelihood - 1e-9 * np.abs(likelihood)
             if not lower.any():
                 break
             step[lower] /= 2
         else:
             step[lower] = 0
-        found, height = found + step, reached
+        coefficients, likelihood = coefficients + step, reached
         if np.abs(step).max(initial=0) < _TOLERANCE:
             break
     unsettled = np.abs(step).max(axis=1, initial=0) > 1e-4
-    found[~active | unsettled | (np.abs(found) > _STEEPEST).any(axis=1)] = np.nan
-    return found
+    coefficients[~active | unsettled | (np.abs(coefficients) > _MAX_COEFFICIENT).any(axis=1)] = (
+        np.nan
+    )
+    return coefficients
 
 
 def _compute_likelihood(
-    found: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
+    coefficients: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
 ) -> Numbers:
-    log_odds = found @ design.T + offset
+    log_odds = coefficients @ design.T + offset
     likelihood: Numbers = (weights * (outcome * log_odds - np.logaddexp(0, log_odds))).sum(axis=1)
     return likelihood
 
 
 def _compute_step(
-    found: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
+    coefficients: Numbers, design: Numbers, offset: Numbers, outcome: Numbers, weights: Numbers
 ) -> Numbers:
     width = design.shape[1]
-    expected = compute_probability(found @ design.T + offset)
+    expected = compute_probability(coefficients @ design.T + offset)
     gradient = (weights * (outcome - expected)) @ design
     products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
     curvature = ((weights * expected * (1 - expected)) @ products).reshape(-1, width, width)
     ridge = 1e-12 * np.eye(width)
     full = np.linalg.solve(curvature + ridge, gradient[..., None])[..., 0]
-    step: Numbers = np.clip(full, -_LONGEST_STEP, _LONGEST_STEP)
+    step: Numbers = np.clip(full, -_MAX_STEP, _MAX_STEP)
     return step
 
 

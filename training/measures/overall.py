@@ -15,7 +15,7 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
     """Compute the three in every weighted sample.
 
     The scaled Brier score, or index of prediction accuracy (Kattan and Gerds, Diagn Progn Res
-    2018), is 1 less the Brier score over that of the sample's own base rate: 1 is perfect, 0 no
+    2018), is 1 minus the Brier score over that of the sample's own base rate: 1 is perfect, 0 no
     better than the base rate, below 0 worse; NaN in a sample of one class.
 
     Parameters
@@ -32,8 +32,8 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
 
     Examples
     --------
-    >>> said, truth = np.array([0.8, 0.4, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
-    >>> compute_overall(said, truth, np.ones((1, 4))).round(4)  # (.04+.36+.36+.04)/4; 1-.2/.25
+    >>> probability, outcome = np.array([0.8, 0.4, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
+    >>> compute_overall(probability, outcome, np.ones((1, 4))).round(4)  # 0.8 / 4; 1 - 0.2 / 0.25
     array([[0.5697, 0.2   , 0.2   ]])
     """
     log_odds, total = logit(probability), weights.sum(axis=1)
@@ -63,6 +63,6 @@ def measure_overall(
     whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
     drawn = resample(compute, patients, samples, seed, weights)
     return {
-        name: summarise_draws(float(value), found, level)
-        for name, value, found in zip(OVERALL, whole, drawn.T, strict=True)
+        name: summarise_draws(float(value), draws, level)
+        for name, value, draws in zip(OVERALL, whole, drawn.T, strict=True)
     }

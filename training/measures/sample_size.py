@@ -122,7 +122,7 @@ def compute_sample_size(
 
 
 def count_for_base_rate(prevalence: float, margin: float) -> int:
-    """Count the courses from which the base rate is known to within a margin, with 95 %.
+    """Count the courses from which the base rate is known to within a margin, with 95% confidence.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""A measure pooled over sites: its mean, how far sites differ, and what to expect at the next one.
+"""A measure pooled over sites: mean, between-site SD, and prediction interval of a new site.
 
 Random-effects meta-analysis, as Debray et al. (BMJ 2017) and Riley et al. (BMJ 2016) advise for
 prediction models: AUC on the logit scale, observed over expected on the log scale, intercept and
 slope as they are. The interval of the mean is that of Hartung, Knapp, Sidik and Jonkman.
 
-The prediction interval does not take the spread between sites as known: of a dozen sites it may be
-found to be 0 where it is not. It is averaged over all spreads by how far the sites bear them out: a
-confidence distribution, as Nagashima, Noma and Furukawa advise (Stat Methods Med Res 2019), here of
-Viechtbauer's generalised Q (Stat Med 2007). The usual one, mean and t with k - 2 degrees of freedom
-times the root of spread and error (Higgins, Thompson and Spiegelhalter, 2009), is too narrow where
-sites differ no more than their errors are large (Partlett and Riley, Stat Med 2017).
+The prediction interval does not take the between-site SD as known: of a dozen sites its estimate
+may be 0 although it is not. It is averaged over a confidence distribution of the SD, as Nagashima,
+Noma and Furukawa advise (Stat Methods Med Res 2019), here from Viechtbauer's generalised Q (Stat
+Med 2007). The usual interval, mean and t with k - 2 degrees of freedom times the root of spread and
+error (Higgins, Thompson and Spiegelhalter, 2009), is too narrow if sites differ no more than by
+sampling error (Partlett and Riley, Stat Med 2017).
 
-Folds of a cross-validation share most of what they learned from: their errors are not independent,
-and the interval of the mean over folds is too narrow. Sites held out one by one are nearer to it.
+Folds of a cross-validation share most of their training courses: their errors are not independent,
+and the interval of the mean over folds is too narrow. Leave-one-site-out validation is less so.
 """
 
 from collections.abc import Sequence
@@ -39,14 +39,13 @@ from training.measures.intervals import (
 from training.measures.logistic import logit
 
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
-# Courses of either class without which a site's measures say too little, and their errors less.
-_FEWEST = 5
-# Below, the spread between sites is anyone's guess.
-_FEWEST_SITES = 3
-_MOST_STEPS = 1000
-# Of the confidence distribution of the spread, as many as Gauss and Legendre need for four digits.
+# Courses of each class below which a site's measures, and their errors, are not estimable.
+_MIN_CLASS = 5
+# With fewer, the between-site SD is not estimable.
+_MIN_SITES = 3
+_MAX_STEPS = 1000
+# Nodes of the Gauss-Legendre quadrature over the confidence distribution: four digits.
 _QUANTILES = 200
-REML, _PAULE_MANDEL = METHODS = ("reml", "paule_mandel")
 
 
 @dataclass(frozen=True)
@@ -81,69 +80,63 @@ def estimate_sites(
     sites: NDArray[np.int64],
     weights: Numbers | None = None,
     patients: Patients | None = None,
-    fewest: int = _FEWEST,
 ) -> dict[str, list[Estimated]]:
     """Estimate AUC, observed over expected, intercept and slope at every site.
 
     Parameters
     ----------
-    fewest
-        Sites with fewer courses with the outcome, or without it, are left out.
+    sites
+        Sites with fewer than five events, or non-events, are excluded.
 
     Returns
     -------
     dict
-        For each of :data:`SCALES`, one a site in the order of their numbers.
+        For each of :data:`SCALES`, one per site in the order of their numbers.
     """
     log_odds = logit(probability)
-    found: dict[str, list[Estimated]] = {name: [] for name in SCALES}
+    estimates: dict[str, list[Estimated]] = {name: [] for name in SCALES}
     for site in np.unique(sites):
         rows = sites == site
         truth = outcome[rows]
-        if min(truth.sum(), len(truth) - truth.sum()) < fewest:
+        if min(truth.sum(), len(truth) - truth.sum()) < _MIN_CLASS:
             continue
         counted = None if weights is None else weights[rows]
         people = None if patients is None else np.unique(patients[rows], return_inverse=True)[1]
-        found["auc"].append(estimate_auc(probability[rows], truth, counted, people))
-        found["ratio"].append(estimate_ratio(probability[rows], truth, counted, people))
-        found["intercept"].append(estimate_intercept(log_odds[rows], truth, counted, people))
-        found["slope"].append(estimate_slope(log_odds[rows], truth, counted, people))
-    return found
+        estimates["auc"].append(estimate_auc(probability[rows], truth, counted, people))
+        estimates["ratio"].append(estimate_ratio(probability[rows], truth, counted, people))
+        estimates["intercept"].append(estimate_intercept(log_odds[rows], truth, counted, people))
+        estimates["slope"].append(estimate_slope(log_odds[rows], truth, counted, people))
+    return estimates
 
 
-def pool(
-    estimates: Sequence[Estimated], scale: str, level: float, method: str = REML
-) -> Pooled | None:
+def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | None:
     """Pool a measure over sites.
 
     Parameters
     ----------
     estimates
-        One a site. Those without a place on the scale or without an error are left out: an AUC of
-        1 has none.
+        One per site. Those outside the scale or without an error, as an AUC of 1, are excluded.
     scale
         On which sites are taken as normal: that of :data:`SCALES`.
-    method
-        Of the spread between sites: one of :data:`METHODS`.
 
     Returns
     -------
     Pooled
-        None where nothing is left.
+        None if none is left.
 
     Examples
     --------
-    >>> found = pool([Estimated(1.0, 0.5), Estimated(2.0, 0.5), Estimated(3.0, 0.5)], "plain", 0.95)
-    >>> found.mean.value, round(found.spread**2, 6), round(found.inconsistency, 6)  # 1 - .25
+    >>> sites = pool([Estimated(1.0, 0.5), Estimated(2.0, 0.5), Estimated(3.0, 0.5)], "plain", 0.95)
+    >>> sites.mean.value, round(sites.spread**2, 6), round(sites.inconsistency, 6)  # 1 - .25
     (2.0, 0.75, 0.75)
     """
-    moved = [one.move(scale) for one in estimates]
-    kept = [one for one in moved if np.isfinite(one.value) and one.error > 0]
+    moved = [estimate.move(scale) for estimate in estimates]
+    kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
     if not kept:
         return None
-    values = np.array([one.value for one in kept])
-    variances = np.array([one.error for one in kept]) ** 2
-    between = find_spread(values, variances, method)
+    values = np.array([estimate.value for estimate in kept])
+    variances = np.array([estimate.error for estimate in kept]) ** 2
+    between = estimate_between(values, variances)
     weights = 1 / (variances + between)
     mean = float(weights @ values / weights.sum())
     error = _find_error(values, weights, mean)
@@ -161,13 +154,6 @@ def pool(
         sites=count,
         left_out=len(estimates) - count,
     )
-
-
-def find_spread(values: Numbers, variances: Numbers, method: str) -> float:
-    """Find the variance between sites; 0 for a single one."""
-    if len(values) < 2:
-        return 0.0
-    return _find_reml(values, variances) if method == REML else _find_paule(values, variances)
 
 
 def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[float, float]:
@@ -191,10 +177,10 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     >>> round(high - 2, 2), round(4.302653 * (4 / 3) ** 0.5, 2)
     (4.97, 4.97)
     """
-    if len(values) < _FEWEST_SITES:
+    if len(values) < _MIN_SITES:
         return float("nan"), float("nan")
-    places, parts = np.polynomial.legendre.leggauss(_QUANTILES)
-    quantiles = stats.chi2.ppf((1 + places) / 2, len(values) - 1)
+    nodes, parts = np.polynomial.legendre.leggauss(_QUANTILES)
+    quantiles = stats.chi2.ppf((1 + nodes) / 2, len(values) - 1)
     spreads = _find_spreads(values, variances, quantiles)
     weights = 1 / (variances + spreads[:, None])
     means = weights @ values / weights.sum(axis=1)
@@ -203,7 +189,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     def exceed(end: float, share: float) -> float:
         return float(parts @ stats.norm.cdf((end - means) / errors) / 2 - share)
 
-    # Beyond these each of the normal distributions has less left; one error more, for rounding.
+    # No normal distribution has as much beyond these; one more error, for rounding.
     reach = (find_reach(level) + 1) * errors
     around = float((means - reach).min()), float((means + reach).max())
     low, high = (
@@ -214,27 +200,29 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
 
 
 def _find_spreads(values: Numbers, variances: Numbers, wanted: Numbers) -> Numbers:
-    """Find the variances between sites at which Q is what is wanted; 0 where it is always less.
+    """Find the between-site variances at which Q takes given values; 0 if it is always lower.
 
-    Q falls with the variance, ever more slowly: Newton's steps from 0 never go too far.
+    Q is decreasing and convex in the variance: Newton's steps from 0 never overshoot.
     """
-    found = np.zeros_like(wanted)
-    for _ in range(_MOST_STEPS):
-        weights = 1 / (variances + found[:, None])
+    between = np.zeros_like(wanted)
+    for _ in range(_MAX_STEPS):
+        weights = 1 / (variances + between[:, None])
         means = weights @ values / weights.sum(axis=1)
         squares = weights * (values - means[:, None]) ** 2
         left = squares.sum(axis=1) - wanted
         step = np.where(left > 0, left / np.maximum((weights * squares).sum(axis=1), 1e-300), 0.0)
-        found += step
-        if np.all(step <= 1e-12 * found):
+        between += step
+        if np.all(step <= 1e-12 * between):
             break
-    return found
+    return between
 
 
-def _find_reml(values: Numbers, variances: Numbers) -> float:
-    """Climb the restricted likelihood by Fisher scoring (Viechtbauer, 2005), never below 0."""
+def estimate_between(values: Numbers, variances: Numbers) -> float:
+    """Estimate the between-site variance by REML, Fisher scoring (Viechtbauer, 2005)."""
+    if len(values) < 2:
+        return 0.0
     between = float(np.var(values, ddof=1))
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         weights = 1 / (variances + between)
         projection = np.diag(weights) - np.outer(weights, weights) / weights.sum()
         residual = projection @ values
@@ -247,22 +235,8 @@ def _find_reml(values: Numbers, variances: Numbers) -> float:
     return between
 
 
-def _find_paule(values: Numbers, variances: Numbers) -> float:
-    """Find the variance at which Cochran's Q is what it is expected to be."""
-
-    def exceed(between: float) -> float:
-        weights = 1 / (variances + between)
-        mean = weights @ values / weights.sum()
-        return float(weights @ (values - mean) ** 2 - (len(values) - 1))
-
-    if exceed(0.0) <= 0:
-        return 0.0
-    highest = float(np.var(values, ddof=1)) * len(values)
-    return float(optimize.brentq(exceed, 0.0, highest, xtol=1e-14))
-
-
 def _find_error(values: Numbers, weights: Numbers, mean: float) -> float:
-    """Find the error of the mean by how far sites lie from it; NaN for a single site."""
+    """Compute the error of the mean by Hartung and Knapp; NaN for a single site."""
     if len(values) < 2:
         return float("nan")
     spread = weights @ (values - mean) ** 2 / (len(values) - 1)
@@ -274,7 +248,7 @@ def _find_reach(level: float, freedom: int) -> float:
 
 
 def _find_inconsistency(variances: Numbers, between: float) -> float:
-    """Find I2, against a typical sampling variance (Higgins and Thompson, 2002)."""
+    """Compute I² by a typical sampling variance (Higgins and Thompson, 2002)."""
     if len(variances) < 2:
         return 0.0
     weights = 1 / variances

@@ -1,4 +1,4 @@
-"""Performance by subgroup, with nothing said of groups so small that it singles patients out.
+"""Performance by subgroup, with groups hidden that are so small that patients could be identified.
 
 A table is withheld row by row. Where a row's counts are hidden, so are those of the smallest
 others, until what is hidden together is large enough: otherwise totals, known from elsewhere, would
@@ -73,7 +73,7 @@ class Subgroup:
         Observed over expected.
     detectable
         How many times that of all others its ratio would have to be, or be a part of, to be seen
-        with a power of 80 %: larger differences than this would probably have shown, smaller ones
+        with a power of 80%: larger differences than this would probably have shown, smaller ones
         may well be there.
     note
         Why something is missing; empty where nothing is.
@@ -204,12 +204,12 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     [False, False]
     """
     hidden = [min(pair) < cell for pair in people]
-    smallest_first = sorted(range(len(people)), key=lambda place: sum(people[place]))
-    for place in smallest_first:
+    smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
+    for index in smallest_first:
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
         if not len(together) or together.sum(axis=0).min() >= cell:
             break
-        hidden[place] = True
+        hidden[index] = True
     return hidden
 
 
@@ -218,7 +218,7 @@ def withhold(row: Subgroup) -> Subgroup:
     return Subgroup(row.grouping, row.name, None, None, note=row.note or HIDDEN)
 
 
-def _find_detectable(one: Estimated, other: Estimated, level: float) -> float | None:
+def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
     """Find how far two ratios would have to lie apart to be told apart, as a factor.
 
     Examples
@@ -226,7 +226,7 @@ def _find_detectable(one: Estimated, other: Estimated, level: float) -> float | 
     >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
     2.01
     """
-    error = np.hypot(one.move(LOG).error, other.move(LOG).error)
+    error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
     reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(_POWER)

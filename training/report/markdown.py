@@ -114,7 +114,7 @@ def _write_candidates(findings: Findings) -> list[str]:
     if not findings.candidates:
         return [
             "Not compared: performance can be measured once outcomes are known. Chosen by order of "
-            f"preference alone: the {label_candidate(findings.card.candidate)}."
+            f"preference alone: {label_candidate(findings.card.candidate)}."
         ]
     labels = [label_measure(key).name for key in COMPARED]
     head = ["Candidate", *labels, "Log loss minus base rate's"]

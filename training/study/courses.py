@@ -64,7 +64,6 @@ def load_courses(study: Study, override: Path | None = None) -> Columns:
 
 
 def _find_reader(name: str) -> Any:
-    """Find the function that a study names as its reader."""
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
@@ -90,13 +89,13 @@ def filter_courses(study: Study, columns: Columns) -> Columns:
 
 
 def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
-    """Tell the study's outcome of each course, NaN where unknown.
+    """Evaluate the study's outcome of each course, NaN if unknown.
 
     Raises
     ------
     CohortError
-        If no course has both totals, or all that do have the same outcome. Where the study says
-        that no outcome is known yet: if one is, or no course has the baseline total.
+        If no course has both totals, or all that do have the same outcome. If the study says that
+        no outcome is known yet: if one is, or no course has the baseline total.
     """
     outcome = study.parse_outcome()
     baseline = columns.get_numbers(outcome.instrument.key)
@@ -127,22 +126,22 @@ def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
     return None
 
 
-def _check_none_known(outcome: Outcome, outcomes: Numbers, judged: Flags) -> Problem | None:
+def _check_none_known(outcome: Outcome, outcomes: Numbers, have_total: Flags) -> Problem | None:
     """Refuse outcomes that a study says do not exist, and courses that could never have one."""
     if len(outcomes):
         message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
         return Problem(outcome.id, "outcome", message)
-    if not judged.any():
+    if not have_total.any():
         message = f"no course has a baseline {outcome.instrument.key} to judge the outcome by"
         return Problem(outcome.id, "baseline", message)
     return None
 
 
 def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
-    """Tell which courses' outcome could be judged, were it reported; ``bool[courses]``."""
+    """Return which courses have the baseline total that the outcome needs; ``bool[courses]``."""
     baseline = columns.get_numbers(outcome.instrument.key)
-    judged: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
-    return judged
+    known: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
+    return known
 
 
 def _check_early_scores(study: Study, courses: Columns) -> None:
@@ -166,8 +165,8 @@ def _check_early_scores(study: Study, courses: Columns) -> None:
     if not recorded:
         message = f"no course with the outcome has a score read by {outcome.checkpoint.key}"
         problems = [Problem(outcome.id, "early_score", message)]
-    if found := [problem for problem in problems if problem is not None]:
-        raise CohortError(found, source=study.name)
+    if kept := [problem for problem in problems if problem is not None]:
+        raise CohortError(kept, source=study.name)
 
 
 def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | None:
@@ -185,13 +184,12 @@ def make_design(study: Study, columns: Columns) -> Design:
     if not study.awaits_outcomes:
         known = ~np.isnan(outcome)
         return _arrange_courses(study, columns.select(known), outcome[known])
-    judged = have_baseline(study.parse_outcome(), columns)
-    enrolled = _arrange_courses(study, columns.select(judged), outcome[judged])
+    eligible = have_baseline(study.parse_outcome(), columns)
+    enrolled = _arrange_courses(study, columns.select(eligible), outcome[eligible])
     return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
 
 
 def _arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
-    """Arrange courses as arrays."""
     features = _offer_features(study, learned)
     names = [feature.name for feature in features]
     target = study.parse_outcome()
@@ -214,7 +212,7 @@ def _arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design
 
 
 def _measure_improvement(target: Outcome, columns: Columns) -> Numbers:
-    """Measure what the outcome of each course is cut from."""
+    """Compute the score that the outcome dichotomises, ``[courses]``."""
     baseline = columns.get_numbers(target.instrument.key)
     return target.measure(baseline, columns.get_numbers(target.followup_field))
 
@@ -229,7 +227,7 @@ def _offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
 def _make_trend(columns: Columns) -> tuple[Feature, ...]:
     """Make the feature of calendar time, counted back from the month after the last course.
 
-    Base rates drift; whoever comes later gets the latest one.
+    Base rates drift; later patients get the latest one.
     """
     days = columns.get_numbers("assessed_on")
     if np.isnan(days).all():
@@ -239,11 +237,11 @@ def _make_trend(columns: Columns) -> tuple[Feature, ...]:
 
 
 def _drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Drop features that nobody recorded, and those that are the same wherever they are."""
+    """Drop features without a recorded value, and constant ones."""
     matrix = build_matrix(columns, features)
     kept = []
-    for place, feature in enumerate(features):
-        recorded = matrix[:, place][~np.isnan(matrix[:, place])]
+    for index, feature in enumerate(features):
+        recorded = matrix[:, index][~np.isnan(matrix[:, index])]
         if len(recorded) and np.ptp(recorded) > 0:
             kept.append(feature)
     return tuple(kept)
@@ -257,8 +255,8 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
     courses
         All courses of the study, as :func:`training.study.courses.load_courses` gives them.
     """
-    judged = have_baseline(study.parse_outcome(), courses)
-    enrolled = courses.select(judged)
+    eligible = have_baseline(study.parse_outcome(), courses)
+    enrolled = courses.select(eligible)
     features = _offer_features(study, enrolled)
     sites, names = number_sites(enrolled)
     return Enrolment(
@@ -267,6 +265,6 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
         matrix=build_matrix(enrolled, features),
         sites=sites,
         site_names=names,
-        reported=~np.isnan(evaluate_outcome(study, courses)[judged]),
-        unmeasured=int((~judged).sum()),
+        reported=~np.isnan(evaluate_outcome(study, courses)[eligible]),
+        unmeasured=int((~eligible).sum()),
     )

@@ -25,23 +25,23 @@ class Design:
     outcome
         ``float64[courses]``, 0 or 1.
     improvement
-        What the outcome is cut from, ``float64[courses]``; higher is better.
+        The score that the outcome dichotomises, ``float64[courses]``; higher is better.
     patients
         ``int64[courses]``: the same number for all courses of a patient.
     sites
-        ``int64[courses]``: position in `site_names`, -1 where the site is unknown. Empty names
-        mean that the study does not offer the site.
+        ``int64[courses]``: index in `site_names`, -1 if the site is unknown. Empty names mean
+        that the site is not a feature of the study.
     severity
-        Position among the features of the outcome's own baseline total; None where not offered.
+        Index of the outcome's own baseline total among the features; None if it is not one.
     target
         What the outcome is.
     given_weights
-        How much each course counts, ``float64[courses]``; None where all count alike.
+        How much each course counts, ``float64[courses]``; None if all are equally weighted.
     enrolled
-        Where no outcome is known yet: the courses that await theirs, their outcomes NaN. They say
-        how features are spread, and nothing is learned from them.
+        If no outcome is known yet: the courses that await theirs, their outcomes NaN. Only means
+        and spreads of features come from them.
     inner_folds
-        Into how many folds a fit may split the courses at the most, to choose its settings.
+        Maximal number of folds into which a fit splits the courses to choose its settings.
     """
 
     columns: Columns
@@ -60,7 +60,7 @@ class Design:
 
     @property
     def described(self) -> "Design":
-        """The courses that say who is treated: those learned from, or those that await outcomes."""
+        """The courses that describe who is treated: with outcomes, or else awaiting them."""
         return self if self.enrolled is None else self.enrolled
 
     @property
@@ -75,19 +75,19 @@ class Design:
 
     @property
     def events(self) -> int:
-        """Number of courses with the outcome."""
+        """Number of events."""
         return int(self.outcome.sum())
 
     @property
     def weights(self) -> Numbers:
-        """How much each course counts, ``float64[courses]``; ones where all count alike."""
+        """How much each course counts, ``float64[courses]``; ones if all are equally weighted."""
         return np.ones(self.size) if self.given_weights is None else self.given_weights
 
     @property
     def effective_weights(self) -> Numbers:
         """The weights scaled to sum to the effective number of courses (Kish, 1965).
 
-        For whatever measures its own certainty: uneven weights tell less than as many even ones.
+        For methods that estimate their own uncertainty: uneven weights are less informative.
         """
         if self.given_weights is None:
             return self.weights
@@ -156,8 +156,8 @@ def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Give each site a number, by name; -1 where the site is unknown."""
     texts = columns.get_texts("site")
     names = tuple(sorted({text for text in texts if text is not None}))
-    places = {name: place for place, name in enumerate(names)}
-    numbers = [places.get(text, UNKNOWN_SITE) for text in texts]
+    numbers_of = {name: number for number, name in enumerate(names)}
+    numbers = [numbers_of.get(text, UNKNOWN_SITE) for text in texts]
     return np.array(numbers, dtype=np.int64), names
 
 

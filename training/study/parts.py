@@ -16,7 +16,6 @@ LEAKAGE_AUC = 0.78
 
 
 def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
-    """Refuse bounds of which the first is not the lower one."""
     if not bounds[0] < bounds[1]:
         raise ValueError("the first bound must be below the second")
     return bounds

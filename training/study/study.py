@@ -190,7 +190,6 @@ def _check_feature(
 
 
 def _explain_leakage(outcome: Outcome | None) -> str:
-    """Say why a follow-up score may not be a feature."""
     if outcome is None or outcome.checkpoint is None:
         return "is known only after the first dose; as a feature it would be leakage"
     return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"

@@ -1,12 +1,11 @@
-"""Weights for courses whose outcome is known, so that they stand in for those that lack it.
+"""Inverse-probability weights, so that courses with follow-up represent those without.
 
-A penalised logistic regression tells from the baseline and the site how likely each course was to
-have its outcome reported. A reported course then counts by the inverse of that: one of a kind that
-seldom reports speaks for all of its kind that did not.
+A penalised logistic regression on baseline and site estimates how likely each course was to have
+its outcome reported; a reported course counts by the inverse of that.
 
-The assumption, which no data can check: given what is recorded at baseline and the site, whether an
-outcome is reported does not depend on the outcome. Where it does not hold, weights leave the bias
-as it is; :mod:`training.validation.attrition` shows how large it may be.
+The assumption, which no data can check: given baseline and site, follow-up does not depend on the
+outcome (missing at random). If it does, weights do not remove the bias;
+:mod:`training.validation.attrition` shows how large it may be.
 """
 
 from dataclasses import replace
@@ -18,7 +17,7 @@ from features.base.arrays import Flags, Numbers
 from training.study.design import Design, Enrolment, mark_sites
 from training.study.study import Study
 
-# Prior deviation of each coefficient, in log-odds per standard deviation. Chosen.
+# Assumed prior deviation of each coefficient, in log-odds per standard deviation.
 _COEFFICIENT_SPREAD = 0.5
 # Few courses with large weights would carry the whole estimate (Cole & Hernan, Am J Epidemiol
 # 2008, on truncation).

@@ -10,7 +10,7 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from training.findings.findings import Performance, ValidationType
-from training.findings.format import format_percent
+from training.findings.format import format_folds, format_percent
 from training.measures.performance import (
     IntervalSettings,
     make_interval_settings,
@@ -148,8 +148,8 @@ def list_performance(study: Study, evidence: Evidence) -> Iterator[Performance]:
     held_out = {"patient": "patients", "site": "sites"}[validation.hold_out]
     yield describe_performance(
         "nested",
-        f"{validation.repeats} times {validation.folds}-fold cross-validation of the whole "
-        f"procedure, {held_out} held out",
+        f"{format_folds(validation.folds, validation.repeats)} of the whole procedure, {held_out} "
+        "held out",
         evidence.nested,
         settings,
     )

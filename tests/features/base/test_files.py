@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from features.base.files import (
-    digest_file,
+    digest_bytes,
     digest_sources,
     open_atomic,
     write_bytes_atomic,
@@ -20,7 +20,7 @@ def test_a_file_is_written_whole(tmp_path):
     write_bytes_atomic(tmp_path / "deep" / "file.bin", b"content")
     assert (tmp_path / "deep" / "file.bin").read_bytes() == b"content"
     expected = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
-    assert digest_file(tmp_path / "deep" / "file.bin") == expected
+    assert digest_bytes((tmp_path / "deep" / "file.bin").read_bytes()) == expected
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.dictionary.dictionary import load_dictionary
 from features.dictionary.outcome import parse_outcome
 from features.model.calibration import IDENTITY
 from features.model.card import IntervalFacts, ModelCard, OutcomeFacts, Population, StudiedRange
@@ -143,3 +144,17 @@ def test_mlflow_gets_the_same_estimates_and_nan_where_there_is_none(make_assessm
     size = expected["effective_sample_size"]
     assert frame["effective_sample_size"][0] == pytest.approx(size, rel=1e-12)
     assert frame[1:].isna().all(axis=None)
+
+
+def test_a_card_from_before_added_scales_knows_the_built_in_ones():
+    plain = make_model().card.model_dump(mode="json")
+    del plain["instruments"]
+    assert ModelCard.model_validate(plain).dictionary is load_dictionary()
+
+
+def test_a_card_carries_the_scales_that_its_study_added():
+    card = make_model().card
+    pain = card.dictionary.instruments["phq9"].model_copy(update={"key": "bpi", "condition": None})
+    known = card.model_copy(update={"instruments": (pain,)}).model_dump_json()
+    assert ModelCard.model_validate_json(known).dictionary.fields["bpi"].high == 27
+    assert "bpi" not in card.dictionary.fields

@@ -45,7 +45,7 @@ def test_with_many_courses_each_kind_finds_its_truth(kind):
     assert vars(found) == pytest.approx(vars(truth), abs=0.03)
 
 
-def test_beta_calibration_is_a_regression_on_both_logarithms_of_the_probability():
+def test_beta_calibration_agrees_with_scikit_learn():
     said = say(Calibration(0.2, 0.8, 0.5), 4000)
     table = np.column_stack([log_expit(said.log_odds), -log_expit(-said.log_odds)])
     model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(table, said.outcome)
@@ -97,7 +97,7 @@ def test_the_preferred_kind_is_kept_where_it_holds(preferred):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_choices_losses_are_by_calibrations_of_its_kind_fitted_on_the_other_folds(kind):
+def test_choices_losses_are_cross_calibrated(kind):
     said = say(TRUTHS[kind], 5000, spread=3.0)
     chosen = choose_calibration(said, kind)
     assert chosen.calibration == fit_calibration(kind, said)
@@ -108,7 +108,7 @@ def test_a_choices_losses_are_by_calibrations_of_its_kind_fitted_on_the_other_fo
         assert chosen.losses[said.groups == fold] == pytest.approx(expected, abs=1e-12)
 
 
-def test_courses_that_are_all_alike_leave_log_odds_as_they_are():
+def test_one_class_leaves_log_odds_unchanged():
     said = say(NONE, 20)
     alike = replace(said, outcome=np.ones(20))
     assert all(fit_calibration(kind, alike) == NONE for kind in KINDS)

@@ -72,7 +72,7 @@ def test_equation_says_what_scikit_learns_pipeline_says(make_design, sites, pena
     assert say(equation, new) == pytest.approx(pipeline.decision_function(tabulate(new)), abs=5e-3)
 
 
-def test_held_out_log_odds_are_those_of_equations_fitted_on_the_other_folds(make_design):
+def test_held_out_log_odds_are_those_of_refits(make_design):
     design = make_design(site_effects=(1.0, -1.0, 0.0), missing=0.3)
     folds, candidate = split_inner(design, 1), CANDIDATES["elastic_net"]
     held_out = hold_out(design, folds, candidate.grid)
@@ -85,7 +85,7 @@ def test_held_out_log_odds_are_those_of_equations_fitted_on_the_other_folds(make
         assert held_out[penalty] == pytest.approx(np.concatenate(said), abs=1e-3)
 
 
-def test_missing_values_take_the_mean_of_the_courses_learned_from_and_move_nothing(make_design):
+def test_missing_values_take_the_training_mean(make_design):
     design = make_design(missing=0.3)
     equation = CANDIDATES["elastic_net"].fit(design, 1).equation
     place = equation.fields.index("age")
@@ -96,7 +96,7 @@ def test_missing_values_take_the_mean_of_the_courses_learned_from_and_move_nothi
 
 
 @pytest.mark.parametrize("name", ["elastic_net", "xgboost"])
-def test_a_site_is_learned_where_it_is_known_and_absent_where_it_is_not(make_design, name):
+def test_known_sites_have_effects_and_unknown_none(make_design, name):
     design = make_design(600, site_effects=(2.0, -2.0, 0.0))
     equation = CANDIDATES[name].fit(design, 1).equation
     known = [equation.compute_log_odds(rename_sites(design, f"site-{n}")).mean() for n in range(3)]
@@ -253,9 +253,7 @@ def repeat_patients(design):
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_the_base_rates_inner_losses_are_those_of_the_other_folds_weighted_share(
-    make_design, drawn
-):
+def test_base_rates_inner_losses_are_cross_fitted(make_design, drawn):
     weights = np.random.default_rng(1).uniform(0.2, 3, 120)
     design = replace(make_design(120), given_weights=weights)
     design = repeat_patients(design) if drawn else design
@@ -290,7 +288,7 @@ def fit_exactly(table, outcome):
     return LogisticRegression(C=np.inf, tol=1e-10, max_iter=10_000).fit(table, outcome)
 
 
-def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make_design):
+def test_evidences_inner_losses_are_cross_fitted(make_design):
     design = repeat_patients(make_design(200))
     said = [
         say(update_literature(learned, 1).equation, test) for learned, test in list_parts(design)
@@ -299,7 +297,7 @@ def test_the_evidences_inner_losses_are_those_of_updates_on_the_other_folds(make
     assert (CANDIDATES["evidence_prior"].fit(design, 1).inner == place(design, expected)).all()
 
 
-def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_design, monkeypatch):
+def test_trees_inner_losses_are_cross_fitted(make_design, monkeypatch):
     """Without early stopping, every fold has as many rounds as were chosen."""
     monkeypatch.setattr(trees, "PATIENCE", trees.MAX_ROUNDS)
     design = make_step(make_design(1200, missing=0.0))
@@ -316,7 +314,7 @@ def test_trees_inner_losses_are_those_of_trees_grown_on_the_other_folds(make_des
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))
-def test_inner_losses_are_better_than_the_base_rates_where_there_is_a_signal(make_design, name):
+def test_inner_losses_beat_the_base_rate_given_signal(make_design, name):
     design = make_design(600, strength=0.25)
     inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
     assert inner.shape == (600,)
@@ -325,20 +323,20 @@ def test_inner_losses_are_better_than_the_base_rates_where_there_is_a_signal(mak
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))
-def test_courses_too_few_for_inner_folds_have_no_inner_losses(make_design, name):
+def test_too_few_courses_have_no_inner_losses(make_design, name):
     design = make_design(30)
     rows = [*np.flatnonzero(design.outcome == 1)[:1], *np.flatnonzero(design.outcome == 0)]
     assert CANDIDATES[name].fit(design.select(np.array(rows)), 1).inner is None
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))
-def test_without_features_inner_losses_say_no_more_than_the_base_rate(make_design, name):
+def test_without_features_inner_losses_equal_the_base_rates(make_design, name):
     design = keep_features(make_design(200), [])
     inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
     assert inner.mean() == pytest.approx(base.mean(), abs=0.01)
 
 
-def test_a_design_says_into_how_many_folds_it_may_be_split(make_design):
+def test_design_limits_its_inner_folds(make_design):
     design = replace(make_design(200), inner_folds=3)
     assert len(split_inner(design, 1)) == 3
     assert len(split_inner(repeat_patients(design), 1)) == 3

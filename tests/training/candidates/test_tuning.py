@@ -53,7 +53,7 @@ def search(trials, journal=None, seed=1, judge=None):
 
 
 @pytest.mark.parametrize("trials", [3, 12, 30])
-def test_the_budget_is_kept_and_the_fixed_settings_come_first(trials):
+def test_budget_is_kept_and_fixed_settings_come_first(trials):
     tried = search(trials)
     assert len(tried) == trials
     assert [one.settings for one in tried[:2]] == list(BOWL.fixed)
@@ -61,7 +61,7 @@ def test_the_budget_is_kept_and_the_fixed_settings_come_first(trials):
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2])
-def test_without_a_budget_the_fixed_settings_alone_are_tried_and_nothing_is_kept(trials, tmp_path):
+def test_without_a_budget_only_fixed_settings_are_tried(trials, tmp_path):
     tried = search(trials, Journal(tmp_path / "j.jsonl"))
     assert [one.settings for one in tried] == list(BOWL.fixed)
     assert not list(tmp_path.iterdir())
@@ -73,12 +73,12 @@ def test_settings_stay_in_their_ranges():
         assert one.settings["n"] in range(1, 10)
 
 
-def test_the_same_seed_tries_the_same_and_another_one_does_not():
+def test_seed_determines_the_settings_tried():
     assert search(20) == search(20)
     assert search(20) != search(20, seed=2)
 
 
-def test_the_search_ends_near_the_lowest_loss_and_never_above_a_fixed_one():
+def test_search_ends_near_the_lowest_loss():
     for seed in range(5):
         tried = search(40, seed=seed)
         best = choose_trial(tried)
@@ -87,7 +87,7 @@ def test_the_search_ends_near_the_lowest_loss_and_never_above_a_fixed_one():
         assert abs(best.settings["n"] - 7) <= 1
 
 
-def test_what_is_behind_is_given_up_before_the_last_fold_and_never_chosen():
+def test_pruned_trials_stop_early_and_are_never_chosen():
     judge = Judge()
     tried = search(30, judge=judge)
     pruned = [one for one in tried if one.pruned]
@@ -100,7 +100,7 @@ def test_what_is_behind_is_given_up_before_the_last_fold_and_never_chosen():
 
 
 @pytest.mark.parametrize("last", [3, 27, 61, 80])
-def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, last):
+def test_interrupted_search_resumes_identically(tmp_path, last):
     whole = search(30)
     journal = Journal(tmp_path / "j.jsonl")
     with pytest.raises(KeyboardInterrupt):
@@ -144,7 +144,7 @@ def make_checkers(design):
     return replace(design, outcome=outcome.astype(float))
 
 
-def test_an_interaction_is_found_by_tuning_and_not_by_trees_of_one_split(make_design):
+def test_tuning_finds_an_interaction_that_stumps_miss(make_design):
     design = make_checkers(make_design(500, missing=0.0))
     fit = Boosted(Tuning(8)).fit(design, 1)
     stumps = fit.trials[0]
@@ -168,7 +168,7 @@ def test_what_was_found_is_what_a_re_development_takes(make_design):
         assert (other.compute_log_odds(design.columns) != said).any()
 
 
-def test_anchored_trees_mostly_stay_their_anchor_on_noise_with_tuning_on(make_design):
+def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
     """One standard error is crossed by chance now and then, tuning or not."""
     candidates = make_candidates(Tuning(15))
     stayed = 0
@@ -184,7 +184,7 @@ def test_anchored_trees_mostly_stay_their_anchor_on_noise_with_tuning_on(make_de
     assert stayed >= 4
 
 
-def test_fixed_settings_give_way_only_to_what_is_clearly_better(make_design):
+def test_fixed_settings_yield_only_to_clearly_better_ones(make_design):
     """The luckiest of many trials has the lower loss, and is not taken for it."""
     design = make_design(150, strength=0.0)
     fit = Boosted(Tuning(15)).fit(design, 1)
@@ -203,7 +203,7 @@ def test_settings_that_are_clearly_better_are_taken(make_design):
     assert fit.settings != fit.trials[1].settings
 
 
-def test_a_journal_holds_settings_and_losses_and_nothing_of_a_patient(make_design, tmp_path):
+def test_journal_holds_nothing_of_a_patient(make_design, tmp_path):
     design = make_design(120)
     Boosted(Tuning(6, tmp_path)).fit(design, 1)
     (path,) = tmp_path.iterdir()
@@ -222,7 +222,7 @@ def digest_of(design, seed=1, candidate="xgboost", xgboost=None):
     return digest_fit(candidate, design, seed, {"xgboost": xgboost or __version__})
 
 
-def test_a_journal_is_taken_for_the_very_same_fit_alone(make_design):
+def test_journal_serves_the_very_same_fit_alone(make_design):
     design = make_design(120, site_effects=(0.0, 1.0))
     flipped = design.outcome.copy()
     flipped[7] = 1 - flipped[7]
@@ -274,7 +274,7 @@ def list_trials(home, run_id):
     return {run.info.run_name: (run.data.params, run.data.metrics) for run in trials}
 
 
-def test_a_run_killed_while_tuning_goes_on_to_the_same_numbers(cohort, make_commands, tmp_path):
+def test_killed_tuning_resumes_to_the_same_numbers(cohort, make_commands, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     fit = ("fit", *FIT, "--cohort", cohort)
     expected = json.loads(make_commands(whole).call(*fit).stdout)

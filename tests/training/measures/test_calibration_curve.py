@@ -43,7 +43,7 @@ def test_slope_agrees_with_val_prob(courses, said):
     assert slope.value == pytest.approx(said["val_prob"]["Slope"], abs=1e-8)
 
 
-def test_patients_with_several_courses_widen_or_narrow_errors_as_robcov_says(courses, said):
+def test_clustered_errors_agree_with_robcov(courses, said):
     log_odds, patients = logit(courses.probability), courses.patients
     expected = said["clustered"]
     slope = estimate_slope(log_odds, courses.outcome, patients=patients)
@@ -72,7 +72,7 @@ def test_observed_over_expected_agrees_with_r(courses, said):
 
 
 @pytest.mark.parametrize("kind", KNOTS)
-def test_the_curve_and_its_interval_agree_with_a_spline_of_rms(courses, said, kind):
+def test_curve_and_interval_agree_with_rms(courses, said, kind):
     curve = fit_curve(courses.probability, courses.outcome, count=KNOTS[kind])
     at, expected = np.array(said["at"]), said[kind]
     low, high = curve.read_interval(at, 0.95)
@@ -103,7 +103,7 @@ def test_even_weights_change_nothing_and_uneven_ones_do(courses):
     assert abs(measure_errors(courses, 3, courses.weights)["ici"].value - plain) > 1e-4
 
 
-def test_a_course_that_counts_twice_is_as_good_as_two(courses):
+def test_weight_of_2_equals_two_courses(courses):
     """In value; the knots are placed by hand of a count that does not move them."""
     rows = np.repeat(np.arange(200), 1 + (np.arange(200) % 2))
     counted = 1.0 + (np.arange(200) % 2)
@@ -117,7 +117,7 @@ def test_a_course_that_counts_twice_is_as_good_as_two(courses):
         assert found.value == pytest.approx(twice[name].value, abs=1e-9)
 
 
-def test_thirty_courses_have_a_straight_line_and_an_interval_that_says_how_little_it_is():
+def test_thirty_courses_have_a_line_with_wide_interval():
     generator = np.random.default_rng(4)
     probability = expit(generator.normal(0, 0.8, 30))
     outcome = (generator.random(30) < probability).astype(float)
@@ -157,7 +157,7 @@ def test_equal_estimates_where_knots_would_be_leave_a_line():
     assert len(fit_curve(probability, outcome, count=5).knots) == 0
 
 
-def test_without_an_event_the_ratio_is_0_and_has_no_interval():
+def test_ratio_without_events_is_0_without_interval():
     found = estimate_ratio(np.full(5, 0.2), np.zeros(5)).make_interval(0.95, "log")
     assert (found.value, found.low) == (0.0, None)
     assert np.isnan(estimate_intercept(np.zeros(5), np.zeros(5)).value)
@@ -167,7 +167,7 @@ def test_without_an_event_the_ratio_is_0_and_has_no_interval():
 @pytest.mark.parametrize(
     ("size", "expected"), [(30, 0.09), (100, 0.06), (300, 0.03), (1000, 0.02)], ids=str
 )
-def test_a_perfect_models_distance_is_above_0_and_shrinks_with_size(size, expected):
+def test_perfect_models_distance_shrinks_with_size(size, expected):
     generator, found = np.random.default_rng(0), []
     for _ in range(200):
         probability = expit(generator.normal(0, 0.8, size))

@@ -55,7 +55,7 @@ def test_obuchowskis_error_agrees_with_pairs_counted_one_by_one(courses, said, w
     assert found.error == pytest.approx(expected["error"], abs=1e-9)
 
 
-def test_copies_of_every_course_do_not_make_a_clustered_error_smaller(courses):
+def test_copies_of_courses_keep_the_clustered_error(courses):
     """Each patient's courses twice over: twice the rows, no more patients."""
     twice = [np.tile(one, 2) for one in (courses.probability, courses.outcome, courses.patients)]
     plain = estimate_auc(courses.probability, courses.outcome, None, courses.patients)
@@ -86,7 +86,7 @@ def test_one_class_has_no_auc():
     assert np.isnan(compare_aucs(np.arange(2.0), np.arange(2.0), np.ones(2)).p_value)
 
 
-def test_one_course_of_a_class_has_an_auc_without_an_interval():
+def test_auc_of_one_event_has_no_interval():
     found = estimate_auc(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, 0])).make_interval(0.95)
     assert (found.value, found.low, found.high) == (0.0, None, None)
 

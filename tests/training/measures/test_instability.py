@@ -68,7 +68,7 @@ def test_calibration_curves_are_each_versions_own(courses, versions, said):
     assert np.array(said["slopes"]) * own == pytest.approx(np.full(8, 0.5923), abs=1e-3)
 
 
-def test_bands_are_by_size_of_the_estimate_and_cover_everybody(probability, versions):
+def test_bands_are_ordered_and_cover_all_courses(probability, versions):
     bands = band_estimates(probability, versions, 0.95)
     assert [band.courses for band in bands] == [20] * 10
     estimates = [band.estimate for band in bands]

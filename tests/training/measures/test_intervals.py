@@ -27,7 +27,7 @@ def test_a_share_stays_within_0_and_1():
 
 
 @pytest.mark.parametrize(("value", "scale"), [(0.0, "log"), (1.0, "logit"), (0.0, "logit")])
-def test_a_value_without_a_place_on_the_scale_has_no_interval(value, scale):
+def test_value_outside_the_scale_has_no_interval(value, scale):
     assert Estimated(value, 0.1).make_interval(0.95, scale) == Measure(value=value)
 
 
@@ -47,7 +47,7 @@ def test_sums_over_patients_keep_columns_apart():
     assert sum_by_patient(parts, np.array([1, 0, 1])).tolist() == [[2.0, 20.0], [5.0, 50.0]]
 
 
-def test_a_patients_courses_are_drawn_together_and_keep_their_weights():
+def test_patients_are_drawn_whole_and_keep_weights():
     patients, weights = np.array([0, 0, 1, 2]), np.array([1.0, 3.0, 1.0, 0.5])
     drawn = resample(lambda each: each, patients, samples=50, seed=1, weights=weights)
     assert drawn.shape == (50, 4)

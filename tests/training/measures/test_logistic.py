@@ -16,7 +16,7 @@ def courses():
     return log_odds, outcome, generator
 
 
-def test_intercept_and_slope_agree_with_scikit_learn_in_every_sample(courses):
+def test_intercept_and_slope_agree_with_scikit_learn(courses):
     log_odds, outcome, generator = courses
     weights = generator.multinomial(400, np.full(400, 1 / 400), size=5).astype(float)
     found = fit_intercept_slope(log_odds, outcome, weights)

@@ -24,7 +24,7 @@ def test_brier_agrees_with_val_prob(found, truth):
 
 
 @pytest.mark.parametrize("name", OVERALL)
-def test_intervals_are_as_wide_as_the_closed_form_over_patients(found, truth, name):
+def test_interval_widths_agree_with_the_closed_form(found, truth, name):
     """Within 6 %: the form is an approximation, and 4000 resamples have noise of 2 %."""
     width = found[name].high - found[name].low
     assert width == pytest.approx(2 * 1.96 * truth["overall"][f"{name}_error"], rel=0.06)
@@ -35,7 +35,7 @@ def test_weights_are_heeded(courses, truth):
     assert weighted[0, 1] == pytest.approx(truth["overall"]["weighted_brier"], abs=1e-9)
 
 
-def test_the_base_rate_scores_0_and_knowing_all_scores_1(courses):
+def test_base_rate_scores_0_and_perfection_1(courses):
     each = np.ones((1, 200))
     constant = np.full(200, courses.outcome.mean())
     assert compute_overall(constant, courses.outcome, each)[0, 2] == pytest.approx(0)

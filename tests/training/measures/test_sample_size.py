@@ -27,7 +27,7 @@ def test_r_says_the_same(truth):
         assert found.courses == {name: row[name] for name in found.courses}
 
 
-def test_r2_from_the_auc_is_what_the_papers_simulation_tends_to(truth):
+def test_r2_from_auc_agrees_with_the_papers_simulation(truth):
     """Within four of its standard errors; the paper itself draws once."""
     for row in truth["simulated_r2"]:
         found = derive_r2(row["auc"], row["prevalence"])
@@ -41,7 +41,7 @@ def test_thirty_parameters_need_what_the_docs_say(auc, prevalence, expected):
     assert compute_sample_size(30, prevalence, auc=auc).required == expected
 
 
-def test_a_weak_model_is_bound_by_overfitting_and_few_parameters_by_the_base_rate():
+def test_binding_criterion_depends_on_the_model():
     assert compute_sample_size(30, 0.5, auc=0.7).binding == "overfitting"
     assert compute_sample_size(2, 0.5, r2=0.3).binding == "base_rate"
 
@@ -54,7 +54,7 @@ def test_the_verdict_names_what_binds_and_what_would_do():
     assert "not do for a single parameter" in needed.judge(100)
 
 
-def test_the_parameters_that_would_do_are_consistent_with_the_size():
+def test_allowed_parameters_are_consistent_with_the_size():
     for courses in (385, 800, 2081):
         most = count_parameters(courses, 0.5, derive_r2(0.7, 0.5))
         assert compute_sample_size(most, 0.5, auc=0.7).required <= courses

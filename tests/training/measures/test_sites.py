@@ -6,10 +6,9 @@ from scipy import stats
 
 from training.measures.intervals import Estimated, return_from
 from training.measures.sites import (
-    METHODS,
     SCALES,
+    estimate_between,
     estimate_sites,
-    find_spread,
     pool,
     predict_site,
 )
@@ -37,27 +36,24 @@ def check(pooled, scale, expected):
     assert pooled.inconsistency == pytest.approx(expected["i2"], abs=1e-7)
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_measures_of_six_sites_are_pooled_as_by_metafor(found, truth, name, method):
-    pooled = pool(found[name], SCALES[name], 0.95, method)
+def test_measures_of_six_sites_are_pooled_as_by_metafor(found, truth, name):
+    pooled = pool(found[name], SCALES[name], 0.95)
     assert (pooled.sites, pooled.left_out) == (6, 0)
-    check(pooled, SCALES[name], truth["sites"][name][method])
+    check(pooled, SCALES[name], truth["sites"][name]["reml"])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_thirteen_published_trials_are_pooled_as_by_metafor(truth, method):
+def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
     """BCG vaccine (Colditz 1994): REML gives .3132 and -.7145, as metafor's manual has it."""
     bcg = truth["sites"]["bcg"]
     trials = [
         Estimated(value, np.sqrt(variance))
         for value, variance in zip(bcg["values"], bcg["variances"], strict=True)
     ]
-    pooled = pool(trials, "plain", 0.95, method)
-    check(pooled, "plain", bcg[method])
-    if method == "reml":
-        assert pooled.mean.value == pytest.approx(-0.7145, abs=5e-5)
-        assert pooled.spread**2 == pytest.approx(0.3132, abs=5e-5)
+    pooled = pool(trials, "plain", 0.95)
+    check(pooled, "plain", bcg["reml"])
+    assert pooled.mean.value == pytest.approx(-0.7145, abs=5e-5)
+    assert pooled.spread**2 == pytest.approx(0.3132, abs=5e-5)
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
@@ -80,26 +76,26 @@ def test_equal_errors_by_hand():
     assert pooled.spread**2 == pytest.approx(0.75, abs=1e-6)
 
 
-def test_without_sampling_error_the_next_site_is_the_next_draw_of_a_normal_sample():
+def test_new_site_without_sampling_error_is_textbook():
     """Of 1, 2, 3 the spread is 1; one more draw lies within t(2) 4.3027 times root 1 + 1/3."""
     low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-12), 0.95)
     assert (low - 2, high - 2) == pytest.approx((-4.968276, 4.968276), abs=1e-3)
 
 
-def test_sites_that_agree_to_the_digit_say_that_the_next_one_does():
+def test_identical_sites_predict_an_identical_one():
     """No spread is then compatible with Q: four errors of .5 make .25, times 1.959964."""
     low, high = predict_site(np.full(4, 7.0), np.full(4, 0.25), 0.95)
     assert (low - 7, high - 7) == pytest.approx((-0.489991, 0.489991), abs=1e-6)
 
 
-def test_spread_that_was_found_to_be_none_is_not_ruled_out():
+def test_estimated_spread_of_0_is_still_uncertain():
     sites = [Estimated(value, 0.5) for value in (0.6, 1.4, 0.8, 1.2, 1.0)]
     pooled = pool(sites, "plain", 0.95)
     assert pooled.spread == 0.0
     assert pooled.next_site.high - pooled.next_site.low > 2 * 1.959964 * 0.5 / np.sqrt(5)
 
 
-def test_the_next_site_lies_in_its_interval_as_often_as_it_says():
+def test_prediction_interval_covers_at_its_level():
     """SIMULATED: 8 to 12 sites of 20 to 150 courses, whose base rate and slope are their own."""
     generator = np.random.default_rng(20)
     held = np.array([hold_next(generator) for _ in range(120)])
@@ -150,7 +146,7 @@ def predict_both_ways(estimates, scale):
     kept = [one for one in moved if np.isfinite(one.value) and one.error > 0]
     values = np.array([one.value for one in kept])
     variances = np.array([one.error for one in kept]) ** 2
-    between, freedom = find_spread(values, variances, "reml"), len(values) - 1
+    between, freedom = estimate_between(values, variances), len(values) - 1
     weights = 1 / (variances + between)
     mean = weights @ values / weights.sum()
     error = weights @ (values - mean) ** 2 / freedom / weights.sum()
@@ -164,14 +160,13 @@ def share_within(ends, values):
     return np.mean((ends[0] <= np.array(values)) & (np.array(values) <= ends[1]))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_sites_that_agree_have_no_spread(method):
-    pooled = pool([Estimated(value, 0.5) for value in (1.0, 1.1, 0.9, 1.0)], "plain", 0.95, method)
+def test_sites_that_agree_have_no_spread():
+    pooled = pool([Estimated(value, 0.5) for value in (1.0, 1.1, 0.9, 1.0)], "plain", 0.95)
     assert pooled.spread == 0.0
     assert pooled.inconsistency == 0.0
 
 
-def test_one_site_has_no_interval_and_two_say_nothing_of_the_next():
+def test_intervals_need_two_sites_and_predictions_three():
     one = pool([Estimated(0.7, 0.05)], "logit", 0.95)
     assert (one.mean.value, one.mean.low) == (pytest.approx(0.7), None)
     two = pool([Estimated(0.7, 0.05), Estimated(0.6, 0.05)], "logit", 0.95)
@@ -180,22 +175,20 @@ def test_one_site_has_no_interval_and_two_say_nothing_of_the_next():
     assert pool([], "logit", 0.95) is None
 
 
-def test_an_auc_of_1_and_an_undefined_slope_are_left_out_and_counted():
+def test_estimates_without_error_are_excluded_and_counted():
     pooled = pool([Estimated(1.0, 0.0), Estimated(0.7, 0.05), Estimated(0.6, 0.05)], "logit", 0.95)
     assert (pooled.sites, pooled.left_out) == (2, 1)
     undefined = [Estimated(np.nan, np.nan), Estimated(0.9, 0.2)]
     assert pool(undefined, "plain", 0.95).left_out == 1
 
 
-def test_sites_with_few_courses_of_a_class_are_not_measured(courses):
-    rarer = min(
-        min((courses.outcome[courses.sites == one] == side).sum() for side in (0, 1))
-        for one in range(6)
-    )
-    kept = estimate_sites(
-        courses.probability, courses.outcome, courses.sites, fewest=int(rarer) + 1
-    )
-    assert {len(sites) for sites in kept.values()} == {5}
+def test_sites_with_few_events_are_not_measured(courses):
+    """Five events are enough, four are not."""
+    events = np.flatnonzero((courses.sites == 0) & (courses.outcome == 1))
+    for count, expected in ((5, 6), (4, 5)):
+        rows = np.setdiff1d(np.arange(200), events[count:])
+        kept = estimate_sites(courses.probability[rows], courses.outcome[rows], courses.sites[rows])
+        assert {len(sites) for sites in kept.values()} == {expected}
 
 
 def test_patients_and_weights_reach_every_sites_measures(courses):
@@ -213,7 +206,7 @@ def test_reml_is_the_highest_point_of_its_likelihood():
     for _ in range(20):
         variances = generator.uniform(0.01, 0.5, 8)
         values = generator.normal(0, np.sqrt(variances + generator.uniform(0, 0.4)))
-        found = find_spread(values, variances, "reml")
+        found = estimate_between(values, variances)
         grid = np.append(np.linspace(0, 3, 3001), found)
         heights = [compute_restricted(one, values, variances) for one in grid]
         assert heights[-1] >= max(heights) - 1e-9

@@ -38,13 +38,13 @@ def test_a_rows_measures_are_those_of_its_courses_alone(courses):
         assert row.note == ""
 
 
-def test_a_group_that_is_too_small_says_so_and_nothing_else(courses):
+def test_small_group_is_withheld(courses):
     small = tabulate(courses, label(80, 95, 25))[2]
     assert small.note == "too few"
     assert (small.estimate, small.ratio, small.auc, small.detectable) == (None,) * 4
 
 
-def test_counts_of_a_small_cell_are_hidden_and_so_are_those_that_would_give_them_away(courses):
+def test_small_cells_are_hidden_with_what_reveals_them(courses):
     large, middle, small = tabulate(courses, label(130, 60, 10))
     assert (small.courses, small.events, small.note) == (None, None, "too few")
     assert (middle.courses, middle.events, middle.ratio) == (None, None, None)
@@ -52,12 +52,12 @@ def test_counts_of_a_small_cell_are_hidden_and_so_are_those_that_would_give_them
     assert large.courses == 130
 
 
-def test_a_group_that_all_responded_in_is_hidden_however_large(courses):
+def test_group_of_one_class_is_hidden(courses):
     labels = np.where(courses.outcome == 1, "yes", "no")
     assert [row.events for row in tabulate(courses, labels)] == [None, None]
 
 
-def test_a_group_of_one_is_no_reason_to_hide_the_only_other_group_of_everybody(courses):
+def test_single_group_of_all_patients_is_shown(courses):
     (row,) = tabulate(courses, np.full(200, "all"))
     assert row.courses == 200
     assert row.detectable is None  # there are no others to differ from
@@ -97,7 +97,7 @@ def test_unknown_labels_are_a_group_of_their_own(courses):
     assert [row.name for row in tabulate(courses, labels)] == ["iv", "unknown"]
 
 
-def test_a_difference_as_large_as_detectable_is_found_four_times_in_five():
+def test_detectable_difference_has_its_power():
     """One group's estimates are too low by that factor, over and over."""
     generator, found, size = np.random.default_rng(2), 0, 400
     outcome = (generator.random(2 * size) < 0.4).astype(float)

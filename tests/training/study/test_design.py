@@ -76,7 +76,7 @@ def load(tmp_path):
     return load
 
 
-def test_an_update_learns_from_early_scores_and_keeps_courses_that_lack_them(load, cohort):
+def test_update_uses_early_scores_where_recorded(load, cohort):
     frame = pd.read_parquet(cohort)
     frame.loc[frame.index % 3 == 0, "phq9_acute"] = np.nan
     study = make_study(outcome=UPDATE)
@@ -89,20 +89,20 @@ def test_an_update_learns_from_early_scores_and_keeps_courses_that_lack_them(loa
     assert np.isnan(design.matrix[:, names.index("phq9_acute")]).any()
 
 
-def test_a_baseline_study_of_the_same_courses_learns_from_no_early_score(load, cohort):
+def test_baseline_study_uses_no_early_score(load, cohort):
     study = make_study(outcome="phq9.week12.response")
     design = make_design(study, load(study, pd.read_parquet(cohort)))
     assert not [feature for feature in design.features if feature.field not in FIELDS_BEFORE]
 
 
-def test_an_update_of_a_cohort_without_early_scores_is_refused(load, cohort):
+def test_update_without_early_scores_is_refused(load, cohort):
     frame = pd.read_parquet(cohort)
     early = [name for name in frame if name.endswith(("_acute", "_day1"))]
     with pytest.raises(CohortError, match=r"\(early_score\): no course with the outcome"):
         load(make_study(outcome=UPDATE), frame.drop(columns=early))
 
 
-def test_an_early_score_that_is_the_outcome_under_another_name_is_refused(load, cohort):
+def test_early_score_equal_to_the_outcome_is_refused(load, cohort):
     frame = pd.read_parquet(cohort)
     frame["phq9_week2"] = frame["phq9_acute"].where(frame.index % 5 > 0)
     study = make_study(outcome="phq9.acute.response.after-week2")
@@ -126,7 +126,7 @@ def test_an_outcome_of_one_class_is_refused(cohort, tmp_path, followup, word):
         make_design(make_study(), read_cohort(tmp_path / "alike.parquet"))
 
 
-def test_a_study_without_a_cohort_says_how_to_name_one():
+def test_study_without_a_cohort_is_refused():
     with pytest.raises(StudyError, match="--cohort"):
         load_cohort(make_study())
 
@@ -136,7 +136,7 @@ def test_a_reader_that_does_not_exist_is_refused():
         load_cohort(make_study(cohort={"reader": "nowhere:nothing"}))
 
 
-def test_calendar_time_is_offered_where_a_study_asks_and_ends_with_the_last_month(columns):
+def test_calendar_time_ends_with_the_last_month(columns):
     design = make_design(make_study(features={"include": ["phq9", "assessed_on"]}), columns)
     (trend,) = (feature for feature in design.features if feature.field == "assessed_on")
     years = design.matrix[:, design.features.index(trend)]

@@ -118,7 +118,7 @@ def write_update(write):
     return write_update
 
 
-def test_an_update_may_use_every_score_up_to_its_checkpoint(write_update):
+def test_update_may_use_scores_to_its_checkpoint(write_update):
     fields = set(read_study(write_update()).list_fields())
     assert {"phq9", "age", "phq9_week2", "madrs_day1", "madrs_week1", "madrs_week2"} <= fields
     assert not {"phq9_acute", "madrs_acute", "phq9_week12", "phq9_day1", "site"} & fields
@@ -138,7 +138,7 @@ def test_an_update_may_use_every_score_up_to_its_checkpoint(write_update):
         ("patient_id", "identity"),
     ],
 )
-def test_an_update_refuses_what_comes_later_or_is_no_early_score(write_update, name, rule):
+def test_update_refuses_later_scores(write_update, name, rule):
     path = write_update("phq9", "phq9_week2", name)
     assert list_problems(path) == {(f"features: {name}", rule)}
 
@@ -160,7 +160,7 @@ def test_a_setting_without_a_value_is_refused(write):
     assert list_problems(write(STUDY), "folds") == {("--set", "form")}
 
 
-def test_the_reference_page_lists_every_key_of_a_study_with_its_default(tmp_path):
+def test_reference_page_lists_every_key_and_default(tmp_path):
     """And the gate's values there are the defaults."""
     text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
     block = text.split("```toml\n")[1].split("```")[0]

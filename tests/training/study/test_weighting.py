@@ -54,7 +54,7 @@ def compare_shares(design, reported):
     return design.outcome.mean(), known.outcome.mean(), weighted
 
 
-def test_weights_mend_the_base_rate_where_baseline_tells_who_reports(make_design):
+def test_weights_correct_missingness_by_baseline(make_design):
     """Severity and site decide both, and are recorded: the assumption holds."""
     design = make_design(6000, site_effects=SITES)
     severity = design.columns.get_numbers("phq9") - 16
@@ -64,7 +64,7 @@ def test_weights_mend_the_base_rate_where_baseline_tells_who_reports(make_design
     assert weighted == pytest.approx(everyone, abs=0.025)
 
 
-def test_weights_do_not_mend_it_where_the_outcome_tells_who_reports(make_design):
+def test_weights_cannot_correct_missingness_by_outcome(make_design):
     """The assumption fails: odds of reporting of 2.2 for responders, whatever their baseline.
 
     Only the part goes that baseline knows of the outcome.
@@ -84,7 +84,7 @@ def test_that_a_field_is_missing_may_tell_who_reports(make_design):
     assert found[absent].mean() - found[~absent].mean() > 0.3
 
 
-def test_weights_have_mean_one_and_no_course_counts_beyond_measure():
+def test_weights_have_mean_1_and_are_truncated():
     probability = np.append(np.full(999, 0.5), 1e-6)
     weights = compute_weights(probability, np.ones(1000, dtype=bool))
     assert weights.mean() == pytest.approx(1)
@@ -116,7 +116,7 @@ def test_weights_follow_their_courses(cohort):
     assert design.select(rows).weights.tolist() == design.weights[rows].tolist()
 
 
-def test_a_course_without_a_baseline_total_is_not_one_that_failed_to_report(cohort, tmp_path):
+def test_course_without_baseline_total_is_not_enrolled(cohort, tmp_path):
     frame = pd.read_parquet(cohort)
     frame = frame[frame["gad7"].notna()]  # a total of some kind is required
     items = [f"phq9_{number}" for number in range(1, 10)]

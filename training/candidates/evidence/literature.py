@@ -1,4 +1,4 @@
-"""What is known of a design's features and base rate before any outcome is looked at."""
+"""Priors of a design's features and base rate from published evidence."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,18 +25,18 @@ from training.candidates.evidence.published import (
 from training.measures.logistic import logit
 from training.study.design import Design
 
-# Fewer courses than this cannot tell how a feature is spread; the literature's cohorts do.
-_FEWEST_TO_SCALE = 20
+# With fewer courses, the mean and spread of a feature are those of the published cohorts.
+_MIN_TO_SCALE = 20
 
 
 @dataclass(frozen=True)
 class Literature:
-    """What is known of each feature beforehand; ``[features]`` each.
+    """Prior of each feature; ``[features]`` each.
 
     Parameters
     ----------
     size, spread
-        Log-odds for one unit of the feature, and how far it may be off.
+        Log-odds per unit of the feature, and their standard deviation.
     centre, scale
         Mean and standard deviation of the feature.
     """
@@ -48,18 +48,18 @@ class Literature:
 
 
 def read_literature(design: Design) -> Literature:
-    """Look up what is known of each feature of a design."""
+    """Look up the prior of each feature of a design."""
     centre, scale = _measure_features(design)
     size, spread = np.zeros(len(scale)), np.zeros(len(scale))
-    for place, feature in enumerate(design.features):
-        size[place], spread[place] = _look_up(design, feature, scale[place])
+    for index, feature in enumerate(design.features):
+        size[index], spread[index] = _look_up(design, feature, scale[index])
     return Literature(size, spread, centre, np.where(scale > 0, scale, 1))
 
 
 def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
-    """Look up the log-odds for one unit of a feature, and how far they may be off.
+    """Look up the log-odds per unit of a feature, and their standard deviation.
 
-    Nothing is known of a feature without a scale: it takes no part.
+    A feature without a known scale gets 0 for both, so it contributes nothing.
     """
     target, dictionary = design.target, design.columns.dictionary
     if feature.field == "route":
@@ -88,12 +88,12 @@ def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) ->
 
 
 def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
-    """Measure mean and standard deviation of each feature, as published where courses are few.
+    """Measure mean and standard deviation of each feature, as published if courses are few.
 
     Returns
     -------
     tuple
-        Each ``[features]``; the deviation is 0 where it is not known.
+        Each ``[features]``; the deviation is 0 if unknown.
     """
     matrix = design.described.matrix
     recorded = ~np.isnan(matrix)
@@ -101,14 +101,14 @@ def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
     centre = design.centre
     squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
-    for place in np.flatnonzero(counts < _FEWEST_TO_SCALE):
-        known = EFFECTS.get(design.features[place].name)
-        centre[place], scale[place] = (known.mean, known.deviation) if known else (0.0, 0.0)
+    for index in np.flatnonzero(counts < _MIN_TO_SCALE):
+        known = EFFECTS.get(design.features[index].name)
+        centre[index], scale[index] = (known.mean, known.deviation) if known else (0.0, 0.0)
     return centre, scale
 
 
 class BaseRatePrior(NamedTuple):
-    """What is known of a clinic's base rate before its first outcome.
+    """Prior of a clinic's base rate.
 
     Parameters
     ----------

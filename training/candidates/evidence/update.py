@@ -278,7 +278,6 @@ def _shrink_equation(equation: Equation, factor: float) -> Equation:
 def _write_equation(
     update: Update, coefficients: Numbers, curved: Numbers, unseen: Numbers
 ) -> Equation:
-    """Write coefficients, ``[versions, …]`` each, as an equation."""
     design, literature, curves = update.design, update.literature, update.curves
     ends = np.cumsum([1, len(design.site_names), 1])
     base, known, discount, departures = np.split(coefficients, ends, axis=1)

@@ -23,7 +23,7 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.calibration import (
-    SAYS_NOTHING,
+    CONSTANT,
     Calibration,
     choose_calibration,
     gather_inner,
@@ -71,7 +71,7 @@ class ElasticNet(Candidate):
         folds = split_inner(design, seed)
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+            return Fit(make_constant(design), CONSTANT.as_settings(), inner)
         predictions = {
             penalty: gather_inner(design, folds, log_odds)
             for penalty, log_odds in hold_out(design, folds, self.grid).items()
@@ -85,7 +85,7 @@ class ElasticNet(Candidate):
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with the penalty and calibration given."""
         design, calibration = self.narrow(design), Calibration.from_settings(settings)
-        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+        if calibration.is_constant or np.ptp(design.outcome) == 0:
             return make_constant(design)
         penalty = Penalty(settings["c"], settings["l1_ratio"])
         preparation = _prepare_features(design)
@@ -183,7 +183,6 @@ def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[P
 
 
 def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
-    """Fit with penalties that leave columns out, the strongest first."""
     strengths = [1 / penalty.c for penalty in path]
     outcome, weights = design.outcome, design.weights
     return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
@@ -198,7 +197,6 @@ def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iter
 
 
 def _write_equation(design: Design, preparation: _Preparation, coefficients: Numbers) -> Equation:
-    """Write coefficients as an equation with the same log-odds."""
     width = len(preparation.scale)
     intercept, weights = coefficients[0], coefficients[1:]
     present = weights[:width] / preparation.scale

@@ -14,7 +14,7 @@ from training.candidates.base import (
     make_equation,
 )
 from training.candidates.calibration import (
-    SAYS_NOTHING,
+    CONSTANT,
     Calibration,
     choose_calibration,
     gather_inner,
@@ -43,7 +43,7 @@ class Boosted(Candidate):
         folds = split_inner(design, seed)
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
-            return Fit(make_constant(design), SAYS_NOTHING.as_settings(), inner)
+            return Fit(make_constant(design), CONSTANT.as_settings(), inner)
         starts = [fit_start(design.select(fold.train)) for fold in folds]
         choice = choose_trees(self.name, design, folds, starts, self.tuning, seed)
         chosen = choose_calibration(gather_inner(design, folds, choice.log_odds), "logistic")
@@ -54,7 +54,7 @@ class Boosted(Candidate):
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Fit with settings, rounds and calibration given."""
         calibration = Calibration.from_settings(settings)
-        if calibration.says_nothing or np.ptp(design.outcome) == 0:
+        if calibration.is_constant or np.ptp(design.outcome) == 0:
             return make_constant(design)
         start = fit_start(design)
         trees = grow_trees(design, start, settings, seed)

@@ -188,7 +188,6 @@ def _make_part(design: Design, fold: Fold, start: Equation) -> _Part:
 
 
 def _make_data(design: Design, offset: Numbers) -> Any:
-    """Build XGBoost's matrix, starting from an offset in log-odds."""
     return xgboost.QuantileDMatrix(
         design.matrix,
         label=design.outcome,
@@ -199,7 +198,6 @@ def _make_data(design: Design, offset: Numbers) -> Any:
 
 
 def _make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
-    """Build XGBoost's parameters, with the evidenced sign of each feature."""
     chosen = {name: settings[name] for name in SPACE.ranges if name != "depth"}
     signs = tuple(SIGNS.get(feature.name, 0) for feature in design.features)
     held = {"max_depth": int(settings["depth"]), "seed": seed, "monotone_constraints": signs}
@@ -246,7 +244,6 @@ def _predict_parts(parts: Sequence[_Part], grown: _Grown, rounds: int) -> Number
 
 
 def _predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> Numbers:
-    """Compute what the first rounds of trees add to log-odds."""
     if not rounds:  # to XGBoost, a range that ends at 0 means all rounds
         return np.zeros(len(matrix))
     count = min(rounds, booster.num_boosted_rounds())

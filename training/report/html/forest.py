@@ -14,8 +14,8 @@ _ROW = 36
 _HEAD = 26
 _TOP = 8
 _ARROW = 6
-# Mean width of a letter of a label, and of smaller text.
-_LETTER, _SMALL = 6.6, 5.6
+# Width of a letter of a label, and of smaller text, in the wider fonts that browsers fall back on.
+_LETTER, _SMALL = 7.0, 6.0
 _MIN_LETTERS = 10
 # Intervals beyond these end in an arrow, so that one site does not flatten all others.
 _FACTORS = (0.25, 4.0)

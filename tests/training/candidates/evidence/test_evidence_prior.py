@@ -111,7 +111,7 @@ def test_the_discount_learns_whether_the_literature_holds(factor, low, high):
     assert low <= CANDIDATE.fit(design, 1).settings["discount"] <= high
 
 
-def test_where_the_opposite_holds_the_literature_is_given_up_not_turned_round():
+def test_contradicted_literature_is_dropped_not_reversed():
     design = make_courses(2000, lambda columns: say_as_published(columns, -1.0), missing=0.0)
     fit = CANDIDATE.fit(design, 1)
     assert fit.settings["discount"] < 0.05
@@ -120,7 +120,7 @@ def test_where_the_opposite_holds_the_literature_is_given_up_not_turned_round():
     assert np.corrcoef(said, say_as_published(new, -1.0))[0, 1] > 0.85
 
 
-def test_where_nothing_is_there_estimates_slide_to_the_base_rate():
+def test_noise_shrinks_estimates_to_the_base_rate():
     spreads = [
         find_log_odds(make_courses(size, say_nothing), make_people(300, seed=9)).std()
         for size in (60, 4000)
@@ -128,7 +128,7 @@ def test_where_nothing_is_there_estimates_slide_to_the_base_rate():
     assert spreads[1] < 0.12 < spreads[0]
 
 
-def test_a_site_is_learned_shrunken_and_an_unseen_one_is_less_certain():
+def test_sites_are_shrunken_and_new_ones_less_certain():
     def differ(columns):
         return np.where(columns.get_texts("site") == "site-0", 1.5, -0.5)
 
@@ -151,7 +151,7 @@ def test_the_interval_narrows_with_patients():
     assert widths[0] > 1.5 * widths[1] > 2.25 * widths[2]
 
 
-def test_a_bend_in_age_is_found_though_nobody_published_it():
+def test_unpublished_bend_in_age_is_found():
     def bend(columns):
         return 0.9 * (((columns.get_numbers("age") - 45) / 14.5) ** 2 - 1)
 
@@ -169,7 +169,7 @@ def test_what_is_missing_moves_nothing():
         assert explained.contributions[absent, place] == pytest.approx(0, abs=1e-9)
 
 
-def test_factors_and_intercept_sum_to_the_log_odds_of_every_candidate():
+def test_contributions_sum_to_the_log_odds():
     design = make_courses(400, say_as_published, sites=3)
     new = make_people(200, seed=9, sites=5, missing=0.4)
     for candidate in CANDIDATES.values():
@@ -179,7 +179,7 @@ def test_factors_and_intercept_sum_to_the_log_odds_of_every_candidate():
         assert total == pytest.approx(equation.compute_log_odds(new)[:, 0], abs=1e-6)
 
 
-def test_few_patients_are_counted_from_the_published_means_and_spreads():
+def test_few_courses_use_published_means_and_spreads():
     literature = read_literature(make_courses(5, say_nothing))
     place = [feature.name for feature in list_features(FIELDS)].index("age")
     assert (literature.centre[place], literature.scale[place]) == (45, 14.5)
@@ -225,7 +225,7 @@ def test_a_scale_of_something_new_learns_from_outcomes():
     assert shares.mean() == pytest.approx(compute_probability(np.array(1.0)), abs=0.08)
 
 
-def test_curves_have_unit_spread_and_are_nothing_where_a_value_is_missing():
+def test_curves_have_unit_spread_and_0_if_missing():
     design = make_courses(1500, say_nothing)
     literature, curves = read_literature(design), list_curves(design)
     table = curves.make_table(design, literature)

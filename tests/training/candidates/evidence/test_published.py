@@ -19,7 +19,7 @@ def test_every_effect_is_about_a_feature_that_models_read():
 
 
 @pytest.mark.parametrize("effect", EFFECTS.values(), ids=lambda effect: effect.feature)
-def test_every_effect_has_a_source_a_unit_and_room_for_doubt(effect):
+def test_every_effect_has_source_unit_and_spread(effect):
     assert effect.source
     assert effect.unit > 0
     assert effect.deviation > 0
@@ -44,7 +44,7 @@ def test_an_effect_is_counted_in_the_features_own_unit():
 
 
 @pytest.mark.parametrize("rate", BASE_RATES, ids=lambda rate: f"{rate.condition}-{rate.route}")
-def test_every_base_rate_is_a_share_of_people_treated_somehow(rate):
+def test_every_base_rate_is_a_valid_proportion(rate):
     assert 0 < rate.share < 1
     assert rate.source
     assert rate.condition in CONDITIONS
@@ -53,7 +53,7 @@ def test_every_base_rate_is_a_share_of_people_treated_somehow(rate):
 
 @pytest.mark.parametrize("horizon", ["day1", "week1", "week2", "acute", "week12", "month6"])
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_there_is_a_base_rate_for_every_condition_and_horizon(condition, horizon):
+def test_every_condition_and_horizon_has_a_rate(condition, horizon):
     outcome = parse_outcome(f"madrs.{horizon}.response")
     assert 0.1 < look_up_base_rate(outcome, condition) < 0.7
 

@@ -38,7 +38,7 @@ def test_coefficients_are_those_that_scikit_learn_converges_to(l1_ratio, rate):
 
 @pytest.mark.parametrize("l1_ratio", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(("courses", "columns"), [(400, 12), (40, 60)])
-def test_no_small_change_of_a_coefficient_lowers_the_penalised_loss(l1_ratio, courses, columns):
+def test_coefficients_are_at_the_penalised_minimum(l1_ratio, courses, columns):
     """The slope of the loss is the penalty's where a coefficient counts, and no more elsewhere."""
     table, outcome, weights = make_courses(courses, columns, rate=-1.0)
     for strength, found in zip(
@@ -53,7 +53,7 @@ def test_no_small_change_of_a_coefficient_lowers_the_penalised_loss(l1_ratio, co
         assert (np.abs(pull[~counts]) <= limit + 1e-2).all()
 
 
-def test_under_the_strongest_penalty_everyone_has_the_weighted_base_rate():
+def test_strongest_penalty_gives_the_weighted_base_rate():
     table, outcome, weights = make_courses(rate=-2.0)
     (found,) = fit_penalties(table, outcome, weights, [1e6], 1.0)
     assert expit(found[0]) == pytest.approx(np.average(outcome, weights=weights), abs=1e-9)
