@@ -103,7 +103,7 @@ def fill_weights(weights: Numbers | None, size: int) -> Numbers:
 
 
 def number_patients(patients: Patients | None, size: int) -> Patients:
-    """Return positions of patients, or take each course as a patient of its own."""
+    """Return the patients' numbers, or take each course as a patient of its own."""
     return np.arange(size) if patients is None else patients
 
 
@@ -153,7 +153,7 @@ def resample(
     statistic
         From weights ``[samples, courses]`` to ``[samples, ...]``.
     weights
-        How much each course counts, ``[courses]``; None where all count alike.
+        How much each course counts, ``[courses]``; None if all are equally weighted.
 
     Returns
     -------
