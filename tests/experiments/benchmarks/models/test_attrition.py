@@ -63,7 +63,7 @@ def test_true_odds_ratio_comes_nearest_to_the_truth(examined):
     assert examined.true.intercept < -0.3
 
 
-def test_calibration_is_to_each_course_s_probability():
+def test_calibration_is_to_each_courses_probability():
     """Log-odds twice too extreme have a slope of 0.5; even odds are logit(0.2) too high."""
     log_odds = np.array([-2.0, 0, 2])
     judged = calibrate_to_truth(log_odds, compute_probability(log_odds / 2 - 0.2))

@@ -134,7 +134,7 @@ def test_attainable_scores_best_and_is_calibrated(world):
         assert sure["slope"] == pytest.approx(0.5, abs=1e-6)
 
 
-def test_coverage_is_of_the_site_s_truth_by_thirds(world):
+def test_coverage_is_of_the_sites_truth(world):
     truth = world.unseen.at_site
     size = np.arange(len(truth), dtype=float)
     high = np.where(size < 100, truth - 0.01, truth + 0.01)  # the least known third is missed
@@ -250,7 +250,7 @@ def test_shares_are_ratios_of_means():
     assert list(shares) == pytest.approx([(0.05 + 0.02) / (0.10 + 0.04)])
 
 
-def test_page_keeps_its_own_text_and_takes_the_results(tmp_path):
+def test_page_keeps_its_text_and_takes_results(tmp_path):
     page, drawn = (
         tmp_path / "benchmarks" / "models.md",
         tmp_path / "images" / "benchmark-models.png",

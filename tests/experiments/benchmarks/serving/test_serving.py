@@ -247,7 +247,7 @@ def test_only_a_kill_excuses_lost_connections(watch):
     assert not find_verdict(judge_soak(make_soaked(watch)), aim).met
 
 
-def test_new_champion_must_answer_and_the_old_one_stop(watch):
+def test_new_champion_must_replace_the_old_one(watch):
     aim = "a new champion answers"
     watch.changes = [(60.0, 70.0, "b"), (120.0, 130.0, "a")]
     watch.champions.update({(second, "b"): 1 for second in range(72, 120)})
