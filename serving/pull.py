@@ -33,12 +33,8 @@ class Pulled:
 def pull_champions(home: Home) -> list[Pulled]:
     """Copy every champion that the store does not have yet.
 
-    Raises
-    ------
-    UnavailableError
-        If the registry cannot be read or has no champion.
-    ArtifactError
-        If a champion does not match its registered digest.
+    Raises UnavailableError if the registry cannot be read or has no champion, ArtifactError if a
+    champion does not match its registered digest.
     """
     # Both log every step of opening the registry.
     logging.getLogger("mlflow").setLevel(logging.WARNING)

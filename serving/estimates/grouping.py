@@ -38,13 +38,7 @@ class Grouping:
     _waiting: list[tuple[Any, "asyncio.Future[Reply]"]] = field(default_factory=list)
 
     async def ask(self, assessment: Mapping[str, Any]) -> Reply:
-        """Answer one assessment.
-
-        Raises
-        ------
-        UnavailableError
-            If there is no champion.
-        """
+        """Answer one assessment; raise UnavailableError if there is no champion."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         self._waiting.append((assessment, future))

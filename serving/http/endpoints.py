@@ -32,12 +32,8 @@ Method = Callable[[Any, Any], Awaitable[Any]]
 async def estimate_one(parts: Parts, assessment: Any) -> Answer:
     """Estimate one assessment and record the answer.
 
-    Raises
-    ------
-    RequestError
-        400 if the assessment breaks a rule, 503 past the deadline.
-    UnavailableError
-        If there is no champion, or the answer cannot be recorded.
+    Raises RequestError if it breaks a rule or its deadline is past, UnavailableError if there is no
+    champion or the answer cannot be recorded.
     """
     row = require_object(list_names(assessment), "body")
     exchange = _get_current("/predict", row)
@@ -55,12 +51,8 @@ async def estimate_one(parts: Parts, assessment: Any) -> Answer:
 async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
     """Estimate many assessments; one that breaks a rule has its errors as its result.
 
-    Raises
-    ------
-    RequestError
-        400 if it is not a batch, 503 past the deadline.
-    UnavailableError
-        If there is no champion, or the answers cannot be recorded.
+    Raises RequestError if it is not a batch or past its deadline, UnavailableError if there is no
+    champion or the answers cannot be recorded.
     """
     rows, detail = _read_batch(list_names(batch), parts.settings.most_assessments)
     exchange = _get_current("/predict_batch", batch)

@@ -78,10 +78,7 @@ class Recorder:
     async def record(self, exchange: Exchange, summary: Summary) -> None:
         """Write one answered request, and return once it is committed.
 
-        Raises
-        ------
-        UnavailableError
-            If it cannot be written but is required.
+        Raises UnavailableError if it cannot be written but is required.
         """
         answered = Answered(
             request_id=exchange.id,
@@ -108,10 +105,7 @@ class Recorder:
 def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> InputsSeal | None:
     """Choose what encrypts the inputs that are kept; None if none are.
 
-    Raises
-    ------
-    InputError
-        If they are to be kept but there is no key.
+    Raises InputError if they are to be kept but there is no key.
     """
     if not settings.store_inputs:
         return None

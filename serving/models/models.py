@@ -73,12 +73,7 @@ def find_latest(name: str) -> Any | None:
 def load_champions() -> tuple[Champion, ...]:
     """Load the latest champion of each name, verifying every byte.
 
-    Raises
-    ------
-    UnavailableError
-        If there are none.
-    ArtifactError
-        If one is damaged.
+    Raises UnavailableError if there are none, ArtifactError if one is damaged.
     """
     stored = list_latest()
     if not stored:

@@ -67,13 +67,7 @@ class Entered:
 
 
 def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
-    """Read a submitted form; an empty input is a missing value.
-
-    Raises
-    ------
-    RequestError
-        If it is not a form of this page's size.
-    """
+    """Read a form of the page; an empty input is a missing value. Raises RequestError."""
     try:
         pairs = parse_qsl(
             body.decode("utf-8"), max_num_fields=MAX_INPUTS, strict_parsing=bool(body)

@@ -173,10 +173,7 @@ def begin_writing(engine: Engine) -> Iterator[Connection]:
 def migrate(engine: Engine) -> None:
     """Migrate the store to this version; concurrent processes wait for the one that migrates.
 
-    Raises
-    ------
-    UnavailableError
-        If the store does not answer, or was made by a newer version.
+    Raises UnavailableError if the store does not answer, or was made by a newer version.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     scripts = ScriptDirectory(str(Path(str(migrations.__file__)).parent))

@@ -94,13 +94,7 @@ class KeyStore:
         lifetime: timedelta | None = None,
         per_minute: int | None = None,
     ) -> Issued:
-        """Create a key.
-
-        Raises
-        ------
-        InputError
-            If the name is empty, or a scope is unknown.
-        """
+        """Create a key; raise InputError for an empty name or an unknown scope."""
         _check_new_key(name, scopes)
         expires = None if lifetime is None else now + lifetime
         issued = _issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
@@ -116,12 +110,8 @@ class KeyStore:
     def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
         """Replace a key by a new one; the old one remains valid for a while.
 
-        The new one has the same name, scopes, limit and lifetime.
-
-        Raises
-        ------
-        InputError
-            If there is no such key, or it is revoked, expired or replaced.
+        The new one has the same name, scopes, limit and lifetime. Raises InputError for a key that
+        is unknown, revoked, expired or replaced.
         """
         with begin_writing(self.engine) as connection:
             old = _find_key(connection, key_id)
@@ -139,13 +129,7 @@ class KeyStore:
         return issued
 
     def revoke(self, key_id: str, now: datetime) -> Key:
-        """Revoke a key; revoking it again changes nothing.
-
-        Raises
-        ------
-        InputError
-            If there is no such key.
-        """
+        """Revoke a key; again changes nothing. Raises InputError for an unknown key."""
         with begin_writing(self.engine) as connection:
             key = _find_key(connection, key_id)
             if key.revoked is None:
@@ -190,10 +174,7 @@ class KeyRing:
     def refresh(self) -> None:
         """Write uses, then read the keys; blocking, so call it outside an event loop.
 
-        Raises
-        ------
-        UnavailableError
-            If the store does not answer; uses are kept for the next call.
+        Raises UnavailableError if the store does not answer; uses are kept for the next call.
         """
         with self._lock:
             uses, self._uses = self._uses, {}

@@ -102,13 +102,7 @@ class InputsSeal:
         return self._fernet.encrypt(body)
 
     def unseal(self, sealed: bytes) -> bytes:
-        """Decrypt a body.
-
-        Raises
-        ------
-        UnavailableError
-            If none of the keys encrypted it, or it was altered.
-        """
+        """Decrypt a body; raise UnavailableError if no key encrypted it, or it was altered."""
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
@@ -118,13 +112,7 @@ class InputsSeal:
 
 
 def read_inputs_seal(environment: Mapping[str, str] | None = None) -> InputsSeal | None:
-    """Read the keys of inputs from the environment; None if there are none.
-
-    Raises
-    ------
-    InputError
-        If one is not a Fernet key.
-    """
+    """Read the keys of inputs, None if there are none; raise InputError for an invalid one."""
     variables = read_environment() if environment is None else environment
     keys = [key.strip() for key in variables.get(INPUTS_VARIABLE, "").split(",") if key.strip()]
     return InputsSeal(keys) if keys else None

@@ -71,10 +71,7 @@ class AuditWriter:
     async def write(self, answered: Answered) -> None:
         """Return once the row is committed.
 
-        Raises
-        ------
-        UnavailableError
-            If it was not, or not by the deadline: then it may still be written.
+        Raises UnavailableError if it was not by the deadline; then it may still be written.
         """
         if self._closed:
             raise UnavailableError("the audit log is closed")

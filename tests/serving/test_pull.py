@@ -49,7 +49,7 @@ def test_a_champion_damaged_in_the_registry_is_refused(commands, fresh_commands,
     path = find_one(commands.home / "artifacts" / "models", f"data/model/{name}")
     with damaged(path):
         done = commands.run("serving", "pull", code=1, **other)
-    assert "digest differs" in done.stderr
+    assert "does not match its registered digest" in done.stderr
     assert not sorted((fresh_commands.home / "bentoml").rglob("card.json"))
     commands.run("serving", "pull", **other)
     assert sorted((fresh_commands.home / "bentoml").rglob("card.json"))
@@ -60,8 +60,8 @@ def test_damaged_model_is_neither_served_nor_scored(store_only, intake, tmp_path
     with damaged(find_one(store_only.home / "bentoml" / "models", name)):
         served = store_only.run("serving", "serve", code=1)
         scored = store_only.run("serving", "score", intake, "--out", tmp_path / "s.csv", code=1)
-    assert "digest differs" in served.stderr
-    assert "digest differs" in scored.stderr
+    assert "does not match its registered digest" in served.stderr
+    assert "does not match its registered digest" in scored.stderr
     assert not (tmp_path / "s.csv").exists()
 
 

@@ -119,9 +119,9 @@ def test_invalid_or_replaced_key_is_not_rotated(store):
 
 
 def test_unknown_key_is_neither_rotated_nor_revoked(store):
-    with pytest.raises(InputError, match="no such key"):
+    with pytest.raises(InputError, match="must be the id of a key"):
         store.rotate("00000000", NOW, overlap=DAY)
-    with pytest.raises(InputError, match="no such key"):
+    with pytest.raises(InputError, match="must be the id of a key"):
         store.revoke("00000000", NOW)
 
 
