@@ -15,6 +15,8 @@ ADD := $(UV) pip install --quiet --python $(BIN)/python
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PROJECT := $(VENV)/.project
+# The generator of OpenAPI clients for one test, in an environment of its own: it needs an older typer.
+GENERATOR := $(VENV)/openapi-client
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test endurance check fix serve ui lock clean browser postgresql wrk
@@ -40,6 +42,11 @@ $(PROJECT): $(DEVELOPMENT) pyproject.toml
 	$(ADD) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(GENERATOR): $(UV) requirements/openapi-client.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $@
+	$(UV) pip install --quiet --python $@/bin/python --require-hashes -r requirements/openapi-client.txt
+	@touch $@
+
 demo: $(RUNTIME)  ## Show the whole path on simulated patients
 	$(BIN)/python -m experiments demo
 
@@ -49,7 +56,7 @@ serve: $(RUNTIME)  ## Serve the champions at http://127.0.0.1:3000
 ui: $(RUNTIME)  ## Look at runs, figures and models in MLflow at http://127.0.0.1:5000
 	$(BIN)/python -m training ui
 
-test: $(PROJECT) browser postgresql wrk  ## Run all tests
+test: $(PROJECT) $(GENERATOR) browser postgresql wrk  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file \
 	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --quiet
 

@@ -18,3 +18,5 @@ compile training pyproject.toml --extra training --constraint requirements/devel
 compile serving pyproject.toml --extra serving --constraint requirements/development.txt
 compile batch pyproject.toml --extra serving --extra batch --constraint requirements/development.txt
 echo "uv>=0.9" | compile bootstrap -
+# A generator of OpenAPI clients, which needs another typer than ours and so its own environment.
+echo "openapi-python-client>=0.29" | compile openapi-client -

@@ -15,19 +15,9 @@ SERVICE = "serving.service:ResponseService"
 
 
 def build_bento() -> str:
-    """Build a Bento from the champions in the store, each verified first.
+    """Build a Bento from the champions in the store, verifying each; return its tag.
 
-    Returns
-    -------
-    str
-        Its tag.
-
-    Raises
-    ------
-    UnavailableError
-        If the store has no champion.
-    ArtifactError
-        If one is damaged.
+    Raises UnavailableError if there are none, ArtifactError if one is damaged.
     """
     load_champions()
     models = [str(model.tag) for model in list_latest()]

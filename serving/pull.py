@@ -1,7 +1,7 @@
 """Pulling champions from MLflow's registry into BentoML's model store.
 
-The only module of serving that needs MLflow. What it brings is checked against the digest that the
-registry holds; once it is in the store, MLflow may go away.
+The only module of serving that needs MLflow. Each champion is verified against its registered
+digest; once it is in the store, MLflow is no longer needed.
 """
 
 import logging
@@ -31,18 +31,15 @@ class Pulled:
 
 
 def pull_champions(home: Home) -> list[Pulled]:
-    """Bring every champion that the store does not have yet.
+    """Copy every champion that the store does not have yet.
 
-    Raises
-    ------
-    UnavailableError
-        If the registry cannot be read or has no champion.
-    ArtifactError
-        If a champion is not what the registry promised.
+    Raises UnavailableError if the registry cannot be read or has no champion, ArtifactError if a
+    champion does not match its registered digest.
     """
+    # Both log every step of opening the registry.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    remove_unfinished(home)
+    _remove_unfinished(home)
     mlflow.set_tracking_uri(home.tracking_uri)
     try:
         registered = mlflow.MlflowClient().search_registered_models()
@@ -50,26 +47,26 @@ def pull_champions(home: Home) -> list[Pulled]:
         raise UnavailableError(f"MLflow's registry cannot be read: {error.error_code}") from None
     named = [model for model in registered if CHAMPION_ALIAS in model.aliases]
     if not named:
-        raise UnavailableError("the registry has no champion; `python -m training fit` names one")
-    return [pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
+        raise UnavailableError("the registry has no champion; run `python -m training fit`")
+    return [_pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
 
 
-def pull_champion(name: str, version: str) -> Pulled:
-    """Bring one champion, unless the store's latest is the same."""
-    found = mlflow.MlflowClient().get_model_version(name, version)
-    digest = found.tags.get(DIGEST_TAG)
+def _pull_champion(name: str, version: str) -> Pulled:
+    """Copy one champion, unless the store's latest is the same."""
+    registered = mlflow.MlflowClient().get_model_version(name, version)
+    digest = registered.tags.get(DIGEST_TAG)
     if digest is None:
         raise ArtifactError(f"{name} version {version} was not registered by training")
     present = find_latest(name)
-    if present is not None and is_same(present, str(version), digest):
+    if present is not None and _is_same(present, str(version), digest):
         return Pulled(name, str(version), str(present.tag), new=False)
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
     tag = store_model(folder / ARTIFACT_FOLDER, name, str(version), digest)
     return Pulled(name, str(version), tag, new=True)
 
 
-def is_same(present: Any, version: str, digest: str) -> bool:
-    """Tell whether a stored model is this version with this content, whole."""
+def _is_same(present: Any, version: str, digest: str) -> bool:
+    """Return whether a stored model is this version with this content, intact."""
     if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
         version,
         digest,
@@ -82,8 +79,8 @@ def is_same(present: Any, version: str, digest: str) -> bool:
     return True
 
 
-def remove_unfinished(home: Home) -> None:
-    """Remove what a killed pull left in the store."""
+def _remove_unfinished(home: Home) -> None:
+    """Remove incomplete models, which an interrupted pull leaves in the store."""
     for folder in (home.bento_folder / "models").glob("*/*/"):
         if not (folder / "model.yaml").is_file():
             shutil.rmtree(folder)

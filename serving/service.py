@@ -1,4 +1,4 @@
-"""The BentoML service: it starts what answers, and keeps it up to date."""
+"""The BentoML service: its typed endpoints, its start and stop, and keeping it up to date."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,12 @@ from serving.base.settings import read_settings
 from serving.estimates.grouping import Grouping
 from serving.estimates.roster import Roster
 from serving.http.access import Access
-from serving.http.endpoint import Parts
-from serving.http.front import FrontedService
+from serving.http.connection import limit_connections
+from serving.http.contract import Answer, AssessmentBody, Batch, BatchAnswer
+from serving.http.endpoints import answers_failures, estimate_batch, estimate_one
+from serving.http.gate import add_gate
+from serving.http.parts import Parts, State
 from serving.http.recording import Recorder, choose_seal
-from serving.http.routes import build_endpoint
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.keys import KeyRing
@@ -29,31 +31,32 @@ from serving.store.writer import AuditWriter
 
 ENVIRONMENT = read_environment()
 SETTINGS = read_settings(ENVIRONMENT)
-APP = build_endpoint()
-# Seconds; BentoML keeps a little of every request that passes through it for that long.
-TIMEOUT = 5
+# Seconds that a request may take to arrive and be answered, before BentoML gives it up. It keeps a
+# timer of each request for that long, so it is no longer than our own deadlines need.
+TIMEOUT = SETTINGS.body_seconds + SETTINGS.deadline_seconds + 1
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 @bentoml.service(
     name="ketamine_response",
-    service_class=FrontedService,
     workers=SETTINGS.workers,
     traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
+    # BentoML's metrics have a series for every path that a client tries.
     metrics={"enabled": False},
     http={"cors": {"enabled": False}},
 )
-@bentoml.asgi_app(APP, path="/")
 class ResponseService:
     """Estimates for one assessment or many, from the champions in BentoML's model store."""
+
+    state: State
 
     def __init__(self) -> None:
         start_log()
         home = find_home(ENVIRONMENT)
         shared = ENVIRONMENT.get(SHARED_METRICS)
         metrics = Metrics(Path(shared) if shared else None)
-        roster = Roster(home.models_folder, SETTINGS.least_sample_size, list_own_models())
+        roster = Roster(home.models_folder, SETTINGS.least_sample_size, _list_own_models())
         roster.refresh()
         roster.require()
         engine = prepare_store(home.store_url)
@@ -65,29 +68,41 @@ class ResponseService:
         recorder = Recorder(self.writer, secrets, metrics, seal, SETTINGS.audit == "required")
         access = Access(self.ring, SETTINGS.most_per_minute)
         self.parts = Parts(SETTINGS, roster, access, recorder, metrics, Grouping(roster))
-        # What is loaded stays; collecting it again and again costs whole requests.
+        # What is loaded stays: a full garbage collection of it would delay requests by 200 ms.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
 
+    @bentoml.api  # type: ignore[untyped-decorator]
+    @answers_failures
+    async def predict(self, assessment: AssessmentBody, /) -> Answer:
+        """Estimate the probability of response for one assessment."""
+        return await estimate_one(self.parts, assessment)
+
+    @bentoml.api  # type: ignore[untyped-decorator]
+    @answers_failures
+    async def predict_batch(self, batch: Batch, /) -> BatchAnswer:
+        """Estimate many assessments; one that breaks a rule gets its errors instead."""
+        return await estimate_batch(self.parts, batch)
+
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
-        """Begin to answer, and to look for what is new."""
+        """Begin to answer, and to watch for new champions and keys."""
         asyncio.get_running_loop().set_exception_handler(log_loop_failure)
-        APP.parts = self.parts
+        self.state.parts = self.parts
         self._note_roster()
         self.watching = asyncio.create_task(self._watch())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
-        """Write what waits to be written."""
+        """Stop watching, and write the rows that wait for the audit log."""
         self.watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.watching
         await self.writer.close()
 
     async def _watch(self) -> None:
-        """Take up new champions and changed keys, as long as the service runs."""
+        """Load new champions and changed keys as long as the service runs."""
         while True:
             await asyncio.sleep(SETTINGS.watch_seconds)
             try:
@@ -99,7 +114,7 @@ class ResponseService:
             except KetamineResponseError as error:
                 log_event("watch failed", logging.WARNING, reason=str(error))
             except Exception:
-                # Whatever it was, the service goes on answering and looks again.
+                # The service continues to answer with what it has, and tries again.
                 logging.getLogger("ketamine_response").exception("watch failed")
 
     def _note_roster(self) -> None:
@@ -110,7 +125,12 @@ class ResponseService:
         log_event("champions", level, serving=tags, reasons=list(roster.reasons))
 
 
-def list_own_models() -> list[str] | None:
+add_gate(ResponseService)
+# Uvicorn chooses its protocol before the service starts, so this cannot wait for `open`.
+limit_connections()
+
+
+def _list_own_models() -> list[str] | None:
     """List the models of the Bento that is running; None to follow the model store.
 
     ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.

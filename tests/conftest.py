@@ -248,11 +248,13 @@ def make_once(
     return make
 
 
-def write_cohort(path: Path, patients: int, seed: int, *, intake: bool = False) -> Path:
-    """Simulate patients of the default world and write them."""
+def write_cohort(
+    path: Path, patients: int, seed: int, *, world: str = "default", intake: bool = False
+) -> Path:
+    """Simulate patients and write them."""
     from experiments.simulator import WORLDS, simulate, write_simulation
 
-    write_simulation(simulate(WORLDS["default"], patients, seed, intake=intake).cohort, path)
+    write_simulation(simulate(WORLDS[world], patients, seed, intake=intake).cohort, path)
     return path
 
 
@@ -285,12 +287,14 @@ QUICK = (
 def commands(
     make_once: Callable[[str, Callable[[Path], None]], Path],
     tmp_path_factory: pytest.TempPathFactory,
-    cohort: Path,
 ) -> Commands:
     """A home in which the demonstration's study was fitted and its champion pulled."""
 
     def fit_and_pull(home: Path) -> None:
-        made = Commands(home)
+        made, folder = Commands(home), tmp_path_factory.mktemp("fitted")
+        # Effects are strong, so that the champion has features whatever the folds: in the default
+        # world the base rate may win, and estimates would all be the same.
+        cohort = write_cohort(folder / "cohort.parquet", 1200, seed=7, world="strong")
         made.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
         made.run("serving", "pull")
 
@@ -328,9 +332,17 @@ def fresh_commands(tmp_path: Path) -> Commands:
     return Commands(tmp_path / "home")
 
 
+# A start takes minutes on a busy machine, so it may last as long as it makes progress: seconds
+# without any, and the seconds of processor time that count as some (supervisors wake up, too).
+STALLED_SECONDS, PROGRESS_SECONDS = 60.0, 0.5
+
+
 def wait_until_ready(process: "subprocess.Popen[str]", address: str) -> None:
-    """Wait up to a minute for a server, and show its log if it stops."""
-    for _ in range(300):
+    """Wait for a server while it makes progress, and show its log if it stops."""
+    from experiments.processes import read_cpu
+
+    moved_at, used = time.monotonic(), 0.0
+    while time.monotonic() - moved_at < STALLED_SECONDS:
         if process.poll() is not None:
             raise AssertionError(f"the server stopped: {process.communicate()[0]}")
         try:
@@ -339,7 +351,9 @@ def wait_until_ready(process: "subprocess.Popen[str]", address: str) -> None:
             time.sleep(0.2)
         else:
             return
-    raise AssertionError(f"{address} never answered")
+        if read_cpu(process.pid) >= used + PROGRESS_SECONDS:
+            moved_at, used = time.monotonic(), read_cpu(process.pid)
+    raise AssertionError(f"{address} does not answer, and its server makes no progress")
 
 
 @pytest.fixture(scope="session")

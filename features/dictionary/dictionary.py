@@ -139,7 +139,7 @@ def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
     DictionaryError
         If two define one instrument differently.
     """
-    added = dict.fromkeys(one for dictionary in dictionaries for one in dictionary.added)
+    added = dict.fromkeys(scale for dictionary in dictionaries for scale in dictionary.added)
     return make_dictionary(tuple(added))
 
 

@@ -10,16 +10,18 @@ from typing import Any
 
 import orjson
 
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 
 logger = logging.getLogger("ketamine_response")
 FACTS = "facts"
+# Innermost frames of a failure that its line has.
+MAX_FRAMES = 8
 
 
 class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object.
 
-    Tracebacks are left out, since the messages of exceptions may carry what was asked.
+    Tracebacks are left out, since messages of exceptions may hold values of a request.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -28,7 +30,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": get_event(record),
+            "event": _get_event(record),
             **getattr(record, FACTS, {}),
         }
         if record.exc_info and record.exc_info[0] is not None:
@@ -36,74 +38,73 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
-def get_event(record: logging.LogRecord) -> str:
-    """Get what is said: of other libraries only how the first line begins, with nothing filled in.
+def _get_event(record: logging.LogRecord) -> str:
+    """Get the beginning of a message's first line, with nothing filled in.
 
-    What they fill in, or add below, may be a value: asyncio shows whole exceptions, and callbacks
+    What a library fills in, or adds below, may be a value: asyncio shows exceptions, and callbacks
     with their arguments.
     """
     return str(record.msg).partition("\n")[0].partition("(")[0]
 
 
 def start_log() -> None:
-    """Send everything that is logged in this process to stderr as JSON, crashes included."""
-    sys.excepthook = lambda kind, error, trace: log_crash(error)
-    threading.excepthook = lambda crashed: log_crash(crashed.exc_value)
+    """Log everything in this process to stderr as JSON, including crashes."""
+    sys.excepthook = lambda kind, error, trace: _log_crash(error)
+    threading.excepthook = lambda crashed: _log_crash(crashed.exc_value)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     for name in (None, "bentoml", "uvicorn", "uvicorn.error", "circus", logger.name):
-        one = logging.getLogger(name)
-        one.handlers = [] if name else [handler]
-        one.propagate = True
-    # What cannot be written is left out; Python would show it on stderr, arguments and all.
+        library = logging.getLogger(name)
+        library.handlers = [] if name else [handler]
+        library.propagate = True
+    # Python would print a record that cannot be written to stderr, with its arguments.
     logging.raiseExceptions = False
-    # What would be shown of requests is shown here, without their paths' queries.
+    # Our own line per request replaces uvicorn's, which has the query.
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False
     logger.setLevel(logging.INFO)
 
 
-def log_crash(error: BaseException | None) -> None:
-    """Log that a thread, or all, came to an end."""
+def _log_crash(error: BaseException | None) -> None:
     logger.critical("crash", extra={FACTS: describe_failure(error)})
 
 
 def log_loop_failure(loop: Any, context: Mapping[str, Any]) -> None:
-    """Log what went wrong on the event loop, which itself would show whole objects."""
+    """Log a failure on the event loop, which by itself would show objects."""
     logger.error("loop failure", extra={FACTS: describe_failure(context.get("exception"))})
 
 
 def describe_failure(error: BaseException | None) -> dict[str, Any]:
-    """Say what kind of error it was and where, without its message."""
+    """Describe the type of an error and where it occurred, without its message."""
     if error is None:
         return {}
-    places = [
+    frames = [
         f"{frame.f_code.co_filename.rpartition('/')[2]}:{line} {frame.f_code.co_name}"
         for frame, line in walk_tb(error.__traceback__)
     ]
-    return {"error": type(error).__name__, "places": places[-8:]}
+    return {"error": type(error).__name__, "places": frames[-MAX_FRAMES:]}
 
 
-def log_request(request: Request, route: str, status: int) -> None:
+def log_request(exchange: Exchange) -> None:
     """Log that a request was answered."""
     facts = {
-        "request_id": request.id,
-        "route": route,
-        "method": request.method,
-        "status": status,
-        "milliseconds": round(1000 * request.seconds, 3),
-        "key_id": request.key_id,
-        "assessments": request.answered,
+        "request_id": exchange.id,
+        "route": exchange.route,
+        "method": exchange.method,
+        "status": exchange.status,
+        "milliseconds": round(1000 * exchange.seconds, 3),
+        "key_id": exchange.key_id,
+        "assessments": exchange.answered,
     }
     logger.info("request", extra={FACTS: facts})
 
 
 def log_event(event: str, level: int = logging.INFO, **facts: Any) -> None:
-    """Log something about the service itself."""
+    """Log an event of the service itself."""
     logger.log(level, event, extra={FACTS: facts})
 
 
-def log_failure(request: Request, error: BaseException) -> None:
-    """Log that the service failed, with what and where."""
-    facts = {"request_id": request.id, **describe_failure(error)}
+def log_failure(exchange: Exchange, error: BaseException) -> None:
+    """Log that the service failed: the type and place of the error."""
+    facts = {"request_id": exchange.id, **describe_failure(error)}
     logger.error("failure", extra={FACTS: facts})

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: what was asked, what was answered, by which model; nothing of patients.
+"""Metrics for Prometheus: requests, estimates and champions; nothing about patients.
 
-Every label has a fixed set of values: BentoML's own metrics would make a series of each path that
-anybody tries.
+Every label has a fixed set of values: BentoML's own metrics would make a series for each path that
+a client tries.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,23 +14,22 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from features.base.processes import is_alive
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 
 PREFIX = "ketamine_response_"
-METRICS_TYPE = b"text/plain; version=1.0.0; charset=utf-8"
+METRICS_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+# Bounds of buckets: one estimate takes about a millisecond, a large batch about a second.
 SECONDS = (*(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05), *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0))
-# The route of requests that found none.
-NO_ROUTE = "none"
 ESTIMATED = "estimated"
 
 
 class Metrics:
-    """The metrics of one process; those of all are shown together.
+    """The metrics of one process; `render` adds up those of all.
 
     Parameters
     ----------
     shared
-        Folder in which the processes of one service keep their metrics; None for one process.
+        Folder in which the processes of a service keep their metrics; None for one process.
     """
 
     def __init__(self, shared: Path | None = None) -> None:
@@ -39,25 +38,19 @@ class Metrics:
         self.requests = self._count("requests", "Requests answered", "route", "status")
         self.errors = self._count("errors", "Rules that requests broke", "rule")
         self.estimates = self._count(
-            "estimates", "Estimates by what became of them", "model", "version", "result"
+            "estimates", "Estimates by result", "model", "version", "result"
         )
-        self.unaudited = self._count("unaudited", "Answers given without an audit row")
+        self.unaudited = self._count("unaudited", "Answers without an audit row")
         self.seconds = Histogram(
-            f"{PREFIX}request_seconds",
-            "Time to an answer",
-            ["route"],
+            *(f"{PREFIX}request_seconds", "Time to an answer", ["route"]),
             buckets=SECONDS,
             registry=self.registry,
         )
         self.in_flight = self._gauge("in_flight", "Requests being read or answered")
-        self.degraded = self._gauge("degraded", "Reasons why the service is not as it should be")
+        self.degraded = self._gauge("degraded", "Reasons why the service is degraded")
         self.champions = self._gauge(
-            "champion",
-            "1 for a champion that answers, 0 for one that did",
-            "model",
-            "version",
-            "digest",
-            "data",
+            *("champion", "1 for a champion that answers, 0 for one that did"),
+            *("model", "version", "digest", "data"),
         )
         self._shown: set[tuple[str, ...]] = set()
         # Finding a series by its labels costs more than counting in it.
@@ -65,27 +58,27 @@ class Metrics:
         self._find_seconds = cache(self.seconds.labels)
         self._find_estimates = cache(self.estimates.labels)
 
-    def note_request(self, request: Request, route: str, status: int, others: int) -> None:
-        """Count a request that was answered while so many others were here."""
+    def note_request(self, exchange: Exchange, others: int) -> None:
+        """Count an answered request, and set how many others are in flight."""
         self.in_flight.set(others)
-        self._find_requests(route, status).inc()
-        self._find_seconds(route).observe(request.seconds)
+        self._find_requests(exchange.route, exchange.status).inc()
+        self._find_seconds(exchange.route).observe(exchange.seconds)
 
     def note_errors(self, rules: Iterable[str]) -> None:
-        """Count the rules that a request broke."""
+        """Count broken rules."""
         for rule in rules:
             self.errors.labels(rule).inc()
 
-    def note_estimates(self, became: Mapping[tuple[str, str, str], int]) -> None:
-        """Count estimates by model, version and what became of them."""
-        for labels, count in became.items():
+    def note_estimates(self, results: Mapping[tuple[str, str, str], int]) -> None:
+        """Count estimates by model, version and result."""
+        for labels, count in results.items():
             self._find_estimates(*labels).inc(count)
 
     def note_champions(self, champions: Iterable[Any], reasons: int) -> None:
-        """Show which champions answer, and how much is wrong."""
+        """Set which champions answer, and the number of reasons why others do not."""
         answering = {
-            (one.model.card.name, one.version, one.model.digest, one.model.card.data)
-            for one in champions
+            (new.model.card.name, new.version, new.model.digest, new.model.card.data)
+            for new in champions
         }
         self._shown |= answering
         for labels in self._shown:
@@ -110,7 +103,7 @@ class Metrics:
 
 
 def forget_dead_processes(folder: Path) -> None:
-    """Forget the gauges of processes that were killed."""
+    """Drop the gauges of processes that were killed."""
     for path in folder.glob("gauge_live*_*.db"):
         with suppress(ValueError):
             process = int(path.stem.rpartition("_")[2])

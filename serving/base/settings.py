@@ -24,22 +24,21 @@ class ServingSettings(BaseModel):
     most_assessments
         Most assessments in one batch request.
     most_in_flight
-        Most requests that one process reads or answers at a time; further ones are asked to come
-        again.
+        Most concurrent requests of one process; it rejects further ones, which may retry.
     most_per_minute
         Most requests a minute for each key without a limit of its own, in each process; 0 for no
         limit.
     body_seconds
-        Longest time for a body to arrive.
+        Seconds within which a body must arrive.
     deadline_seconds
-        Longest time between a request and its answer.
+        Seconds within which a request must be answered.
     watch_seconds
-        How often new champions and changed keys are looked for.
+        Seconds between two looks for new champions and changed keys.
     least_sample_size
         Effective sample size below which the service abstains.
     audit
-        ``required``: what cannot be written into the audit is not answered. ``best_effort``: it is
-        answered, and counted as missing.
+        ``required``: a request that cannot be audited is not answered. ``best_effort``: it is
+        answered, and counted.
     store_inputs
         Whether request bodies are kept, encrypted, with their audit row.
     log_requests
@@ -68,18 +67,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> ServingSettin
     Raises
     ------
     InputError
-        If one is no number, or out of its range.
+        If one is not a number, or out of range.
 
     Examples
     --------
     >>> read_settings({"KETAMINE_RESPONSE_MOST_ASSESSMENTS": "5"}).most_assessments
     5
     """
-    found = read_environment() if environment is None else environment
+    variables = read_environment() if environment is None else environment
     values = {
-        name: found[PREFIX + name.upper()]
+        name: variables[PREFIX + name.upper()]
         for name in ServingSettings.model_fields
-        if PREFIX + name.upper() in found
+        if PREFIX + name.upper() in variables
     }
     try:
         return ServingSettings.model_validate(values)

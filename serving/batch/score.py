@@ -1,4 +1,4 @@
-"""Scoring a cohort: streamed, every row accounted for, the output whole or not there at all."""
+"""Scoring a cohort: streamed, every row accounted for, the output complete or absent."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -43,18 +43,13 @@ SCORE_SCHEMA = pa.schema(
     ]
 )
 REJECT_SCHEMA = pa.schema(
-    [
-        ("row", pa.int64()),
-        ("field", pa.string()),
-        ("rule", pa.string()),
-        ("message", pa.string()),
-    ]
+    [("row", pa.int64()), *((name, pa.string()) for name in ("field", "rule", "message"))]
 )
 
 
 @dataclass
 class Tally:
-    """What became of a cohort's rows.
+    """Counts of a cohort's rows by result.
 
     Parameters
     ----------
@@ -80,53 +75,52 @@ def score_cohort(
 ) -> Tally:
     """Score a cohort file into another file.
 
-    One line a course and outcome; a course for whose condition there is no model has one line that
-    says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
+    One line per course and outcome; a course for whose condition there is no model has one line
+    that says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
 
     Raises
     ------
     InputError
-        If the cohort cannot be read at all, or a path has an unknown ending; nothing is written.
+        If the cohort cannot be read at all, or a path has an unknown suffix; nothing is written.
     """
     for target in (out, rejects):
-        check_ending(target)
+        _check_ending(target)
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
         file = stack.enter_context(open_atomic(out))
-        writer = stack.enter_context(open_writer(out, file, SCORE_SCHEMA))
-        for batch in track(list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"):
-            scores = pa.concat_tables(score_batch(predictor, table, batch, tally))
+        writer = stack.enter_context(_open_writer(out, file, SCORE_SCHEMA))
+        for batch in track(
+            _list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"
+        ):
+            scores = pa.concat_tables(_score_batch(predictor, table, batch, tally))
             writer.write(scores.sort_by("row"))
     if rejects is not None:
-        write_rejects(rejects, tally)
+        _write_rejects(rejects, tally)
     return tally
 
 
-def check_ending(path: Path | None) -> None:
-    """Refuse a file that is neither Parquet nor CSV."""
+def _check_ending(path: Path | None) -> None:
     if path is not None and path.suffix not in (".parquet", ".csv"):
         problem = Problem(path.name, "format", "must end in .parquet or .csv")
         raise InputError([problem], source="output")
 
 
-def open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
-    """Open a Parquet or CSV writer into an open file."""
+def _open_writer(path: Path, file: IO[bytes], schema: Any) -> Any:
     if path.suffix == ".csv":
         return csv.CSVWriter(file, schema)
     return parquet.ParquetWriter(file, schema)
 
 
-def list_valid(
+def _list_valid(
     table: RawTable, mapper: Mapper, dictionary: Dictionary, tally: Tally
 ) -> Iterator[Batch]:
-    """Read the cohort's valid rows, and note the others."""
     seen: set[int] = set()
     for batch in read_batches(table, mapper, dictionary=dictionary):
-        repeated = find_repeated(batch.columns, seen)
+        repeated = _find_repeated(batch.columns, seen)
         if repeated:
-            rows = table.number_rows(batch.first_row + place for place in repeated)
-            message = "this patient and course came in an earlier row"
+            rows = table.number_rows(batch.first_row + index for index in repeated)
+            message = "duplicate patient and course; number repeat courses in `course`"
             batch.problems.append(Problem("patient_id", "duplicate", message, rows))
         tally.rows += batch.columns.size
         tally.reject(batch.problems)
@@ -135,19 +129,20 @@ def list_valid(
     tally.rows += len(table.ragged)
 
 
-def find_repeated(columns: Columns, seen: set[int]) -> list[int]:
-    """Find rows whose patient and course came before; hashes, so that millions fit in memory."""
+def _find_repeated(columns: Columns, seen: set[int]) -> list[int]:
+    """Find rows with an earlier row's patient and course; hashes let millions fit in memory."""
     repeated = []
-    for place, course in enumerate(list_courses(columns)):
+    for index, course in enumerate(list_courses(columns)):
         key = hash(course)
         if key in seen and course[0] is not None:
-            repeated.append(place)
+            repeated.append(index)
         seen.add(key)
     return repeated
 
 
-def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tally) -> Iterator[Any]:
-    """Score the rows of a batch that nothing is wrong with."""
+def _score_batch(
+    predictor: Predictor, table: RawTable, batch: Batch, tally: Tally
+) -> Iterator[Any]:
     positions = range(batch.first_row, batch.first_row + batch.columns.size)
     numbers = np.array(table.number_rows(positions), dtype=np.int64)
     wrong = {row for problem in batch.problems for row in problem.rows}
@@ -161,7 +156,7 @@ def score_batch(predictor: Predictor, table: RawTable, batch: Batch, tally: Tall
         tally.estimates += len(estimates.rows) - withheld
         yield tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
-    yield tabulate_unanswered(columns.select(~answered), numbers[~answered])
+    yield _tabulate_unanswered(columns.select(~answered), numbers[~answered])
 
 
 def tabulate(estimates: Estimates, numbers: Any) -> Any:
@@ -176,7 +171,7 @@ def tabulate(estimates: Estimates, numbers: Any) -> Any:
     fields = [" ".join(r["fields"]) or None if r else None for r in estimates.abstained]
     return pa.table(
         {
-            **describe_courses(estimates.columns, numbers),
+            **_describe_courses(estimates.columns, numbers),
             "outcome": pa.array([card.outcome.id] * count, pa.string()),
             "probability": show(prediction.probability),
             "low": show(prediction.low),
@@ -187,25 +182,23 @@ def tabulate(estimates: Estimates, numbers: Any) -> Any:
             "abstained_fields": pa.array(fields, pa.string()),
             "model_version": pa.array([estimates.version] * count, pa.string()),
             "model_digest": pa.array([estimates.model.digest] * count, pa.string()),
-            "data": pa.array([label_data(card.simulated, estimates.columns)] * count, pa.string()),
+            "data": pa.array([_label_data(card.simulated, estimates.columns)] * count, pa.string()),
         },
         schema=SCORE_SCHEMA,
     )
 
 
-def tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
-    """Put courses for whose condition there is no model into a table."""
-    known = describe_courses(columns, numbers)
-    known["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
+def _tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
+    filled = _describe_courses(columns, numbers)
+    filled["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
     blank = {
-        name: known.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
+        name: filled.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
         for name in SCORE_SCHEMA.names
     }
     return pa.table(blank, schema=SCORE_SCHEMA)
 
 
-def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
-    """Describe whose line it is."""
+def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
     courses = list_courses(columns)
     return {
         "row": pa.array(numbers, pa.int64()),
@@ -214,14 +207,13 @@ def describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
     }
 
 
-def label_data(simulated: bool, columns: Columns) -> str:
-    """Say SIMULATED where model or patients are."""
+def _label_data(simulated: bool, columns: Columns) -> str:
+    """Return SIMULATED if the model or the patients are, else real."""
     made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
     return "SIMULATED" if made_up else "real"
 
 
-def write_rejects(path: Path, tally: Tally) -> None:
-    """Write the rejected rows' problems, by row."""
+def _write_rejects(path: Path, tally: Tally) -> None:
     lines = sorted(
         (row, problem.field, problem.rule, problem.message)
         for problem in tally.problems
@@ -231,5 +223,5 @@ def write_rejects(path: Path, tally: Tally) -> None:
     arrays = [
         pa.array(values, field.type) for values, field in zip(columns, REJECT_SCHEMA, strict=True)
     ]
-    with open_atomic(path) as file, open_writer(path, file, REJECT_SCHEMA) as writer:
+    with open_atomic(path) as file, _open_writer(path, file, REJECT_SCHEMA) as writer:
         writer.write(pa.table(arrays, schema=REJECT_SCHEMA))

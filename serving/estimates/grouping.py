@@ -1,8 +1,7 @@
-"""Grouping: assessments that come at the same time are answered in one go.
+"""Grouping: concurrent requests for one estimate each are answered as a batch.
 
-What a model does costs nearly as much for one assessment as for a dozen. Nobody waits for others:
-whoever finds nobody else is answered at once, and those who come while an answer is worked out are
-the next group.
+Inference costs nearly as much for one assessment as for a dozen. An idle service answers at once;
+requests arriving during inference form the next batch.
 """
 
 import asyncio
@@ -17,55 +16,49 @@ from features.records.assessment import parse_rows
 from serving.estimates.predictor import Detail, Predictor
 from serving.estimates.roster import Roster
 
-# Together in one go; more would make those who come next wait too long.
-MOST_TOGETHER = 32
+# Assessments in one batch: a larger one would delay the requests that arrive next.
+MAX_TOGETHER = 32
 Problems = list[Problem]
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a predictor says of one assessment: a result, or what is wrong with it."""
+    """One assessment's result, or the rules that it breaks, with the predictor that gave it."""
 
     predictor: Predictor
     result: Result | Problems
 
 
-@dataclass(repr=False)  # what waits is not to be shown, whoever asks
+@dataclass(repr=False)  # a repr would show the assessments that wait
 class Grouping:
-    """Answers assessments in groups as they come."""
+    """Answers assessments in batches, as they arrive."""
 
     roster: Roster
     _waiting: list[tuple[Any, "asyncio.Future[Reply]"]] = field(default_factory=list)
 
     async def ask(self, assessment: Mapping[str, Any]) -> Reply:
-        """Answer one assessment.
-
-        Raises
-        ------
-        UnavailableError
-            If there is no champion.
-        """
+        """Answer one assessment; raise UnavailableError if there is no champion."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         self._waiting.append((assessment, future))
         if len(self._waiting) == 1:
-            # After whatever else has come in meanwhile.
+            # After the other requests that the loop has already received.
             loop.call_soon(self._answer)
         return await future
 
     def _answer(self) -> None:
-        group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        group, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._answer)
-        group = [one for one in group if not one[1].done()]
+        # A client that disconnected has cancelled its future.
+        group = [waiting for waiting in group if not waiting[1].done()]
         try:
             replies = self._reply([assessment for assessment, _ in group])
-            told = list(zip(group, replies, strict=True))
         except Exception as error:
             self._answer_apart(group, error)
             return
-        for (_, future), reply in told:
+        for (_, future), reply in zip(group, replies, strict=True):
             future.set_result(reply)
 
     def _reply(self, rows: Sequence[Any]) -> list[Reply]:
@@ -73,7 +66,7 @@ class Grouping:
         return [Reply(predictor, result) for result in answer_rows(predictor, rows)]
 
     def _answer_apart(self, group: Sequence[tuple[Any, Any]], error: Exception) -> None:
-        """Let no assessment that nothing can be done with take others down with it."""
+        """Answer each alone, so that an assessment that fails does not fail the others."""
         if len(group) == 1:
             group[0][1].set_exception(error)
             return
@@ -87,10 +80,10 @@ class Grouping:
 def answer_rows(
     predictor: Predictor, rows: Sequence[Any], detail: Detail = "full"
 ) -> list[Result | Problems]:
-    """Answer the valid rows, and list what is wrong with the others."""
+    """Answer the valid rows; list the rules that the others break."""
     objects = [row if isinstance(row, dict) else {} for row in rows]
     columns, problems = parse_rows(objects, dictionary=predictor.dictionary)
-    errors = sort_by_row(problems)
+    errors = _sort_by_row(problems)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             errors[number] = [Problem("assessment", "type", "must be an object")]
@@ -102,10 +95,9 @@ def answer_rows(
     return [errors[number] if number in errors else next(answers) for number in numbers]
 
 
-def sort_by_row(problems: Sequence[Problem]) -> dict[int, Problems]:
-    """Give each row its own problems."""
-    found: dict[int, Problems] = {}
+def _sort_by_row(problems: Sequence[Problem]) -> dict[int, Problems]:
+    by_row: dict[int, Problems] = {}
     for problem in problems:
         for row in problem.rows:
-            found.setdefault(row, []).append(replace(problem, rows=()))
-    return found
+            by_row.setdefault(row, []).append(replace(problem, rows=()))
+    return by_row

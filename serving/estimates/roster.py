@@ -1,4 +1,4 @@
-"""The roster: the champions that answer, taken up from BentoML's store while others serve."""
+"""The roster: the champions that answer, loaded from BentoML's store while others serve."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,23 +17,30 @@ from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
-from serving.models.models import PROJECT, PROJECT_LABEL, Champion, load_champion
+from serving.models.models import (
+    NO_CHAMPION,
+    PROJECT,
+    PROJECT_LABEL,
+    Champion,
+    load_champion,
+)
 
+# In which BentoML names the latest version of a model; listing the store would read every model.
 LATEST_FILE = "latest"
 
 
 @dataclass
 class Roster:
-    """The champions that answer, and what is wrong with those that should.
+    """The champions that answer, and the reasons why others do not.
 
     Parameters
     ----------
     folder
         Of the models in BentoML's store.
     tags
-        The models of a Bento; None for the latest of each name, watched.
+        The models of a Bento; None to follow the latest of each name in the store.
     reasons
-        Why the service is not as it should be; empty where it is.
+        Why the service is degraded; empty if it is not.
     """
 
     folder: Path
@@ -54,29 +61,24 @@ class Roster:
         return load_dictionary() if self.predictor is None else self.predictor.dictionary
 
     def refresh(self) -> bool:
-        """Take up what is new in the store, checked and tried out first.
+        """Load new champions from the store, verified and tested; return whether they changed.
 
-        A champion that cannot be read leaves the one before it in its place, and a reason.
-
-        Returns
-        -------
-        bool
-            Whether other champions answer from now on.
+        If a champion cannot be read, the one before it continues, and a reason is noted.
         """
         wanted = self._list_wanted()
         if wanted == self._seen and not self.reasons:
             return False
         serving = {champion.model.card.name: champion for champion in self.champions}
         reasons: list[str] = []
-        found = [
+        champions = [
             champion
             for name in dict.fromkeys((*wanted, *serving))
             if (champion := self._find(name, wanted.get(name), serving.get(name), reasons))
         ]
-        changed = [one.tag for one in found] != [one.tag for one in self.champions]
+        changed = [new.tag for new in champions] != [old.tag for old in self.champions]
         if changed:
             try:
-                self.predictor = Predictor(found, self.least_sample_size)
+                self.predictor = Predictor(champions, self.least_sample_size)
             except DictionaryError:
                 changed = False
                 reasons.append("two champions define one instrument differently")
@@ -84,19 +86,9 @@ class Roster:
         return changed
 
     def require(self) -> Predictor:
-        """Return the predictor.
-
-        Raises
-        ------
-        UnavailableError
-            If no champion could be loaded.
-        """
+        """Return the predictor; raise UnavailableError if no champion could be loaded."""
         if self.predictor is None:
-            reasons = "; ".join(self.reasons)
-            raise UnavailableError(
-                reasons
-                or "no champion in BentoML's model store; `python -m serving pull` brings them"
-            )
+            raise UnavailableError("; ".join(self.reasons) or NO_CHAMPION)
         return self.predictor
 
     def _list_wanted(self) -> dict[str, str]:
@@ -105,7 +97,7 @@ class Roster:
             return {name: version for name, _, version in pairs}
         paths = sorted(self.folder.glob(f"*/{LATEST_FILE}"))
         names = [path.parent.name for path in paths]
-        # Empty while it is being written: what was seen before still holds.
+        # Empty while it is being written: the version seen before is still valid.
         latest = [read_latest(path) or self._seen.get(path.parent.name, "") for path in paths]
         return {name: version for name, version in zip(names, latest, strict=True) if version}
 
@@ -113,12 +105,12 @@ class Roster:
         self, name: str, version: str | None, serving: Champion | None, reasons: list[str]
     ) -> Champion | None:
         if version is None:
-            reasons.append(f"{name}: gone from the store; the one loaded goes on")
+            reasons.append(f"{name}: no longer in the store; the loaded one continues to serve")
             return serving
         if serving is not None and serving.tag == f"{name}:{version}":
             return serving
         try:
-            return try_champion(get_stored(f"{name}:{version}"))
+            return _try_champion(_get_stored(f"{name}:{version}"))
         except NotOursError:
             return None
         except KetamineResponseError as error:
@@ -128,17 +120,16 @@ class Roster:
             return before
 
     def _find_before(self, name: str, version: str) -> Champion | None:
-        """Find the newest of the older champions that can be read."""
         older = []
         for path in (self.folder / name).glob("*/"):
             if path.name != version:
                 try:
-                    older.append(get_stored(f"{name}:{path.name}"))
+                    older.append(_get_stored(f"{name}:{path.name}"))
                 except KetamineResponseError:
                     continue
-        for stored in sorted(older, key=lambda one: one.creation_time, reverse=True):
+        for stored in sorted(older, key=lambda model: model.creation_time, reverse=True):
             try:
-                return try_champion(stored)
+                return _try_champion(stored)
             except KetamineResponseError:
                 continue
         return None
@@ -156,16 +147,7 @@ def read_latest(path: Path) -> str:
         return ""
 
 
-def get_stored(tag: str) -> Any:
-    """Get a model of this project from the store.
-
-    Raises
-    ------
-    ArtifactError
-        If it cannot be read.
-    NotOursError
-        If it is another project's.
-    """
+def _get_stored(tag: str) -> Any:
     try:
         stored = bentoml.models.get(tag)
         ours = stored.info.labels.get(PROJECT_LABEL) == PROJECT
@@ -176,26 +158,20 @@ def get_stored(tag: str) -> Any:
     return stored
 
 
-def try_champion(stored: Any) -> Champion:
-    """Load a champion and let it answer once, so that it is warm and known to work.
-
-    Raises
-    ------
-    ArtifactError
-        If it is damaged, or fails.
-    """
+def _try_champion(stored: Any) -> Champion:
+    """Load a champion and estimate once with it, so that it is warm and known to work."""
     champion = load_champion(stored)
     card = champion.model.card
     columns, _ = parse_rows([make_example(card)], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
-        raise ArtifactError(f"{champion.tag}: it cannot answer") from None
+        raise ArtifactError(f"{champion.tag}: it cannot estimate") from None
     return champion
 
 
 def make_example(card: ModelCard) -> dict[str, Any]:
-    """Make somebody whom a model was developed on."""
+    """Make an assessment within the range that a model was developed on."""
     lows = {r.field: r.low for r in card.ranges if r.low is not None}
     instrument = card.outcome.instrument
     return {

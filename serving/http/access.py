@@ -1,7 +1,7 @@
-"""Access: who may ask for what, and how often.
+"""Access: which client may use which route, and how often.
 
-Keys say what may be done with them. As long as there are none, this machine alone may ask: not
-through a proxy, and not by a name that some web page has pointed at this machine.
+Each key has scopes. As long as no key exists, only requests from this machine are accepted: not
+through a proxy, and not by a host name that a web page has pointed at this machine.
 """
 
 import math
@@ -9,29 +9,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
-from serving.base.exchange import Headers, Request, refuse
+from starlette.requests import Request
+
+from serving.base.exchange import Exchange, refuse
 from serving.store.keys import Key, KeyRing
 
 LOOPBACK = ("127.", "::1", "localhost", "testclient")
+# A web page can make its own host name resolve to this machine, so other names are rejected.
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip")
-# What a route needs if any key will do, and if none is needed.
+# Through a proxy on this machine, requests from anywhere have a local address.
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+# Scopes of routes that need any key, and none.
 ANY_SCOPE = "any"
 OPEN = "open"
-CHALLENGE: Headers = ((b"www-authenticate", b"Bearer"),)
+CHALLENGE = {"www-authenticate": "Bearer"}
 MINUTE = 60.0
 
 
 @dataclass(slots=True)
 class Allowance:
-    """How many requests a key has left: a minute's worth at most, refilled evenly."""
+    """Requests that a key has left: at most a minute's worth, refilled evenly."""
 
     per_minute: float
     left: float
     at: float
 
     def take(self, now: float) -> float:
-        """Take one, and return 0; or return the seconds until there is one.
+        """Take one and return 0, or return the seconds until one is available.
 
         Examples
         --------
@@ -49,12 +53,12 @@ class Allowance:
 
 @dataclass
 class Access:
-    """Decides about every request.
+    """Accepts or rejects requests by key.
 
     Parameters
     ----------
     most_per_minute
-        For keys without a limit of their own; 0 for none.
+        Limit of keys without a limit of their own; 0 for none.
     """
 
     ring: KeyRing
@@ -63,34 +67,34 @@ class Access:
 
     @property
     def open_to_this_machine(self) -> bool:
-        """Whether there are no keys, so that this machine may ask without one."""
+        """Whether no key exists, so that requests from this machine need none."""
         return self.ring.empty
 
-    def admit(self, request: Request, scope: str, token: str) -> None:
-        """Let a request through, or refuse it.
+    def admit(self, request: Request, exchange: Exchange, scope: str, token: str) -> None:
+        """Accept a request and note its key, or reject it.
 
         Parameters
         ----------
         scope
-            What a key must be good for.
+            Scope that the key must have.
 
         Raises
         ------
         RequestError
-            401 without a good key, 403 for a key that is not good for this, 429 for too many.
+            401 without a valid key, 403 for a key without the scope, 429 for too many requests.
         """
         if self.open_to_this_machine:
-            require_loopback(request)
+            _require_loopback(request)
             return
         if scope == OPEN:
             return
         now = datetime.now(UTC)
         key = self.ring.find(token, now)
         if key is None:
-            refuse(401, "authorization", "key", "must be a key in force", CHALLENGE)
+            refuse(401, "authorization", "key", "must be a valid key", CHALLENGE)
         if scope not in (ANY_SCOPE, *key.scopes):
             refuse(403, "authorization", "scope", f"must be a key with the scope {scope}")
-        request.key_id = key.id
+        exchange.key_id = key.id
         self._count(key)
         self.ring.note_use(key.id, now)
 
@@ -99,28 +103,27 @@ class Access:
         if not per_minute:
             return
         now = monotonic()
-        kept = self.allowances.get(key.id)
-        if kept is None or kept.per_minute != per_minute:
-            kept = self.allowances[key.id] = Allowance(per_minute, per_minute, now)
-        if wait := kept.take(now):
-            seconds = str(math.ceil(wait)).encode()
+        allowance = self.allowances.get(key.id)
+        if allowance is None or allowance.per_minute != per_minute:
+            allowance = self.allowances[key.id] = Allowance(per_minute, per_minute, now)
+        if wait := allowance.take(now):
             message = f"at most {per_minute} requests a minute"
-            refuse(429, "authorization", "rate", message, ((b"retry-after", seconds),))
+            retry_after = {"retry-after": str(math.ceil(wait))}
+            refuse(429, "authorization", "rate", message, retry_after)
 
 
 def read_token(request: Request) -> str:
-    """Read the key from the header; empty where there is none."""
-    kind, _, token = request.headers.get(b"authorization", b"").partition(b" ")
-    return token.decode("ascii", "replace").strip() if kind.lower() == b"bearer" else ""
+    """Read the key from the header; empty if there is none."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
-def require_loopback(request: Request) -> None:
-    """Refuse whatever does not come from this machine itself."""
+def _require_loopback(request: Request) -> None:
     headers = request.headers
-    client = (request.scope.get("client") or ("",))[0]
-    host = headers.get(b"host", b"").decode("latin-1").lower()
+    client = request.client.host if request.client else ""
+    host = headers.get("host", "").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    here = not client or client.startswith(LOOPBACK)
-    passed_on = any(header in headers for header in FORWARDED)
-    if not here or passed_on or (host and name not in LOOPBACK_HOSTS):
-        refuse(403, "client", "loopback", "without keys only this machine may ask")
+    is_local = not client or client.startswith(LOOPBACK)
+    is_forwarded = any(header in headers for header in FORWARDED)
+    if not is_local or is_forwarded or (host and name not in LOOPBACK_HOSTS):
+        refuse(403, "client", "loopback", "without keys only this machine may connect")

@@ -12,7 +12,7 @@ import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from features.base.errors import Problem
-from serving.base.exchange import CLOSE, JSON_HEADERS, SECURITY_HEADERS
+from serving.base.exchange import SECURITY_HEADERS
 
 # Bytes of the request line and all headers together, and seconds until they must be here.
 MOST_HEAD_BYTES = 64 * 1024
@@ -102,7 +102,8 @@ class Connection(HttpToolsProtocol):
         """Refuse what is no request, in the form of every other error; then close."""
         content = orjson.dumps({"errors": [MALFORMED.as_dict()]})
         length = (b"content-length", b"%d" % len(content))
-        headers = (*JSON_HEADERS, length, *CLOSE, *SECURITY_HEADERS)
+        kind, close = (b"content-type", b"application/json"), (b"connection", b"close")
+        headers = (kind, length, close, *SECURITY_HEADERS)
         lines = (b"HTTP/1.1 400 Bad Request", *(b"%b: %b" % header for header in headers))
         self.transport.write(b"\r\n".join([*lines, b"", content]))
         self.transport.close()

@@ -1,4 +1,4 @@
-"""Recording: each answered request as one row of the audit, before the answer leaves."""
+"""Recording: one audit row per answered request, written before the answer is sent."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from features.base.errors import InputError, Problem, UnavailableError
-from serving.base.exchange import Request
+from serving.base.exchange import Exchange
 from serving.base.logs import log_event
 from serving.base.metrics import ESTIMATED, Metrics
 from serving.base.settings import ServingSettings
@@ -19,50 +19,49 @@ from serving.store.writer import AuditWriter
 Result = Mapping[str, Any]
 
 
-@dataclass(frozen=True, repr=False)  # probabilities are not to be shown, whoever asks
+@dataclass(frozen=True, repr=False)  # a repr would show probabilities
 class Summary:
-    """What is recorded and counted of answers, once they are written and gone.
+    """What is recorded and counted of answers.
 
     Parameters
     ----------
     probabilities
-        For each assessment what each model said of it; None for one that broke a rule.
-    became
-        How often each model and version gave an estimate, or withheld one for a reason.
+        Per assessment, the probability of each model; None for one that breaks a rule.
+    results
+        How often each model and version gave an estimate, or abstained for a reason.
     """
 
     predictor: Predictor
     probabilities: list[list[float | None] | None] = field(default_factory=list)
-    became: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    results: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, results: Iterable[Result]) -> None:
         """Add some answers."""
-        champions = self.predictor.champions
-        places = {(one.model.card.name, one.version): n for n, one in enumerate(champions)}
+        models = [(c.model.card.name, c.version) for c in self.predictor.champions]
         for result in results:
             if "estimates" not in result:
                 self.probabilities.append(None)
                 continue
-            said: list[float | None] = [None] * len(places)
+            probabilities: list[float | None] = [None] * len(models)
             for estimate in result["estimates"]:
                 abstained, model = estimate["abstained"], estimate["model"]
-                known = model["name"], model["version"]
-                said[places[known]] = estimate["probability"]
+                name_and_version = model["name"], model["version"]
+                probabilities[models.index(name_and_version)] = estimate["probability"]
                 reason = ESTIMATED if abstained is None else abstained["reason"]
-                self.became[*known, reason] += 1
-            self.probabilities.append(said)
+                self.results[*name_and_version, reason] += 1
+            self.probabilities.append(probabilities)
 
 
 @dataclass(frozen=True)
 class Recorder:
-    """Writes what was answered.
+    """Writes answers to the audit log.
 
     Parameters
     ----------
     seal
-        What encrypts the inputs that are kept; None where none are.
+        Encrypts the inputs that are kept; None if none are.
     required
-        Whether what cannot be written is not answered.
+        Whether an answer that cannot be recorded is withheld.
     """
 
     writer: AuditWriter
@@ -73,29 +72,26 @@ class Recorder:
 
     @property
     def problem(self) -> str | None:
-        """Why the audit cannot be written, if so."""
+        """Why the audit log cannot be written; None if it can."""
         return self.writer.problem
 
-    async def record(self, request: Request, body: bytes, summary: Summary) -> None:
-        """Write one answered request, and return once it is safe.
+    async def record(self, exchange: Exchange, summary: Summary) -> None:
+        """Write one answered request, and return once it is committed.
 
-        Raises
-        ------
-        UnavailableError
-            If it cannot be written and must be.
+        Raises UnavailableError if it cannot be written but is required.
         """
         answered = Answered(
-            request_id=request.id,
+            request_id=exchange.id,
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
-            route=request.path,
-            key_id=request.key_id,
+            route=exchange.route,
+            key_id=exchange.key_id,
             models=tuple(
-                f"{one.model.card.name}@{one.version} {one.model.digest}"
-                for one in summary.predictor.champions
+                f"{champion.model.card.name}@{champion.version} {champion.model.digest}"
+                for champion in summary.predictor.champions
             ),
             answers=summary.probabilities,
-            inputs_digest=self.secrets.digest_inputs(body),
-            inputs=None if self.seal is None else self.seal.seal(body),
+            inputs_digest=self.secrets.digest_inputs(exchange.body),
+            inputs=None if self.seal is None else self.seal.seal(exchange.body),
         )
         try:
             await self.writer.write(answered)
@@ -103,16 +99,13 @@ class Recorder:
             if self.required:
                 raise
             self.metrics.unaudited.inc()
-            log_event("unaudited", request_id=request.id)
+            log_event("unaudited", request_id=exchange.id)
 
 
 def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> InputsSeal | None:
-    """Choose what encrypts the inputs that are kept; None where none are.
+    """Choose what encrypts the inputs that are kept; None if none are.
 
-    Raises
-    ------
-    InputError
-        If they are to be kept and there is no key.
+    Raises InputError if they are to be kept but there is no key.
     """
     if not settings.store_inputs:
         return None

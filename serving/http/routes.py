@@ -1,50 +1,208 @@
-"""The routes, and what each needs."""
+"""The routes: what each answers, and everything that the gate and the OpenAPI document need of it.
 
-from serving.base.bodies import FORM_TYPE
-from serving.http import answers
+A new route is a function and a row of ``ROUTES``, and its test.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route as StarletteRoute
+from starlette.routing import Router
+
+from serving.base.bodies import FORM_TYPE, JSON_TYPE
+from serving.base.exchange import RETRY_AFTER, RequestError
+from serving.base.metrics import METRICS_TYPE
+from serving.estimates.predictor import Predictor
 from serving.http.access import ANY_SCOPE, OPEN
-from serving.http.endpoint import Endpoint, Route
-from serving.page.page import PAGE_FILES
+from serving.http.contract import (
+    Answer,
+    AssessmentBody,
+    Batch,
+    BatchAnswer,
+    Cards,
+    Document,
+    Readiness,
+)
+from serving.http.openapi import describe_api
+from serving.http.parts import get_exchange, get_parts, get_state
+from serving.http.recording import Summary
+from serving.page.page import (
+    PAGE_FILES,
+    Entered,
+    keep_key,
+    load_page_file,
+    parse_form,
+    read_cookie,
+    render_page,
+)
 
 HTML, TEXT = "text/html", "text/plain"
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route.
+
+    Parameters
+    ----------
+    scope
+        What a key must be valid for; None for a probe, which needs no key.
+    takes, gives
+        Its bodies: a type, or a media type.
+    endpoint
+        What answers it; None if BentoML does.
+    limited
+        Whether it counts against the capacity; probes do not.
+    """
+
+    method: str
+    path: str
+    scope: str | None
+    summary: str
+    takes: Any = None
+    gives: Any = TEXT
+    endpoint: Endpoint | None = None
+    limited: bool = True
+
+    @property
+    def content_type(self) -> str:
+        """Media type of the body that it takes."""
+        return self.takes if isinstance(self.takes, str) else JSON_TYPE
+
+
+def _answer_json(
+    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(orjson.dumps(value), status, headers, media_type=JSON_TYPE)
+
+
+async def _show_models(request: Request) -> Response:
+    cards = [
+        {
+            "version": champion.version,
+            "digest": champion.model.digest,
+            **champion.model.card.model_dump(mode="json"),
+        }
+        for champion in get_parts(request).roster.require().champions
+    ]
+    return _answer_json({"models": cards})
+
+
+async def _show_api(request: Request) -> Response:
+    return _answer_json(describe_api(ROUTES, get_parts(request).roster.dictionary))
+
+
+async def _show_schema(request: Request) -> Response:
+    dictionary = get_parts(request).roster.dictionary
+    return _answer_json(get_state(request).describe(dictionary))
+
+
+async def _show_metrics(request: Request) -> Response:
+    return Response(get_parts(request).metrics.render(), headers={"content-type": METRICS_TYPE})
+
+
+async def _show_readiness(request: Request) -> Response:
+    """Return whether the service can answer, and what is wrong with it."""
+    parts = get_state(request).parts
+    status, reasons = parts.judge_readiness() if parts else ("unready", ["starting"])
+    answer = _answer_json(
+        {"status": status, "reasons": reasons}, 503 if status == "unready" else 200
+    )
+    if status == "unready":
+        answer.headers.update(RETRY_AFTER)
+    return answer
+
+
+async def _show_page(request: Request) -> Response:
+    """Return the clinician's page, empty; it does not ask for a key that the browser has kept."""
+    parts = get_parts(request)
+    with suppress(RequestError):
+        parts.access.admit(request, get_exchange(request), "predict", read_cookie(request) or "")
+    return HTMLResponse(_render(request, parts.roster.require()))
+
+
+async def _answer_page(request: Request) -> Response:
+    """Return the clinician's page with an estimate, or with what must be corrected."""
+    parts, exchange = get_parts(request), get_exchange(request)
+    predictor = parts.roster.require()
+    entered = parse_form(exchange.body, predictor.dictionary)
+    token = entered.key or read_cookie(request) or ""
+    try:
+        parts.access.admit(request, exchange, "predict", token)
+    except RequestError as error:
+        entered = replace(entered, problems=list(error.problems))
+        return HTMLResponse(_render(request, predictor, entered), error.status, error.headers)
+    results = [] if entered.problems else predictor.estimate(entered.columns)
+    if results:
+        # What is recorded, and may be kept, holds no key.
+        exchange.body = urlencode(entered.values).encode()
+        summary = Summary(predictor)
+        summary.add(results)
+        await parts.record(exchange, summary)
+    answer = HTMLResponse(_render(request, predictor, entered, results))
+    if entered.key and exchange.key_id:
+        keep_key(answer, entered.key, secure=request.url.scheme == "https")
+    return answer
+
+
+def _render(
+    request: Request,
+    predictor: Predictor,
+    entered: Entered | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    parts, exchange = get_parts(request), get_exchange(request)
+    return render_page(
+        predictor,
+        entered,
+        results,
+        asks_key=not parts.access.open_to_this_machine and exchange.key_id is None,
+        stores_inputs=parts.settings.store_inputs,
+    )
+
+
+async def _show_file(request: Request) -> Response:
+    name = request.url.path.rpartition("/")[2]
+    return Response(load_page_file(name), headers={"content-type": PAGE_FILES[name]})
+
+
 ROUTES = (
-    Route("GET", "/", answers.show_page, OPEN, "The clinician's page", gives=HTML),
-    # The key may stand in the form, so that the handler itself asks for it.
-    Route("POST", "/", answers.answer_page, OPEN, "The page with an estimate", FORM_TYPE, HTML),
+    Route("GET", "/", OPEN, "The clinician's page", None, HTML, _show_page),
+    # The key may be in the form, so the endpoint checks it.
+    Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML, _answer_page),
+    Route("POST", "/predict", "predict", "Estimate one assessment", AssessmentBody, Answer),
+    Route("POST", "/predict_batch", "batch", "Estimate many assessments", Batch, BatchAnswer),
+    Route("GET", "/model", ANY_SCOPE, "Cards of all champions", None, Cards, _show_models),
+    Route("GET", "/docs.json", OPEN, "This document", None, Document, _show_api),
+    Route("GET", "/schema.json", OPEN, "For BentoML's clients", None, Document, _show_schema),
     Route(
-        *("POST", "/predict", answers.predict, "predict"),
-        *("Answer one assessment", "Assessment", "Answer"),
-    ),
-    Route(
-        *("POST", "/predict_batch", answers.predict_batch, "batch"),
-        *("Answer many assessments", "Batch", "BatchAnswer"),
-    ),
-    Route("GET", "/model", answers.show_models, ANY_SCOPE, "All champions' cards", gives="Cards"),
-    Route("GET", "/docs.json", answers.show_api, OPEN, "This document", gives="Document"),
-    Route(
-        *("GET", "/metrics", answers.show_metrics, "admin", "Metrics for Prometheus"),
-        gives=TEXT,
+        *("GET", "/metrics", "admin", "Metrics for Prometheus", None, TEXT, _show_metrics),
         limited=False,
     ),
     Route(
-        *("GET", "/readyz", answers.show_readiness, None, "Whether the service can answer"),
-        gives="Readiness",
-        limited=False,
+        *("GET", "/readyz", None, "Whether the service can answer", None, Readiness),
+        *(_show_readiness, False),
     ),
     *(
-        Route("GET", path, answers.show_life, None, "Whether the process lives", "", TEXT, False)
+        Route("GET", path, None, "Whether the process is alive", limited=False)
         for path in ("/livez", "/healthz")
     ),
     *(
-        Route("GET", f"/page/{name}", answers.show_file, OPEN, "A file of the page", gives=kind)
+        Route("GET", f"/page/{name}", OPEN, "A file of the page", None, kind, _show_file)
         for name, kind in PAGE_FILES.items()
     ),
 )
-
-
-def build_endpoint() -> Endpoint:
-    """Build the application; the service gives it its parts once it has started."""
-    routes: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
-        routes.setdefault(route.path, {})[route.method] = route
-    return Endpoint(routes)
+ROUTER = Router(
+    [
+        StarletteRoute(route.path, route.endpoint, methods=[route.method])
+        for route in ROUTES
+        if route.endpoint is not None
+    ]
+)

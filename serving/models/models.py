@@ -1,10 +1,9 @@
-"""Champions in BentoML's model store: the only place from which anything here serves.
+"""Champions in BentoML's model store, from which every service and `score` load them.
 
 An outcome's latest model in the store is its champion; a Bento serves the models it was built with.
 """
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from features.model.response_model import ResponseModel
 
 PROJECT_LABEL, PROJECT = "project", "ketamine-response"
 VERSION_LABEL, DIGEST_FACT = "mlflow_version", "digest"
+NO_CHAMPION = "no champion in BentoML's model store; run `python -m serving pull`"
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,7 @@ class Champion:
 
 
 def store_model(folder: Path, name: str, version: str, digest: str) -> str:
-    """Copy a checked model into BentoML's store, as the latest of its name.
-
-    Returns
-    -------
-    str
-        Its tag.
-    """
+    """Copy a verified model into BentoML's store, as the latest of its name; return its tag."""
     ResponseModel.load(folder, digest)
     with bentoml.models.create(
         name,
@@ -55,48 +49,35 @@ def store_model(folder: Path, name: str, version: str, digest: str) -> str:
     return str(stored.tag)
 
 
-def list_stored() -> list[Any]:
-    """List every model of this project in the store, unfinished ones left out."""
+def _list_stored() -> list[Any]:
     try:
-        found = bentoml.models.list()
+        stored = bentoml.models.list()
     except BentoMLException:
         raise UnavailableError(
-            "BentoML's model store holds an unfinished model; `python -m serving pull` mends it"
+            "BentoML's model store has an incomplete model; run `python -m serving pull`"
         ) from None
-    return [model for model in found if model.info.labels.get(PROJECT_LABEL) == PROJECT]
+    return [model for model in stored if model.info.labels.get(PROJECT_LABEL) == PROJECT]
 
 
 def list_latest() -> list[Any]:
     """List the latest model of each name."""
-    names = dict.fromkeys(model.tag.name for model in list_stored())
+    names = dict.fromkeys(model.tag.name for model in _list_stored())
     return [bentoml.models.get(f"{name}:latest") for name in names]
 
 
 def find_latest(name: str) -> Any | None:
-    """Find the latest model of a name; None where there is none."""
+    """Find the latest model of a name; None if there is none."""
     return next((model for model in list_latest() if model.tag.name == name), None)
 
 
-def load_champions(tags: Sequence[str] | None = None) -> tuple[Champion, ...]:
-    """Load the champions, every byte checked.
+def load_champions() -> tuple[Champion, ...]:
+    """Load the latest champion of each name, verifying every byte.
 
-    Parameters
-    ----------
-    tags
-        The models of a Bento; None for the latest of each name.
-
-    Raises
-    ------
-    UnavailableError
-        If there are none.
-    ArtifactError
-        If one is damaged.
+    Raises UnavailableError if there are none, ArtifactError if one is damaged.
     """
-    stored = list_latest() if tags is None else [bentoml.models.get(tag) for tag in tags]
+    stored = list_latest()
     if not stored:
-        raise UnavailableError(
-            "no champion in BentoML's model store; `python -m serving pull` brings them"
-        )
+        raise UnavailableError(NO_CHAMPION)
     return tuple(map(load_champion, stored))
 
 

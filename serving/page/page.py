@@ -1,15 +1,16 @@
-"""The clinician's page: one form, one estimate, drawn by the server; no script, no other site."""
+"""The clinician's page: one form, one estimate; rendered by the server, without any script."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
 from jinja2 import Environment, FileSystemLoader, Template, select_autoescape
+from starlette.requests import Request
+from starlette.responses import Response
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
@@ -19,15 +20,15 @@ from features.model.studied import list_early
 from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from features.records.parsing import TEXT_READERS
-from serving.base.exchange import Headers, Request, refuse
+from serving.base.exchange import refuse
 from serving.estimates.predictor import Predictor
 
 PAGE_FOLDER = Path(__file__).parent
-# The page asks for no identifier; this stands for the patient in front of the clinician.
+# Stands in for the identifier, which the page does not ask for.
 ANONYMOUS = "page"
-MOST_INPUTS = 400
+MAX_INPUTS = 400
 PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
-# Where a clinician types the key, and what keeps it for a working day.
+# The input for the key, and the cookie that keeps it for a working day.
 KEY_INPUT = "access_key"
 KEY_LABEL = {"authorization": "Access key"}
 KEY_COOKIE = "ketamine_response_key"
@@ -43,36 +44,20 @@ SECTIONS = (
 REASONS = {
     REFUSED: "No estimate: a screening rule says this patient should not be treated as planned.",
     NO_BASELINE: "No estimate: improvement cannot be judged without the baseline total.",
-    NO_EARLY: "No estimate yet: it is made from a score taken after treatment has begun.",
-    OUTSIDE: "No estimate: this patient is unlike anyone studied in",
+    NO_EARLY: "No estimate yet: this model needs a score taken after treatment began.",
+    OUTSIDE: "No estimate: this patient is outside the range studied for",
     TOO_FEW: "No estimate: too few patients like this one were studied.",
 }
 
 
 @dataclass(frozen=True)
-class PageFacts:
-    """What the page must ask and tell, beside estimates.
-
-    Parameters
-    ----------
-    asks_key
-        Whether a key must be typed.
-    stores_inputs
-        Whether what is entered is kept.
-    """
-
-    asks_key: bool
-    stores_inputs: bool
-
-
-@dataclass(frozen=True)
 class Entered:
-    """What a clinician typed, and what follows.
+    """What a clinician entered, and how it was parsed.
 
     Parameters
     ----------
     values
-        Texts as typed, for showing them again; the key is not among them.
+        Texts as entered, to show them again; without the key.
     """
 
     values: Mapping[str, str]
@@ -82,20 +67,14 @@ class Entered:
 
 
 def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
-    """Read a submitted form; an empty input is missing.
-
-    Raises
-    ------
-    RequestError
-        If it is not a form of this page's size.
-    """
+    """Read a form of the page; an empty input is a missing value. Raises RequestError."""
     try:
         pairs = parse_qsl(
-            body.decode("utf-8"), max_num_fields=MOST_INPUTS, strict_parsing=bool(body)
+            body.decode("utf-8"), max_num_fields=MAX_INPUTS, strict_parsing=bool(body)
         )
     except ValueError:
         refuse(400, "body", "form", "must be the page's form")
-    values = {name: typed.strip() for name, typed in pairs if typed.strip()}
+    values = {name: text.strip() for name, text in pairs if text.strip()}
     key = values.pop(KEY_INPUT, None)
     row = {"patient_id": ANONYMOUS, **values}
     columns, problems = parse_rows([row], readers=TEXT_READERS, dictionary=dictionary)
@@ -103,19 +82,15 @@ def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
 
 
 def read_cookie(request: Request) -> str | None:
-    """Read the key that the page kept."""
-    try:
-        cookies = SimpleCookie(request.headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return None
-    return cookies[KEY_COOKIE].value if KEY_COOKIE in cookies else None
+    """Read the key that the browser has kept for the page."""
+    return request.cookies.get(KEY_COOKIE)
 
 
-def keep_key(request: Request, key: str) -> Headers:
+def keep_key(response: Response, key: str, secure: bool) -> None:
     """Keep a key in the browser, where no script and no other site can use it."""
-    secure = "; Secure" if request.scope.get("scheme") == "https" else ""
-    kept = f"{KEY_COOKIE}={key}; Path=/; Max-Age={KEPT_SECONDS}; HttpOnly; SameSite=Strict{secure}"
-    return ((b"set-cookie", kept.encode()),)
+    response.set_cookie(
+        KEY_COOKIE, key, KEPT_SECONDS, secure=secure, httponly=True, samesite="strict"
+    )
 
 
 @cache
@@ -126,24 +101,26 @@ def load_page_file(name: str) -> bytes:
 
 def render_page(
     predictor: Predictor,
-    facts: PageFacts,
     entered: Entered | None = None,
     results: Sequence[Mapping[str, Any]] = (),
+    *,
+    asks_key: bool,
+    stores_inputs: bool,
 ) -> str:
-    """Draw the page; with what was answered, or what must be corrected."""
+    """Render the page: empty, with an estimate, or with what must be corrected."""
     fields = predictor.dictionary.fields
     cards = [champion.model.card for champion in predictor.champions]
-    return load_template().render(
-        sections=list(list_sections(predictor)),
+    return _load_template().render(
+        sections=list(_list_sections(predictor)),
         values=entered.values if entered else {},
         problems=entered.problems if entered else [],
         wrong={problem.field for problem in entered.problems} if entered else set(),
         answer=results[0] if results else None,
-        facts=facts,
+        asks_key=asks_key,
+        stores_inputs=stores_inputs,
         key_input=KEY_INPUT,
         reasons=REASONS,
-        labels={name: field.label for name, field in fields.items()}
-        | {"authorization": "Access key"},
+        labels={name: field.label for name, field in fields.items()} | KEY_LABEL,
         name_fields=lambda names: ", ".join(fields[name].label for name in names),
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
@@ -151,8 +128,8 @@ def render_page(
     )
 
 
-def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
-    """List the form's sections, each with its fields; those that some champion reads are marked."""
+def _list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
+    """List the sections of the form with their fields, and whether a champion reads each."""
     known = predictor.dictionary
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
@@ -160,25 +137,21 @@ def list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     for index, (title, groups, first) in enumerate(SECTIONS):
         fields = [known.fields[name] for name in first]
         fields += [field for field in known.list_fields(*groups) if field.name != "condition"]
-        shown = [(one, one.name in read, one.categories) for one in order_fields(fields, read)]
+        shown = [(f, f.name in read, f.categories) for f in _order_fields(fields, read)]
         if sites and index == 0:
             shown.append((known.fields["site"], True, tuple(sorted(sites))))
         yield title, shown
     if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):
-        yield (
-            "Scores since treatment began",
-            [(known.fields[name], name in read, ()) for name in early],
-        )
+        shown = [(known.fields[name], name in read, ()) for name in early]
+        yield "Scores since treatment began", shown
 
 
-def order_fields(fields: list[Field], read: set[str]) -> list[Field]:
-    """Put required fields first, then those that some champion reads."""
-    return sorted(fields, key=lambda one: (not one.required, one.name not in read))
+def _order_fields(fields: list[Field], read: set[str]) -> list[Field]:
+    return sorted(fields, key=lambda field: (not field.required, field.name not in read))
 
 
 @cache
-def load_template() -> Template:
-    """Load the page's template, with escaping on."""
+def _load_template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=select_autoescape(), trim_blocks=True
     )

@@ -1,8 +1,8 @@
 """The audit log: every answered request, each row chained to the one before it.
 
-A row's digest is an HMAC over the row and the digest before it, so nobody without the key can
-change, remove, insert or move one unseen. A head row, changed in the same transaction, says where
-the chain ends, so that rows cut off at its end are missed too.
+A row's digest is an HMAC over the row and the digest before it, so that without the key no row can
+be changed, removed, inserted or moved undetected. A head row, updated in the same transaction, says
+where the chain ends, so that removed last rows are detected too.
 """
 
 import contextlib
@@ -27,17 +27,17 @@ COLUMNS = tuple(column.name for column in AUDIT.columns)
 HEAD_QUERY = "SELECT number, digest, seal FROM audit_head WHERE id = 1"
 INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 UPDATE = "UPDATE audit_head SET number = ?, digest = ?, seal = ? WHERE id = 1"
-# Rows that `verify` reads at a time; short reads keep a live store's log small.
-READ = 2000
-# How far a row may have been moved to be told from one that was changed.
-NEARBY = 100_000
-# No row has a smaller number, whoever wrote it.
+# Rows that `verify` reads at a time; long reads would keep a live store's write-ahead log growing.
+READ_ROWS = 2000
+# Rows by which a row may have been moved and still be recognised as moved, not changed.
+MAX_MOVE = 100_000
+# The smallest number that a row can have, also one that we did not write.
 FIRST = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answered request, before it stands in the chain.
+    """One answered request, before it is chained.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ class Answered:
     route
         ``/predict`` and the like.
     key_id
-        Who asked; None where no keys are asked for.
+        The client's key; None if no keys are in use.
     models
         Name, version and digest of each: ``phq9.acute.response@3 <digest>``.
     answers
-        Per assessment and model; None for an abstention, or for an assessment with errors.
+        Probabilities per assessment and model; None for an abstention or an assessment with errors.
     inputs_digest
         Keyed digest of the request body, in hexadecimal.
     inputs
@@ -71,7 +71,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the chain ends: the last row's number and digest; 0 and nothing before the first."""
+    """The end of the chain: the last row's number and digest; 0 and empty before the first row."""
 
     number: int
     digest: str
@@ -82,13 +82,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """The first thing that is wrong with a chain.
-
-    Parameters
-    ----------
-    number
-        The row where it shows.
-    """
+    """The first breach of a chain, and the number of the row where it shows."""
 
     number: int
     kind: Kind
@@ -97,7 +91,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What verifying found: rows read, where the chain ends, and the first breach if any."""
+    """The result of verifying: rows read, the end of the chain, and the first breach if any."""
 
     count: int
     head: Head
@@ -110,41 +104,40 @@ Batches = Iterator[Sequence[Row[Any]]]
 Watch = Callable[[Batches, int], Batches]
 
 
-def pass_on(batches: Batches, total: int) -> Batches:
-    """Watch nothing."""
+def _pass_on(batches: Batches, total: int) -> Batches:
     return batches
 
 
 class AuditLog:
-    """The chain in a store; use it from one thread at a time, for it keeps a connection.
+    """The chain in a store. It keeps a connection, so use it from one thread at a time.
 
     Parameters
     ----------
     key
         Secret key of the chain; every process that appends needs the same.
     waits
-        Whether `append` waits for other writers and for disks. SQLite alone can do without:
-        where another one writes, it raises `BusyError`, and `checkpoint` is left to others.
+        Whether `append` waits for other writers and for disks. Only with SQLite it need not:
+        while another process writes it raises `BusyError`, and it never checkpoints.
     """
 
     def __init__(self, engine: Engine, key: bytes, waits: bool = True) -> None:
         self.engine = engine
         self._key = key
         self._waits = waits
-        self._append = append_sqlite if engine.dialect.name == "sqlite" else append_postgresql
+        self._append = _append_sqlite if engine.dialect.name == "sqlite" else _append_postgresql
         self._connection: PoolProxiedConnection | None = None
         self._known = Head(0, "")
 
     def append(self, answered: Sequence[Answered]) -> None:
-        """Append rows in one transaction; none of them: find out whether the store can be written.
+        """Append rows in one transaction; without rows, test whether the store can be written.
 
         Raises
         ------
         UnavailableError
             If the store does not answer, or its chain was begun with another key. No row was
-            written then, unless the connection was lost in the very commit.
+            written, unless the connection was lost during the commit.
         """
-        facts = [list_facts(one) for one in answered]
+        facts = [_list_facts(request) for request in answered]
         try:
             with explain_store():
                 self._known = self._append(self._connect(), partial(self._chain_rows, facts))
@@ -163,26 +156,26 @@ class AuditLog:
         return connection
 
     def make_unwaiting(self) -> "AuditLog | None":
-        """Make a log of the same chain that waits for nobody; None where there is no such thing."""
+        """Make a log of the same chain that does not wait; None if the store always does."""
         swift = self.engine.get_execution_options().get(SWIFT)
         return type(self)(self.engine, self._key, waits=False) if swift else None
 
     def checkpoint(self) -> None:
-        """Move what SQLite's write-ahead log holds into its file; waits for the disk."""
+        """Move SQLite's write-ahead log into its file; waits for the disk."""
         with contextlib.suppress(UnavailableError), explain_store():
-            # The first keeps nobody from writing, the second has little left to do.
+            # The first does not block writers; it leaves little for the second, which does.
             self._connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
             self._connect().execute("PRAGMA wal_checkpoint(FULL)")
 
     def close(self) -> None:
-        """Give the connection up, and what it may have begun; the next append opens another."""
+        """Close the connection and roll back its transaction; the next append opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(UnavailableError), explain_store():
                 connection.invalidate()
 
-    def _chain_rows(self, facts: list[Facts], found: tuple[int, str, str] | None) -> Chained:
-        head = self._trust_head(found)
+    def _chain_rows(self, facts: list[Facts], head_row: tuple[int, str, str] | None) -> Chained:
+        head = self._trust_head(head_row)
         rows = []
         for row in facts:
             number, previous = head.number + 1, head.digest
@@ -190,22 +183,21 @@ class AuditLog:
             rows.append((number, *row, previous, head.digest))
         return rows, head, self._seal(head)
 
-    def _trust_head(self, found: tuple[int, str, str] | None) -> Head:
-        if found is None:
-            raise UnavailableError("the audit log has lost its head; `audit verify` says more")
-        head = Head(found[0], found[1])
-        # What this process wrote last it need not check again.
-        if head != self._known and not self._is_sealed(head, found[2]):
+    def _trust_head(self, head_row: tuple[int, str, str] | None) -> Head:
+        if head_row is None:
+            raise UnavailableError("the audit log's head row is missing; run `audit verify`")
+        head = Head(head_row[0], head_row[1])
+        # The head that this process wrote last need not be verified again.
+        if head != self._known and not self._is_sealed(head, head_row[2]):
             raise UnavailableError(
-                "the audit log's head was written with another key, or changed; "
-                "`audit verify` says more"
+                "the audit log's head was written with another key, or altered; run `audit verify`"
             )
         return head
 
     def _digest_row(self, number: int, facts: Sequence[Any], previous: str) -> str:
         *plain, inputs = facts
-        kept = None if inputs is None else hashlib.sha256(inputs).hexdigest()
-        content = orjson.dumps([number, *plain, kept])
+        inputs_digest = None if inputs is None else hashlib.sha256(inputs).hexdigest()
+        content = orjson.dumps([number, *plain, inputs_digest])
         return hmac.digest(self._key, previous.encode() + content, "sha256").hex()
 
     def _seal(self, head: Head) -> str:
@@ -217,84 +209,78 @@ class AuditLog:
         same = hmac.compare_digest(self._seal(head).encode(), seal.encode())
         return same and bool(head.number or not head.digest)
 
-    def verify(self, expected: Head | None = None, watch: Watch = pass_on) -> Verdict:
-        """Read the whole chain, in short reads that hold nobody up, and find its first breach.
+    def verify(self, expected: Head | None = None, watch: Watch = _pass_on) -> Verdict:
+        """Read the entire chain, in short reads that block no writer, and find its first breach.
 
         Parameters
         ----------
         expected
-            A head noted earlier, elsewhere, which must still be in the chain.
+            A head saved off-host earlier, which must still be in the chain.
         watch
-            Passes batches of rows on, given how many there will be; to show how far things are.
+            Passes on the batches, given their number, to show progress.
         """
-        found, last = self._read_end()
-        head = Head(last, "") if found is None else Head(found[0], found[1])
-        sealed = found is not None and self._is_sealed(head, found[2])
+        head_row, last = self._read_end()
+        head = Head(last, "") if head_row is None else Head(head_row[0], head_row[1])
+        sealed = head_row is not None and self._is_sealed(head, head_row[2])
         before = Head(0, "")
-        for batch in watch(self._read_batches(max(head.number, last)), -(-last // READ)):
+        for batch in watch(self._read_batches(max(head.number, last)), -(-last // READ_ROWS)):
             for row in batch:
                 breach = self._compare(row, before, head, sealed)
                 if breach is None and expected is not None and row.number == expected.number:
-                    breach = compare_expected(row, expected)
+                    breach = _compare_expected(row, expected)
                 if breach is not None:
                     return Verdict(before.number, head, breach)
                 before = Head(row.number, row.digest)
-        return Verdict(before.number, head, find_end_breach(before, head, sealed, expected))
+        return Verdict(before.number, head, _find_end_breach(before, head, sealed, expected))
 
     def _compare(self, row: Row[Any], before: Head, head: Head, sealed: bool) -> Breach | None:
         number, *facts, previous, digest = tuple(row)
         if sealed and number > head.number:
-            return Breach(number, "added", "a row stands behind the end of the chain")
+            return Breach(number, "added", "a row was added after the end of the chain")
         if number > before.number + 1:
             gap = f"rows {before.number + 1} to {number - 1} are missing"
             return Breach(before.number + 1, "missing", gap)
-        # SQLite takes any type in any column, and one that is not ours has no digest.
+        # SQLite accepts any type in any column; a value of another type cannot be digested.
         with contextlib.suppress(TypeError, ValueError, AttributeError):
             follows = (number, previous) == (before.number + 1, before.digest)
             if follows and self._digest_row(number, facts, previous) == digest:
                 return None
-            places = range(max(1, number - NEARBY), number + NEARBY)
-            if any(self._digest_row(place, facts, previous) == digest for place in places):
+            numbers = range(max(1, number - MAX_MOVE), number + MAX_MOVE)
+            if any(self._digest_row(other, facts, previous) == digest for other in numbers):
                 return Breach(number, "reordered", "the row belongs elsewhere in the chain")
-        other = "" if sealed else ", or the chain was written with another key"
-        return Breach(number, "changed", f"the row is not as it was written{other}")
+        or_key = "" if sealed else ", or the chain was written with another key"
+        return Breach(number, "changed", f"the row was altered{or_key}")
 
     def _read_end(self) -> tuple[tuple[int, str, str] | None, int]:
-        """Read the head and the number of the last row, both at the same moment."""
+        """Read the head and the last row's number in one query, so that they are consistent."""
         last = select(func.coalesce(func.max(AUDIT.c.number), 0)).scalar_subquery()
         query = select(last, HEAD.c.number, HEAD.c.digest, HEAD.c.seal).select_from(
-            select(literal(1).label("one")).subquery().outerjoin(HEAD, HEAD.c.id == 1)
+            select(literal(1).label("single")).subquery().outerjoin(HEAD, HEAD.c.id == 1)
         )
         with explain_store(), self.engine.connect() as connection:
             last_number, number, digest, seal = connection.execute(query).one()
-        whole = isinstance(number, int) and isinstance(digest, str) and isinstance(seal, str)
-        return ((number, digest, seal) if whole else None), last_number
+        is_intact = isinstance(number, int) and isinstance(digest, str) and isinstance(seal, str)
+        return ((number, digest, seal) if is_intact else None), last_number
 
     def _read_batches(self, until: int) -> Iterator[Sequence[Row[Any]]]:
         after = FIRST
         while True:
             query = select(AUDIT).where(AUDIT.c.number > after, AUDIT.c.number <= until)
-            batch = self._read(query.order_by(AUDIT.c.number).limit(READ))
+            batch = self._read(query.order_by(AUDIT.c.number).limit(READ_ROWS))
             if not batch:
                 return
             yield batch
             after = batch[-1].number
 
     def show(self, request_id: str | None = None, last: int = 20) -> list[dict[str, Any]]:
-        """Read the last rows, or those of one request, oldest first; inputs stay sealed.
-
-        Returns
-        -------
-        list
-            One mapping a row, for JSON.
-        """
+        """Read the last rows, or those of one request, oldest first, as mappings for JSON."""
         query = select(AUDIT).order_by(AUDIT.c.number.desc()).limit(last)
         if request_id is not None:
             query = query.where(AUDIT.c.request_id == request_id)
-        return [describe_row(row) for row in reversed(self._read(query))]
+        return [_describe_row(row) for row in reversed(self._read(query))]
 
     def read_inputs(self, request_id: str) -> bytes | None:
-        """Read a request's sealed body; None where none was kept."""
+        """Read a request's encrypted body; None if it was not kept."""
         rows = self._read(select(AUDIT.c.inputs).where(AUDIT.c.request_id == request_id))
         return next((row.inputs for row in rows if row.inputs is not None), None)
 
@@ -303,11 +289,11 @@ class AuditLog:
             return connection.execute(query).all()
 
 
-def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
-    """Append in SQLite, where whoever has begun an immediate transaction is alone."""
+def _append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
+    """Append in SQLite, where an immediate transaction excludes other writers."""
     connection.execute("BEGIN IMMEDIATE")
     rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
-    if not rows:  # an attempt must write, and SQLite leaves alone what would stay as it is
+    if not rows:  # a test must write, and SQLite does not write a value that stays the same
         connection.execute("UPDATE audit_head SET seal = 'attempt'")
     connection.executemany(INSERT, rows)
     connection.execute(UPDATE, (head.number, head.digest, seal))
@@ -315,13 +301,13 @@ def append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
     return head
 
 
-def append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
-    """Append in PostgreSQL, where whoever holds the head's row is alone; in two round trips."""
+def _append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
+    """Append in PostgreSQL, where a lock on the head excludes other writers; in two round trips."""
     connection.autocommit = True  # so that BEGIN is not sent ahead of the rest
     with connection.pipeline():
         connection.execute("BEGIN")
-        found = connection.execute(f"{HEAD_QUERY} FOR UPDATE")
-    rows, head, seal = chain(found.fetchone())
+        cursor = connection.execute(f"{HEAD_QUERY} FOR UPDATE")
+    rows, head, seal = chain(cursor.fetchone())
     with connection.pipeline():
         if rows:
             connection.cursor().executemany(INSERT.replace("?", "%s"), rows)
@@ -330,46 +316,44 @@ def append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
     return head
 
 
-def list_facts(one: Answered) -> Facts:
-    """List what a row holds between its number and the digest before it."""
+def _list_facts(answered: Answered) -> Facts:
     return (
-        one.request_id,
-        one.time,
-        one.route,
-        one.key_id,
-        orjson.dumps(one.models).decode(),
-        orjson.dumps(one.answers).decode(),
-        one.inputs_digest,
-        one.inputs,
+        answered.request_id,
+        answered.time,
+        answered.route,
+        answered.key_id,
+        orjson.dumps(answered.models).decode(),
+        orjson.dumps(answered.answers).decode(),
+        answered.inputs_digest,
+        answered.inputs,
     )
 
 
-def compare_expected(row: Row[Any], expected: Head) -> Breach | None:
-    """Compare a row with what was noted of it elsewhere."""
+def _compare_expected(row: Row[Any], expected: Head) -> Breach | None:
     if row.digest == expected.digest:
         return None
-    return Breach(row.number, "changed", "the row is not the one that was noted")
+    return Breach(row.number, "changed", "the row differs from the expected head")
 
 
-def find_end_breach(before: Head, head: Head, sealed: bool, expected: Head | None) -> Breach | None:
-    """Find what is wrong behind the last row that was read."""
+def _find_end_breach(
+    before: Head, head: Head, sealed: bool, expected: Head | None
+) -> Breach | None:
     if before.number < head.number:
         gap = f"rows {before.number + 1} to {head.number} are missing"
         return Breach(before.number + 1, "cut off", gap)
     if not sealed or before != head:
-        return Breach(head.number, "changed", "the head is missing or not as it was written")
+        return Breach(head.number, "changed", "the head is missing or was altered")
     if expected is not None and expected.number > before.number:
-        return Breach(before.number + 1, "cut off", "the row that was noted is missing")
+        return Breach(before.number + 1, "cut off", "the row of the expected head is missing")
     return None
 
 
-def describe_row(row: Row[Any]) -> dict[str, Any]:
-    """Describe a row for JSON."""
+def _describe_row(row: Row[Any]) -> dict[str, Any]:
     plain = dict(row._mapping)
     try:
         plain["models"], plain["answers"] = orjson.loads(row.models), orjson.loads(row.answers)
     except ValueError:
         where = f"row {row.number} of the audit log"
-        raise UnavailableError(f"{where} cannot be read; `audit verify` says more") from None
+        raise UnavailableError(f"{where} cannot be read; run `audit verify`") from None
     plain["inputs"] = row.inputs is not None
     return plain

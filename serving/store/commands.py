@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,103 +13,103 @@ from features.base.errors import InputError, Problem, UnavailableError
 from features.base.home import Home, enter_home
 
 if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
-    from serving.store.audit import AuditLog, Batches, Head, Verdict
+    from serving.store.audit import AuditLog, Head, Verdict
     from serving.store.keys import Issued, Key, KeyStore
 
-keys = make_app("Who may ask: keys with scopes, stored as digests.")
-audit = make_app("What was answered: a log that shows when it was tampered with.")
+keys = make_app("API keys with scopes, stored as digests.")
+audit = make_app("The audit log of answered requests, which detects tampering.")
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="eight hexadecimal digits, as listed")]
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Option(help="whose key it is; no patient's name")],
+    name: Annotated[str, typer.Option(help="owner of the key; not a patient's name")],
     scope: Annotated[
         list[str], typer.Option(help="predict, batch, outcomes or admin; may be repeated")
     ],
     expires_days: Annotated[int | None, typer.Option(min=1, help="days until it expires")] = None,
     per_minute: Annotated[
-        int | None, typer.Option(min=0, help="most requests a minute; 0 for no limit")
+        int | None, typer.Option(min=0, help="maximum requests per minute; 0 for no limit")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key; its token is printed once, and is nowhere stored."""
+    """Create a key; its token is printed once and is not stored."""
     home = enter_home()
     with explain_errors(as_json):
         lifetime = None if expires_days is None else timedelta(days=expires_days)
-        issued = open_keys(home).create(name, scope, find_now(), lifetime, per_minute)
-    show_issued(issued, as_json)
+        issued = _open_keys(home).create(name, scope, datetime.now(UTC), lifetime, per_minute)
+    _show_issued(issued, as_json)
 
 
 @keys.command("list")
 def list_keys(as_json: AsJson = False) -> None:
-    """List keys: what they may do, until when, and when they were last used."""
+    """List keys with their scopes, expiry and last use."""
     home = enter_home()
     with explain_errors(as_json):
-        found = open_keys(home).list()
+        listed = _open_keys(home).list()
     if as_json:
-        show_json({"keys": [key.as_dict() for key in found]})
+        show_json({"keys": [key.as_dict() for key in listed]})
         return
-    for key in found:
-        typer.echo(describe_key(key, find_now()))
+    for key in listed:
+        typer.echo(_describe_key(key, datetime.now(UTC)))
 
 
 @keys.command()
 def rotate(
     key_id: KeyId,
     overlap_hours: Annotated[
-        float, typer.Option(min=0, help="hours for which the old key goes on")
+        float, typer.Option(min=0, help="hours for which the old key remains valid")
     ] = 24,
     as_json: AsJson = False,
 ) -> None:
-    """Put a new key in the place of one; the old one goes on for a while."""
+    """Replace a key by a new one; the old one remains valid for a while."""
     home = enter_home()
     with explain_errors(as_json):
-        issued = open_keys(home).rotate(key_id, find_now(), timedelta(hours=overlap_hours))
-    show_issued(issued, as_json)
+        issued = _open_keys(home).rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
+    _show_issued(issued, as_json)
 
 
 @keys.command()
 def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
-    """Revoke a key: running services refuse it within seconds."""
+    """Revoke a key; running services reject it within seconds."""
     home = enter_home()
     with explain_errors(as_json):
-        key = open_keys(home).revoke(key_id, find_now())
+        key = _open_keys(home).revoke(key_id, datetime.now(UTC))
     show_json(key.as_dict()) if as_json else typer.echo(f"{key.id} is revoked")
 
 
 @audit.command()
 def verify(
     expect: Annotated[
-        str | None, typer.Option(metavar="NUMBER:DIGEST", help="a head that was noted earlier")
+        str | None, typer.Option(metavar="NUMBER:DIGEST", help="a head that was saved earlier")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the whole log and find out whether it was tampered with; exit code 1 if so."""
+    """Verify the entire log; exit code 1 if it was tampered with."""
     home = enter_home()
     with explain_errors(as_json):
-        expected = None if expect is None else read_head(expect)
-        verdict = open_log(home).verify(expected, watch_batches)
-    show_verdict(verdict, as_json)
+        expected = None if expect is None else _read_head(expect)
+        verdict = _open_log(home).verify(expected, partial(track, label="verifying"))
+    _show_verdict(verdict, as_json)
     if verdict.breach is not None:
         raise typer.Exit(FAILED)
 
 
 @audit.command()
 def show(
-    request: Annotated[str | None, typer.Option(metavar="ID", help="one request's row")] = None,
-    last: Annotated[int, typer.Option(min=1, help="most rows to show")] = 20,
+    request: Annotated[str | None, typer.Option(metavar="ID", help="row of one request")] = None,
+    last: Annotated[int, typer.Option(min=1, help="maximum number of rows")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Show the last rows, or a request's."""
+    """Show the last rows, or those of one request."""
     home = enter_home()
     with explain_errors(as_json):
-        rows = open_log(home).show(request, last)
+        rows = _open_log(home).show(request, last)
     if as_json:
         show_json({"answers": rows})
         return
     for row in rows:
-        typer.echo(describe_answered(row))
+        typer.echo(_describe_answered(row))
 
 
 @audit.command()
@@ -122,31 +123,24 @@ def inputs(
     with explain_errors():
         seal = read_inputs_seal()
         if seal is None:
-            problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys of inputs")
+            problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys that encrypt inputs")
             raise InputError([problem], source="environment")
-        sealed = open_log(home).read_inputs(request_id)
+        sealed = _open_log(home).read_inputs(request_id)
         if sealed is None:
-            raise UnavailableError("the audit log holds no inputs of such a request")
+            raise UnavailableError("the audit log has no inputs of this request")
         body = seal.unseal(sealed)
     sys.stdout.buffer.write(body)
     sys.stdout.buffer.flush()
 
 
-def find_now() -> datetime:
-    """Find the time, in UTC."""
-    return datetime.now(UTC)
-
-
-def open_keys(home: Home) -> "KeyStore":
-    """Open the store's keys."""
+def _open_keys(home: Home) -> "KeyStore":
     from serving.store.database import prepare_store
     from serving.store.keys import KeyStore
 
     return KeyStore(prepare_store(home.store_url))
 
 
-def open_log(home: Home) -> "AuditLog":
-    """Open the store's audit log with the service's key."""
+def _open_log(home: Home) -> "AuditLog":
     from serving.store.audit import AuditLog
     from serving.store.database import prepare_store
     from serving.store.secrets import read_secrets
@@ -154,8 +148,7 @@ def open_log(home: Home) -> "AuditLog":
     return AuditLog(prepare_store(home.store_url), read_secrets(home).chain)
 
 
-def read_head(text: str) -> "Head":
-    """Read a head as `audit verify` prints it."""
+def _read_head(text: str) -> "Head":
     from serving.store.audit import Head
 
     number, _, digest = text.partition(":")
@@ -164,13 +157,8 @@ def read_head(text: str) -> "Head":
     return Head(int(number), digest)
 
 
-def watch_batches(batches: "Batches", total: int) -> "Batches":
-    """Show how far verifying is."""
-    return track(batches, total, "verifying")
-
-
-def show_issued(issued: "Issued", as_json: bool) -> None:
-    """Print a new key's token: the only time."""
+def _show_issued(issued: "Issued", as_json: bool) -> None:
+    """Print the token of a new key, the only time that it is shown."""
     if as_json:
         show_json(issued.key.as_dict() | {"token": issued.token})
         return
@@ -180,8 +168,7 @@ def show_issued(issued: "Issued", as_json: bool) -> None:
     )
 
 
-def describe_key(key: "Key", now: datetime) -> str:
-    """Describe a key on one line."""
+def _describe_key(key: "Key", now: datetime) -> str:
     state = "active" if key.is_active(now) else "revoked" if key.revoked else "expired"
     parts = [key.id, state, ",".join(key.as_dict()["scopes"]), key.name]
     parts += [f"expires {key.expires:%Y-%m-%d %H:%M}"] if key.expires else []
@@ -191,23 +178,21 @@ def describe_key(key: "Key", now: datetime) -> str:
     return "  ".join(parts)
 
 
-def show_verdict(verdict: "Verdict", as_json: bool) -> None:
-    """Print what verifying found."""
+def _show_verdict(verdict: "Verdict", as_json: bool) -> None:
     breach = verdict.breach
     if as_json:
-        found = {"whole": breach is None, "answers": verdict.count, "head": str(verdict.head)}
-        show_json(found | {"problem": None if breach is None else asdict(breach)})
+        result = {"whole": breach is None, "answers": verdict.count, "head": str(verdict.head)}
+        show_json(result | {"problem": None if breach is None else asdict(breach)})
     elif breach is None:
         typer.echo(f"whole: {verdict.count} answers\nhead {verdict.head}")
     else:
         typer.echo(f"TAMPERED WITH: row {breach.number} {breach.kind}: {breach.message}")
 
 
-def describe_answered(row: dict[str, Any]) -> str:
-    """Describe an answered request on one line."""
-    asked = f"key {row['key_id']}" if row["key_id"] else "no key"
+def _describe_answered(row: dict[str, Any]) -> str:
+    key = f"key {row['key_id']}" if row["key_id"] else "no key"
     models = ", ".join(model.partition(" ")[0] for model in row["models"])
-    answered = [one for one in row["answers"] if one and any(p is not None for p in one)]
-    many = f"{len(answered)} of {len(row['answers'])} answered"
-    place = f"{row['number']}. {row['time']} {row['request_id']}"
-    return f"{place} {row['route']} {asked}: {models}: {many}"
+    answered = [p for p in row["answers"] if p and any(value is not None for value in p)]
+    count = f"{len(answered)} of {len(row['answers'])} answered"
+    request = f"{row['number']}. {row['time']} {row['request_id']}"
+    return f"{request} {row['route']} {key}: {models}: {count}"

@@ -1,4 +1,4 @@
-"""Opening the store: SQLite by default, PostgreSQL by URL, and nothing of either in an error."""
+"""Opening the store: SQLite by default, PostgreSQL by URL; errors show nothing of either."""
 
 import errno
 import logging
@@ -22,9 +22,9 @@ from features.base.errors import InputError, Problem, UnavailableError
 from features.base.home import DATABASE_VARIABLE
 from serving.store import migrations
 
-# Seconds that a writer waits for another one's commit.
-BUSY = 3.0
-# PostgreSQL: nothing waits longer than this, be it the network, a lock or a statement.
+# Seconds that a writer waits for another writer's commit.
+BUSY_SECONDS = 3.0
+# PostgreSQL: limits on waiting for the network, a lock or a statement.
 LIMITS: Mapping[str, Any] = MappingProxyType(
     {
         "connect_timeout": 3,
@@ -34,31 +34,31 @@ LIMITS: Mapping[str, Any] = MappingProxyType(
         "-c idle_in_transaction_session_timeout=10s",
     }
 )
-# A migration may rewrite a large table, and waits for others that migrate.
+# A migration may rewrite a large table, and waits for other processes that migrate.
 MIGRATION_LIMIT = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '1min'"
-# Any number, so long as all of us ask for the same lock.
+# An arbitrary number, the same for all processes.
 MIGRATION_LOCK = 0x6B72
 IMMEDIATE = "immediate"
-# Whether a commit only hands bytes to the operating system, and waits for no disk.
+# Whether a commit hands its bytes to the operating system without waiting for the disk.
 SWIFT = "swift"
 SYNCHRONOUS = ("normal", "full")
 
 
 def open_store(url: str) -> Engine:
-    """Open the store at a URL, without connecting yet; a new SQLite file is its owner's alone.
+    """Open the store at a URL, without connecting; only its owner can read a new SQLite file.
 
     Parameters
     ----------
     url
-        ``sqlite:////absolute/path``, with ``?synchronous=full`` if every commit shall survive a
+        ``sqlite:////absolute/path``, with ``?synchronous=full`` if every commit must survive a
         power cut; or ``postgresql://user@host/name``.
 
     Raises
     ------
     InputError
-        If it is no such URL.
+        If it is not such a URL.
     UnavailableError
-        If PostgreSQL's driver is not installed, or the file cannot be made.
+        If PostgreSQL's driver is not installed, or the file cannot be created.
     """
     try:
         parsed = make_url(url)
@@ -66,20 +66,20 @@ def open_store(url: str) -> Engine:
         refuse("must be a URL: sqlite:////path or postgresql://user@host/name")
     match parsed.drivername:
         case "sqlite":
-            return open_sqlite(parsed)
+            return _open_sqlite(parsed)
         case "postgresql" | "postgresql+psycopg" | "postgres":
-            return open_postgresql(parsed)
+            return _open_postgresql(parsed)
         case _:
             refuse("must begin with sqlite:// or postgresql://")
 
 
 def refuse(message: str) -> NoReturn:
-    """Refuse a URL without showing it: it may hold a password."""
+    """Reject a URL without showing it, since it may hold a password."""
     raise InputError([Problem(DATABASE_VARIABLE, "url", message)], source="environment") from None
 
 
-def open_sqlite(url: URL) -> Engine:
-    """Open a file, with a write-ahead log so that reading never waits for writing."""
+def _open_sqlite(url: URL) -> Engine:
+    """Open a file, with a write-ahead log so that readers never wait for writers."""
     if not url.database or url.database == ":memory:":
         refuse("must name a file: sqlite:////path")
     synchronous = str(url.query.get("synchronous", "normal")).lower()
@@ -92,13 +92,13 @@ def open_sqlite(url: URL) -> Engine:
     engine = create_engine(
         url.set(query={}),
         hide_parameters=True,
-        connect_args={"timeout": BUSY},
+        connect_args={"timeout": BUSY_SECONDS},
         execution_options={SWIFT: synchronous == "normal"},
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, record: object) -> None:
-        # Transactions are begun below, not guessed at by the driver.
+        # We begin transactions below, so the driver must not.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -111,8 +111,7 @@ def open_sqlite(url: URL) -> Engine:
     return engine
 
 
-def open_postgresql(url: URL) -> Engine:
-    """Open a server, with limits on every wait."""
+def _open_postgresql(url: URL) -> Engine:
     limits = {name: value for name, value in LIMITS.items() if name not in url.query}
     try:
         return create_engine(
@@ -128,12 +127,12 @@ def open_postgresql(url: URL) -> Engine:
 
 
 class BusyError(UnavailableError):
-    """Another one writes; nothing was written."""
+    """Another process is writing; nothing was written."""
 
 
 @contextmanager
 def explain_store() -> Iterator[None]:
-    """Turn what databases raise into the project's error: the kind of failure, never a value."""
+    """Convert errors of databases to ours, which name the kind of failure and never a value."""
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
@@ -141,7 +140,7 @@ def explain_store() -> Iterator[None]:
             raise BusyError(describe_failure(error)) from None
         raise UnavailableError(describe_failure(error)) from None
     except Exception as error:
-        # psycopg's errors have no base class in common with others, and it may not be installed.
+        # psycopg may not be installed, so its errors are recognised by their attribute.
         if not hasattr(error, "sqlstate"):
             raise
         raise UnavailableError(describe_failure(error)) from None
@@ -155,16 +154,16 @@ def describe_failure(error: Exception) -> str:
     >>> describe_failure(OSError(28, "No space left on device", "/srv/service.db"))
     'the service store does not answer: ENOSPC'
     """
-    found = getattr(error, "orig", None) or error
-    name = getattr(found, "sqlite_errorname", None)
-    if name is None and isinstance(found, OSError) and found.errno is not None:
-        name = errno.errorcode.get(found.errno)
-    return f"the service store does not answer: {name or type(found).__name__}"
+    cause = getattr(error, "orig", None) or error
+    name = getattr(cause, "sqlite_errorname", None)
+    if name is None and isinstance(cause, OSError) and cause.errno is not None:
+        name = errno.errorcode.get(cause.errno)
+    return f"the service store does not answer: {name or type(cause).__name__}"
 
 
 @contextmanager
 def begin_writing(engine: Engine) -> Iterator[Connection]:
-    """Begin a transaction that will write; SQLite lets one in at a time, in turn."""
+    """Begin a transaction that will write; SQLite allows one at a time."""
     with explain_store(), engine.connect() as connection:
         connection.execution_options(**{IMMEDIATE: True})
         with connection.begin():
@@ -172,12 +171,9 @@ def begin_writing(engine: Engine) -> Iterator[Connection]:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the store to this version; whoever comes while another migrates waits for it.
+    """Migrate the store to this version; concurrent processes wait for the one that migrates.
 
-    Raises
-    ------
-    UnavailableError
-        If the store does not answer, or a newer version has made it.
+    Raises UnavailableError if the store does not answer, or was made by a newer version.
     """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     scripts = ScriptDirectory(str(Path(str(migrations.__file__)).parent))
@@ -192,19 +188,19 @@ def migrate(engine: Engine) -> None:
 
 
 def find_revision(connection: Connection) -> str | None:
-    """Find which migration was the store's last; None for a new one."""
+    """Find the revision of the store; None if it is new."""
     return MigrationContext.configure(connection).get_current_revision()
 
 
 def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
-    """Run the migrations that the store lacks, all or none."""
+    """Run the migrations that the store lacks, all or none of them."""
     try:
         scripts.get_revision(find_revision(connection) or "base")
     except CommandError:
         raise UnavailableError(
             "the service store was made by a newer version of this program"
         ) from None
-    # Ours is the transaction; Alembic's own would end it between two migrations.
+    # We own the transaction; Alembic would commit between two migrations.
     context = MigrationContext.configure(
         connection, opts={"fn": lambda revision, _: scripts._upgrade_revs("head", revision)}
     )
@@ -213,7 +209,7 @@ def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
 
 
 def prepare_store(url: str) -> Engine:
-    """Open the store at a URL and bring it to this version."""
+    """Open the store at a URL and migrate it to this version."""
     engine = open_store(url)
     try:
         migrate(engine)

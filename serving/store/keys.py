@@ -1,7 +1,7 @@
-"""API keys: made, rotated, revoked, and found again by their token.
+"""API keys: created, rotated, revoked, and looked up by their token.
 
-A token is ``kr_<id>_<secret>``. The store keeps the SHA-256 of the secret alone. A slow hash guards
-passwords, which can be guessed; 32 random bytes cannot, however fast the hash is.
+A token is ``kr_<id>_<secret>``. The store keeps only the SHA-256 of the secret. A slow hash
+protects passwords, which can be guessed; 32 random bytes cannot, however fast the hash is.
 """
 
 import hashlib
@@ -21,8 +21,10 @@ from serving.store.tables import KEYS
 
 SCOPES = ("predict", "batch", "outcomes", "admin")
 PREFIX = "kr"
-# Compared with where no key has the id; nobody knows what it is the digest of.
-NOBODY = secrets.token_hex(32)
+# Stored as text in ISO 8601, so that SQLite and PostgreSQL order them the same way.
+TIMES = ("created", "expires", "revoked", "last_used")
+# Compared with if no key has the id, so that this takes as long; no secret has this digest.
+NO_DIGEST = secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,11 @@ class Key:
     id
         Eight hexadecimal digits; may be shown and logged.
     scopes
-        What it may ask for: ``predict``, ``batch``, ``outcomes``, ``admin``.
+        What it may be used for: ``predict``, ``batch``, ``outcomes``, ``admin``.
     per_minute
-        Most requests a minute; 0 for no limit, None for the service's.
+        Maximum requests per minute; 0 for no limit, None for the service's.
     replaced_by
-        The key that rotation put in its place; it goes on until it expires.
+        The key that replaced it by rotation; it remains valid until it expires.
     digest
         SHA-256 of the secret, in hexadecimal.
     """
@@ -55,7 +57,7 @@ class Key:
     digest: str = field(default="", repr=False)
 
     def is_active(self, now: datetime) -> bool:
-        """Tell whether the key opens anything at that time."""
+        """Return whether the key is valid at that time."""
         return self.revoked is None and (self.expires is None or now < self.expires)
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,11 +65,8 @@ class Key:
         return {
             "id": self.id,
             "name": self.name,
-            "scopes": order_scopes(self.scopes),
-            "created": self.created.isoformat(),
-            "expires": write_time(self.expires),
-            "revoked": write_time(self.revoked),
-            "last_used": write_time(self.last_used),
+            "scopes": [scope for scope in SCOPES if scope in self.scopes],
+            **{name: (time := getattr(self, name)) and time.isoformat() for name in TIMES},
             "per_minute": self.per_minute,
             "replaced_by": self.replaced_by,
         }
@@ -75,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new key with its token, which is shown once and never again."""
+    """A new key with its token, which is shown only once."""
 
     key: Key
     token: str = field(repr=False)
@@ -95,58 +94,44 @@ class KeyStore:
         lifetime: timedelta | None = None,
         per_minute: int | None = None,
     ) -> Issued:
-        """Make a key.
-
-        Raises
-        ------
-        InputError
-            If the name is empty, or a scope is none.
-        """
-        check_wishes(name, scopes)
+        """Create a key; raise InputError for an empty name or an unknown scope."""
+        _check_new_key(name, scopes)
         expires = None if lifetime is None else now + lifetime
-        issued = issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
+        issued = _issue(Key("", name, frozenset(scopes), now, expires, per_minute=per_minute))
         with begin_writing(self.engine) as connection:
-            store_key(connection, issued.key)
+            _store_key(connection, issued.key)
         return issued
 
     def list(self) -> list[Key]:
         """List every key, oldest first, revoked and expired ones too."""
         with explain_store(), self.engine.connect() as connection:
-            return [read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
+            return [_read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
 
     def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
-        """Put a new key in the place of one, which goes on for a while.
+        """Replace a key by a new one; the old one remains valid for a while.
 
-        The new one has the same name, scopes, limit and length of life.
-
-        Raises
-        ------
-        InputError
-            If there is no such key, or it is revoked, expired or replaced.
+        The new one has the same name, scopes, limit and lifetime. Raises InputError for a key that
+        is unknown, revoked, expired or replaced.
         """
         with begin_writing(self.engine) as connection:
-            old = find_key(connection, key_id)
+            old = _find_key(connection, key_id)
             if not old.is_active(now) or old.replaced_by is not None:
-                refuse_key("active", "the key is revoked, expired or replaced already")
+                message = "the key is already revoked, expired or replaced"
+                raise InputError([Problem("id", "active", message)])
             lifetime = None if old.expires is None else old.expires - old.created
             expires = None if lifetime is None else now + lifetime
-            issued = issue(replace(old, created=now, expires=expires, last_used=None))
+            issued = _issue(replace(old, created=now, expires=expires, last_used=None))
+            # Rotation must not extend a key that expires sooner.
             until = min(now + overlap, old.expires or now + overlap)
-            store_key(connection, issued.key)
+            _store_key(connection, issued.key)
             change = {"replaced_by": issued.key.id, "expires": until.isoformat()}
             connection.execute(update(KEYS).where(KEYS.c.id == key_id).values(change))
         return issued
 
     def revoke(self, key_id: str, now: datetime) -> Key:
-        """Revoke a key; revoking it again changes nothing.
-
-        Raises
-        ------
-        InputError
-            If there is no such key.
-        """
+        """Revoke a key; again changes nothing. Raises InputError for an unknown key."""
         with begin_writing(self.engine) as connection:
-            key = find_key(connection, key_id)
+            key = _find_key(connection, key_id)
             if key.revoked is None:
                 key = replace(key, revoked=now)
                 change = {"revoked": now.isoformat()}
@@ -155,10 +140,10 @@ class KeyStore:
 
 
 class KeyRing:
-    """The keys that open something, in memory: a request never waits for the store.
+    """The keys in memory, so that no request waits for the store.
 
-    `refresh` brings what has changed; `find` and `note_use` may be called meanwhile from another
-    thread. Where the store does not answer, the ring stays as it was.
+    `refresh` reads changes; `find` and `note_use` may be called meanwhile from another thread. If
+    the store does not answer, the keys stay as they were.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -169,30 +154,27 @@ class KeyRing:
 
     @property
     def empty(self) -> bool:
-        """Whether no key was ever made; revoking the last one opens nothing."""
+        """Whether no key was ever created; revoking the last one does not open the service."""
         return not self._keys
 
     def find(self, token: str, now: datetime) -> Key | None:
-        """Find the key of a token; None if it opens nothing. An unknown id costs the same."""
+        """Find the key of a token; None if it is not valid. An unknown id takes as long."""
         _, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
         key = self._keys.get(key_id)
-        same = hmac.compare_digest(digest_secret(secret), NOBODY if key is None else key.digest)
-        whole = token.startswith(f"{PREFIX}_")
-        return key if same and whole and key is not None and key.is_active(now) else None
+        same = hmac.compare_digest(_digest_secret(secret), NO_DIGEST if key is None else key.digest)
+        has_prefix = token.startswith(f"{PREFIX}_")
+        return key if same and has_prefix and key is not None and key.is_active(now) else None
 
     def note_use(self, key_id: str, now: datetime) -> None:
-        """Remember that a key was used; `refresh` writes it."""
+        """Note that a key was used; `refresh` writes it."""
         with self._lock:
             self._uses[key_id] = now
 
     def refresh(self) -> None:
-        """Write uses, and read the keys; blocks, so call it outside an event loop.
+        """Write uses, then read the keys; blocking, so call it outside an event loop.
 
-        Raises
-        ------
-        UnavailableError
-            If the store does not answer; uses are kept for the next time.
+        Raises UnavailableError if the store does not answer; uses are kept for the next call.
         """
         with self._lock:
             uses, self._uses = self._uses, {}
@@ -204,7 +186,7 @@ class KeyRing:
             raise
         with explain_store(), self.engine.connect() as connection:
             rows = connection.execute(select(KEYS))
-            self._keys = {row.id: read_key(row) for row in rows}
+            self._keys = {row.id: _read_key(row) for row in rows}
 
     def _write_uses(self, uses: dict[str, datetime]) -> None:
         if uses:
@@ -214,7 +196,7 @@ class KeyRing:
 
 
 BY_AGE = (KEYS.c.created, KEYS.c.id)
-# Several processes write uses; the latest stays.
+# Several processes write uses; only a later one replaces what is there.
 NOTE_USE = (
     update(KEYS)
     .where(KEYS.c.id == bindparam("key"))
@@ -223,74 +205,41 @@ NOTE_USE = (
 )
 
 
-def issue(wished: Key) -> Issued:
-    """Give a key its id and its secret."""
+def _issue(draft: Key) -> Issued:
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
-    key = replace(wished, id=key_id, digest=digest_secret(secret))
+    key = replace(draft, id=key_id, digest=_digest_secret(secret))
     return Issued(key, f"{PREFIX}_{key_id}_{secret}")
 
 
-def digest_secret(secret: str) -> str:
-    """Compute what the store keeps of a secret."""
+def _digest_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def check_wishes(name: str, scopes: Sequence[str]) -> None:
-    """Refuse a key without a name, without scopes, or with ones that do not exist."""
+def _check_new_key(name: str, scopes: Sequence[str]) -> None:
     problems = []
     if not name.strip():
-        problems.append(Problem("name", "missing", "must say whose key it is"))
+        problems.append(Problem("name", "missing", "must name the owner of the key"))
     if not scopes or not set(scopes) <= set(SCOPES):
         problems.append(Problem("scope", "category", f"must be of {', '.join(SCOPES)}"))
     if problems:
         raise InputError(problems)
 
 
-def refuse_key(rule: str, message: str) -> None:
-    """Refuse what was asked of a key."""
-    raise InputError([Problem("id", rule, message)])
-
-
-def find_key(connection: Connection, key_id: str) -> Key:
-    """Read one key inside a transaction."""
+def _find_key(connection: Connection, key_id: str) -> Key:
     row = connection.execute(select(KEYS).where(KEYS.c.id == key_id)).one_or_none()
     if row is None:
-        raise InputError([Problem("id", "unknown", "there is no such key; `keys list` lists them")])
-    return read_key(row)
+        raise InputError([Problem("id", "unknown", "must be the id of a key; run `keys list`")])
+    return _read_key(row)
 
 
-def store_key(connection: Connection, key: Key) -> None:
-    """Write a new key."""
-    values = key.as_dict() | {"scopes": " ".join(order_scopes(key.scopes))}
+def _store_key(connection: Connection, key: Key) -> None:
+    values = key.as_dict()
+    values["scopes"] = " ".join(values["scopes"])
     connection.execute(insert(KEYS).values(**values, secret_digest=key.digest))
 
 
-def read_key(row: Row[Any]) -> Key:
-    """Read a key from its row."""
-    return Key(
-        id=row.id,
-        name=row.name,
-        scopes=frozenset(row.scopes.split()),
-        created=datetime.fromisoformat(row.created),
-        expires=read_time(row.expires),
-        revoked=read_time(row.revoked),
-        last_used=read_time(row.last_used),
-        per_minute=row.per_minute,
-        replaced_by=row.replaced_by,
-        digest=row.secret_digest,
-    )
-
-
-def order_scopes(scopes: frozenset[str]) -> list[str]:
-    """Put scopes into the order in which they are documented."""
-    return [scope for scope in SCOPES if scope in scopes]
-
-
-def read_time(text: str | None) -> datetime | None:
-    """Read a time, if there is one."""
-    return None if text is None else datetime.fromisoformat(text)
-
-
-def write_time(time: datetime | None) -> str | None:
-    """Write a time, if there is one."""
-    return None if time is None else time.isoformat()
+def _read_key(row: Row[Any]) -> Key:
+    values = dict(row._mapping)
+    digest, scopes = values.pop("secret_digest"), frozenset(values.pop("scopes").split())
+    times = {name: (time := values[name]) and datetime.fromisoformat(time) for name in TIMES}
+    return Key(**values | times, scopes=scopes, digest=digest)

@@ -1,4 +1,4 @@
-"""Secret keys: one for the chain and one for digests, both from one secret; others for inputs."""
+"""Secret keys: for the chain and for digests, derived from one secret; and for inputs."""
 
 import hmac
 import secrets
@@ -13,12 +13,12 @@ from features.base.home import Home, read_environment
 
 SECRET_VARIABLE = "KETAMINE_RESPONSE_AUDIT_KEY"
 INPUTS_VARIABLE = "KETAMINE_RESPONSE_INPUTS_KEYS"
-LEAST_LENGTH = 32
+MIN_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Keys derived from the service's secret, one for each use, so that none gives another away.
+    """Keys derived from the service's secret, one per use, so that none reveals another.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ class Secrets:
     inputs: bytes = field(repr=False)
 
     def digest_inputs(self, body: bytes) -> str:
-        """Compute the keyed digest of a body: without the key nobody can try guesses against it."""
+        """Compute the keyed digest of a body; without the key, guesses cannot be tested."""
         return hmac.digest(self.inputs, body, "sha256").hex()
 
 
 def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Secrets:
-    """Read the service's secret from the environment, or from its file, made at first use.
+    """Read the service's secret from the environment, or from its file, created at first use.
 
     Raises
     ------
@@ -46,18 +46,18 @@ def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Se
     UnavailableError
         If the file cannot be made or read, or is too short.
     """
-    found = read_environment() if environment is None else environment
-    secret = found.get(SECRET_VARIABLE)
+    variables = read_environment() if environment is None else environment
+    secret = variables.get(SECRET_VARIABLE)
     if secret is None:
-        return derive_secrets(read_secret_file(home))
-    if len(secret) < LEAST_LENGTH:
-        message = f"must have {LEAST_LENGTH} characters or more"
+        return derive_secrets(_read_secret_file(home))
+    if len(secret) < MIN_LENGTH:
+        message = f"must have {MIN_LENGTH} characters or more"
         raise InputError([Problem(SECRET_VARIABLE, "length", message)], source="environment")
     return derive_secrets(secret.encode())
 
 
-def read_secret_file(home: Home) -> bytes:
-    """Read the secret's file; whoever comes first makes it, readable by its owner alone."""
+def _read_secret_file(home: Home) -> bytes:
+    """Read the secret's file; the first process creates it, readable only by its owner."""
     path = home.service_key
     try:
         if not path.exists():
@@ -65,20 +65,13 @@ def read_secret_file(home: Home) -> bytes:
         secret = path.read_bytes().strip()
     except OSError:
         raise UnavailableError(f"{path.name} cannot be made or read") from None
-    if len(secret) < LEAST_LENGTH:
-        raise UnavailableError(f"{path.name} must have {LEAST_LENGTH} characters or more")
+    if len(secret) < MIN_LENGTH:
+        raise UnavailableError(f"{path.name} must have {MIN_LENGTH} characters or more")
     return secret
 
 
 def derive_secrets(secret: bytes) -> Secrets:
-    """Derive one key for each use.
-
-    Examples
-    --------
-    >>> derived = derive_secrets(b"0" * 32)
-    >>> derived.chain == derived.inputs
-    False
-    """
+    """Derive one key per use."""
     chain, inputs = (
         hmac.digest(secret, b"ketamine-response " + label, "sha256")
         for label in (b"audit chain", b"inputs digest")
@@ -93,12 +86,6 @@ class InputsSeal:
     ----------
     keys
         Fernet keys, newest first.
-
-    Examples
-    --------
-    >>> seal = InputsSeal([Fernet.generate_key().decode()])
-    >>> seal.unseal(seal.seal(b"body"))
-    b'body'
     """
 
     def __init__(self, keys: list[str]) -> None:
@@ -115,29 +102,17 @@ class InputsSeal:
         return self._fernet.encrypt(body)
 
     def unseal(self, sealed: bytes) -> bytes:
-        """Decrypt a body.
-
-        Raises
-        ------
-        UnavailableError
-            If none of the keys has sealed it, or it was changed.
-        """
+        """Decrypt a body; raise UnavailableError if no key encrypted it, or it was altered."""
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
             raise UnavailableError(
-                f"none of the keys in {INPUTS_VARIABLE} opens these inputs"
+                f"none of the keys in {INPUTS_VARIABLE} decrypts these inputs"
             ) from None
 
 
 def read_inputs_seal(environment: Mapping[str, str] | None = None) -> InputsSeal | None:
-    """Read the keys of inputs from the environment; None where there are none.
-
-    Raises
-    ------
-    InputError
-        If one is no Fernet key.
-    """
-    found = read_environment() if environment is None else environment
-    keys = [key.strip() for key in found.get(INPUTS_VARIABLE, "").split(",") if key.strip()]
+    """Read the keys of inputs, None if there are none; raise InputError for an invalid one."""
+    variables = read_environment() if environment is None else environment
+    keys = [key.strip() for key in variables.get(INPUTS_VARIABLE, "").split(",") if key.strip()]
     return InputsSeal(keys) if keys else None

@@ -1,10 +1,10 @@
-"""Group commit: one transaction writes all that came at once.
+"""Group commit: one transaction writes all rows that arrive together.
 
-Where a commit waits for no disk (SQLite's default here), the event loop commits by itself: passing
-a row to a thread and back takes longer than the commit. Whatever may wait is done by one thread of
-the writer's own: SQLite's checkpoints, commits while another process writes, every commit on
-PostgreSQL, and for a while all of them once one was slow or failed. So a blocked disk or network
-blocks that thread, and health probes go on being answered.
+If a commit does not wait for the disk (SQLite's default here), the event loop commits: passing a
+row to a thread and back would take longer. Everything that may wait is done by one background
+thread: SQLite's checkpoints, commits while another process writes, every commit on PostgreSQL, and
+for a while all commits after one was slow or failed. A blocked disk or network then blocks only
+that thread, and health probes continue to be answered.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from serving.store.database import BusyError
 
 Waiting = tuple[Answered, "asyncio.Future[None]"]
 
-MOST_WAITING = 1024
+MAX_WAITING = 1024
 # Seconds that a request waits for its row.
 DEADLINE = 2.0
-# Seconds that a commit on the loop may take, and seconds that the loop then leaves them alone.
-SLOW, AWAY = 0.05, 30.0
-# Seconds between attempts, after a failure, to find out whether the store can be written again.
-PAUSE = 1.0
-# Commits on the loop after which SQLite's write-ahead log (12 MB or so) is moved into its file.
-CHECKPOINT = 1000
+# A commit on the loop that takes longer blocks other requests: then the thread commits for a while.
+SLOW_SECONDS, AWAY_SECONDS = 0.05, 30.0
+# Seconds between tests, after a failure, of whether the store can be written again.
+RETRY_SECONDS = 1.0
+# Commits on the loop until SQLite's write-ahead log, by then about 12 MB, is moved into its file.
+CHECKPOINT_COMMITS = 1000
 LATE = "the audit log does not answer in time"
 
 
@@ -38,21 +38,21 @@ class AuditWriter:
     Parameters
     ----------
     most_waiting
-        Rows that may wait; one more is refused at once.
+        Rows that may wait; a further one is rejected at once.
     deadline
         Seconds that a request waits for its row.
 
     Attributes
     ----------
     problem
-        Why the last attempt failed; None if it did not. After a failure the store is tried again
-        by itself, so that a service which is not ready for that reason becomes ready again.
+        Why the last commit failed; None if it did not. After a failure the store is tested again
+        and again, so that a service that is unready for that reason recovers without requests.
     rows, groups, failures
         Rows written, transactions that wrote them, and transactions that failed.
     """
 
     def __init__(
-        self, log: AuditLog, *, most_waiting: int = MOST_WAITING, deadline: float = DEADLINE
+        self, log: AuditLog, *, most_waiting: int = MAX_WAITING, deadline: float = DEADLINE
     ) -> None:
         self.problem: str | None = None
         self.rows = self.groups = self.failures = 0
@@ -64,17 +64,14 @@ class AuditWriter:
         self._away_until = 0.0
         self._closed = False
         self._queue: queue.SimpleQueue[list[Waiting] | None] = queue.SimpleQueue()
-        # A process that ends does not wait for a disk that never answers.
+        # A daemon, so that a process can exit although its disk never answers.
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._thread.start()
 
     async def write(self, answered: Answered) -> None:
         """Return once the row is committed.
 
-        Raises
-        ------
-        UnavailableError
-            If it was not, or nobody can say by the deadline: then it may still be written.
+        Raises UnavailableError if it was not by the deadline; then it may still be written.
         """
         if self._closed:
             raise UnavailableError("the audit log is closed")
@@ -92,7 +89,7 @@ class AuditWriter:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Write what waits, and end; nothing is taken any more."""
+        """Write the rows that wait, then stop; further rows are rejected."""
         self._closed = True
         self._flush()
         self._queue.put(None)
@@ -108,7 +105,7 @@ class AuditWriter:
             self._commit_here(self._near, group)
 
     def _hand_over(self, group: list[Waiting]) -> None:
-        """Leave a group to the thread; by the deadline it is told that nobody knows."""
+        """Leave a group to the thread; requests fail if it is not written by the deadline."""
         if group and self._loop is not None:
             self._queue.put(group)
             self._loop.call_later(self._deadline, settle, group, LATE)
@@ -126,13 +123,13 @@ class AuditWriter:
             self._conclude(group, None)
             self._unmoved += 1
         now = time.monotonic()
-        if self.problem is not None or now - began > SLOW:
-            self._away_until = now + AWAY
-        if self.problem is not None or self._unmoved >= CHECKPOINT:
-            self._queue.put([])  # wakes the thread: there is something for it to do
+        if self.problem is not None or now - began > SLOW_SECONDS:
+            self._away_until = now + AWAY_SECONDS
+        if self.problem is not None or self._unmoved >= CHECKPOINT_COMMITS:
+            self._queue.put([])  # wakes the thread, to test the store or move the log
 
     def _conclude(self, group: list[Waiting], problem: str | None) -> None:
-        """Note, on the loop, what became of a group, and tell it."""
+        """Note, on the loop, the result of a group, and pass it to the requests."""
         self.problem = problem
         if problem is not None:
             self.failures += 1
@@ -145,18 +142,18 @@ class AuditWriter:
         taken: list[list[Waiting] | None] = []
         failed = False
         while None not in taken:
-            taken = self._take(PAUSE if failed else None)
-            # Whoever has given up waiting was told so, and is not written.
-            group = [one for part in taken for one in part or () if not one[1].done()]
+            taken = self._take(RETRY_SECONDS if failed else None)
+            # A request that is past its deadline has failed, so its row is not written.
+            group = [row for rows in taken for row in rows or () if not row[1].done()]
             if group or failed or self.problem is not None:
                 failed = self._commit_away(group)
-            if self._unmoved >= CHECKPOINT:
+            if self._unmoved >= CHECKPOINT_COMMITS:
                 self._unmoved = 0
                 self._log.checkpoint()
         self._log.close()
 
     def _take(self, timeout: float | None) -> list[list[Waiting] | None]:
-        """Wait for rows and take all that wait with them; nothing if none come in time."""
+        """Wait for rows and take all that wait; empty if none arrive in time."""
         try:
             first = self._queue.get(timeout=timeout)
         except queue.Empty:
@@ -164,11 +161,11 @@ class AuditWriter:
         return [first, *(self._queue.get() for _ in range(self._queue.qsize()))]
 
     def _commit_away(self, group: list[Waiting]) -> bool:
-        """Append a group, or only try the store, from the thread; tell whether it failed."""
+        """Append a group, or test the store without rows; return whether it failed."""
         problem = None
         try:
             self._log.append([answered for answered, _ in group])
-        except Exception as error:  # the thread outlives whatever one group brings
+        except Exception as error:  # one group must not end the thread
             problem = describe(error)
         if self._loop is not None:
             # The loop may have ended while the store was slow.
@@ -178,13 +175,13 @@ class AuditWriter:
 
 
 def describe(error: Exception) -> str:
-    """Describe a failure without what it was about."""
+    """Describe a failure without its values."""
     ours = isinstance(error, UnavailableError)
     return str(error) if ours else f"the audit log failed: {type(error).__name__}"
 
 
 def settle(group: Sequence[Waiting], problem: str | None) -> None:
-    """Tell requests, on their loop, what became of their rows."""
+    """Pass the result of their rows to requests, on their loop."""
     for _, written in group:
         if not written.done() and problem is None:
             written.set_result(None)

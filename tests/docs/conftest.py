@@ -4,8 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +28,7 @@ class Clone:
     """A copy of the repository with the environment of this one."""
 
     folder: Path
+    wait_ready: Callable[["subprocess.Popen[str]", str], None]
     shell: "subprocess.Popen[str] | None" = None
     server: "subprocess.Popen[str] | None" = None
     printed: dict[str, str] = field(default_factory=dict)
@@ -96,15 +96,8 @@ class Clone:
             text=True,
             start_new_session=True,
         )
-        for _ in range(300):
-            assert self.server.poll() is None, self.server.communicate()[0]
-            try:
-                urllib.request.urlopen(SERVERS[command], timeout=5).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return ""
-        raise AssertionError(f"{command} never answered")
+        self.wait_ready(self.server, SERVERS[command])
+        return ""
 
     def stop_server(self) -> None:
         """Stop the server, if one runs."""
@@ -115,7 +108,7 @@ class Clone:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory):
+def clone(tmp_path_factory, wait_ready):
     """A copy in which the demonstration has been run."""
     if shutil.which("curl") is None:
         pytest.skip("NO CURL: the commands of the docs were not run")
@@ -126,7 +119,7 @@ def clone(tmp_path_factory):
     if trials.is_dir():
         (folder / "ds005917").symlink_to(trials / "openneuro-ds005917")
         (folder / "dia_antidepressant.csv").symlink_to(trials / "dia_antidepressant.csv")
-    copied = Clone(folder)
+    copied = Clone(folder, wait_ready)
     copied.open_page()
     copied.run("make demo")
     copied.close_page()

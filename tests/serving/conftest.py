@@ -3,11 +3,13 @@
 import asyncio
 import json
 import socket
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 
+import bentoml
 import numpy as np
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -34,10 +36,11 @@ from serving.estimates.grouping import Grouping
 from serving.estimates.predictor import Predictor
 from serving.estimates.roster import Roster
 from serving.http.access import Access
-from serving.http.endpoint import Parts
+from serving.http.gate import add_gate
+from serving.http.parts import Parts
 from serving.http.recording import Recorder
-from serving.http.routes import build_endpoint
 from serving.models.models import Champion, store_model
+from serving.service import ResponseService
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.keys import KeyRing, KeyStore
@@ -149,10 +152,54 @@ def store(tmp_path):
     return prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
 
 
+def start_app(stack):
+    """Start BentoML's application of the service without parts; returns its state too."""
+
+    quiet = {"metrics": {"enabled": False}, "logging": {"access": {"enabled": False}}}
+
+    @bentoml.service(name="tested", **quiet)
+    class Tested(ResponseService.inner):
+        def __init__(self):
+            pass
+
+        @property
+        def parts(self):
+            return self.state.parts
+
+        @bentoml.on_startup
+        async def open(self):
+            pass
+
+        @bentoml.on_shutdown
+        async def close(self):
+            pass
+
+    add_gate(Tested)
+    app = Tested.to_asgi()
+    stack.enter_context(TestClient(app))
+    return app, Tested.inner.state
+
+
+@pytest.fixture(scope="session")
+def lend_app():
+    """Lend started applications, which take longer to start than most tests to run."""
+    free = []
+    with ExitStack() as stack:
+
+        @contextmanager
+        def lend():
+            app, state = free.pop() if free else start_app(stack)
+            yield app, state
+            state.parts = None
+            free.append((app, state))
+
+        yield lend
+
+
 @pytest.fixture
-def open_client(store, predictor, tmp_path):
+def open_client(store, predictor, tmp_path, lend_app):
     """The application with a store, as one client sees it; closed again after the test."""
-    opened = []
+    opened = ExitStack()
 
     def make(client=("127.0.0.1", 5), host="127.0.0.1", champions=predictor, seal=None, **settings):
         found = ServingSettings(**settings)
@@ -163,18 +210,17 @@ def open_client(store, predictor, tmp_path):
         roster = Roster(tmp_path, found.least_sample_size, predictor=champions)
         ring = KeyRing(store)
         ring.refresh()
-        endpoint = build_endpoint()
         access = Access(ring, found.most_per_minute)
-        endpoint.parts = Parts(found, roster, access, recorder, metrics, Grouping(roster))
-        made = TestClient(endpoint, f"http://{host}", client=client, raise_server_exceptions=False)
-        opened.append((made, writer))
-        made.endpoint = endpoint
+        app, state = opened.enter_context(lend_app())
+        state.parts = Parts(found, roster, access, recorder, metrics, Grouping(roster))
+        made = TestClient(app, f"http://{host}", client=client, raise_server_exceptions=False)
+        opened.callback(lambda: asyncio.run(writer.close()))
+        opened.callback(made.close)
+        made.service = state
         return made
 
-    yield make
-    for made, writer in opened:
-        made.close()
-        asyncio.run(writer.close())
+    with opened:
+        yield make
 
 
 @pytest.fixture

@@ -102,9 +102,7 @@ def read_readiness(service):
     return status, json.loads(content)
 
 
-def test_a_new_champion_is_taken_up_by_every_process_while_others_are_answered(
-    service, store_champion, answered
-):
+def test_every_process_loads_new_champion_under_load(service, store_champion, answered):
     with asking(service) as client:
         wait_for(lambda: len(client.answers) > 20)
         tag = store_champion(service.home, "2")
@@ -118,9 +116,7 @@ def test_a_new_champion_is_taken_up_by_every_process_while_others_are_answered(
     answered += [answer["request_id"] for answer in client.answers]
 
 
-def test_a_damaged_champion_leaves_the_one_before_it_and_a_reason(
-    service, store_champion, answered
-):
+def test_damaged_champion_leaves_previous_one_and_a_reason(service, store_champion, answered):
     with asking(service) as client:
         damaged = store_damaged(service, store_champion)
         wait_for(lambda: service.read_log().count(f"{damaged}: ") >= 2)
@@ -153,7 +149,7 @@ def store_damaged(service, store_champion):
     return tag
 
 
-def test_a_champion_stored_by_another_process_is_taken_up(service, make_champion, tmp_path):
+def test_champion_stored_by_another_process_is_loaded(service, make_champion, tmp_path):
     digest = make_champion().model.save(tmp_path / "model")
     script = (
         "import sys; from pathlib import Path; from serving.models.models import store_model; "
@@ -169,7 +165,7 @@ def test_a_champion_stored_by_another_process_is_taken_up(service, make_champion
     assert list_versions([service.predict()[1]]) == ["5"]
 
 
-def test_a_killed_process_comes_back_and_the_others_go_on(service, answered):
+def test_killed_process_is_replaced_while_others_serve(service, answered):
     killed, other = list_workers(service)
     started = service.read_log().count('"event":"champions"')
     with asking(service) as client:
@@ -197,7 +193,8 @@ def test_without_mlflows_store_nothing_changes(service, answered):
     answered.append(answer["request_id"])
 
 
-def test_what_cannot_be_audited_is_not_answered_until_it_can_be(service, answered):
+def test_unauditable_request_is_not_answered(service, answered):
+    """Once the store can be written again, requests are answered again."""
     assert service.predict()[0] == 200
     with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
         blocker.execute("BEGIN EXCLUSIVE")
@@ -222,7 +219,7 @@ def find_unready(service):
     return (status, ready) if status == 503 else None
 
 
-def test_it_ends_within_seconds_and_every_answer_is_in_the_audit(service, answered, make_commands):
+def test_service_stops_in_seconds_with_all_answers_audited(service, answered, make_commands):
     with asking(service) as client:
         wait_for(lambda: len(client.answers) > 20)
         service.process.terminate()
@@ -238,7 +235,7 @@ def test_it_ends_within_seconds_and_every_answer_is_in_the_audit(service, answer
     assert verified["answers"] == len(audited)
 
 
-def test_at_best_effort_what_cannot_be_audited_is_answered_and_counted(start_service):
+def test_best_effort_answers_and_counts_unaudited_requests(start_service):
     service = start_service(KETAMINE_RESPONSE_AUDIT="best_effort")
     with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
         blocker.execute("BEGIN EXCLUSIVE")

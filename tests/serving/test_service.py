@@ -36,14 +36,14 @@ def test_an_assessment_is_answered_over_http(service, make_assessment):
     assert 0 < interval["low"] < estimate["probability"] < interval["high"] < 1
 
 
-def test_a_bad_assessment_gets_our_own_form_of_error(service, make_assessment):
+def test_invalid_assessment_gets_the_error_form(service, make_assessment):
     status, text = ask(service, "/predict", make_assessment(phq9=99, age=-1))
     assert status == 400
     assert [error["field"] for error in json.loads(text)["errors"]] == ["age", "phq9"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/metrics"])
-def test_bentomls_own_routes_answer(service, path):
+def test_probes_and_metrics_answer(service, path):
     assert ask(service, path)[0] == 200
 
 
@@ -62,7 +62,7 @@ def test_a_batch_of_many_is_answered_in_order(service, make_assessment):
     assert probabilities[:20] == probabilities[20:40]
 
 
-def test_a_service_needs_the_model_store_and_nothing_else(store_only, wait_ready, make_assessment):
+def test_service_needs_only_the_model_store(store_only, wait_ready, make_assessment):
     from experiments.demo import find_free_port
 
     port = find_free_port()
@@ -112,7 +112,7 @@ def fill_in(page, **values):
     page.get_by_role("button", name="Estimate").click()
 
 
-def test_a_clinician_enters_an_assessment_and_reads_the_estimate(page, service):
+def test_clinician_enters_assessment_and_reads_estimate(page, service):
     fill_in(page, condition="depression", phq9="17", age="44", route="iv")
     answer = page.locator("#estimate")
     assert "PHQ-9 down by at least 50 %" in answer.inner_text()
@@ -125,7 +125,7 @@ def test_a_clinician_enters_an_assessment_and_reads_the_estimate(page, service):
     assert page.complaints == []
 
 
-def test_the_browser_itself_refuses_a_score_out_of_range(page):
+def test_browser_rejects_a_score_out_of_range(page):
     fill_in(page, condition="depression", phq9="99")
     assert page.locator("#estimate").count() == 0
 

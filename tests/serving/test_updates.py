@@ -49,11 +49,11 @@ def test_an_early_score_never_reaches_the_baseline_estimate(ask):
     assert ask(phq9_week2=2)[BASELINE] == ask(phq9_week2=25)[BASELINE] == ask()[BASELINE]
 
 
-def test_a_score_from_after_the_checkpoint_never_reaches_the_update(ask):
+def test_score_after_the_checkpoint_is_not_read(ask):
     assert ask(phq9_week2=9, phq9_acute=0)[UPDATE] == ask(phq9_week2=9)[UPDATE]
 
 
-def test_without_any_early_score_only_the_update_abstains_and_names_them(ask):
+def test_update_without_early_score_abstains_alone(ask):
     answers = ask()
     reason = {"reason": "early_score_missing", "fields": ["phq9_week2", "madrs_day1"]}
     assert answers[UPDATE]["abstained"] == reason
@@ -63,7 +63,8 @@ def test_without_any_early_score_only_the_update_abstains_and_names_them(ask):
     assert later["abstained"] == reason
 
 
-def test_one_early_score_is_enough_and_the_others_are_imputed(ask):
+def test_one_early_score_suffices(ask):
+    """The others are imputed."""
     update = ask(madrs_day1=20)[UPDATE]
     assert update["abstained"] is None
     assert update["imputed"] == ["phq9_week2"]
@@ -81,9 +82,7 @@ def test_an_update_abstains_for_the_gravest_reason(ask, changes, reason, fields)
     assert ask(**changes)[UPDATE]["abstained"] == {"reason": reason, "fields": fields}
 
 
-def test_the_page_offers_early_scores_only_where_an_update_reads_them(
-    client, open_client, predictor
-):
+def test_page_offers_early_scores_only_for_updates(client, open_client, predictor):
     page = client.get("/").text
     assert "Scores since treatment began" in page
     assert 'name="phq9_week2"' in page
@@ -93,7 +92,7 @@ def test_the_page_offers_early_scores_only_where_an_update_reads_them(
     assert "phq9_week2" not in page
 
 
-def test_the_page_shows_both_estimates_or_what_is_still_needed(client):
+def test_page_shows_both_estimates_or_what_is_needed(client):
     form = {"condition": "depression", "phq9": "17"}
     waiting = client.post("/", data=form).text
     assert "No estimate yet" in waiting
@@ -102,7 +101,7 @@ def test_the_page_shows_both_estimates_or_what_is_still_needed(client):
     assert page.count('<p class="probability">') == 2
 
 
-def test_a_bad_early_score_is_an_error_like_any_other(client, make_assessment):
+def test_invalid_early_score_is_an_error(client, make_assessment):
     body = make_assessment(phq9_week2=28, phq9_day1=3, phq9_month6=2)
     response = client.post("/predict", json=body)
     found = {(error["field"], error["rule"]) for error in response.json()["errors"]}
@@ -152,9 +151,7 @@ def address(updated, wait_ready):
         process.communicate(timeout=30)
 
 
-def test_a_fitted_update_is_served_over_http_and_scores_the_same(
-    updated, address, make_assessment, tmp_path
-):
+def test_fitted_update_estimates_the_same_over_http(updated, address, make_assessment, tmp_path):
     person = make_assessment(phq9=20, phq9_acute=6)
     headers = {"content-type": "application/json"}
     request = urllib.request.Request(f"{address}/predict", json.dumps(person).encode(), headers)

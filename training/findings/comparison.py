@@ -101,7 +101,7 @@ def await_outcomes(study: Study) -> Comparison:
 def list_leakage_alarms(auc: float | None, target: Outcome, simulated: bool) -> list[str]:
     """List an alarm if an AUC is higher than baseline alone can reach.
 
-    None for simulated patients, nor for update outcomes, whose early scores predict far better.
+    Empty for simulated patients and for update outcomes, whose early scores predict far better.
     """
     silent = simulated or target.checkpoint is not None
     if silent or auc is None or auc <= LEAKAGE_AUC:

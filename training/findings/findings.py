@@ -102,7 +102,7 @@ class CalibrationFacts(Facts):
         Of the flexible curve; empty if there is none.
     at, versions
         Estimates at which the curves of bootstrap refits were read, and each refit's observed
-        proportion on the original sample; None for a refit without a curve.
+        proportion on the original sample; None if a refit has no curve.
     """
 
     way: ValidationType
@@ -244,7 +244,7 @@ class Scenario:
     intercept
         Calibration intercept among all courses.
     slope
-        Calibration slope; None for a constant prediction.
+        Calibration slope; None if predictions are constant.
     """
 
     odds_ratio: float
@@ -290,7 +290,7 @@ class Criterion(Facts):
     value
         None if it could not be measured.
     low, high
-        Bounds, both inclusive; None for none.
+        Bounds, both inclusive; None if unbounded.
     passed
         None if the criterion does not apply.
     because
@@ -341,8 +341,8 @@ class RecalibrationFacts(Facts):
     kind
         ``intercept``: the slope stays 1.
     p_any, p_slope
-        Of the closed test; see training.validation.external.closed_test. The latter is None for
-        constant predictions.
+        Of the closed test; see training.validation.external.closed_test. The latter is None if
+        predictions are constant.
     because
         Why it is proposed.
     """

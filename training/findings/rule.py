@@ -35,7 +35,7 @@ class Judgement(NamedTuple):
     value
         None if it could not be measured.
     low, high
-        Bounds, both inclusive; None for none.
+        Bounds, both inclusive; None if unbounded.
     reason
         Why it was not measured, or what it means if it is outside its bounds.
     source

@@ -40,7 +40,7 @@ class RegisteredCard:
     aliases
         Such as ``champion``, when it was read.
     findings
-        None for a version that was registered without findings.
+        None if the version was registered without findings.
     """
 
     version: str

@@ -15,7 +15,7 @@ from features.records.assessment import parse_rows
 from features.records.columns import Columns
 from serving.base.bodies import parse_json
 from serving.estimates.predictor import Detail
-from serving.http.answers import STRETCH
+from serving.http.endpoints import ANSWERED_TOGETHER
 
 _PATIENTS, _REPEATS = 1000, 9
 
@@ -45,7 +45,10 @@ def _time_steps(questions: Questions, detail: Detail) -> Iterator[tuple[str, flo
 
     def part() -> list[list[Any]]:
         fresh = parse_json(body)["assessments"]
-        return [fresh[start : start + STRETCH] for start in range(0, _PATIENTS, STRETCH)]
+        return [
+            fresh[start : start + ANSWERED_TOGETHER]
+            for start in range(0, _PATIENTS, ANSWERED_TOGETHER)
+        ]
 
     def read() -> list[Columns]:
         return [parse_rows(rows)[0] for rows in part()]

@@ -65,3 +65,13 @@ def test_an_assessment_may_carry_every_early_score_and_no_last_one():
     for name, field in BUILT_IN.followups.items():
         assert (name in BUILT_IN.fields) is not name.endswith(f"_{last}")
         assert not field.required
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("age", 5), ("bmi", 1), ("systolic", 10), ("dose_mg_kg", 0.05), ("phq9", 5), ("sessions", 1),
+     ("phq9_week2", 5), ("phq9_1", 1)],
+)  # fmt: skip
+def test_published_ranges_are_rounded_to_these_steps(name, step):
+    """Finer ones would show a patient's exact value on a card."""
+    assert BUILT_IN.fields[name].step == step

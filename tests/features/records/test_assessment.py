@@ -144,3 +144,9 @@ def test_published_schema_has_every_field_and_its_limits():
         if field.kind is Kind.NUMBER:
             numbers = schema["properties"][name]["anyOf"][0]
             assert (numbers["minimum"], numbers["maximum"]) == (field.low, field.high)
+
+
+def test_the_schema_states_whole_numbers_and_ranges():
+    phq9 = Assessment.model_json_schema()["properties"]["phq9"]["anyOf"][0]
+    facts = {name: phq9[name] for name in ("type", "minimum", "maximum", "multipleOf")}
+    assert facts == {"type": "number", "minimum": 0, "maximum": 27, "multipleOf": 1}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.base.bodies import MOST_DEPTH, count_texts, parse_json
+from serving.base.bodies import MAX_DEPTH, count_texts, parse_json
 from serving.base.exchange import RequestError
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=3)
@@ -54,7 +54,8 @@ def parse_or_name_rule(text):
 
 
 @given(VALUES)
-def test_a_body_is_parsed_or_refused_as_by_a_parser_that_looks_at_every_pair(value):
+def test_parser_agrees_with_the_one_checking_every_pair(value):
+    """The fast path of duplicate names against ``object_pairs_hook``."""
     text = write(value)
     found, rule = parse_or_name_rule(text)
     if rule == "depth":
@@ -75,21 +76,21 @@ def test_a_body_is_parsed_or_refused_as_by_a_parser_that_looks_at_every_pair(val
         '{"": 1, "": 2}',
     ],
 )
-def test_a_name_given_twice_is_found_wherever_it_is(text):
+def test_duplicate_names_are_found_anywhere(text):
     with pytest.raises(RequestError) as caught:
         parse_json(text.encode())
     assert caught.value.problems[0].rule == "duplicate"
 
 
 @pytest.mark.parametrize("text", ['{"a": "b", "b": "a"}', '[{"a": 1}, {"a": 1}]', '{"a": "\\""}'])
-def test_a_name_in_two_objects_or_as_a_value_is_not_given_twice(text):
+def test_names_in_different_objects_are_no_duplicates(text):
     assert parse_json(text.encode()) == json.loads(text)
 
 
-def test_what_is_nested_too_deep_is_refused_before_anything_runs_out():
-    deepest = "[" * MOST_DEPTH + "]" * MOST_DEPTH
+def test_deep_nesting_is_rejected_without_recursion_errors():
+    deepest = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     assert count_texts(parse_json(deepest.encode())) == 0
-    for depth in (MOST_DEPTH + 1, 900, 1100, 400_000):
+    for depth in (MAX_DEPTH + 1, 900, 1100, 400_000):
         with pytest.raises(RequestError) as caught:
             parse_json(b"[" * depth + b"]" * depth)
         assert caught.value.problems[0].rule in ("depth", "json")

@@ -35,7 +35,7 @@ def catch(function, *arguments):
     return None
 
 
-def test_a_line_says_when_how_grave_who_and_what(write):
+def test_line_has_time_level_logger_and_event(write):
     line = write("something", facts={"request_id": "ab"})
     assert set(line) == {"time", "level", "logger", "event", "request_id"}
     assert (line["level"], line["logger"], line["event"]) == ("error", "lib", "something")
@@ -47,7 +47,7 @@ def test_nothing_is_filled_into_what_other_libraries_say(write):
     assert line["event"] == "got %s"
 
 
-def test_a_failure_shows_its_kind_and_places_and_not_its_message(write):
+def test_failure_shows_type_and_place_without_message(write):
     error = catch(fail, "CANARY")
     line = write("failed", error=error)
     assert describe_failure(error)["error"] == "ValueError"
@@ -75,7 +75,7 @@ end()
 """
 
 
-def test_a_crash_of_a_thread_or_of_all_is_one_line_without_its_message():
+def test_crash_is_one_line_without_its_message():
     done = subprocess.run(
         [sys.executable, "-c", CRASH], capture_output=True, text=True, check=False
     )

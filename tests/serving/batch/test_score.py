@@ -39,7 +39,7 @@ def test_probabilities_lie_inside_their_intervals(score, intake):
     assert (scores["base_rate"] == scores["base_rate"].iloc[0]).all()
 
 
-def test_csv_and_parquet_in_and_out_say_the_same(score, intake, tmp_path):
+def test_csv_and_parquet_give_the_same_scores(score, intake, tmp_path):
     pd.read_parquet(intake).to_csv(tmp_path / "intake.csv", index=False)
     from_parquet = pd.read_parquet(score(intake)[1])
     from_csv = pd.read_csv(score(tmp_path / "intake.csv", name="scores.csv")[1])
@@ -107,7 +107,7 @@ def test_a_mapping_is_applied(score, tmp_path):
         ("", "empty"),
     ],
 )
-def test_a_cohort_that_may_not_come_in_leaves_no_output(score, tmp_path, content, message):
+def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
     path = tmp_path / "cohort.csv"
     path.write_text(content)
     errors, out = score(path, code=2)
@@ -116,12 +116,12 @@ def test_a_cohort_that_may_not_come_in_leaves_no_output(score, tmp_path, content
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 
-def test_an_unknown_ending_is_refused_before_anything_is_read(score, intake):
+def test_unknown_suffix_is_rejected_before_reading(score, intake):
     errors, _ = score(intake, name="scores.xlsx", code=2)
     assert errors["errors"][0]["rule"] == "format"
 
 
-def test_follow_up_scores_in_an_intake_file_change_nothing(score, cohort, tmp_path):
+def test_follow_up_scores_in_intake_change_nothing(score, cohort, tmp_path):
     people = pd.read_parquet(cohort).head(50)
     people.to_parquet(tmp_path / "with.parquet")
     followups = [name for name in people if name.endswith(("_acute", "_day1", "_week12"))]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from features.base.errors import UnavailableError
-from serving.estimates.grouping import MOST_TOGETHER, Grouping
+from serving.estimates.grouping import MAX_TOGETHER, Grouping
 from serving.estimates.roster import Roster
 
 
@@ -35,7 +35,7 @@ def get_probability(reply):
     return reply.result["estimates"][0]["probability"]
 
 
-def test_those_who_come_together_are_answered_in_one_go(grouping, make_assessment):
+def test_concurrent_assessments_form_one_batch(grouping, make_assessment):
     rows = [make_assessment(patient_id=f"p{n}", phq9=5 + n) for n in range(12)]
     together = [get_probability(reply) for reply in ask_together(grouping, rows)]
     assert grouping.sizes == [12]
@@ -46,7 +46,7 @@ def test_those_who_come_together_are_answered_in_one_go(grouping, make_assessmen
 def test_a_crowd_is_answered_in_several_goes(grouping, make_assessment):
     rows = [make_assessment(patient_id=f"p{n}", phq9=5 + n % 20) for n in range(80)]
     replies = ask_together(grouping, rows)
-    assert grouping.sizes == [MOST_TOGETHER, MOST_TOGETHER, 80 - 2 * MOST_TOGETHER]
+    assert grouping.sizes == [MAX_TOGETHER, MAX_TOGETHER, 80 - 2 * MAX_TOGETHER]
     first, last = get_probability(replies[0]), get_probability(replies[60])
     assert first == pytest.approx(last, abs=1e-12)
 
@@ -59,7 +59,7 @@ def test_each_gets_its_own_errors(grouping, make_assessment):
     assert sorted(problem.field for problem in two.result) == ["phq9", "sex"]
 
 
-def test_one_that_cannot_be_answered_takes_nobody_down(grouping, make_assessment):
+def test_failing_assessment_does_not_fail_the_others(grouping, make_assessment):
     poison = make_assessment(patient_id="poison")
     reply = grouping._reply
 
@@ -74,7 +74,7 @@ def test_one_that_cannot_be_answered_takes_nobody_down(grouping, make_assessment
     assert get_probability(first) == get_probability(last)
 
 
-def test_whoever_has_gone_is_left_out(grouping, make_assessment):
+def test_disconnected_clients_are_left_out(grouping, make_assessment):
     async def ask():
         gone = asyncio.create_task(grouping.ask(make_assessment()))
         stays = asyncio.create_task(grouping.ask(make_assessment()))
@@ -86,7 +86,7 @@ def test_whoever_has_gone_is_left_out(grouping, make_assessment):
     assert grouping.sizes == [1]
 
 
-def test_without_a_champion_everybody_is_asked_to_come_again(tmp_path, make_assessment):
+def test_without_champion_clients_may_retry(tmp_path, make_assessment):
     grouping = Grouping(Roster(tmp_path, 10))
     replies = ask_together(grouping, [make_assessment(), make_assessment()])
     assert all(isinstance(reply, UnavailableError) for reply in replies)

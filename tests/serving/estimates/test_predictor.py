@@ -53,7 +53,7 @@ def test_every_promised_field_is_there(ask):
     assert estimate["interval"]["low"] < estimate["probability"] < estimate["interval"]["high"]
 
 
-def test_what_is_not_known_is_listed_and_moves_nothing(ask):
+def test_missing_fields_are_listed_without_effect(ask):
     (estimate,) = ask(bmi=None, bipolar=None)["estimates"]
     assert estimate["imputed"] == ["bmi", "bipolar", "site"]
     moved = {f["field"]: f["log_odds"] for f in estimate["factors"]}
@@ -104,7 +104,7 @@ def test_each_condition_is_answered_by_its_own_champions(ask):
     assert ask(condition="ptsd", pcl5=50)["estimates"] == []
 
 
-def test_simulated_data_is_said_in_every_estimate(make_champion, make_assessment):
+def test_every_estimate_states_simulated_data(make_champion, make_assessment):
     simulated = Predictor((make_champion(data="simulated"),), least_sample_size=1)
     (estimate,) = simulated.estimate(read_assessments([make_assessment()]))[0]["estimates"]
     assert estimate["model"]["data"] == "simulated"
@@ -148,7 +148,7 @@ def test_the_order_of_rows_does_not_matter(predictor, make_assessment):
     assert backwards[::-1] == settle(predictor.estimate(read_assessments(rows)))
 
 
-def test_a_brief_estimate_says_the_same_and_nothing_more(make_champion, make_assessment):
+def test_brief_estimate_has_the_same_probability(make_champion, make_assessment):
     columns = read_assessments(make_many(make_assessment))
     champions = (make_champion(spread=0.6),)
     sizes = [
@@ -172,9 +172,7 @@ def test_a_brief_estimate_says_the_same_and_nothing_more(make_champion, make_ass
     assert reasons == {None, "eligibility", "outside_studied_range", "too_little_evidence"}
 
 
-def test_where_no_evidence_is_too_little_a_brief_estimate_asks_the_model_alone(
-    make_champion, make_assessment
-):
+def test_brief_estimate_without_threshold_uses_model_alone(make_champion, make_assessment):
     sure = Predictor((make_champion(spread=2.0),), least_sample_size=0)
     columns = read_assessments([make_assessment()])
     (brief,), (full,) = (sure.estimate(columns, d)[0]["estimates"] for d in ("brief", "full"))
@@ -182,7 +180,7 @@ def test_where_no_evidence_is_too_little_a_brief_estimate_asks_the_model_alone(
     assert brief["abstained"] is None
 
 
-def test_a_champion_that_reads_nothing_gives_its_base_rate(make_champion, make_assessment):
+def test_champion_without_features_gives_its_base_rate(make_champion, make_assessment):
     """So it is where no candidate was better."""
     champion = make_champion()
     terms = champion.model.equation.terms
@@ -202,7 +200,7 @@ def test_estimates_are_plain_json(predictor, make_assessment):
     assert json.loads(orjson.dumps(results)) == results
 
 
-def test_a_field_that_moves_nothing_but_the_last_bits_is_no_factor(make_champion, make_assessment):
+def test_rounding_error_is_not_a_factor(make_champion, make_assessment):
     """Rounding may leave a trace of a missing value's term and its centre's, which cancel."""
     champion = make_champion()
     equation = champion.model.equation
@@ -213,7 +211,7 @@ def test_a_field_that_moves_nothing_but_the_last_bits_is_no_factor(make_champion
     assert [factor["field"] for factor in result["estimates"][0]["factors"]] == ["phq9"]
 
 
-def test_loading_a_model_and_asking_it_needs_no_file_reader_and_no_training_stack():
+def test_estimating_imports_neither_file_readers_nor_training_stack():
     script = (
         "import sys, serving.estimates.predictor, features.model.response_model\n"
         "import features.records.assessment\n"

@@ -51,7 +51,7 @@ def test_without_any_champion_nothing_is_served(folder):
         roster.require()
 
 
-def test_a_new_champion_is_taken_up_and_an_old_one_kept(folder, store_champion):
+def test_new_champion_joins_and_old_one_stays(folder, store_champion):
     store_champion("1")
     roster = Roster(folder, 10)
     assert roster.refresh() is True
@@ -67,7 +67,7 @@ def test_a_new_champion_is_taken_up_and_an_old_one_kept(folder, store_champion):
     assert roster.reasons == ()
 
 
-def test_a_damaged_new_champion_leaves_the_old_one_serving_and_a_reason(folder, store_champion):
+def test_damaged_new_champion_leaves_the_old_one_serving(folder, store_champion):
     store_champion("1")
     roster = Roster(folder, 10)
     roster.refresh()
@@ -85,9 +85,7 @@ def test_a_damaged_new_champion_leaves_the_old_one_serving_and_a_reason(folder, 
     assert roster.reasons == ()
 
 
-def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before(
-    folder, store_champion
-):
+def test_new_process_serves_champion_before_damaged_one(folder, store_champion):
     store_champion("1")
     store_champion("2")
     damage(folder, store_champion("3"))
@@ -97,7 +95,7 @@ def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before(
     assert len(roster.reasons) == 1
 
 
-def test_with_no_champion_that_can_be_read_it_says_why(folder, store_champion):
+def test_unreadable_champions_are_reported_with_reasons(folder, store_champion):
     tag = store_champion("1")
     damage(folder, tag)
     roster = Roster(folder, 10)
@@ -106,7 +104,7 @@ def test_with_no_champion_that_can_be_read_it_says_why(folder, store_champion):
         roster.require()
 
 
-def test_a_champion_without_its_entry_in_the_store_is_a_reason(folder, store_champion):
+def test_champion_without_store_entry_is_a_reason(folder, store_champion):
     store_champion("1")
     roster = Roster(folder, 10)
     roster.refresh()
@@ -124,7 +122,7 @@ def test_a_store_that_goes_away_changes_nothing(folder, store_champion, tmp_path
     folder.rename(tmp_path / "away")
     assert roster.refresh() is False
     assert list_versions(roster) == [(NAME, "1")]
-    assert "gone from the store" in roster.reasons[0]
+    assert "no longer in the store" in roster.reasons[0]
     (tmp_path / "away").rename(folder)
     roster.refresh()
     assert roster.reasons == ()
@@ -142,7 +140,7 @@ def test_models_of_other_projects_are_left_alone(folder, store_champion):
     assert roster.reasons == ()
 
 
-def test_a_bento_serves_the_models_it_was_built_with(folder, store_champion):
+def test_bento_serves_its_own_models(folder, store_champion):
     first = store_champion("1")
     store_champion("2")
     roster = Roster(folder, 10, tags=[first])

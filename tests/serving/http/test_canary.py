@@ -196,14 +196,14 @@ def test_no_answer_of_a_program_has_a_canary(attacked):
     }
 
 
-def test_the_page_shows_no_key_and_no_value_in_its_complaints(attacked):
+def test_page_errors_show_no_key_and_no_value(attacked):
     _, answers = attacked
     page = answers["bad form"][2].decode()
     assert f"kr_{WORD}" not in page
     assert WORD not in page.split('<form method="post"')[0]
 
 
-def test_no_log_no_metric_and_no_file_has_a_canary(attacked):
+def test_logs_metrics_and_files_have_no_canary(attacked):
     service, answers = attacked
     assert '"event":"request"' in service.read_log()
     assert len(service.read_log()) > 5000
@@ -219,7 +219,7 @@ def test_a_search_would_find_them(tmp_path):
     assert len(search_home(tmp_path)["a/log"]) > 10
 
 
-def test_a_pull_while_there_are_canaries_puts_none_into_mlflow(store_only, commands, start_service):
+def test_pull_puts_no_canary_into_mlflow(store_only, commands, start_service):
     service = start_service(home=store_only.home)
     assert service.ask("/predict", GOOD)[0] == 200
     (store_only.home / "mlflow.db").write_bytes((commands.home / "mlflow.db").read_bytes())
@@ -227,9 +227,7 @@ def test_a_pull_while_there_are_canaries_puts_none_into_mlflow(store_only, comma
     assert search_home(store_only.home) == {}
 
 
-def test_inputs_are_kept_only_sealed_and_come_back_to_whoever_has_the_key(
-    start_service, make_commands
-):
+def test_inputs_are_kept_encrypted_and_decrypted_by_key(start_service, make_commands):
     sealing = {
         "KETAMINE_RESPONSE_STORE_INPUTS": "true",
         "KETAMINE_RESPONSE_INPUTS_KEYS": Fernet.generate_key().decode(),
@@ -245,7 +243,7 @@ def test_inputs_are_kept_only_sealed_and_come_back_to_whoever_has_the_key(
     commands.run("serving", "audit", "inputs", request_id, code=2)
 
 
-def test_a_key_typed_into_the_page_is_not_kept_with_its_inputs(open_client, make_key, store):
+def test_key_from_page_is_not_kept_with_inputs(open_client, make_key, store):
     from serving.store.secrets import InputsSeal
 
     token, seal = make_key("predict"), InputsSeal([Fernet.generate_key().decode()])
@@ -253,7 +251,7 @@ def test_a_key_typed_into_the_page_is_not_kept_with_its_inputs(open_client, make
     form = {"condition": "depression", "phq9": "17", "access_key": token}
     answer = client.post("/", data=form)
     assert answer.status_code == 200
-    log = client.endpoint.parts.recorder.writer._log
+    log = client.service.parts.recorder.writer._log
     kept = seal.unseal(log.read_inputs(answer.headers["x-request-id"])).decode()
     assert kept == "condition=depression&phq9=17"
     assert token not in kept
@@ -293,7 +291,7 @@ class Breaking:
             raise RuntimeError(str(GOOD)) from error
 
 
-def test_a_crash_inside_says_where_and_nothing_of_whom(open_client, told):
+def test_internal_failure_logs_place_without_values(open_client, told):
     client = open_client(champions=Breaking())
     for path, body in (("/predict", GOOD), ("/predict_batch", {"assessments": [GOOD]})):
         response = client.post(path, json=body)
@@ -306,7 +304,7 @@ def test_a_crash_inside_says_where_and_nothing_of_whom(open_client, told):
     assert find_canaries(said.encode()) == []
 
 
-def test_what_other_libraries_say_of_a_crash_has_no_canary(told):
+def test_library_messages_of_a_crash_have_no_canary(told):
     def crash(*given):
         raise ValueError(*given)
 
@@ -328,7 +326,7 @@ def test_what_other_libraries_say_of_a_crash_has_no_canary(told):
     assert find_canaries(said.encode()) == []
 
 
-def test_a_line_that_cannot_be_written_is_no_canary_either(told, monkeypatch):
+def test_unwritable_log_line_shows_no_canary(told, monkeypatch):
     # Where Python itself complains of such a line.
     complaints = io.StringIO()
     monkeypatch.setattr(sys, "stderr", complaints)

@@ -19,13 +19,24 @@ ASKED = (
 READY = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
+class Delayed:
+    """An application that may take its time."""
+
+    def __init__(self, app):
+        self.app, self.seconds = app, 0
+
+    async def __call__(self, scope, receive, send):
+        await asyncio.sleep(self.seconds)
+        await self.app(scope, receive, send)
+
+
 @pytest.fixture
 def connect(open_client, monkeypatch):
     """Connections to the application on a real server that waits half a second for heads."""
     monkeypatch.setattr(serving.http.connection, "HEAD_SECONDS", 0.5)
-    endpoint = open_client().endpoint
+    app = Delayed(open_client().app)
     named = {"http": Connection, "log_config": None, "lifespan": "off", "timeout_keep_alive": 30}
-    server = uvicorn.Server(uvicorn.Config(endpoint, **named))
+    server = uvicorn.Server(uvicorn.Config(app, **named))
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
@@ -37,7 +48,7 @@ def connect(open_client, monkeypatch):
             opened.sendall(data)
             return opened
 
-        open_connection.endpoint = endpoint
+        open_connection.app = app
         yield open_connection
     server.should_exit = True
     thread.join(10)
@@ -56,33 +67,27 @@ def is_closed(opened):
     [b"", b"G", b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"\r\n"],
     ids=["nothing", "a letter", "half a head", "an empty line"],
 )
-def test_a_connection_without_a_whole_head_is_closed(connect, begun):
+def test_connection_without_complete_headers_is_closed(connect, begun):
     assert is_closed(connect(begun))
 
 
 @pytest.mark.parametrize("begun", [b"\r\n", b"GET /", READY[:-2]], ids=repr)
-def test_so_is_one_that_was_answered_before(connect, read_one, begun):
+def test_idle_connection_with_half_a_head_is_closed(connect, read_one, begun):
     opened = connect(READY)
     assert read_one(opened)[0] == 200
     opened.sendall(begun)
     assert is_closed(opened)
 
 
-def test_an_answer_that_takes_longer_than_a_head_may_is_given(connect, read_one, monkeypatch):
-    endpoint, answer = connect.endpoint, connect.endpoint.answer
-
-    async def answer_late(*given):
-        await asyncio.sleep(1)
-        return await answer(*given)
-
-    monkeypatch.setattr(endpoint, "answer", answer_late, raising=False)
+def test_slow_response_outlives_the_header_timeout(connect, read_one):
+    connect.app.seconds = 1
     assert read_one(connect(ASKED))[0] == 200
     parts = connect(ASKED[:-5])
     parts.sendall(ASKED[-5:])
     assert read_one(parts)[0] == 200
 
 
-def test_a_connection_that_rests_between_two_requests_is_kept(connect, read_one):
+def test_idle_connection_is_kept_between_requests(connect, read_one):
     opened = connect(ASKED)
     assert read_one(opened)[0] == 200
     threading.Event().wait(1)
@@ -115,7 +120,7 @@ def test_requests_that_come_together_are_answered_in_turn(connect, read_one):
 
 
 @pytest.mark.parametrize("path", [b"/predict", b"/readyz"])
-def test_a_web_socket_is_answered_like_any_other_request(connect, read_one, path):
+def test_web_socket_is_answered_like_a_request(connect, read_one, path):
     status, _, _ = read_one(
         connect(
             b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -126,7 +131,7 @@ def test_a_web_socket_is_answered_like_any_other_request(connect, read_one, path
     assert status == (200 if path == b"/readyz" else 405)
 
 
-def test_what_is_no_request_is_refused_in_the_form_of_every_error(connect, read_one):
+def test_malformed_request_gets_the_usual_error_form(connect, read_one):
     status, headers, content = read_one(connect(b"CANARY\x00\r\n\r\n"))
     assert status == 400
     assert b'"errors"' in content

@@ -6,7 +6,7 @@ import json
 import jsonschema
 import pytest
 
-from serving.http.answers import STRETCH
+from serving.http.endpoints import ANSWERED_TOGETHER
 
 JSON = {"content-type": "application/json"}
 
@@ -158,7 +158,7 @@ def test_a_batch_of_another_form_is_refused(client, body, errors):
     assert list_errors(response) == errors
 
 
-def test_a_brief_batch_has_the_same_probabilities_and_no_more(client, make_assessment):
+def test_brief_batch_has_the_same_probabilities(client, make_assessment):
     rows = [make_assessment(phq9=phq9) for phq9 in range(5, 25)]
     full = post(client, "/predict_batch", {"assessments": rows}).json()["results"]
     brief = post(client, "/predict_batch", {"assessments": rows, "detail": "brief"}).json()
@@ -171,9 +171,9 @@ def test_a_brief_batch_has_the_same_probabilities_and_no_more(client, make_asses
 
 
 @pytest.mark.parametrize("detail", ["full", "brief"])
-def test_a_batch_of_several_stretches_is_one_list_in_order(open_client, make_assessment, detail):
-    scores = [number % 20 + 5 for number in range(2 * STRETCH + 3)]
-    scores[STRETCH] = 99
+def test_large_batch_is_one_list_in_order(open_client, make_assessment, detail):
+    scores = [number % 20 + 5 for number in range(2 * ANSWERED_TOGETHER + 3)]
+    scores[ANSWERED_TOGETHER] = 99
     rows = [make_assessment(phq9=score) for score in scores]
     batch = {"assessments": rows, "detail": detail}
     answer = post(open_client(), "/predict_batch", batch).json()
@@ -182,7 +182,7 @@ def test_a_batch_of_several_stretches_is_one_list_in_order(open_client, make_ass
     for score, result in zip(scores, answer["results"], strict=True):
         told = result.get("estimates", [{"probability": None}])[0]["probability"]
         found.setdefault(score, set()).add(told if told is None else round(told, 9))
-    assert answer["results"][STRETCH]["errors"][0]["field"] == "phq9"
+    assert answer["results"][ANSWERED_TOGETHER]["errors"][0]["field"] == "phq9"
     assert [len(told) for told in found.values()] == [1] * 21
     assert len(set.union(*found.values()) - {None}) > 10
 
@@ -209,13 +209,13 @@ def test_the_cards_of_all_champions_are_shown(client):
         ("GET", "/page/../settings.py", 404),
     ],
 )
-def test_wrong_paths_and_methods_get_the_same_form_of_error(client, method, path, status):
+def test_wrong_paths_and_methods_get_the_error_form(client, method, path, status):
     response = client.request(method, path)
     assert response.status_code == status
     assert set(response.json()["errors"][0]) == {"field", "rule", "message"}
 
 
-def test_the_api_description_is_openapi_and_knows_every_route(client):
+def test_openapi_document_has_every_route(client):
     document = client.get("/docs.json").json()
     assert document["openapi"] == "3.1.0"
     assert {"/predict", "/predict_batch", "/model", "/readyz", "/"} < set(document["paths"])
@@ -244,9 +244,9 @@ def test_a_failure_inside_shows_no_trace(open_client, make_assessment):
     assert "Traceback" not in response.text
 
 
-def test_before_it_has_started_a_service_asks_to_come_again(open_client, make_assessment):
+def test_starting_service_asks_clients_to_retry(open_client, make_assessment):
     client = open_client()
-    client.endpoint.parts = None
+    client.service.parts = None
     for response in (post(client, "/predict", make_assessment()), client.get("/readyz")):
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
@@ -265,7 +265,7 @@ def test_no_error_carries_a_value(client, make_assessment):
         assert "987654" not in errors
 
 
-def test_a_wrong_method_is_told_the_right_ones(client):
+def test_wrong_method_gets_the_allowed_ones(client):
     assert client.get("/predict").headers["allow"] == "POST"
 
 
@@ -283,7 +283,7 @@ def test_compressed_bodies_are_refused(client, make_assessment):
     assert list_errors(response) == [("content-encoding", "type")]
 
 
-def test_a_body_announced_as_too_large_is_refused_unread(client):
+def test_body_announced_as_too_large_is_not_read(client):
     for length in ("30000", "9" * 5000, "-1", "many"):
         response = client.post("/predict", content=b"{}", headers=JSON | {"content-length": length})
         assert response.status_code == 413
@@ -311,7 +311,7 @@ def test_the_page_estimates_without_a_script(client):
     assert 'value="17"' in page
 
 
-def test_the_page_says_what_must_be_corrected_and_keeps_what_was_typed(client):
+def test_page_lists_corrections_and_keeps_entries(client):
     page = client.post("/", data={"condition": "depression", "phq9": "99", "age": "x"}).text
     assert "Please correct 2 entries" in page
     assert "must be a whole number from 0 to 27 points" in page
@@ -324,7 +324,7 @@ def test_the_page_escapes_what_was_typed(client):
     assert "<script>x" not in page
 
 
-def test_the_page_shows_a_refusal_and_an_urgent_notice(client):
+def test_page_shows_refusal_and_urgent_notice(client):
     form = {"condition": "depression", "phq9": "17", "cssrs_ideation": "5", "psychosis": "yes"}
     page = client.post("/", data=form).text
     assert "Urgent:" in page
@@ -332,24 +332,24 @@ def test_the_page_shows_a_refusal_and_an_urgent_notice(client):
     assert "No estimate: a screening rule" in page
 
 
-def test_the_page_names_the_field_outside_what_was_studied(client):
+def test_page_names_field_outside_studied_range(client):
     page = client.post("/", data={"condition": "depression", "phq9": "17", "bmi": "60"}).text
-    assert "unlike anyone studied in" in page
+    assert "outside the range studied for" in page
     assert "Body mass index." in page
 
 
-def test_the_page_says_when_no_model_fits_the_condition(client):
+def test_page_reports_conditions_without_a_model(client):
     page = client.post("/", data={"condition": "ptsd", "pcl5": "50"}).text
     assert "No model here was developed on patients with this condition" in page
 
 
-def test_a_batch_that_waits_too_long_for_its_turn_is_asked_to_come_again(
-    open_client, make_assessment
-):
-    endpoint = open_client(deadline_seconds=0.1).endpoint
+def test_batch_past_its_deadline_may_retry(open_client, make_assessment):
+    """One batch is answered at a time, so another may wait past its deadline."""
+    client = open_client(deadline_seconds=0.1)
     body = json.dumps({"assessments": [make_assessment()]}).encode()
     headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
-    scope = {"type": "http", "method": "POST", "path": "/predict_batch", "headers": headers}
+    scope = {"type": "http", "scheme": "http", "method": "POST", "path": "/predict_batch"}
+    scope["headers"] = headers
     sent = []
 
     async def receive():
@@ -359,9 +359,9 @@ def test_a_batch_that_waits_too_long_for_its_turn_is_asked_to_come_again(
         sent.append(message)
 
     async def ask_behind_another():
-        async with endpoint.turn:
-            await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
-        await endpoint(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+        async with client.service.parts.batch_slot:
+            await client.app(scope | {"client": ("127.0.0.1", 5)}, receive, send)
+        await client.app(scope | {"client": ("127.0.0.1", 5)}, receive, send)
 
     asyncio.run(ask_behind_another())
     assert [one["status"] for one in sent if "status" in one] == [503, 200]

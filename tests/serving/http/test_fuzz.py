@@ -158,8 +158,8 @@ class Response:
 class Client:
     """Calls the application on one event loop; speaking HTTP would take ten times as long."""
 
-    def __init__(self, endpoint):
-        self.endpoint = endpoint
+    def __init__(self, app, state):
+        self.app, self.state = app, state
         self.loop = asyncio.new_event_loop()
 
     def post(self, path, body, content_type):
@@ -179,14 +179,14 @@ class Client:
         headers = [(b"host", b"127.0.0.1"), (b"content-type", content_type.encode())]
         scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
         scope |= {"client": ("127.0.0.1", 5), "scheme": "http"}
-        self.loop.run_until_complete(self.endpoint(scope, receive, send))
+        self.loop.run_until_complete(self.app(scope, receive, send))
         return response
 
 
 @pytest.fixture
 def client(open_client):
     opened = open_client(most_body_bytes=200_000, most_assessments=50, most_per_minute=0)
-    found = Client(opened.endpoint)
+    found = Client(opened.app, opened.service)
     yield found
     found.loop.close()
 
@@ -273,7 +273,7 @@ def test_damaged_bodies_are_answered_in_one_form(client, choose_count, chance):
     # Every mutation really reached the parser, and harmless ones were answered.
     assert all(400 in statuses for statuses in found.values())
     assert sum(200 in statuses for statuses in found.values()) >= 4
-    assert client.endpoint.in_flight == 0
+    assert client.state.in_flight == 0
 
 
 def settle(answer):
@@ -314,7 +314,7 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
     assert answered > 200
 
 
-def test_a_form_of_anything_is_answered_by_the_page(client):
+def test_page_answers_any_form(client):
     chance = random.Random(SEED)
     form = "application/x-www-form-urlencoded"
     pieces = [b"=", b"&", b"%", b"%ff", b"+", b"\xff", b"phq9", b"17", b"condition", b"depression"]

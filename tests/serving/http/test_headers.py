@@ -34,7 +34,8 @@ def check_headers(response):
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "TRACE"])
 @pytest.mark.parametrize("path", [*dict.fromkeys(one.path for one in ROUTES), "/nowhere"])
-def test_every_answer_has_security_headers_and_lets_no_other_site_in(open_client, method, path):
+def test_every_response_has_security_headers(open_client, method, path):
+    """No response lets another site read it."""
     client = open_client()
     for sent in ({}, {"json": PERSON}):
         check_headers(client.request(method, path, headers=ORIGIN, **sent))
@@ -43,11 +44,11 @@ def test_every_answer_has_security_headers_and_lets_no_other_site_in(open_client
 def test_failures_have_them_too(open_client):
     check_headers(open_client(champions="broken").post("/predict", json=PERSON))
     client = open_client()
-    client.endpoint.parts = None
+    client.service.parts = None
     check_headers(client.post("/predict", json=PERSON))
 
 
-def test_an_unknown_key_takes_as_long_as_a_wrong_secret(store, make_key):
+def test_unknown_key_takes_as_long_as_wrong_secret(store, make_key):
     token = make_key("predict")
     ring = KeyRing(store)
     ring.refresh()
@@ -64,11 +65,11 @@ def test_an_unknown_key_takes_as_long_as_a_wrong_secret(store, make_key):
     assert abs(one - other) < NOISE * max(one, other)
 
 
-def test_a_request_made_again_is_another_with_a_row_of_its_own(open_client):
+def test_repeated_request_gets_its_own_audit_row(open_client):
     client = open_client()
     sent = {"json": PERSON, "headers": {"x-request-id": "0" * 32}}
     ids = [client.post("/predict", **sent).json()["request_id"] for _ in range(3)]
-    log = client.endpoint.parts.recorder.writer._log
+    log = client.service.parts.recorder.writer._log
     rows = log.show()
     assert [row["request_id"] for row in rows] == ids
     assert len(set(ids)) == 3

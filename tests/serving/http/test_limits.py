@@ -51,7 +51,7 @@ def read_in_flight(service):
     )
 
 
-def test_beyond_so_many_at_a_time_one_is_asked_to_come_again(service):
+def test_requests_beyond_capacity_may_retry(service):
     held = hold(service, MOST)
     wait_for(lambda: service.predict()[0] == 503, 1.8)
     status, headers, content = service.ask("/predict", PERSON)
@@ -63,7 +63,7 @@ def test_beyond_so_many_at_a_time_one_is_asked_to_come_again(service):
     wait_for(lambda: service.predict()[0] == 200)
 
 
-def test_a_body_that_does_not_come_is_waited_for_only_so_long(service, read_one):
+def test_body_that_never_arrives_times_out(service, read_one):
     with hold(service, 1)[0] as connection:
         status, headers, content = read_one(connection)
         assert (status, headers["connection"]) == (408, "close")
@@ -71,7 +71,7 @@ def test_a_body_that_does_not_come_is_waited_for_only_so_long(service, read_one)
         assert connection.recv(10) == b""
 
 
-def test_a_body_that_comes_a_byte_at_a_time_is_not_waited_for_longer(service, read_one):
+def test_body_sent_byte_by_byte_times_out(service, read_one):
     received = b""
     with hold(service, 1)[0] as connection:
         connection.settimeout(0.2)
@@ -83,7 +83,8 @@ def test_a_body_that_comes_a_byte_at_a_time_is_not_waited_for_longer(service, re
     assert received.startswith(b"HTTP/1.1 408")
 
 
-def test_whoever_goes_away_half_way_is_no_failure_and_leaves_nothing(service):
+def test_client_disconnect_is_not_a_failure(service):
+    """It leaves nothing in flight and nothing in the log."""
     for connection in hold(service, MOST - 2):
         connection.close()
     wait_for(lambda: service.predict()[0] == 200)
@@ -109,7 +110,7 @@ def test_a_chunked_body_is_answered(service, read_one):
     assert ask_raw(service, read_one, HOST, TYPE, chunked, body=chunks)[0] == 200
 
 
-def test_a_body_is_asked_for_only_where_it_will_be_read(service, read_one):
+def test_continue_is_sent_only_if_body_is_read(service, read_one):
     expect = b"Expect: 100-continue\r\n\r\n"
     head = b"POST /predict HTTP/1.1\r\n" + HOST
     with service.connect(head + TYPE + LENGTH + expect) as connection:
@@ -121,7 +122,7 @@ def test_a_body_is_asked_for_only_where_it_will_be_read(service, read_one):
             assert connection.recv(12) == b"HTTP/1.1 %d" % status
 
 
-def test_single_requests_are_answered_beside_a_batch_of_thousands(service):
+def test_large_batch_does_not_block_single_requests(service):
     people = [{**PERSON, "patient_id": f"p{n}"} for n in range(8000)]
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(service.ask, "/predict_batch", {"assessments": people})
@@ -135,7 +136,7 @@ def test_single_requests_are_answered_beside_a_batch_of_thousands(service):
     assert meanwhile >= 5
 
 
-def test_a_flood_of_unknown_names_is_answered_in_a_few_words(service):
+def test_many_unknown_names_get_a_short_answer(service):
     flood = {f"name{n}": 1 for n in range(60_000)}
     for path, body in (
         ("/predict", flood),
@@ -155,7 +156,7 @@ def test_a_name_in_an_error_is_cut(service):
         assert shown == "x" * 64
 
 
-def test_hundreds_that_send_half_a_head_and_wait_keep_nobody_from_answers(service):
+def test_unfinished_headers_do_not_block_other_clients(service):
     waiting = [service.connect(b"POST /predict HTTP/1.1\r\nHost: 127") for _ in range(300)]
     assert [service.predict()[0] for _ in range(20)] == [200] * 20
     assert service.ask("/readyz")[0] == 200
@@ -205,9 +206,7 @@ SMUGGLING = {
 
 
 @pytest.mark.parametrize("headers", SMUGGLING.values(), ids=SMUGGLING.keys())
-def test_a_request_with_two_readings_is_refused_and_its_connection_closed(
-    service, read_one, headers
-):
+def test_ambiguous_request_closes_its_connection(service, read_one, headers):
     second = b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n"
     head = b"POST /predict HTTP/1.1\r\n" + HOST + TYPE + headers + b"\r\n"
     with service.connect(head + BODY + second) as connection:
@@ -229,7 +228,7 @@ def test_odd_targets_are_refused_and_never_fail(service, method):
             assert status in (400, 403, 404, 405), (target, status)
 
 
-def test_a_head_as_large_as_all_memory_is_refused(service):
+def test_huge_headers_are_rejected(service):
     head = b"GET /readyz HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 50_000_000
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         service.connect(head)
@@ -252,7 +251,7 @@ def test_what_has_waited_too_long_is_not_computed(open_client):
         assert response.json()["errors"][0]["rule"] == "deadline"
 
 
-def test_a_port_takes_connections_again_after_many_were_reset(service):
+def test_port_accepts_connections_after_many_resets(service):
     for _ in range(100):
         connection = service.connect(b"POST /predict HTTP/1.1\r\n")
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"

@@ -56,7 +56,7 @@ def test_a_batch_is_one_row_with_every_answer(open_client, make_assessment, read
     assert withheld == [None, None]
 
 
-def test_an_answer_on_the_page_is_a_row_too(open_client, read_audit):
+def test_estimate_on_the_page_is_audited(open_client, read_audit):
     open_client().post("/", data={"condition": "depression", "phq9": "17"})
     assert [row["route"] for row in read_audit()] == ["/"]
 
@@ -112,7 +112,7 @@ def test_configured_otherwise_it_is_answered_and_counted(open_client, make_asses
     assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
 
 
-def test_inputs_are_kept_only_if_asked_for_and_encrypted(
+def test_inputs_are_kept_only_on_request_and_encrypted(
     open_client, make_assessment, store, read_audit
 ):
     body = json.dumps(make_assessment()).encode()

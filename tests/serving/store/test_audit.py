@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from features.base.errors import UnavailableError
-from serving.store.audit import COLUMNS, READ, AuditLog, Head
+from serving.store.audit import COLUMNS, READ_ROWS, AuditLog, Head
 
 ROOT = Path(__file__).parents[3]
 KILLS = 5
@@ -76,7 +76,7 @@ def test_a_new_log_is_whole_and_empty(log):
     assert log.verify().head == Head(0, "")
 
 
-def test_rows_are_numbered_without_gaps_and_each_holds_the_digest_of_the_one_before(chain):
+def test_rows_are_numbered_and_chained_without_gaps(chain):
     rows = chain.show()
     assert [row["number"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["previous"] for row in rows] == ["", *(row["digest"] for row in rows[:-1])]
@@ -99,7 +99,7 @@ def test_sealed_inputs_can_be_read_again(chain):
     assert chain.read_inputs(f"{5:032x}") == b"sealed"
 
 
-def test_the_digest_of_a_row_is_the_documented_one(chain):
+def test_digest_of_a_row_is_as_documented(chain):
     first = chain.show()[0]
     models = json.dumps(first["models"], separators=(",", ":"))
     facts = [first[name] for name in ("request_id", "time", "route", "key_id")]
@@ -109,7 +109,7 @@ def test_the_digest_of_a_row_is_the_documented_one(chain):
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-def test_a_change_of_any_fact_of_a_row_is_found(chain, engine, column):
+def test_change_of_any_value_is_detected(chain, engine, column):
     # The same literal is one byte to PostgreSQL and a text of four to SQLite.
     changed = {"number": "60", "inputs": "'\\x00'"}.get(column, "'x'")
     assert find_kind(chain) is None
@@ -121,7 +121,7 @@ def test_a_change_of_any_fact_of_a_row_is_found(chain, engine, column):
         assert (kind, number) == ("changed", 3)
 
 
-def test_a_row_that_cannot_be_read_any_more_is_named(chain, engine):
+def test_unreadable_row_is_named(chain, engine):
     change(engine, "UPDATE audit SET answers = '[[' WHERE number = 3")
     with pytest.raises(UnavailableError, match=r"row 3 .*audit verify"):
         chain.show()
@@ -145,7 +145,7 @@ def test_rows_that_changed_places_are_found(chain, engine):
     assert find_kind(chain) == ("reordered", 2)
 
 
-def test_a_row_taken_out_and_the_rest_renumbered_is_found(chain, engine):
+def test_removed_row_is_detected_despite_renumbering(chain, engine):
     renumber = [f"UPDATE audit SET number = {n - 1} WHERE number = {n}" for n in (4, 5, 6)]
     head = "UPDATE audit_head SET number = 5"
     change(engine, "DELETE FROM audit WHERE number = 3", *renumber, head)
@@ -162,7 +162,7 @@ def test_all_rows_cut_off_are_found(chain, engine):
     assert find_kind(chain) == ("cut off", 1)
 
 
-def test_rows_cut_off_are_found_though_the_head_was_moved_with_them(chain, engine):
+def test_removed_last_rows_are_detected_despite_moved_head(chain, engine):
     digest = chain.show()[3]["digest"]
     head = f"UPDATE audit_head SET number = 4, digest = '{digest}'"
     change(engine, "DELETE FROM audit WHERE number > 4", head)
@@ -185,18 +185,14 @@ def test_a_row_put_in_is_found(chain, engine, number):
         "UPDATE audit_head SET seal = '\N{SNOWMAN}'",
     ],
 )
-def test_a_damaged_head_is_found_and_nothing_is_appended_to_it(
-    chain, engine, make_answered, damage
-):
+def test_damaged_head_is_detected_and_not_appended_to(chain, engine, make_answered, damage):
     change(engine, damage)
     assert find_kind(chain) == ("changed", 6)
     with pytest.raises(UnavailableError, match="audit verify"):
         AuditLog(engine, b"k" * 32).append([make_answered(8)])
 
 
-def test_a_chain_put_back_to_an_earlier_state_is_found_by_a_head_noted_elsewhere(
-    log, engine, make_answered
-):
+def test_saved_head_detects_a_restored_older_chain(log, engine, make_answered):
     log.append([make_answered(1)])
     with engine.connect() as connection:
         number, digest, seal = connection.exec_driver_sql(
@@ -210,7 +206,7 @@ def test_a_chain_put_back_to_an_earlier_state_is_found_by_a_head_noted_elsewhere
     assert find_kind(log, noted) == ("cut off", 2)
 
 
-def test_a_head_noted_earlier_must_still_be_in_the_chain(chain, make_answered):
+def test_saved_head_must_still_be_in_the_chain(chain, make_answered):
     noted = chain.verify().head
     chain.append([make_answered(7)])
     assert find_kind(chain, noted) is None
@@ -228,18 +224,18 @@ def test_another_key_neither_verifies_nor_appends(chain, engine, make_answered):
 
 
 def test_a_log_longer_than_one_read_is_verified(log, make_answered):
-    log.append([make_answered(number) for number in range(1, 2 * READ + 2)])
+    log.append([make_answered(number) for number in range(1, 2 * READ_ROWS + 2)])
     totals = []
 
     def watch(batches, total):
         totals.append(total)
         yield from batches
 
-    assert log.verify(watch=watch).count == 2 * READ + 1
+    assert log.verify(watch=watch).count == 2 * READ_ROWS + 1
     assert totals == [3]
 
 
-def test_a_group_is_written_whole_or_not_at_all(chain, engine, make_answered):
+def test_group_is_written_completely_or_not_at_all(chain, engine, make_answered):
     bad = make_answered(8, request_id=None)
     with pytest.raises(UnavailableError) as caught:
         chain.append([make_answered(7), bad])
@@ -255,7 +251,7 @@ def test_an_attempt_leaves_the_chain_as_it_is(chain):
     assert chain.verify() == before
 
 
-def test_four_processes_that_append_at_once_give_one_chain_without_gaps(url, log, tmp_path):
+def test_concurrent_processes_append_one_chain_without_gaps(url, log, tmp_path):
     confirmed = tmp_path / "confirmed"
     groups = 1000 if url.startswith("sqlite") else 200
     started = start_appending(url, confirmed, range(4), groups, size=3)
@@ -272,9 +268,7 @@ def test_four_processes_that_append_at_once_give_one_chain_without_gaps(url, log
     assert sum(one != other for one, other in pairwise(turns)) > 3
 
 
-def test_a_process_killed_while_it_appends_leaves_a_chain_that_holds_all_it_confirmed(
-    url, log, tmp_path
-):
+def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
     moments = random.Random(3)
     confirmed = tmp_path / "confirmed"
     for name in range(KILLS):

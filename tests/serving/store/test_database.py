@@ -24,7 +24,7 @@ prepare_store(sys.argv[1])
 """
 
 
-def test_a_new_store_gets_the_tables_that_the_code_expects(engine):
+def test_new_store_has_the_expected_tables(engine):
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
         assert find_revision(connection) == "0001"
@@ -37,7 +37,7 @@ def test_migrating_again_changes_nothing(engine):
     assert heads == [(1, 0)]
 
 
-def test_processes_that_migrate_at_once_all_find_the_store_ready(url):
+def test_concurrent_migrations_all_find_the_store_ready(url):
     command = [sys.executable, "-c", MIGRATING, url]
     started = [
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
@@ -80,7 +80,7 @@ def next_version(monkeypatch, tmp_path):
     return become
 
 
-def test_an_older_store_is_brought_to_the_version_of_the_code(engine, next_version):
+def test_older_store_is_migrated(engine, next_version):
     next_version()
     migrate(engine)
     with engine.connect() as connection:
@@ -88,7 +88,7 @@ def test_an_older_store_is_brought_to_the_version_of_the_code(engine, next_versi
     assert "colour" in {column["name"] for column in inspect(engine).get_columns("keys")}
 
 
-def test_a_store_of_a_newer_version_is_refused_and_left_alone(engine, next_version, monkeypatch):
+def test_store_of_newer_version_is_rejected_unchanged(engine, next_version, monkeypatch):
     with monkeypatch.context() as patch:
         next_version()
         migrate(engine)
@@ -125,7 +125,7 @@ def test_a_bento_carries_the_migrations():
     assert ours <= carried
 
 
-def test_a_new_file_is_readable_by_its_owner_alone(tmp_path):
+def test_new_file_is_readable_only_by_owner(tmp_path):
     engine = prepare_store(f"sqlite:///{tmp_path / 'new' / 'service.db'}")
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
@@ -136,7 +136,7 @@ def test_a_new_file_is_readable_by_its_owner_alone(tmp_path):
     engine.dispose()
 
 
-def test_every_commit_may_be_put_on_disk_by_the_url(tmp_path):
+def test_url_can_request_durable_commits(tmp_path):
     engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}?synchronous=full")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
@@ -162,19 +162,19 @@ def test_postgresql_never_waits_for_long(postgresql):
         "sqlite:////tmp/x.db?mode=hunter2",
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_without_being_shown(url):
+def test_unusable_address_is_rejected_without_being_shown(url):
     with pytest.raises(InputError, match="KETAMINE_RESPONSE_DATABASE_URL") as caught:
         open_store(url)
     assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("place", ["/dev/null/service.db", "/proc/service.db"])
-def test_a_file_that_cannot_be_made_makes_the_store_unavailable(place):
+def test_uncreatable_file_makes_the_store_unavailable(place):
     with pytest.raises(UnavailableError, match="does not answer"):
         open_store(f"sqlite:///{place}")
 
 
-def test_a_server_that_is_not_there_makes_the_store_unavailable(tmp_path):
+def test_absent_server_makes_the_store_unavailable(tmp_path):
     pytest.importorskip("psycopg")
     with pytest.raises(UnavailableError) as caught:
         prepare_store(f"postgresql://somebody:hunter2@/name?host={tmp_path}")
@@ -188,7 +188,7 @@ def test_a_damaged_file_makes_the_store_unavailable(tmp_path):
         prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
 
 
-def test_the_store_is_a_file_at_home_unless_a_server_is_named():
+def test_store_defaults_to_a_file_at_home():
     assert find_home({"KETAMINE_RESPONSE_HOME": "/srv/kr"}).store_url == (
         "sqlite:////srv/kr/service.db"
     )

@@ -32,9 +32,7 @@ def append_until_refused(log, make_answered):
     return len(written)
 
 
-def test_a_full_disk_refuses_rows_and_takes_them_again_once_there_is_room(
-    tiny_disk, make_answered, tmp_path
-):
+def test_full_disk_rejects_rows_until_space_is_freed(tiny_disk, make_answered, tmp_path):
     with tiny_disk(4) as folder:
         filler = folder / "filler"
         filler.write_bytes(b"0" * 1_000_000)
@@ -115,7 +113,7 @@ def server_log(postgresql, make_answered):
     engine.dispose()
 
 
-def test_a_lost_connection_is_mended_by_the_next_attempt(postgresql, server_log, make_answered):
+def test_next_attempt_replaces_a_lost_connection(postgresql, server_log, make_answered):
     url, log = server_log
     postgresql.end_connections(url)
     with pytest.raises(UnavailableError, match="does not answer"):
@@ -124,9 +122,7 @@ def test_a_lost_connection_is_mended_by_the_next_attempt(postgresql, server_log,
     assert (log.verify().count, log.verify().breach) == (2, None)
 
 
-def test_a_server_that_was_away_is_used_again_when_it_is_back(
-    postgresql, server_log, make_answered
-):
+def test_server_is_used_again_after_an_outage(postgresql, server_log, make_answered):
     _, log = server_log
     postgresql.stop()
     try:
@@ -144,7 +140,7 @@ def test_a_server_that_was_away_is_used_again_when_it_is_back(
     assert log.verify().breach is None
 
 
-def test_a_locked_store_is_waited_for_and_then_refused(log, engine, make_answered):
+def test_locked_store_is_waited_for_then_rejected(log, engine, make_answered):
     lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE audit_head"
     with engine.connect() as other:
         connection = other.connection.driver_connection
@@ -156,7 +152,7 @@ def test_a_locked_store_is_waited_for_and_then_refused(log, engine, make_answere
     assert log.verify().count == 1
 
 
-def test_a_log_that_waits_for_nobody_says_at_once_that_another_one_writes(tmp_path, make_answered):
+def test_log_that_never_waits_reports_another_writer(tmp_path, make_answered):
     engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
     near = AuditLog(engine, CHAIN_KEY).make_unwaiting()
     with engine.connect() as other:
@@ -170,7 +166,7 @@ def test_a_log_that_waits_for_nobody_says_at_once_that_another_one_writes(tmp_pa
     engine.dispose()
 
 
-def test_only_a_store_that_waits_for_no_disk_is_written_without_waiting(tmp_path, postgresql):
+def test_only_store_without_disk_waits_commits_on_loop(tmp_path, postgresql):
     full = open_store(f"sqlite:///{tmp_path / 'service.db'}?synchronous=full")
     assert AuditLog(full, CHAIN_KEY).make_unwaiting() is None
     server = open_store(postgresql.make_url("postgres"))

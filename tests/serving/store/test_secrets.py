@@ -16,18 +16,18 @@ def home(tmp_path):
     return find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path / "home")})
 
 
-def test_the_secret_of_the_environment_goes_before_the_file(home):
+def test_secret_in_environment_precedes_the_file(home):
     assert read_secrets(home, SECRET) == read_secrets(home, SECRET)
     assert read_secrets(home, SECRET) != read_secrets(home, {})
     assert "ssss" not in repr(read_secrets(home, SECRET))
 
 
-def test_no_file_is_made_where_the_environment_has_a_secret(home):
+def test_secret_in_environment_creates_no_file(home):
     read_secrets(home, SECRET)
     assert not home.service_key.exists()
 
 
-def test_the_file_is_made_once_and_for_its_owner_alone(home):
+def test_secret_file_is_created_once_for_its_owner(home):
     first = read_secrets(home, {})
     assert stat.S_IMODE(home.service_key.stat().st_mode) == 0o600
     assert len(home.service_key.read_bytes()) == 64
@@ -35,13 +35,13 @@ def test_the_file_is_made_once_and_for_its_owner_alone(home):
     assert [path.name for path in home.folder.iterdir()] == ["service.key"]
 
 
-def test_the_file_can_be_carried_to_another_machine_as_the_variable(home):
+def test_secret_file_content_works_as_the_variable(home):
     text = home.service_key
     first = read_secrets(home, {})
     assert read_secrets(home, {"KETAMINE_RESPONSE_AUDIT_KEY": text.read_text()}) == first
 
 
-def test_whoever_comes_first_makes_the_file_for_all(home):
+def test_first_process_creates_the_secret_file(home):
     together = threading.Barrier(8)
     found = []
 
@@ -93,7 +93,7 @@ def test_the_newest_key_seals_and_every_key_unseals():
         InputsSeal([new]).unseal(sealed)
 
 
-def test_inputs_are_not_sealed_without_keys_and_a_bad_key_is_refused():
+def test_inputs_need_a_valid_key():
     assert read_inputs_seal({}) is None
     with pytest.raises(InputError, match="Fernet") as caught:
         read_inputs_seal({"KETAMINE_RESPONSE_INPUTS_KEYS": "hunter2"})

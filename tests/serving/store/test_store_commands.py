@@ -58,7 +58,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(fresh_commands):
     assert "digest" not in again
 
 
-def test_what_is_asked_of_a_key_amiss_is_bad_input(fresh_commands):
+def test_invalid_key_commands_exit_with_input_error(fresh_commands):
     done = fresh_commands.run(
         "serving", "keys", "create", "--name", " ", "--scope", "root", "--json", code=2
     )
@@ -67,7 +67,7 @@ def test_what_is_asked_of_a_key_amiss_is_bad_input(fresh_commands):
     fresh_commands.run("serving", "keys", "rotate", "00000000", code=2)
 
 
-def test_a_log_that_is_whole_says_where_it_ends(fresh_commands, answered):
+def test_intact_log_prints_its_head(fresh_commands, answered):
     done = fresh_commands.run("serving", "audit", "verify")
     head = re.fullmatch(r"whole: 3 answers\nhead (3:[0-9a-f]{64})\n", done.stdout).group(1)
     fresh_commands.run("serving", "audit", "verify", "--expect", head)
@@ -75,14 +75,14 @@ def test_a_log_that_is_whole_says_where_it_ends(fresh_commands, answered):
     assert plain == {"whole": True, "answers": 3, "head": head, "problem": None}
 
 
-def test_a_log_that_was_tampered_with_ends_with_one(fresh_commands, answered):
+def test_tampered_log_exits_with_one(fresh_commands, answered):
     head = json.loads(fresh_commands.run("serving", "audit", "verify", "--json").stdout)["head"]
     wrong = f"2:{head[2:]}"
     done = fresh_commands.run("serving", "audit", "verify", "--expect", wrong, code=1)
     assert done.stdout.startswith("TAMPERED WITH: row 2 changed")
     change(fresh_commands, "UPDATE audit SET answers = '[[0.99]]' WHERE number = 1")
     done = fresh_commands.run("serving", "audit", "verify", code=1)
-    assert done.stdout == "TAMPERED WITH: row 1 changed: the row is not as it was written\n"
+    assert done.stdout == "TAMPERED WITH: row 1 changed: the row was altered\n"
     plain = json.loads(fresh_commands.run("serving", "audit", "verify", "--json", code=1).stdout)
     assert (plain["whole"], plain["problem"]["kind"], plain["problem"]["number"]) == (
         (False, "changed", 1)
@@ -123,7 +123,7 @@ def test_inputs_are_decrypted_with_their_key_alone(fresh_commands, answered):
     fresh_commands.run("serving", "audit", "inputs", f"{1:032x}", code=1, **{variable: answered})
 
 
-def test_nothing_of_a_patient_can_be_read_in_the_store(fresh_commands, answered):
+def test_store_shows_nothing_of_a_patient(fresh_commands, answered):
     for path in fresh_commands.home.glob("service.db*"):
         content = path.read_bytes()
         assert PATIENT.encode() not in content
@@ -131,7 +131,7 @@ def test_nothing_of_a_patient_can_be_read_in_the_store(fresh_commands, answered)
         assert b"patient_id" not in content
 
 
-def test_a_store_that_cannot_be_opened_ends_with_one(fresh_commands):
+def test_unopenable_store_exits_with_one(fresh_commands):
     url = "postgresql://kr:hunter2@127.0.0.1:1/kr"
     done = fresh_commands.run("serving", "keys", "list", code=1, KETAMINE_RESPONSE_DATABASE_URL=url)
     assert "does not answer" in done.stderr

@@ -64,7 +64,7 @@ def count_rows(log):
     return verdict.count
 
 
-def test_a_row_is_in_the_store_when_write_returns(log, make_answered):
+def test_row_is_stored_when_write_returns(log, make_answered):
     async def main():
         writer = AuditWriter(log)
         for number in (1, 2, 3):
@@ -88,9 +88,7 @@ def test_rows_that_come_at_once_share_a_transaction(log, make_answered):
     assert count_rows(log) == 64
 
 
-def test_rows_that_come_while_another_process_writes_share_the_next_transaction(
-    log, engine, make_answered
-):
+def test_rows_arriving_during_a_write_share_a_transaction(log, engine, make_answered):
     async def main():
         writer = AuditWriter(log)
         with someone_else_writing(engine):
@@ -106,7 +104,9 @@ def test_rows_that_come_while_another_process_writes_share_the_next_transaction(
     assert count_rows(log) == 10
 
 
-def test_the_loop_goes_on_while_a_commit_waits_and_the_deadline_holds(log, engine, make_answered):
+def test_loop_continues_while_a_commit_waits(log, engine, make_answered):
+    """The request still fails at its deadline."""
+
     async def main():
         writer = AuditWriter(log, deadline=0.4)
         ticks = 0
@@ -130,7 +130,7 @@ def test_the_loop_goes_on_while_a_commit_waits_and_the_deadline_holds(log, engin
     assert count_rows(log) in (1, 2)  # the first may have been written after all
 
 
-def test_more_rows_than_may_wait_are_refused_at_once(log, make_answered):
+def test_rows_beyond_the_queue_are_rejected_at_once(log, make_answered):
     async def main():
         writer = AuditWriter(log, most_waiting=4)
         ended = await write_all(writer, map(make_answered, range(10)))
@@ -143,9 +143,9 @@ def test_more_rows_than_may_wait_are_refused_at_once(log, make_answered):
     assert count_rows(log) == 5
 
 
-def test_a_failed_group_is_refused_and_the_writer_finds_out_by_itself_when_all_is_well(
-    log, engine, make_answered
-):
+def test_writer_recovers_by_itself_after_a_failed_group(log, engine, make_answered):
+    """The group's requests fail; without further requests, the store is tested until it answers."""
+
     async def main():
         writer = AuditWriter(log)
         rename(engine, "audit_head", "gone")
@@ -164,7 +164,7 @@ def test_a_failed_group_is_refused_and_the_writer_finds_out_by_itself_when_all_i
     assert count_rows(log) == 1
 
 
-def test_a_full_disk_is_noticed_to_have_room_again(tiny_disk, make_answered):
+def test_freed_disk_space_is_noticed(tiny_disk, make_answered):
     with tiny_disk(2) as folder:
         filler = folder / "filler"
         engine = prepare_store(f"sqlite:///{folder / 'service.db'}")
@@ -193,7 +193,7 @@ def test_a_full_disk_is_noticed_to_have_room_again(tiny_disk, make_answered):
         engine.dispose()
 
 
-def test_a_row_that_cannot_be_written_at_all_does_not_end_the_writer(log, make_answered):
+def test_unwritable_row_does_not_end_the_writer(log, make_answered):
     async def main():
         writer = AuditWriter(log)
         with pytest.raises(UnavailableError, match="TypeError"):
@@ -229,8 +229,8 @@ def test_only_sqlite_is_written_by_the_loop_itself(log, engine, make_answered):
     assert WatchedLog.threads == ["MainThread" if engine.dialect.name == "sqlite" else "audit"]
 
 
-def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(log, make_answered, monkeypatch):
-    monkeypatch.setattr(writer_module, "SLOW", -1.0)
+def test_slow_commit_moves_writing_off_the_loop(log, make_answered, monkeypatch):
+    monkeypatch.setattr(writer_module, "SLOW_SECONDS", -1.0)
 
     async def main():
         writer = AuditWriter(log)
@@ -242,10 +242,8 @@ def test_a_slow_commit_keeps_the_loop_from_writing_for_a_while(log, make_answere
     assert WatchedLog.threads[1:] == ["audit", "audit"]
 
 
-def test_the_write_ahead_log_of_a_busy_service_does_not_grow_without_end(
-    tmp_path, make_answered, monkeypatch
-):
-    monkeypatch.setattr(writer_module, "CHECKPOINT", 50)
+def test_write_ahead_log_of_busy_service_stays_small(tmp_path, make_answered, monkeypatch):
+    monkeypatch.setattr(writer_module, "CHECKPOINT_COMMITS", 50)
     engine = prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
     written_ahead = tmp_path / "service.db-wal"
 

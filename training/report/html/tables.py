@@ -1,4 +1,4 @@
-"""The report's tables outside its figures; None for a table with nothing to show."""
+"""The report's tables outside its figures; None if a table would be empty."""
 
 from collections.abc import Iterator, Mapping
 from typing import get_args

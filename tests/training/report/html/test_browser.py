@@ -60,7 +60,7 @@ def test_the_first_key_leads_past_the_header(page):
     page.keyboard.press("Tab")
     assert page.locator(":focus").inner_text() == "To the report"
     page.keyboard.press("Enter")
-    assert page.url.endswith("#report")
+    page.wait_for_url(lambda url: url.endswith("#report"))
 
 
 def test_print_shows_the_folded_numbers(browser, full, tmp_path):

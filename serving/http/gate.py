@@ -1,0 +1,183 @@
+"""The gate: ASGI middleware through which every request and response of the service passes.
+
+A request is checked in the same order whatever it asks for: capacity, route, key, body. A response
+leaves with its security headers, is counted and has its line in the log. Errors are answered here:
+the server around it would log too much of them.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.base.bodies import JSON_TYPE, parse_json, read_body
+from serving.base.exchange import (
+    CLOSE,
+    CURRENT,
+    NO_ROUTE,
+    RETRY_AFTER,
+    SECURITY_HEADERS,
+    Exchange,
+    refuse,
+)
+from serving.base.logs import log_request
+from serving.http.access import read_token
+from serving.http.contract import describe_endpoints
+from serving.http.failures import answer_failure
+from serving.http.parts import Parts, State
+from serving.http.routes import ROUTER, ROUTES, Route
+from serving.page.page import read_cookie
+
+ROUTES_BY_PATH: dict[str, dict[str, Route]] = {}
+for _route in ROUTES:
+    ROUTES_BY_PATH.setdefault(_route.path, {})[_route.method] = _route
+# Requested every few seconds by machines: counted, but not logged.
+PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
+# As nginx has it: the client closed the connection before it was answered.
+CLIENT_CLOSED = 499
+# What BentoML adds to a response: it names the software, and has a request id of its own.
+FOREIGN_HEADERS = (b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id")
+
+
+def add_gate(service: Any) -> None:
+    """Put a gate before a BentoML service, whose instances find the shared state as ``state``."""
+    state = State(describe=lru_cache(maxsize=4)(partial(describe_endpoints, service)))
+    service.inner.state = state
+    service.add_asgi_middleware(Gate, state=state)
+
+
+class Gate:
+    """Checks requests before BentoML's application answers them.
+
+    Parameters
+    ----------
+    app
+        BentoML's application, with its typed endpoints.
+    state
+        Shared with the service, which gives it its parts once it has started.
+    """
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self.app = app
+        self.state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on one connection: only requests are checked, and web sockets are closed."""
+        if scope["type"] == "http":
+            await self._pass_request(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Left alone, it would hold its connection for ever.
+            await send({"type": "websocket.close"})
+        else:
+            await self.app(scope, receive, send)
+
+    async def _pass_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = ROUTES_BY_PATH.get(scope["path"], {})
+        exchange = Exchange(scope["path"] if methods else NO_ROUTE, scope["method"])
+        self.state.in_flight += 1
+        try:
+            await self._answer(Request(scope, receive), exchange, methods, _finish(send, exchange))
+        except ClientDisconnect:
+            self._note_disconnect()
+            # The server drops it, but BentoML would wait for a response until its timeout.
+            await send({"type": "http.response.start", "status": CLIENT_CLOSED, "headers": []})
+            return
+        finally:
+            self.state.in_flight -= 1
+        if (parts := self.state.parts) is not None:
+            parts.metrics.note_request(exchange, self.state.in_flight)
+            if parts.settings.log_requests and exchange.route not in PROBES:
+                log_request(exchange)
+
+    async def _answer(
+        self,
+        request: Request,
+        exchange: Exchange,
+        methods: Mapping[str, Route],
+        send: Send,
+    ) -> None:
+        try:
+            route = _choose_route(exchange.method, methods)
+            parts = self._admit(request, exchange, route)
+            if parts is not None and route.takes:
+                await _take_body(request, exchange, parts, route.content_type)
+            request.state.exchange, request.state.service = exchange, self.state
+            # BentoML's own `/readyz` comes before what is mounted, and knows of no champions.
+            app = self.app if route.endpoint is None else ROUTER
+            token = CURRENT.set(exchange)
+            try:
+                await app(request.scope, request.receive, send)
+            finally:
+                CURRENT.reset(token)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            metrics = self.state.parts.metrics if self.state.parts else None
+            response = answer_failure(error, exchange, metrics)
+            if not exchange.status:
+                await response(request.scope, request.receive, send)
+
+    def _admit(self, request: Request, exchange: Exchange, route: Route) -> Parts | None:
+        """Check capacity and key; probes pass even before the service has started."""
+        if route.limited:
+            self.check_capacity(self.state.require_parts())
+        if route.scope is not None:
+            parts = self.state.require_parts()
+            parts.access.admit(request, exchange, route.scope, _find_token(request))
+        return self.state.parts
+
+    def check_capacity(self, parts: Parts) -> None:
+        """Reject a request if too many are in flight."""
+        if self.state.in_flight > parts.settings.most_in_flight:
+            refuse(
+                503, "service", "busy", "too many concurrent requests; retry", RETRY_AFTER | CLOSE
+            )
+
+    def _note_disconnect(self) -> None:
+        if self.state.parts is not None:
+            self.state.parts.metrics.in_flight.set(self.state.in_flight - 1)
+
+
+def _finish(send: Send, exchange: Exchange) -> Send:
+    """Note the status of a response, and give it the headers that every response has."""
+
+    async def send_finished(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            headers = [pair for pair in message["headers"] if pair[0] not in FOREIGN_HEADERS]
+            identity = (b"x-request-id", exchange.id.encode())
+            message = {**message, "headers": [*headers, identity, *SECURITY_HEADERS]}
+        elif exchange.method == "HEAD":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_finished
+
+
+def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
+    if not methods:
+        refuse(404, "path", "404", "Not Found")
+    method = "GET" if method == "HEAD" else method
+    if method not in methods:
+        refuse(405, "path", "405", "Method Not Allowed", {"allow": ", ".join(methods)})
+    return methods[method]
+
+
+async def _take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
+    """Read a body within the service's limits, and parse it if it is JSON."""
+    settings = parts.settings
+    exchange.body = await read_body(
+        request, settings.most_body_bytes, settings.body_seconds, content_type
+    )
+    if content_type == JSON_TYPE:
+        exchange.content = parse_json(exchange.body)
+
+
+def _find_token(request: Request) -> str:
+    """Find the key in the header or, for requests that only read, in the page's cookie."""
+    token = read_token(request)
+    if not token and request.method == "GET":
+        token = read_cookie(request) or ""
+    return token
