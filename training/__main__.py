@@ -114,11 +114,10 @@ def promote(
         reference = parse_reference(
             outcome if version is None else f"{outcome}@{version}", "challenger"
         )
-        from training.promote import describe_promotion
-        from training.promote import promote as move_champion
+        from training.promote import describe_promotion, promote_version
         from training.registry.registry import Registry
 
-        done = move_champion(Registry(home), reference, home.user, override_reason)
+        done = promote_version(Registry(home), reference, home.user, override_reason)
     if as_json:
         show_json(done.as_dict())
     else:
@@ -159,11 +158,10 @@ def validate(
         dictionary = registry.load_dictionary(reference)
         mapper = read_mapping(mapping, dictionary)
         courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
-        from training.validate import describe_validation, prepare_folder
-        from training.validate import validate as validate_model
+        from training.validate import describe_validation, prepare_folder, validate_version
 
         folder = prepare_folder(out)
-        done = validate_model(registry, reference, courses, folder, register)
+        done = validate_version(registry, reference, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     if as_json:

@@ -33,7 +33,7 @@ from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
 from training.validation.procedure import choose_procedure
 from training.validation.resample import FINAL_SEED, redevelop
-from training.validation.runs import cross_validate, open_store
+from training.validation.runs import cross_validate, open_result_store
 
 
 @dataclass(frozen=True)
@@ -122,12 +122,12 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
     history.resume()
     # Both keep what a killed run has done, for the next one; they are removed at the end.
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
-    store = open_store(home.validation / study.name, study, design)
+    store = open_result_store(home.validation / study.name, study, design)
     candidates = make_candidates(tuning)
 
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
-        # Compare.
+        # Compare; with no known outcome, the most preferred candidate that needs none is chosen.
         crossed = cross_validate(study, design, candidates, jobs, store) if design.size else None
         comparison = compare(study, design, crossed.held_out) if crossed else await_outcomes(study)
         runs = registry.log_candidates(comparison.measures)
@@ -152,6 +152,8 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         findings = judge_development(findings.model_copy(update={"champion": rival}))
 
         # Register.
+        # The version is registered before it is judged to be champion: a refused one can still be
+        # promoted by an override.
         report = write_report(findings)
         registry.log_facts(model.card, fit.settings, report)
         with registry.open_figures() as folder:

@@ -60,7 +60,9 @@ class Promotion:
         }
 
 
-def promote(registry: Registry, reference: Reference, who: str, reason: str = "") -> Promotion:
+def promote_version(
+    registry: Registry, reference: Reference, who: str, reason: str = ""
+) -> Promotion:
     """Make a version the champion, if it passes the gate against the present one.
 
     Parameters
@@ -83,6 +85,7 @@ def promote(registry: Registry, reference: Reference, who: str, reason: str = ""
     history.resume()
     # Read before judging: any change of the champion after this moment voids the promotion.
     chain, present = history.read(), registry.find_standing(name)
+    # Only its number: a damaged champion must be replaceable.
     before = None if present is None else present.version
     registered = registry.load_version(name, version)
     if version == before:

@@ -71,7 +71,7 @@ def prepare_folder(out: Path) -> Path:
     return out
 
 
-def validate(
+def validate_version(
     registry: Registry, reference: Reference, cohort: Columns, out: Path, register: bool
 ) -> Validated:
     """Validate a registered model on a cohort; log it, and write report and findings.
@@ -135,12 +135,12 @@ def describe_validation(done: Validated, register: bool) -> str:
         f"Tested on {findings.cohort}.",
         tabulate_measures([row for row in findings.performance if row.measures]),
         f"Gate: {gate}.",
-        *([_describe_registered(done)] if register else []),
+        *([_describe_new_version(done)] if register else []),
     ]
     return "\n\n".join(parts)
 
 
-def _describe_registered(done: Validated) -> str:
+def _describe_new_version(done: Validated) -> str:
     if done.registered is None:
         return "Nothing was registered: no recalibration is proposed."
     name, version = done.findings.card.name, done.registered

@@ -17,7 +17,7 @@ from features.base.files import digest_bytes
 from features.model.artifact import CHALLENGER_ALIAS
 from training.__main__ import app
 from training.findings.criteria import RULES
-from training.promote import promote
+from training.promote import promote_version
 from training.registry.history import describe_history
 from training.registry.reference import parse_reference
 from training.registry.registry import FINDINGS_TAG, Registry
@@ -33,7 +33,7 @@ def ask(register):
 
     def ask(version, reason="", registry=None):
         reference = parse_reference(f"{NAME}@{version}")
-        return promote(registry or register.registry, reference, "somebody", reason)
+        return promote_version(registry or register.registry, reference, "somebody", reason)
 
     return ask
 
@@ -247,14 +247,14 @@ def test_a_promotion_overtaken_by_another_is_void(register, ask, home, history):
 RIVAL = """
 import sys
 from features.base.home import find_home
-from training.promote import promote
+from training.promote import promote_version
 from training.registry.reference import parse_reference
 from training.registry.registry import Registry
 home = find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]})
 registry, asked = Registry(home), parse_reference(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(registry, asked, "somebody").state)
+print(promote_version(registry, asked, "somebody").state)
 """
 
 
@@ -291,14 +291,14 @@ def test_of_two_simultaneous_promotions_one_wins(register, home, history):
 KILLED = """
 import sys
 from features.base.home import find_home
-from training.promote import promote
+from training.promote import promote_version
 from training.registry.reference import parse_reference
 from training.registry.registry import Registry
 registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]}))
 print("ready", flush=True)
 while True:
     for reference in sys.argv[2:]:
-        promote(registry, parse_reference(reference), "somebody", "again")
+        promote_version(registry, parse_reference(reference), "somebody", "again")
 """
 
 
@@ -369,7 +369,8 @@ def test_the_command_overrides_with_a_reason(register, command, history):
         ((NAME,), 1, f"the registry has no challenger of {NAME}"),
         ((NAME, "--version", "7"), 1, f"the registry has no version 7 of {NAME}"),
         (("gad7.acute.response",), 1, "the registry has no challenger of gad7.acute.response"),
-        (("phq8.acute.response",), 2, "instrument"),
+        # A study may bring its own instrument: only the registry can say that there is no model.
+        (("phq8.acute.response",), 1, "the registry has no challenger of phq8.acute.response"),
         (("response",), 2, "outcome"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The base rate: the same probability for everyone, and the bar for everything else."""
+"""The base rate: the same probability for every patient, which other candidates must beat."""
 
 from dataclasses import dataclass, replace
 
@@ -40,7 +40,7 @@ class _PublishedRate:
         return replace(self.equation, terms=replace(terms, intercept=moved))
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Give the published one again: there is no course to resample."""
+        """Return the published one: there is no course to resample."""
         return self.equation
 
 

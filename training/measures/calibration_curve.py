@@ -20,10 +20,9 @@ from training.measures.intervals import (
     correct_few,
     fill_weights,
     find_reach,
+    measure_resampled,
     number_patients,
-    resample,
     sum_by_patient,
-    summarise_draws,
 )
 from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_logistic, logit
 
@@ -270,12 +269,7 @@ def measure_curve(
             ]
         )
 
-    whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
-    drawn = resample(compute, patients, samples, seed, weights)
-    return {
-        name: summarise_draws(float(value), draws, level)
-        for name, value, draws in zip(ERRORS, whole, drawn.T, strict=True)
-    }
+    return measure_resampled(ERRORS, compute, patients, samples, level, seed, weights)
 
 
 def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:

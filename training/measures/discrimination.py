@@ -50,7 +50,7 @@ def estimate_auc(
     weights
         How much each course counts, ``[courses]``; taken as known, not as numbers of copies.
     patients
-        Position of each course's patient; None where each has one course.
+        Number of each course's patient; None if each has one course.
 
     Returns
     -------

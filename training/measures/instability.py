@@ -15,7 +15,7 @@ from training.measures.decision import compute_benefits
 from training.measures.intervals import fill_weights
 
 # Fewer courses in a band would say something of single ones.
-_FEWEST_IN_BAND = 10
+_MIN_IN_BAND = 10
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
     >>> _find_bands(np.repeat([0.1, 0.2, 0.3], 10), 10)[::10]
     array([0, 1, 2])
     """
-    count = max(1, min(bands, len(probability) // _FEWEST_IN_BAND))
+    count = max(1, min(bands, len(probability) // _MIN_IN_BAND))
     limits = np.quantile(probability, np.arange(1, count) / count, method="inverted_cdf")
     return np.searchsorted(np.unique(limits), probability)
 

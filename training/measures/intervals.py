@@ -1,6 +1,6 @@
 """Intervals: from a standard error, on the scale where it is symmetric, or by the bootstrap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +103,7 @@ def fill_weights(weights: Numbers | None, size: int) -> Numbers:
 
 
 def number_patients(patients: Patients | None, size: int) -> Patients:
-    """Return positions of patients, or take each course as a patient of its own."""
+    """Return the patients' numbers, or take each course as a patient of its own."""
     return np.arange(size) if patients is None else patients
 
 
@@ -145,7 +145,6 @@ def resample(
     samples: int,
     seed: int,
     weights: Numbers | None = None,
-    copies: int = 1,
 ) -> Numbers:
     """Compute a statistic on bootstrap samples of whole patients.
 
@@ -154,10 +153,7 @@ def resample(
     statistic
         From weights ``[samples, courses]`` to ``[samples, ...]``.
     weights
-        How much each course counts, ``[courses]``; None where all count alike.
-    copies
-        How many times the statistic takes each weight: samples are computed in blocks of bounded
-        memory.
+        How much each course counts, ``[courses]``; None if all are equally weighted.
 
     Returns
     -------
@@ -165,7 +161,7 @@ def resample(
         ``[samples, ...]``.
     """
     each = fill_weights(weights, len(patients))
-    block = max(1, min(samples, _BLOCK_CELLS // (copies * len(patients))))
+    block = max(1, min(samples, _BLOCK_CELLS // len(patients)))
     return np.concatenate(
         [
             statistic(each * resample_patients(patients, min(block, samples - start), seed + start))
@@ -187,3 +183,27 @@ def summarise_draws(value: float, drawn: Numbers, level: float) -> Measure:
         return make_measure(value, np.nan, np.nan)
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return make_measure(value, float(low), float(high))
+
+
+def measure_resampled(
+    names: Sequence[str],
+    statistic: Callable[[Numbers], Numbers],
+    patients: Patients,
+    samples: int,
+    level: float,
+    seed: int,
+    weights: Numbers | None = None,
+) -> dict[str, Measure]:
+    """Measure statistics on the original sample, with percentile intervals over resampled patients.
+
+    Parameters
+    ----------
+    statistic
+        From weights ``[samples, courses]`` to ``[samples, names]``.
+    """
+    values = statistic(fill_weights(weights, len(patients))[None, :])[0]
+    draws = resample(statistic, patients, samples, seed, weights)
+    return {
+        name: summarise_draws(float(value), column, level)
+        for name, value, column in zip(names, values, draws.T, strict=True)
+    }

@@ -4,7 +4,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
+from training.measures.intervals import Patients, measure_resampled
 from training.measures.logistic import logit
 from training.measures.losses import compute_log_loss
 
@@ -60,9 +60,4 @@ def measure_overall(
     def compute(drawn: Numbers) -> Numbers:
         return compute_overall(probability, outcome, drawn)
 
-    whole = compute(fill_weights(weights, len(outcome))[None, :])[0]
-    drawn = resample(compute, patients, samples, seed, weights)
-    return {
-        name: summarise_draws(float(value), draws, level)
-        for name, value, draws in zip(OVERALL, whole, drawn.T, strict=True)
-    }
+    return measure_resampled(OVERALL, compute, patients, samples, level, seed, weights)

@@ -68,12 +68,12 @@ class _SampleSize:
         --------
         >>> print(compute_sample_size(24, 0.174, r2=0.288).judge(300))
         300 courses are too few: 662 are needed (apparent_fit), 116 with the outcome. 300 would do \
-for 10 parameters at the most.
+for at most 10 parameters.
         """
         if courses >= self.required:
             return f"{courses} courses are enough: {self.required} are needed ({self.binding})."
         most = count_parameters(courses, self.prevalence, self.r2)
-        could = f"{courses} would do for {most} parameters at the most."
+        could = f"{courses} would do for at most {most} parameters."
         if not most:
             could = "They would not do for a single parameter."
         return (

@@ -66,7 +66,7 @@ class Subgroup:
     grouping, name
         Such as `sex` and `female`.
     courses, events
-        None where hidden.
+        None if hidden.
     estimate
         Mean of the estimates; None, as all that follows, where there are too few.
     ratio
@@ -126,7 +126,7 @@ def tabulate_subgroups(
 
 @dataclass(frozen=True)
 class Courses:
-    """What was said of courses and what came of them; all ``[courses]``."""
+    """Predictions and outcomes of courses, ``[courses]`` each."""
 
     probability: Numbers
     outcome: Numbers
@@ -219,7 +219,7 @@ def withhold(row: Subgroup) -> Subgroup:
 
 
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
-    """Find how far two ratios would have to lie apart to be told apart, as a factor.
+    """Compute the smallest detectable ratio of two ratios.
 
     Examples
     --------
@@ -234,7 +234,7 @@ def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float 
 
 
 def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
-    """Label numbers by band; None where unknown or below the first.
+    """Label numbers by band; None if unknown or below the first.
 
     Parameters
     ----------

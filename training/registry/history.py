@@ -226,6 +226,7 @@ class History:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        # MLflow assigns version numbers in a transaction: of two writers, one comes first.
         tags = {EVENT_TAG: event.model_dump_json()}
         created = self.client.create_model_version(self.name, NOT_A_MODEL, tags=tags)
         return int(created.version)

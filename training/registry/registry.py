@@ -40,7 +40,7 @@ from training.registry.signature import (
     LOADER_MODULE,
     find_code,
     list_requirements,
-    make_example,
+    make_input_example,
     make_signature,
 )
 from training.study.study import Study
@@ -72,6 +72,7 @@ class Registry:
     """
 
     def __init__(self, home: Home) -> None:
+        # Both report every migration and registration at INFO, on the user's own stderr.
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         create_store(home)
@@ -146,6 +147,7 @@ class Registry:
                 self.experiment, tags=tags, run_name=f"trial-{number:03d}"
             ).info.run_id
             params = [Param(name, str(value)) for name, value in trial.settings.items()]
+            # A step per inner fold: MLflow then draws how far a pruned trial went.
             now = int(time.time() * 1000)
             metrics = [
                 Metric("inner_log_loss", loss, now, fold)
@@ -190,7 +192,7 @@ class Registry:
                 data_path=str(folder),
                 code_paths=[str(find_code())],
                 signature=make_signature(card),
-                input_example=make_example(card),
+                input_example=make_input_example(card),
                 pip_requirements=list_requirements(),
                 metadata={DIGEST_TAG: digest},
             )

@@ -47,7 +47,7 @@ def make_signature(card: ModelCard) -> ModelSignature:
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-def make_example(card: ModelCard) -> pd.DataFrame:
+def make_input_example(card: ModelCard) -> pd.DataFrame:
     """Make an invented assessment from the middle of every studied range; no patient's."""
     values = {studied.field: _pick_middle(studied) for studied in card.ranges}
     if "dose_mg_kg" in values:

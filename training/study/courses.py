@@ -111,7 +111,7 @@ def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
 
 
 def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
-    """Refuse known outcomes that are none, or all alike."""
+    """Refuse a cohort without known outcomes, or with one class."""
     classes = np.unique(outcomes)
     if len(classes) == 0:
         message = (

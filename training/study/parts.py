@@ -50,7 +50,7 @@ class CohortPart(Part):
     where
         Courses to keep: for each field, the categories or sites wanted.
     outcomes
-        ``none-yet`` where nobody's outcome is known and published evidence alone is to answer.
+        ``none-yet`` if no outcome is known, so that estimates come from published evidence alone.
     """
 
     path: str | None = None
@@ -87,7 +87,7 @@ class ValidationPart(Part):
     bootstraps
         Bootstrap samples on which the procedure is repeated; 0 for none.
     redraw_outcomes
-        Whether outcomes in those samples are drawn anew from the model; else they are those
+        Whether outcomes in those samples are redrawn from the model; else they are those
         recorded, as R's ``rms::validate`` has them.
     latest
         Share of courses, the latest, that is held out for the temporal validation.
@@ -164,7 +164,7 @@ class GatePart(Part):
     base_rate_margin
         How precisely the courses must tell the base rate: half the width of its 95 % interval.
     fewest_events
-        Fewest courses of the rarer class.
+        Fewest courses of the smaller outcome class.
     subgroup_ratio
         Bounds of observed over expected in a subgroup; one fails if its interval lies beyond them.
     highest_auc

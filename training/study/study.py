@@ -57,7 +57,7 @@ class Study(Part):
 
     @property
     def awaits_outcomes(self) -> bool:
-        """Whether nobody's outcome is known yet."""
+        """Whether no outcome is known yet."""
         return self.cohort.outcomes == "none-yet"
 
     def parse_outcome(self) -> Outcome:

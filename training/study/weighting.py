@@ -22,7 +22,7 @@ _COEFFICIENT_SPREAD = 0.5
 # Few courses with large weights would carry the whole estimate (Cole & Hernan, Am J Epidemiol
 # 2008, on truncation).
 _TRUNCATED = (0.01, 0.99)
-_MOST_WEIGHT = 10.0
+_MAX_WEIGHT = 10.0
 
 
 def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
@@ -77,7 +77,7 @@ def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
     """
     raw = reported.mean() / probability[reported]
     low, high = np.quantile(raw, _TRUNCATED)
-    kept = np.clip(raw, low, min(high, _MOST_WEIGHT))
+    kept = np.clip(raw, low, min(high, _MAX_WEIGHT))
     weights: Numbers = kept / kept.mean()
     return weights
 

@@ -58,6 +58,7 @@ def describe_attrition(
 
 def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
     """Compare courses with missing and known outcomes; one gap per field, the largest first."""
+    # A field has several features: a total and its thresholds would repeat one difference.
     largest: dict[str, BaselineGap] = {}
     for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
@@ -100,6 +101,7 @@ def list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> I
 
 def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
     """Compute base rate and calibration over all courses under one odds ratio."""
+    # Each missing outcome counts as both classes, by its assumed probability.
     imputed = compute_probability(missing_log_odds + np.log(odds_ratio))
     log_odds = np.append(held_out.log_odds, missing_log_odds)
     expected = np.append(held_out.outcome, imputed)

@@ -70,7 +70,7 @@ def describe_development(
     if evidence is not None:
         auc = comparison.measures[comparison.chosen]["auc"].value
         alarms = list_leakage_alarms(auc, study.parse_outcome(), card.simulated)
-        facts = _describe_evidence(study, design, model.equation, evidence)
+        facts = _collect_evidence_facts(study, design, model.equation, evidence)
         findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
     return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})
 
@@ -93,7 +93,7 @@ def _list_compared(
         )
 
 
-def _describe_evidence(
+def _collect_evidence_facts(
     study: Study, design: Design, equation: Equation, evidence: Evidence
 ) -> dict[str, Any]:
     nested, settings = evidence.nested, evidence.settings

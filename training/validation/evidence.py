@@ -23,7 +23,7 @@ from training.validation.optimism import BootstrapRefits, correct_optimism, meas
 from training.validation.procedure import Procedure
 from training.validation.redrawing import choose_redrawing
 from training.validation.runs import KEEP_NOTHING, CrossValidation, Store, run_units
-from training.validation.units import Unit, list_bootstraps, list_latest, list_sites
+from training.validation.units import Unit, list_bootstraps, list_latest_courses, list_sites
 
 # The quick profile needs no more: with hyperparameters fixed, refits hardly differ in their mean.
 MAX_QUICK_BOOTSTRAPS = 50
@@ -91,9 +91,12 @@ def gather_evidence(
         return _group_by_site(design, np.concatenate([unit.test for unit in units]), log_odds)
 
     apparent, refits = predict_apparent(design, equation), None
+    # The same predictions shrink the model that redraws outcomes and are corrected afterwards.
     if samples := list_bootstraps(study, design, count_bootstraps(study)):
         redrawing = choose_redrawing(study, design, apparent, crossed.nested)
-        results = run_units(procedure, design, samples, store, jobs, "bootstrap refits", redrawing)
+        results = run_units(
+            procedure, design, samples, store, jobs, "bootstrap refits of the procedure", redrawing
+        )
         refits = measure_refits(design, results, redrawing)
     return Evidence(
         apparent=apparent,
@@ -101,7 +104,7 @@ def gather_evidence(
         refits=refits,
         sites=predict(list_sites(study, design), "sites held out"),
         site_names=number_sites(design.columns)[1],
-        temporal=predict(list_latest(study, design), "latest courses held out"),
+        temporal=predict(list_latest_courses(study, design), "latest courses held out"),
         settings=make_interval_settings(study),
     )
 
@@ -124,6 +127,7 @@ def predict_apparent(design: Design, equation: Equation) -> Predictions:
 
 
 def _group_by_site(design: Design, rows: Indices, log_odds: Numbers) -> Predictions:
+    # Base rates differ between sites: ranked together, patients would be compared across them.
     return Predictions(
         log_odds,
         design.outcome[rows],

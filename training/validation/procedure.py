@@ -121,6 +121,7 @@ def select_candidate(fits: Mapping[str, Fit], design: Design) -> str:
     losses = {name: fit.inner for name, fit in fits.items() if fit.inner is not None}
     if not losses:
         return next(iter(fits))
+    # A course in no inner fold's test part has no loss, and the losses are compared pairwise.
     tested = np.all([np.isfinite(loss) for loss in losses.values()], axis=0)
     weights = None if design.given_weights is None else design.given_weights[tested]
     tested_losses = {name: loss[tested] for name, loss in losses.items()}

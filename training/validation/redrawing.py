@@ -107,12 +107,12 @@ def shrink_log_odds(apparent: Predictions, nested: Predictions) -> Numbers:
 
     They are never stretched.
     """
-    shrunk = compute_shrinkage(apparent, nested) * apparent.log_odds
+    shrunk = estimate_shrinkage(apparent, nested) * apparent.log_odds
     level: Numbers = fit_intercept(shrunk, apparent.outcome, apparent.weights_or_ones[None, :])
     return shrunk + level
 
 
-def compute_shrinkage(apparent: Predictions, nested: Predictions) -> float:
+def estimate_shrinkage(apparent: Predictions, nested: Predictions) -> float:
     """Compute by how much to shrink a model's log-odds, from 0 to 1; 0 if they do not discriminate.
 
     The calibration slope of cross-validation plus one standard error: the model gets the benefit of

@@ -44,7 +44,7 @@ def redevelop(study: Study, design: Design, candidate: Candidate, fit: Fit, jobs
     tasks = (
         delayed(redevelop_once)(study.seed, design, candidate, fit, number) for number in numbers
     )
-    by_number = dict(track(spread(jobs, tasks), len(numbers), "re-developments"))
+    by_number = dict(track(spread(jobs, tasks), len(numbers), "bootstrap refits for intervals"))
     refits = [by_number[number] for number in numbers]
     if fit.posterior is None:
         return join_versions([fit.equation, *refits])

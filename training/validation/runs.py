@@ -58,6 +58,7 @@ class Store:
             with np.load(content, allow_pickle=False) as arrays:
                 log_odds = zip(arrays["names"].tolist(), arrays["log_odds"], strict=True)
                 return UnitResult(str(arrays["picked"]), dict(log_odds))
+        # Whatever cannot be read is computed again: a result costs time, not information.
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -84,9 +85,10 @@ class Store:
 KEEP_NOTHING = Store()
 
 
-def open_store(folder: Path, study: Study, design: Design) -> Store:
+def open_result_store(folder: Path, study: Study, design: Design) -> Store:
     """Open the store of a study's run, named by everything that its results depend on."""
     patterns = ["**/*.py", "**/*.toml"]
+    # Code and numerical libraries, too: another version may give other numbers.
     paths = [*list_sources(features, patterns), *list_sources(training, patterns)]
     inputs = {
         "study": study.model_dump(mode="json", exclude=_IRRELEVANT),

@@ -65,6 +65,7 @@ def list_sites(study: Study, design: Design) -> list[Unit]:
     sites, names = number_sites(design.columns)
     if len(names) < 2:
         return []
+    # By number, not name: a site's name may not be fit for a file's name.
     held_out = [
         (f"site-{site}", np.flatnonzero(sites == site), derive_seed(study.seed, SITE_SEED, site))
         for site in range(len(names))
@@ -72,15 +73,15 @@ def list_sites(study: Study, design: Design) -> list[Unit]:
     return list(_leave_out(design, held_out))
 
 
-def list_latest(study: Study, design: Design) -> list[Unit]:
+def list_latest_courses(study: Study, design: Design) -> list[Unit]:
     """List one unit for the latest courses, fitted on the earlier ones; empty without dates."""
-    rows = find_latest(design, study.validation.latest)
+    rows = select_latest_courses(design, study.validation.latest)
     if not _has_both_classes(design, rows):
         return []
     return list(_leave_out(design, [("latest", rows, derive_seed(study.seed, LATEST_SEED))]))
 
 
-def find_latest(design: Design, share: float) -> Indices:
+def select_latest_courses(design: Design, share: float) -> Indices:
     """Return the latest courses by day of assessment, about the given share of those dated.
 
     Courses of one day stay together. Empty if all are of one day.

@@ -50,7 +50,7 @@ def test_the_verdict_names_what_binds_and_what_would_do():
     needed = compute_sample_size(30, 0.5, auc=0.7)
     assert needed.judge(needed.required).startswith(f"{needed.required} courses are enough")
     assert "too few" in needed.judge(needed.required - 1)
-    assert "5 parameters at the most" in needed.judge(400)
+    assert "at most 5 parameters" in needed.judge(400)
     assert "not do for a single parameter" in needed.judge(100)
 
 

@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 
 from training.candidates.evidence.ordinal import categorise_courses
 from training.measures.predictions import Predictions
-from training.validation.redrawing import compute_shrinkage, make_redrawing, shrink_log_odds
+from training.validation.redrawing import estimate_shrinkage, make_redrawing, shrink_log_odds
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def said():
 def test_a_sound_model_is_not_shrunk(said):
     timid = replace(said, log_odds=said.log_odds / 2)
     for own in (said, timid):
-        assert compute_shrinkage(own, own) == 1.0
+        assert estimate_shrinkage(own, own) == 1.0
         shrunk = shrink_log_odds(own, own)
         assert np.ptp(shrunk - own.log_odds) < 1e-9
         assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
@@ -79,14 +79,14 @@ def test_a_sound_model_is_not_shrunk(said):
 def test_an_extreme_model_is_shrunk_to_slope_plus_error(said):
     extreme = replace(said, log_odds=4 * said.log_odds)
     # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
-    assert compute_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
+    assert estimate_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
     assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
 
 
 def test_an_overfitted_model_is_shrunk(said):
     """Its log-odds spread much further than those of courses that it has not seen."""
     known = replace(said, log_odds=20 * said.outcome - 10)
-    assert compute_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
+    assert estimate_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
 
 
 def test_without_discrimination_all_is_shrunk_away(said):

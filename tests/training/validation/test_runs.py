@@ -8,7 +8,7 @@ from training.candidates.registry import make_candidates
 from training.study.study import Study
 from training.validation.procedure import UnitResult
 from training.validation.redrawing import make_redrawing
-from training.validation.runs import Store, cross_validate, open_store, run_units
+from training.validation.runs import Store, cross_validate, open_result_store, run_units
 from training.validation.units import list_bootstraps, list_folds
 
 CANDIDATES = make_candidates()
@@ -78,17 +78,17 @@ def test_a_damaged_result_is_computed_again(make_design, tmp_path):
 
 def test_a_store_is_named_by_all_inputs(make_design, tmp_path):
     design = make_design(60)
-    name = open_store(tmp_path, STUDY, design).folder
-    assert name == open_store(tmp_path, STUDY, design).folder
+    name = open_result_store(tmp_path, STUDY, design).folder
+    assert name == open_result_store(tmp_path, STUDY, design).folder
     more = STUDY.model_copy(
         update={"validation": STUDY.validation.model_copy(update={"bootstraps": 500})}
     )
-    assert open_store(tmp_path, more, design).folder == name
+    assert open_result_store(tmp_path, more, design).folder == name
     recorded = STUDY.validation.model_copy(update={"redraw_outcomes": False})
     others = [
-        open_store(tmp_path, STUDY.model_copy(update={"validation": recorded}), design),
-        open_store(tmp_path, STUDY.model_copy(update={"seed": 2}), design),
-        open_store(tmp_path, STUDY, make_design(60, seed=2)),
+        open_result_store(tmp_path, STUDY.model_copy(update={"validation": recorded}), design),
+        open_result_store(tmp_path, STUDY.model_copy(update={"seed": 2}), design),
+        open_result_store(tmp_path, STUDY, make_design(60, seed=2)),
     ]
     assert len({name, *(store.folder for store in others)}) == 4
 

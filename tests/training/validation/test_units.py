@@ -8,11 +8,11 @@ import pytest
 from training.study.study import Study
 from training.validation.units import (
     draw_bootstrap,
-    find_latest,
     list_bootstraps,
     list_folds,
-    list_latest,
+    list_latest_courses,
     list_sites,
+    select_latest_courses,
 )
 
 
@@ -95,23 +95,23 @@ def test_a_single_site_cannot_be_held_out(make_design):
 def test_latest_courses_are_predicted_from_earlier_ones(make_design):
     days = np.random.default_rng(5).permutation(200)
     design = dated(make_design(200), days)
-    (unit,) = list_latest(make_study(), design)
+    (unit,) = list_latest_courses(make_study(), design)
     assert sorted(days[unit.test]) == list(range(150, 200))
     assert days[unit.train].max() < 150
 
 
 def test_courses_of_one_day_stay_together(make_design):
     design = dated(make_design(100), np.repeat([1, 2, 3], [50, 10, 40]))
-    assert set(find_latest(design, 0.25)) == set(range(60, 100))
+    assert set(select_latest_courses(design, 0.25)) == set(range(60, 100))
 
 
 def test_patients_of_latest_courses_are_not_in_training(at_sites):
     design = dated(at_sites, np.arange(120)[::-1])
-    (unit,) = list_latest(make_study(latest=0.21), design)
+    (unit,) = list_latest_courses(make_study(latest=0.21), design)
     assert not set(design.patients[unit.train]) & set(design.patients[unit.test])
 
 
 def test_no_course_is_latest_without_different_days(make_design):
     design = make_design(60)
-    assert list_latest(make_study(), design) == []
-    assert list_latest(make_study(), dated(design, np.full(60, 7))) == []
+    assert list_latest_courses(make_study(), design) == []
+    assert list_latest_courses(make_study(), dated(design, np.full(60, 7))) == []

@@ -16,7 +16,7 @@ _TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read
 
 # Spread of sites' base rates on the log-odds scale over 13 published acute rates.
 SITE_SPREAD = 0.53
-# Standard deviation over clinics of what a base rate may be beside the published one. Chosen: the
+# Standard deviation of clinics' base rates around the published one. Assumed: the
 # spread of sites, widened for other instruments and other ways of treating.
 BASE_RATE_SPREAD = 0.8
 # With no published base rate: standard deviation of the log-odds about even odds. Chosen: at 1.5

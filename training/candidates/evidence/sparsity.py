@@ -10,7 +10,7 @@ import numpy as np
 from features.base.arrays import Numbers
 
 _BURN_IN = 40
-_MOST_LIKELY = 0.5
+_MAX_INCLUSION = 0.5
 # Strength of the beta prior of the share in the slab: as if so many terms had been seen before.
 _SURE = 4.0
 
@@ -53,7 +53,7 @@ def draw_terms(
         _visit_terms(coefficients, slope, curvature, variance, prior, generator)
         number = np.count_nonzero(coefficients)
         drawn = generator.beta(_SURE + number, _SURE * size / expected + size - number)
-        inclusion = min(float(drawn), _MOST_LIKELY)
+        inclusion = min(float(drawn), _MAX_INCLUSION)
         if sweep >= _BURN_IN:
             kept.append(coefficients.copy())
     return np.array(kept)

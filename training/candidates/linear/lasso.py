@@ -22,11 +22,11 @@ from features.base.arrays import Numbers
 from features.model.prediction import compute_probability
 from training.candidates.evidence.laplace import HessianCache
 
-_MOST_STEPS, _MOST_HALVINGS = 100, 30
+_MAX_STEPS, _MAX_HALVINGS = 100, 30
 # A step that changes no course's log-odds by more is the last.
 _SETTLED = 1e-5
 # Tolerance of a step's least-squares problem, and the maximal rounds of coordinate descent.
-_EXACT, _MOST_ROUNDS = 1e-8, 10_000
+_EXACT, _MAX_ROUNDS = 1e-8, 10_000
 # Added to the Hessian, which is singular if a column is constant or a sum of others.
 _RIDGE = 1e-9
 
@@ -84,13 +84,13 @@ def _descend(
 
     coefficients, log_odds = start, table @ start
     height = measure(coefficients, log_odds)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         expected = compute_probability(log_odds)
         gradient = table.T @ (weights * (outcome - expected))
         spread = weights * expected * (1 - expected)
         step = _solve_step(cache.compute(spread), gradient, coefficients, penalty) - coefficients
         moved = table @ step
-        for _ in range(_MOST_HALVINGS):
+        for _ in range(_MAX_HALVINGS):
             reached = measure(coefficients + step, log_odds + moved)
             if reached <= height:
                 break
@@ -121,7 +121,7 @@ def _solve_step(
         l1_ratio=l1_ratio,
         fit_intercept=False,
         tol=_EXACT,
-        max_iter=_MOST_ROUNDS,
+        max_iter=_MAX_ROUNDS,
         warm_start=True,
     )
     model.coef_ = coefficients[1:].copy()

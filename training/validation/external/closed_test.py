@@ -82,6 +82,7 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
     both = np.full(2, np.nan)
     if np.ptp(log_odds) >= CONSTANT:
         both = fit_intercept_slope(log_odds, outcome, ones)[0]
+    # Without both classes there is no maximum to find.
     if np.isnan(intercept):
         return propose_nothing(1.0, None, "only one class is there")
     as_it_is, shifted = (_sum_log_likelihood(log_odds + by, outcome) for by in (0.0, intercept))

@@ -163,7 +163,7 @@ def write_verdict(validation: ExternalValidation, measures: Mapping[str, Measure
     return " ".join(
         [
             _describe_ratio(validation, measures["ratio"]),
-            _describe_discrimination(validation, measures),
+            _describe_auc(validation, measures),
             _describe_proposal(validation.proposal),
         ]
     )
@@ -183,9 +183,7 @@ def _describe_ratio(validation: ExternalValidation, ratio: Measure) -> str:
     )
 
 
-def _describe_discrimination(
-    validation: ExternalValidation, measures: Mapping[str, Measure]
-) -> str:
+def _describe_auc(validation: ExternalValidation, measures: Mapping[str, Measure]) -> str:
     predictions = validation.predictions
     if predictions.is_constant:
         return "Its prediction is constant: it does not discriminate and has no slope."
