@@ -239,6 +239,12 @@ def make_soaked(watch, audit=INTACT, left=2):
     return SoakResult(SoakPlan(minutes=4), watch, audit, workers=2, workers_left=left)
 
 
+def test_reset_of_a_too_large_body_is_not_lost(watch):
+    for status in (413, 200):
+        watch.note_lost(SoakQuestion("any", ONE, status))
+    assert len(watch.lost) == 1
+
+
 def test_only_a_kill_excuses_lost_connections(watch):
     watch.kills, watch.lost = [100.0], [100.5, 104.0]
     aim = "connections are lost"
