@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-# What is said of each file with a changed byte: the card is registered, and has the others' digests.
+# The error for a changed byte of each file: the card is registered, and has the digests of others.
 DAMAGES = {
     "card.json": "does not match its registered digest",
     "terms.npz": "its digest differs from the card's",
