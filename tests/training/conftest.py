@@ -103,8 +103,8 @@ def make_card(**changes):
 
 def make_performance(way, measures):
     """What one way of testing saw."""
-    found = {name: Measure(value=value) for name, value in measures.items()}
-    return Performance(way=way, method="by hand", courses=240, events=108, measures=found)
+    kept = {name: Measure(value=value) for name, value in measures.items()}
+    return Performance(way=way, method="by hand", courses=240, events=108, measures=kept)
 
 
 def make_decision(gains):
@@ -198,7 +198,9 @@ def developed(cohort, tmp_path_factory):
         run_study(study, load_courses(study, cohort), home, jobs=1)
     registry = Registry(home)
     versions = registry.client.search_model_versions(f"name='{study.outcome}'")
-    models = [registry.load_version(study.outcome, str(one.version)).model for one in versions]
+    models = [
+        registry.load_version(study.outcome, str(version.version)).model for version in versions
+    ]
     return {model.card.candidate: model for model in models}
 
 
@@ -215,12 +217,12 @@ def register(home, developed, make_findings):
     """Register a version in a run of its own, with findings where they are given."""
     registry = Registry(home)
 
-    def make(candidate="severity_only", found=True, **changes):
+    def make(candidate="severity_only", with_findings=True, **changes):
         model = developed[candidate]
         study = Study(name="by-hand", question="?", outcome=model.card.name, seed=1)
         with registry.open_study(study):
             version = registry.register(model).version
-        if found:
+        if with_findings:
             findings = make_findings(card=model.card, version=version, **changes)
             registry.log_findings(findings, "<p>report</p>")
         return version

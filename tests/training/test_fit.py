@@ -114,20 +114,20 @@ def test_the_report_begins_with_simulated_and_verdict(fitted):
 
 def test_report_and_summary_describe_missing_outcomes(fitted):
     summary = fitted[0]
-    found = summary.as_dict()["attrition"]
+    attrition = summary.as_dict()["attrition"]
     counted = summary.card.population
-    assert found["missing"] + found["unmeasured"] == counted.without_outcome
-    assert found["courses"] - found["missing"] == counted.courses
-    assert found["effective"] is None
-    assert [row["odds_ratio"] for row in found["scenarios"]] == list(ODDS_RATIOS)
-    assert 0 < len(found["gaps"]) <= 5
+    assert attrition["missing"] + attrition["unmeasured"] == counted.without_outcome
+    assert attrition["courses"] - attrition["missing"] == counted.courses
+    assert attrition["effective"] is None
+    assert [row["odds_ratio"] for row in attrition["scenarios"]] == list(ODDS_RATIOS)
+    assert 0 < len(attrition["gaps"]) <= 5
     section = summary.report.partition("## Missing outcomes")[2]
-    assert f"{found['missing']} of {found['courses']} courses" in section
-    assert found["assumption"] in section
-    for row in found["scenarios"]:
+    assert f"{attrition['missing']} of {attrition['courses']} courses" in section
+    assert attrition["assumption"] in section
+    for row in attrition["scenarios"]:
         assert f"| {row['odds_ratio']:.2f} " in section
         assert f"{100 * row['base_rate']:.1f}%" in section
-    for gap in found["gaps"]:
+    for gap in attrition["gaps"]:
         assert f"`{gap['feature']}`" in section
 
 
@@ -140,8 +140,8 @@ def test_the_version_has_digest_signature_example_alias(fitted):
     assert inputs["patient_id"].required
     assert not inputs["age"].required
     assert model.saved_input_example_info
-    found = client.get_model_version_by_alias("phq9.acute.response", "champion")
-    assert str(found.version) == summary.champion.version
+    version = client.get_model_version_by_alias("phq9.acute.response", "champion")
+    assert str(version.version) == summary.champion.version
 
 
 def test_no_patient_reaches_mlflow(fitted):
@@ -157,10 +157,10 @@ def test_the_pyfunc_predicts_as_our_model(fitted, make_assessment):
     summary, _ = fitted
     function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
     people = [make_assessment(age=30.0 + n, phq9=10.0 + n) for n in range(10)]
-    said = function.predict(pd.DataFrame(people))
+    predictions = function.predict(pd.DataFrame(people))
     expected = summary.champion.model.predict(read_assessments(people))
-    assert said["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
-    assert said["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
+    assert predictions["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
+    assert predictions["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
 
 
 def test_the_pyfunc_refuses_what_the_service_refuses(fitted, make_assessment):
@@ -179,7 +179,7 @@ def test_the_summary_is_the_promised_json(fitted):
 
 
 def test_card_ranges_are_rounded_to_hide_values(fitted):
-    ranges = {found.field: found for found in fitted[0].card.ranges}
+    ranges = {studied.field: studied for studied in fitted[0].card.ranges}
     assert (ranges["age"].low % 5, ranges["age"].high % 5) == (0, 0)
     assert ranges["agent"].categories == ("ketamine", "esketamine")
 
@@ -268,9 +268,9 @@ def test_weights_reach_model_card_and_report(home, cohort):
     assert weighted.champion.version == weighted.version
     probability = weighted.champion.model.predict(read_cohort(cohort)).probability
     assert probability == pytest.approx(people.base_rate)
-    found = weighted.findings.attrition
-    assert found.effective < people.courses
-    assert f"as informative as {found.effective:.0f} equally weighted" in weighted.report
+    attrition = weighted.findings.attrition
+    assert attrition.effective < people.courses
+    assert f"as informative as {attrition.effective:.0f} equally weighted" in weighted.report
     assert f"base rate {100 * people.base_rate:.1f}%, weighted" in weighted.report
 
 
@@ -307,7 +307,7 @@ def test_tuning_trials_are_child_runs_of_the_candidate(home, cohort):
         assert set(run.data.params) == set(SPACE.ranges)
         history = client.get_metric_history(run.info.run_id, "inner_log_loss")
         pruned = run.data.tags["state"] == "pruned"
-        assert [one.step for one in history] == list(range(1, len(history) + 1))
+        assert [metric.step for metric in history] == list(range(1, len(history) + 1))
         assert (len(history) < 5) == pruned
         assert run.data.metrics["inner_log_loss"] == history[-1].value
     assert by_name["trial-000"].data.params["depth"] == "1"

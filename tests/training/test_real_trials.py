@@ -70,7 +70,7 @@ def test_nimh_keeps_placebo_infusions_apart_and_both_courses_of_a_patient(
     assert (agents == 0).sum() == 31
     assert (agents == 3).sum() == 29
     patients = columns.get_texts("patient_id")
-    twice = {one for one in patients if (patients == one).sum() == 2}
+    twice = {patient for patient in patients if (patients == patient).sum() == 2}
     assert len(twice) == 27
     assert set(columns.get_numbers("course")) == {1.0, 2.0}
     assert columns.find_missing("dose_mg_kg").all()
@@ -88,7 +88,9 @@ def test_nimh_reads_the_hamilton_scale_at_the_same_horizon(experiments_folder, t
 def test_nimh_leaves_healthy_volunteers_out(experiments_folder, trials):
     study = read_study(experiments_folder / "nimh_ketamine.toml")
     columns = load_cohort(study, trials / "openneuro-ds005917")
-    assert not [one for one in columns.get_texts("patient_id") if one.startswith("sub-MOA3")]
+    assert not [
+        patient for patient in columns.get_texts("patient_id") if patient.startswith("sub-MOA3")
+    ]
 
 
 def test_a_folder_that_is_not_the_trial_is_refused(fresh_commands, tmp_path):
@@ -139,8 +141,8 @@ def test_a_site_effect_does_not_carry_to_a_site_left_out(experiments_folder, tri
     for site in np.unique(design.sites):
         test, train = design.sites == site, design.sites != site
         equation = CANDIDATES[name].fit(design.select(np.flatnonzero(train)), 1).equation
-        asked = design.columns.select(np.flatnonzero(test))
-        log_odds[test] = equation.compute_log_odds(asked)[:, 0]
+        tested = design.columns.select(np.flatnonzero(test))
+        log_odds[test] = equation.compute_log_odds(tested)[:, 0]
     assert metrics.roc_auc_score(design.outcome, log_odds) <= 0.60
 
 
@@ -201,11 +203,11 @@ def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
 def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
     fitted = run(name, trials / COUNTS[name][0], LINEAR)
     assert fitted["outcome"].endswith(name.rpartition("_")[2])
-    found = fitted["candidates"]["elastic_net"]
-    assert found["auc"] >= least
-    assert found["log_loss"] < fitted["candidates"]["base_rate"]["log_loss"] - 0.03
-    assert abs(found["intercept"]) < 0.15
-    assert 0.7 < found["slope"] < 1.5
+    candidate = fitted["candidates"]["elastic_net"]
+    assert candidate["auc"] >= least
+    assert candidate["log_loss"] < fitted["candidates"]["base_rate"]["log_loss"] - 0.03
+    assert abs(candidate["intercept"]) < 0.15
+    assert 0.7 < candidate["slope"] < 1.5
     assert fitted["champion"]["candidate"] == "elastic_net"
 
 

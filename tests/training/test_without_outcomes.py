@@ -140,9 +140,9 @@ def test_the_base_rate_is_published_for_the_planned_routes(intake, tmp_path):
     for route, share in (("intranasal", 0.18), ("iv", 0.45)):
         path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
         study = make_study(outcome="madrs.day1.response")
-        found = make_design(study, load_courses(study, path))
-        fit = CANDIDATES["base_rate"].fit(found, 1)
-        log_odds = fit.equation.compute_log_odds(found.enrolled.columns)[:, 0]
+        design = make_design(study, load_courses(study, path))
+        fit = CANDIDATES["base_rate"].fit(design, 1)
+        log_odds = fit.equation.compute_log_odds(design.enrolled.columns)[:, 0]
         assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(share)
         drawn = fit.posterior.draw(4000, np.random.default_rng(1)).terms.intercept
         assert drawn.mean() == pytest.approx(np.log(share / (1 - share)), abs=0.05)
@@ -176,7 +176,7 @@ def test_the_card_states_that_no_outcome_was_known(waiting):
     assert card.validation == "none: no outcome is known yet"
     assert PUBLISHED_NOTE in card.note
     assert card.interval.method.endswith("draws from published evidence")
-    assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
+    assert {"condition", "age", "phq9"} <= {studied.field for studied in card.ranges}
 
 
 def test_published_base_rate_is_champion_evidence_challenger(waiting):
@@ -187,14 +187,14 @@ def test_published_base_rate_is_champion_evidence_challenger(waiting):
     people = read_assessments(
         [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
     )
-    said = champion.predict(people)
+    predictions = champion.predict(people)
     rate = champion.card.population.base_rate
-    assert said.probability == pytest.approx(rate)
+    assert predictions.probability == pytest.approx(rate)
     # 80 % of a normal distribution lie within 1.28 standard deviations of its mean.
     reach = 1.2816 * BASE_RATE_SPREAD
     ends = [1 / (1 + np.exp(-(np.log(rate / (1 - rate)) + sign * reach))) for sign in (-1, 1)]
-    assert [said.low[0], said.high[0]] == pytest.approx(ends, abs=0.04)
-    assert (said.effective_sample_size < 10).all()
+    assert [predictions.low[0], predictions.high[0]] == pytest.approx(ends, abs=0.04)
+    assert (predictions.effective_sample_size < 10).all()
 
 
 def test_the_evidence_gives_individual_wide_intervals(waiting):
@@ -203,10 +203,10 @@ def test_the_evidence_gives_individual_wide_intervals(waiting):
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
     model = ResponseModel.load(folder)
     people = [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
-    said = model.predict(read_assessments(people))
-    assert said.probability[0] > said.probability[1]
-    assert (said.high - said.low > 0.35).all()
-    assert (said.effective_sample_size < 10).all()
+    predictions = model.predict(read_assessments(people))
+    assert predictions.probability[0] > predictions.probability[1]
+    assert (predictions.high - predictions.low > 0.35).all()
+    assert (predictions.effective_sample_size < 10).all()
 
 
 def test_only_the_figure_of_contributions_is_drawn(waiting):

@@ -78,19 +78,19 @@ def test_held_out_log_odds_are_those_of_refits(make_design):
     held_out = hold_out(design, folds, candidate.grid)
     for penalty in candidate.grid:
         settings = {**vars(penalty), **NONE.as_settings()}
-        said = [
+        log_odds = [
             say(candidate.refit(design.select(fold.train), settings, 1), design.select(fold.test))
             for fold in folds
         ]
-        assert held_out[penalty] == pytest.approx(np.concatenate(said), abs=1e-3)
+        assert held_out[penalty] == pytest.approx(np.concatenate(log_odds), abs=1e-3)
 
 
 def test_missing_values_take_the_training_mean(make_design):
     design = make_design(missing=0.3)
     equation = CANDIDATES["elastic_net"].fit(design, 1).equation
-    place = equation.fields.index("age")
+    index = equation.fields.index("age")
     absent = design.columns.find_missing("age")
-    contributions = equation.explain(design.columns).contributions[:, place]
+    contributions = equation.explain(design.columns).contributions[:, index]
     assert absent.any()
     assert contributions[absent] == pytest.approx(0, abs=1e-9)
 
@@ -173,8 +173,8 @@ def test_trees_keep_to_the_evidenced_sign(make_design):
     flipped = design.select(np.arange(design.size))
     object.__setattr__(flipped, "outcome", outcome)
     settings = {**SPACE.fixed[1], "rounds": 50, **NONE.as_settings()}
-    place = [feature.name for feature in design.features].index("age_from_65")
-    alone = keep_features(flipped, [place])
+    index = [feature.name for feature in design.features].index("age_from_65")
+    alone = keep_features(flipped, [index])
     equation = Boosted().refit(alone, settings, 1)
     old = alone.columns.replace({"age": np.full(800, 70.0)})
     young = alone.columns.replace({"age": np.full(800, 40.0)})
@@ -241,7 +241,7 @@ def list_parts(design):
     ]
 
 
-def place(design, losses):
+def sort_losses(design, losses):
     rows = np.concatenate([fold.test for fold in split_inner(design, 1)])
     return losses[np.argsort(rows)]
 
@@ -269,16 +269,18 @@ def test_severitys_inner_losses_are_cross_calibrated(make_design):
     """Fitted and calibrated on the other folds by scikit-learn and SciPy alone."""
     design = make_design(400, missing=0.0, strength=0.05, seed=2)
     severity, outcome = design.matrix[:, [design.severity]].astype(float), design.outcome
-    said, expected = np.empty(400), np.empty(400)
+    log_odds, expected = np.empty(400), np.empty(400)
     folds = split_inner(design, 1)
     for fold in folds:
         model = fit_exactly(severity[fold.train], outcome[fold.train])
-        said[fold.test] = model.decision_function(severity[fold.test])
+        log_odds[fold.test] = model.decision_function(severity[fold.test])
     for fold in folds:
-        learned, held = said[fold.train], outcome[fold.train]
+        learned, held = log_odds[fold.train], outcome[fold.train]
         slope = np.clip(fit_exactly(learned[:, None], held).coef_[0, 0], 0, 1)
-        level = brentq(lambda one: (expit(one + slope * learned) - held).sum(), -5, 5)  # noqa: B023
-        expected[fold.test] = compute_log_loss(level + slope * said[fold.test], outcome[fold.test])
+        level = brentq(lambda intercept: (expit(intercept + slope * learned) - held).sum(), -5, 5)  # noqa: B023
+        expected[fold.test] = compute_log_loss(
+            level + slope * log_odds[fold.test], outcome[fold.test]
+        )
     fit = CANDIDATES["severity_only"].fit(design, 1)
     assert fit.settings["calibration_above"] < 0.95  # a slope was fitted, as here
     assert fit.inner == pytest.approx(expected, abs=1e-3)
@@ -290,11 +292,13 @@ def fit_exactly(table, outcome):
 
 def test_evidences_inner_losses_are_cross_fitted(make_design):
     design = repeat_patients(make_design(200))
-    said = [
+    log_odds = [
         say(update_literature(learned, 1).equation, test) for learned, test in list_parts(design)
     ]
-    expected = choose_calibration(gather(design, said), "none").losses
-    assert (CANDIDATES["evidence_prior"].fit(design, 1).inner == place(design, expected)).all()
+    expected = choose_calibration(gather(design, log_odds), "none").losses
+    assert (
+        CANDIDATES["evidence_prior"].fit(design, 1).inner == sort_losses(design, expected)
+    ).all()
 
 
 def test_trees_inner_losses_are_cross_fitted(make_design, monkeypatch):
@@ -305,18 +309,18 @@ def test_trees_inner_losses_are_cross_fitted(make_design, monkeypatch):
         fit = CANDIDATES[name].fit(design, 1)
         assert fit.settings["rounds"] > 0
         settings = {**fit.settings, **NONE.as_settings()}
-        said = [
+        log_odds = [
             say(CANDIDATES[name].refit(learned, settings, 1), test)
             for learned, test in list_parts(design)
         ]
-        expected = choose_calibration(gather(design, said), preferred).losses
-        assert fit.inner == pytest.approx(place(design, expected), abs=1e-4)
+        expected = choose_calibration(gather(design, log_odds), preferred).losses
+        assert fit.inner == pytest.approx(sort_losses(design, expected), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))
 def test_inner_losses_beat_the_base_rate_given_signal(make_design, name):
     design = make_design(600, strength=0.25)
-    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    inner, base = (CANDIDATES[candidate].fit(design, 1).inner for candidate in (name, "base_rate"))
     assert inner.shape == (600,)
     assert np.isfinite(inner).all()
     assert name == "base_rate" or inner.mean() < base.mean() - 0.03
@@ -332,7 +336,7 @@ def test_too_few_courses_have_no_inner_losses(make_design, name):
 @pytest.mark.parametrize("name", list(CANDIDATES))
 def test_without_features_inner_losses_equal_the_base_rates(make_design, name):
     design = keep_features(make_design(200), [])
-    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    inner, base = (CANDIDATES[candidate].fit(design, 1).inner for candidate in (name, "base_rate"))
     assert inner.mean() == pytest.approx(base.mean(), abs=0.01)
 
 

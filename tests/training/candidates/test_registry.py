@@ -134,7 +134,7 @@ def test_study_without_candidates_compares_all():
 def test_study_with_impossible_candidates_is_refused(candidates, problems):
     with pytest.raises(StudyError) as refused:
         complete_study(make_study(candidates=candidates))
-    assert [(one.field, one.rule) for one in refused.value.problems] == problems
+    assert [(problem.field, problem.rule) for problem in refused.value.problems] == problems
 
 
 def test_installed_candidate_goes_through_a_whole_fit(install, cohort, home):

@@ -56,21 +56,21 @@ def search(trials, journal=None, seed=1, judge=None):
 def test_budget_is_kept_and_fixed_settings_come_first(trials):
     tried = search(trials)
     assert len(tried) == trials
-    assert [one.settings for one in tried[:2]] == list(BOWL.fixed)
-    assert len({tuple(one.settings.values()) for one in tried}) > trials / 2
+    assert [trial.settings for trial in tried[:2]] == list(BOWL.fixed)
+    assert len({tuple(trial.settings.values()) for trial in tried}) > trials / 2
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2])
 def test_without_a_budget_only_fixed_settings_are_tried(trials, tmp_path):
     tried = search(trials, Journal(tmp_path / "j.jsonl"))
-    assert [one.settings for one in tried] == list(BOWL.fixed)
+    assert [trial.settings for trial in tried] == list(BOWL.fixed)
     assert not list(tmp_path.iterdir())
 
 
 def test_settings_stay_in_their_ranges():
-    for one in search(40):
-        assert 0 <= one.settings["x"] <= 1
-        assert one.settings["n"] in range(1, 10)
+    for trial in search(40):
+        assert 0 <= trial.settings["x"] <= 1
+        assert trial.settings["n"] in range(1, 10)
 
 
 def test_seed_determines_the_settings_tried():
@@ -82,7 +82,7 @@ def test_search_ends_near_the_lowest_loss():
     for seed in range(5):
         tried = search(40, seed=seed)
         best = choose_trial(tried)
-        assert best.loss <= min(one.loss for one in tried[:2])
+        assert best.loss <= min(trial.loss for trial in tried[:2])
         assert best.settings["x"] == pytest.approx(0.6, abs=0.15)
         assert abs(best.settings["n"] - 7) <= 1
 
@@ -90,12 +90,12 @@ def test_search_ends_near_the_lowest_loss():
 def test_pruned_trials_stop_early_and_are_never_chosen():
     judge = Judge()
     tried = search(30, judge=judge)
-    pruned = [one for one in tried if one.pruned]
+    pruned = [trial for trial in tried if trial.pruned]
     assert pruned
-    assert judge.asked == sum(len(one.losses) for one in tried) < 30 * FOLDS
-    assert all(UNPRUNED_FOLDS <= len(one.losses) < FOLDS for one in pruned)
-    assert not any(one.pruned for one in tried[:UNPRUNED_TRIALS])
-    assert all(len(one.losses) == FOLDS for one in tried if not one.pruned)
+    assert judge.asked == sum(len(trial.losses) for trial in tried) < 30 * FOLDS
+    assert all(UNPRUNED_FOLDS <= len(trial.losses) < FOLDS for trial in pruned)
+    assert not any(trial.pruned for trial in tried[:UNPRUNED_TRIALS])
+    assert all(len(trial.losses) == FOLDS for trial in tried if not trial.pruned)
     assert not choose_trial(tried).pruned
 
 
@@ -108,7 +108,7 @@ def test_interrupted_search_resumes_identically(tmp_path, last):
     done = len(list(journal.read()))
     judge = Judge()
     assert search(30, journal, judge=judge) == whole
-    assert judge.asked == sum(len(one.losses) for one in whole[done:])
+    assert judge.asked == sum(len(trial.losses) for trial in whole[done:])
     assert [entry["number"] for entry in journal.read()] == list(range(30))
 
 
@@ -159,13 +159,13 @@ def test_what_was_found_is_what_a_re_development_takes(make_design):
     candidate = Boosted(Tuning(8))
     fit = candidate.fit(design, 1)
     chosen = {name: fit.settings[name] for name in SPACE.ranges}
-    assert chosen in [one.settings for one in fit.trials if not one.pruned]
-    said = fit.equation.compute_log_odds(design.columns)
+    assert chosen in [trial.settings for trial in fit.trials if not trial.pruned]
+    log_odds = fit.equation.compute_log_odds(design.columns)
     again = candidate.refit(design, fit.settings, 1).compute_log_odds(design.columns)
-    assert (again == said).all()
+    assert (again == log_odds).all()
     for name, value in (("eta", 0.02), ("lambda", 90.0), ("min_child_weight", 30.0)):
         other = candidate.refit(design, {**fit.settings, name: value}, 1)
-        assert (other.compute_log_odds(design.columns) != said).any()
+        assert (other.compute_log_odds(design.columns) != log_odds).any()
 
 
 def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
@@ -178,8 +178,8 @@ def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
         assert len(fit.trials) == 15
         if not fit.settings["rounds"]:
             anchor = candidates["evidence_prior"].fit(design, 1).equation
-            said = fit.equation.compute_log_odds(design.columns)
-            assert (said == anchor.compute_log_odds(design.columns)).all()
+            log_odds = fit.equation.compute_log_odds(design.columns)
+            assert (log_odds == anchor.compute_log_odds(design.columns)).all()
             stayed += 1
     assert stayed >= 4
 
@@ -190,7 +190,9 @@ def test_fixed_settings_yield_only_to_clearly_better_ones(make_design):
     fit = Boosted(Tuning(15)).fit(design, 1)
     fixed = fit.trials[: len(SPACE.fixed)]
     assert choose_trial(fit.trials).loss < choose_trial(fixed).loss
-    assert {name: fit.settings[name] for name in SPACE.ranges} in [one.settings for one in fixed]
+    assert {name: fit.settings[name] for name in SPACE.ranges} in [
+        trial.settings for trial in fixed
+    ]
 
 
 def test_settings_that_are_clearly_better_are_taken(make_design):
@@ -285,10 +287,10 @@ def test_killed_tuning_resumes_to_the_same_numbers(cohort, make_commands, tmp_pa
     process.communicate()
     kept = count_trials(broken)
     assert 9 <= sum(kept.values()) < 3 * 6, "killed too late"
-    found = json.loads(make_commands(broken).call(*fit).stdout)
-    assert found["chosen"] == "xgboost"
-    assert found["candidates"] == expected["candidates"]
-    trials = list_trials(broken, found["run_id"])
+    resumed = json.loads(make_commands(broken).call(*fit).stdout)
+    assert resumed["chosen"] == "xgboost"
+    assert resumed["candidates"] == expected["candidates"]
+    trials = list_trials(broken, resumed["run_id"])
     assert trials == list_trials(whole, expected["run_id"])
     assert len(trials) == 6
     assert not (broken / "tuning" / "demo").exists()

@@ -16,9 +16,9 @@ from training.measures.intervals import (
 
 
 def test_an_interval_is_symmetric_on_its_scale():
-    found = Estimated(2.0, 0.5).make_interval(0.9, "log")
-    assert found.low * found.high == pytest.approx(4.0)
-    assert found.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
+    interval = Estimated(2.0, 0.5).make_interval(0.9, "log")
+    assert interval.low * interval.high == pytest.approx(4.0)
+    assert interval.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
 
 
 def test_a_share_stays_within_0_and_1():

@@ -15,23 +15,23 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("known", "expected"), PUBLISHED, ids=str)
 def test_published_examples_come_out(known, expected):
-    found = compute_sample_size(24, 0.174, **known)
-    assert tuple(found.courses.values()) == expected
-    assert found.required == max(expected)
-    assert found.binding == "apparent_fit"
+    sample_size = compute_sample_size(24, 0.174, **known)
+    assert tuple(sample_size.courses.values()) == expected
+    assert sample_size.required == max(expected)
+    assert sample_size.binding == "apparent_fit"
 
 
 def test_r_says_the_same(truth):
     for row in truth["sizes"]:
-        found = compute_sample_size(row["parameters"], row["prevalence"], r2=row["r2"])
-        assert found.courses == {name: row[name] for name in found.courses}
+        sample_size = compute_sample_size(row["parameters"], row["prevalence"], r2=row["r2"])
+        assert sample_size.courses == {name: row[name] for name in sample_size.courses}
 
 
 def test_r2_from_auc_agrees_with_the_papers_simulation(truth):
     """Within four of its standard errors; the paper itself draws once."""
     for row in truth["simulated_r2"]:
-        found = derive_r2(row["auc"], row["prevalence"])
-        assert abs(found - row["r2"]) < 4 * row["error"]
+        r2 = derive_r2(row["auc"], row["prevalence"])
+        assert abs(r2 - row["r2"]) < 4 * row["error"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from training.measures.sites import (
 
 
 @pytest.fixture(scope="module")
-def found(courses):
+def estimates(courses):
     return estimate_sites(courses.probability, courses.outcome, courses.sites)
 
 
@@ -25,7 +25,7 @@ def unscale(scale, measure):
         "logit": lambda share: np.log(share / (1 - share)),
         "plain": lambda value: value,
     }[scale]
-    return [inverse(one) for one in (measure.value, measure.low, measure.high)]
+    return [inverse(value) for value in (measure.value, measure.low, measure.high)]
 
 
 def check(pooled, scale, expected):
@@ -37,8 +37,8 @@ def check(pooled, scale, expected):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_measures_of_six_sites_are_pooled_as_by_metafor(found, truth, name):
-    pooled = pool(found[name], SCALES[name], 0.95)
+def test_measures_of_six_sites_are_pooled_as_by_metafor(estimates, truth, name):
+    pooled = pool(estimates[name], SCALES[name], 0.95)
     assert (pooled.sites, pooled.left_out) == (6, 0)
     check(pooled, SCALES[name], truth["sites"][name]["reml"])
 
@@ -57,8 +57,8 @@ def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_the_next_site_is_predicted_as_r_integrates_it(found, truth, name):
-    pooled = pool(found[name], SCALES[name], 0.95)
+def test_the_next_site_is_predicted_as_r_integrates_it(estimates, truth, name):
+    pooled = pool(estimates[name], SCALES[name], 0.95)
     expected = truth["sites"][name]["next_site"]
     assert unscale(SCALES[name], pooled.next_site)[1:] == pytest.approx(expected, abs=2e-5)
 
@@ -108,12 +108,15 @@ def test_prediction_interval_covers_at_its_level():
 
 def hold_next(generator):
     """Say of AUC and slope which share of new sites lies in the usual interval, and in ours."""
-    told, outcome, sites = draw_sites(generator)
-    found = estimate_sites(1 / (1 + np.exp(-told)), outcome, sites)
+    log_odds, outcome, sites = draw_sites(generator)
+    estimates = estimate_sites(1 / (1 + np.exp(-log_odds)), outcome, sites)
     own = draw_own(generator, 20)
-    true = {"auc": [find_true_auc(*one) for one in own], "slope": own[:, 1]}
+    true = {"auc": [find_true_auc(*coefficients) for coefficients in own], "slope": own[:, 1]}
     return [
-        [share_within(ends, true[name]) for ends in predict_both_ways(found[name], SCALES[name])]
+        [
+            share_within(ends, true[name])
+            for ends in predict_both_ways(estimates[name], SCALES[name])
+        ]
         for name in ("auc", "slope")
     ]
 
@@ -127,25 +130,25 @@ def draw_sites(generator):
     sizes = generator.integers(20, 151, generator.integers(8, 13))
     sites = np.repeat(np.arange(len(sizes)), sizes)
     intercept, slope = draw_own(generator, len(sizes))[sites].T
-    told = generator.normal(0, 0.6, len(sites))
-    outcome = generator.random(len(sites)) < 1 / (1 + np.exp(-intercept - slope * told))
-    return told, outcome.astype(float), sites
+    log_odds = generator.normal(0, 0.6, len(sites))
+    outcome = generator.random(len(sites)) < 1 / (1 + np.exp(-intercept - slope * log_odds))
+    return log_odds, outcome.astype(float), sites
 
 
 def find_true_auc(intercept, slope):
     """Rank all pairs of what is said, each with the share that it has of either class."""
-    told = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
-    with_it = 1 / (1 + np.exp(-intercept - slope * told))
+    log_odds = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    with_it = 1 / (1 + np.exp(-intercept - slope * log_odds))
     without = 1 - with_it
     return with_it @ (np.cumsum(without) - without / 2) / (with_it.sum() * without.sum())
 
 
 def predict_both_ways(estimates, scale):
     """Predict by mean and t times the root of spread and error, as is usual; and as we do."""
-    moved = [one.move(scale) for one in estimates]
-    kept = [one for one in moved if np.isfinite(one.value) and one.error > 0]
-    values = np.array([one.value for one in kept])
-    variances = np.array([one.error for one in kept]) ** 2
+    moved = [estimate.move(scale) for estimate in estimates]
+    kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
+    values = np.array([estimate.value for estimate in kept])
+    variances = np.array([estimate.error for estimate in kept]) ** 2
     between, freedom = estimate_between(values, variances), len(values) - 1
     weights = 1 / (variances + between)
     mean = weights @ values / weights.sum()
@@ -167,8 +170,8 @@ def test_sites_that_agree_have_no_spread():
 
 
 def test_intervals_need_two_sites_and_predictions_three():
-    one = pool([Estimated(0.7, 0.05)], "logit", 0.95)
-    assert (one.mean.value, one.mean.low) == (pytest.approx(0.7), None)
+    single = pool([Estimated(0.7, 0.05)], "logit", 0.95)
+    assert (single.mean.value, single.mean.low) == (pytest.approx(0.7), None)
     two = pool([Estimated(0.7, 0.05), Estimated(0.6, 0.05)], "logit", 0.95)
     assert two.mean.low is not None
     assert two.next_site.low is None
@@ -206,9 +209,9 @@ def test_reml_is_the_highest_point_of_its_likelihood():
     for _ in range(20):
         variances = generator.uniform(0.01, 0.5, 8)
         values = generator.normal(0, np.sqrt(variances + generator.uniform(0, 0.4)))
-        found = estimate_between(values, variances)
-        grid = np.append(np.linspace(0, 3, 3001), found)
-        heights = [compute_restricted(one, values, variances) for one in grid]
+        between = estimate_between(values, variances)
+        grid = np.append(np.linspace(0, 3, 3001), between)
+        heights = [compute_restricted(point, values, variances) for point in grid]
         assert heights[-1] >= max(heights) - 1e-9
 
 

@@ -23,18 +23,18 @@ def label(*counts):
 def test_a_rows_measures_are_those_of_its_courses_alone(courses):
     labels = label(120, 80)
     for row in tabulate(courses, labels, patients=courses.patients, weights=courses.weights):
-        one = labels == row.name
-        given = (
-            courses.probability[one],
-            courses.outcome[one],
-            courses.weights[one],
-            np.unique(courses.patients[one], return_inverse=True)[1],
+        members = labels == row.name
+        arguments = (
+            courses.probability[members],
+            courses.outcome[members],
+            courses.weights[members],
+            np.unique(courses.patients[members], return_inverse=True)[1],
         )
-        assert row.courses == one.sum()
-        assert row.events == courses.outcome[one].sum()
-        assert row.estimate == pytest.approx(np.average(given[0], weights=given[2]))
-        assert row.ratio == estimate_ratio(*given).make_interval(0.95, "log")
-        assert row.auc == estimate_auc(*given).make_interval(0.95, "logit")
+        assert row.courses == members.sum()
+        assert row.events == courses.outcome[members].sum()
+        assert row.estimate == pytest.approx(np.average(arguments[0], weights=arguments[2]))
+        assert row.ratio == estimate_ratio(*arguments).make_interval(0.95, "log")
+        assert row.auc == estimate_auc(*arguments).make_interval(0.95, "logit")
         assert row.note == ""
 
 
@@ -99,15 +99,17 @@ def test_unknown_labels_are_a_group_of_their_own(courses):
 
 def test_detectable_difference_has_its_power():
     """One group's estimates are too low by that factor, over and over."""
-    generator, found, size = np.random.default_rng(2), 0, 400
+    generator, detections, size = np.random.default_rng(2), 0, 400
     outcome = (generator.random(2 * size) < 0.4).astype(float)
     labels = np.repeat(["a", "b"], size)
-    said = np.full(2 * size, 0.4)
-    factor = tabulate_subgroups(said, outcome, {"x": labels}, 0.95)[0].detectable
+    probability = np.full(2 * size, 0.4)
+    factor = tabulate_subgroups(probability, outcome, {"x": labels}, 0.95)[0].detectable
     shares = np.repeat([0.4 * factor**0.5, 0.4 / factor**0.5], size)
     for _ in range(400):
         truth = (generator.random(2 * size) < shares).astype(float)
-        moved = [estimate_ratio(said[labels == one], truth[labels == one]) for one in "ab"]
-        gap, other = (one.move("log") for one in moved)
-        found += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
-    assert 0.72 < found / 400 < 0.88
+        moved = [
+            estimate_ratio(probability[labels == group], truth[labels == group]) for group in "ab"
+        ]
+        gap, other = (estimate.move("log") for estimate in moved)
+        detections += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
+    assert 0.72 < detections / 400 < 0.88

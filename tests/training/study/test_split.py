@@ -146,5 +146,5 @@ def test_inner_folds_need_two_of_each_class(make_design):
     design = make_design(60)
     alike = design.select(np.flatnonzero(design.outcome == 1))
     assert split_inner(alike, 1) == []
-    one = np.append(np.flatnonzero(design.outcome == 0), np.flatnonzero(design.outcome == 1)[0])
-    assert split_inner(design.select(one), 1) == []
+    rows = np.append(np.flatnonzero(design.outcome == 0), np.flatnonzero(design.outcome == 1)[0])
+    assert split_inner(design.select(rows), 1) == []

@@ -80,8 +80,8 @@ def test_weights_cannot_correct_missingness_by_outcome(make_design):
 def test_that_a_field_is_missing_may_tell_who_reports(make_design):
     design = make_design(3000, missing=0.4)
     absent = design.columns.find_missing("bmi")
-    found = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
-    assert found[absent].mean() - found[~absent].mean() > 0.3
+    reporting = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
+    assert reporting[absent].mean() - reporting[~absent].mean() > 0.3
 
 
 def test_weights_have_mean_1_and_are_truncated():
@@ -135,8 +135,8 @@ def test_every_candidate_heeds_weights(make_design, name):
     design = make_design(400)
     uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
     plain, weighted = (
-        expit(CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)).mean()
-        for one in (design, uneven)
+        expit(CANDIDATES[name].fit(courses, 1).equation.compute_log_odds(design.columns)).mean()
+        for courses in (design, uneven)
     )
     assert weighted - plain > 0.15
 
@@ -147,8 +147,8 @@ def test_trees_themselves_heed_weights(make_design):
     uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
     start, settings = make_constant(design), {**STUMPS, "rounds": 50}
     plain, weighted = (
-        grow_trees(one, start, settings, seed=1).inplace_predict(design.matrix).mean()
-        for one in (design, uneven)
+        grow_trees(courses, start, settings, seed=1).inplace_predict(design.matrix).mean()
+        for courses in (design, uneven)
     )
     assert weighted - plain > 0.15
 
@@ -158,8 +158,8 @@ def test_even_weights_change_nothing(make_design, name):
     design = make_design(200)
     even = replace(design, given_weights=np.ones(200))
     plain, weighted = (
-        CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)
-        for one in (design, even)
+        CANDIDATES[name].fit(courses, 1).equation.compute_log_odds(design.columns)
+        for courses in (design, even)
     )
     assert weighted == pytest.approx(plain, abs=1e-12)
 
@@ -170,8 +170,8 @@ def test_uneven_weights_leave_the_evidence_less_sure(make_design):
     some = np.arange(400) % 2 == 0
     uneven = replace(design, given_weights=np.where(some, 1.99, 0.01))
 
-    def spread(one):
-        update = CANDIDATES["evidence_prior"].fit(one, 1).posterior
+    def spread(courses):
+        update = CANDIDATES["evidence_prior"].fit(courses, 1).posterior
         return update.mixture.draw(2000, generator)[1][:, 0].std()
 
     assert spread(uneven) == pytest.approx(spread(design.select(some)), rel=0.1)

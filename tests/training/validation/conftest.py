@@ -35,11 +35,11 @@ PER_UNIT = {"age": -0.02, "phq9": 0.12, "gad7": 0.05}
 def make_equation(versions=8, spread=0.02, calibration=IDENTITY, level=-0.2):
     """An equation that says `level` of somebody in the middle."""
     features = list_features(FIELDS)
-    features = tuple(one for one in features if one.name in PER_UNIT)
-    present = np.array([[PER_UNIT[one.name] for one in features]])
+    features = tuple(feature for feature in features if feature.name in PER_UNIT)
+    present = np.array([[PER_UNIT[feature.name] for feature in features]])
     around = present * (1 + spread * np.linspace(-1, 1, versions)[:, None])
     present = np.vstack([present, around])
-    centre = np.array([CENTRES[one.name] for one in features])
+    centre = np.array([CENTRES[feature.name] for feature in features])
     rows = versions + 1
     return Equation(
         features,
@@ -61,9 +61,9 @@ def make_equation(versions=8, spread=0.02, calibration=IDENTITY, level=-0.2):
 
 def make_flat(level=-0.2):
     """An equation that says the same of everybody."""
-    one = make_equation(versions=4)
+    equation = make_equation(versions=4)
     terms = Terms(
-        **vars(one.terms)
+        **vars(equation.terms)
         | {
             "intercept": np.linspace(level, level + 0.04, 5),
             "present": np.zeros((5, 0)),
@@ -119,8 +119,8 @@ def draw_rows(size=1500, intercept=0.0, slope=1.0, seed=1, sites=("south", "west
         }
         for number in range(size)
     ]
-    said = make_equation().compute_log_odds(read_assessments(rows))[:, 0]
-    share = 1 / (1 + np.exp(-intercept - slope * said))
+    log_odds = make_equation().compute_log_odds(read_assessments(rows))[:, 0]
+    share = 1 / (1 + np.exp(-intercept - slope * log_odds))
     for row, responds in zip(rows, generator.random(size) < share, strict=True):
         row["phq9_acute"] = row["phq9"] // 2 if responds else row["phq9"]
     return rows

@@ -119,7 +119,9 @@ def test_findings_are_read_back_from_json(fitted_findings):
     assert again == fitted_findings
     plain = json.loads(fitted_findings.model_dump_json())
     assert plain["simulated"]
-    assert {one["way"] for one in plain["performance"] if one["measures"]} >= {"nested", "sites"}
+    assert {
+        performance["way"] for performance in plain["performance"] if performance["measures"]
+    } >= {"nested", "sites"}
     assert plain["gate"]
     assert plain["checklist"]
     assert plain["limitations"]

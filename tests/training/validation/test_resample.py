@@ -77,11 +77,11 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
     bent = Calibration(0.4, 0.9, 0.2)
     plain = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     fit = replace(fit, equation=bent.apply_to(fit.equation))
-    found = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
-    assert len(found.terms.intercept) == 21
+    equation = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
+    assert len(equation.terms.intercept) == 21
     for version in (0, 1, 20):
         expected = bent.apply(say(plain, design.columns)[:, version])
-        assert say(found, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
+        assert say(equation, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
 
 
 def test_refits_do_not_depend_on_the_number_of_processes(make_design):
@@ -96,9 +96,9 @@ def test_refits_do_not_depend_on_the_number_of_processes(make_design):
 def test_without_courses_draws_are_the_posteriors(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    found = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
-    assert len(found.terms.intercept) == 21
-    assert np.ptp(found.terms.intercept[1:]) > 0.5
+    equation = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
+    assert len(equation.terms.intercept) == 21
+    assert np.ptp(equation.terms.intercept[1:]) > 0.5
 
 
 def count_threads():

@@ -39,8 +39,8 @@ def kill_once_kept(process, home, count):
 
 def tell(done):
     """What a run found, without what differs from run to run."""
-    found = json.loads(done.stdout)
-    return {name: found[name] for name in ("candidates", "performance", "gate", "verdict")}
+    summary = json.loads(done.stdout)
+    return {name: summary[name] for name in ("candidates", "performance", "gate", "verdict")}
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(fit, make_commands, tmp_path):

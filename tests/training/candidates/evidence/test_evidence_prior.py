@@ -116,8 +116,8 @@ def test_contradicted_literature_is_dropped_not_reversed():
     fit = CANDIDATE.fit(design, 1)
     assert fit.settings["discount"] < 0.05
     new = make_people(500, seed=9)
-    said = fit.equation.compute_log_odds(new)[:, 0]
-    assert np.corrcoef(said, say_as_published(new, -1.0))[0, 1] > 0.85
+    log_odds = fit.equation.compute_log_odds(new)[:, 0]
+    assert np.corrcoef(log_odds, say_as_published(new, -1.0))[0, 1] > 0.85
 
 
 def test_noise_shrinks_estimates_to_the_base_rate():
@@ -136,7 +136,7 @@ def test_sites_are_shrunken_and_new_ones_less_certain():
     fit = CANDIDATE.fit(design, 1)
     people = [make_people(1, seed=3, missing=0, site=name) for name in ("site-0", "elsewhere")]
     drawn = fit.posterior.draw(400, np.random.default_rng(1))
-    known, unseen = (drawn.compute_log_odds(one, ALL_VERSIONS)[0] for one in people)
+    known, unseen = (drawn.compute_log_odds(person, ALL_VERSIONS)[0] for person in people)
     assert known.mean() > unseen.mean() + 0.5
     assert unseen.std() > 1.5 * known.std()
 
@@ -164,9 +164,9 @@ def test_what_is_missing_moves_nothing():
     equation = CANDIDATE.fit(make_courses(500, say_as_published), 1).equation
     columns = make_people(200, seed=9, missing=0.5)
     explained = equation.explain(columns)
-    for place, field in enumerate(explained.fields):
+    for index, field in enumerate(explained.fields):
         absent = columns.find_missing(field)
-        assert explained.contributions[absent, place] == pytest.approx(0, abs=1e-9)
+        assert explained.contributions[absent, index] == pytest.approx(0, abs=1e-9)
 
 
 def test_contributions_sum_to_the_log_odds():
@@ -181,8 +181,8 @@ def test_contributions_sum_to_the_log_odds():
 
 def test_few_courses_use_published_means_and_spreads():
     literature = read_literature(make_courses(5, say_nothing))
-    place = [feature.name for feature in list_features(FIELDS)].index("age")
-    assert (literature.centre[place], literature.scale[place]) == (45, 14.5)
+    index = [feature.name for feature in list_features(FIELDS)].index("age")
+    assert (literature.centre[index], literature.scale[index]) == (45, 14.5)
     unknown = [feature.name for feature in list_features(FIELDS)].index("systolic")
     assert literature.spread[unknown] == 0
 
@@ -270,8 +270,8 @@ def test_scores_teach_more_than_yes_or_no():
         latent = follow(design.columns) + np.random.default_rng(seed).logistic(size=design.size)
         graded = replace(design, outcome=(latent > 0).astype(float), improvement=latent)
         plain = replace(graded, improvement=graded.outcome)
-        said = [find_log_odds(one, new) for one in (plain, graded)]
-        losses = [np.mean(np.logaddexp(0, one) - true * one) for one in said]
+        predictions = [find_log_odds(courses, new) for courses in (plain, graded)]
+        losses = [np.mean(np.logaddexp(0, log_odds) - true * log_odds) for log_odds in predictions]
         gains.append(losses[0] - losses[1])
     assert np.mean(gains) > np.std(gains) / np.sqrt(len(gains))
 

@@ -44,10 +44,10 @@ def test_mean_width_and_evidence_agree_with_quadrature():
     evidence = height.max() + np.log(mass.sum() * cell)
     mean = (mass[:, None] * grid).sum(axis=0) / mass.sum()
     spread = np.sqrt((mass[:, None] * (grid - mean) ** 2).sum(axis=0) / mass.sum())
-    found = find(table, outcome, prior)
-    assert found.evidence == pytest.approx(evidence, abs=0.05)
-    assert found.mode == pytest.approx(mean, abs=0.03)
-    width = np.sqrt(np.diag(np.linalg.inv(found.factor @ found.factor.T)))
+    posterior = find(table, outcome, prior)
+    assert posterior.evidence == pytest.approx(evidence, abs=0.05)
+    assert posterior.mode == pytest.approx(mean, abs=0.03)
+    width = np.sqrt(np.diag(np.linalg.inv(posterior.factor @ posterior.factor.T)))
     assert width == pytest.approx(spread, rel=0.05)
 
 
@@ -79,10 +79,10 @@ def test_draws_agree_with_an_independent_sampler():
 
 def test_without_courses_the_posterior_is_the_prior():
     prior = Prior(np.array([0.3, -1.0]), np.array([0.5, 2.0]), weight=-0.7)
-    found = find(np.empty((0, 2)), np.empty(0), prior)
-    assert found.mode == pytest.approx(prior.mean)
-    assert np.diag(found.factor) == pytest.approx(1 / prior.deviation)
-    assert found.evidence == pytest.approx(-0.7)
+    posterior = find(np.empty((0, 2)), np.empty(0), prior)
+    assert posterior.mode == pytest.approx(prior.mean)
+    assert np.diag(posterior.factor) == pytest.approx(1 / prior.deviation)
+    assert posterior.evidence == pytest.approx(-0.7)
 
 
 def test_weight_of_2_equals_two_courses():
@@ -99,8 +99,8 @@ def test_weight_of_2_equals_two_courses():
 def test_separated_courses_still_have_a_posterior():
     table = np.column_stack([np.ones(20), np.linspace(-1, 1, 20)])
     outcome = (table[:, 1] > 0).astype(float)
-    found = find(table, outcome, Prior(np.zeros(2), np.full(2, 2.0)))
-    assert 1 < found.mode[1] < 20
+    posterior = find(table, outcome, Prior(np.zeros(2), np.full(2, 2.0)))
+    assert 1 < posterior.mode[1] < 20
 
 
 def test_prior_that_makes_courses_likelier_counts_more():

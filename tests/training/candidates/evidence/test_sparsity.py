@@ -31,7 +31,7 @@ def test_terms_are_in_as_often_as_bayes_factors_say():
     factors = [np.sqrt(variance) / SLAB * np.exp(variance * slope**2 / 2) for slope in gradient]
     both = [shares * factor / (shares * factor + 1 - shares) for factor in factors]
     likely = belief * np.prod([shares * f + 1 - shares for f in factors], axis=0)
-    exact = [(one * likely).sum() / likely.sum() for one in both]
+    exact = [(inclusion * likely).sum() / likely.sum() for inclusion in both]
     assert (drawn != 0).mean(axis=0) == pytest.approx(exact, abs=0.05)
     inside = drawn[drawn[:, 0] != 0, 0]
     assert inside.mean() == pytest.approx(variance * 30, abs=0.01)

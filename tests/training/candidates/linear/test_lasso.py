@@ -24,7 +24,7 @@ def make_courses(courses=300, columns=12, rate=0.0, seed=1):
 @pytest.mark.parametrize("rate", [0.0, -3.0])
 def test_coefficients_are_those_that_scikit_learn_converges_to(l1_ratio, rate):
     table, outcome, weights = make_courses(rate=rate)
-    for strength, found in zip(
+    for strength, coefficients in zip(
         STRENGTHS, fit_penalties(table, outcome, weights, STRENGTHS, l1_ratio), strict=True
     ):
         model = LogisticRegression(
@@ -33,7 +33,7 @@ def test_coefficients_are_those_that_scikit_learn_converges_to(l1_ratio, rate):
         model.fit(table, outcome, sample_weight=weights)
         if model.coef_.any():  # else it stops before its intercept has got anywhere
             expected = np.append(model.intercept_, model.coef_[0])
-            assert found == pytest.approx(expected, abs=1e-5)
+            assert coefficients == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.1, 0.5, 1.0])
@@ -41,23 +41,23 @@ def test_coefficients_are_those_that_scikit_learn_converges_to(l1_ratio, rate):
 def test_coefficients_are_at_the_penalised_minimum(l1_ratio, courses, columns):
     """The slope of the loss is the penalty's where a coefficient counts, and no more elsewhere."""
     table, outcome, weights = make_courses(courses, columns, rate=-1.0)
-    for strength, found in zip(
+    for strength, coefficients in zip(
         STRENGTHS, fit_penalties(table, outcome, weights, STRENGTHS, l1_ratio), strict=True
     ):
-        missed = weights * (outcome - expit(found[0] + table @ found[1:]))
+        missed = weights * (outcome - expit(coefficients[0] + table @ coefficients[1:]))
         assert missed.sum() == pytest.approx(0, abs=1e-3)
-        pull = table.T @ missed - strength * (1 - l1_ratio) * found[1:]
-        counts = found[1:] != 0
+        pull = table.T @ missed - strength * (1 - l1_ratio) * coefficients[1:]
+        counts = coefficients[1:] != 0
         limit = strength * l1_ratio
-        assert pull[counts] == pytest.approx(limit * np.sign(found[1:][counts]), abs=1e-2)
+        assert pull[counts] == pytest.approx(limit * np.sign(coefficients[1:][counts]), abs=1e-2)
         assert (np.abs(pull[~counts]) <= limit + 1e-2).all()
 
 
 def test_strongest_penalty_gives_the_weighted_base_rate():
     table, outcome, weights = make_courses(rate=-2.0)
-    (found,) = fit_penalties(table, outcome, weights, [1e6], 1.0)
-    assert expit(found[0]) == pytest.approx(np.average(outcome, weights=weights), abs=1e-9)
-    assert not found[1:].any()
+    (coefficients,) = fit_penalties(table, outcome, weights, [1e6], 1.0)
+    assert expit(coefficients[0]) == pytest.approx(np.average(outcome, weights=weights), abs=1e-9)
+    assert not coefficients[1:].any()
 
 
 def test_a_path_ends_where_its_last_penalty_alone_does():
@@ -70,12 +70,12 @@ def test_a_path_ends_where_its_last_penalty_alone_does():
 def test_columns_that_say_nothing_or_the_same_are_survived():
     table, outcome, weights = make_courses()
     doubled = np.hstack([table, table[:, :2], np.zeros((len(table), 1)), np.ones((len(table), 1))])
-    for plain, found in zip(
+    for expected, coefficients in zip(
         fit_penalties(table, outcome, weights, STRENGTHS, 0.5),
         fit_penalties(doubled, outcome, weights, STRENGTHS, 0.5),
         strict=True,
     ):
-        assert np.isfinite(found).all()
-        assert found[-2:] == pytest.approx(0, abs=1e-6)
-        assert found[1] == pytest.approx(found[13], abs=1e-4)
-        assert np.sign(found[1]) == np.sign(plain[1])
+        assert np.isfinite(coefficients).all()
+        assert coefficients[-2:] == pytest.approx(0, abs=1e-6)
+        assert coefficients[1] == pytest.approx(coefficients[13], abs=1e-4)
+        assert np.sign(coefficients[1]) == np.sign(expected[1])

@@ -29,9 +29,9 @@ def page(browser, request, findings, tmp_path):
     file.write_text(render_report(findings), "utf-8")
     opened = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     opened.asked, opened.complaints = [], []
-    opened.on("request", lambda one: opened.asked.append(one.url))
-    opened.on("console", lambda one: opened.complaints.append(one.text))
-    opened.on("pageerror", lambda one: opened.complaints.append(str(one)))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.on("console", lambda message: opened.complaints.append(message.text))
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     opened.goto(file.as_uri())
     opened.home = file.as_uri()
     yield opened

@@ -19,7 +19,7 @@ def find_drawing(page, name):
     return page.find("svg", aria_labelledby=f"{name}-title {name}-description")
 
 
-def read_ticks(drawing, kind, place):
+def read_ticks(drawing, kind, coordinate):
     """Read an axis: places of its ticks, and their values."""
     ticks = []
     for tick in drawing.find_all("text", class_=kind):
@@ -27,15 +27,15 @@ def read_ticks(drawing, kind, place):
         if "tick" in tick.attributes["class"].split() and "data-value" not in str(tick.inside):
             share = text.endswith("%")
             value = float(text.rstrip("%\u00a0")) / (100 if share else 1)
-            ticks.append((float(tick.attributes[place]), value))
+            ticks.append((float(tick.attributes[coordinate]), value))
     return ticks
 
 
-def read_place(ticks, place, multiplies=False):
+def read_place(ticks, position, multiplies=False):
     """Read the value at a place, between an axis' outermost ticks."""
     move = math.log if multiplies else float
     (start, low), (end, high) = min(ticks), max(ticks)
-    at = move(low) + (move(high) - move(low)) * (place - start) / (end - start)
+    at = move(low) + (move(high) - move(low)) * (position - start) / (end - start)
     return math.exp(at) if multiplies else at
 
 
@@ -52,9 +52,9 @@ def read_line(drawing, kind):
 
 
 def test_the_calibration_curve_is_that_of_the_json(page, full):
-    found = read_line(find_drawing(page, "calibration-drawing"), "model")
+    drawn = read_line(find_drawing(page, "calibration-drawing"), "model")
     known = [(point.estimate, point.observed) for point in full.calibration.points]
-    assert [xy for pair in found for xy in pair] == pytest.approx(
+    assert [xy for pair in drawn for xy in pair] == pytest.approx(
         [xy for pair in known for xy in pair], abs=1e-4
     )
 
@@ -86,7 +86,7 @@ def test_refits_without_a_curve_are_not_drawn(page, full):
 def test_heights_of_bars_are_counts_of_courses(page, full):
     bars = list(find_drawing(page, "calibration-drawing").find_all("rect", class_="bar"))
     heights = [float(bar.attributes["height"]) for bar in bars]
-    counts = [one.courses for one in full.calibration.histogram if one.courses]
+    counts = [bar.courses for bar in full.calibration.histogram if bar.courses]
     assert [height / max(heights) for height in heights] == pytest.approx(
         [count / max(counts) for count in counts], abs=1e-3
     )
@@ -102,9 +102,9 @@ def test_empty_histogram_has_no_bars(full, read):
 
 @pytest.mark.parametrize(("kind", "key"), [("model", "benefit"), ("all", "treat_all")])
 def test_net_benefits_are_those_of_the_json(page, full, kind, key):
-    found = read_line(find_drawing(page, "decision-drawing"), kind)
+    drawn = read_line(find_drawing(page, "decision-drawing"), kind)
     known = [(point.threshold, getattr(point, key).value) for point in full.decision.points]
-    assert [xy for pair in found for xy in pair] == pytest.approx(
+    assert [xy for pair in drawn for xy in pair] == pytest.approx(
         [xy for pair in known for xy in pair], abs=1e-4
     )
 
@@ -117,7 +117,7 @@ def test_treating_none_is_worth_nothing(page):
 def test_instability_is_drawn_between_the_limits(page, full):
     drawing = find_drawing(page, "instability-drawing")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
-    bars = [one.attributes for one in drawing.find_all("line", class_="whisker")]
+    bars = [line.attributes for line in drawing.find_all("line", class_="whisker")]
     limits = [
         (read_place(up, float(bar["y1"])), read_place(up, float(bar["y2"])))
         for bar in bars
@@ -133,14 +133,14 @@ def test_instability_is_drawn_between_the_limits(page, full):
 def test_sites_stand_where_their_values_are(page, full, key, multiplies):
     drawing = find_drawing(page, f"sites-{key}")
     ticks = read_ticks(drawing, "middle", "x")
-    marks = [float(one.attributes["x"]) + 4 for one in drawing.find_all("rect", class_="mark")]
-    found = [read_place(ticks, mark, multiplies) for mark in marks]
+    marks = [float(rect.attributes["x"]) + 4 for rect in drawing.find_all("rect", class_="mark")]
+    drawn = [read_place(ticks, mark, multiplies) for mark in marks]
     sites = full.across_sites.sites
     known = [site.measures[key].value for site in sites if key in site.measures]
-    assert found == pytest.approx(known, abs=1e-4)
+    assert drawn == pytest.approx(known, abs=1e-4)
     following = drawing.find("rect", class_="next").attributes
     start, width = float(following["x"]), float(following["width"])
-    ends = [read_place(ticks, place, multiplies) for place in (start, start + width)]
+    ends = [read_place(ticks, position, multiplies) for position in (start, start + width)]
     expected = full.across_sites.pooled[key].next_site
     assert ends == pytest.approx([expected.low, expected.high], abs=1e-3)
 
@@ -154,10 +154,10 @@ def test_interval_beyond_the_axis_has_an_arrow(page):
 def test_factors_are_as_long_as_they_move(page, full):
     drawing = find_drawing(page, "factors-drawing")
     ticks = read_ticks(drawing, "middle", "x")
-    bars = [one.attributes for one in drawing.find_all("rect", class_="size")]
-    found = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
+    bars = [rect.attributes for rect in drawing.find_all("rect", class_="size")]
+    drawn = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
     known = sorted((factor.deviation.value for factor in full.factors), reverse=True)
-    assert found == pytest.approx(known, abs=1e-4)
+    assert drawn == pytest.approx(known, abs=1e-4)
     assert not list(drawing.find_all("rect", class_="mark"))
 
 
