@@ -121,7 +121,7 @@ def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("model", "code", "told"),
+    ("model", "code", "message"),
     [
         (f"{OUTCOME}@best", 2, "what follows @"),
         (f"{OUTCOME}@7", 1, "the registry has no version 7"),
