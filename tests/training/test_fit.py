@@ -37,7 +37,7 @@ QUICK = {
 
 
 OUTCOME = "phq9.acute.response"
-# Fitted at once, for tests that are not about candidates.
+# Fast to fit, for tests that are not about candidates.
 CHEAP = ("severity_only", "base_rate")
 
 
@@ -59,7 +59,7 @@ def run_file(study, home, path):
 
 @pytest.fixture
 def noise(cohort, tmp_path):
-    """The same patients with outcomes dealt out anew: nothing to learn."""
+    """The same patients with shuffled outcomes: there is nothing to learn."""
     frame = pd.read_parquet(cohort)
     known = frame["phq9_acute"].notna()
     dealt = frame.loc[known, "phq9_acute"].sample(frac=1, random_state=4).to_numpy()
@@ -73,7 +73,7 @@ def noise(cohort, tmp_path):
 
 @pytest.fixture(scope="module")
 def fitted(cohort, tmp_path_factory):
-    """One run on simulated patients, and the client that sees what it left."""
+    """A run on simulated patients, and a client of its store."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
     study = make_study(candidates=("elastic_net", *CHEAP))
     summary = run_file(study, home, cohort)
@@ -145,7 +145,7 @@ def test_the_version_has_digest_signature_example_alias(fitted):
 
 
 def test_no_patient_reaches_mlflow(fitted):
-    """No patient's code is anywhere in the store, neither in the database nor in a file."""
+    """No patient's code is in the store's database or files."""
     database = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
     files = [path for path in database.parent.rglob("*") if path.is_file()]
     assert database in files
@@ -185,7 +185,7 @@ def test_card_ranges_are_rounded_to_hide_values(fitted):
 
 
 def test_base_rate_is_champion_if_nothing_beats_it(home, noise):
-    """Although the study prefers severity, which is chosen and registered as challenger."""
+    """The study prefers severity, which is selected and registered as challenger."""
     summary = run_file(make_study(candidates=CHEAP), home, noise)
     assert summary.comparison.chosen == "severity_only"
     assert summary.alias == "challenger"
@@ -200,8 +200,8 @@ def test_base_rate_is_champion_if_nothing_beats_it(home, noise):
 def test_a_champion_stays_while_new_patients_support_it(home, cohort, noise, tmp_path):
     """A better candidate replaces the base rate, and the same study again does not replace it.
 
-    The base rate alone on other patients of the same clinics does not, either. Patients without
-    any signal bring it back.
+    Nor does the base rate, fitted alone on other patients of the same clinics. Patients without
+    signal bring it back.
     """
     base = run_file(make_study(candidates=("base_rate",)), home, cohort)
     assert base.champion.model.card.candidate == "base_rate"
@@ -257,7 +257,7 @@ def test_a_run_refuses_a_changed_history(register, home, cohort):
 
 
 def test_weights_reach_model_card_and_report(home, cohort):
-    """The base rate that a clinician reads is the weighted one, as the model's own is."""
+    """Card and report show the weighted base rate, which the model also uses."""
     candidates = ("base_rate",)
     plain = run_file(make_study(candidates=candidates), home, cohort)
     study = make_study(candidates=candidates, attrition={"weights": True})

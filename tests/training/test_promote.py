@@ -1,4 +1,4 @@
-"""Promotion in a real MLflow store: what was found of a version decides, or somebody answers."""
+"""Promotion in a real MLflow store: by a version's findings, or by a named user's override."""
 
 import json
 import os
@@ -29,7 +29,7 @@ OVERFITTED = {"ways": {"corrected": {"slope": 0.4}}}
 
 @pytest.fixture
 def ask(register):
-    """Ask for a version's promotion."""
+    """Promotes a version in this process."""
 
     def ask(version, reason="", registry=None):
         reference = parse_reference(f"{NAME}@{version}")
@@ -45,7 +45,7 @@ def history(register):
 
 @pytest.fixture
 def command(home, monkeypatch):
-    """Type a command of training's in; its own home."""
+    """Runs a command of training in the test's home."""
     monkeypatch.setenv("KETAMINE_RESPONSE_HOME", str(home.folder))
     monkeypatch.setenv("LOGNAME", "somebody")
     return lambda *words: CliRunner().invoke(app, list(words))
@@ -58,7 +58,7 @@ def locate_findings(registry, version):
     return Path(folder) / path
 
 
-# What was found of a version stays with it.
+# A version's findings stay with it.
 
 
 def test_findings_and_report_are_stored_with_the_run(register):
@@ -192,7 +192,7 @@ def test_a_comparison_with_an_earlier_champion_fails(register, ask):
     )
 
 
-def test_beating_the_base_rate_replaces_a_base_rate_champion(register, ask):
+def test_beating_the_base_rate_replaces_it(register, ask):
     assert ask(register("base_rate", difference=0.0)).state == "promoted"
     assert ask(register()).state == "promoted"
 
@@ -223,11 +223,11 @@ def test_damaged_versions_are_replaced_and_never_promoted(register, ask, history
     assert ask(register("base_rate")).state == "promoted"
 
 
-# Of two promotions one wins; a kill leaves one champion.
+# One of two promotions wins; a kill leaves one champion.
 
 
 class Overtaken(Registry):
-    """A registry in which somebody else promotes a version while findings are being read."""
+    """A registry in which another user promotes a version while findings are being read."""
 
     rival = ""
 
@@ -281,7 +281,7 @@ def test_of_two_simultaneous_promotions_one_wins(register, home, history):
         rival.stdin.write("go\n")
         rival.stdin.flush()
     outputs = [rival.communicate(timeout=120) for rival in rivals]
-    # The slower one comes too late for the event, or to a champion that it was not compared with.
+    # The slower one is too late for the event, or finds a champion that it was not compared with.
     won = [index for index, (out, _) in enumerate(outputs) if out == "promoted\n"]
     assert len(won) == 1, outputs
     (event,) = history.read().events
@@ -373,7 +373,7 @@ def test_the_command_overrides_with_a_reason(register, command, history):
         ((NAME,), 1, f"the registry has no challenger of {NAME}"),
         ((NAME, "--version", "7"), 1, f"the registry has no version 7 of {NAME}"),
         (("gad7.acute.response",), 1, "the registry has no challenger of gad7.acute.response"),
-        # A study may bring its own instrument: only the registry can say that there is no model.
+        # A study may bring its own instrument: only the registry knows that there is no model.
         (("phq8.acute.response",), 1, "the registry has no challenger of phq8.acute.response"),
         (("response",), 2, "outcome"),
     ],

@@ -1,4 +1,4 @@
-"""Models that must not reach a clinician, each refused for what is wrong with it."""
+"""Models that must not reach a clinician, each refused for its own fault."""
 
 from dataclasses import dataclass, replace
 
@@ -32,13 +32,13 @@ STUDY = Study(
     candidates=("xgboost", "base_rate"),
     validation={"folds": 3, "repeats": 2, "resamples": 100, "bootstraps": 30},
 )
-# In place of the study's own candidate of that name.
+# Replaces the study's own candidate of that name.
 NAME = "xgboost"
 
 
 @dataclass(frozen=True)
 class Unpruned:
-    """Deep trees without any shrinkage, grown until every course is told apart."""
+    """Deep trees without shrinkage, grown until every course is separated."""
 
     name = NAME
     label = "unpruned trees"
@@ -66,7 +66,7 @@ class Unpruned:
 
 @dataclass(frozen=True)
 class Distorted:
-    """The elastic net with its log-odds moved and stretched, all its versions alike."""
+    """The elastic net with log-odds moved and stretched, equally in all its draws."""
 
     moved: float
     stretched: float
@@ -97,7 +97,7 @@ def find(design, candidate, study=STUDY):
     candidates = {NAME: candidate, "base_rate": CANDIDATES["base_rate"]}
     crossed = cross_validate(study, design, candidates, jobs=1)
     crossed = replace(crossed, nested=crossed.held_out[NAME])
-    # Whichever the one-standard-error rule would choose, this is the one to be judged.
+    # Judge this candidate, whichever the one-standard-error rule would select.
     comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
     evidence = gather_evidence(study, design, FullRefit({NAME: candidate}), equation, crossed)

@@ -26,7 +26,7 @@ TRUTHS = {
 
 
 def draw_predictions(truth, courses=600, seed=1, spread=2.0):
-    """What a candidate said of courses whose true log-odds are a calibration of that."""
+    """Draw predictions whose calibration gives the true log-odds."""
     generator = np.random.default_rng(seed)
     log_odds = generator.normal(0, spread, courses)
     outcome = (generator.random(courses) < expit(truth.apply(log_odds))).astype(float)
@@ -88,7 +88,7 @@ def test_a_clear_case_is_chosen_whatever_was_preferred(kind):
 
 
 @pytest.mark.parametrize("preferred", KINDS)
-def test_the_preferred_kind_is_kept_where_it_holds(preferred):
+def test_the_preferred_kind_is_kept_if_true(preferred):
     kept = 0
     for seed in range(20):
         predictions = draw_predictions(TRUTHS[preferred], 80, seed)
@@ -116,5 +116,5 @@ def test_one_class_leaves_log_odds_unchanged():
     assert all(fit_calibration(kind, one_class) == NONE for kind in KINDS)
 
 
-def test_a_calibration_survives_the_way_through_settings():
+def test_calibration_survives_a_round_trip_through_settings():
     assert Calibration.from_settings(TRUTHS["beta"].as_settings()) == TRUTHS["beta"]

@@ -1,4 +1,4 @@
-"""Candidates: equations that say what their pipelines say, and know nothing of unseen sites."""
+"""Candidates: equations predict as their pipelines do, and have no effects of unseen sites."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def rename_sites(design, name):
 
 
 def build_pipeline(design, penalty):
-    """The elastic net as scikit-learn has it, on features and marked sites, to the last digits."""
+    """Scikit-learn's elastic net on features and site indicators, converged to the last digits."""
     width = design.matrix.shape[1]
     impute = SimpleImputer(strategy="mean", keep_empty_features=True)
     prepare = Pipeline([("impute", impute), ("scale", StandardScaler())])
@@ -159,14 +159,14 @@ def test_severity_only_reads_the_outcomes_own_instrument(make_design):
     assert equation.fields == ("phq9",)
 
 
-def test_severity_only_without_that_instrument_is_the_base_rate(make_design):
+def test_severity_only_without_severity_is_the_base_rate(make_design):
     design = keep_features(make_design(), [0])
     equation = CANDIDATES["severity_only"].fit(design, 1).equation
     assert np.ptp(say(equation, design)) == 0
 
 
 def test_trees_keep_to_the_evidenced_sign(make_design):
-    """Data that say the old respond more cannot teach the trees so."""
+    """Data in which older patients respond more do not override the published sign."""
     design = make_design(800, strength=0.0)
     age = design.columns.get_numbers("age")
     outcome = (np.nan_to_num(age) >= 65).astype(float)
@@ -190,14 +190,14 @@ def test_trees_start_from_shrunken_site_effects(make_design):
 
 
 def make_step(design):
-    """Outcomes that follow a threshold and an interaction, which no line sees."""
+    """Draw outcomes that follow a threshold and an interaction, which linear terms miss."""
     age, phq9 = design.columns.get_numbers("age"), design.columns.get_numbers("phq9")
     log_odds = np.where((age >= 52) & (phq9 >= 15), 1.8, -0.6)
     outcome = np.random.default_rng(3).random(design.size) < expit(np.nan_to_num(log_odds))
     return replace(design, outcome=outcome.astype(float))
 
 
-def test_anchored_trees_are_their_anchor_where_trees_add_nothing(make_design):
+def test_anchored_trees_equal_their_anchor_on_noise(make_design):
     design = make_design(150, strength=0.0)
     anchor = CANDIDATES["evidence_prior"].fit(design, 1).equation
     fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
@@ -206,7 +206,7 @@ def test_anchored_trees_are_their_anchor_where_trees_add_nothing(make_design):
     assert (say(fit.equation, design) == say(anchor, design)).all()
 
 
-def test_anchored_trees_find_what_lines_miss_and_stay_exact(make_design):
+def test_anchored_trees_find_nonlinear_effects_exactly(make_design):
     design = make_step(make_design(2500, missing=0.0))
     new = make_step(make_design(2500, missing=0.0, seed=8))
     fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
@@ -235,7 +235,7 @@ def gather(design, log_odds):
 
 
 def list_parts(design):
-    """The learning part and the test of each inner fold."""
+    """List the training and the test part of each inner fold."""
     return [
         (design.select(fold.train), design.select(fold.test)) for fold in split_inner(design, 1)
     ]
@@ -247,7 +247,7 @@ def sort_losses(design, losses):
 
 
 def repeat_patients(design):
-    """Courses as a bootstrap draws them: whole patients, some several times."""
+    """Draw a bootstrap sample of patients, each with all courses."""
     rows = np.random.default_rng(5).integers(0, design.size, design.size)
     return design.select(rows)
 
@@ -302,7 +302,7 @@ def test_evidences_inner_losses_are_cross_fitted(make_design):
 
 
 def test_trees_inner_losses_are_cross_fitted(make_design, monkeypatch):
-    """Without early stopping, every fold has as many rounds as were chosen."""
+    """Without early stopping, every fold has the selected number of rounds."""
     monkeypatch.setattr(trees, "PATIENCE", trees.MAX_ROUNDS)
     design = make_step(make_design(1200, missing=0.0))
     for name, preferred in (("xgboost", "logistic"), ("anchored_xgboost", "none")):
@@ -348,7 +348,7 @@ def test_design_limits_its_inner_folds(make_design):
 
 
 def test_kept_updates_change_no_fit(make_design):
-    """Updates of the last design are kept for the candidate that comes next; nothing shows it."""
+    """Caching the last design's updates for the next candidate does not change any fit."""
     design, other = make_step(make_design(600)), make_design(600, seed=2)
     cases = [(design, 1), (design, 2), (replace(design, inner_folds=3), 2), (other, 2)]
     for courses, seed in cases:

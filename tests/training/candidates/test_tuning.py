@@ -1,4 +1,4 @@
-"""Tuning: a budget kept, the same twice, and killed and gone on with."""
+"""Tuning: its budget, reproducibility, and resumption after a kill."""
 
 import json
 import math
@@ -34,7 +34,7 @@ BOWL = Space(
 
 
 class Judge:
-    """A loss that is lowest at x = 0.6 and n = 7, seen a little differently by each fold."""
+    """A loss with its minimum at x = 0.6 and n = 7, slightly different in each fold."""
 
     def __init__(self, last=math.inf):
         self.asked, self.last = 0, last
@@ -120,7 +120,7 @@ def test_a_line_cut_off_is_done_again(tmp_path):
     assert search(20, Journal(path)) == whole
 
 
-def test_a_larger_budget_goes_on_from_a_smaller_one(tmp_path):
+def test_a_larger_budget_extends_a_smaller_one(tmp_path):
     journal = Journal(tmp_path / "j.jsonl")
     short = search(12, journal)
     judge = Judge()
@@ -138,7 +138,7 @@ def test_two_processes_may_keep_the_same_trials(tmp_path):
 
 
 def make_checkers(design):
-    """Outcomes that follow one field or the other but not both: no single split tells anything."""
+    """Draw outcomes that follow the exclusive or of two fields: no single split helps."""
     odd = (design.columns.get_numbers("bmi") >= 32) != (design.columns.get_numbers("gad7") >= 11)
     outcome = np.random.default_rng(4).random(design.size) < np.where(odd, 0.85, 0.15)
     return replace(design, outcome=outcome.astype(float))
@@ -154,7 +154,7 @@ def test_tuning_finds_an_interaction_that_stumps_miss(make_design):
     assert fit.settings["depth"] > 1
 
 
-def test_what_was_found_is_what_a_re_development_takes(make_design):
+def test_refits_use_the_tuned_settings(make_design):
     design = make_checkers(make_design(300, missing=0.0))
     candidate = Boosted(Tuning(8))
     fit = candidate.fit(design, 1)
@@ -169,7 +169,7 @@ def test_what_was_found_is_what_a_re_development_takes(make_design):
 
 
 def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
-    """One standard error is crossed by chance now and then, tuning or not."""
+    """By chance, one standard error is sometimes exceeded, with tuning or without."""
     candidates = make_candidates(Tuning(15))
     stayed = 0
     for seed in range(1, 7):
@@ -185,7 +185,7 @@ def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
 
 
 def test_fixed_settings_yield_only_to_clearly_better_ones(make_design):
-    """The luckiest of many trials has the lower loss, and is not taken for it."""
+    """The best of many trials has a lower loss by luck, and is not selected."""
     design = make_design(150, strength=0.0)
     fit = Boosted(Tuning(15)).fit(design, 1)
     fixed = fit.trials[: len(SPACE.fixed)]
@@ -196,7 +196,7 @@ def test_fixed_settings_yield_only_to_clearly_better_ones(make_design):
 
 
 def test_settings_that_are_clearly_better_are_taken(make_design):
-    """Three fields must come together, which no fixed setting is deep enough to see at once."""
+    """Three fields interact, and no fixed setting has trees that deep."""
     design = make_checkers(make_design(900, missing=0.0))
     odd = design.columns.get_numbers("bipolar") == 1
     crossed = replace(design, outcome=np.where(odd, 1 - design.outcome, design.outcome))
@@ -266,7 +266,7 @@ def count_trials(home):
 
 
 def list_trials(home, run_id):
-    """Every trial of the chosen candidate's final fit, as MLflow has it."""
+    """List the trials of the chosen candidate's final fit in MLflow."""
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{home}/mlflow.db")

@@ -1,4 +1,4 @@
-"""The gate as a whole, and models that it must refuse; single criteria are in test_criteria."""
+"""The whole gate, and models that it must refuse; test_criteria has the single criteria."""
 
 import re
 
@@ -73,7 +73,7 @@ def test_study_without_refits_can_pass(make_findings):
 
 
 def test_champion_to_beat_is_the_current_one(make_findings):
-    """Not the one that the findings were compared with."""
+    """Not the champion that the findings were compared with."""
     compared = {"version": "3", "candidate": "xgboost", "difference": -0.004}
     findings = make_findings(champion=compared)
     assert passes(judge(findings, BOUNDS))
@@ -99,11 +99,11 @@ def test_table_has_figures_and_names_failures(make_findings):
     assert format_gate(judge(make_findings(), BOUNDS)).endswith("that applies is met.")
 
 
-# Models that were really fitted, measured with the measures of validation.
+# Fitted models, measured as in validation.
 
 
 def draw_courses(size, generator, deviation=0.8, fields=6):
-    """Courses of which the first field tells the outcome, and nothing else does."""
+    """Draw courses whose outcome follows the first field only."""
     matrix = generator.normal(size=(size, fields))
     log_odds = deviation * matrix[:, 0] - 0.2
     return matrix, (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
@@ -136,7 +136,7 @@ def measure_basics(probability, outcome):
 
 
 def validate(fit, matrix, outcome, make_findings, versions=25):
-    """Findings of a model: corrected by the bootstrap, compared by cross-validation."""
+    """Compute a model's findings: bootstrap-corrected, and compared by cross-validation."""
     size, generator = len(outcome), np.random.default_rng(8)
     model = fit(matrix, outcome)
     apparent = measure_basics(model(matrix), outcome)
@@ -215,9 +215,9 @@ def test_overestimating_model_is_refused_as_miscalibrated(make_findings):
 
 
 def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
-    """Share of cohorts in which net benefit falls below the margin.
+    """Compute the share of cohorts whose net benefit falls below the margin.
 
-    The truth has log-odds with a standard deviation of .6 (an AUC of .66) about 45 %.
+    True log-odds have a standard deviation of 0.6 (an AUC of 0.66) around a rate of 45%.
     """
     generator, at = np.random.default_rng(0), np.array(THRESHOLDS)
     refused = 0
@@ -238,7 +238,7 @@ def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
     [(200, 1, 0.15), (500, 1, 0.02), (200, 2.5, 0.67), (500, 2.5, 0.59)],
 )
 def test_net_benefit_margin_refuses_as_documented(size, stretch, share):
-    # Four standard errors of 400 cohorts.
+    # Four standard errors of a proportion of 400.
     assert find_refused(size, stretch) == pytest.approx(
         share, abs=4 * (share * (1 - share) / 400) ** 0.5
     )

@@ -91,7 +91,7 @@ def test_errors_of_the_curve_agree_with_r(courses, reference, kind, count):
 
 
 def test_loess_and_lowess_see_the_same_miscalibration(courses, reference):
-    """Other smoothers, other numbers: near, no more."""
+    """Other smoothers give other numbers, so these agree only roughly."""
     ici = measure_errors(courses, 3)["ici"].value
     assert ici == pytest.approx(reference["loess"]["ici"], abs=0.025)
     assert ici == pytest.approx(reference["val_prob"]["Eavg"], abs=0.025)
@@ -104,7 +104,7 @@ def test_even_weights_change_nothing_and_uneven_ones_do(courses):
 
 
 def test_weight_of_2_equals_two_courses(courses):
-    """In value; the knots are placed by hand of a count that does not move them."""
+    """Without knots, since weights and copies would place them differently."""
     rows = np.repeat(np.arange(200), 1 + (np.arange(200) % 2))
     counted = 1.0 + (np.arange(200) % 2)
     once = measure_curve(
@@ -130,7 +130,7 @@ def test_thirty_courses_have_a_line_with_wide_interval():
 
 
 def test_small_samples_never_break_it():
-    """Where a resample is separated it is left out; where all are, no interval is given."""
+    """Separated resamples are excluded; if all are separated, there is no interval."""
     generator = np.random.default_rng(11)
     for size in (6, 10, 15, 30):
         probability = expit(generator.normal(0, 0.8, size))
@@ -142,16 +142,16 @@ def test_small_samples_never_break_it():
 @pytest.mark.parametrize(
     ("probability", "outcome"),
     [([0.5] * 4, [0, 1, 0, 1]), ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), ([0.1, 0.2], [1, 1])],
-    ids=["everybody the same", "separated", "one class"],
+    ids=["constant", "separated", "one class"],
 )
-def test_where_there_is_no_curve_none_is_drawn(probability, outcome):
+def test_undefined_curve_is_none(probability, outcome):
     estimates, truth = np.array(probability), np.array(outcome, float)
     assert fit_curve(estimates, truth) is None
     measures = measure_curve(estimates, truth, np.arange(len(estimates)), **FEW)
     assert all(measure.value is None for measure in measures.values())
 
 
-def test_equal_estimates_where_knots_would_be_leave_a_line():
+def test_equal_estimates_at_the_knots_give_a_line():
     probability = np.repeat([0.3, 0.5], [95, 5])
     outcome = np.tile([1.0, 0.0], 50)
     assert len(fit_curve(probability, outcome, count=5).knots) == 0

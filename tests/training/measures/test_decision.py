@@ -1,4 +1,4 @@
-"""Net benefit against R's plain arithmetic, and what must hold of every decision curve."""
+"""Net benefit against plain arithmetic in R, and properties of every decision curve."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_net_benefit_agrees_with_r_at_every_threshold(decisions, truth):
 
 
 def test_net_benefit_agrees_with_dcurves(decisions):
-    """Version 1.1.7 was run on the same courses; it is not a dependency, for its statsmodels."""
+    """From version 1.1.7 on the same courses; not a dependency, because it needs statsmodels."""
     benefits = [row.benefit.value for row in decisions]
     treat_all = [row.treat_all.value for row in decisions]
     assert benefits == pytest.approx([0.33625, 0.237857, 0.17, 0.095, 0.0275], abs=5e-7)
@@ -37,7 +37,7 @@ def test_net_benefit_agrees_with_dcurves(decisions):
 
 
 def test_interval_widths_agree_with_the_closed_form(decisions, truth):
-    """Within 6 %: 4000 resamples have noise of 2 %."""
+    """Within 6%: 4000 resamples have a relative error of 2%."""
     for row, expected in zip(decisions, truth["decisions"], strict=True):
         width = row.benefit.high - row.benefit.low
         assert width == pytest.approx(2 * 1.96 * expected["benefit_error"], rel=0.06)
@@ -52,7 +52,7 @@ def test_weights_are_heeded(courses, truth):
 
 
 def test_ten_courses_by_hand():
-    """At one in four, three treated in vain cost one response: 3 of 10, less 4 of 10 over 3."""
+    """At a threshold of 0.25, three false positives cost one response: 3/10 minus 4/10/3."""
     probability = np.array([0.9, 0.8, 0.25, 0.2, 0.7, 0.6, 0.5, 0.3, 0.1, 0.1])
     outcome = np.array([1.0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
     benefits = compute_benefits(probability, outcome, np.array([0.25]), np.ones((1, 10)))

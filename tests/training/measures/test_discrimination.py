@@ -1,4 +1,4 @@
-"""AUC, its error and differences, against pROC and against pairs counted one by one."""
+"""AUC, its standard error and differences, against pROC and pairs counted singly."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_the_paired_comparison_agrees_with_roc_test(courses, reference):
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["clustered", "weighted"])
-def test_obuchowskis_error_agrees_with_pairs_counted_one_by_one(courses, reference, weighted):
+def test_obuchowski_error_agrees_with_counted_pairs(courses, reference, weighted):
     weights = courses.weights if weighted else None
     auc = estimate_auc(courses.probability, courses.outcome, weights, courses.patients)
     expected = reference["weighted" if weighted else "clustered"]
@@ -56,7 +56,7 @@ def test_obuchowskis_error_agrees_with_pairs_counted_one_by_one(courses, referen
 
 
 def test_copies_of_courses_keep_the_clustered_error(courses):
-    """Each patient's courses twice over: twice the rows, no more patients."""
+    """Every course twice: twice the rows, but as many patients."""
     twice = [
         np.tile(values, 2) for values in (courses.probability, courses.outcome, courses.patients)
     ]
@@ -73,7 +73,7 @@ def test_weights_count_only_against_each_other(courses):
 
 
 def test_three_against_two_by_hand():
-    """Scores 3, 2, 1 with the outcome and 2, 0 without: right pairs 2, 1.5 and 1 of 2."""
+    """Events score 3, 2, 1 and non-events 2, 0: they win 2, 1.5 and 1 of 2 pairs."""
     score, outcome = np.array([3.0, 2, 1, 2, 0]), np.array([1.0, 1, 1, 0, 0])
     assert place_courses(score, outcome, np.ones(5)) == pytest.approx([1, 0.75, 0.5, 0.5, 1])
     auc = estimate_auc(score, outcome)
@@ -139,7 +139,7 @@ def test_pairs_by_hand_with_a_tie():
 
 
 def test_grouped_auc_ranks_within_groups():
-    """Within: 1 of 1 pair right and 0 of 1; across, 3 of 4 would be."""
+    """Within groups 1 of 1 and 0 of 1 pairs are concordant; across groups it would be 3 of 4."""
     score, outcome = np.array([2.0, 1, 3, 4]), np.array([1.0, 0, 1, 0])
     groups = np.array([0, 0, 1, 1])
     assert compute_grouped_auc(score, outcome, np.ones((1, 4)), groups).tolist() == [0.5]

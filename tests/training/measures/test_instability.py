@@ -1,4 +1,4 @@
-"""Instability against R: eight versions of a model on the same courses."""
+"""Instability against R: eight refits of a model, on the same courses."""
 
 import numpy as np
 import pytest
@@ -57,14 +57,14 @@ def test_decision_curves_agree_with_r(courses, versions, reference):
 
 
 def test_calibration_curves_are_each_versions_own(courses, versions, reference):
-    """With 19 of the rarer class the curve is the line, whose slope R gives."""
+    """With 19 courses in the smaller class the curve is a line, whose slope R gives."""
     at = np.array([0.4, 0.6])
     rows = np.concatenate(
         [np.flatnonzero(courses.outcome == 1)[:19], np.flatnonzero(courses.outcome == 0)]
     )
     curves = draw_curves(versions[rows], courses.outcome[rows], at)
     rise = np.diff(logit(curves), axis=1)[:, 0] / np.diff(logit(at))[0]
-    # All versions are lines of the same log-odds, so slope times slope is the same for each.
+    # All refits are lines in the same log-odds, so the product of slopes is the same for each.
     own = np.array(reference["coefficients"])[:, 1]
     assert rise * own == pytest.approx(np.full(8, (rise * own)[0]), abs=1e-6)
     assert np.array(reference["slopes"]) * own == pytest.approx(np.full(8, 0.5923), abs=1e-3)

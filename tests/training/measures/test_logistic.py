@@ -1,4 +1,4 @@
-"""Logistic recalibration, against independent code and hand-made cases."""
+"""Logistic recalibration against independent code and cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_intercept_alone_makes_the_mean_right(courses):
 
 
 def test_two_groups_are_calibrated_as_by_hand():
-    """30 of 100 at one value and 60 of 100 at another: the line goes through both logits."""
+    """Rates of 0.3 and 0.6 at two values: the line goes through both logits."""
     log_odds = np.repeat([-1.0, 1.0], 100)
     outcome = np.concatenate([np.ones(30), np.zeros(70), np.ones(60), np.zeros(40)])
     low, high = logit(np.array([0.3, 0.6]))
@@ -47,7 +47,7 @@ def test_two_groups_are_calibrated_as_by_hand():
     [([0, 1, 2, 3], [0, 0, 1, 1]), ([1, 1, 1, 1], [0, 1, 0, 1]), ([0, 1, 2, 3], [1, 1, 1, 1])],
     ids=["separated", "constant", "one class"],
 )
-def test_where_no_finite_slope_exists_none_is_given(log_odds, outcome):
+def test_infinite_slopes_are_nan(log_odds, outcome):
     coefficients = fit_intercept_slope(
         np.array(log_odds, float), np.array(outcome, float), np.ones((1, 4))
     )

@@ -37,14 +37,14 @@ def check(pooled, scale, expected):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_measures_of_six_sites_are_pooled_as_by_metafor(estimates, truth, name):
+def test_six_sites_are_pooled_as_by_metafor(estimates, truth, name):
     pooled = pool(estimates[name], SCALES[name], 0.95)
     assert (pooled.sites, pooled.left_out) == (6, 0)
     check(pooled, SCALES[name], truth["sites"][name]["reml"])
 
 
 def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
-    """BCG vaccine (Colditz 1994): REML gives .3132 and -.7145, as metafor's manual has it."""
+    """BCG vaccine (Colditz 1994): REML gives 0.3132 and -0.7145, as in metafor's manual."""
     bcg = truth["sites"]["bcg"]
     trials = [
         Estimated(value, np.sqrt(variance))
@@ -57,33 +57,33 @@ def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_the_next_site_is_predicted_as_r_integrates_it(estimates, truth, name):
+def test_new_site_interval_agrees_with_r(estimates, truth, name):
     pooled = pool(estimates[name], SCALES[name], 0.95)
     expected = truth["sites"][name]["next_site"]
     assert unscale(SCALES[name], pooled.next_site)[1:] == pytest.approx(expected, abs=2e-5)
 
 
-def test_the_next_trial_is_predicted_as_r_integrates_it(truth):
+def test_new_trial_interval_agrees_with_r(truth):
     bcg = truth["sites"]["bcg"]
     ends = predict_site(np.array(bcg["values"]), np.array(bcg["variances"]), 0.95)
     assert ends == pytest.approx(bcg["next_site"], abs=2e-5)
 
 
 def test_equal_errors_by_hand():
-    """Variance of 1, 2, 3 is 1, less .25 of sampling; error 1/sqrt 3; t(2) 4.3027."""
+    """The variance of 1, 2, 3 is 1, minus 0.25 of sampling; error 1/sqrt 3; t(2) 4.3027."""
     pooled = pool([Estimated(value, 0.5) for value in (1.0, 2.0, 3.0)], "plain", 0.95)
     assert pooled.mean.high - 2 == pytest.approx(4.302653 / np.sqrt(3), abs=1e-5)
     assert pooled.spread**2 == pytest.approx(0.75, abs=1e-6)
 
 
 def test_new_site_without_sampling_error_is_textbook():
-    """Of 1, 2, 3 the spread is 1; one more draw lies within t(2) 4.3027 times root 1 + 1/3."""
+    """The SD of 1, 2, 3 is 1; a new draw lies within 4.3027 (t with 2 df) times sqrt(1 + 1/3)."""
     low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-12), 0.95)
     assert (low - 2, high - 2) == pytest.approx((-4.968276, 4.968276), abs=1e-3)
 
 
 def test_identical_sites_predict_an_identical_one():
-    """No spread is then compatible with Q: four errors of .5 make .25, times 1.959964."""
+    """The between-site SD is then 0: four errors of 0.5 pool to 0.25, times 1.959964."""
     low, high = predict_site(np.full(4, 7.0), np.full(4, 0.25), 0.95)
     assert (low - 7, high - 7) == pytest.approx((-0.489991, 0.489991), abs=1e-6)
 
@@ -96,7 +96,7 @@ def test_estimated_spread_of_0_is_still_uncertain():
 
 
 def test_prediction_interval_covers_at_its_level():
-    """SIMULATED: 8 to 12 sites of 20 to 150 courses, whose base rate and slope are their own."""
+    """SIMULATED: 8 to 12 sites of 20 to 150 courses, each with its own base rate and slope."""
     generator = np.random.default_rng(20)
     held = np.array([hold_next(generator) for _ in range(120)])
     (usual_auc, auc), (usual_slope, slope) = held.mean(axis=0)
@@ -107,7 +107,7 @@ def test_prediction_interval_covers_at_its_level():
 
 
 def hold_next(generator):
-    """Say of AUC and slope which share of new sites lies in the usual interval, and in ours."""
+    """Compute the share of new sites in the usual interval and in ours, for AUC and slope."""
     log_odds, outcome, sites = draw_sites(generator)
     estimates = estimate_sites(1 / (1 + np.exp(-log_odds)), outcome, sites)
     own = draw_own(generator, 20)
@@ -122,7 +122,7 @@ def hold_next(generator):
 
 
 def draw_own(generator, count):
-    """Draw each site's intercept and slope of the outcome on what a model says."""
+    """Draw each site's intercept and slope of the outcome on the model's log-odds."""
     return np.column_stack([generator.normal(-0.3, 0.5, count), generator.normal(1, 0.4, count)])
 
 
@@ -136,7 +136,7 @@ def draw_sites(generator):
 
 
 def find_true_auc(intercept, slope):
-    """Rank all pairs of what is said, each with the share that it has of either class."""
+    """Compute the AUC over all pairs of log-odds, weighted by their shares of each class."""
     log_odds = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
     with_it = 1 / (1 + np.exp(-intercept - slope * log_odds))
     without = 1 - with_it
@@ -144,7 +144,7 @@ def find_true_auc(intercept, slope):
 
 
 def predict_both_ways(estimates, scale):
-    """Predict by mean and t times the root of spread and error, as is usual; and as we do."""
+    """Predict by the mean and t times the root of variance and error, as is usual; and our way."""
     moved = [estimate.move(scale) for estimate in estimates]
     kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
     values = np.array([estimate.value for estimate in kept])

@@ -15,12 +15,12 @@ def tabulate(courses, labels, **options):
 
 
 def label(*counts):
-    """So many courses of each name, mixed."""
+    """Label as many courses with each name as given, in random order."""
     names = np.repeat([f"group {number}" for number in range(len(counts))], counts)
     return np.random.default_rng(1).permutation(names)
 
 
-def test_a_rows_measures_are_those_of_its_courses_alone(courses):
+def test_rows_are_measured_on_their_courses_alone(courses):
     labels = label(120, 80)
     for row in tabulate(courses, labels, patients=courses.patients, weights=courses.weights):
         members = labels == row.name
@@ -60,11 +60,11 @@ def test_group_of_one_class_is_hidden(courses):
 def test_single_group_of_all_patients_is_shown(courses):
     (row,) = tabulate(courses, np.full(200, "all"))
     assert row.courses == 200
-    assert row.detectable is None  # there are no others to differ from
+    assert row.detectable is None  # there is no other group to differ from
 
 
 def test_cells_count_patients_and_not_courses(courses):
-    """Sixty courses of two patients: enough courses, yet of two people."""
+    """Sixty courses of two patients are enough courses, but too few patients."""
     labels = np.where(np.arange(200) < 60, "few", "many")
     patients = np.where(np.arange(200) < 60, np.arange(200) % 2, np.arange(200))
     patients = np.unique(patients, return_inverse=True)[1]
@@ -98,7 +98,7 @@ def test_unknown_labels_are_a_group_of_their_own(courses):
 
 
 def test_detectable_difference_has_its_power():
-    """One group's estimates are too low by that factor, over and over."""
+    """The simulated ratio between the groups is the detectable one, 400 times."""
     generator, detections, size = np.random.default_rng(2), 0, 400
     outcome = (generator.random(2 * size) < 0.4).astype(float)
     labels = np.repeat(["a", "b"], size)

@@ -1,4 +1,4 @@
-"""The fixtures are what R says, where R is there to say it."""
+"""The stored results are R's, checked if R is installed."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def check(stored, recomputed):
         assert stored[path] == pytest.approx(value, abs=1e-9), path
 
 
-def test_r_still_says_what_is_stored(rscript, tmp_path):
+def test_stored_results_agree_with_r(rscript, tmp_path):
     subprocess.run([rscript, FOLDER / "truth.R", tmp_path], check=True, capture_output=True)
     stored, recomputed = (read(folder, "truth.json") for folder in (FOLDER, tmp_path))
     assert stored.keys() == recomputed.keys()
@@ -51,13 +51,13 @@ def test_r_still_says_what_is_stored(rscript, tmp_path):
     )
 
 
-def test_r_still_corrects_optimism_as_is_stored(rscript, tmp_path):
-    """The first of the stored runs, with the data and the fit that all share."""
+def test_stored_optimism_agrees_with_r(rscript, tmp_path):
+    """The first of the stored runs, on the data and the fit common to all."""
     subprocess.run([rscript, FOLDER / "truth.R", tmp_path, "1"], check=True, capture_output=True)
     stored, recomputed = (read(folder, "optimism.json") for folder in (FOLDER, tmp_path))
     of_all = ("/mean_corrected", "/monte_carlo_sd", "/rms")
     first_run = {
-        # A list of one comes as a number.
+        # R writes a list of one as a number.
         f"{path}/0" if path.startswith("/corrected") else path: value
         for path, value in recomputed.items()
         if not path.startswith(of_all)

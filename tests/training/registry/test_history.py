@@ -1,4 +1,4 @@
-"""The history of champions in a real MLflow store: who wins, what a kill leaves, what is found."""
+"""The history of champions in a real MLflow store: conflicts, kills and detected changes."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def history(home):
 
 
 def make_event(history, after, action="promotion", reason="better"):
-    """The event that would follow what is there now."""
+    """Make the event that would come next."""
     head = history.read().head
     return Event(
         number=head.number + 1 if head else 1,
@@ -76,7 +76,7 @@ def recorded(history):
 
 
 def change_event(recorded, number, **changes):
-    """Change a stored event behind the history's back."""
+    """Change a stored event directly in the store."""
     stored = recorded.client.get_model_version(recorded.name, str(number))
     event = json.loads(stored.tags[EVENT_TAG]) | changes
     recorded.client.set_model_version_tag(recorded.name, str(number), EVENT_TAG, json.dumps(event))
@@ -135,7 +135,7 @@ def test_a_champion_without_an_event_is_detected(history):
     assert history.verify() == ("version 2 is champion without an event",)
 
 
-def test_of_two_changes_after_one_event_the_first_wins(recorded):
+def test_first_of_two_changes_after_an_event_wins(recorded):
     first, second = make_event(recorded, "4"), make_event(recorded, "5")
     recorded.record(first)
     with pytest.raises(UnavailableError, match="came first"):

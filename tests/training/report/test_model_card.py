@@ -1,4 +1,4 @@
-"""The model card of a registered version: what a reader must find on it."""
+"""The model card of a registered version: its required contents."""
 
 import json
 
@@ -35,7 +35,7 @@ def read(register):
 
 @pytest.fixture
 def validated(register, make_findings):
-    """A champion with findings, its gate judged."""
+    """A champion with findings judged by the gate."""
     undone = Performance(
         way="temporal", method="", courses=0, events=0, measures={}, because="no dates"
     )

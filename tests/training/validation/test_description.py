@@ -1,4 +1,4 @@
-"""What a report draws and tabulates, from estimates made by hand."""
+"""Descriptions for drawings and tables, from estimates made by hand."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ SETTINGS = IntervalSettings(samples=100, level=0.95, seed=1)
 
 
 def make_predictions(size=400, sites=1, seed=1, slope=1.0):
-    """Estimates that are right, or stretched, of patients at sites that are alike."""
+    """Draw calibrated or stretched predictions of patients at identical sites."""
     generator = np.random.default_rng(seed)
     log_odds = generator.normal(0, 1, size)
     outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
@@ -54,7 +54,7 @@ def test_curves_of_refits_share_their_estimates():
     assert calibration.versions[0] == pytest.approx(
         [point.observed for point in calibration.points], abs=1e-6
     )
-    assert set(calibration.versions[1]) == {None}  # everybody gets the same: there is no curve
+    assert set(calibration.versions[1]) == {None}  # constant predictions have no curve
 
 
 def test_bars_of_few_courses_are_hidden():
@@ -104,7 +104,7 @@ def test_courses_are_labelled_by_band_and_category():
     labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
     assert labels["sex"].tolist() == ["female", "male"]
     assert labels["severity"].tolist() == ["moderate", "severe"]
-    assert "age" not in labels  # known of one alone: tells nobody apart
+    assert "age" not in labels  # recorded for one patient only: no groups
     assert "condition" not in labels
 
 
@@ -126,7 +126,7 @@ def test_small_sites_are_hidden_with_another():
     across_sites = measure_across_sites(predictions, ("a", "b", "c"), 0.95)
     hidden = [site.name for site in across_sites.sites if site.courses is None]
     assert "c" in hidden
-    assert len(hidden) >= 2  # else the total would give it away
+    assert len(hidden) >= 2  # else the total would disclose it
     assert all(not site.measures for site in across_sites.sites if site.courses is None)
     assert LIMITS.cell == 10
 

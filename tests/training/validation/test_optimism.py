@@ -1,4 +1,4 @@
-"""Optimism: as R computes it, as theory has it, and by hand."""
+"""Optimism against R, theory, and cases worked by hand."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ def reference():
 
 
 def fit_plainly(predictors, outcome, rows):
-    """Fit a plain logistic regression to some rows by Newton's method, and predict all of them."""
+    """Fit a logistic regression to some rows by Newton's method, and predict all rows."""
     table = np.column_stack([np.ones(len(predictors)), predictors])
     drawn, coefficients = table[rows], np.zeros(table.shape[1])
     for _ in range(30):
@@ -38,8 +38,8 @@ def fit_plainly(predictors, outcome, rows):
     return table @ coefficients
 
 
-def test_corrected_auc_brier_and_slope_are_those_of_rms(reference, make_design):
-    """Seeds averaged, within Monte-Carlo error, which both sides have."""
+def test_corrected_measures_agree_with_rms(reference, make_design):
+    """Averages over seeds agree within the Monte-Carlo error of both sides."""
     predictors, outcome = (
         np.array(reference["predictors"]),
         np.array(reference["outcome"], dtype=float),
@@ -70,7 +70,7 @@ def test_corrected_auc_brier_and_slope_are_those_of_rms(reference, make_design):
 
 
 def make_versions(own, others):
-    """Versions that reach the same by every measure."""
+    """Make bootstrap refits with the same value of every measure."""
     return BootstrapRefits(
         ("a",) * len(own),
         np.zeros((len(own), 4)),
@@ -90,7 +90,7 @@ def test_optimism_is_own_minus_original_performance():
 
 
 def test_the_optimism_of_a_slope_is_a_factor():
-    """One version is shrunk to a quarter, on both sides alike: that changes nothing."""
+    """Slopes of one refit are four times larger on both samples, which changes nothing."""
     corrected = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
     assert (corrected.value, corrected.low, corrected.high) == pytest.approx((0.35, 0.3, 0.45))
 
@@ -123,7 +123,7 @@ def test_samples_are_weighted_by_copies_and_courses(make_design):
 
 
 def test_redrawn_optimism_is_parameters_over_courses(make_design):
-    """As Akaike's criterion has it: of the mean log loss, one over the courses a parameter."""
+    """By Akaike's criterion it is parameters over courses, in mean log loss."""
     size, count, samples = 600, 6, 400
     generator = np.random.default_rng(8)
     predictors = generator.normal(size=(size, count - 1))

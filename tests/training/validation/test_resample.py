@@ -1,4 +1,4 @@
-"""Re-developments: what they move, and what they hold."""
+"""Bootstrap refits: what varies between them, and what stays fixed."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_with_fewer_refits_each_shifts_several_draws(make_design):
 
 
 def test_refits_share_centre_and_scale_with_the_model(make_design):
-    """Other courses have other means and thresholds; held, so that versions can be joined."""
+    """Refits use the model's means and thresholds, so that their terms can be combined."""
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     _, again = redevelop_once(1, design, "evidence_prior", fit, 3)
@@ -84,7 +84,7 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
         assert say(equation, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
 
 
-def test_refits_do_not_depend_on_the_number_of_processes(make_design):
+def test_refits_do_not_depend_on_processes(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     first, second = (
@@ -102,12 +102,12 @@ def test_without_courses_draws_are_the_posteriors(make_design):
 
 
 def count_threads():
-    """How many threads the libraries loaded here may use at the most."""
+    """Count the threads that the loaded libraries may use at most."""
     return max(library["num_threads"] for library in threadpool_info())
 
 
 def test_tasks_have_one_thread_in_one_process():
-    """As in many: sums over two threads have other last digits, and a resumed run other numbers."""
+    """As in several processes: two threads would change the last digits, also on resuming."""
     with threadpool_limits(2):
         assert list(spread(1, iter([delayed(count_threads)()]))) == [1]
         assert count_threads() == 2

@@ -1,4 +1,4 @@
-"""Runs of units: the same numbers in one process and in two, and after a kill."""
+"""Runs of units give the same numbers in one process, in two, and after a kill."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ STUDY = Study(
 
 @dataclass(frozen=True)
 class Counted:
-    """Answers by the mean outcome of what it learned from, and says so in a file."""
+    """Predicts the mean outcome of its training part, and leaves a file per unit."""
 
     folder: object
 

@@ -27,7 +27,7 @@ def model_home(tmp_path_factory, make_registered):
 
 @pytest.fixture
 def home(model_home, tmp_path, make_commands):
-    """Commands in a home of one's own; artifacts are still where the registry says they are."""
+    """Commands in the test's own home, with artifacts where the registry expects them."""
     shutil.copytree(model_home, tmp_path / "home")
     return make_commands(tmp_path / "home")
 
@@ -39,7 +39,7 @@ def registry(home):
 
 @pytest.fixture
 def moved(draw, write, tmp_path):
-    """A cohort elsewhere: the log-odds are 0.5 times the model's, plus 0.5."""
+    """An external cohort: its true log-odds are 0.5 times the model's, plus 0.5."""
     return write(tmp_path / "elsewhere.csv", draw(1200, intercept=0.5, slope=0.5))
 
 
@@ -97,14 +97,14 @@ def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, m
     assert registry.open_history(OUTCOME).find_champion() == "2"
 
 
-def test_nothing_is_registered_where_nothing_is_proposed(home, registry, draw, write, tmp_path):
+def test_nothing_is_registered_if_nothing_is_proposed(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "same.csv", draw(600, seed=4))
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register")
     assert "Nothing was registered" in done.stdout
     assert len(registry.client.search_model_versions(f"name='{OUTCOME}'")) == 1
 
 
-def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path):
+def test_a_mapping_renames_a_clinics_columns(home, draw, write, tmp_path):
     rows = [
         {("PHQ total" if name == "phq9" else name): value for name, value in row.items()}
         | {"ward": "B"}
@@ -127,7 +127,7 @@ def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path)
         (f"{OUTCOME}@7", 1, "the registry has no version 7"),
     ],
 )
-def test_a_model_that_is_not_there_is_refused(home, moved, tmp_path, model, code, message):
+def test_a_missing_model_is_refused(home, moved, tmp_path, model, code, message):
     done = home.call("validate", model, moved, "--out", tmp_path / "o", code=code)
     assert message in done.stderr
     assert not list(tmp_path.glob("o/*"))
@@ -143,7 +143,7 @@ def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path)
     assert not list_runs(registry)
 
 
-def test_a_place_where_no_folder_can_be_is_refused(home, moved, tmp_path):
+def test_a_file_as_output_folder_is_refused(home, moved, tmp_path):
     (tmp_path / "file").write_text("mine")
     done = home.call("validate", OUTCOME, moved, "--out", tmp_path / "file", code=2)
     assert "--out (folder)" in done.stderr
@@ -159,7 +159,7 @@ def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     assert not [path for path in files if b"zebra" in path.read_bytes()]
 
 
-def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
+def test_kill_during_logging_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
     out = tmp_path / "out"
     moved = write(tmp_path / "elsewhere.csv", draw(400, intercept=0.5, slope=0.5))
     command = ("training", "validate", OUTCOME, moved, "--out", out, "--register")

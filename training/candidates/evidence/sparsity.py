@@ -71,7 +71,7 @@ def _visit_terms(
 
     Fast path of visiting the terms one by one in random order: random numbers are drawn for all
     beforehand, so that terms which are 0 and stay 0 can be skipped; exact by
-    ``test_terms_are_in_as_often_as_bayes_factors_say``.
+    ``test_inclusion_agrees_with_bayes_factors``.
 
     Parameters
     ----------

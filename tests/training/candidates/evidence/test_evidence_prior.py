@@ -1,4 +1,4 @@
-"""The evidence candidate: what it says with no patient, and how it gives way to patients."""
+"""The evidence candidate: its prior without patients, and how patients override it."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ CANDIDATE = CANDIDATES["evidence_prior"]
 
 
 def make_people(size, seed, sites=0, missing=0.15, **fixed):
-    """Patients as published cohorts have them; some values missing."""
+    """Draw patients as in published cohorts, with some values missing."""
     generator = np.random.default_rng(seed)
     draws = {
         "age": lambda: int(np.clip(generator.normal(45, 14.5), 18, 85)),
@@ -46,7 +46,7 @@ def make_people(size, seed, sites=0, missing=0.15, **fixed):
 
 
 def make_courses(size, log_odds, seed=1, sites=0, **changes):
-    """A design whose outcomes follow the log-odds given as a function of columns."""
+    """Draw a design whose true log-odds are a function of its columns."""
     columns = make_people(size, seed, sites, **changes)
     chance = compute_probability(log_odds(columns))
     outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
@@ -67,7 +67,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
 
 
 def say_as_published(columns, factor=1.0):
-    """Log-odds as the evidence table has them, missing values at the published means."""
+    """Compute log-odds by the evidence table, with missing values at the published means."""
     features = [f for f in list_features(FIELDS) if f.name in EFFECTS]
     matrix = build_matrix(columns, features)
     effects = [EFFECTS[feature.name] for feature in features]
@@ -196,7 +196,7 @@ def test_the_expected_base_rate_follows_the_route():
 
 
 def measure_pain(design):
-    """The same design, its outcome read from a scale without published rates."""
+    """Replace the outcome's scale by one without published rates."""
     facts = {"name": "BPI", "measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)
     return replace(design, target=replace(design.target, instrument=pain))
@@ -209,8 +209,8 @@ def test_ptsd_scales_have_published_rates_by_route():
     assert expect_base_rate(design.select(np.arange(0))).is_published
 
 
-def test_a_scale_of_something_new_has_a_wide_prior():
-    """Nobody published its rate: even odds, with room for any share, not the depressed's rate."""
+def test_scale_without_published_rate_has_wide_prior():
+    """Without a published rate the prior is centred on even odds and wide, not on depression's."""
     prior = expect_base_rate(measure_pain(make_courses(5, say_nothing)))
     assert (prior.log_odds, prior.is_published) == (0, False)
     low, high = compute_probability(np.array([-1.96, 1.96]) * prior.spread)

@@ -8,7 +8,7 @@ from training.candidates.evidence.ordinal import Categories, Likelihood
 
 
 def read_plainly(outcome, weights=None):
-    """Outcomes of yes or no."""
+    """Make a likelihood of binary outcomes."""
     counted = np.ones(len(outcome)) if weights is None else weights
     return Likelihood(Categories(outcome.astype(int), 2, 1), counted)
 
@@ -21,7 +21,7 @@ def make_courses(size, coefficients, seed=1):
 
 
 def measure_height(table, outcome, prior, coefficients):
-    """Log of likelihood times prior, prior normalised; written apart from the code under test."""
+    """Log of likelihood times normalised prior, independent of the code under test."""
     log_odds = coefficients @ table.T
     likelihood = (outcome * log_odds - np.logaddexp(0, log_odds)).sum(axis=-1)
     z = (coefficients - prior.mean) / prior.deviation
@@ -52,7 +52,7 @@ def test_mean_width_and_evidence_agree_with_quadrature():
 
 
 def sample_metropolis(table, outcome, prior, steps, seed):
-    """A random-walk sampler, which knows nothing of modes or curvature."""
+    """Sample by random walk, without modes or curvature."""
     generator = np.random.default_rng(seed)
     here = prior.mean.copy()
     height = measure_height(table, outcome, prior, here)

@@ -1,4 +1,4 @@
-"""Ordinal outcomes: against R, against an independent sampler, and what they are worth."""
+"""Ordinal outcomes: against R, an independent sampler, and Whitehead's gain in information."""
 
 import json
 from pathlib import Path
@@ -19,13 +19,13 @@ def truth():
 
 
 def find(table, likelihood, deviation=1e4):
-    """The posterior under a prior that hardly says anything, unless told otherwise."""
+    """The posterior, by default under a nearly flat prior."""
     prior = Prior(np.zeros(table.shape[1]), np.full(table.shape[1], deviation))
     return mix_posteriors(table, likelihood, [prior]).posteriors[0]
 
 
 def draw(size, slope=0.8, seed=1):
-    """Courses whose latent improvement follows one feature, with logistic noise."""
+    """Draw courses whose latent improvement follows one feature, with logistic noise."""
     generator = np.random.default_rng(seed)
     table = np.column_stack([np.ones(size), generator.standard_normal(size)])
     return table, table @ np.array([0.2, slope]) + generator.logistic(size=size)
@@ -97,7 +97,7 @@ def test_derivatives_are_those_of_finite_differences():
     assert taken @ derivatives.threshold_hessian == pytest.approx(mixed)
 
 
-def test_width_agrees_with_a_sampler_that_moves_thresholds_too():
+def test_width_agrees_with_a_full_sampler():
     table, latent = draw(60)
     likelihood = Likelihood(grade(latent), np.ones(60))
     prior = Prior(np.array([0.0, 0.3]), np.array([0.6, 0.4]))
@@ -122,7 +122,7 @@ def test_width_agrees_with_a_sampler_that_moves_thresholds_too():
     assert width == pytest.approx(sampled.std(axis=0), rel=0.08)
 
 
-def test_ten_categories_inform_as_whitehead_says():
+def test_ten_categories_inform_as_whitehead_computed():
     table, latent = draw(20_000, slope=0.0)
     widths = []
     for count in (2, 10):
@@ -143,7 +143,7 @@ def test_base_rate_holds_without_proportional_odds():
     assert probability.mean() == pytest.approx((latent > 0.4).mean(), abs=0.03)
 
 
-def test_categories_keep_to_their_class_and_none_is_empty():
+def test_categories_keep_to_one_class_and_none_is_empty():
     improvement = np.repeat([0.0, 0.1, 0.2, 0.5, 0.6, 1.0], [40, 7, 8, 30, 5, 25])
     outcome = (improvement >= 0.5).astype(float)
     grades = categorise_courses(outcome, improvement)

@@ -423,13 +423,13 @@ MADE = {
 }
 
 
-# Elements that have no end tag.
+# Elements without an end tag.
 VOID = ("meta", "link", "br", "img", "hr", "input")
 
 
 @dataclass(frozen=True)
 class Element:
-    """An element with what is in it: other elements, and texts."""
+    """An element with its children: other elements, and texts."""
 
     tag: str
     attributes: dict
@@ -516,7 +516,7 @@ def list_values():
 
 @pytest.fixture(scope="session", params=list(MADE))
 def findings(request):
-    """Each of them in turn."""
+    """Each kind of findings in turn."""
     return MADE[request.param]()
 
 
@@ -528,11 +528,11 @@ def full():
 
 @pytest.fixture(scope="session")
 def make_findings():
-    """Any of them by name."""
+    """Makes findings of a kind by name."""
     return lambda name: MADE[name]()
 
 
-# No longer than a module: Playwright runs but once at a time in a process.
+# Per module: Playwright runs only once at a time in a process.
 @pytest.fixture(scope="module")
 def browser():
     """A real Chromium."""

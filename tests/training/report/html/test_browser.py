@@ -1,4 +1,4 @@
-"""The report in a real browser: quiet, alone, and readable on paper and on a phone."""
+"""The report in a real browser: no errors, no requests, readable in print and on a phone."""
 
 import pytest
 
@@ -23,7 +23,7 @@ CROWDED = """
 
 @pytest.fixture(params=[(1280, "dark"), (390, "light"), (320, "light")], ids=str)
 def page(browser, request, findings, tmp_path):
-    """A report opened from disk, and everything that it asked for or complained of."""
+    """A report opened from disk, with its requests and errors."""
     width, scheme = request.param
     file = tmp_path / "report.html"
     file.write_text(render_report(findings), "utf-8")

@@ -1,4 +1,4 @@
-"""What is drawn can be read back, by the axis' own ticks, as the numbers of the JSON."""
+"""Drawings, read by the ticks of their axes, show the numbers in the JSON."""
 
 import math
 
@@ -20,7 +20,7 @@ def find_drawing(page, name):
 
 
 def read_ticks(drawing, kind, coordinate):
-    """Read an axis: places of its ticks, and their values."""
+    """Read an axis: positions of its ticks, and their values."""
     ticks = []
     for tick in drawing.find_all("text", class_=kind):
         text = tick.text.replace("\u2212", "-")
@@ -32,7 +32,7 @@ def read_ticks(drawing, kind, coordinate):
 
 
 def read_place(ticks, position, multiplies=False):
-    """Read the value at a place, between an axis' outermost ticks."""
+    """Read the value at a position, by an axis' outermost ticks."""
     move = math.log if multiplies else float
     (start, low), (end, high) = min(ticks), max(ticks)
     at = move(low) + (move(high) - move(low)) * (position - start) / (end - start)
@@ -44,7 +44,7 @@ def read_points(line):
 
 
 def read_line(drawing, kind):
-    """Read a line's values by both axes; the upright one's ticks stand 4 below their line."""
+    """Read a line's values by both axes; tick labels of the y axis are 4 below their line."""
     across = read_ticks(drawing, "middle", "x")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
     line = drawing.find("polyline", class_=kind)
@@ -76,10 +76,10 @@ def test_band_runs_between_the_interval_ends(page, full, name):
 
 
 def test_refits_without_a_curve_are_not_drawn(page, full):
-    """And a gap within a curve stays open."""
+    """A gap within a curve stays open."""
     drawing = find_drawing(page, "calibration-drawing")
     lines = list(drawing.find_all("polyline", class_="version"))
-    # Forty versions: one has no curve, and one has a gap, so that it comes in two parts.
+    # Forty refits: one has no curve, and one has a gap, so that it has two parts.
     assert len(full.calibration.versions) == len(lines) == 40
 
 
@@ -130,7 +130,7 @@ def test_instability_is_drawn_between_the_limits(page, full):
 
 
 @pytest.mark.parametrize(("key", "multiplies"), [("auc", False), ("ratio", True)])
-def test_sites_stand_where_their_values_are(page, full, key, multiplies):
+def test_sites_are_at_their_values(page, full, key, multiplies):
     drawing = find_drawing(page, f"sites-{key}")
     ticks = read_ticks(drawing, "middle", "x")
     marks = [float(rect.attributes["x"]) + 4 for rect in drawing.find_all("rect", class_="mark")]
@@ -147,7 +147,7 @@ def test_sites_stand_where_their_values_are(page, full, key, multiplies):
 
 def test_interval_beyond_the_axis_has_an_arrow(page):
     arrows = find_drawing(page, "sites-ratio").find_all("polygon", class_="mark")
-    # One site's interval reaches from 0.19 to 5.7, the axis from 0.25 to 4.
+    # One site's interval is 0.19 to 5.7, cut off at the axis' 0.25 and 4.
     assert len(list(arrows)) == 2
 
 

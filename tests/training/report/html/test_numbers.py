@@ -1,4 +1,4 @@
-"""Every number that the report shows is in the JSON."""
+"""Every number in the report is in the JSON."""
 
 import re
 
@@ -14,7 +14,7 @@ OURS = [*(text for words in MEASURES.values() for text in words[:2]), *SAMPLE_SI
 
 
 def list_shown(page):
-    """List each number shown: the value behind it, and its text."""
+    """List each number shown: its exact value, and its text."""
     for text, above in page.list_texts():
         behind = above[-1].attributes.get("value" if above[-1].tag == "data" else "data-value")
         if behind is not None:
@@ -22,7 +22,7 @@ def list_shown(page):
 
 
 def read_number(text):
-    """Read a shown number: what it counts in, its value, and its last digit's."""
+    """Read a number shown: its unit, its value, and that of its last digit."""
     plain = text.replace("\u00a0", " ").replace("\u2212", "-").replace(",", "")
     number, unit = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)((?:%| of 100| points)?)", plain).groups()
     return (100 if unit else 1), float(number), 10.0 ** -len(number.partition(".")[2])
@@ -53,7 +53,7 @@ def test_no_other_number_is_shown(findings, read, list_values):
 
 
 def is_exempt(element):
-    """Numbers with a value are tested above, and ticks name places on an axis, not findings."""
+    """Numbers with a value are tested above; ticks are positions on an axis, not findings."""
     attributes = element.attributes
     hidden = attributes.get("aria-hidden") == "true"
     return hidden or element.tag in ("style", "data", "time") or "data-value" in attributes

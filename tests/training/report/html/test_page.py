@@ -1,4 +1,4 @@
-"""The report is one accessible page that says of everything missing that it is missing."""
+"""The report is one accessible page that reports everything missing as missing."""
 
 import re
 from base64 import b64encode
@@ -69,7 +69,7 @@ HEADINGS = [
 
 
 def list_headings(page):
-    """List headings with their levels, in the order of the page."""
+    """List headings with their levels, in page order."""
     return [
         (int(above[-1].tag[1]), text)
         for text, above in page.list_texts()

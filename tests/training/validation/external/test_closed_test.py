@@ -26,8 +26,8 @@ def draw_outcomes(intercept, slope, size=4000, seed=1):
     return log_odds, (generator.random(size) < expit(intercept + slope * log_odds)).astype(float)
 
 
-def test_two_groups_give_the_p_values_computed_by_hand():
-    """30 of 100 told -1 and 60 of 100 told +1: intercept and slope fit both shares exactly."""
+def test_p_values_of_two_groups_by_hand():
+    """Rates of 0.3 at log-odds -1 and 0.6 at +1: intercept and slope fit both exactly."""
     log_odds = np.repeat([-1.0, 1.0], 100)
     outcome = np.concatenate([np.ones(30), np.zeros(70), np.ones(60), np.zeros(40)])
 
@@ -35,7 +35,7 @@ def test_two_groups_give_the_p_values_computed_by_hand():
         shares = ((30, 70, low), (60, 40, high))
         return sum(a * math.log(p) + b * math.log(1 - p) for a, b, p in shares)
 
-    # By symmetry of the two estimates, a shift a with expit(a-1) + expit(a+1) = 0.9.
+    # The shift a solves expit(a-1) + expit(a+1) = 0.9.
     below, above = -5.0, 5.0
     for _ in range(200):
         middle = (below + above) / 2
@@ -44,7 +44,7 @@ def test_two_groups_give_the_p_values_computed_by_hand():
     as_it_is, best = add(expit(-1), expit(1)), add(0.3, 0.6)
     moved = add(expit(below - 1), expit(below + 1))
     result = run_closed_test(log_odds, outcome)
-    # Of two degrees of freedom the tail is exp(-x/2), of one erfc(sqrt(x/2)).
+    # The tail of chi-squared is exp(-x/2) with two degrees of freedom, erfc(sqrt(x/2)) with one.
     assert result.p_any == pytest.approx(math.exp(as_it_is - best), rel=1e-6)
     assert result.p_slope == pytest.approx(math.erfc(math.sqrt(best - moved)), rel=1e-6)
     low, high = math.log(0.3 / 0.7), math.log(0.6 / 0.4)
@@ -52,7 +52,7 @@ def test_two_groups_give_the_p_values_computed_by_hand():
     assert (result.intercept, result.slope) == pytest.approx(((low + high) / 2, (high - low) / 2))
 
 
-def test_r_says_the_same_of_two_hundred_courses():
+def test_p_values_of_200_courses_agree_with_r():
     """With z the log-odds of ../measures/truth.json and d0 twice the log loss, R 4 gives
 
     m1 <- glm(outcome ~ 1 + offset(z), binomial); m2 <- glm(outcome ~ z, binomial)
@@ -106,7 +106,7 @@ def test_calibrated_models_are_recalibrated_in_five_percent():
 @pytest.mark.parametrize(
     ("p_any", "p_slope", "kind"),
     [
-        (0.2, 0.001, "none"),  # closed: without the first there is no second
+        (0.2, 0.001, "none"),  # closed: the second test counts only if the first rejects
         (0.001, 0.2, "intercept"),
         (0.001, 0.001, "both"),
     ],
@@ -138,7 +138,7 @@ def test_one_class_proposes_nothing():
 
 
 @pytest.mark.parametrize("calibration", [(0.0, 1.0, 1.0), (-0.3, 0.4, 0.9)])
-def test_a_recalibrated_equation_says_slope_times_and_intercept_plus(known_equation, calibration):
+def test_recalibration_is_intercept_plus_slope_times_log_odds(known_equation, calibration):
     rows = [
         {"patient_id": f"p{n}", "condition": "depression", "age": 20 + n, "phq9": 5 + n % 22}
         for n in range(40)
@@ -154,7 +154,7 @@ def test_a_recalibrated_equation_says_slope_times_and_intercept_plus(known_equat
 
 
 def test_no_fold_learns_from_its_own_patients():
-    """Each fold's recalibration is the one that its other patients give."""
+    """Each fold is recalibrated by the patients of the other folds."""
     log_odds, outcome = draw_outcomes(0.6, 0.5, 600)
     patients = np.arange(600) // 2
     moved, folds = cross_recalibrate(log_odds[:, None] + [0.0, 0.1], outcome, patients, seed=1)

@@ -1,4 +1,4 @@
-"""Models whose truth is known on cohorts whose truth is known: what is found is what was put in."""
+"""Validation of known models on simulated cohorts recovers the shift and slope put in."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_a_new_site_alone_is_one_group(find, known_model, draw, read):
     assert get_external(findings)["auc"].value > 0.55
 
 
-def test_courses_at_no_known_site_are_in_no_site(find, known_model, draw, read):
+def test_courses_at_unknown_sites_are_in_no_site(find, known_model, draw, read):
     rows = draw(900, sites=("south", "west", "nowhere"))
     rows = [row | {"site": row["site"].replace("nowhere", "")} for row in rows]
     findings = find(known_model(), read(rows))
@@ -155,13 +155,13 @@ def test_a_too_high_auc_raises_an_alarm(find, known_model, draw, read):
     assert not alarms
 
 
-def test_a_simulated_model_on_real_patients_raises_an_alarm(find, known_model, draw, read):
+def test_simulated_model_on_real_patients_raises_an_alarm(find, known_model, draw, read):
     findings = find(known_model(data="simulated"), read(draw(300)))
     assert findings.simulated
     assert "one is simulated, the other is real" in findings.alarms[0]
 
 
-def test_the_case_mix_is_told(find, known_model, draw, read):
+def test_the_case_mix_is_described(find, known_model, draw, read):
     rows = draw(800, intercept=1.0)
     rows = [row | {"gad7": ""} for row in rows]
     limitations = " ".join(find(known_model(), read(rows)).limitations)
@@ -170,7 +170,7 @@ def test_the_case_mix_is_told(find, known_model, draw, read):
     assert "Were every estimate true" in limitations
 
 
-@pytest.mark.parametrize("kept", [0, 1], ids=["nobody", "everybody"])
+@pytest.mark.parametrize("kept", [0, 1], ids=["no event", "only events"])
 def test_a_cohort_of_one_class_is_refused(find, known_model, draw, read, kept):
     rows = [row for row in draw(200) if (2 * row["phq9_acute"] <= row["phq9"]) == kept]
     with pytest.raises(CohortError, match="validation needs both classes"):
@@ -229,7 +229,7 @@ def test_a_recalibrated_model_is_calibrated_on_other_folds(known_model, draw, re
 
 
 def test_findings_of_a_recalibration_are_not_optimistic(known_model, draw, read):
-    """Where outcomes have nothing to do with the model, held-out folds show it."""
+    """If outcomes are unrelated to the model, held-out folds show it."""
     cohort = read(draw(400, slope=0.25, seed=5))
     validation = validate_on_cohort(known_model(), "3", cohort, GATE)
     model, findings = make_recalibrated(validation, describe_external(validation).recalibration)
