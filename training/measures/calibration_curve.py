@@ -206,8 +206,8 @@ def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
            [1.  , 3.  , 3.  ]])
     """
     columns = [np.ones_like(log_odds), log_odds]
-    # Cubes that cancel to a line beyond the last knot, in units of the squared range so that columns
-    # are of like size (Harrell, Regression Modeling Strategies, 2015).
+    # Cubes that cancel to a line beyond the last knot, over the squared range so that columns are
+    # of like size (Harrell, Regression Modeling Strategies, 2015).
     for knot in knots[:-2]:
         before, last = knots[-2:]
         cubes = [np.maximum(log_odds - end, 0) ** 3 for end in (knot, before, last)]
