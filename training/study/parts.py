@@ -162,7 +162,7 @@ class GatePart(Part):
     redevelopments
         Fewest re-developments of the whole procedure behind the evidence; 0 asks for none.
     base_rate_margin
-        How precisely the courses must tell the base rate: half the width of its 95 % interval.
+        How precisely the courses must tell the base rate: half the width of its 95% interval.
     fewest_events
         Fewest courses of the smaller outcome class.
     subgroup_ratio

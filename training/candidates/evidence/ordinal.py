@@ -23,7 +23,7 @@ from features.base.arrays import Numbers
 
 # Categories of a class: one per so many courses, up to a maximum. More add little: categories with
 # proportions p hold 1 - sum(p**3) of the information (Whitehead, 1993), so that ten of equal size
-# hold 99 % of it, and the two classes 75 %.
+# hold 99% of it, and the two classes 75%.
 _COURSES_PER_CATEGORY, _MAX_CATEGORIES = 10, 5
 
 

@@ -31,7 +31,7 @@ SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
 TREND_SPREAD = 0.10
 # The same of a score read after treatment began, which tells more than any baseline. Chosen.
 EARLY_SPREAD = 0.6
-# Remission over response, over the published acute rates: 28.9 of 53.6 %, 15 of 26 %.
+# Remission over response, over the published acute rates: 28.9 of 53.6%, 15 of 26%.
 _REMISSION_SHARE = 0.55
 # Horizons without a row of their own take that of the nearest one.
 _NEAREST_HORIZON = MappingProxyType({"week1": "acute", "week2": "acute", "month6": "week12"})
