@@ -136,7 +136,7 @@ def test_severity_takes_part_once_its_spread_is_known(design):
 
 
 def test_the_base_rate_is_published_for_the_planned_routes(intake, tmp_path):
-    """Intranasal on the first day: 18 % in the evidence table, where the others have 45 %."""
+    """Intranasal on the first day: 18% in the evidence table, where the others have 45%."""
     for route, share in (("intranasal", 0.18), ("iv", 0.45)):
         path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
         study = make_study(outcome="madrs.day1.response")
@@ -190,7 +190,7 @@ def test_published_base_rate_is_champion_evidence_challenger(waiting):
     said = champion.predict(people)
     rate = champion.card.population.base_rate
     assert said.probability == pytest.approx(rate)
-    # 80 % of a normal distribution lie within 1.28 standard deviations of its mean.
+    # 80% of a normal distribution lie within 1.28 standard deviations of its mean.
     reach = 1.2816 * BASE_RATE_SPREAD
     ends = [1 / (1 + np.exp(-(np.log(rate / (1 - rate)) + sign * reach))) for sign in (-1, 1)]
     assert [said.low[0], said.high[0]] == pytest.approx(ends, abs=0.04)

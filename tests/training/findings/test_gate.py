@@ -217,7 +217,7 @@ def test_overestimating_model_is_refused_as_miscalibrated(make_findings):
 def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
     """Share of cohorts in which net benefit falls below the margin.
 
-    The truth has log-odds with a standard deviation of .6 (an AUC of .66) about 45 %.
+    The truth has log-odds with a standard deviation of .6 (an AUC of .66) about 45%.
     """
     generator, at = np.random.default_rng(0), np.array(THRESHOLDS)
     refused = 0

@@ -37,7 +37,7 @@ def test_net_benefit_agrees_with_dcurves(found):
 
 
 def test_interval_widths_agree_with_the_closed_form(found, truth):
-    """Within 6 %: 4000 resamples have noise of 2 %."""
+    """Within 6%: 4000 resamples have noise of 2%."""
     for row, expected in zip(found, truth["decisions"], strict=True):
         width = row.benefit.high - row.benefit.low
         assert width == pytest.approx(2 * 1.96 * expected["benefit_error"], rel=0.06)

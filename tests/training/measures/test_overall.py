@@ -25,7 +25,7 @@ def test_brier_agrees_with_val_prob(found, truth):
 
 @pytest.mark.parametrize("name", OVERALL)
 def test_interval_widths_agree_with_the_closed_form(found, truth, name):
-    """Within 6 %: the form is an approximation, and 4000 resamples have noise of 2 %."""
+    """Within 6%: the form is an approximation, and 4000 resamples have noise of 2%."""
     width = found[name].high - found[name].low
     assert width == pytest.approx(2 * 1.96 * truth["overall"][f"{name}_error"], rel=0.06)
 

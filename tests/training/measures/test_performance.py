@@ -122,7 +122,7 @@ def test_constant_log_odds_have_no_slope():
 
 
 def test_intervals_cover_at_their_level():
-    """80 % intervals of the Brier score of true estimates cover its expectation so often."""
+    """80% intervals of the Brier score of true estimates cover its expectation so often."""
     generator = np.random.default_rng(11)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     expected = (weights * expit(nodes) * expit(-nodes)).sum() / weights.sum()

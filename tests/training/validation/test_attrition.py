@@ -71,7 +71,7 @@ def stressed(tmp_path_factory):
 
 
 def test_patients_with_follow_up_respond_more_often(stressed):
-    """Published: 45 % of all, 58 % of those who report, with 70 % missing."""
+    """Published: 45% of all, 58% of those who report, with 70% missing."""
     assert stressed.truth == pytest.approx(0.45, abs=0.01)
     assert stressed.design.outcome.mean() == pytest.approx(0.58, abs=0.03)
     found = stressed.describe()
