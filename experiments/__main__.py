@@ -58,7 +58,7 @@ def ceiling(
     world: Annotated[str, typer.Option(help=_WORLD_HELP)] = "default",
     patients: Annotated[int, typer.Option(min=1000, help="to fit on; rounded up")] = 300_000,
     new_sites: Annotated[
-        int, typer.Option(min=0, help="fit and test across so many new sites at a time")
+        int, typer.Option(min=0, help="fit and test across this many new sites at a time")
     ] = 0,
 ) -> None:
     """Check that no model fitted on very many simulated courses beats the attainable probability.

@@ -23,11 +23,11 @@ def pull(as_json: AsJson = False) -> None:
     with explain_errors(as_json):
         pulled = pull_champions(home)
     if as_json:
-        show_json({"champions": [vars(one) for one in pulled]})
+        show_json({"champions": [vars(champion) for champion in pulled]})
         return
-    for one in pulled:
-        state = "pulled" if one.new else "already here"
-        typer.echo(f"{one.name} version {one.version}: {state} as {one.tag}")
+    for champion in pulled:
+        state = "pulled" if champion.new else "already here"
+        typer.echo(f"{champion.name} version {champion.version}: {state} as {champion.tag}")
 
 
 @app.command()

@@ -20,7 +20,7 @@ from serving.http.access import Access
 from serving.http.connection import limit_connections
 from serving.http.contract import Answer, AssessmentBody, Batch, BatchAnswer
 from serving.http.endpoints import answers_failures, estimate_batch, estimate_one
-from serving.http.gate import add_gate
+from serving.http.middleware import add_request_middleware
 from serving.http.parts import Parts, State
 from serving.http.recording import Recorder, choose_seal
 from serving.store.audit import AuditLog
@@ -125,13 +125,13 @@ class ResponseService:
         log_event("champions", level, serving=tags, reasons=list(roster.reasons))
 
 
-add_gate(ResponseService)
+add_request_middleware(ResponseService)
 # Uvicorn chooses its protocol before the service starts, so this cannot wait for `open`.
 limit_connections()
 
 
 def _list_own_models() -> list[str] | None:
-    """List the models of the Bento that is running; None to follow the model store.
+    """List the models of the Bento that is running; None if the model store is followed.
 
     ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.
     """

@@ -93,9 +93,9 @@ def draw_world(seed: int) -> World:
 
 def draw_plain_patients(world: World) -> Patients:
     """Draw patients with depression, all treated intravenously."""
-    everyone = draw_reference(world)
-    depressed = everyone["condition"] == 0
-    patients = {name: values[depressed] for name, values in everyone.items()}
+    population = draw_reference(world)
+    depressed = population["condition"] == 0
+    patients = {name: values[depressed] for name, values in population.items()}
     return patients | {"route": np.full(depressed.sum(), float(ROUTES.index("iv")))}
 
 

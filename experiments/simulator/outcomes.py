@@ -98,12 +98,12 @@ def calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple
 
     It is solved for on a reference population of the world, so that no cohort's seed enters.
     """
-    everyone = draw_reference(world)
-    moved = world.strength * combine_effects(world.effects, everyone, horizon)
+    patients = draw_reference(world)
+    moved = world.strength * combine_effects(world.effects, patients, horizon)
     edge = compute_nominal_edge(instrument)
     levels = []
     for index, (condition, _) in enumerate(CONDITIONS):
-        above_edge = moved[everyone["condition"] == index] - edge
+        above_edge = moved[patients["condition"] == index] - edge
         targets = _list_targets(world, condition, instrument, horizon)
         levels.append(tuple(solve_level(above_edge, target) for target in targets))
     return tuple(levels)

@@ -14,7 +14,7 @@ def read_rows(path: Path | None, needed: tuple[str, ...]) -> list[Row]:
     Raises
     ------
     CohortError
-        If no path is given, if it is no such table, or if it lacks columns.
+        If no path is given, if it is not such a table, or if it lacks columns.
     """
     if path is None:
         raise CohortError([Problem("cohort", "required", "name the table with --cohort")])

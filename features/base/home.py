@@ -26,7 +26,7 @@ class Home:
     user
         The user, for the history of champions.
     database_url
-        A team's server for keys and audit, its password included; None for a file in the folder.
+        A team's server for keys and audit, its password included; None if a file in the folder.
     """
 
     folder: Path

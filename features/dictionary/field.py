@@ -50,7 +50,7 @@ class Field:
     required
         Whether an assessment without it is refused.
     instrument
-        Key of the instrument whose total, item or follow-up it is; None for any other field.
+        Key of the instrument whose total, item or follow-up it is; None if it is neither.
     """
 
     name: str

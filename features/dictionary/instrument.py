@@ -35,7 +35,7 @@ class Instrument(BaseModel):
         What it measures, in words.
     condition
         The category of the field `condition` whose severity it measures, which is the key of
-        published base rates; None for any other scale.
+        published base rates; None if it measures none.
     item_highs
         Highest score of each item, in order; every item starts at 0.
     domains
@@ -81,7 +81,7 @@ class Instrument(BaseModel):
             raise ValueError("domains must name items, each once")
         return self
 
-    # After the domains, without which there is no highest total.
+    # After the domains: without them the highest total is unknown.
     @model_validator(mode="after")
     def _check_totals(self) -> Self:
         lows = [band.low for band in self.bands] or [0]
@@ -170,7 +170,7 @@ class Instrument(BaseModel):
         )
 
     def name_band(self, total: float) -> str | None:
-        """Name the band of a total; None without bands.
+        """Name the band of a total; None if it has no bands.
 
         Examples
         --------

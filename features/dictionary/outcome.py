@@ -29,7 +29,7 @@ class Outcome:
     Parameters
     ----------
     checkpoint
-        When the estimate is updated; None for an estimate before treatment.
+        When the estimate is updated; None if it is made before treatment.
     early_scores
         Fields of the follow-up totals, of any instrument, that are read by the checkpoint and so
         may be features; empty before treatment.
@@ -59,12 +59,12 @@ class Outcome:
         Examples
         --------
         >>> parse_outcome("madrs.day1.response").definition
-        'MADRS down by at least 50 % from baseline, 12 hours to 3 days after the first dose'
+        'MADRS down by at least 50% from baseline, 12 hours to 3 days after the first dose'
         >>> parse_outcome("gad7.week12.remission.after-week2").definition
         'GAD-7 at most 4, 60 to 120 days after the first dose, estimated again after week 2'
         """
         if self.criterion == "response":
-            change = f"down by at least {self.instrument.response_percent} % from baseline"
+            change = f"down by at least {self.instrument.response_percent}% from baseline"
         else:
             change = f"at most {self.instrument.remission_at_most}"
         update = f", estimated again after {self.checkpoint.name}" if self.checkpoint else ""
@@ -124,7 +124,7 @@ def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
     Parameters
     ----------
     dictionary
-        Whose instruments are meant; None for the built-in ones.
+        Whose instruments are meant; None if the built-in ones.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Estimates:
     abstained
         For each, why no probability is given, or None.
     explanation
-        None unless the detail was ``full``.
+        None if the detail was not ``full``.
     """
 
     model: ResponseModel
@@ -126,7 +126,7 @@ class Estimator:
         self._note = f"{SIMULATED_NOTE}. {card.note}" if card.simulated else card.note
 
     def list_estimates(self, columns: Columns) -> list[Estimate | None]:
-        """Estimate every row in full; None for rows of a condition that was not studied."""
+        """Estimate every row in full; None if its condition was not studied."""
         estimates = self.estimate(columns, check_eligibility(columns))
         listed: list[Estimate | None] = [None] * columns.size
         for row, estimate in zip(estimates.rows.tolist(), self.describe(estimates), strict=True):

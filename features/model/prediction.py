@@ -64,7 +64,7 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     log_odds
         ``[rows, versions]``, the model itself first.
     level
-        Of the interval; None for no interval.
+        Of the interval; None if no interval is wanted.
     """
     probability = compute_probability(log_odds)
     point, others = probability[:, 0], probability[:, 1:]

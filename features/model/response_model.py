@@ -123,7 +123,7 @@ class ResponseModel:
         Parameters
         ----------
         digest
-            The model's registered digest; None to trust the card.
+            The model's registered digest; the card is trusted if it is None.
 
         Raises
         ------

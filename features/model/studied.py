@@ -15,7 +15,7 @@ from features.records.comparisons import Interval, make_comparisons, make_interv
 
 
 def list_early(card: ModelCard) -> list[str]:
-    """List the early scores that an update model was developed with; none for a baseline model."""
+    """List the early scores that an update model was developed with; empty for a baseline model."""
     early = card.parse_outcome().early_scores
     return [studied.field for studied in card.ranges if studied.field in early]
 

@@ -115,7 +115,7 @@ def parse_rows(
     readers
         How values are read; those for texts take what a web form sends.
     dictionary
-        The fields that there are; None for the built-in ones.
+        None if only the built-in fields exist.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]
 
 
 def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
-    """List the values of every name that any row has; None where a row lacks it.
+    """List the values of every name that any row has; None if a row lacks it.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def _locate_strange(
         for name, problem in zip(named, check_names(named, dictionary), strict=True)
     ]
     if crowded:
-        message = f"has more than {MAX_NAMED} names that are no known fields"
+        message = f"has more than {MAX_NAMED} unknown names"
         located.append(Problem("assessment", "unknown", message, tuple(crowded)))
     return located
 

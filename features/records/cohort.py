@@ -50,7 +50,7 @@ def read_cohort(
     ignore_unknown
         Whether columns that are not fields are left out instead of refused.
     dictionary
-        The fields that there are; None for the built-in ones.
+        None if only the built-in fields exist.
 
     Raises
     ------

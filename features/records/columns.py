@@ -56,7 +56,7 @@ class Columns:
     values
         ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1, categories
         as their position in the dictionary, dates as days since 1970-01-01. Texts are
-        ``object[size]`` with None for missing.
+        ``object[size]``, None if missing.
     table
         All the numbers among `values` once more, if they lie in one array anyway.
     dictionary

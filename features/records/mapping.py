@@ -103,7 +103,7 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     Parameters
     ----------
     dictionary
-        The fields that there are; None for the built-in ones.
+        None if only the built-in fields exist.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def check_names(
     Parameters
     ----------
     known
-        The fields accepted; None for those of an assessment.
+        The fields accepted; None if those of an assessment.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class Metrics:
     Parameters
     ----------
     shared
-        Folder in which the processes of a service keep their metrics; None for one process.
+        Folder in which the processes of a service keep their metrics; None if there is one process.
     """
 
     def __init__(self, shared: Path | None = None) -> None:

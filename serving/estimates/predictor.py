@@ -46,7 +46,9 @@ class Predictor:
 
     def answer(self, columns: Columns, eligibility: Eligibility) -> list[Estimates]:
         """Estimate many rows at once, each champion the rows of its conditions; unexplained."""
-        return [one.estimate(columns, eligibility, "interval") for one in self._estimators]
+        return [
+            estimator.estimate(columns, eligibility, "interval") for estimator in self._estimators
+        ]
 
     def estimate(self, columns: Columns, detail: Detail = "full") -> list[dict[str, Any]]:
         """Give each row its estimates and what the eligibility rules say.

@@ -38,7 +38,7 @@ class Roster:
     folder
         Of the models in BentoML's store.
     tags
-        The models of a Bento; None to follow the latest of each name in the store.
+        The models of a Bento; None if the latest of each name in the store is followed.
     reasons
         Why the service is degraded; empty if it is not.
     """

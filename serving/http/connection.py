@@ -1,7 +1,7 @@
 """Connections: uvicorn's own, with limits on what comes before a request.
 
-Headers are read before any of our gates, and uvicorn waits for them without end and keeps them
-without limit, whoever sends them.
+Headers are read before any of our middleware, and uvicorn waits for them without end and keeps them
+without limit, whichever client sends them.
 """
 
 import asyncio
@@ -85,21 +85,22 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if no other protocol had been wished for; that is no news."""
+        # Uvicorn logs a warning per attempt, so clients could fill the log.
+        pass
 
     def await_head(self) -> None:
         """Give the other side some time for its head."""
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def end_head(self) -> None:
-        """Wait for no head any more."""
+        """Stop waiting for a head."""
         self.in_head, self.head_bytes = False, 0
         if self.head_timer is not None:
             self.head_timer.cancel()
             self.head_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, in the form of every other error; then close."""
+        """Refuse what is not HTTP, in the form of every other error; then close."""
         content = orjson.dumps({"errors": [MALFORMED.as_dict()]})
         length = (b"content-length", b"%d" % len(content))
         kind, close = (b"content-type", b"application/json"), (b"connection", b"close")

@@ -2,7 +2,7 @@
 
 BentoML would validate a body with pydantic and derive its JSON schema again for each request, which
 takes several times as long as the estimate, and would log and report errors in its own way. These
-types pass on the JSON that the gate has read; ``parse_rows`` applies the rules of an assessment.
+types pass on the JSON that the middleware has read; ``parse_rows`` applies an assessment's rules.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ WRITTEN_TOGETHER = 512
 
 
 class RequestBody(bentoml.IODescriptor):  # type: ignore[misc]
-    """Base of request bodies: over HTTP the gate has read, limited and parsed them."""
+    """Base of request bodies: over HTTP the middleware has read, limited and parsed them."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     # The whole body is the argument of the method, not an object that names it.

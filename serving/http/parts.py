@@ -95,18 +95,18 @@ class State:
 
 
 def get_state(request: Request) -> State:
-    """Get the state from a request that has passed the gate."""
+    """Get the state from a request that has passed the middleware."""
     state: State = request.state.service
     return state
 
 
 def get_parts(request: Request) -> Parts:
-    """Get the parts from a request that has passed the gate."""
+    """Get the parts from a request that has passed the middleware."""
     return get_state(request).require_parts()
 
 
 def get_exchange(request: Request) -> Exchange:
-    """Get the exchange from a request that has passed the gate."""
+    """Get the exchange from a request that has passed the middleware."""
     exchange: Exchange = request.state.exchange
     return exchange
 

@@ -26,7 +26,7 @@ class Summary:
     Parameters
     ----------
     probabilities
-        Per assessment, the probability of each model; None for one that breaks a rule.
+        Per assessment, the probability of each model; None if it breaks a rule.
     results
         How often each model and version gave an estimate, or abstained for a reason.
     """

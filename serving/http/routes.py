@@ -1,4 +1,4 @@
-"""The routes: what each answers, and everything that the gate and the OpenAPI document need of it.
+"""The routes: what each answers, and all that the middleware and the OpenAPI document need of it.
 
 A new route is a function and a row of ``ROUTES``, and its test.
 """
@@ -53,7 +53,7 @@ class Route:
     Parameters
     ----------
     scope
-        What a key must be valid for; None for a probe, which needs no key.
+        What a key must be valid for; None if it needs no key, as probes.
     takes, gives
         Its bodies: a type, or a media type.
     endpoint

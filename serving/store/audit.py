@@ -52,7 +52,7 @@ class Answered:
     models
         Name, version and digest of each: ``phq9.acute.response@3 <digest>``.
     answers
-        Probabilities per assessment and model; None for an abstention or an assessment with errors.
+        Probabilities per assessment and model; None if it abstained or found errors.
     inputs_digest
         Keyed digest of the request body, in hexadecimal.
     inputs

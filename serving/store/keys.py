@@ -38,7 +38,7 @@ class Key:
     scopes
         What it may be used for: ``predict``, ``batch``, ``outcomes``, ``admin``.
     per_minute
-        Maximum requests per minute; 0 for no limit, None for the service's.
+        Maximum requests per minute; 0 for no limit, None if the service's.
     replaced_by
         The key that replaced it by rotation; it remains valid until it expires.
     digest

@@ -36,7 +36,7 @@ from serving.estimates.grouping import Grouping
 from serving.estimates.predictor import Predictor
 from serving.estimates.roster import Roster
 from serving.http.access import Access
-from serving.http.gate import add_gate
+from serving.http.middleware import add_request_middleware
 from serving.http.parts import Parts
 from serving.http.recording import Recorder
 from serving.models.models import Champion, store_model
@@ -174,7 +174,7 @@ def start_app(stack):
         async def close(self):
             pass
 
-    add_gate(Tested)
+    add_request_middleware(Tested)
     app = Tested.to_asgi()
     stack.enter_context(TestClient(app))
     return app, Tested.inner.state

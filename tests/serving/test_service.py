@@ -115,7 +115,7 @@ def fill_in(page, **values):
 def test_clinician_enters_assessment_and_reads_estimate(page, service):
     fill_in(page, condition="depression", phq9="17", age="44", route="iv")
     answer = page.locator("#estimate")
-    assert "PHQ-9 down by at least 50 %" in answer.inner_text()
+    assert "PHQ-9 down by at least 50%" in answer.inner_text()
     assert "% interval" in answer.inner_text()
     assert "base rate" in answer.inner_text()
     assert page.get_by_text("SIMULATED DATA.").is_visible()

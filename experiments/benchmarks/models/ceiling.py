@@ -41,8 +41,8 @@ def measure_ceiling(world: World, patients: int, new_sites: int) -> Mapping[str,
     Parameters
     ----------
     new_sites
-        With 0 all courses are at the world's own sites, which the models know; otherwise every
-        part of them is at so many sites of its own, and models do not know which.
+        With 0 all courses are at the world's own sites, which the models know; otherwise each
+        part of them is at this many sites of its own, and models do not know which.
 
     Returns
     -------

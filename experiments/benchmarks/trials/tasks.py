@@ -24,7 +24,7 @@ WITHOUT_OUTCOMES = tuple(
 )
 
 STUDIES = Path(__file__).parents[2] / "studies"
-# Names of each study's files in a folder of trials; none for data that come with a package.
+# Names of each study's files in a folder of trials; empty for data that come with a package.
 FILES: Mapping[str, tuple[str, ...]] = {
     "beat_the_blues": (),
     "beat_the_blues_after_week12": (),

@@ -28,7 +28,7 @@ class Cost:
     candidates: int
     bootstraps: int
     jobs: int
-    seconds: float  # Of the whole run, on so many processes
+    seconds: float  # Of the whole run, on `jobs` processes
     fit: float  # Seconds of one fit of the chosen candidate, in one process
 
 

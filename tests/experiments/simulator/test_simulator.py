@@ -204,7 +204,7 @@ def test_missing_follows_site_forms_and_severity():
 
 
 def test_stress_world_responders_report_more_often():
-    """45 % of all respond and 58 % of those who report."""
+    """45% of all respond and 58% of those who report."""
     world = WORLDS["stress"]
     simulation = simulate(world, 40_000, seed=2)
     frame = simulation.cohort.to_pandas()

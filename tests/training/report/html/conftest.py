@@ -79,7 +79,7 @@ def make_card(candidate="evidence_prior", data="simulated"):
             StudiedRange(field="agent", categories=("ketamine",)),
             StudiedRange(field="route", categories=("iv", "im", "intranasal")),
         ),
-        interval=IntervalFacts(level=0.8, method="middle 80 % of 200 re-fits", redevelopments=200),
+        interval=IntervalFacts(level=0.8, method="middle 80% of 200 re-fits", redevelopments=200),
         performance={candidate: {"auc": Measure(value=0.65)}},
         validation="4 times 5-fold cross-validation, patients held out",
         verdict="Better than the base rate.",

@@ -1,4 +1,4 @@
-"""The gate: ASGI middleware through which every request and response of the service passes.
+"""ASGI middleware through which every request and response of the service passes.
 
 A request is checked in the same order whatever it asks for: capacity, route, key, body. A response
 leaves with its security headers, is counted and has its line in the log. Errors are answered here:
@@ -41,14 +41,14 @@ CLIENT_CLOSED = 499
 FOREIGN_HEADERS = (b"server", b"x-bentoml-request-id", b"x-bentoml-trace-id")
 
 
-def add_gate(service: Any) -> None:
-    """Put a gate before a BentoML service, whose instances find the shared state as ``state``."""
+def add_request_middleware(service: Any) -> None:
+    """Put the middleware before a BentoML service; its instances share the state as ``state``."""
     state = State(describe=lru_cache(maxsize=4)(partial(describe_endpoints, service)))
     service.inner.state = state
-    service.add_asgi_middleware(Gate, state=state)
+    service.add_asgi_middleware(RequestMiddleware, state=state)
 
 
-class Gate:
+class RequestMiddleware:
     """Checks requests before BentoML's application answers them.
 
     Parameters
