@@ -25,7 +25,7 @@ def fit(
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the study"),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="processes", show_default="one a core")
+        int | None, typer.Option(min=1, help="processes", show_default="one per core")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

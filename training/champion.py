@@ -60,15 +60,14 @@ def choose_champion(
     is_base = registered.model.card.candidate == BASE_RATE
     if findings.passed and comparison.is_measured and not is_base:
         return registered
-    if present is not None and stays_champion(present, comparison, cohort, design):
+    if present is not None and _stays_champion(present, comparison, cohort, design):
         return present
     return registered if is_base else None
 
 
-def stays_champion(
+def _stays_champion(
     present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
 ) -> bool:
-    """Return whether the present champion stays: these patients support it, or it is the same."""
     card, same_data = present.model.card, present.model.card.data_digest == digest_cohort(cohort)
     if not comparison.is_measured:
         # Without outcomes only a published base rate gives way: its studied ranges are those of

@@ -182,7 +182,6 @@ def _develop_model(
     jobs: int,
     candidate: Candidate,
 ) -> tuple[ResponseModel, Fit]:
-    """Fit a candidate on all courses, with its bootstrap refits and its card."""
     fit = candidate.fit(design, derive_seed(study.seed, FINAL_SEED))
     equation = redevelop(study, design, candidate, fit, jobs)
     card = make_card(study, cohort, design, comparison, candidate.name, equation)

@@ -13,8 +13,9 @@ from training.registry.history import Action, Event
 from training.registry.reference import Reference
 from training.registry.registry import RegisteredModel, Registry
 
-MAX_REASON = 1000
-WITHOUT_FINDINGS = decide(
+# The event, reason included, is one tag in MLflow, whose length is limited.
+_MAX_REASON = 1000
+_WITHOUT_FINDINGS = decide(
     "findings", "what validation found", None, reason="registered without findings: fit again"
 )
 
@@ -103,8 +104,8 @@ def promote_version(
 def _check_reason(reason: str) -> str:
     # One line, so that a history can be read line by line.
     line = " ".join(reason.split())
-    if len(line) > MAX_REASON:
-        allowed = f"must have at most {MAX_REASON} characters"
+    if len(line) > _MAX_REASON:
+        allowed = f"must have at most {_MAX_REASON} characters"
         raise InputError([Problem("--override-reason", "length", allowed)])
     return line
 
@@ -112,12 +113,13 @@ def _check_reason(reason: str) -> str:
 def _judge_version(
     registry: Registry, registered: RegisteredModel, present: Standing | None
 ) -> tuple[Criterion, ...]:
-    """Judge a version's findings by its own study's bounds and the present champion."""
+    # By its own study's bounds, and against the present champion: the one it was compared
+    # with may have been replaced.
     card = registered.model.card
     findings = registry.read_findings(card.name, registered.version)
     if findings is None:
         # The base rate has no criterion to meet, so it needs no findings.
-        return () if card.candidate == BASE_RATE else (WITHOUT_FINDINGS,)
+        return () if card.candidate == BASE_RATE else (_WITHOUT_FINDINGS,)
     return judge_with_champion(findings, findings.bounds, present)
 
 

@@ -114,7 +114,6 @@ def validate_version(
 def _register_recalibrated(
     registry: Registry, validation: ExternalValidation, proposed: RecalibrationFacts
 ) -> RecalibrationFacts:
-    """Register the recalibrated model with its own findings; returns the proposal, versioned."""
     model, findings = make_recalibrated(validation, proposed)
     version = registry.register(model).version
     findings = judge_findings(findings.model_copy(update={"version": version}))

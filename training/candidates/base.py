@@ -115,10 +115,12 @@ def make_equation(
     present, missing
         ``[features]``.
     sites
-        ``[sites]``; None for no effects.
+        ``[sites]``; None if there are none.
     trees
         Booster and its weight.
     """
+    # The last effect is that of a site not seen in training: 0 here, drawn by posteriors and
+    # refits.
     known = np.zeros(len(design.site_names)) if sites is None else sites
     effects = np.append(known, 0.0) if design.site_names else known
     booster, weight = trees or (None, 0.0)
@@ -156,10 +158,8 @@ def cross_base_rate(design: Design, folds: Sequence[Fold]) -> Numbers | None:
 
 
 def _compute_base_log_odds(design: Design) -> float:
-    """Compute the log-odds of the base rate; with half a course added if there is one class.
-
-    Resampled courses may all be of one class; the cohort itself never is.
-    """
+    # Resampled courses may all be of one class, the cohort itself never is: half a course is added
+    # to each class, so that the log-odds are finite.
     rate = float(np.average(design.outcome, weights=design.weights))
     if design.events in (0, design.size):
         rate = (design.events + 0.5) / (design.size + 1)

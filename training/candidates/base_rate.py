@@ -22,25 +22,18 @@ from training.study.split import split_inner
 
 @dataclass(frozen=True)
 class _PublishedRate:
-    """What a clinic's base rate may be before any of its outcomes is known.
-
-    Parameters
-    ----------
-    spread
-        Standard deviation of clinics' base rates about the expected one, in log-odds.
-    """
-
+    # A clinic's base rate before any of its outcomes is known. `spread` is the standard deviation
+    # of clinics' base rates around the published one, in log-odds.
     equation: Equation
     spread: float
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
-        """Draw base rates about the expected one."""
         terms = stack_terms([self.equation.terms] * count)
         moved = terms.intercept + self.spread * generator.standard_normal(count)
         return replace(self.equation, terms=replace(terms, intercept=moved))
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Return the published one: there is no course to resample."""
+        # There is no course to resample.
         return self.equation
 
 
@@ -67,6 +60,7 @@ class BaseRate(Candidate):
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
         """Count again."""
+        # No field and no site: its equation asks nothing of a patient.
         matrix = design.matrix[:, :0]
         blank = replace(design, features=(), matrix=matrix, site_names=(), enrolled=None)
         if design.size:

@@ -107,6 +107,8 @@ def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
         Of the preferred kind if no other is clearly better.
     """
     losses = {kind: _cross_losses(predictions, kind) for kind in KINDS}
+    # Averaged over patients who were not used to fit the calibration: the more flexible kinds have
+    # no advantage.
     best = min(losses, key=lambda kind: np.average(losses[kind], weights=predictions.weights))
     gap = compare_losses(losses[best], losses[preferred], predictions.patients, predictions.weights)
     kind = best if gap.mean < -_CLEARLY * gap.error else preferred
@@ -150,7 +152,7 @@ def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
 
 
 def _find_slope(predictions: Predictions) -> float:
-    """Fit the slope of outcomes on log-odds, clipped to 0 to 1; 0 for constant log-odds."""
+    # Constant log-odds have no slope: 0 leaves the base rate.
     _, slope = fit_intercept_slope(
         predictions.log_odds, predictions.outcome, predictions.weights_or_ones[None, :]
     )[0]
@@ -166,8 +168,10 @@ def _fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibr
 
 
 def _fit_beta(predictions: Predictions) -> Calibration:
-    """Fit slopes below and above even odds, each within 0 and 1, by maximum likelihood."""
+    # Beta calibration with its two slopes kept within 0 and the maximum, for the reasons given
+    # there.
     start = _fit_intercept_given_slope(predictions, _find_slope(predictions))
+    # log p and -log(1 - p): their sum is the log-odds, so equal slopes are logistic calibration.
     below, above = -np.logaddexp(0, -predictions.log_odds), np.logaddexp(0, predictions.log_odds)
     table = np.column_stack([np.ones_like(below), below, above])
     weights, outcome = predictions.weights_or_ones, predictions.outcome

@@ -104,7 +104,6 @@ def _list_own() -> Iterator[type[Candidate]]:
 
 
 def _load_entry(entry: EntryPoint) -> tuple[Any, str]:
-    """Return what an entry point names, and why it cannot be imported, if it cannot."""
     try:
         return entry.load(), ""
     # Whatever goes wrong while a user's module is imported is the user's to see and mend.
@@ -113,7 +112,6 @@ def _load_entry(entry: EntryPoint) -> tuple[Any, str]:
 
 
 def _find_fault(loaded: Any, name: str, known: Mapping[str, type[Candidate]]) -> str:
-    """Say why a class cannot be a candidate; empty if it can."""
     if not (inspect.isclass(loaded) and issubclass(loaded, Candidate)):
         return "must be a subclass of training.candidates.base.Candidate"
     if lacking := sorted(loaded.__abstractmethods__):

@@ -25,7 +25,7 @@ from training.study.split import derive_seed
 
 # Random trials before Optuna models the earlier ones, and trials before any may be pruned.
 _RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5
-# No trial is pruned before so many folds: a single fold is too noisy.
+# No trial is pruned before this many folds: a single fold is too noisy.
 UNPRUNED_FOLDS = 2
 
 # Yields the log loss over the inner folds so far, after each of them.
@@ -41,7 +41,7 @@ class Tuning:
     trials
         Settings that each fit tries. Up to the number of fixed ones, those alone.
     journals
-        Folder; None to keep no trials.
+        Folder; None if no trials are kept.
     """
 
     trials: int = 0
@@ -139,7 +139,7 @@ class Search:
 
 
 def try_settings(search: Search, trials: int) -> tuple[TuningTrial, ...]:
-    """Try settings: the fixed ones, and where trials are left others that Optuna suggests."""
+    """Try settings: the fixed ones, then those that Optuna suggests."""
     fixed = search.space.fixed
     if trials <= len(fixed):
         return tuple(TuningTrial(settings, tuple(search.judge(settings))) for settings in fixed)
@@ -166,11 +166,8 @@ def _read_trials(journal: Journal | None) -> list[TuningTrial]:
 
 
 def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
-    """Make an Optuna study of the trials that are there already.
-
-    Its own journal is not used: a line cut off by a kill makes it unreadable, a lock left by one
-    stalls the next process, and trials that were running stay so.
-    """
+    # Optuna's own journal is not used: a line cut off by a kill makes it unreadable, a lock left by
+    # one stalls the next process, and trials that were running stay so.
     import optuna  # takes long, and most fits search nothing
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -188,7 +185,6 @@ def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
 
 
 def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
-    """Suggest settings, evaluate them fold by fold, and report the loss to Optuna."""
     from optuna.trial import TrialState
 
     trial = _ask_settings(search, memory, len(tried))
@@ -204,10 +200,7 @@ def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> Tun
 
 
 def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
-    """Return whether a trial is worse than the median of complete ones on the same folds.
-
-    Optuna's own median rule takes a trial's lowest loss so far, which is that of an easy fold.
-    """
+    # Optuna's own median rule takes a trial's lowest loss so far, which is that of an easy fold.
     done = len(losses) - 1
     others = [trial.losses[done] for trial in tried if not trial.pruned]
     early = len(tried) < UNPRUNED_TRIALS or len(losses) < UNPRUNED_FOLDS
@@ -215,7 +208,6 @@ def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
 
 
 def _ask_settings(search: Search, memory: Any, number: int) -> Any:
-    """Ask Optuna for the settings of a trial; the fixed ones come first."""
     from optuna.samplers import TPESampler
 
     # One sampler for all trials would carry a state that is lost when a process is killed.

@@ -33,8 +33,8 @@ from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study, list_early
 
 # Always checked, even if the equation does not read them: they define the patients studied.
-POPULATION_FIELDS = ("condition", "age", "agent", "route")
-RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
+_POPULATION_FIELDS = ("condition", "age", "agent", "route")
+_RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 
 
 def make_card(
@@ -61,8 +61,8 @@ def make_card(
         population=count_population(cohort, design),
         features=equation.features,
         sites=equation.sites,
-        ranges=tuple(list_ranges(study, design, equation)),
-        interval=describe_interval(study, name, design, equation),
+        ranges=tuple(_list_ranges(study, design, equation)),
+        interval=_describe_interval(study, name, design, equation),
         performance=comparison.measures,
         validation=(
             f"{format_folds(held.folds, held.repeats)}, {unit} held out"
@@ -71,7 +71,7 @@ def make_card(
         ),
         verdict=comparison.verdict,
         data_digest=digest_cohort(cohort),
-        versions=list_software(),
+        versions=_list_software(),
         note=write_note(design),
         instruments=study.dictionary.added,
     )
@@ -97,19 +97,19 @@ def count_population(cohort: Columns, design: Design) -> Population:
         sites=len(sites),
         without_outcome=cohort.size - design.size,
         weighted_rate=weighted,
-        published_rate=look_up_published_rate(design),
+        published_rate=_look_up_published_rate(design),
     )
 
 
-def look_up_published_rate(design: Design) -> float | None:
-    """Return the published rate of a design without outcomes; None if none is published."""
+def _look_up_published_rate(design: Design) -> float | None:
     if design.size or not (prior := expect_base_rate(design)).is_published:
         return None
     return float(compute_probability(np.array(prior.log_odds)))
 
 
-def describe_interval(study: Study, name: str, design: Design, equation: Equation) -> IntervalFacts:
-    """Describe how the interval of an estimate is made."""
+def _describe_interval(
+    study: Study, name: str, design: Design, equation: Equation
+) -> IntervalFacts:
     count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
     source = "bootstrap refits (sampling error alone)"
     if not design.size:
@@ -120,11 +120,10 @@ def describe_interval(study: Study, name: str, design: Design, equation: Equatio
     return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 
-def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
-    """List the studied range of every field that the model reads or the population needs."""
+def _list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
     instrument = study.parse_outcome().instrument.key
     # An update abstains without an early score, so its card names those that were studied.
-    wanted = {*equation.fields, *POPULATION_FIELDS, instrument, *list_early(study)}
+    wanted = {*equation.fields, *_POPULATION_FIELDS, instrument, *list_early(study)}
     columns = design.described.columns
     for name in columns.list_recorded():
         field = study.dictionary.fields.get(name)
@@ -135,17 +134,19 @@ def list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[St
                 categories = tuple(field.categories[index] for index in seen)
                 yield StudiedRange(field=name, categories=categories)
             elif field.numeric:
-                low, high = round_outward(field, float(np.nanmin(values)), float(np.nanmax(values)))
+                low, high = _round_outward(
+                    field, float(np.nanmin(values)), float(np.nanmax(values))
+                )
                 yield StudiedRange(field=name, low=low, high=high)
 
 
-def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
+def _round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     """Round a range outward to the field's step.
 
     Examples
     --------
     >>> from features.dictionary.dictionary import load_dictionary
-    >>> round_outward(load_dictionary().fields["age"], 21.0, 66.0)
+    >>> _round_outward(load_dictionary().fields["age"], 21.0, 66.0)
     (20.0, 70.0)
     """
     step = field.step
@@ -153,8 +154,7 @@ def round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
 
 
-def list_software() -> dict[str, str]:
-    """List the versions of the software that the numbers depend on."""
-    names = (*RECORDED_VERSIONS, name_xgboost())
+def _list_software() -> dict[str, str]:
+    names = (*_RECORDED_VERSIONS, name_xgboost())
     own = {"ketamine-response": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in names}

@@ -148,7 +148,6 @@ def _judge_champion(case: Case) -> Judgement:
 
 
 def _find_evidence(findings: Findings, measure: str) -> tuple[float | None, str]:
-    """Find a measure on patients from elsewhere, or corrected for optimism, and its source."""
     for validation_type in _EXTERNAL if findings.purpose == "external" else _EVIDENCE:
         performance = findings.find_performance(validation_type)
         result = None if performance is None else performance.measures.get(measure)

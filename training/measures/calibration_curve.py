@@ -28,7 +28,7 @@ from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_l
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
 KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
-# Courses of the smaller class that a spline of so many knots needs; with fewer, a line. Assumed:
+# Courses of the smaller class that splines of 3 and 5 knots need; with fewer, a line. Assumed:
 # ten for each of two slopes; and 200, as Van Calster et al. advise (J Clin Epidemiol 2016).
 _NEEDED = {3: 20, 5: 200}
 ERRORS = ("ici", "e50", "e90", "emax")
@@ -53,6 +53,7 @@ def estimate_ratio(
     """
     each = fill_weights(weights, len(outcome))
     events, expected = float(each @ outcome), float(each @ probability)
+    # A ratio of 0 has no logarithm, so no error either.
     if not events:
         return Estimated(0.0, np.nan) if expected else UNDEFINED
     share = events / each.sum()
@@ -60,6 +61,7 @@ def estimate_ratio(
         error = np.sqrt((1 - share) / events)
     else:
         people = number_patients(patients, len(outcome))
+        # Delta method: the error of the share, over patients, relative to the share.
         sums = sum_by_patient(each * (outcome - share), people)
         error = np.sqrt(correct_few(len(sums)) * (sums**2).sum()) / events
     return Estimated(events / expected, float(error * events / expected))
@@ -103,10 +105,8 @@ def _compute_covariance(
     weights: Numbers | None,
     patients: Patients | None,
 ) -> Numbers:
-    """Compute the covariance of a logistic regression's coefficients.
-
-    The inverse information; with weights or patients the sandwich, summed over patients.
-    """
+    # The inverse information. Weights are not numbers of copies, and courses of one patient are not
+    # independent: with either it is the sandwich, summed over patients.
     each = fill_weights(weights, len(outcome))
     information = design.T @ (design * (each * fitted * (1 - fitted))[:, None])
     if np.isnan(information).any():
@@ -122,26 +122,16 @@ def _compute_covariance(
 
 @dataclass(frozen=True)
 class _Curve:
-    """A flexible calibration curve.
-
-    Parameters
-    ----------
-    knots
-        On the log-odds; empty for a straight line.
-    coefficients, covariance
-        Of the columns of :func:`make_basis`.
-    """
-
+    # Knots are on the log-odds, and empty for a straight line.
     knots: Numbers
     coefficients: Numbers
     covariance: Numbers
 
     def read(self, probability: Numbers) -> Numbers:
-        """Return the observed proportion at given estimates."""
         return compute_probability(_make_basis(logit(probability), self.knots) @ self.coefficients)
 
     def read_interval(self, probability: Numbers, level: float) -> tuple[Numbers, Numbers]:
-        """Return its pointwise interval, symmetric on the log-odds."""
+        # Pointwise, and symmetric on the log-odds.
         basis = _make_basis(logit(probability), self.knots)
         middle, reach = basis @ self.coefficients, find_reach(level)
         width = reach * np.sqrt(((basis @ self.covariance) * basis).sum(axis=1))
@@ -160,7 +150,7 @@ def fit_curve(
     Parameters
     ----------
     count
-        How many knots, 0 for a straight line; None to choose by the smaller class.
+        How many knots, 0 for a straight line; None if the smaller class decides.
 
     Returns
     -------
@@ -170,6 +160,7 @@ def fit_curve(
     """
     log_odds = logit(probability)
     knots = _place_knots(log_odds, _choose_knots(outcome) if count is None else count)
+    # Constant but for rounding: there is nothing to fit a slope to.
     if np.ptp(log_odds) < 1e-9:
         return None
     basis = _make_basis(log_odds, knots)
@@ -195,7 +186,7 @@ def _choose_knots(outcome: Numbers) -> int:
 
 
 def _place_knots(log_odds: Numbers, count: int) -> Numbers:
-    """Place knots at Harrell's quantiles; none if they would coincide."""
+    # If knots coincide, as with few distinct estimates, a line is fitted.
     knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
     return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
 
@@ -215,6 +206,8 @@ def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
            [1.  , 3.  , 3.  ]])
     """
     columns = [np.ones_like(log_odds), log_odds]
+    # Cubes that cancel to a line beyond the last knot, over the squared range so that columns are
+    # of like size (Harrell, Regression Modeling Strategies, 2015).
     for knot in knots[:-2]:
         before, last = knots[-2:]
         cubes = [np.maximum(log_odds - end, 0) ** 3 for end in (knot, before, last)]
@@ -225,10 +218,7 @@ def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
 
 
 def _fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
-    """Fit the basis's coefficients in every sample, ``[samples, columns]``.
-
-    The columns of a spline are nearly collinear: Newton's method is run on orthogonal ones.
-    """
+    # The columns of a spline are nearly collinear: Newton's method is run on orthogonal ones.
     orthogonal, triangle = np.linalg.qr(basis)
     scale = np.sqrt(len(basis))
     fitted = fit_logistic(scale * orthogonal, np.zeros(len(basis)), outcome, weights)
@@ -258,6 +248,7 @@ def measure_curve(
     curve = fit_curve(probability, outcome, weights, count=count)
     if curve is None:
         return dict.fromkeys(ERRORS, Measure(value=None))
+    # Knots stay fixed, so that one basis serves all bootstrap samples.
     basis = _make_basis(logit(probability), curve.knots)
 
     def compute(drawn: Numbers) -> Numbers:
@@ -282,6 +273,7 @@ def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
     """
     middle, most = _find_quantiles(errors, weights, np.array([0.5, 0.9]))
     mean = weights @ errors / weights.sum()
+    # A course that was not drawn must not set the maximum.
     return np.array([mean, middle, most, errors[weights > 0].max()])
 
 

@@ -14,6 +14,7 @@ from features.base.arrays import Numbers
 from features.model.card import Measure
 from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
 
+# Rounded: multiples of 0.05 are not exact, and reports print them.
 THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
 
 
@@ -68,6 +69,7 @@ def compute_benefits(
     >>> compute_benefits(probability, outcome, np.array([0.25, 0.5]), np.ones((1, 4))).round(4)
     array([[0.4167, 0.25  ]])
     """
+    # The odds of the threshold are what one treatment without response costs, in responses.
     odds = thresholds / (1 - thresholds)
     treated = probability[:, None] >= thresholds
     worth = treated * (outcome[:, None] - (1 - outcome[:, None]) * odds)
@@ -78,13 +80,8 @@ def compute_benefits(
 def _compute_decisions(
     probability: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers
 ) -> Numbers:
-    """Compute net benefit, that of treating all, standardised net benefit and gain.
-
-    Returns
-    -------
-    ndarray
-        ``[samples, 4, thresholds]``.
-    """
+    # ``[samples, 4, thresholds]``, in the order of :class:`DecisionPoint`: all four of the same
+    # samples, so that gain and benefit agree.
     benefit = compute_benefits(probability, outcome, thresholds, weights)
     treat_all = compute_benefits(np.ones_like(probability), outcome, thresholds, weights)
     share = (weights @ outcome / weights.sum(axis=1))[:, None]

@@ -45,7 +45,7 @@ def find_limits(versions: Numbers, level: float) -> tuple[Numbers, Numbers]:
     Parameters
     ----------
     versions
-        ``[courses, versions]``: what each re-developed model says.
+        ``[courses, versions]``: predictions of each bootstrap model.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def band_estimates(
     Parameters
     ----------
     bands
-        At the most: fewer where a band would have less than ten courses. Equal estimates share one.
+        Maximum number: fewer if a band would have under ten courses. Equal estimates share one.
     """
     bands_of = _find_bands(probability, bands)
     each = fill_weights(weights, len(probability))
@@ -117,6 +117,7 @@ def _find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
     array([0, 1, 2])
     """
     count = max(1, min(bands, len(probability) // _MIN_IN_BAND))
+    # Limits are estimates that occur, so that equal estimates are never divided between bands.
     limits = np.quantile(probability, np.arange(1, count) / count, method="inverted_cdf")
     return np.searchsorted(np.unique(limits), probability)
 
@@ -124,7 +125,7 @@ def _find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
 def draw_curves(
     versions: Numbers, outcome: Numbers, at: Numbers, weights: Numbers | None = None
 ) -> Numbers:
-    """Draw each version's calibration curve on the patients at hand.
+    """Draw each version's calibration curve on the original sample.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def draw_curves(
 def draw_benefits(
     versions: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers | None = None
 ) -> Numbers:
-    """Draw each version's decision curve on the patients at hand, ``[versions, thresholds]``."""
+    """Draw each version's decision curve on the original sample, ``[versions, thresholds]``."""
     each = fill_weights(weights, len(outcome))[None, :]
     return np.concatenate(
         [compute_benefits(version, outcome, thresholds, each) for version in versions.T]

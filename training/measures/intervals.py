@@ -14,18 +14,19 @@ Patients = NDArray[np.int64]
 
 # Scales on which an interval can be symmetric. A share is not transformed, only kept within 0 to 1.
 PLAIN, _SHARE, LOG, LOGIT = "plain", "share", "log", "logit"
+# Bootstrap samples are weighed in blocks of at most 32 MB, whatever the size of the cohort.
 _BLOCK_CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Estimated:
-    """A number and its standard error; NaN where one is not defined."""
+    """A number and its standard error; NaN if one is not defined."""
 
     value: float
     error: float
 
     def move(self, scale: str) -> "Estimated":
-        """Move to a scale, the error by the delta method; both NaN where the scale has no place.
+        """Move to a scale, the error by the delta method; both NaN if the value is not on it.
 
         Examples
         --------
@@ -121,7 +122,7 @@ def sum_by_patient(parts: Numbers, patients: Patients) -> Numbers:
 
 
 def correct_few(count: int) -> float:
-    """Return the correction of a variance between so many patients; NaN for one."""
+    """Return the small-sample correction of a variance between patients; NaN for one."""
     return count / (count - 1) if count > 1 else np.nan
 
 
@@ -133,6 +134,8 @@ def resample_patients(patients: Patients, samples: int, seed: int) -> Numbers:
     ndarray
         ``[samples, courses]``: how often each course is in each sample.
     """
+    # Numbers of copies of each patient are multinomial; courses of one patient are drawn together,
+    # since they are correlated.
     generator = np.random.default_rng(seed)
     count = int(patients.max()) + 1
     drawn = generator.multinomial(count, np.full(count, 1 / count), size=samples)

@@ -9,6 +9,7 @@ import numpy as np
 from features.base.arrays import Flags, Numbers
 from features.model.prediction import compute_probability
 
+# The bounds only stop a search that cannot converge; it usually takes fewer than ten steps.
 _MAX_STEPS = 50
 _TOLERANCE = 1e-10
 _MAX_HALVINGS = 30
@@ -41,6 +42,7 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
         ``[samples, 2]``; NaN if no finite maximum exists: constant log-odds, one class, or
         outcomes that the log-odds separate.
     """
+    # Centred and scaled, or the Hessian of extreme log-odds would be ill-conditioned; undone below.
     centre, scale = log_odds.mean(), log_odds.std() or 1.0
     design = np.column_stack([np.ones_like(log_odds), (log_odds - centre) / scale])
     coefficients = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
@@ -83,15 +85,19 @@ def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Nu
         step[~active] = 0
         for _ in range(_MAX_HALVINGS):
             reached = _compute_likelihood(coefficients + step, design, offset, outcome, weights)
+            # A decrease within rounding is no decrease: at the maximum, steps would be halved in
+            # vain.
             lower = reached < likelihood - 1e-9 * np.abs(likelihood)
             if not lower.any():
                 break
             step[lower] /= 2
         else:
+            # No part of the step helps: the sample is at its maximum, but for rounding.
             step[lower] = 0
         coefficients, likelihood = coefficients + step, reached
         if np.abs(step).max(initial=0) < _TOLERANCE:
             break
+    # Still moving at the end: the classes are separated, and coefficients grow without limit.
     unsettled = np.abs(step).max(axis=1, initial=0) > 1e-4
     coefficients[~active | unsettled | (np.abs(coefficients) > _MAX_COEFFICIENT).any(axis=1)] = (
         np.nan
@@ -113,8 +119,10 @@ def _compute_step(
     width = design.shape[1]
     expected = compute_probability(coefficients @ design.T + offset)
     gradient = (weights * (outcome - expected)) @ design
+    # The Hessians of all samples by a single matrix product.
     products = (design[:, :, None] * design[:, None, :]).reshape(len(design), -1)
     curvature = ((weights * expected * (1 - expected)) @ products).reshape(-1, width, width)
+    # One singular sample must not stop the solver for all others; it is set to NaN in the end.
     ridge = 1e-12 * np.eye(width)
     full = np.linalg.solve(curvature + ridge, gradient[..., None])[..., 0]
     step: Numbers = np.clip(full, -_MAX_STEP, _MAX_STEP)
@@ -126,6 +134,7 @@ def _find_solvable(design: Numbers, outcome: Numbers, weights: Numbers) -> Flags
     both: Flags = (events > 0) & (events < total)
     if design.shape[1] == 1:
         return both
+    # A sample may hold a single value of the log-odds, repeated: then no slope exists.
     mean = weights @ design[:, 1] / total
     spread = weights @ design[:, 1] ** 2 / total - mean**2
     both &= spread > 1e-10 * (1 + mean**2)

@@ -40,6 +40,7 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
     losses = compute_log_loss(log_odds, outcome)
     brier = weights @ (probability - outcome) ** 2 / total
     share = weights @ outcome / total
+    # The Brier score of the sample's own base rate.
     constant = share * (1 - share)
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = np.where(constant > 0, 1 - brier / constant, np.nan)

@@ -28,7 +28,7 @@ MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
 # Each resample of the curve is a regression of its own; its distances need no more.
 _CURVE_RESAMPLES = 200
-# Place among the seeds derived from the study's own.
+# Index among the seeds derived from the study's own.
 MEASURE_SEED = 3
 
 
@@ -81,10 +81,8 @@ def _measure_overall(predictions: Predictions, settings: IntervalSettings) -> di
 
 
 def _measure_auc(predictions: Predictions, settings: IntervalSettings) -> Measure:
-    """Measure the AUC within groups.
-
-    Of a single group the interval is DeLong's or Obuchowski's, of several by the bootstrap.
-    """
+    # Of a single group the interval is DeLong's or Obuchowski's, of several by the bootstrap: pairs
+    # are formed within groups, for which neither has a variance.
     outcome, weights, patients = predictions.outcome, predictions.weights, predictions.patients
     if np.ptp(predictions.groups) == 0:
         auc = estimate_auc(predictions.probability, outcome, weights, patients)

@@ -56,6 +56,8 @@ class Predictions:
             ``[courses]``.
         """
         repeats = len(log_odds)
+        # Fold 0 of one repeat is another model than fold 0 of the next: their predictions are not
+        # ranked together.
         groups = folds + (folds.max() + 1) * np.arange(repeats)[:, None]
         return cls(
             log_odds.ravel(),

@@ -1,4 +1,4 @@
-"""How many courses a model with so many parameters needs.
+"""How many courses a model needs, by its number of parameters.
 
 Riley et al. (Stat Med 2019; BMJ 2020) for a binary outcome, as in `pmsampsize`: little
 overfitting, an apparent fit that is near the true one, and a precise base rate.
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+# As Riley et al. advise: expected shrinkage of at least 0.9; apparent minus true Nagelkerke R2, and
+# half the interval of the base rate, of at most 0.05.
 _SHRINKAGE = 0.9
 _OPTIMISM = 0.05
 _MARGIN = 0.05
 # As published, not 1.959964.
 _REACH = 1.96
-# Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of .99.
+# Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of 0.99.
 _NODES = 80
 
 _OVERFITTING, _FIT, BASE_RATE = _CRITERIA = "overfitting", "apparent_fit", "base_rate"
@@ -29,11 +31,11 @@ class _SampleSize:
     parameters
         Coefficients that the data may choose between, those left out in the end included.
     prevalence
-        Share of courses with the outcome.
+        Proportion of events.
     r2
         Cox-Snell R2 that the model is expected to have.
     courses
-        For each of :data:`CRITERIA`.
+        For each of :data:`_CRITERIA`.
     """
 
     parameters: int
@@ -43,26 +45,22 @@ class _SampleSize:
 
     @property
     def binding(self) -> str:
-        """The criterion that asks for most."""
         return max(self.courses, key=lambda criterion: self.courses[criterion])
 
     @property
     def required(self) -> int:
-        """Courses that satisfy all of them."""
         return self.courses[self.binding]
 
     @property
     def events(self) -> int:
-        """Courses with the outcome among those required."""
         return int(np.ceil(self.required * self.prevalence))
 
     @property
     def events_per_parameter(self) -> float:
-        """Courses with the outcome, among those required, per parameter."""
         return self.required * self.prevalence / self.parameters
 
     def judge(self, courses: int) -> str:
-        """Say whether so many courses are enough, and if not by which criterion.
+        """Describe whether the courses are enough, and if not, by which criterion.
 
         Examples
         --------
@@ -133,7 +131,7 @@ def count_for_base_rate(prevalence: float, margin: float) -> int:
 
 
 def count_parameters(courses: int, prevalence: float, r2: float) -> int:
-    """Count the parameters that so many courses would do for; 0 where not even for the base rate.
+    """Count the parameters that the courses are enough for; 0 if not even for the base rate.
 
     Examples
     --------
@@ -161,7 +159,7 @@ def _compute_highest_r2(prevalence: float) -> float:
 def derive_r2(auc: float, prevalence: float) -> float:
     """Derive the Cox-Snell R2 from the AUC (Riley, Van Calster and Collins, Stat Med 2021).
 
-    Log-odds are taken as normal with one spread among those with and those without the outcome.
+    Log-odds are taken as normal with one spread among events and among non-events.
     The paper draws a million of them; here the expectation is computed by quadrature.
 
     Examples
@@ -171,6 +169,7 @@ def derive_r2(auc: float, prevalence: float) -> float:
     """
     if not 0.5 < auc < 1:
         raise ValueError("auc must be above 0.5 and below 1")
+    # Two normals of unit variance this far apart have that AUC; the log-odds follow by Bayes' rule.
     apart = np.sqrt(2) * stats.norm.ppf(auc)
     nodes, shares = np.polynomial.hermite_e.hermegauss(_NODES)
     shares = shares / shares.sum()
@@ -183,12 +182,11 @@ def derive_r2(auc: float, prevalence: float) -> float:
 
 
 def _find_shrinkage(r2: float, prevalence: float) -> float:
-    """Find the shrinkage at which the apparent fit is too good by no more than is allowed."""
+    # The shrinkage at which the apparent R2 exceeds the true one by no more than is allowed.
     return r2 / (r2 + _OPTIMISM * _compute_highest_r2(prevalence))
 
 
 def _count_for(shrinkage: float, r2: float) -> float:
-    """Count the courses per parameter for an expected shrinkage; none where r2 exceeds it."""
     if r2 >= shrinkage:
         return 0.0
     return float(1 / ((shrinkage - 1) * np.log1p(-r2 / shrinkage)))

@@ -43,6 +43,7 @@ SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 _MIN_CLASS = 5
 # With fewer, the between-site SD is not estimable.
 _MIN_SITES = 3
+# Only stops a search that cannot converge.
 _MAX_STEPS = 1000
 # Nodes of the Gauss-Legendre quadrature over the confidence distribution: four digits.
 _QUANTILES = 200
@@ -187,6 +188,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     errors = np.sqrt(spreads + 1 / weights.sum(axis=1))
 
     def exceed(end: float, share: float) -> float:
+        # The quadrature's weights sum to 2.
         return float(parts @ stats.norm.cdf((end - means) / errors) / 2 - share)
 
     # No normal distribution has as much beyond these; one more error, for rounding.
@@ -200,15 +202,13 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
 
 
 def _find_spreads(values: Numbers, variances: Numbers, wanted: Numbers) -> Numbers:
-    """Find the between-site variances at which Q takes given values; 0 if it is always lower.
-
-    Q is decreasing and convex in the variance: Newton's steps from 0 never overshoot.
-    """
+    # Q is decreasing and convex in the variance: Newton's steps from 0 never overshoot.
     between = np.zeros_like(wanted)
     for _ in range(_MAX_STEPS):
         weights = 1 / (variances + between[:, None])
         means = weights @ values / weights.sum(axis=1)
         squares = weights * (values - means[:, None]) ** 2
+        # The floor below avoids 0 / 0 if all sites have the same value.
         left = squares.sum(axis=1) - wanted
         step = np.where(left > 0, left / np.maximum((weights * squares).sum(axis=1), 1e-300), 0.0)
         between += step
@@ -221,6 +221,7 @@ def estimate_between(values: Numbers, variances: Numbers) -> float:
     """Estimate the between-site variance by REML, Fisher scoring (Viechtbauer, 2005)."""
     if len(values) < 2:
         return 0.0
+    # Starts at the variance of the values, of which sampling error is a part.
     between = float(np.var(values, ddof=1))
     for _ in range(_MAX_STEPS):
         weights = 1 / (variances + between)
@@ -228,6 +229,7 @@ def estimate_between(values: Numbers, variances: Numbers) -> float:
         residual = projection @ values
         slope = residual @ residual - np.trace(projection)
         step = float(slope / (projection**2).sum())
+        # A variance cannot be negative: at 0, sites differ by sampling error alone.
         following = max(between + step, 0.0)
         if abs(following - between) < 1e-14:
             break
@@ -236,7 +238,7 @@ def estimate_between(values: Numbers, variances: Numbers) -> float:
 
 
 def _find_error(values: Numbers, weights: Numbers, mean: float) -> float:
-    """Compute the error of the mean by Hartung and Knapp; NaN for a single site."""
+    # Hartung and Knapp: the observed spread of the sites rescales the error of their mean.
     if len(values) < 2:
         return float("nan")
     spread = weights @ (values - mean) ** 2 / (len(values) - 1)
@@ -248,7 +250,7 @@ def _find_reach(level: float, freedom: int) -> float:
 
 
 def _find_inconsistency(variances: Numbers, between: float) -> float:
-    """Compute I² by a typical sampling variance (Higgins and Thompson, 2002)."""
+    # I² by a typical sampling variance (Higgins and Thompson, 2002).
     if len(variances) < 2:
         return 0.0
     weights = 1 / variances

@@ -30,13 +30,14 @@ from training.measures.intervals import (
 TOO_FEW = "too few"
 HIDDEN = "hidden: its counts would give away another row's"
 _UNKNOWN = "unknown"
+# The power by convention: see `detectable`.
 _POWER = 0.8
 AGES = (18, 30, 45, 60, 75)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a row needs. All chosen.
+    """What a row needs. All assumed.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class Subgroup:
     courses, events
         None if hidden.
     estimate
-        Mean of the estimates; None, as all that follows, where there are too few.
+        Mean of the estimates; None, like all that follows, if there are too few courses.
     ratio
         Observed over expected.
     detectable
@@ -76,7 +77,7 @@ class Subgroup:
         with a power of 80%: larger differences than this would probably have shown, smaller ones
         may well be there.
     note
-        Why something is missing; empty where nothing is.
+        Why something is missing; empty if nothing is.
     """
 
     grouping: str
@@ -119,7 +120,7 @@ def tabulate_subgroups(
         names = _name_labels(labels)
         parts = {name: names == name for name in sorted(set(names.tolist()))}
         measured = [courses.measure(grouping, *part, level, limits) for part in parts.items()]
-        hidden = hide_small([courses.count_people(part) for part in parts.values()], limits.cell)
+        hidden = hide_small([courses._count_people(part) for part in parts.values()], limits.cell)
         rows += [withhold(row) if hide else row for row, hide in zip(measured, hidden, strict=True)]
     return rows
 
@@ -133,8 +134,7 @@ class Courses:
     weights: Numbers | None
     patients: Patients
 
-    def count_people(self, rows: Flags) -> tuple[int, int]:
-        """Count patients that have a course with the outcome, and those that have one without."""
+    def _count_people(self, rows: Flags) -> tuple[int, int]:
         share = self.outcome[rows]
         people = self.patients[rows]
         return count_patients(people, share), count_patients(people, 1 - share)
@@ -142,7 +142,7 @@ class Courses:
     def measure(
         self, grouping: str, name: str, rows: Flags, level: float, limits: Limits
     ) -> Subgroup:
-        """Measure one subgroup; nothing but counts where there are too few."""
+        """Measure one subgroup; only counts if there are too few courses."""
         count, events = int(rows.sum()), int(self.outcome[rows].sum())
         row = Subgroup(grouping, name, count, events)
         rarer = min(events, count - events)
@@ -153,18 +153,16 @@ class Courses:
         return replace(
             row,
             estimate=float(np.average(self.probability[rows], weights=each)),
-            ratio=self.find_ratio(rows).make_interval(level, LOG),
-            auc=None if few_to_rank else self.find_auc(rows).make_interval(level, LOGIT),
-            detectable=_find_detectable(self.find_ratio(rows), self.find_ratio(~rows), level),
+            ratio=self._find_ratio(rows).make_interval(level, LOG),
+            auc=None if few_to_rank else self._find_auc(rows).make_interval(level, LOGIT),
+            detectable=_find_detectable(self._find_ratio(rows), self._find_ratio(~rows), level),
             note="too few for an AUC" if few_to_rank else "",
         )
 
-    def find_ratio(self, rows: Flags) -> Estimated:
-        """Find observed over expected of some courses."""
+    def _find_ratio(self, rows: Flags) -> Estimated:
         return estimate_ratio(self.probability[rows], self.outcome[rows], *self._count(rows))
 
-    def find_auc(self, rows: Flags) -> Estimated:
-        """Find the AUC of some courses."""
+    def _find_auc(self, rows: Flags) -> Estimated:
         return estimate_auc(self.probability[rows], self.outcome[rows], *self._count(rows))
 
     def _count(self, rows: Flags) -> tuple[Numbers | None, Patients]:
@@ -204,6 +202,7 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     [False, False]
     """
     hidden = [min(pair) < cell for pair in people]
+    # The smallest first: hiding them loses least.
     smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
     for index in smallest_first:
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
@@ -229,6 +228,7 @@ def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float 
     error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
+    # The usual formula of power, on the log scale: 1.96 + 0.84 standard errors at 95% and 80%.
     reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(_POWER)
     return float(np.exp(reach * error))
 

@@ -26,10 +26,10 @@ from training.findings.format import format_bounds, format_number
 
 Action = Literal["promotion", "override", "rollback"]
 
-SUFFIX = ".history"
+_SUFFIX = ".history"
 EVENT_TAG, HEAD_TAG = "event", "head"
 # MLflow wants a source for every version; an event has no artifact.
-NOT_A_MODEL = "history:/event"
+_NOT_A_MODEL = "history:/event"
 
 
 class Event(Facts):
@@ -70,8 +70,7 @@ class Event(Facts):
 
 @dataclass(frozen=True)
 class _Stored:
-    """An event with the number that the registry gave it; None if it cannot be read."""
-
+    # The number is the registry's; the event is None if it cannot be read.
     version: int
     event: Event | None
 
@@ -101,7 +100,7 @@ class History:
     def __init__(self, client: MlflowClient, name: str) -> None:
         self.client = client
         self.model = name
-        self.name = name + SUFFIX
+        self.name = name + _SUFFIX
 
     def read(self) -> Chain:
         """Read the chain and check it."""
@@ -140,8 +139,8 @@ class History:
         criteria
             The gate's answer, stored with the event.
         since
-            The chain when the change was decided: a later event makes the change void. None for
-            the present one.
+            The chain when the change was decided: a later event makes the change void. None if
+            it is the present one.
 
         Raises
         ------
@@ -228,7 +227,7 @@ class History:
                 raise
         # MLflow assigns version numbers in a transaction: of two writers, one comes first.
         tags = {EVENT_TAG: event.model_dump_json()}
-        created = self.client.create_model_version(self.name, NOT_A_MODEL, tags=tags)
+        created = self.client.create_model_version(self.name, _NOT_A_MODEL, tags=tags)
         return int(created.version)
 
     def _read_anchor(self) -> str | None:
@@ -247,7 +246,6 @@ def _parse_event(text: str | None) -> Event | None:
 
 
 def _link_events(stored: Sequence[_Stored]) -> Chain:
-    """Find which events count: each must follow the last one that does."""
     events: list[Event] = []
     problems: list[str] = []
     for version, entry in enumerate(stored, start=1):

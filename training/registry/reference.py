@@ -7,7 +7,8 @@ from features.base.errors import InputError, OutcomeError, Problem
 from features.dictionary.outcome import parse_outcome
 from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 
-ALIASES = (CHAMPION_ALIAS, CHALLENGER_ALIAS)
+_ALIASES = (CHAMPION_ALIAS, CHALLENGER_ALIAS)
+# No leading zero, so that a version is written in one way only.
 VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -20,7 +21,7 @@ class Reference:
     name
         The registered model's name, which is the outcome's.
     version
-        None where an alias is meant.
+        None if an alias is meant.
     """
 
     name: str
@@ -37,7 +38,7 @@ def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
     Parameters
     ----------
     alias
-        Meant where nothing follows the outcome.
+        Meant if nothing follows the outcome.
 
     Raises
     ------
@@ -57,8 +58,8 @@ def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
         return Reference(name, alias)
     if VERSION.fullmatch(wanted):
         return Reference(name, alias, wanted)
-    if wanted not in ALIASES:
-        allowed = f"must be {', '.join(ALIASES)} or the number of a version"
+    if wanted not in _ALIASES:
+        allowed = f"must be {', '.join(_ALIASES)} or the number of a version"
         raise InputError([Problem("model", "version", f"what follows @ {allowed}")])
     return Reference(name, wanted)
 

@@ -14,8 +14,10 @@ from features.model.card import ModelCard, StudiedRange
 from features.model.pyfunc import ANSWER_COLUMNS
 
 LOADER_MODULE = "features.model.pyfunc"
-ALWAYS_TAKEN = ("patient_id", "condition")
-REQUIREMENTS = ("numpy", "pandas", "pyarrow", "pydantic")
+# Every assessment has both, whatever the model reads. The requirements are what `features` imports
+# to run a model, and nothing of training.
+_ALWAYS_TAKEN = ("patient_id", "condition")
+_REQUIREMENTS = ("numpy", "pandas", "pyarrow", "pydantic")
 
 
 def list_inputs(card: ModelCard) -> list[Field]:
@@ -26,7 +28,7 @@ def list_inputs(card: ModelCard) -> list[Field]:
     named = {feature.field for feature in card.features} | {r.field for r in card.ranges}
     known = card.dictionary.instruments
     named |= {item for key in named & set(known) for item in known[key].item_fields}
-    named |= {*ALWAYS_TAKEN, *known, *(("site",) if card.sites else ())}
+    named |= {*_ALWAYS_TAKEN, *known, *(("site",) if card.sites else ())}
     return [field for name, field in card.dictionary.fields.items() if name in named]
 
 
@@ -70,7 +72,7 @@ def _pick_middle(studied: StudiedRange) -> str | float:
 
 def list_requirements() -> list[str]:
     """List the libraries that loading a model needs, at the installed versions."""
-    return [f"{name}=={version(name)}" for name in (*REQUIREMENTS, name_xgboost())]
+    return [f"{name}=={version(name)}" for name in (*_REQUIREMENTS, name_xgboost())]
 
 
 def find_code() -> Path:

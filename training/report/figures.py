@@ -41,7 +41,7 @@ def save_figures(
 
 
 def _make_axes(title: str, width: float = 5.6) -> tuple[Figure, Any]:
-    """Make a figure with one pair of axes, outside pyplot's global state."""
+    # Without pyplot, whose global state keeps every figure until it is closed.
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(width, 4.6), layout="constrained")
         axes = figure.add_subplot()
@@ -50,12 +50,12 @@ def _make_axes(title: str, width: float = 5.6) -> tuple[Figure, Any]:
 
 
 def _draw_roc(comparison: Comparison) -> Figure:
-    """Draw each candidate's ROC curve over all repeats; the AUC in the legend is within folds."""
+    # Curves are pooled over folds, but the AUC in the legend is within folds, as everywhere else.
     figure, axes = _make_axes("ROC curves on held-out courses")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="chance")
     for name, held_out in comparison.held_out.items():
         if name != BASE_RATE:
-            false, true = trace_roc(held_out.log_odds, held_out.outcome)
+            false, true = _trace_roc(held_out.log_odds, held_out.outcome)
             auc = comparison.measures[name]["auc"].value or np.nan
             label = f"{label_candidate(name)}, AUC {auc:.2f}"
             axes.plot(false, true, color=colour_candidate(name), label=label)
@@ -64,15 +64,16 @@ def _draw_roc(comparison: Comparison) -> Figure:
     return figure
 
 
-def trace_roc(log_odds: Numbers, outcome: Numbers) -> tuple[Numbers, Numbers]:
+def _trace_roc(log_odds: Numbers, outcome: Numbers) -> tuple[Numbers, Numbers]:
     """Trace false and true positive rates over all thresholds.
 
     Examples
     --------
-    >>> trace_roc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
+    >>> _trace_roc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
     (array([0., 0., 1.]), array([0., 1., 1.]))
     """
     order = np.argsort(-log_odds, kind="stable")
+    # A threshold cannot pass between equal predictions.
     last_of_ties = np.append(np.diff(log_odds[order]) != 0, True)
     true = np.cumsum(outcome[order])[last_of_ties] / outcome.sum()
     false = np.cumsum(1 - outcome[order])[last_of_ties] / (1 - outcome).sum()
@@ -80,13 +81,13 @@ def trace_roc(log_odds: Numbers, outcome: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _draw_contributions(equation: Equation, design: Design) -> Figure:
-    """Draw each field's mean absolute contribution to the log-odds."""
     figure, axes = _make_axes("Contributions of fields to the log-odds", width=7.2)
     sizes = _summarise_contributions(equation, design)
     if not sizes:
         axes.text(0.5, 0.5, "none: every patient gets the base rate", ha="center")
         axes.set_axis_off()
         return figure
+    # The 20 largest, which are legible; barh draws upwards, so the largest comes last.
     names = sorted(sizes, key=lambda name: sizes[name])[-20:]
     fields = design.columns.dictionary.cohort_fields
     labels = [fields[name].label for name in names]
@@ -96,7 +97,6 @@ def _draw_contributions(equation: Equation, design: Design) -> Figure:
 
 
 def _summarise_contributions(equation: Equation, design: Design) -> Mapping[str, float]:
-    """Return each field's mean absolute contribution; only fields that have any."""
     explanation = equation.explain(design.described.columns)
     sizes = np.abs(explanation.contributions).mean(axis=0)
     return {n: float(s) for n, s in zip(explanation.fields, sizes, strict=True) if s > 0}

@@ -76,7 +76,7 @@ def write_model_card(registered: RegisteredCard) -> str:
         *_describe_use(card),
         "## Population and studied ranges",
         write_population(card.population),
-        list_items([describe_range(studied, card.dictionary) for studied in card.ranges]),
+        list_items([_describe_range(studied, card.dictionary) for studied in card.ranges]),
         "## Performance",
         *(_describe_findings(findings) if findings else _describe_unvalidated(card)),
         "## Versions",
@@ -85,13 +85,13 @@ def write_model_card(registered: RegisteredCard) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
+def _describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
     Examples
     --------
     >>> from features.dictionary.dictionary import load_dictionary
-    >>> describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
+    >>> _describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'
     """
     field = dictionary.fields[studied.field]

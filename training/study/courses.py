@@ -19,6 +19,7 @@ from features.records.tables import wrap_table
 from training.study.design import Design, Enrolment, no_sites, number_sites
 from training.study.study import Study, list_early
 
+# Months are exact enough: drift is modelled per year.
 _DAYS_A_MONTH = 30
 NONE_YET = 'cohort.outcomes = "none-yet"'
 
@@ -67,6 +68,7 @@ def _find_reader(name: str) -> Any:
     module, _, function = name.partition(":")
     try:
         return getattr(importlib.import_module(module), function)
+    # ValueError: an empty module name.
     except (ImportError, AttributeError, ValueError):
         message = "must be module:function, importable from here"
         raise StudyError([Problem("cohort.reader", "import", message)]) from None
@@ -111,7 +113,6 @@ def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
 
 
 def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
-    """Refuse a cohort without known outcomes, or with one class."""
     classes = np.unique(outcomes)
     if len(classes) == 0:
         message = (
@@ -127,7 +128,6 @@ def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
 
 
 def _check_none_known(outcome: Outcome, outcomes: Numbers, have_total: Flags) -> Problem | None:
-    """Refuse outcomes that a study says do not exist, and courses that could never have one."""
     if len(outcomes):
         message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
         return Problem(outcome.id, "outcome", message)
@@ -145,18 +145,8 @@ def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
 
 
 def _check_early_scores(study: Study, courses: Columns) -> None:
-    """Refuse an update without early scores, or with one that is the outcome's own reading.
-
-    Parameters
-    ----------
-    courses
-        Those with a known outcome.
-
-    Raises
-    ------
-    CohortError
-        Of either kind. A baseline outcome has no early scores and passes.
-    """
+    # A baseline outcome has no checkpoint and passes. An update needs early scores, and none may be
+    # the outcome's own reading.
     outcome, early = study.parse_outcome(), list_early(study)
     if outcome.checkpoint is None:
         return
@@ -212,23 +202,19 @@ def _arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design
 
 
 def _measure_improvement(target: Outcome, columns: Columns) -> Numbers:
-    """Compute the score that the outcome dichotomises, ``[courses]``."""
     baseline = columns.get_numbers(target.instrument.key)
     return target.measure(baseline, columns.get_numbers(target.followup_field))
 
 
 def _offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
-    """List the features of the fields that a study offers, as far as these courses vary in them."""
     fields = study.list_fields()
     trend = _make_trend(columns) if "assessed_on" in fields else ()
     return _drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
 
 
 def _make_trend(columns: Columns) -> tuple[Feature, ...]:
-    """Make the feature of calendar time, counted back from the month after the last course.
-
-    Base rates drift; later patients get the latest one.
-    """
+    # Base rates drift. Time is counted back from the month after the last course, so that
+    # later patients get the latest base rate.
     days = columns.get_numbers("assessed_on")
     if np.isnan(days).all():
         return ()
@@ -237,7 +223,6 @@ def _make_trend(columns: Columns) -> tuple[Feature, ...]:
 
 
 def _drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Drop features without a recorded value, and constant ones."""
     matrix = build_matrix(columns, features)
     kept = []
     for index, feature in enumerate(features):

@@ -123,11 +123,11 @@ class Enrolment:
     matrix
         ``float32[courses, features]``.
     sites
-        ``int64[courses]``: position in `site_names`, -1 where the site is unknown.
+        ``int64[courses]``: position in `site_names`, -1 if the site is unknown.
     reported
         ``bool[courses]``.
     unmeasured
-        Number of courses left aside, for want of a baseline total to judge by.
+        Number of courses excluded because the baseline total is missing.
     """
 
     columns: Columns
@@ -140,7 +140,7 @@ class Enrolment:
 
 
 def average_recorded(matrix: NDArray[np.float32]) -> Numbers:
-    """Average each column over what is recorded; 0 where nothing is."""
+    """Average the recorded values of each column; 0 if there are none."""
     recorded = ~np.isnan(matrix)
     total = np.where(recorded, matrix, 0).sum(axis=0, dtype=np.float64)
     average: Numbers = total / np.maximum(recorded.sum(axis=0), 1)
@@ -153,7 +153,7 @@ def is_simulated(columns: Columns) -> bool:
 
 
 def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Give each site a number, by name; -1 where the site is unknown."""
+    """Give each site a number, by name; -1 if it is unknown."""
     texts = columns.get_texts("site")
     names = tuple(sorted({text for text in texts if text is not None}))
     numbers_of = {name: number for number, name in enumerate(names)}
@@ -167,5 +167,5 @@ def no_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 
 
 def mark_sites(sites: NDArray[np.int64], names: tuple[str, ...]) -> Numbers:
-    """Mark each course's site, ``[courses, sites]``: zeros where it is unknown."""
+    """Mark each course's site, ``[courses, sites]``: zeros if it is unknown."""
     return np.equal.outer(sites, np.arange(len(names))).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Journals: lines of JSON, each on disk before the next is begun, so that killed work goes on."""
+"""Journals: lines of JSON, each on disk before the next is begun, so that killed work resumes."""
 
 import json
 import os

@@ -12,6 +12,7 @@ from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.split import Fold, Rows, derive_seed, split_stratified
 from training.study.study import Study
 
+# An AUC of a fold has a standard error only with two patients of either class.
 MIN_CLASS_PER_FOLD = 2
 # A deal of few large sites may leave a fold without events; another shuffle may not.
 _SHUFFLES = 20
@@ -59,6 +60,7 @@ def join_groups(first: Rows, second: Rows) -> Rows:
     >>> join_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]))
     array([0, 0, 0, 1])
     """
+    # Both groupings are nodes of one graph, and each course links its two.
     width = int(first.max()) + 1
     nodes = width + int(second.max()) + 1
     links = coo_array((np.ones(len(first)), (first, second + width)), shape=(nodes, nodes))

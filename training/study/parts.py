@@ -11,7 +11,7 @@ MEASURE_LEVEL, ESTIMATE_LEVEL = 0.95, 0.8
 # baseline, one row of the sensitivity table each: from no difference to a third of the odds.
 # Assumed; 2.2 turns a true 45% into 58% of those followed up.
 ODDS_RATIOS = (1.0, 0.75, 0.5, 1 / 2.2, 0.33)
-# Baseline models of depression treatment reach about .65 on patients from elsewhere.
+# Baseline models of depression treatment reach about 0.65 on patients from elsewhere.
 LEAKAGE_AUC = 0.78
 
 
@@ -122,7 +122,7 @@ class UncertaintyPart(Part):
     Parameters
     ----------
     redevelopments
-        Re-fits of the chosen candidate on resampled patients; trees take a quarter of them.
+        Bootstrap refits of the chosen candidate; trees take a quarter of them.
     """
 
     redevelopments: Annotated[int, Field(ge=20, le=2000)] = 200
@@ -143,14 +143,14 @@ class AttritionPart(Part):
 class GatePart(Part):
     """What validation must have found of a model before it may become champion.
 
-    Every bound is chosen; why so is in docs/explanation/gate.md.
+    Every bound is assumed; the reasons are in docs/explanation/gate.md.
 
     Parameters
     ----------
     standard_errors
         By how many of its own standard errors the log loss must be below that of the base rate.
     calibration_slope
-        Bounds of the slope; of the optimism-corrected one where there is one.
+        Bounds of the slope; of the optimism-corrected one if there is one.
     calibration_ratio
         Bounds of observed over expected.
     thresholds
@@ -158,17 +158,17 @@ class GatePart(Part):
     net_benefit_margin
         How far it may be below the better of treating all and none, at any of them.
     instability
-        Highest mean absolute difference between an estimate and those of re-developed models.
+        Highest mean absolute difference between an estimate and those of bootstrap refits.
     redevelopments
-        Fewest re-developments of the whole procedure behind the evidence; 0 asks for none.
+        Minimum number of bootstrap refits of the whole procedure; 0 requires none.
     base_rate_margin
-        How precisely the courses must tell the base rate: half the width of its 95% interval.
+        How precisely the courses must give the base rate: half the width of its 95% interval.
     fewest_events
-        Fewest courses of the smaller outcome class.
+        Minimum number of courses of the smaller outcome class.
     subgroup_ratio
         Bounds of observed over expected in a subgroup; one fails if its interval lies beyond them.
     highest_auc
-        Above it the model is taken to know the outcome; not asked of update outcomes.
+        Above it a column is taken to contain the outcome; not for update outcomes.
     """
 
     standard_errors: Annotated[float, Field(ge=0, le=5)] = 1.0

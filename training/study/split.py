@@ -56,11 +56,8 @@ def split_stratified(outcome: Numbers, units: Rows, folds: int, seed: int) -> It
 
 
 def _deal_units(counts: NDArray[np.int64], folds: int) -> list[int]:
-    """Deal each unit, ``[units, classes]``, to the fold that has the least of its classes.
-
-    Each class counts by its share of the whole, so the rarer one weighs more. Of equal folds the
-    one with the fewest courses is dealt to, then the first.
-    """
+    # Each class counts by its share of the whole, so the rarer one weighs more. Ties go to the fold
+    # with the fewest courses, then to the first.
     # Shares are compared as whole numbers, so that ties are ties on every machine.
     of_class = counts.sum(axis=0)[::-1] ** 2
     dealt = np.zeros((folds, 2), dtype=np.int64)
@@ -82,6 +79,7 @@ def derive_seed(*parts: int) -> int:
     >>> derive_seed(1, 0) == derive_seed(1, 0), derive_seed(1, 0) == derive_seed(1, 1)
     (True, False)
     """
+    # SeedSequence mixes its parts: neighbouring numbers give unrelated streams.
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
@@ -93,6 +91,7 @@ def draw_patients(design: Design, generator: np.random.Generator) -> Rows:
     ndarray
         ``[courses drawn]``: all courses of each patient drawn, as often as the patient.
     """
+    # Sorted by patient, so that the courses of each are one slice.
     order = np.argsort(design.patients, kind="stable")
     starts = np.searchsorted(design.patients[order], np.arange(design.patients.max() + 2))
     patients = len(starts) - 1

@@ -140,7 +140,7 @@ def _apply_setting(table: dict[str, Any], setting: str) -> None:
 
 
 def _check_study(study: Study) -> list[Problem]:
-    """Find what the schema alone cannot: fields, categories and outcomes that do not exist."""
+    # What the schema alone cannot find: fields, categories and outcomes that do not exist.
     problems: list[Problem] = []
     outcome = None
     try:
@@ -169,13 +169,7 @@ def list_early(study: Study) -> list[str]:
 def _check_feature(
     name: str, dictionary: Dictionary, outcome: Outcome | None = None
 ) -> list[Problem]:
-    """Refuse features that do not exist, identify a patient, or are known only later.
-
-    Parameters
-    ----------
-    outcome
-        What is predicted: an update outcome may use the scores read by its checkpoint.
-    """
+    # An update outcome may use the scores read by its checkpoint; any other follow-up is leakage.
     field = dictionary.cohort_fields.get(name)
     if outcome is not None and name in outcome.early_scores:
         return []
@@ -196,7 +190,6 @@ def _explain_leakage(outcome: Outcome | None) -> str:
 
 
 def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
-    """Refuse filters on fields without categories, and categories that do not exist."""
     field = dictionary.fields.get(name)
     if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
         return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]

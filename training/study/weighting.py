@@ -26,7 +26,7 @@ _MAX_WEIGHT = 10.0
 
 
 def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
-    """Weight a design's courses for those that lack the outcome, where the study asks for it."""
+    """Weight a design's courses for those that lack the outcome, if the study asks for it."""
     if not (study.attrition.weights and design.size):
         return design
     weights = compute_weights(fit_reporting(enrolment), enrolment.reported)
@@ -38,13 +38,13 @@ def fit_reporting(enrolment: Enrolment) -> Numbers:
     if enrolment.reported.all():
         return np.ones(len(enrolment.reported))
     table = _make_table(enrolment)
+    # C is the variance of the coefficients' normal prior.
     model = LogisticRegression(C=_COEFFICIENT_SPREAD**2, max_iter=1000)
     fitted: Numbers = model.fit(table, enrolment.reported).predict_proba(table)[:, 1]
     return fitted
 
 
 def _make_table(enrolment: Enrolment) -> Numbers:
-    """Make the regression's table: features at their mean where missing, marks of that, sites."""
     matrix = enrolment.matrix.astype(np.float64)
     units = (matrix - np.nanmean(matrix, axis=0)) / np.nanstd(matrix, axis=0)
     absent = np.isnan(matrix)
@@ -83,7 +83,7 @@ def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
 
 
 def count_effective(weights: Numbers) -> float:
-    """Count how many evenly weighted courses tell as much (Kish, 1965).
+    """Count the equally weighted courses that would be as informative (Kish, 1965).
 
     Examples
     --------

@@ -42,7 +42,6 @@ def measure_across_sites(
 
 
 def _estimate_site(predictions: Predictions) -> dict[str, Estimated]:
-    """Estimate one site's measures; none if it has too few courses of either class."""
     estimates = estimate_sites(
         predictions.probability,
         predictions.outcome,

@@ -24,7 +24,8 @@ ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "
     "depend on the outcome"
 )
-MAX_GAPS = 5
+# Assumed: more would bury the largest.
+_MAX_GAPS = 5
 # With fewer courses on either side, a difference would reveal single patients.
 MIN_COMPARED = 10
 
@@ -62,11 +63,10 @@ def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
     largest: dict[str, BaselineGap] = {}
     for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
-    return list(largest.values())[:MAX_GAPS]
+    return list(largest.values())[:_MAX_GAPS]
 
 
 def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
-    """Measure the standardised difference of each feature that enough courses have."""
     for index, feature in enumerate(enrolment.features):
         values = enrolment.matrix[:, index].astype(np.float64)
         recorded = ~np.isnan(values)
@@ -75,6 +75,8 @@ def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
         )
         if min(len(missing), len(known)) < MIN_COMPARED:
             continue
+        # The standardised mean difference of balance tables: it does not depend on the numbers of
+        # courses.
         deviation = np.sqrt((missing.var() + known.var()) / 2)
         if deviation > 0:
             label = enrolment.columns.dictionary.cohort_fields[feature.field].label

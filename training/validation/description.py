@@ -40,6 +40,7 @@ from training.validation.groups import label_courses
 
 # Bootstrap refits drawn as thin lines; more would hide the curve.
 _MAX_LINES = 50
+# Dense enough for a smooth line at the size of the figure; bars are five percentage points wide.
 _CURVE_POINTS = 21
 _BINS = 20
 # A bar of fewer courses could identify patients.
@@ -229,6 +230,7 @@ def describe_sample_size(
 
 def describe_factors(equation: Equation, columns: Columns, level: float) -> tuple[FactorFacts, ...]:
     """Describe how much each field that moves estimates does so, the largest first."""
+    # Evenly spaced, not drawn: findings must not depend on a seed here.
     sample = columns.select(np.arange(0, columns.size, 1 + columns.size // _MAX_COURSES))
     refits = range(min(1 + _MAX_REFITS, len(equation.terms.intercept)))
     spreads = np.array([_spread_contributions(equation, sample, refit) for refit in refits])

@@ -42,8 +42,8 @@ class Evidence:
     refits
         The procedure on bootstrap samples; None if the study asks for none.
     sites
-        Of each site, fitted on the other sites; the groups are positions in `site_names`. None for
-        a single site.
+        Of each site, fitted on the other sites; the groups are positions in `site_names`. None if
+        there is a single site.
     temporal
         Of the latest courses, fitted on the earlier ones; None without dates.
     settings
@@ -90,7 +90,7 @@ def gather_evidence(
         log_odds = np.concatenate([result.selected_log_odds for _, result in results])
         return _group_by_site(design, np.concatenate([unit.test for unit in units]), log_odds)
 
-    apparent, refits = predict_apparent(design, equation), None
+    apparent, refits = _predict_apparent(design, equation), None
     # The same predictions shrink the model that redraws outcomes and are corrected afterwards.
     if samples := list_bootstraps(study, design, count_bootstraps(study)):
         redrawing = choose_redrawing(study, design, apparent, crossed.nested)
@@ -115,8 +115,7 @@ def count_bootstraps(study: Study) -> int:
     return min(count, MAX_QUICK_BOOTSTRAPS) if quick else count
 
 
-def predict_apparent(design: Design, equation: Equation) -> Predictions:
-    """Predict the courses that a model was fitted on."""
+def _predict_apparent(design: Design, equation: Equation) -> Predictions:
     return Predictions(
         equation.compute_log_odds(design.columns)[:, 0],
         design.outcome,

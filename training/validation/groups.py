@@ -9,7 +9,7 @@ from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
 from training.measures.subgroups import AGES, band_numbers
 
-CATEGORIES = ("sex", "condition", "route")
+_CATEGORIES = ("sex", "condition", "route")
 
 
 def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Texts]:
@@ -25,7 +25,7 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Text
     mapping
         For each grouping with at least two subgroups here, ``object[courses]``, None if unknown.
     """
-    labels = {name: _name_categories(columns, name) for name in CATEGORIES}
+    labels = {name: _name_categories(columns, name) for name in _CATEGORIES}
     labels["age"] = band_numbers(columns.get_numbers("age"), AGES)
     labels["site"] = columns.get_texts("site")
     labels["severity"] = _name_severity(columns.get_numbers(instrument.key), instrument)
@@ -34,20 +34,18 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Text
 
 
 def _name_categories(columns: Columns, name: str) -> Texts:
-    """Name each course's category; None if unknown."""
     categories = columns.dictionary.fields[name].categories
     return _name_each(columns.get_numbers(name), lambda value: categories[int(value)])
 
 
 def _name_severity(totals: Numbers, instrument: Instrument) -> Texts:
-    """Name each course's severity band; None if unknown."""
     if instrument.bands:
         return _name_each(totals, instrument.name_band)
+    # Thirds of the possible range, not of the cohort's: the same for every cohort.
     thirds = np.ceil(np.array([0, 1, 2]) * (instrument.high + 1) / 3).astype(int)
     return band_numbers(totals, thirds.tolist())
 
 
 def _name_each(values: Numbers, name: Callable[[float], str | None]) -> Texts:
-    """Name each number that is known."""
     named = [None if np.isnan(value) else name(value) for value in values.tolist()]
     return np.array(named, dtype=object)

@@ -6,8 +6,9 @@ from training.findings.findings import Findings
 
 # Assumed: with fewer, calibration curves and subgroups are too imprecise (Van Calster et al., J
 # Clin Epidemiol 2016, from memory, unverified, ask for 200 events and 200 non-events).
-MIN_EVENTS = 200
-MUCH_MISSING = 0.2
+_MIN_EVENTS = 200
+# Assumed: the table of scenarios shows the consequences for any proportion.
+_MUCH_MISSING = 0.2
 
 
 def list_limitations(findings: Findings) -> Iterator[str]:
@@ -36,9 +37,9 @@ def list_limitations(findings: Findings) -> Iterator[str]:
 
 def _describe_size(findings: Findings) -> Iterator[str]:
     smaller = min(findings.events, findings.courses - findings.events)
-    if findings.courses and smaller < MIN_EVENTS:
+    if findings.courses and smaller < _MIN_EVENTS:
         yield (
-            f"The smaller outcome class has {smaller} courses. Below {MIN_EVENTS}, curves, "
+            f"The smaller outcome class has {smaller} courses. Below {_MIN_EVENTS}, curves, "
             "subgroups and single sites are imprecise: read them with their intervals."
         )
     size = findings.sample_size
@@ -50,7 +51,7 @@ def _describe_missing_outcomes(findings: Findings) -> Iterator[str]:
     attrition = findings.attrition
     if attrition is None or not attrition.missing:
         return
-    much = attrition.missing / attrition.courses > MUCH_MISSING
+    much = attrition.missing / attrition.courses > _MUCH_MISSING
     warning = " Base rate and calibration depend on it: see the table." if much else ""
     yield (
         f"{attrition.missing} of {attrition.courses} courses have a missing outcome. The figures "

@@ -30,7 +30,7 @@ from training.validation.redrawing import Redrawing
 from training.validation.units import Unit
 
 # Measures whose optimism is a difference.
-ADDITIVE = ("auc", "log_loss", "brier", "scaled_brier", "ratio", "intercept")
+_ADDITIVE = ("auc", "log_loss", "brier", "scaled_brier", "ratio", "intercept")
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class BootstrapRefits:
 
     @property
     def optimism(self) -> dict[str, float]:
-        """Mean optimism of each of :data:`ADDITIVE`; NaN if no refit has both."""
+        """Mean optimism of each of :data:`_ADDITIVE`; NaN if no refit has both."""
         mean = _average_defined(self.on_sample - self.on_original)
-        return {name: float(mean[MEASURES.index(name)]) for name in ADDITIVE}
+        return {name: float(mean[MEASURES.index(name)]) for name in _ADDITIVE}
 
     @property
     def shrinkage(self) -> float:
@@ -96,6 +96,7 @@ def measure_refits(
 
 
 def _measure_recorded(design: Design, unit: Unit, log_odds: Numbers) -> Numbers:
+    # Both samples are weights of the same courses, so that one call measures both.
     drawn = np.bincount(unit.train, minlength=design.size)
     weights = np.stack([design.weights * drawn, design.weights])
     return compute_performance(log_odds, design.outcome, weights)
@@ -128,7 +129,7 @@ def correct_optimism(
     Returns
     -------
     dict
-        Each of :data:`ADDITIVE` and the slope; without a value if the model or all refits have
+        Each of :data:`_ADDITIVE` and the slope; without a value if the model or all refits have
         none.
     """
     corrected = {

@@ -62,6 +62,8 @@ class Redrawing:
         improvement = np.empty(len(rows))
         for grade, pool in enumerate(self.pools):
             drawn = grades == grade
+            # Scores within a category are drawn from those observed: no distribution has to be
+            # assumed.
             improvement[drawn] = generator.choice(pool, drawn.sum())
         outcome = (latent >= 0).astype(np.float64)
         return replace(design.select(rows), outcome=outcome, improvement=improvement)
@@ -70,7 +72,7 @@ class Redrawing:
 def choose_redrawing(
     study: Study, design: Design, apparent: Predictions, nested: Predictions
 ) -> Redrawing | None:
-    """Choose the model that outcomes in bootstrap samples are drawn from; None for those recorded.
+    """Choose the model that redraws bootstrap outcomes; None if they stay as recorded.
 
     Parameters
     ----------

@@ -18,11 +18,12 @@ from training.study.design import Design
 from training.study.split import derive_seed, draw_patients
 from training.study.study import Study
 
-# Places among the seeds derived from the study's own; see training.validation.units.
-REDEVELOPMENT_SEED = 2
+# Indices among the seeds derived from the study's own; see training.validation.units.
+_REDEVELOPMENT_SEED = 2
 FINAL_SEED = 4
 # Trees are slow to grow, and with a posterior, refits add little: a share of them is enough.
 _SHARE = 4
+# As many give a standard deviation to a tenth of itself.
 _MIN_REFITS = 50
 # The part of the refits' deviations that is added to the posterior's draws. All of it would count
 # sampling error twice. Set on simulated worlds, so that intervals hold the truth at their level.
@@ -48,7 +49,7 @@ def redevelop(study: Study, design: Design, candidate: Candidate, fit: Fit, jobs
     refits = [by_number[number] for number in numbers]
     if fit.posterior is None:
         return join_versions([fit.equation, *refits])
-    generator = np.random.default_rng(derive_seed(study.seed, REDEVELOPMENT_SEED))
+    generator = np.random.default_rng(derive_seed(study.seed, _REDEVELOPMENT_SEED))
     draws = fit.posterior.draw(count, generator)
     shifted = shift_draws(draws, join_versions(refits)) if refits else draws
     calibration = Calibration(*fit.equation.terms.calibration[0])
@@ -59,7 +60,7 @@ def redevelop_once(
     seed: int, design: Design, candidate: Candidate, fit: Fit, number: int
 ) -> tuple[int, Equation]:
     """Fit on one bootstrap sample of patients; returns the equation with the sample's number."""
-    fit_seed = derive_seed(seed, REDEVELOPMENT_SEED, number)
+    fit_seed = derive_seed(seed, _REDEVELOPMENT_SEED, number)
     generator = np.random.default_rng(fit_seed)
     rows = draw_patients(design, generator)
     if fit.posterior is not None:
@@ -87,6 +88,7 @@ def shift_draws(draws: Equation, refits: Equation) -> Equation:
     shifted, count = {}, len(draws.terms.intercept)
     for name in LINEAR:
         terms = getattr(refits.terms, name)
+        # Only deviations from their mean are added: what all refits share is not sampling error.
         deviations = MOVED * (terms - terms.mean(axis=0))
         shifted[name] = getattr(draws.terms, name) + np.resize(
             deviations, (count, *deviations.shape[1:])

@@ -44,7 +44,7 @@ class Store:
     Parameters
     ----------
     folder
-        Need not exist yet. None to keep nothing.
+        Need not exist yet. None if nothing is kept.
     """
 
     folder: Path | None = None
@@ -115,11 +115,12 @@ def run_units(
     Parameters
     ----------
     redrawing
-        Of the outcomes in training courses; None for those recorded.
+        Of the outcomes in training courses; None if they are those recorded.
     """
     results = {unit.key: store.read(unit.key) for unit in units}
     lacking = [unit for unit in units if results[unit.key] is None]
     tasks = (delayed(run_unit)(procedure, design, unit, store, redrawing) for unit in lacking)
+    # Results arrive as they complete; the order of units is restored below.
     results |= dict(track(spread(jobs, tasks), len(lacking), label))
     for unit in units:
         result = results[unit.key]
@@ -187,19 +188,19 @@ def cross_validate(
     }
     selected = [result.selected for result in results.values()]
     return CrossValidation(
-        {name: collect_held_out(design, repeats, results, name) for name in study.candidates},
-        collect_held_out(design, repeats, results),
+        {name: _collect_held_out(design, repeats, results, name) for name in study.candidates},
+        _collect_held_out(design, repeats, results),
         {name: selected.count(name) for name in study.candidates},
     )
 
 
-def collect_held_out(
+def _collect_held_out(
     design: Design,
     repeats: Sequence[Sequence[Unit]],
     results: Mapping[str, UnitResult],
     name: str | None = None,
 ) -> Predictions:
-    """Collect held-out predictions by one candidate, or by the one that each fold selected."""
+    # By one candidate, or by the one that each fold selected.
     log_odds = np.full((len(repeats), design.size), np.nan)
     numbers: Indices = np.zeros((len(repeats), design.size), dtype=np.int64)
     for repeat, folds in enumerate(repeats):

@@ -11,7 +11,7 @@ from training.study.outer_split import MIN_CLASS_PER_FOLD, split_outer
 from training.study.split import derive_seed, draw_patients
 from training.study.study import Study
 
-# Places among the seeds derived from the study's own; see training.validation.resample.
+# Indices among the seeds derived from the study's own; see training.validation.resample.
 FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
 
 
@@ -98,7 +98,8 @@ def select_latest_courses(design: Design, share: float) -> Indices:
 
 
 def _leave_out(design: Design, held_out: Iterable[tuple[str, Indices, int]]) -> Iterator[Unit]:
-    """Leave out courses with all others of their patients; skipped if one class is left."""
+    # A patient's other courses are excluded too: a model trained on them would know the
+    # patient. Skipped if one class is left.
     for key, rows, seed in held_out:
         others = np.flatnonzero(~np.isin(design.patients, design.patients[rows]))
         if _has_both_classes(design, others):

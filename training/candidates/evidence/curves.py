@@ -14,11 +14,12 @@ from features.model.terms import count_units, multiply_pairs
 from training.candidates.evidence.literature import Literature
 from training.study.design import Design, average_recorded
 
-# Squares and products are tried of so many features, the most recorded ones: 32 give 528 terms.
+# Squares and products are tried of this many features, the most recorded: 32 give 528 terms.
 _MAX_PAIRED = 32
 # Quantiles at which steps are tried, and the smallest share of courses on either side of one.
 _QUANTILES = (0.2, 0.4, 0.6, 0.8)
 _MIN_SHARE = 0.05
+# With no more values than this, most of the steps would coincide.
 _MIN_LEVELS = 6
 
 
@@ -65,7 +66,8 @@ def list_curves(design: Design) -> Curves:
 
 
 def _list_pairs(design: Design) -> NDArray[np.int64]:
-    """List squares of features with more than two values, and products of different fields."""
+    # The square of a feature with two values is that feature again, and products of one field's
+    # features bend what its squares and steps bend already.
     recorded = (~np.isnan(design.matrix)).sum(axis=0)
     # Categories and dates do not measure the patient: their products mean nothing.
     measured = [
@@ -89,7 +91,7 @@ def _count_levels(design: Design, index: int) -> int:
 
 
 def _list_steps(design: Design) -> Iterator[Feature]:
-    """List steps at the quantiles of each field with many values, rounded to the field's step."""
+    # Rounded to the field's step, so that thresholds read like clinical ones.
     for index, feature in enumerate(design.features):
         field = design.columns.dictionary.cohort_fields[feature.field]
         plain = feature.transform in ("value", "log1p") and feature.reference is None

@@ -93,6 +93,8 @@ class Mixture:
         drawn = generator.standard_normal((count, len(self.posteriors[0].mode)))
         for number in np.unique(numbers):
             posterior, rows = self.posteriors[number], numbers == number
+            # With the precision LL', the inverse of L' turns standard normals into draws of the
+            # posterior.
             moves = solve_triangular(posterior.factor.T, drawn[rows].T, lower=False).T
             drawn[rows] = posterior.mode + moves
         return numbers, drawn
@@ -149,17 +151,18 @@ def mix_posteriors(
         start = posteriors[-1].mode, posteriors[-1].thresholds
     evidence = np.array([posterior.evidence for posterior in posteriors])
     if positive is not None:
+        # Truncated at 0, the evidence changes by the posterior's mass above 0 over the prior's.
         evidence += [
             _compute_log_positive(posterior, positive)
             - log_ndtr(prior.mean[positive] / prior.deviation[positive])
             for prior, posterior in zip(priors, posteriors, strict=True)
         ]
+    # Relative to the largest: the exponentials themselves would underflow.
     shares = np.exp(evidence - evidence.max())
     return Mixture(tuple(posteriors), shares / shares.sum())
 
 
 def _compute_log_positive(posterior: Posterior, index: int) -> float:
-    """Compute the logarithm of the probability that a coefficient is above 0."""
     distance = posterior.mode[index] / posterior.compute_deviation(index)
     return float(log_ndtr(distance)) if distance > -_CLEARLY_NEGATIVE else -np.inf
 
@@ -199,6 +202,8 @@ def find_posterior(
             derivatives.threshold_hessian, derivatives.threshold_gradient - mixed.T @ step
         )
         before = height
+        # A full step may overshoot, or put thresholds out of order: minus infinity, so it is
+        # halved.
         for _ in range(_MAX_HALVINGS):
             height, log_odds = compute(mode + step, thresholds + threshold_step)
             if height >= before:

@@ -57,10 +57,8 @@ def read_literature(design: Design) -> Literature:
 
 
 def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, float]:
-    """Look up the log-odds per unit of a feature, and their standard deviation.
-
-    A feature without a known scale gets 0 for both, so it contributes nothing.
-    """
+    # Log-odds per unit and their standard deviation. Without a known scale both are 0, so the
+    # feature contributes nothing.
     target, dictionary = design.target, design.columns.dictionary
     if feature.field == "route":
         return _compare_route(target, dictionary, feature), ROUTE_SPREAD
@@ -78,7 +76,6 @@ def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, flo
 
 
 def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
-    """Look up how a route's base rate differs from the overall rate, in log-odds; 0 if unknown."""
     route = dictionary.fields["route"].categories[int(feature.parameter)]
     condition = target.instrument.condition
     own, overall = (look_up_base_rate(target, condition, name) for name in (route, ""))
@@ -88,13 +85,6 @@ def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) ->
 
 
 def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
-    """Measure mean and standard deviation of each feature, as published if courses are few.
-
-    Returns
-    -------
-    tuple
-        Each ``[features]``; the deviation is 0 if unknown.
-    """
     matrix = design.described.matrix
     recorded = ~np.isnan(matrix)
     counts = recorded.sum(axis=0)
@@ -130,13 +120,13 @@ def expect_base_rate(design: Design) -> BaseRatePrior:
     """Average the published base rates of a design's conditions and routes, in log-odds."""
     rates = _list_base_rates(design)
     known = [rate for rate in rates if rate is not None]
+    # An average over some of the courses would be the base rate of other patients.
     if len(known) < len(rates):
         return _NO_PUBLISHED_RATE
     return BaseRatePrior(float(np.mean(logit(np.array(known)))), BASE_RATE_SPREAD)
 
 
 def _list_base_rates(design: Design) -> list[float | None]:
-    """List the published base rate of each course; without courses, that of the instrument."""
     target, design = design.target, design.described
     measured = target.instrument.condition
     # The rates are of depression, anxiety and PTSD scales. A scale of anything else has none,

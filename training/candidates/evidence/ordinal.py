@@ -21,7 +21,7 @@ from scipy.special import expit, log_expit, logit
 
 from features.base.arrays import Numbers
 
-# Categories of a class: one per so many courses, up to a maximum. More add little: categories with
+# Categories of a class: one per this many courses, up to a maximum. More add little: those with
 # proportions p hold 1 - sum(p**3) of the information (Whitehead, 1993), so that ten of equal size
 # hold 99% of it, and the two classes 75%.
 _COURSES_PER_CATEGORY, _MAX_CATEGORIES = 10, 5
@@ -75,7 +75,7 @@ def categorise_courses(outcome: Numbers, improvement: Numbers) -> Categories:
 
 
 def _find_edges(values: Numbers) -> Numbers:
-    """Find the values from which the next category begins; no category is left empty."""
+    # Many courses may share one score: equal edges are merged, so that no category is empty.
     count = min(len(values) // _COURSES_PER_CATEGORY, _MAX_CATEGORIES)
     if count < 2:
         return np.empty(0)
@@ -141,7 +141,7 @@ class Likelihood:
         )
 
     def _differentiate_factor(self, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """Differentiate ``log(1 - exp(-gap))`` by the thresholds on either side of each gap."""
+        # Of ``log(1 - exp(-gap))``, by the thresholds on either side of each gap.
         count = self.categories.count
         courses = np.bincount(self.categories.numbers, self.weights, count)
         gradient, hessian = np.zeros(count + 1), np.zeros((count + 1, count + 1))
@@ -154,12 +154,11 @@ class Likelihood:
         return gradient, hessian
 
     def _pad(self, thresholds: Numbers) -> Numbers:
-        """All thresholds, with the event's own and two infinite ends."""
+        # The two infinite ends spare the first and the last category a case of their own.
         index = self.categories.cut - 1
         return np.concatenate([[-np.inf], thresholds[:index], [0.0], thresholds[index:], [np.inf]])
 
     def _relate_to_thresholds(self, log_odds: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
-        """Log-odds of reaching each course's own category, and the next."""
         numbers = self.categories.numbers
         return log_odds - ends[numbers], log_odds - ends[numbers + 1]
 

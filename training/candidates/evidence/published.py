@@ -1,6 +1,6 @@
 """What the literature says before any patient of one's own: base rates, and the size of effects.
 
-The figures and their sources are in ``evidence.toml``; ``docs/reference/evidence.md`` prints them.
+The figures and their sources are in ``published.toml``; ``docs/reference/evidence.md`` prints them.
 """
 
 import tomllib
@@ -19,17 +19,18 @@ SITE_SPREAD = 0.53
 # Standard deviation of clinics' base rates around the published one. Assumed: the
 # spread of sites, widened for other instruments and other ways of treating.
 BASE_RATE_SPREAD = 0.8
-# With no published base rate: standard deviation of the log-odds about even odds. Chosen: at 1.5
+# With no published base rate: standard deviation of the log-odds about even odds. Assumed: at 1.5
 # the share is spread almost evenly between 0 and 1.
 UNKNOWN_BASE_RATE_SPREAD = 1.5
+# Of a route's difference from the overall base rate, in log-odds. Assumed.
 ROUTE_SPREAD = 0.4
-# Per standard deviation of a feature that no study speaks of. Chosen.
+# Per standard deviation of a feature that no study reports. Assumed.
 UNKNOWN_SPREAD = 0.06
 # Per standard deviation of the outcome's own baseline total, as published for the PHQ-9.
 SEVERITY_SIZE, SEVERITY_SPREAD = -0.10, 0.12
-# Log-odds a year by which a clinic's base rate may drift. Chosen.
+# Log-odds a year by which a clinic's base rate may drift. Assumed.
 TREND_SPREAD = 0.10
-# The same of a score read after treatment began, which tells more than any baseline. Chosen.
+# The same of a score read during treatment, which predicts better than any baseline. Assumed.
 EARLY_SPREAD = 0.6
 # Remission over response, over the published acute rates: 28.9 of 53.6%, 15 of 26%.
 _REMISSION_SHARE = 0.55
@@ -81,8 +82,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BaseRate:
-    """Share that responds, by condition, horizon and route; all of them where `route` is empty."""
-
+    # An empty route stands for all routes together.
     condition: str
     horizon: str
     route: str = ""

@@ -9,9 +9,11 @@ import numpy as np
 
 from features.base.arrays import Numbers
 
+# Sweeps until the chain, which starts with all terms at 0, has forgotten its start; and the largest
+# share of terms that may be in at a time, or the draws would no longer be sparse.
 _BURN_IN = 40
 _MAX_INCLUSION = 0.5
-# Strength of the beta prior of the share in the slab: as if so many terms had been seen before.
+# Strength of the beta prior of the share in the slab: as if this many terms had been seen before.
 _SURE = 4.0
 
 
@@ -46,6 +48,7 @@ def draw_terms(
         return np.zeros((count, 0))
     coefficients, slope = np.zeros(size), gradient.copy()
     variance = 1 / (np.diag(curvature) + slab**-2.0)
+    # The Occam factor: how much narrower than its prior a term's posterior is.
     volume = np.log(variance / slab**2) / 2
     inclusion, kept = expected / size, []
     for sweep in range(_BURN_IN + count):
@@ -67,18 +70,12 @@ def _visit_terms(
     prior: Numbers,
     generator: np.random.Generator,
 ) -> None:
-    """Draw every coefficient once, given all others; updates coefficients and slope in place.
-
-    Fast path of visiting the terms one by one in random order: random numbers are drawn for all
-    beforehand, so that terms which are 0 and stay 0 can be skipped; exact by
-    ``test_terms_are_in_as_often_as_bayes_factors_say``.
-
-    Parameters
-    ----------
-    prior
-        Log-odds that a term is not 0, before its own gradient is considered.
-    """
+    # Fast path of visiting the terms one by one in random order: random numbers are drawn for all
+    # beforehand, so that terms which are 0 and stay 0 can be skipped; exact by
+    # ``test_terms_are_in_as_often_as_bayes_factors_say``. Updates coefficients and slope in place;
+    # `prior` is the log-odds that a term is not 0, before its own gradient is considered.
     size = len(coefficients)
+    # A term is in if its log-odds exceed those of a uniform number, which must not be 0.
     needed = -np.log(1 / generator.uniform(1e-300, 1, size) - 1)
     noise = np.sqrt(variance) * generator.standard_normal(size)
     order, start = generator.permutation(size), 0

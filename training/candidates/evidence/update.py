@@ -49,6 +49,7 @@ _HOLDS = 0.75
 _MIN_DEVIATION = 1e-4
 # Spreads tried: of departures as multiples of the declared spreads, and between sites.
 _DEPARTURES = (0.1, 0.5, 1.2, 2.4)
+# Half-normal prior of the multiple: departures about as large as declared are expected.
 _DEPARTURE_SPREAD = 1.0
 _SITES = (0.03, 0.25, 0.5, 0.9)
 # Prior probability that sites differ at all, and the standard deviation of the logarithm of the
@@ -57,8 +58,9 @@ _DIFFER, _SITE_DOUBT = 0.85, 0.6
 # Nonlinear and interaction terms: how many are expected to count, and the standard deviation of
 # their log-odds per standard deviation. Set on simulated worlds.
 _EXPECTED_CURVES, _CURVE_SPREAD = 6.0, 0.12
+# The mean of as many draws is known to a tenth of their standard deviation.
 _DRAWS = 120
-# The variance of draws is averaged over at most so many courses; more change the third digit.
+# The variance of draws is averaged over at most this many courses; more change the third digit.
 _ENOUGH_TO_AVERAGE = 1000
 
 
@@ -154,7 +156,7 @@ def update_literature(design: Design, seed: int, held: Update | None = None) -> 
     Parameters
     ----------
     held
-        An update whose centres, units and curves are used; None to derive them from these courses.
+        An update whose centres, units and curves are used; None if these courses give them.
     """
     literature = held.literature if held else read_literature(design)
     prior_settings = tuple(_list_prior_settings(design))
@@ -186,6 +188,7 @@ def _weigh_sites() -> dict[float, float]:
     >>> {site: round(float(np.exp(weight)), 2) for site, weight in _weigh_sites().items()}
     {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
     """
+    # The first stands for sites that do not differ: small, since a spread of 0 has no precision.
     same, *different = _SITES
     density = -((np.log(np.array(different) / SITE_SPREAD) / _SITE_DOUBT) ** 2) / 2
     weights = np.log(_DIFFER) + density - np.logaddexp.reduce(density)
@@ -197,6 +200,7 @@ def make_table(design: Design, literature: Literature) -> Numbers:
 
     In this order: base rate, sites, discount, departures.
     """
+    # A missing value takes its mean and so contributes nothing.
     values = np.nan_to_num(design.matrix - literature.centre)
     marks = mark_sites(design.sites, design.site_names)
     known = (values @ literature.size)[:, None]
@@ -224,16 +228,9 @@ def _draw_curves(
     prior: Prior,
     seed: int,
 ) -> tuple[Numbers, Numbers]:
-    """Draw the curves' coefficients, and compute how the other coefficients adjust to them.
-
-    The likelihood is taken as normal around the fit without curves; the other coefficients and the
-    thresholds are eliminated from the curves' Hessian by Schur complements.
-
-    Returns
-    -------
-    tuple
-        ``[draws, curves]`` and ``[coefficients, curves]``.
-    """
+    # The likelihood is taken as normal around the fit without curves; the other coefficients and
+    # the thresholds are eliminated from the curves' Hessian by Schur complements, so that only the
+    # curves are sampled. Returns ``[draws, curves]`` and ``[coefficients, curves]``.
     likeliest = mixture.posteriors[mixture.likeliest]
     derivatives = likelihood.differentiate(table @ mixture.mean, likeliest.thresholds)
     mixed, _ = derivatives.eliminate_thresholds(table)
@@ -282,9 +279,11 @@ def _write_equation(
     ends = np.cumsum([1, len(design.site_names), 1])
     base, known, discount, departures = np.split(coefficients, ends, axis=1)
     products, steps = np.split(curved, [len(curves.pairs)], axis=1)
+    # Draws below 0 would turn the literature round: it does not apply at all then.
     lines = np.maximum(discount, 0) * literature.size + departures * literature.spread
     present = np.hstack([lines, steps / curves.scale])
     centre = np.append(literature.centre, curves.shares)
+    # Contributions are counted from the mean, at which a missing value is put.
     terms = Terms(
         intercept=base[:, 0] - present @ centre,
         present=present,

@@ -55,6 +55,7 @@ def fit_penalties(
     table_with_ones = np.column_stack([np.ones(len(table)), table])
     cache, coefficients = HessianCache(table_with_ones), np.zeros(table_with_ones.shape[1])
     rate = np.average(outcome, weights=weights)
+    # The base rate: the solution under an infinite penalty, where the path begins.
     coefficients[0] = np.log(rate / (1 - rate))
     for strength in strengths:
         coefficients = _descend(
@@ -71,7 +72,6 @@ def _descend(
     start: Numbers,
     cache: HessianCache,
 ) -> Numbers:
-    """Minimise the penalised loss by Newton steps, halved if they would increase it."""
     strength, l1_ratio = penalty
 
     def measure(coefficients: Numbers, log_odds: Numbers) -> float:
@@ -104,11 +104,9 @@ def _descend(
 def _solve_step(
     hessian: Numbers, gradient: Numbers, coefficients: Numbers, penalty: tuple[float, float]
 ) -> Numbers:
-    """Minimise the penalised quadratic approximation of the loss.
-
-    The intercept is not penalised and is eliminated, so that only the others are searched. With the
-    Cholesky factor of their Hessian as design, this is the least-squares problem of an elastic net.
-    """
+    # The intercept is not penalised and is eliminated, so that only the others are searched. With
+    # the Cholesky factor of their Hessian as design, this is the least-squares problem of an
+    # elastic net.
     strength, l1_ratio = penalty
     diagonal, cross = hessian[0, 0], hessian[0, 1:]
     inner = hessian[1:, 1:] - np.outer(cross, cross) / diagonal
@@ -116,6 +114,8 @@ def _solve_step(
     target = gradient[1:] - cross * gradient[0] / diagonal + inner @ coefficients[1:]
     factor = cholesky(inner, lower=True)
     width = len(target)
+    # scikit-learn divides the squared errors by the number of rows, hence the strength by the
+    # width.
     model = ElasticNet(
         alpha=strength / width,
         l1_ratio=l1_ratio,
@@ -129,6 +129,7 @@ def _solve_step(
         warnings.catch_warnings(),
         config_context(assume_finite=True, skip_parameter_validation=True),
     ):
+        # An inexact step does no harm: Newton's loop goes on until the loss itself settles.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(factor.T, solve_triangular(factor, target, lower=True))
     others = model.coef_

@@ -44,6 +44,8 @@ class Penalty:
     l1_ratio: float
 
 
+# A single coefficient needs no shrinkage; the tiny penalty keeps it finite if classes are
+# separated.
 _NO_PENALTY = Penalty(c=1e6, l1_ratio=0.0)
 # The weakest penalty is a normal prior of deviation 0.55 per standard deviation of a feature: no
 # single baseline field is known to predict more.
@@ -116,20 +118,12 @@ class SeverityOnly(ElasticNet):
 
 @dataclass(frozen=True)
 class _Preparation:
-    """How features are imputed and scaled.
-
-    Parameters
-    ----------
-    centre, scale
-        ``[features]``: mean of recorded values, and standard deviation after imputing the mean; 1
-        for a constant feature.
-    """
-
+    # Of each feature, the mean of recorded values, and the standard deviation after imputing it; 1
+    # for a constant feature, which then contributes nothing.
     centre: Numbers
     scale: Numbers
 
     def make_table(self, design: Design) -> Numbers:
-        """Make the table of features and sites, ``[courses, features + sites]``."""
         values = np.nan_to_num((design.matrix - self.centre) / self.scale)
         return np.hstack([values, mark_sites(design.sites, design.site_names)])
 
@@ -153,7 +147,8 @@ def hold_out(design: Design, folds: list[Fold], grid: Sequence[Penalty]) -> dict
 
 
 def _choose_penalty(predictions: Mapping[Penalty, Predictions]) -> Penalty:
-    """Choose the strongest penalty within one standard error of the lowest log loss."""
+    # The one-standard-error rule: the strongest penalty that is not clearly
+    # worse than the best.
     first = next(iter(predictions.values()))
     weights, patients = first.weights, first.patients
     losses = {penalty: held_out.compute_losses() for penalty, held_out in predictions.items()}
@@ -161,6 +156,7 @@ def _choose_penalty(predictions: Mapping[Penalty, Predictions]) -> Penalty:
     best = losses[min(means, key=lambda penalty: means[penalty])]
     gaps = {p: compare_losses(loss, best, patients, weights) for p, loss in losses.items()}
     within = [penalty for penalty, gap in gaps.items() if gap.mean <= gap.error]
+    # Of equally strong penalties, the one with the lower loss.
     return min(within, key=lambda penalty: (penalty.c, means[penalty]))
 
 
@@ -173,9 +169,9 @@ def keep_features(design: Design, kept: Sequence[int]) -> Design:
 
 
 def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:
-    """Fit a regression for each penalty: coefficients of a table's columns, the intercept first."""
     coefficients: dict[Penalty, Numbers] = {}
     for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
+        # The strongest first: each fit starts where the one before it ended.
         path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
         fits = _fit_sparse(table, design, path) if l1_ratio else _fit_ridges(table, design, path)
         coefficients |= dict(zip(path, fits, strict=True))
@@ -189,7 +185,7 @@ def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iter
 
 
 def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
-    """Fit with penalties that shrink columns and leave none out, or with next to none."""
+    # Penalties that exclude no column have smooth losses, which scikit-learn's own solver handles.
     for penalty in path:
         regression = LogisticRegression(C=penalty.c, tol=1e-4, max_iter=500)
         regression.fit(table, design.outcome, sample_weight=design.given_weights)
@@ -199,6 +195,7 @@ def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iter
 def _write_equation(design: Design, preparation: _Preparation, coefficients: Numbers) -> Equation:
     width = len(preparation.scale)
     intercept, weights = coefficients[0], coefficients[1:]
+    # Imputation is written out: a missing value counts as the mean.
     present = weights[:width] / preparation.scale
     missing = present * preparation.centre
     return make_equation(

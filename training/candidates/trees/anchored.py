@@ -27,13 +27,12 @@ _NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 @dataclass(frozen=True)
 class _AnchoredPosterior:
-    """The anchor's posterior, each draw with trees grown on resampled patients."""
-
+    # The anchor is drawn from its posterior; trees have none, so each draw's are grown on resampled
+    # patients.
     anchor: Update
     settings: Settings
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
-        """Draw equations with their own trees."""
         design, drawn = self.anchor.design, self.anchor.draw(count, generator)
         start = self.anchor.equation
         trees = []
@@ -46,7 +45,7 @@ class _AnchoredPosterior:
         )
 
     def redevelop(self, rows: NDArray[np.int64], seed: int) -> Equation:
-        """Compute the anchor again on resampled courses; each draw has trees of its own anyway."""
+        # The anchor alone: each draw has trees of its own anyway.
         return self.anchor.redevelop(rows, seed)
 
 
@@ -94,7 +93,6 @@ class AnchoredBoosted(Candidate):
 
 
 def _count_rounds(choice: Choice, design: Design, folds: Sequence[Fold]) -> int:
-    """Count the best number of rounds on inner folds; 0 unless trees clearly help."""
     with_trees, without = (
         gather_inner(design, folds, log_odds) for log_odds in (choice.log_odds, choice.start)
     )

@@ -69,11 +69,13 @@ def fit_start(design: Design) -> Equation:
     """
     blank = np.zeros(len(design.features))
     known = np.unique(design.sites[design.sites >= 0])
+    # The effect of a single site is the base rate itself.
     if len(known) < 2 or np.ptp(design.outcome) == 0:
         return make_constant(design)
     numbers = [list(range(len(design.site_names)))]
     encoder = OneHotEncoder(categories=numbers, handle_unknown="ignore")
     marks = encoder.fit_transform(design.sites[:, None])
+    # A ridge penalty is a normal prior of variance C.
     model = LogisticRegression(C=SITE_SPREAD**2, max_iter=1000)
     model.fit(marks, design.outcome, sample_weight=design.given_weights)
     return make_equation(design, float(model.intercept_[0]), blank, blank, model.coef_[0])

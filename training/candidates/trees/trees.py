@@ -26,6 +26,7 @@ from training.measures.losses import compare_losses, compute_log_loss
 from training.study.design import Design
 from training.study.split import Fold
 
+# Rounds are chosen on inner folds; these only bound the search.
 MAX_ROUNDS = 400
 PATIENCE = 30
 # No scale_pos_weight: it would bias the probabilities. One thread: fits run side by side.
@@ -68,18 +69,8 @@ SPACE = Space(
 
 @dataclass(frozen=True)
 class _Part:
-    """An inner fold, ready for trees to be grown on it.
-
-    Parameters
-    ----------
-    train_data, test_data
-        XGBoost's matrices.
-    test
-        The fold's test courses.
-    start
-        Their log-odds before the first round.
-    """
-
+    # An inner fold with its matrices made once: every trial of the settings grows trees on them.
+    # `start` are the test courses' log-odds before the first round.
     train_data: Any
     test_data: Any
     test: Design
@@ -88,16 +79,8 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Grown:
-    """Trees grown on the inner folds with the same settings.
-
-    Parameters
-    ----------
-    boosters
-        One for each fold.
-    losses
-        Log loss over all folds before and after each round, ``[1 + rounds]``.
-    """
-
+    # One booster per fold, and the log loss over all folds before and after each round, ``[1 +
+    # rounds]``.
     boosters: tuple[Any, ...]
     losses: Numbers
 
@@ -188,6 +171,7 @@ def _make_part(design: Design, fold: Fold, start: Equation) -> _Part:
 
 
 def _make_data(design: Design, offset: Numbers) -> Any:
+    # Binned once, for every round that is grown on it.
     return xgboost.QuantileDMatrix(
         design.matrix,
         label=design.outcome,
@@ -213,13 +197,14 @@ def grow_trees(design: Design, start: Equation, settings: Settings, seed: int) -
 
 def add_trees(start: Equation, trees: Any) -> Equation:
     """Add trees to an equation of one version."""
+    # Without trees the equation stays linear, and its artifact needs no booster.
     if not trees.num_boosted_rounds():
         return start
     return replace(start, terms=replace(start.terms, trees=np.ones(1)), boosters=(trees,))
 
 
 def _grow_parts(parts: Sequence[_Part], parameters: Mapping[str, Any]) -> Iterator[_Grown]:
-    """Grow trees on one inner fold after the other; gives all that were grown so far."""
+    # Fold by fold, so that a hopeless trial can be pruned before the last one.
     boosters: list[Any] = []
     total, counted = np.zeros(1 + MAX_ROUNDS), 0.0
     for part in parts:
@@ -231,10 +216,7 @@ def _grow_parts(parts: Sequence[_Part], parameters: Mapping[str, Any]) -> Iterat
 
 
 def _predict_parts(parts: Sequence[_Part], grown: _Grown, rounds: int) -> Numbers:
-    """Compute held-out log-odds after a number of rounds, one fold's test courses after another's.
-
-    After an early stop they no longer change.
-    """
+    # A fold that stopped early keeps the predictions of its last round.
     return np.concatenate(
         [
             part.start + _predict_rounds(booster, part.test.matrix, rounds)
@@ -252,14 +234,8 @@ def _predict_rounds(booster: Any, matrix: NDArray[np.float32], rounds: int) -> N
 
 
 def _grow_judged(part: _Part, parameters: Mapping[str, Any]) -> tuple[Any, Numbers]:
-    """Grow trees on an inner fold, with early stopping by the loss of its test courses.
-
-    Returns
-    -------
-    tuple
-        The booster, and the log loss before and after each round, ``[1 + rounds]``, constant after
-        an early stop.
-    """
+    # Losses are padded with the last one after an early stop, so that folds can be averaged round
+    # by round.
     history: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         dict(parameters),

@@ -25,6 +25,7 @@ _X = Scale(0, 1, 44, 378)
 _Y = Scale(0, 1, 414, 70)
 _BARS = Scale(0, 1, 530, 474)
 _HEIGHT = 540
+# The table repeats the curve for screen readers; more rows would not make it clearer.
 _MAX_ROWS = 21
 
 
@@ -130,13 +131,12 @@ def _tabulate_curve(facts: CalibrationFacts) -> HtmlTable:
         ["Estimate", "Observed", "from", "to"],
         (
             [show_percent(x, 1) for x in (p.estimate, p.observed, p.low, p.high)]
-            for p in thin_out(facts.points)
+            for p in _thin_out(facts.points)
         ),
     )
 
 
-def thin_out(points: Sequence[CurvePoint]) -> list[CurvePoint]:
-    """Keep points at even distances along a curve, its ends included."""
+def _thin_out(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     if len(points) <= _MAX_ROWS:
         return list(points)
     last = _MAX_ROWS - 1

@@ -10,6 +10,7 @@ from training.report.html.numbers import show_measure, show_percent
 from training.report.html.svg import draw_percent
 
 _HEADING = "Which fields influence the estimates?"
+# As many rows as fit a screen; the table has all.
 _MAX_DRAWN = 15
 _STEP = 0.1
 # Shown as complete: such a percentage would round to 100%.

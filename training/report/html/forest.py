@@ -10,6 +10,7 @@ from features.model.card import Measure
 from training.report.html.svg import WIDTH, Scale, cover, draw, draw_measure, draw_x_axis, frame
 
 _LEFT, _RIGHT = 14, 386
+# A row holds a label above its mark; heights and lengths in the drawing's units.
 _ROW = 36
 _HEAD = 26
 _TOP = 8

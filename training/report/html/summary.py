@@ -123,7 +123,6 @@ def _compare_with_base(findings: Findings) -> Markup | None:
 
 
 def _compare_by_score(findings: Findings) -> Markup | None:
-    """Compare by the scaled Brier score, if no candidates were compared."""
     performance = _find_preferred(findings)
     score = performance.measures.get("scaled_brier") if performance else None
     if score is None or score.value is None:

@@ -99,6 +99,7 @@ class Scale:
         unit = 10.0 ** np.floor(np.log10((self.high - self.low) / _MAX_TICKS))
         steps = (unit * step for step in _STEPS)
         step = next(step for step in steps if (self.high - self.low) / step <= _MAX_TICKS)
+        # The margins keep a tick at ends that are round but for rounding; plus 0: never -0.
         first, last = np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9)
         return [round(float(step * index), 10) + 0 for index in np.arange(first, last + 1)]
 

@@ -21,6 +21,7 @@ from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT
 from training.study.split import split_stratified
 
+# By convention. Ten folds: each proposal comes from nearly as many patients as the final one.
 _SIGNIFICANT = 0.05
 _FOLDS = 10
 

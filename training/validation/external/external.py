@@ -25,11 +25,12 @@ from training.study.split import derive_seed
 from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 
-RESAMPLES = 1000
-SAME_COURSES = (
+# As in a study by default: there is no study here that could set it.
+_RESAMPLES = 1000
+_SAME_COURSES = (
     "The model was fitted on these very courses: this is apparent performance, not validation."
 )
-MIXED = (
+_MIXED = (
     "Model and cohort are of different kinds: one is simulated, the other is real. Nothing here "
     "applies to any patient."
 )
@@ -82,7 +83,7 @@ class ExternalValidation:
     def settings(self) -> IntervalSettings:
         """How intervals are made."""
         seed = derive_seed(self.model.card.seed, MEASURE_SEED)
-        return IntervalSettings(RESAMPLES, MEASURE_LEVEL, seed)
+        return IntervalSettings(_RESAMPLES, MEASURE_LEVEL, seed)
 
     @property
     def predictions(self) -> Predictions:
@@ -96,7 +97,7 @@ class ExternalValidation:
         return compute_probability(self.log_odds[:, 1:].T)
 
     def group_by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
-        """Return predictions grouped by site, with the sites' names; None for fewer than two."""
+        """Return predictions grouped by site, with the sites' names; None if fewer than two."""
         sites, names = number_sites(self.selection.columns)
         if len(names) < 2:
             return None
@@ -135,7 +136,6 @@ def validate_on_cohort(
 
 
 def _is_fitted_on(card: ModelCard, cohort: Columns) -> bool:
-    """Return whether a model was fitted, or recalibrated, on this very cohort."""
     digests = {card.data_digest, *(facts.data_digest for facts in card.recalibrated)}
     categories: Mapping[str, tuple[str, ...]] = {
         studied.field: studied.categories for studied in card.ranges
@@ -151,9 +151,9 @@ def list_alarms(validation: ExternalValidation, measures: Mapping[str, Measure])
     """List what invalidates the numbers."""
     is_model_simulated = validation.model.card.simulated
     if validation.known:
-        yield SAME_COURSES
+        yield _SAME_COURSES
     if is_model_simulated != validation.simulated:
-        yield MIXED
+        yield _MIXED
     target = validation.selection.target
     yield from list_leakage_alarms(measures["auc"].value, target, is_model_simulated)
 
@@ -202,7 +202,6 @@ def _describe_auc(validation: ExternalValidation, measures: Mapping[str, Measure
 
 
 def _predict_base_rate(validation: ExternalValidation) -> Numbers:
-    """Return the log-odds of the base rate known before each course; ``[courses]``."""
     outcome, folds = validation.selection.outcome, validation.folds
     rates = np.full(len(outcome), validation.model.card.population.base_rate)
     # A recalibration estimates the base rate here: it must beat that of the same training folds.

@@ -30,7 +30,7 @@ from training.validation.limitations import list_limitations
 
 # Widths of 95% intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821, from
 # memory, unverified).
-WIDTHS = {"ratio": ("O/E ratio", 0.2), "slope": ("slope", 0.3), "auc": ("AUC", 0.1)}
+_WIDTHS = {"ratio": ("O/E ratio", 0.2), "slope": ("slope", 0.3), "auc": ("AUC", 0.1)}
 
 
 def describe_external(validation: ExternalValidation) -> Findings:
@@ -145,7 +145,6 @@ def _list_enrolled(validation: ExternalValidation) -> Enrolment:
 
 
 def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
-    """Describe how the cohort differs from the development, as far as the card says."""
     card, selection = validation.model.card, validation.selection
     log_odds = validation.predictions.log_odds
     here, there = _show_share(selection.outcome.mean()), _show_share(card.population.base_rate)
@@ -159,7 +158,7 @@ def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
             f"{_show_share(outside / selection.size)} of the cohort's courses lie outside the "
             "studied ranges: nothing here applies to them."
         )
-    expected = expect_auc(log_odds)
+    expected = _expect_auc(log_odds)
     if expected is not None:
         yield (
             f"Were every estimate true, the AUC would be {expected:.2f} here: the more homogeneous "
@@ -176,7 +175,7 @@ def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
 def _describe_precision(measures: Mapping[str, Measure]) -> Iterator[str]:
     wide = [
         f"{label} by {measure.high - measure.low:.2f} (wanted: {width:g})"
-        for name, (label, width) in WIDTHS.items()
+        for name, (label, width) in _WIDTHS.items()
         if (measure := measures.get(name)) is not None
         and measure.low is not None
         and measure.high is not None
@@ -186,7 +185,7 @@ def _describe_precision(measures: Mapping[str, Measure]) -> Iterator[str]:
         yield f"The cohort is small for a validation: intervals span {', '.join(wide)}."
 
 
-def expect_auc(log_odds: Numbers) -> float | None:
+def _expect_auc(log_odds: Numbers) -> float | None:
     """Compute the AUC that true estimates would reach; None if all are the same.
 
     The model-based concordance of van Klaveren et al. (Stat Med 2016;35:4136, from memory,
@@ -194,7 +193,7 @@ def expect_auc(log_odds: Numbers) -> float | None:
 
     Examples
     --------
-    >>> round(expect_auc(np.array([0.0, np.log(3)])), 4)  # probabilities of 1/2 and 3/4
+    >>> round(_expect_auc(np.array([0.0, np.log(3)])), 4)  # probabilities of 1/2 and 3/4
     0.75
     """
     if np.ptp(log_odds) == 0:

@@ -20,9 +20,10 @@ from training.validation.external.closed_test import (
 from training.validation.external.external import ExternalValidation
 from training.validation.external.findings import describe_external
 
-RECALIBRATION_SEED = 9
+# Index among the seeds derived from the study's own; see training.validation.units.
+_RECALIBRATION_SEED = 9
 # Patients of the smaller outcome class, so that every fold has some of them.
-MIN_PATIENTS = 20
+_MIN_PATIENTS = 20
 
 
 def make_recalibrated(
@@ -36,10 +37,12 @@ def make_recalibrated(
         If there are too few courses to validate it on.
     """
     selection, card = validation.selection, validation.model.card
-    if count_smaller_class(selection.outcome, selection.patients) < MIN_PATIENTS:
-        message = f"to validate a recalibration, both classes need at least {MIN_PATIENTS} patients"
+    if count_smaller_class(selection.outcome, selection.patients) < _MIN_PATIENTS:
+        message = (
+            f"to validate a recalibration, both classes need at least {_MIN_PATIENTS} patients"
+        )
         raise CohortError([Problem(card.name, "recalibration", message)], source="cohort")
-    seed = derive_seed(card.seed, RECALIBRATION_SEED)
+    seed = derive_seed(card.seed, _RECALIBRATION_SEED)
     crossed = cross_recalibrate(validation.log_odds, selection.outcome, selection.patients, seed)
     equation = recalibrate(validation.model.equation, proposed.intercept, proposed.slope)
     model = ResponseModel(card, equation)
