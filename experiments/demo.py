@@ -143,8 +143,8 @@ def _show_results(
     typer.echo("   docs/tutorial/first-model.md leads from here to your own cohort")
 
 
+# Each measure is followed by the base rate's.
 def _format_candidates(candidates: Mapping[str, Any], chosen: str) -> Iterator[str]:
-    """Format every candidate's measures, each followed by the base rate's."""
     base = candidates["base_rate"]
     heading = "".join(f"{name + ' (base rate)':>24}" for name in _MEASURES)
     yield f"{'candidate':<16}{heading}"

@@ -52,7 +52,6 @@ def pull_champions(home: Home) -> list[Pulled]:
 
 
 def _pull_champion(name: str, version: str) -> Pulled:
-    """Copy one champion, unless the store's latest is the same."""
     registered = mlflow.MlflowClient().get_model_version(name, version)
     digest = registered.tags.get(DIGEST_TAG)
     if digest is None:
@@ -65,8 +64,8 @@ def _pull_champion(name: str, version: str) -> Pulled:
     return Pulled(name, str(version), tag, new=True)
 
 
+# Intact, too: a damaged copy is replaced.
 def _is_same(present: Any, version: str, digest: str) -> bool:
-    """Return whether a stored model is this version with this content, intact."""
     if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
         version,
         digest,
@@ -79,8 +78,8 @@ def _is_same(present: Any, version: str, digest: str) -> bool:
     return True
 
 
+# An interrupted pull leaves incomplete models in the store.
 def _remove_unfinished(home: Home) -> None:
-    """Remove incomplete models, which an interrupted pull leaves in the store."""
     for folder in (home.bento_folder / "models").glob("*/*/"):
         if not (folder / "model.yaml").is_file():
             shutil.rmtree(folder)

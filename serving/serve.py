@@ -71,8 +71,8 @@ def become_service(
     os.execve(sys.executable, [*command, "--host", address, "--port", str(port)], environment)
 
 
+# Each connection takes one open file.
 def _raise_file_limit() -> None:
-    """Raise the limit of open files, one per connection, to what the system allows."""
     with suppress(ImportError):  # Windows has no such module
         import resource
 

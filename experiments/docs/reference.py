@@ -128,7 +128,6 @@ def _describe_evidence() -> str:
 
 
 def _describe_candidates() -> str:
-    """Write the registry of candidates, with what a package must do to add one."""
     rows = [
         [
             f"`{name}`",

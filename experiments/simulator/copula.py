@@ -110,8 +110,6 @@ def _start_within(lows: Numbers, highs: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class _Update:
-    """How one latent is drawn given the others."""
-
     index: int  # Of the latent
     # neighbours, weights: the latents that it depends on, and their weights in its conditional mean
     neighbours: NDArray[np.int64]

@@ -86,14 +86,14 @@ def compute_drift(world: World, patients: Patients) -> Numbers:
 
 def lookup_levels(world: World, patients: Patients, instrument: str, horizon: str) -> Numbers:
     """Look up the level of each patient's condition and route."""
-    levels = np.array(calibrate_levels(world, instrument, horizon))
+    levels = np.array(_calibrate_levels(world, instrument, horizon))
     levels = levels + np.array(world.shifts)[:, None]
     chosen: Numbers = levels[patients["condition"].astype(int), patients["route"].astype(int)]
     return chosen
 
 
 @cache
-def calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple[float, ...], ...]:
+def _calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple[float, ...], ...]:
     """Compute the level of each condition and route that gives its published share of responders.
 
     It is solved for on a reference population of the world, so that no cohort's seed enters.

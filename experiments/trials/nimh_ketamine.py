@@ -76,7 +76,6 @@ def _list_infusions(person: Row, scans: _Scans) -> Iterator[dict[str, Any]]:
 
 
 def _read_scores(scans: _Scans, participant: str, infusion: str) -> dict[str, str | None]:
-    """Read baseline, day 2 and day 10 after an infusion."""
     scores: dict[str, str | None] = {}
     for name, column in _SCALES.items():
         for suffix, session in (("", "b0"), ("_day2", f"{infusion}2"), ("_day10", f"{infusion}10")):

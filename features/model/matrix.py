@@ -82,7 +82,7 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
+def _make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
     """Make the features of one field.
 
     Parameters
@@ -94,11 +94,11 @@ def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator
     Examples
     --------
     >>> fields = load_dictionary().fields
-    >>> [feature.name for feature in make_features(fields["sex"])]
+    >>> [feature.name for feature in _make_features(fields["sex"])]
     ['sex=female', 'sex=male', 'sex=other']
-    >>> [feature.name for feature in make_features(fields["age"])]
+    >>> [feature.name for feature in _make_features(fields["age"])]
     ['age', 'age_from_65']
-    >>> [feature.name for feature in make_features(fields["madrs_day1"], ["madrs"])]
+    >>> [feature.name for feature in _make_features(fields["madrs_day1"], ["madrs"])]
     ['madrs_day1', 'madrs_day1_fall']
     """
     if field.kind in (Kind.TEXT, Kind.DATE):
@@ -122,7 +122,7 @@ def list_features(
     """List the features of some fields, in the dictionary's order whatever the order of names."""
     known, wanted = (dictionary or load_dictionary()).fields, set(names)
     fields = (field for name, field in known.items() if name in wanted)
-    return tuple(feature for field in fields for feature in make_features(field, wanted))
+    return tuple(feature for field in fields for feature in _make_features(field, wanted))
 
 
 class MatrixPlan:

@@ -97,8 +97,8 @@ class Plan:
         self.intercepts: Numbers = start + slope * starts
         self.trees: Numbers = slope * terms.trees
 
+    # ``[versions, features]``: the weights of each feature's square.
     def _sum_squares(self, products: Numbers) -> Numbers:
-        """Sum the weights of each feature's square, ``[versions, features]``."""
         squares = np.zeros((len(products), len(self._centre)))
         same = np.flatnonzero(self._first == self._second)
         np.add.at(squares.T, self._first[same], products.T[same])
@@ -123,8 +123,8 @@ class Plan:
         met = np.concatenate([recorded, absent, np.ones(len(sites), dtype=bool), possible])
         return Rows(values, missing, inputs, np.flatnonzero(met))
 
+    # ``[sites + 1, rows]``; the last line is for unknown sites.
     def _find_sites(self, columns: Columns) -> Flags:
-        """Mark each row's site, ``[sites + 1, rows]``; the last line is for unknown sites."""
         last, names = len(self._sites), columns.get_texts("site").tolist()
         marks: Flags = self._lines == np.array([self._sites.get(name, last) for name in names])
         return marks

@@ -93,7 +93,6 @@ class ResponseModel:
         return replace(prediction, effective_sample_size=sizes)
 
     def _read(self, columns: Columns) -> Iterator[Rows]:
-        """Read rows, `READ_ROWS` at a time."""
         if columns.size <= READ_ROWS:
             yield self.equation.plan.read(columns)
             return
@@ -145,7 +144,6 @@ class ResponseModel:
 
 
 def _join_explanations(parts: Sequence[Explanation]) -> Explanation:
-    """Join the explanations of blocks."""
     if len(parts) == 1:
         return parts[0]
     return Explanation(

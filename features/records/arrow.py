@@ -64,8 +64,8 @@ def _parse_plain_numbers(field: Field, array: Any) -> Parsed | None:
     return Parsed(np.array(numbers, dtype=np.float64), {})
 
 
+# Fast path of `parse_values` on all values: cohorts have few distinct ones.
 def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
-    """Read each distinct value once: cohorts have few."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if types.is_dictionary(array.type):
@@ -82,7 +82,6 @@ def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
 
 
 def _make_plain(value: Any) -> Any:
-    """Turn Arrow's values into those that JSON could have held."""
     if isinstance(value, datetime):
         return value.date().isoformat()
     if isinstance(value, date):

@@ -114,7 +114,6 @@ def _parse_batch(
     mapper: Mapper,
     dictionary: Dictionary,
 ) -> Batch:
-    """Read the columns of one batch and apply every rule."""
     parsed: dict[str, Parsed] = {}
     for name, array in raw.items():
         texts = (text or name in mapper.values) and name not in mapper.constants

@@ -41,7 +41,7 @@ class Parsed:
     broken: Mapping[str, Flags]
 
 
-def read_number(field: Field, value: Any) -> float:
+def _read_number(field: Field, value: Any) -> float:
     """Read a number from JSON: not a text, not a truth value, finite."""
     if type(value) not in (int, float):
         raise RuleBroken("type")
@@ -78,7 +78,7 @@ def read_text(field: Field, value: Any) -> str:
     return value
 
 
-def read_date(field: Field, value: Any) -> float:
+def _read_date(field: Field, value: Any) -> float:
     """Read an ISO date as days since 1970-01-01."""
     return count_days(value)
 
@@ -102,7 +102,7 @@ def _read_number_text(field: Field, value: Any) -> float:
     text = value.strip() if isinstance(value, str) else ""
     if not NUMBER_PATTERN.fullmatch(text):
         raise RuleBroken("type")
-    return read_number(field, float(text))
+    return _read_number(field, float(text))
 
 
 def _read_flag_text(field: Field, value: Any) -> float:
@@ -116,12 +116,12 @@ Reader = Callable[[Field, Any], float | str]
 
 JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
     {
-        Kind.NUMBER: read_number,
-        Kind.INTEGER: read_number,
+        Kind.NUMBER: _read_number,
+        Kind.INTEGER: _read_number,
         Kind.FLAG: read_flag,
         Kind.CATEGORY: _read_category,
         Kind.TEXT: read_text,
-        Kind.DATE: read_date,
+        Kind.DATE: _read_date,
     }
 )
 TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(

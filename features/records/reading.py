@@ -61,9 +61,9 @@ class Reading(NamedTuple):
     convert: Convert
 
 
+# Fast path of `count_days`: the same days recur.
 @lru_cache(maxsize=KNOWN_DAYS)
 def _number_day(value: str | None) -> float:
-    """Read a date as days since 1970-01-01; the same days recur, so they are cached."""
     return NAN if value is None else count_days(value)
 
 
@@ -74,8 +74,8 @@ def _number_days(values: Sequence[Any]) -> list[Any] | None:
         return None
 
 
+# numpy reads NaN four times as fast as None.
 def _mark_missing(values: Sequence[Any]) -> Sequence[Any]:
-    """Replace None by NaN, which numpy reads four times as fast."""
     return [NAN if value is None else value for value in values] if None in values else values
 
 
@@ -100,7 +100,6 @@ def _make_reading(field: Field) -> Reading:
 
 
 def _list_bounds(field: Field) -> tuple[float, float, bool]:
-    """Return a field's lowest and highest number, and whether it must be whole."""
     low, high = (field.low, field.high) if field.numeric else (-np.inf, np.inf)
     return low, high, field.kind is Kind.INTEGER
 

@@ -77,7 +77,6 @@ class Scored:
 
 
 def _score_items(scoring: Scoring, items: Numbers) -> Scored:
-    """Score items, ``float64[rows, items]``."""
     instrument, absent = scoring.instrument, np.isnan(items)
     # Fast path of the lines below, for complete items; equal by the tables of tests/spec/items.md.
     if not np.count_nonzero(absent):

@@ -99,7 +99,6 @@ def wrap_table(table: Any, source: str, missing: tuple[str, ...] = MISSING_TOKEN
 
 
 def _fail(path: Path, rule: str, message: str) -> NoReturn:
-    """Raise the error of a file that cannot be read at all."""
     raise CohortError([Problem("file", rule, message)], source=path.name)
 
 

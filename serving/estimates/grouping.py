@@ -65,8 +65,8 @@ class Grouping:
         predictor = self.roster.require()
         return [Reply(predictor, result) for result in answer_rows(predictor, rows)]
 
+    # One that fails must not fail the others.
     def _answer_apart(self, group: Sequence[tuple[Any, Any]], error: Exception) -> None:
-        """Answer each alone, so that an assessment that fails does not fail the others."""
         if len(group) == 1:
             group[0][1].set_exception(error)
             return

@@ -98,7 +98,7 @@ class Roster:
         paths = sorted(self.folder.glob(f"*/{LATEST_FILE}"))
         names = [path.parent.name for path in paths]
         # Empty while it is being written: the version seen before is still valid.
-        latest = [read_latest(path) or self._seen.get(path.parent.name, "") for path in paths]
+        latest = [_read_latest(path) or self._seen.get(path.parent.name, "") for path in paths]
         return {name: version for name, version in zip(names, latest, strict=True) if version}
 
     def _find(
@@ -139,7 +139,7 @@ class NotOursError(UnavailableError):
     """A model of the store that belongs to another project."""
 
 
-def read_latest(path: Path) -> str:
+def _read_latest(path: Path) -> str:
     """Read which version of a model is the latest; empty while that is being written."""
     try:
         return path.read_text("utf-8").strip()
@@ -158,11 +158,11 @@ def _get_stored(tag: str) -> Any:
     return stored
 
 
+# Once, so that it is warm and known to work before a request needs it.
 def _try_champion(stored: Any) -> Champion:
-    """Load a champion and estimate once with it, so that it is warm and known to work."""
     champion = load_champion(stored)
     card = champion.model.card
-    columns, _ = parse_rows([make_example(card)], dictionary=card.dictionary)
+    columns, _ = parse_rows([_make_example(card)], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
@@ -170,7 +170,7 @@ def _try_champion(stored: Any) -> Champion:
     return champion
 
 
-def make_example(card: ModelCard) -> dict[str, Any]:
+def _make_example(card: ModelCard) -> dict[str, Any]:
     """Make an assessment within the range that a model was developed on."""
     lows = {r.field: r.low for r in card.ranges if r.low is not None}
     instrument = card.outcome.instrument

@@ -129,7 +129,6 @@ def render_page(
 
 
 def _list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
-    """List the sections of the form with their fields, and whether a champion reads each."""
     known = predictor.dictionary
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}

@@ -56,8 +56,8 @@ def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Se
     return derive_secrets(secret.encode())
 
 
+# The first process creates it.
 def _read_secret_file(home: Home) -> bytes:
-    """Read the secret's file; the first process creates it, readable only by its owner."""
     path = home.service_key
     try:
         if not path.exists():

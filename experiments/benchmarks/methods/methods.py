@@ -116,8 +116,8 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
     return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
 
 
+# As `fit` chooses: one repeat of nested cross-validation, the rule of one error.
 def _choose_candidate(study: Study, design: Design) -> str:
-    """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
     smaller_class = min(design.events, design.size - design.events)
     folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:

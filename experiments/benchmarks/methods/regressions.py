@@ -31,7 +31,6 @@ def fit_elastic_net(table: Table, outcome: Numbers, seed: int) -> Predict:
 
 
 def _fit_regression(table: Table, outcome: Numbers, seed: int, settings: dict[str, Any]) -> Predict:
-    """Behind median imputation, missingness indicators, scaling and one-hot categories."""
     regression = LogisticRegressionCV(
         Cs=_PENALTIES,
         cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),

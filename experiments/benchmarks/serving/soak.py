@@ -226,7 +226,6 @@ def _read_command(pid: int) -> bytes:
 
 
 def _check_audit(home: ServedHome, answered: set[str]) -> SoakAudit:
-    """Verify the audit log, and look in it for every answered request."""
     if not home.read_help("serving", "audit", "verify"):
         return SoakAudit(None)
     done = home.try_to("serving", "audit", "verify", "--json")

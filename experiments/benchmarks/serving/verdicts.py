@@ -66,8 +66,8 @@ def has_answered_all(results: ServingResults) -> bool:
     return bool(rows) and not any(row.failed or row.wrong for row in rows)
 
 
+# The machine's speed cancels out within each round.
 def _judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict]:
-    """Judge ours against the others; the machine's speed cancels out within each round."""
     for aim, figure, connections, other, bound, is_minimum in (
         ("requests per second at 16, of the echo's", "rate", 16, "echo", _MIN_OF_ECHO, True),
         ("p50 at 1, times the echo's", "p50", 1, "echo", _MAX_TIMES_ECHO, False),

@@ -151,7 +151,6 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
 def _correct_recorded(
     study: Study, design: Design, procedure: Procedure, evidence: Evidence
 ) -> Mapping[str, Measure]:
-    """Correct optimism by samples with outcomes as recorded; nothing without samples."""
     if not study.validation.bootstraps:
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
@@ -199,8 +198,8 @@ def list_limits(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [part.value, part.low, part.high] for name, part in measures.items()}
 
 
+# By leave-one-site-out validation.
 def _predict_site(evidence: Evidence) -> dict[str, list[float | None]]:
-    """Predict performance at a new site by leave-one-site-out validation."""
     by_site = evidence.sites
     if by_site is None:
         return {}
