@@ -283,6 +283,7 @@ class Breaking:
     """A predictor that breaks, with the assessment in its complaint."""
 
     champions = ()
+    dictionary = load_dictionary()
 
     def estimate(self, columns, detail="full"):
         try:
