@@ -202,17 +202,17 @@ def open_client(store, predictor, tmp_path, lend_app):
     opened = ExitStack()
 
     def make(client=("127.0.0.1", 5), host="127.0.0.1", champions=predictor, seal=None, **settings):
-        found = ServingSettings(**settings)
+        chosen = ServingSettings(**settings)
         secrets = derive_secrets(b"0" * 32)
         metrics = Metrics()
         writer = AuditWriter(AuditLog(store, secrets.chain))
-        recorder = Recorder(writer, secrets, metrics, seal, found.audit == "required")
-        roster = Roster(tmp_path, found.least_sample_size, predictor=champions)
+        recorder = Recorder(writer, secrets, metrics, seal, chosen.audit == "required")
+        roster = Roster(tmp_path, chosen.least_sample_size, predictor=champions)
         ring = KeyRing(store)
         ring.refresh()
-        access = Access(ring, found.most_per_minute)
+        access = Access(ring, chosen.most_per_minute)
         app, state = opened.enter_context(lend_app())
-        state.parts = Parts(found, roster, access, recorder, metrics, Grouping(roster))
+        state.parts = Parts(chosen, roster, access, recorder, metrics, Grouping(roster))
         made = TestClient(app, f"http://{host}", client=client, raise_server_exceptions=False)
         opened.callback(lambda: asyncio.run(writer.close()))
         opened.callback(made.close)
@@ -300,11 +300,11 @@ def store_champion(make_champion, tmp_path_factory):
     def store(home, version="1", name="phq9.acute.response", **facts):
         folder = home / "bentoml" / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        place = tmp_path_factory.mktemp("model") / "model"
-        digest = make_champion(name, **facts).model.save(place)
+        target = tmp_path_factory.mktemp("model") / "model"
+        digest = make_champion(name, **facts).model.save(target)
         BentoMLContainer.model_store.set(ModelStore(folder))
         try:
-            return store_model(place, name, version, digest)
+            return store_model(target, name, version, digest)
         finally:
             BentoMLContainer.model_store.reset()
 

@@ -19,9 +19,9 @@ NAME = "phq9.acute.response"
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(found, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not (last := found()):
+    while not (last := condition()):
         assert time.monotonic() < until
         time.sleep(0.1)
     return last
@@ -42,7 +42,7 @@ def service(start_service, store_champion, tmp_path_factory):
 
 def list_workers(service):
     """List the processes that answer: those with the most of the listening port's children."""
-    found = []
+    workers = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes()
@@ -50,8 +50,8 @@ def list_workers(service):
         except OSError:
             continue
         if b"_bentoml_impl.worker.service" in command and parent == service.process.pid:
-            found.append(int(path.parent.name))
-    return found
+            workers.append(int(path.parent.name))
+    return workers
 
 
 class Client(threading.Thread):
@@ -137,15 +137,15 @@ def store_damaged(service, store_champion):
     """Put a champion into the store of which a byte is not what it was."""
     elsewhere = service.home / "elsewhere"
     tag = store_champion(elsewhere, "3")
-    folder, place = (
+    folder, target = (
         home / "bentoml" / "models" / tag.replace(":", "/") for home in (elsewhere, service.home)
     )
     terms = folder / "terms.npz"
     content = bytearray(terms.read_bytes())
     content[len(content) // 2] ^= 1
     terms.write_bytes(bytes(content))
-    shutil.copytree(folder, place)
-    (place.parent / "latest").write_text(place.name)
+    shutil.copytree(folder, target)
+    (target.parent / "latest").write_text(target.name)
     return tag
 
 
@@ -209,7 +209,7 @@ def test_unauditable_request_is_not_answered(service, answered):
         assert service.ask("/livez")[0] == 200
         blocker.execute("ROLLBACK")
     wait_for(lambda: all(read_readiness(service)[0] == 200 for _ in range(20)))
-    status, answer = wait_for(lambda: (found := service.predict())[0] == 200 and found)
+    status, answer = wait_for(lambda: (reply := service.predict())[0] == 200 and reply)
     answered.append(answer["request_id"])
 
 

@@ -31,9 +31,9 @@ def damaged(path):
 
 
 def find_one(folder, name):
-    found = sorted(folder.rglob(name))
-    assert found
-    return found[0]
+    paths = sorted(folder.rglob(name))
+    assert paths
+    return paths[0]
 
 
 def test_pulling_again_brings_nothing_new(commands):

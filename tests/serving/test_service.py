@@ -95,8 +95,8 @@ def page(browser, request, service):
     context = browser.new_context(java_script_enabled=request.param)
     opened = context.new_page()
     opened.asked, opened.complaints = [], []
-    opened.on("request", lambda one: opened.asked.append(one.url))
-    opened.on("console", lambda one: opened.complaints.append(one.text))
+    opened.on("request", lambda call: opened.asked.append(call.url))
+    opened.on("console", lambda message: opened.complaints.append(message.text))
     opened.goto(service)
     yield opened
     context.close()

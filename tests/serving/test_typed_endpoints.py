@@ -157,5 +157,5 @@ def test_generated_openapi_client_gets_estimates(service, make_assessment, expec
     command = [GENERATOR, "generate", "--path", "docs.json", "--meta", "none"]
     command += ["--output-path", "client"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
-    found = run_python(GENERATED, service.address, json.dumps(make_assessment()), cwd=tmp_path)
-    assert found == pytest.approx(expected)
+    printed = run_python(GENERATED, service.address, json.dumps(make_assessment()), cwd=tmp_path)
+    assert printed == pytest.approx(expected)

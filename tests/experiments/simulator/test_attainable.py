@@ -224,10 +224,10 @@ def test_other_patients_do_not_change_the_attainable(patients):
 
 
 def test_attainable_changes_nothing_else():
-    without, asked = (simulate(WORLD, 50, seed=1, draws=draws) for draws in (0, 4))
-    assert without.cohort.equals(asked.cohort)
+    without, attainable = (simulate(WORLD, 50, seed=1, draws=draws) for draws in (0, 4))
+    assert without.cohort.equals(attainable.cohort)
     assert "probability_observed" not in without.truth.column_names
-    assert asked.truth.drop_columns(["probability_observed", "probability_new_site"]).equals(
+    assert attainable.truth.drop_columns(["probability_observed", "probability_new_site"]).equals(
         without.truth
     )
 

@@ -198,9 +198,9 @@ def test_missing_follows_site_forms_and_severity():
     by_site = frame.groupby("site")["madrs"].apply(lambda column: column.isna().mean())
     assert (by_site == 1).any()
     assert (by_site < 0.7).any()
-    asked = frame[frame["site"].isin(by_site[by_site < 1].index) & frame["phq9"].notna()]
-    missed = asked["madrs"].isna()
-    assert asked.loc[missed, "phq9"].mean() > asked.loc[~missed, "phq9"].mean() + 0.3
+    recorded = frame[frame["site"].isin(by_site[by_site < 1].index) & frame["phq9"].notna()]
+    missed = recorded["madrs"].isna()
+    assert recorded.loc[missed, "phq9"].mean() > recorded.loc[~missed, "phq9"].mean() + 0.3
 
 
 def test_stress_world_responders_report_more_often():

@@ -57,12 +57,12 @@ def parse_or_name_rule(text):
 def test_parser_agrees_with_the_one_checking_every_pair(value):
     """The fast path of duplicate names against ``object_pairs_hook``."""
     text = write(value)
-    found, rule = parse_or_name_rule(text)
+    parsed, rule = parse_or_name_rule(text)
     if rule == "depth":
         assert "[" * 2 in text or "{" in text
     else:
-        assert found == parse_slowly(text)
-        assert (rule is None) == (found is not None)
+        assert parsed == parse_slowly(text)
+        assert (rule is None) == (parsed is not None)
 
 
 @pytest.mark.parametrize(

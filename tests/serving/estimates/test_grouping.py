@@ -25,7 +25,7 @@ def grouping(predictor, tmp_path):
 
 def ask_together(grouping, assessments):
     async def ask():
-        tasks = [grouping.ask(one) for one in assessments]
+        tasks = [grouping.ask(assessment) for assessment in assessments]
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     return asyncio.run(ask())
@@ -53,10 +53,10 @@ def test_a_crowd_is_answered_in_several_goes(grouping, make_assessment):
 
 def test_each_gets_its_own_errors(grouping, make_assessment):
     rows = [make_assessment(), make_assessment(age=300), make_assessment(sex="f", phq9=99)]
-    good, one, two = ask_together(grouping, rows)
+    good, first, second = ask_together(grouping, rows)
     assert get_probability(good) > 0
-    assert [problem.field for problem in one.result] == ["age"]
-    assert sorted(problem.field for problem in two.result) == ["phq9", "sex"]
+    assert [problem.field for problem in first.result] == ["age"]
+    assert sorted(problem.field for problem in second.result) == ["phq9", "sex"]
 
 
 def test_failing_assessment_does_not_fail_the_others(grouping, make_assessment):

@@ -167,7 +167,7 @@ def test_brief_estimate_has_the_same_probability(make_champion, make_assessment)
         assert short["eligibility"] == long["eligibility"]
         wanted = [settle(estimate | left_out) for estimate in long["estimates"]]
         assert short["estimates"] == wanted
-    abstained = [one["abstained"] for row in brief for one in row["estimates"]]
+    abstained = [estimate["abstained"] for row in brief for estimate in row["estimates"]]
     reasons = {reason and reason["reason"] for reason in abstained}
     assert reasons == {None, "eligibility", "outside_studied_range", "too_little_evidence"}
 

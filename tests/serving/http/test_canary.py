@@ -72,7 +72,7 @@ STUDIED = {name: GOOD[name] for name in ("patient_id", "site", "condition", "phq
 
 def list_canaries(*planted):
     """List what must be found nowhere: every text and number that only we could have sent."""
-    numbers = {v for one in planted for v in one.values() if isinstance(v, float)}
+    numbers = {v for fields in planted for v in fields.values() if isinstance(v, float)}
     return {WORD, DIGITS, DATE, *(str(number) for number in numbers)}
 
 
@@ -85,13 +85,13 @@ def find_canaries(content):
 
 def search_home(home, *left_out):
     """Find canaries in every file of a home, byte by byte."""
-    found = {}
+    by_file = {}
     for path in home.rglob("*"):
         if path.is_file() and path.name not in left_out:
             with suppress(FileNotFoundError):
                 if canaries := find_canaries(path.read_bytes() + path.name.encode()):
-                    found[str(path.relative_to(home))] = canaries
-    return found
+                    by_file[str(path.relative_to(home))] = canaries
+    return by_file
 
 
 def attack(service):
@@ -135,9 +135,9 @@ def attack(service):
     return answers
 
 
-def wait_for(found, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.1)
 
@@ -179,7 +179,7 @@ def test_the_canaries_were_really_processed(attacked):
     assert {name: statuses.get(name, expected[name]) for name in expected} == expected
     # The canary was read: this is what the model makes of it.
     factors = json.loads(answers["studied"][2])["estimates"][0]["factors"]
-    (weight,) = (one["log_odds"] for one in factors if one["field"] == "bmi")
+    (weight,) = (factor["log_odds"] for factor in factors if factor["field"] == "bmi")
     assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28), rel=1e-4)
     fields = {error["field"] for error in json.loads(answers["bad"][2])["errors"]}
     assert len(fields & set(BAD)) > len(BAD) - 5
@@ -189,9 +189,9 @@ def test_the_canaries_were_really_processed(attacked):
 
 def test_no_answer_of_a_program_has_a_canary(attacked):
     _, answers = attacked
-    found = {name: find_canaries(answer[2]) for name, answer in answers.items()}
-    assert {name: canaries for name, canaries in found.items() if canaries} == {
-        "form": found["form"],
+    by_answer = {name: find_canaries(answer[2]) for name, answer in answers.items()}
+    assert {name: canaries for name, canaries in by_answer.items() if canaries} == {
+        "form": by_answer["form"],
         "bad form": [WORD.encode()],
     }
 
@@ -258,23 +258,23 @@ def test_key_from_page_is_not_kept_with_inputs(open_client, make_key, store):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def read_logged(monkeypatch):
     """What the log says, set up as in a real process; everything is put back afterwards."""
     names = (None, "bentoml", "uvicorn", "uvicorn.error", "uvicorn.access", "circus")
     loggers = [logging.getLogger(name) for name in (*names, "ketamine_response")]
-    for one in loggers:
+    for logger in loggers:
         for fact in ("handlers", "propagate", "level"):
-            monkeypatch.setattr(one, fact, getattr(one, fact))
-    for place, name in (
+            monkeypatch.setattr(logger, fact, getattr(logger, fact))
+    for module, name in (
         (sys, "excepthook"),
         (threading, "excepthook"),
         (logging, "raiseExceptions"),
     ):
-        monkeypatch.setattr(place, name, getattr(place, name))
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", said)
+        monkeypatch.setattr(module, name, getattr(module, name))
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
     start_log()
-    yield said.getvalue
+    yield stream.getvalue
     monkeypatch.undo()
     logging.getLogger().manager._clear_cache()
 
@@ -291,22 +291,22 @@ class Breaking:
             raise RuntimeError(str(GOOD)) from error
 
 
-def test_internal_failure_logs_place_without_values(open_client, told):
+def test_internal_failure_logs_place_without_values(open_client, read_logged):
     client = open_client(champions=Breaking())
     for path, body in (("/predict", GOOD), ("/predict_batch", {"assessments": [GOOD]})):
         response = client.post(path, json=body)
         assert response.status_code == 500
         assert find_canaries(response.content) == []
-    said = told()
-    assert said.count('"event":"failure"') == 2
-    assert '"error":"RuntimeError"' in said
-    assert "test_canary.py" in said
-    assert find_canaries(said.encode()) == []
+    logged = read_logged()
+    assert logged.count('"event":"failure"') == 2
+    assert '"error":"RuntimeError"' in logged
+    assert "test_canary.py" in logged
+    assert find_canaries(logged.encode()) == []
 
 
-def test_library_messages_of_a_crash_have_no_canary(told):
-    def crash(*given):
-        raise ValueError(*given)
+def test_library_messages_of_a_crash_have_no_canary(read_logged):
+    def crash(*arguments):
+        raise ValueError(*arguments)
 
     async def lose():
         loop = asyncio.get_running_loop()
@@ -320,13 +320,13 @@ def test_library_messages_of_a_crash_have_no_canary(told):
     asyncio.run(lose())
     logging.getLogger("uvicorn.error").error("Exception in ASGI application\n%s", WORD)
     logging.getLogger("other").warning("%s of %s", WORD, DIGITS, exc_info=ValueError(WORD))
-    said = told()
-    assert "Exception in callback" in said
-    assert "Future exception was never retrieved" in said
-    assert find_canaries(said.encode()) == []
+    logged = read_logged()
+    assert "Exception in callback" in logged
+    assert "Future exception was never retrieved" in logged
+    assert find_canaries(logged.encode()) == []
 
 
-def test_unwritable_log_line_shows_no_canary(told, monkeypatch):
+def test_unwritable_log_line_shows_no_canary(read_logged, monkeypatch):
     # Where Python itself complains of such a line.
     complaints = io.StringIO()
     monkeypatch.setattr(sys, "stderr", complaints)
@@ -336,5 +336,5 @@ def test_unwritable_log_line_shows_no_canary(told, monkeypatch):
     assert isinstance(handler.formatter, JsonFormatter)
     handler.handle(record)
     logging.getLogger("other").error("the next one")
-    assert "the next one" in told()
-    assert find_canaries((told() + complaints.getvalue()).encode()) == []
+    assert "the next one" in read_logged()
+    assert find_canaries((read_logged() + complaints.getvalue()).encode()) == []

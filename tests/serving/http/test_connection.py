@@ -115,7 +115,7 @@ def test_requests_that_come_together_are_answered_in_turn(connect, read_one):
         received = opened.recv(65536)
         assert received
         answers += received
-    places = [answers.find(said) for said in (b'"estimates"', b'"ready"')]
+    places = [answers.find(part) for part in (b'"estimates"', b'"ready"')]
     assert 0 < places[0] < places[1] < answers.rfind(b'"estimates"') < answers.rfind(b'"ready"')
 
 

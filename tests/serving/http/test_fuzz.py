@@ -118,9 +118,9 @@ def give_twice(chance, person):
 
 def insert_literal(chance, person):
     content = json.dumps(person).encode()
-    places = [found.end() for found in re.finditer(rb"[:,{\[] ?", content)]
-    place = chance.choice(places)
-    return content[:place] + chance.choice(LITERALS) + content[place:]
+    places = [match.end() for match in re.finditer(rb"[:,{\[] ?", content)]
+    index = chance.choice(places)
+    return content[:index] + chance.choice(LITERALS) + content[index:]
 
 
 def encode_otherwise(chance, person):
@@ -186,9 +186,9 @@ class Client:
 @pytest.fixture
 def client(open_client):
     opened = open_client(most_body_bytes=200_000, most_assessments=50, most_per_minute=0)
-    found = Client(opened.app, opened.service)
-    yield found
-    found.loop.close()
+    caller = Client(opened.app, opened.service)
+    yield caller
+    caller.loop.close()
 
 
 def post(client, path, body, content_type=TYPE):
@@ -255,7 +255,7 @@ def check_answer(response, body):
 
 
 def test_damaged_bodies_are_answered_in_one_form(client, choose_count, chance):
-    found = {}
+    by_mutation = {}
     for _ in range(choose_count(*BODIES)):
         mutate = chance.choice(MUTATIONS)
         body = mutate(chance, dict(PERSON))
@@ -269,10 +269,10 @@ def test_damaged_bodies_are_answered_in_one_form(client, choose_count, chance):
         status = check_answer(post(client, path, body, content_type), body)
         if content_type in WRONG_TYPES:
             assert status == 415
-        found.setdefault(mutate.__name__, set()).add(status)
+        by_mutation.setdefault(mutate.__name__, set()).add(status)
     # Every mutation really reached the parser, and harmless ones were answered.
-    assert all(400 in statuses for statuses in found.values())
-    assert sum(200 in statuses for statuses in found.values()) >= 4
+    assert all(400 in statuses for statuses in by_mutation.values())
+    assert sum(200 in statuses for statuses in by_mutation.values()) >= 4
     assert client.state.in_flight == 0
 
 
@@ -285,8 +285,8 @@ def settle(answer):
     return pytest.approx(answer, rel=1e-11, abs=1e-13) if isinstance(answer, float) else answer
 
 
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessment, place):
+@pytest.mark.parametrize("damaged", [0, 2, 4])
+def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessment, damaged):
     neighbours = [
         make_assessment(patient_id="n0", phq9=11),
         make_assessment(patient_id="n1", phq9=12, age=300),
@@ -296,20 +296,20 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
     ]
     whole = {"assessments": neighbours}
     expected = post(client, "/predict_batch", json.dumps(whole).encode()).json()["results"]
-    chance = random.Random(SEED + place)
+    chance = random.Random(SEED + damaged)
     answered = 0
     for _ in range(300):
         body = chance.choice((change_values, change_names, replace_whole))(chance, dict(PERSON))
-        rows = [json.dumps(one).encode() for one in neighbours]
-        rows[place] = body
+        rows = [json.dumps(neighbour).encode() for neighbour in neighbours]
+        rows[damaged] = body
         sent = b'{"assessments": [' + b", ".join(rows) + b"]}"
         response = post(client, "/predict_batch", sent)
         status = check_answer(response, sent)
         if status == 200:
             results = response.json()["results"]
             assert len(results) == len(neighbours)
-            for number, one in enumerate(results):
-                assert number == place or one == settle(expected[number])
+            for number, result in enumerate(results):
+                assert number == damaged or result == settle(expected[number])
             answered += 1
     assert answered > 200
 

@@ -33,7 +33,7 @@ def check_headers(response):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "TRACE"])
-@pytest.mark.parametrize("path", [*dict.fromkeys(one.path for one in ROUTES), "/nowhere"])
+@pytest.mark.parametrize("path", [*dict.fromkeys(route.path for route in ROUTES), "/nowhere"])
 def test_every_response_has_security_headers(open_client, method, path):
     """No response lets another site read it."""
     client = open_client()
@@ -56,13 +56,13 @@ def test_unknown_key_takes_as_long_as_wrong_secret(store, make_key):
     wrong = [token[:-1] + ("A" if token[-1] != "A" else "B"), f"kr_00000000_{token[12:]}"]
     times = ([], [])
     for _ in range(20_000):
-        for place, tried in enumerate(wrong):
+        for index, tried in enumerate(wrong):
             began = perf_counter()
-            found = ring.find(tried, now)
-            times[place].append(perf_counter() - began)
-            assert found is None
-    one, other = (statistics.median(found) for found in times)
-    assert abs(one - other) < NOISE * max(one, other)
+            match = ring.find(tried, now)
+            times[index].append(perf_counter() - began)
+            assert match is None
+    wrong_secret, unknown_key = (statistics.median(durations) for durations in times)
+    assert abs(wrong_secret - unknown_key) < NOISE * max(wrong_secret, unknown_key)
 
 
 def test_repeated_request_gets_its_own_audit_row(open_client):

@@ -35,9 +35,9 @@ def hold(service, count):
     return [service.connect(half) for _ in range(count)]
 
 
-def wait_for(found, seconds=20):
+def wait_for(condition, seconds=20):
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -179,7 +179,9 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("first", "headers"), [one[1:] for one in GOOD], ids=[g[0] for g in GOOD])
+@pytest.mark.parametrize(
+    ("first", "headers"), [row[1:] for row in GOOD], ids=[row[0] for row in GOOD]
+)
 def test_unusual_requests_are_answered(service, read_one, first, headers):
     assert ask_raw(service, read_one, headers, first=first)[0] == 200
 

@@ -31,13 +31,13 @@ def document(service):
     return json.loads(service[0].ask("/docs.json")[2])
 
 
-def run_schemathesis(service, place, token, *arguments):
+def run_schemathesis(service, folder, token, *arguments):
     """Run schemathesis as a user would, in a folder of its own; returns its report."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/docs.json"]
     command += ["--checks", "all", "--seed", "7", "--max-examples", "10", "--no-color"]
     command += ["--generation-database", "none", "-H", f"Authorization: Bearer {token}"]
     done = subprocess.run(
-        [*command, *arguments], cwd=place, capture_output=True, text=True, check=False
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -53,9 +53,9 @@ def test_every_schema_is_a_valid_json_schema(document):
 
 def test_the_document_has_every_route_and_its_statuses(document):
     described = {
-        (method.upper(), path): set(one["responses"])
+        (method.upper(), path): set(operation["responses"])
         for path, methods in document["paths"].items()
-        for method, one in methods.items()
+        for method, operation in methods.items()
     }
     assert set(described) == {(route.method, route.path) for route in ROUTES}
     assert described["POST", "/predict"] == {
@@ -66,7 +66,7 @@ def test_the_document_has_every_route_and_its_statuses(document):
 
 @pytest.mark.parametrize("path", [*NOT_MEANT, None], ids=lambda path: path or "all others")
 def test_a_real_service_answers_as_its_document_says(service, tmp_path, path):
-    chosen = [part for one in NOT_MEANT for part in ("--exclude-path", one)]
+    chosen = [part for excluded in NOT_MEANT for part in ("--exclude-path", excluded)]
     if path is not None:
         chosen = ["--include-path", path, "--exclude-checks", NOT_MEANT[path]]
         # Its third phase takes minutes over two hundred fields.

@@ -129,8 +129,8 @@ def test_inputs_are_kept_only_on_request_and_encrypted(
 
 
 def test_keeping_inputs_needs_a_key():
-    asked = ServingSettings(store_inputs=True)
+    settings = ServingSettings(store_inputs=True)
     with pytest.raises(InputError, match=INPUTS_VARIABLE):
-        choose_seal(asked, {})
+        choose_seal(settings, {})
     assert choose_seal(ServingSettings(), {}) is None
-    assert choose_seal(asked, {INPUTS_VARIABLE: Fernet.generate_key().decode()}) is not None
+    assert choose_seal(settings, {INPUTS_VARIABLE: Fernet.generate_key().decode()}) is not None

@@ -41,9 +41,9 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def home(store_champion, tmp_path_factory):
-    found = tmp_path_factory.mktemp("home")
-    store_champion(found)
-    return found
+    folder = tmp_path_factory.mktemp("home")
+    store_champion(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -72,12 +72,12 @@ class PostgresqlServer:
 
 def find_binaries():
     """Find PostgreSQL's programs, and whoever may run them."""
-    found = shutil.which("initdb")
-    places = [Path(found).resolve().parent] if found else sorted(BINARIES.glob("*/bin"))
-    places = [place for place in places if (place / "initdb").exists()]
+    initdb = shutil.which("initdb")
+    folders = [Path(initdb).resolve().parent] if initdb else sorted(BINARIES.glob("*/bin"))
+    folders = [folder for folder in folders if (folder / "initdb").exists()]
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         return None
-    return places[-1] if places else None
+    return folders[-1] if folders else None
 
 
 @pytest.fixture(scope="session")
@@ -105,17 +105,17 @@ def url(request, tmp_path):
 @pytest.fixture
 def engine(url):
     """A store."""
-    found = prepare_store(url)
-    yield found
-    found.dispose()
+    prepared = prepare_store(url)
+    yield prepared
+    prepared.dispose()
 
 
 @pytest.fixture
 def log(engine):
     """Its audit log."""
-    found = AuditLog(engine, CHAIN_KEY)
-    yield found
-    found.close()
+    audit = AuditLog(engine, CHAIN_KEY)
+    yield audit
+    audit.close()
 
 
 @pytest.fixture

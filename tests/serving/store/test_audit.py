@@ -265,7 +265,7 @@ def test_concurrent_processes_append_one_chain_without_gaps(url, log, tmp_path):
     rows = log.show(last=100_000)
     assert {row["request_id"] for row in rows} == set(confirmed.read_text().split())
     turns = [row["request_id"][:8] for row in rows[::3]]
-    assert sum(one != other for one, other in pairwise(turns)) > 3
+    assert sum(turn != next_turn for turn, next_turn in pairwise(turns)) > 3
 
 
 def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
@@ -280,9 +280,9 @@ def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
             file.write("\n")  # its last line may lack an end
     verdict = log.verify()
     assert verdict.breach is None
-    found = {row["request_id"] for row in log.show(last=10_000_000)}
-    told = {line for line in confirmed.read_text().split() if len(line) == 32}
-    assert len(told) > KILLS
-    assert told <= found
-    assert len(found) == verdict.count
+    stored = {row["request_id"] for row in log.show(last=10_000_000)}
+    reported = {line for line in confirmed.read_text().split() if len(line) == 32}
+    assert len(reported) > KILLS
+    assert reported <= stored
+    assert len(stored) == verdict.count
     assert verdict.count % 2 == 0  # no group was written by half

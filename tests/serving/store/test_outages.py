@@ -44,13 +44,13 @@ def test_full_disk_rejects_rows_until_space_is_freed(tiny_disk, make_answered, t
 @contextmanager
 def make_database_on(postgresql, folder):
     """A database whose tables lie on another disk."""
-    place = folder / "space"
-    place.mkdir()
+    tablespace = folder / "space"
+    tablespace.mkdir()
     if os.geteuid() == 0:
-        shutil.chown(place, "postgres")
-    for parent in [one for one in place.parents if one.owner() == "root"][:-2]:
+        shutil.chown(tablespace, "postgres")
+    for parent in [parent for parent in tablespace.parents if parent.owner() == "root"][:-2]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    postgresql.execute(f"CREATE TABLESPACE tiny LOCATION '{place}'")
+    postgresql.execute(f"CREATE TABLESPACE tiny LOCATION '{tablespace}'")
     url = postgresql.create_database("TABLESPACE tiny")
     try:
         yield url
