@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-# The error for a changed byte of each file: the card is registered, and has the digests of others.
+# The error for a changed byte of each file: the card's digest is registered, the card has the rest.
 DAMAGES = {
     "card.json": "does not match its registered digest",
     "terms.npz": "its digest differs from the card's",

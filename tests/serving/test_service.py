@@ -91,7 +91,7 @@ def browser():
 
 @pytest.fixture(params=[True, False], ids=["with-scripts", "without-scripts"])
 def page(browser, request, service):
-    """The clinician's page, and everything that it asked for or complained of."""
+    """The clinician's page, with its requests and console messages."""
     context = browser.new_context(java_script_enabled=request.param)
     opened = context.new_page()
     opened.asked, opened.complaints = [], []

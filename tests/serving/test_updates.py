@@ -1,4 +1,4 @@
-"""Estimates made again: a model of its own beside the baseline one, from cohort to HTTP."""
+"""Updated estimates: their own model next to the baseline one, from cohort to HTTP."""
 
 import json
 import shutil
@@ -114,7 +114,7 @@ AFTER_ACUTE = "phq9.week12.response.after-acute"
 
 @pytest.fixture(scope="module")
 def updated(commands, cohort, tmp_path_factory):
-    """A home whose store has the demonstration's champion and, by fit and pull, an update's."""
+    """A home with the demonstration's champion and a fitted and pulled update champion."""
     home = tmp_path_factory.mktemp("updated")
     shutil.copytree(commands.home / "bentoml", home / "bentoml")
     copied = type(commands)(home)
@@ -122,7 +122,7 @@ def updated(commands, cohort, tmp_path_factory):
         *(f"outcome={AFTER_ACUTE}", "features.include=['phq9', 'phq9_acute', 'madrs_day1']"),
         *("uncertainty.redevelopments=20", "validation.resamples=100"),
         'candidates=["base_rate", "elastic_net"]',
-        # What is served is asked here, not whether it should be.
+        # A lenient gate: this tests how the model is served.
         *("gate.calibration_slope=[0.1, 9]", "gate.calibration_ratio=[0.3, 3]"),
         *("gate.net_benefit_margin=0.2", "gate.subgroup_ratio=[0.1, 9]"),
     )

@@ -1,4 +1,4 @@
-"""The strict parser against the slow one that looks at every pair."""
+"""The strict parser against a slow one that checks every pair."""
 
 import json
 
@@ -37,7 +37,7 @@ def refuse_constant(name):
 
 
 def parse_slowly(text):
-    """Parse with the standard library; None for what must be refused."""
+    """Parse with the standard library; None if the text must be refused."""
     try:
         parsed = json.loads(text, object_pairs_hook=refuse_twice, parse_constant=refuse_constant)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What is counted: requests, estimates and broken rules, by labels with a fixed set of values."""
+"""Metrics: counts of requests, estimates and broken rules, by labels with fixed values."""
 
 import subprocess
 import sys
@@ -98,7 +98,7 @@ def test_processes_are_shown_together_and_killed_ones_forgotten(tmp_path):
         ).stdout
         for _ in range(2)
     ]
-    # What was counted stays when a process ends; what it was like does not.
+    # Counts stay when a process ends; gauges do not.
     assert "ketamine_response_unaudited_total 2.0" in shown[1]
     assert "ketamine_response_degraded 1.0" in shown[1]
     forget_dead_processes(tmp_path)

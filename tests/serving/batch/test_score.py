@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def score(commands, tmp_path):
-    """Score a cohort file and read what came out."""
+    """Scores a cohort file; returns the summary and the output's path."""
 
     def score(cohort, *options, code=0, name="scores.parquet"):
         out = tmp_path / "out" / name

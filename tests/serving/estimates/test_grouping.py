@@ -1,4 +1,4 @@
-"""Assessments that come together are answered together, and each as if it had come alone."""
+"""Concurrent assessments are answered in one batch, each as if it were alone."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from serving.estimates.roster import Roster
 
 @pytest.fixture
 def grouping(predictor, tmp_path):
-    """A grouping that notes how many it answered in each go."""
+    """A grouping that records the size of each batch."""
     made = Grouping(Roster(tmp_path, 10, predictor=predictor))
     reply, made.sizes = made._reply, []
 

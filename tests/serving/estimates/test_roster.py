@@ -1,4 +1,4 @@
-"""Taking up champions: the good ones at once, the bad ones never, and always somebody answers."""
+"""Loading champions: intact ones at once, damaged ones never, and without interruption."""
 
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -13,7 +13,7 @@ NAME = "phq9.acute.response"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model store of BentoML's, empty."""
+    """An empty model store of BentoML's."""
     models = tmp_path / "models"
     models.mkdir()
     BentoMLContainer.model_store.set(ModelStore(models))

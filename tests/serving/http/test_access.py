@@ -1,4 +1,4 @@
-"""Who may ask: every route against every kind of key, and this machine alone without any."""
+"""Access: every route with every kind of key, and without keys from this machine only."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -164,7 +164,7 @@ def test_a_clinician_types_the_key_once(open_client, make_key):
     assert 'type="password"' not in second.text
     assert 'type="password"' not in client.get("/").text
     assert client.get("/model").status_code == 200
-    # What another site could make the browser send is not enough for the routes of programs.
+    # Cookies, which another site can make the browser send, do not open the routes of programs.
     assert client.post("/predict", json=ASSESSMENT).status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""Canaries: values planted in every field come out in the answer, and nowhere else at all."""
+"""Canaries: values planted in every field appear in the answer, and nowhere else."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from serving.base.logs import JsonFormatter, start_log
 
 BUILT_IN = load_dictionary()
 
-# Whatever is planted as a text has this word in it; numbers have digits that nothing else has.
+# Planted texts contain this word; planted numbers have digits that occur nowhere else.
 WORD = "CANARYBIRD"
 DIGITS = "73918246"
 DATE = "2031-07-19"
@@ -41,7 +41,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def plant(field, good):
-    """Choose a value for a field in which a canary sits, within its rules or not."""
+    """Choose a value with a canary for a field, within its rules or not."""
     match field.kind:
         case Kind.TEXT:
             return f"{WORD}-{field.name[:20]}" if good else f"{WORD} {field.name} @"
@@ -60,7 +60,7 @@ def plant_all(good):
     planted = {name: plant(field, good) for name, field in BUILT_IN.fields.items()}
     planted = {name: value for name, value in planted.items() if value is not None}
     if good:
-        # What must be whole, or may not stand beside another; and one that was studied.
+        # An integer, one of two exclusive fields, and a studied number that holds a canary.
         planted |= {"condition": "depression", "phq9": 17, "bmi": float(f"27.{DIGITS}")}
         del planted["dose_mg"]
     return planted
@@ -71,7 +71,7 @@ STUDIED = {name: GOOD[name] for name in ("patient_id", "site", "condition", "phq
 
 
 def list_canaries(*planted):
-    """List what must be found nowhere: every text and number that only we could have sent."""
+    """List texts and numbers that only these requests contain."""
     numbers = {v for fields in planted for v in fields.values() if isinstance(v, float)}
     return {WORD, DIGITS, DATE, *(str(number) for number in numbers)}
 
@@ -95,7 +95,7 @@ def search_home(home, *left_out):
 
 
 def attack(service):
-    """Send the canaries by every way; returns answers by what was sent."""
+    """Send the canaries in every kind of request; returns the answers by kind."""
     answers = {"good": service.ask("/predict", GOOD), "bad": service.ask("/predict", BAD)}
     answers["studied"] = service.ask("/predict", STUDIED)
     rows = {"assessments": [GOOD, BAD, GOOD, {**GOOD, f"{WORD.lower()}_x": WORD}, WORD]}
@@ -115,7 +115,7 @@ def attack(service):
         ("proxy", body, {"x_forwarded_for": WORD, "x_request_id": WORD}),
         ("deep", b"[" * 3000 + body, {}),
     ):
-        with suppress(ConnectionError):  # what is too large may be refused before it was sent
+        with suppress(ConnectionError):  # too large a body may be refused before it was sent
             answers[name] = service.ask(f"/predict?q={WORD}&age={DIGITS}", content, **headers)
     for path in (f"/{WORD}", f"/predict/{DIGITS}?{WORD}", f"/model?{WORD}#{WORD}", f"/%00{WORD}"):
         answers[path] = service.ask(path, method="GET")
@@ -143,7 +143,7 @@ def wait_for(condition, seconds=60):
 
 
 def kill_worker(service):
-    """Kill the process that answers, in the midst of a body; it comes back."""
+    """Kill the worker in the middle of a body; it is restarted."""
     started = service.read_log().count('"event":"champions"')
     head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     service.connect(head + b"Content-Length: 5000\r\n\r\n" + json.dumps(GOOD).encode()).close()
@@ -157,7 +157,7 @@ def kill_worker(service):
 
 @pytest.fixture(scope="module")
 def attacked(start_service):
-    """A service at its loudest, after everything was done to it; and its answers."""
+    """A service with the most detailed log, after all attacks; and its answers."""
     service = start_service(**LOUD)
     answers = attack(service)
     with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
@@ -177,13 +177,13 @@ def test_the_canaries_were_really_processed(attacked):
     expected |= {"type": 415, "coding": 415, "key": 200, "large": 413, "host": 403, "proxy": 403}
     expected |= {"deep": 400, "unaudited": 503, "after": 200, "metrics": 200}
     assert {name: statuses.get(name, expected[name]) for name in expected} == expected
-    # The canary was read: this is what the model makes of it.
+    # The canary was read: this is its contribution in the model.
     factors = json.loads(answers["studied"][2])["estimates"][0]["factors"]
     (weight,) = (factor["log_odds"] for factor in factors if factor["field"] == "bmi")
     assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28), rel=1e-4)
     fields = {error["field"] for error in json.loads(answers["bad"][2])["errors"]}
     assert len(fields & set(BAD)) > len(BAD) - 5
-    # The page shows what was typed to whoever typed it.
+    # The page shows the user's own input again.
     assert DATE.encode() in answers["form"][2] or str(GOOD["bmi"]).encode() in answers["form"][2]
 
 
@@ -259,7 +259,7 @@ def test_key_from_page_is_not_kept_with_inputs(open_client, make_key, store):
 
 @pytest.fixture
 def read_logged(monkeypatch):
-    """What the log says, set up as in a real process; everything is put back afterwards."""
+    """Reads the log, set up as in a real process; restored afterwards."""
     names = (None, "bentoml", "uvicorn", "uvicorn.error", "uvicorn.access", "circus")
     loggers = [logging.getLogger(name) for name in (*names, "ketamine_response")]
     for logger in loggers:
@@ -280,7 +280,7 @@ def read_logged(monkeypatch):
 
 
 class Breaking:
-    """A predictor that breaks, with the assessment in its complaint."""
+    """A predictor that raises an error with the assessment in its message."""
 
     champions = ()
 
@@ -327,7 +327,7 @@ def test_library_messages_of_a_crash_have_no_canary(read_logged):
 
 
 def test_unwritable_log_line_shows_no_canary(read_logged, monkeypatch):
-    # Where Python itself complains of such a line.
+    # Python itself reports such a line here.
     complaints = io.StringIO()
     monkeypatch.setattr(sys, "stderr", complaints)
     record = logging.LogRecord("a", 40, WORD, 1, "odd %s", (WORD,), None)

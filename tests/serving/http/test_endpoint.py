@@ -124,7 +124,7 @@ def flatten(value, path=()):
 
 
 def assert_same(answer, expected):
-    """Assert that answers are the same but for last digits: sums have another order."""
+    """Assert that answers agree up to last digits, which depend on the order of sums."""
     answer, expected = flatten(answer), flatten(expected)
     assert answer.keys() == expected.keys()
     for path, value in expected.items():
@@ -346,7 +346,7 @@ def test_page_reports_conditions_without_a_model(client):
 
 
 def test_batch_past_its_deadline_may_retry(open_client, make_assessment):
-    """One batch is answered at a time, so another may wait past its deadline."""
+    """Batches are answered one at a time, so another may wait past its deadline."""
     client = open_client(deadline_seconds=0.1)
     body = json.dumps({"assessments": [make_assessment()]}).encode()
     headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]

@@ -1,4 +1,4 @@
-"""What every answer carries, what a wrong key takes, and what a request made again is."""
+"""Headers of every answer, the time that a wrong key takes, and repeated requests."""
 
 import statistics
 from datetime import UTC, datetime
@@ -10,8 +10,8 @@ from serving.http.routes import ROUTES
 from serving.store.keys import KeyRing
 
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
-# How much longer one kind of refusal may take than another; a secret takes as long to guess as
-# ever, but an id that exists should not be told from one that does not.
+# Allowed difference in time between refusals: an existing id must not be distinguishable from an
+# unknown one, although guessing the secret would still be infeasible.
 NOISE = 0.25
 SECURE = {
     "cache-control": "no-store",
@@ -35,7 +35,7 @@ def check_headers(response):
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "TRACE"])
 @pytest.mark.parametrize("path", [*dict.fromkeys(route.path for route in ROUTES), "/nowhere"])
 def test_every_response_has_security_headers(open_client, method, path):
-    """No response lets another site read it."""
+    """No response may be read by another site."""
     client = open_client()
     for sent in ({}, {"json": PERSON}):
         check_headers(client.request(method, path, headers=ORIGIN, **sent))
@@ -74,5 +74,5 @@ def test_repeated_request_gets_its_own_audit_row(open_client):
     assert [row["request_id"] for row in rows] == ids
     assert len(set(ids)) == 3
     assert "0" * 32 not in ids
-    # The same inputs can be recognised, by whoever has the key and the inputs.
+    # The key and the inputs are needed to recognise the same inputs.
     assert len({row["inputs_digest"] for row in rows}) == 1

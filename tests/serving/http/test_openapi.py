@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, and true of what a real service answers."""
+"""The OpenAPI document: valid, and matched by a real service's answers."""
 
 import json
 import subprocess
@@ -10,14 +10,14 @@ from schemathesis.specs.openapi import definitions
 
 from serving.http.routes import ROUTES
 
-# Rules between fields are no schema's business, and a batch answers a bad row in its place.
+# Schemas cannot express rules between fields, and a batch reports a bad row in its result.
 NOT_MEANT = {"/predict": "positive_data_acceptance", "/predict_batch": "negative_data_rejection"}
 ROLES = ("predict", "batch", "admin")
 
 
 @pytest.fixture(scope="module")
 def service(start_service, store_champion, make_commands, tmp_path_factory):
-    """A service that asks for keys, and a key."""
+    """A service that requires keys, and a key."""
     home = tmp_path_factory.mktemp("home")
     store_champion(home)
     scopes = [part for role in ROLES for part in ("--scope", role)]
@@ -32,7 +32,7 @@ def document(service):
 
 
 def run_schemathesis(service, folder, token, *arguments):
-    """Run schemathesis as a user would, in a folder of its own; returns its report."""
+    """Run schemathesis as a user would, in this folder; returns its exit code and report."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/docs.json"]
     command += ["--checks", "all", "--seed", "7", "--max-examples", "10", "--no-color"]
     command += ["--generation-database", "none", "-H", f"Authorization: Bearer {token}"]

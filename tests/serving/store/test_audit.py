@@ -37,7 +37,7 @@ with open(sys.argv[2], "a") as confirmed:
 
 
 def start_appending(url, confirmed, names, groups, size):
-    """Start processes that append and note in a file what was confirmed; all begin at once."""
+    """Start processes that append at the same time and write what was confirmed to a file."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     started = []
     for name in names:
@@ -202,7 +202,7 @@ def test_saved_head_detects_a_restored_older_chain(log, engine, make_answered):
     noted = log.verify().head
     head = f"UPDATE audit_head SET number = {number}, digest = '{digest}', seal = '{seal}'"
     change(engine, "DELETE FROM audit WHERE number = 2", head)
-    assert find_kind(log) is None  # the store alone cannot tell
+    assert find_kind(log) is None  # the store alone does not show it
     assert find_kind(log, noted) == ("cut off", 2)
 
 
@@ -277,7 +277,7 @@ def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         with confirmed.open("a") as file:
-            file.write("\n")  # its last line may lack an end
+            file.write("\n")  # its last line may be unfinished
     verdict = log.verify()
     assert verdict.breach is None
     stored = {row["request_id"] for row in log.show(last=10_000_000)}
@@ -285,4 +285,4 @@ def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
     assert len(reported) > KILLS
     assert reported <= stored
     assert len(stored) == verdict.count
-    assert verdict.count % 2 == 0  # no group was written by half
+    assert verdict.count % 2 == 0  # no group was half-written

@@ -67,7 +67,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def next_version(monkeypatch, tmp_path):
-    """The code of a version to come, with one migration more."""
+    """The code of a later version, with one more migration."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
     for path in (Path(migrations.__file__).parent / "versions").glob("v*.py"):

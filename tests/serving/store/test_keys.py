@@ -178,7 +178,7 @@ def test_keys_stay_valid_while_the_store_is_down(store, ring, engine):
     assert ring.find(issued.token, NOW) is not None
     rename(engine, "gone", "keys")
     ring.refresh()
-    assert store.list()[0].last_used == NOW  # what could not be written was kept
+    assert store.list()[0].last_used == NOW  # what could not be written is retried
 
 
 def rename(engine, old, new):

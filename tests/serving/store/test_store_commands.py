@@ -10,14 +10,14 @@ from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.secrets import InputsSeal, read_secrets
 
-# No digest or ciphertext holds this by chance, as it may hold three characters.
+# Long enough not to occur in a digest or ciphertext by chance.
 PATIENT = "patient-zoltan"
 BODY = json.dumps({"patient_id": PATIENT, "condition": "depression", "phq9": 17}).encode()
 
 
 @pytest.fixture
 def answered(fresh_commands, make_answered):
-    """A home whose service has answered three requests; the last one's body was kept."""
+    """A home whose service answered three requests and kept the last one's body."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(fresh_commands.home)})
     engine = prepare_store(home.store_url)
     log = AuditLog(engine, read_secrets(home, {}).chain)
