@@ -16,6 +16,7 @@ from features.base.errors import UnavailableError
 from features.base.home import Home
 
 _STUDY = Path("experiments/studies/demo.toml")
+# Other seeds, so that no patient of the intake was learned from.
 _LEARN_SEED, _INTAKE_SEED, _INTAKE_PATIENTS = 1, 2, 500
 _ANSWER_SECONDS = 60
 # One invented person, as a clinic would send it.

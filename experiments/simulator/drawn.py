@@ -40,6 +40,7 @@ _UNKNOWN_SHARES = (0.10, 0.25)
 _AUCS = (0.62, 0.74)
 _SITE_SPREADS = (0.35, 0.70)
 _DRIFT, _DRIFT_SPREAD = -0.08, 0.05
+# Upper end of the search for the strength that gives an AUC; none in use comes near it.
 _STRONGEST = 20.0
 
 # The features of the evidence table that the published effects are about, in the same units.

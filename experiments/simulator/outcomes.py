@@ -19,8 +19,10 @@ from features.dictionary.dictionary import load_dictionary
 from features.model.prediction import compute_probability
 
 _INSTRUMENTS = load_dictionary().instruments
+# So many that a mean probability has a standard error below 0.003.
 _REFERENCE_PATIENTS, _REFERENCE_SEED = 30_000, 2026
 _FLAT_TARGET = 0.45
+# Share of baseline by which a total can rise and fall.
 _WORST, _BEST = -0.6, 1.0
 _DAYS_PER_YEAR = 365.25
 _DRIFT_FROM = (np.datetime64("2024-01-01") - np.datetime64("1970-01-01")).astype(int)

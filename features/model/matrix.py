@@ -58,7 +58,9 @@ def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
     return np.maximum(100 * (baseline - early) / some, WORST_FALL)
 
 
+# From a low baseline a rise can be many hundred per cent, and would dominate the feature.
 WORST_FALL = -100.0
+# Few patients lie further out: an unbounded line would claim more than the data show.
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
 # Transforms that are computed together.

@@ -112,6 +112,7 @@ class Plan:
         np.copyto(deviations, 0.0, where=missing)
         units = limit_units(deviations / self._scale)
         sites, first, second = self._find_sites(columns), self._first, self._second
+        # Fast path of the lines below, which leave out inputs that are 0 in every row.
         if columns.size <= FEW_ROWS:
             products = units.take(first, axis=0) * units.take(second, axis=0)
             inputs = np.concatenate([deviations, missing, sites, products])
@@ -160,6 +161,8 @@ class Plan:
             and Stability of Numerical Algorithms, 2002, 3.1), plus 4 for both factors and the
             intercept.
         """
+        # Fast path of sum_terms for brief estimates; within the bound by
+        # tests/features/model/test_response_model.py.
         weights, starts, largest = self._rough
         sums: Singles = rows.inputs.astype(np.float32).T @ weights[rows.chosen]
         sums += starts

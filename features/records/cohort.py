@@ -141,6 +141,7 @@ def _choose_columns(
     problems = check_names(renamed.values(), dictionary, known)
     ignored = check_names(mapper.ignore, dictionary, known)
     problems += [problem for problem in ignored if problem.rule == "identifier"]
+    # Ignored columns may have any name but that of an identifier.
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
@@ -205,6 +206,7 @@ def digest_cohort(columns: Columns) -> str:
 
 
 def _encode_texts(texts: Texts) -> bytes:
+    # A text can neither hold this separator nor be empty.
     return "\0".join("" if text is None else text for text in texts).encode()
 
 

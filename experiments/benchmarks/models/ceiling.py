@@ -25,7 +25,9 @@ from features.records.cohort import read_cohort
 
 Matrix = NDArray[np.float32]
 
+# Courses simulated at a time, to bound memory.
 _PART = 25_000
+# Seeds far from those of the parts, which count from 1, so that no courses are shared.
 _TEST_PATIENTS, _TEST_SEED, _TEST_DRAWS = 20_000, 900_001, 600
 _CORRECTED_PATIENTS, _CORRECTED_SEED, _CORRECTED_DRAWS = 50_000, 900_002, 300
 _CHECK_EVERY = 10  # courses; a tenth decides when boosting stops

@@ -113,6 +113,7 @@ def run_serving(request: ServingRequest) -> ServingResults:
             assessments=len(stage.questions.assessments),
             key=stage.token is not None,
         )
+        # Round by round, so that a machine that slows down slows all of them.
         turns = [part for _ in range(request.rounds) for part in request.contestants]
         for contestant in track(turns, len(turns), "serving"):
             if contestant.name not in results.absent:
