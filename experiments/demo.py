@@ -96,7 +96,6 @@ def _show_heading(text: str) -> None:
 
 
 def _run(package: str, *arguments: str) -> str:
-    """Run one of the project's commands, shown as a user would type it; return its output."""
     shown = [Path(text).name if Path(text).is_absolute() else text for text in arguments]
     typer.echo(f"   $ python -m {package} {' '.join(shown)}")
     command = [sys.executable, "-m", package, *arguments]

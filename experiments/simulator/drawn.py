@@ -134,7 +134,6 @@ def _draw_decoys(generator: np.random.Generator) -> Iterator[Effect]:
 def _draw_unknown(
     known: tuple[Effect, ...], patients: Patients, generator: np.random.Generator
 ) -> tuple[Effect, ...]:
-    """Draw nonlinear and interaction terms, and give them their share of the variance."""
     terms = [
         *_draw_interactions(patients, generator),
         *_draw_steps(patients, generator),

@@ -94,12 +94,9 @@ def lookup_levels(world: World, patients: Patients, instrument: str, horizon: st
     return chosen
 
 
+# Solved for on a reference population of the world, so that no cohort's seed enters.
 @cache
 def _calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple[float, ...], ...]:
-    """Compute the level of each condition and route that gives its published share of responders.
-
-    It is solved for on a reference population of the world, so that no cohort's seed enters.
-    """
     patients = draw_reference(world)
     moved = world.strength * combine_effects(world.effects, patients, horizon)
     edge = compute_nominal_edge(instrument)
@@ -137,27 +134,17 @@ def solve_level(above_edge: Numbers, target: float) -> float:
     return float(optimize.brentq(exceed, -reach, reach))
 
 
+# The follow-up falls from the true total, and response is judged against the recorded one.
 def _compute_edge(instrument: str, baseline: Numbers, recorded: Numbers) -> Numbers:
-    """Compute the latent improvement from which a score counts as response.
-
-    Parameters
-    ----------
-    baseline, recorded
-        The true total, from which the follow-up falls, and the recorded one, against which
-        response is judged.
-    """
     percent = _INSTRUMENTS[instrument].response_percent
     most = np.floor((100 - percent) * recorded / 100 + 1e-9)
     fall = 1 - (most + 0.5) / np.maximum(baseline, 1)
     return (fall - 0.5) / SPREADS[instrument]
 
 
+# Half of 18 is 9, and of 17 it is 8: without this shift, even totals would respond more often, in
+# a null world too.
 def _compute_rounding_shift(instrument: str, baseline: Numbers) -> Numbers:
-    """Compute how much easier rounding makes response from one total than from its neighbours.
-
-    Half of 18 is 9, and of 17 it is 8: without this shift, even totals would respond more often,
-    in a null world too.
-    """
     return _compute_edge(instrument, baseline, baseline) - compute_nominal_edge(instrument)
 
 

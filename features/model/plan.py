@@ -189,17 +189,10 @@ class Plan:
         added -= squares
         return float(self.intercepts[0] + squares.sum()), added
 
+    # ``[fields, inputs]``, a product's weight halved between its two features; and ``[fields, 1]``,
+    # the weights of the 1 that squares have subtracted.
     @cached_property
     def _shares(self) -> tuple[Numbers, Numbers]:
-        """Split the model's weights by field; a product's is halved between its two features.
-
-        Returns
-        -------
-        ndarray
-            ``[fields, inputs]``.
-        ndarray
-            ``[fields, 1]``: weights of the 1 that squares have subtracted.
-        """
         own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
         halves = (owners[:, self._first] + owners[:, self._second]) / 2
         marks = np.zeros((len(self.fields), sites))

@@ -127,13 +127,10 @@ def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
 
 
+# Direct identifiers are refused even if they would be ignored: they must not reach this machine.
 def _choose_columns(
     table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
 ) -> dict[str, str]:
-    """Choose the columns to read, as theirs → ours.
-
-    Direct identifiers are refused even if they would be ignored: they must not reach this machine.
-    """
     renamed = {
         name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
     }

@@ -44,7 +44,6 @@ class Parsed:
 
 
 def _read_number(field: Field, value: Any) -> float:
-    """Read a number from JSON: not a text, not a truth value, finite."""
     # Not isinstance: a bool is an int, and true is not a number.
     if type(value) not in (int, float):
         raise RuleBroken("type")
@@ -82,7 +81,6 @@ def read_text(field: Field, value: Any) -> str:
 
 
 def _read_date(field: Field, value: Any) -> float:
-    """Read an ISO date as days since 1970-01-01."""
     return count_days(value)
 
 

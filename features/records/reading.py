@@ -174,14 +174,8 @@ def _are_codes(texts: Sequence[str | None]) -> bool:
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
+# `absent` counts the missing values of each field: any more NaN were in the data, against a rule.
 def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
-    """Read numbers, truth values and NaN; only the fields that keep every rule.
-
-    Parameters
-    ----------
-    absent
-        Number of missing values of each field; any more NaN were in the data, which breaks a rule.
-    """
     names, blank = tuple(columns), [NAN] * size
     try:
         # One conversion for all fields: for a single patient numpy's calls cost more than its
@@ -201,11 +195,11 @@ def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Di
     return Table(names, numbers)
 
 
+# The last line, which is all NaN, has no bounds.
 @lru_cache(maxsize=KNOWN_FORMS)
 def _gather_bounds(
     names: tuple[str, ...], dictionary: Dictionary
 ) -> tuple[Numbers, Numbers, Flags]:
-    """Gather `_list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
     bounds = [_list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

@@ -162,7 +162,6 @@ def _score_batch(
 
 
 def _tabulate(estimates: Estimates, numbers: Any) -> Any:
-    """Put one champion's estimates into a table."""
     card, prediction = estimates.model.card, estimates.prediction
     count, withheld = len(estimates.rows), estimates.withheld
 

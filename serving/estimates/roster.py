@@ -141,8 +141,8 @@ class NotOursError(UnavailableError):
     """A model of the store that belongs to another project."""
 
 
+# Empty while it is being written.
 def _read_latest(path: Path) -> str:
-    """Read which version of a model is the latest; empty while that is being written."""
     try:
         return path.read_text("utf-8").strip()
     except OSError:
@@ -173,8 +173,8 @@ def _try_champion(stored: Any) -> Champion:
     return champion
 
 
+# Within the range that the model was developed on.
 def _make_example(card: ModelCard) -> dict[str, Any]:
-    """Make an assessment within the range that a model was developed on."""
     lows = {r.field: r.low for r in card.ranges if r.low is not None}
     instrument = card.outcome.instrument
     return {

@@ -93,8 +93,8 @@ def _draw_part(
     return matrix, truth, np.log(attainable / (1 - attainable))
 
 
+# By least squares on the true log-odds; gives column means and weights.
 def _fit_line(matrix: Matrix, truth: Numbers) -> tuple[Numbers, Numbers]:
-    """Fit the true log-odds by least squares; return column means and weights."""
     means: Numbers = np.nan_to_num(np.nanmean(matrix, axis=0, dtype=float))
     target = np.log(truth / (1 - truth))
     weights, *_ = np.linalg.lstsq(_impute_means(matrix, means), target, rcond=None)

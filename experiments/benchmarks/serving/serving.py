@@ -70,8 +70,6 @@ class ServingResults:
 
 @dataclass(frozen=True)
 class _Stage:
-    """What all contestants share: the home with the champion, the questions, a key."""
-
     home: ServedHome
     questions: Questions
     token: str | None
@@ -135,7 +133,6 @@ def _set_stage(request: ServingRequest, folder: Path) -> _Stage:
 
 
 def _run_turn(contestant: Contestant, stage: _Stage, results: ServingResults) -> None:
-    """Measure a contestant once; one that cannot run is named as absent."""
     if contestant.absent:
         results.absent[contestant.name] = f"not installed: {', '.join(contestant.absent)}"
         return
@@ -168,7 +165,6 @@ def _measure_tasks(
 
 
 def _explain_refusal(request: HttpRequest, server: Server) -> str | None:
-    """Ask once; return why a service does not do a task, or None if it does."""
     try:
         answer = httpx.post(
             server.address + request.path,

@@ -147,8 +147,6 @@ def run_soak(plan: SoakPlan) -> SoakResult:
 
 
 class _Soak:
-    """Asks, changes champions, kills workers and reads memory concurrently until time is up."""
-
     def __init__(
         self,
         plan: SoakPlan,
