@@ -168,7 +168,9 @@ def test_old_champions_are_pulled(old_commands, tmp_path):
     shutil.copytree(old_commands.home / "bentoml", store)
     shutil.rmtree(store / "models" / "phq9.acute.remission")
     done = old_commands.run("serving", "pull", "--json", BENTOML_HOME=str(store))
-    pulled = {one["name"]: one["new"] for one in json.loads(done.stdout)["champions"]}
+    pulled = {
+        champion["name"]: champion["new"] for champion in json.loads(done.stdout)["champions"]
+    }
     assert pulled == {"phq9.acute.remission": True, "phq9.acute.response": False}
 
 

@@ -71,7 +71,7 @@ def tables(draw):
 @example({"age": [None, float("nan")], "bmi": [20, 21.5]})
 @example({"patient_id": ["a", "b\nc"]})
 @example({"site": [None, None], "patient_id": ["a", None]})
-def test_columns_read_together_are_those_read_value_by_value(raw):
+def test_columns_equal_those_read_by_value(raw):
     size = len(next(iter(raw.values())))
     columns, broken = read_columns(size, raw, BUILT_IN)
     assert set(columns.values) == set(raw)
@@ -80,9 +80,11 @@ def test_columns_read_together_are_those_read_value_by_value(raw):
         careful = check_numbers(
             BUILT_IN.fields[name], parse_values(BUILT_IN.fields[name], values, JSON_READERS)
         )
-        found = columns.values[name]
-        assert found.dtype == careful.values.dtype
-        assert [repr(one) for one in found.tolist()] == [repr(v) for v in careful.values.tolist()]
+        fast = columns.values[name]
+        assert fast.dtype == careful.values.dtype
+        assert [repr(value) for value in fast.tolist()] == [
+            repr(v) for v in careful.values.tolist()
+        ]
         rules |= {(name, rule): mask.tolist() for rule, mask in careful.broken.items()}
     assert rules == {
         (name, rule): mask.tolist()
@@ -96,12 +98,12 @@ def test_columns_read_together_are_those_read_value_by_value(raw):
 
 
 @given(tables())
-def test_rows_with_the_same_names_and_rows_without_are_read_alike(raw):
+def test_full_rows_and_rows_with_gaps_agree(raw):
     size = len(next(iter(raw.values())))
     full = [{name: values[row] for name, values in raw.items()} for row in range(size)]
     gaps = [{name: value for name, value in row.items() if value is not None} for row in full]
     first, second = (parse_rows(rows) for rows in (full, gaps))
-    assert {repr(one) for one in first[1]} == {repr(one) for one in second[1]}
+    assert {repr(problem) for problem in first[1]} == {repr(problem) for problem in second[1]}
     for name, values in second[0].values.items():
         assert repr(values.tolist()) == repr(first[0].values[name].tolist())
 
@@ -118,7 +120,7 @@ def test_one_strange_value_leaves_the_other_fields_alone():
         2, {"age": [44, "x"], "bmi": [30, None], "sex": ["f", "male"]}, BUILT_IN
     )
     assert columns.get_numbers("bmi").tolist() == pytest.approx([30, np.nan], nan_ok=True)
-    assert {name: set(found.broken) for name, found in broken.items()} == {
+    assert {name: set(mask.broken) for name, mask in broken.items()} == {
         "age": {"type"},
         "sex": {"category"},
     }
