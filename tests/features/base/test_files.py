@@ -1,4 +1,4 @@
-"""Files appear complete or not at all."""
+"""Files are written completely or not at all."""
 
 import os
 import signal
@@ -67,7 +67,7 @@ with open_atomic(Path(sys.argv[1])) as file:
 
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
-    """Next to it at most a hidden part, which no reader takes for the file."""
+    """At most a hidden partial file is left, which no reader opens."""
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Dictionaries with instruments of a user's own: what they add, and what is refused."""
+"""Dictionaries with a user's own instruments: what they add, and what is refused."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_built_in_fields_keep_their_order(load):
 
 
 def test_the_same_scales_make_the_same_dictionary(load):
-    """So that tables derived from a dictionary are made once, however often it is read."""
+    """So that tables derived from a dictionary are cached, however often it is read."""
     assert load() is load(name="again.toml")
     assert load_dictionary() is BUILT_IN
 

@@ -8,7 +8,7 @@ from features.dictionary.horizon import HORIZONS
 
 BUILT_IN = load_dictionary()
 
-# Names that outside systems rely on.
+# Names that other systems rely on.
 PROMISED = """
     patient_id site assessed_on condition age sex bmi phq9 gad7 pcl5 madrs hamd17 qids bdi2 hama
     caps5 phq9_1 phq9_9 gad7_1 gad7_7 pcl5_1 pcl5_20 failed_antidepressants failed_ect

@@ -1,4 +1,4 @@
-"""The one way from columns to estimates: what it gives, and when it gives none."""
+"""Estimates from columns: their content, and when the model abstains."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ FEATURES = list_features(["phq9"])
 
 
 def make_model(courses=100, spread=0.1, outcome="phq9.acute.response", ranges=()):
-    """Log-odds 1 - PHQ-9 / 16, and nine re-developments about it."""
+    """Make a model with log-odds 1 - PHQ-9 / 16, and nine bootstrap refits around it."""
     versions = np.append(0, np.linspace(-spread, spread, 9))
     terms = Terms(
         intercept=1 + versions,

@@ -1,4 +1,4 @@
-"""The matrix: rows independent, order-free, the same from JSON and from Parquet, bit for bit."""
+"""The matrix: independent rows in any order, identical from JSON and Parquet."""
 
 import numpy as np
 import pyarrow.parquet as parquet

@@ -1,4 +1,4 @@
-"""Models on disk and in memory: exact, checked byte by byte, explained exactly."""
+"""Models on disk and in memory: exact predictions and explanations, every byte checked."""
 
 import io
 import json
@@ -28,7 +28,7 @@ FEATURES = list_features(["phq9", "bipolar"])
 
 
 def make_terms(**changes):
-    """Two versions: the model and one re-development."""
+    """Make the terms of a model and one bootstrap refit."""
     parts = {
         "intercept": [-1.0, -0.8],
         "present": [[0.05, 0.4], [0.06, 0.3]],
@@ -131,7 +131,7 @@ def test_fields_add_own_terms_and_half_products(people):
 
 @pytest.mark.parametrize("rows", [1, 32, 33, 700])
 def test_estimates_do_not_depend_on_batch_size(people, rows):
-    """Few rows and many take other shortcuts; here every row lacks something else."""
+    """Few and many rows take different fast paths; each row lacks other fields."""
     bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.1, 1.1, 0.7]])
     model = make_model(bent)
     alone, explained = model.predict_and_explain(people)
@@ -149,7 +149,7 @@ def test_estimates_do_not_depend_on_batch_size(people, rows):
 
 @pytest.fixture
 def spread_out():
-    """A model with many re-developments that differ, and many people who differ."""
+    """A model with many different bootstrap refits, and many different patients."""
     chance = np.random.default_rng(3)
     shapes = {"present": (40, 2), "missing": (40, 2), "sites": (40, 2), "products": (40, 2)}
     drawn = {name: chance.normal(0, 0.05, shape) for name, shape in shapes.items()}
@@ -165,7 +165,7 @@ def spread_out():
 
 @pytest.mark.parametrize("nudge", [-1e-9, 1e-9, 1e-5, 0.1])
 def test_brief_sample_size_is_right_about_the_limit(spread_out, nudge):
-    """However near: single precision alone would not tell."""
+    """Also so near to the limit that single precision does not decide."""
     model, columns = spread_out
     exact = model.predict(columns)
     for limit in np.unique(exact.effective_sample_size)[::6] * (1 + nudge):
@@ -200,7 +200,7 @@ def test_absent_field_equals_missing_values(people):
 
 
 def test_calibrated_factors_still_sum_to_the_log_odds(people):
-    """Beta calibration is no straight line; who is at the reference is among the cases."""
+    """Beta calibration is not linear; a patient at the reference is included."""
     bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.0, 1.0, 1.0]])
     plain = make_model().equation.compute_log_odds(people)[:, 0]
     equation = make_model(bent).equation
@@ -233,7 +233,7 @@ def test_interval_and_sample_size_follow_the_draws():
 
 
 def test_sample_size_of_a_base_rate_is_its_patients():
-    """Thomassen's definition gives back n where the estimate is a share of n patients."""
+    """By Thomassen's definition it is n if the estimate is a proportion of n patients."""
     generator = np.random.default_rng(1)
     shares = generator.binomial(200, 0.4, size=20_000) / 200
     log_odds = np.log(np.append(0.4, shares) / (1 - np.append(0.4, shares)))
@@ -320,7 +320,7 @@ def test_an_intact_other_model_is_rejected(tmp_path):
 
 
 def rewrite_card(folder, **changes):
-    """Change the card as an attacker would, digests of files and all."""
+    """Change the card as an attacker would, including the digests of files."""
     card = json.loads((folder / "card.json").read_text())
     (folder / "card.json").write_text(json.dumps(card | changes))
 

@@ -1,4 +1,4 @@
-"""What Arrow columns may hold, from Parquet or text files."""
+"""Arrow columns from Parquet or text files: accepted types and values."""
 
 from datetime import date, datetime
 from decimal import Decimal

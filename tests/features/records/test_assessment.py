@@ -1,4 +1,4 @@
-"""One assessment: read strictly, every problem at once, the same as a cohort's row."""
+"""Assessments: read strictly, all problems at once, as a cohort's rows."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Cohort files: read whole, or refused with every problem at once."""
+"""Cohort files: read completely, or refused with all problems at once."""
 
 import pandas as pd
 import pytest

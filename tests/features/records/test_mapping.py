@@ -1,4 +1,4 @@
-"""Mapping files: a clinic's own columns become ours."""
+"""Mapping files: a clinic's own columns are translated into ours."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Which columns may come in at all."""
+"""Names of columns: which are accepted."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What one value may be: ranges, whole numbers, dates, flags, codes."""
+"""Single values: ranges, integers, dates, flags, codes."""
 
 from datetime import date
 

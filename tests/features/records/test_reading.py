@@ -1,4 +1,4 @@
-"""Reading by the column: exactly what the readers of single values say, on whatever JSON holds."""
+"""Reading by column agrees exactly with reading by value, for any JSON."""
 
 import numpy as np
 import pytest
@@ -13,16 +13,16 @@ from features.records.reading import read_columns, read_usual
 
 BUILT_IN = load_dictionary()
 
-# One field of each kind, and such whose limits differ.
+# One field of each kind, and some with other limits.
 NAMES = ("age", "bmi", "phq9", "bipolar", "sex", "assessed_on", "site", "patient_id", "dose_mg_kg")
 
 
 class Whole(int):
-    """A whole number of a type of its own."""
+    """A subclass of integers."""
 
 
 class Word(str):
-    """A text of a type of its own."""
+    """A subclass of texts."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ odd = st.one_of(
 
 
 def fill(name):
-    """Columns of one field: mostly what it wants, now and then anything."""
+    """Columns of a field: mostly valid values, sometimes anything."""
     fitting = {
         Kind.NUMBER: st.one_of(st.none(), st.integers(0, 120), st.floats(0, 120)),
         Kind.INTEGER: st.one_of(st.none(), st.integers(0, 27), st.just(5.0)),
@@ -109,7 +109,7 @@ def test_full_rows_and_rows_with_gaps_agree(raw):
 
 
 def test_usual_values_need_no_second_look(make_assessment):
-    """Otherwise it would be right, and slow."""
+    """If they did, reading would be correct but slow."""
     rows = [make_assessment(bmi=31.5, assessed_on="2026-02-28", bipolar=True, site="north")] * 3
     raw = {name: [row[name] for row in rows] for name in rows[0]}
     assert set(read_usual(3, raw, BUILT_IN).values) == set(raw)
