@@ -55,10 +55,6 @@ class _SampleSize:
     def events(self) -> int:
         return int(np.ceil(self.required * self.prevalence))
 
-    @property
-    def events_per_parameter(self) -> float:
-        return self.required * self.prevalence / self.parameters
-
     def judge(self, courses: int) -> str:
         """Describe whether the courses are enough, and if not, by which criterion.
 
@@ -100,8 +96,8 @@ def compute_sample_size(
     >>> needed = compute_sample_size(24, 0.174, r2=0.288)  # the example of pmsampsize
     >>> needed.courses
     {'overfitting': 623, 'apparent_fit': 662, 'base_rate': 221}
-    >>> needed.required, needed.binding, needed.events, round(needed.events_per_parameter, 2)
-    (662, 'apparent_fit', 116, 4.8)
+    >>> needed.required, needed.binding, needed.events
+    (662, 'apparent_fit', 116)
     """
     if parameters < 1 or not 0 < prevalence < 1:
         raise ValueError("parameters must be 1 or more, prevalence between 0 and 1")

@@ -1,6 +1,6 @@
 """Performance by subgroup, with groups hidden that are so small that patients could be identified.
 
-A table is withheld row by row. Where a row's counts are hidden, so are those of the smallest
+A table is withheld row by row. If a row's counts are hidden, so are those of the smallest
 others, until what is hidden together is large enough: otherwise totals, known from elsewhere, would
 give them away.
 """
@@ -180,6 +180,7 @@ def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     """
     return np.array(
         [
+            # Only NaN differs from itself.
             _UNKNOWN if label is None or label == "" or label != label else str(label)
             for label in labels.tolist()
         ]
@@ -187,7 +188,7 @@ def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
-    """Say which rows of a grouping to hide.
+    """Return which rows of a grouping to hide.
 
     Parameters
     ----------
@@ -205,6 +206,7 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     # The smallest first: hiding them loses least.
     smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
     for index in smallest_first:
+        # Hidden rows can be summed by subtraction from known totals: their sum must be large, too.
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
         if not len(together) or together.sum(axis=0).min() >= cell:
             break

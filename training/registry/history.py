@@ -64,6 +64,8 @@ class Event(Facts):
     @property
     def digest(self) -> str:
         """SHA-256 of the event, which includes the digest of the event before."""
+        # One spelling, whatever the order of keys or the locale: the digest must not depend on
+        # them.
         plain = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(plain.encode()).hexdigest()
 

@@ -67,6 +67,7 @@ def write_model_card(registered: RegisteredCard) -> str:
     card, findings = registered.card, registered.findings
     parts = [
         f"# {card.name}, version {registered.version}",
+        # Warnings and verdict come first: many read no further.
         *([f"**{SIMULATED_NOTE}**"] if card.simulated else []),
         *(f"**{alarm}**" for alarm in (findings.alarms if findings else ())),
         f"**{findings.verdict if findings else card.verdict}**",

@@ -135,6 +135,7 @@ def _apply_setting(table: dict[str, Any], setting: str) -> None:
             raise StudyError([Problem("--set", "form", f"{parent} has no parts")])
     try:
         table[last] = tomllib.loads(f"value = {text}")["value"]
+    # A plain text, without the quotes that a shell would remove.
     except tomllib.TOMLDecodeError:
         table[last] = text
 

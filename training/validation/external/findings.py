@@ -104,6 +104,7 @@ def _describe_figures(validation: ExternalValidation) -> dict[str, Any]:
             versions,
             "stored with it",
             level,
+            # The middle of the range in which treatment is debated.
             float(np.mean(validation.bounds.thresholds)),
         ),
         "across_sites": None if by_site is None else measure_across_sites(*by_site, level),
