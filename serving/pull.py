@@ -52,21 +52,21 @@ def pull_champions(home: Home) -> list[Pulled]:
 
 
 def _pull_champion(name: str, version: str) -> Pulled:
-    """Copy one champion, unless the store's latest is the same."""
     registered = mlflow.MlflowClient().get_model_version(name, version)
     digest = registered.tags.get(DIGEST_TAG)
     if digest is None:
         raise ArtifactError(f"{name} version {version} was not registered by training")
     present = find_latest(name)
     if present is not None and _is_same(present, str(version), digest):
+        # Stored again it would be a new version, which every running service would load.
         return Pulled(name, str(version), str(present.tag), new=False)
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
     tag = store_model(folder / ARTIFACT_FOLDER, name, str(version), digest)
     return Pulled(name, str(version), tag, new=True)
 
 
+# Intact, too: a damaged copy is replaced.
 def _is_same(present: Any, version: str, digest: str) -> bool:
-    """Return whether a stored model is this version with this content, intact."""
     if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
         version,
         digest,
@@ -79,8 +79,8 @@ def _is_same(present: Any, version: str, digest: str) -> bool:
     return True
 
 
+# An interrupted pull leaves incomplete models in the store.
 def _remove_unfinished(home: Home) -> None:
-    """Remove incomplete models, which an interrupted pull leaves in the store."""
     for folder in (home.bento_folder / "models").glob("*/*/"):
         if not (folder / "model.yaml").is_file():
             shutil.rmtree(folder)

@@ -102,7 +102,6 @@ class ResponseService:
         await self.writer.close()
 
     async def _watch(self) -> None:
-        """Load new champions and changed keys as long as the service runs."""
         while True:
             await asyncio.sleep(SETTINGS.watch_seconds)
             try:
@@ -130,11 +129,8 @@ add_request_middleware(ResponseService)
 limit_connections()
 
 
+# ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.
 def _list_own_models() -> list[str] | None:
-    """List the models of the Bento that is running; None if the model store is followed.
-
-    ``bentoml build`` makes a Bento of the code alone: it follows the store where it runs.
-    """
     bento: Any = getattr(ResponseService, "bento", None)
     tags = [] if bento is None else [str(model.tag) for model in bento.info.all_models]
     return tags or None

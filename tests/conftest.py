@@ -37,21 +37,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=1, help="of kills and damage at length")
 
 
-@pytest.hookimpl(trylast=True)  # after the terminal has its reporter
+@pytest.hookimpl(trylast=True)  # after the terminal reporter exists
 def pytest_configure(config: pytest.Config) -> None:
-    """Report from the process that shows results; xdist's workers show none."""
+    """Report progress from the main process; xdist's workers do not show results."""
     if config.getoption("by_file") and not hasattr(config, "workerinput"):
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         config.pluginmanager.register(Progress(reporter))
 
 
-# Files are run in this order, so that no worker is left with a long one at the end: first the pages
-# of the docs, the longest file, then whatever starts processes or fits studies, then the rest.
+# Files run in this order, so that no worker starts a long one at the end: first the docs' pages,
+# the longest file, then tests that start processes or fit studies, then the rest.
 SLOW = (("clone",), ("commands", "fresh_commands", "make_commands", "start_service", "home"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; leave out what passed at length already."""
+    """Start with the slowest files; skip what already passed in `make endurance`."""
     if config.getoption("by_file"):
         ranks: dict[Path, int] = {}
         for item in items:
@@ -66,14 +66,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def find_journal(config: pytest.Config) -> Path | None:
-    """Find the list of tests that passed at length with this seed."""
+    """Locate the list of tests that passed in `make endurance` with this seed."""
     folder = config.getoption("endurance")
     return None if folder is None else Path(folder) / f"passed-{config.getoption('seed')}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Note what passed at length, so that a run that was stopped resumes after it."""
+    """Record what passed in `make endurance`, so that a stopped run resumes there."""
     report = yield
     journal = find_journal(item.config)
     if journal is not None and report.when == "call" and report.passed:
@@ -85,21 +85,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.fixture(scope="session")
 def choose_count(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
-    """Choose how often something is repeated: in `make test`, and in `make endurance`."""
+    """Chooses the number of repetitions: for `make test`, or for `make endurance`."""
     at_length = pytestconfig.getoption("endurance") is not None
     return lambda short, long: long if at_length else short
 
 
 @pytest.fixture
 def chance(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> random.Random:
-    """Random numbers of a test, the same for the same seed."""
+    """A test's random numbers, reproducible by seed."""
     return random.Random(f"{pytestconfig.getoption('seed')} {request.node.name}")
 
 
 @pytest.fixture(autouse=True)
 def same_environment() -> Iterator[None]:
-    """Give every test the same environment: MLflow writes its store's address into it."""
-    # A fixture of a whole module has written it before the first test's environment is noted.
+    """Restore the environment after every test: MLflow writes its store's address into it."""
+    # A module's fixture may have written it before the first test's environment is saved.
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     before = dict(os.environ)
     yield
@@ -134,7 +134,7 @@ def trials() -> Path:
     return TRIALS
 
 
-# Commands write these into the environment of this process; the next home is another one.
+# Commands write these into this process' environment; the next command's home differs.
 HOME_VARIABLES = ("MLFLOW_TRACKING_URI", "BENTOML_HOME")
 
 
@@ -152,7 +152,7 @@ class Commands:
     def run(
         self, package: str, *arguments: object, code: int = 0, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command in a process of its own and check its exit code."""
+        """Run a command in its own process and check its exit code."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         done = subprocess.run(
             command,
@@ -181,7 +181,7 @@ class Commands:
     def start(
         self, package: str, *arguments: object, log: Path | None = None, **environment: str
     ) -> "subprocess.Popen[str]":
-        """Start a command and leave it running; what prints much needs a file for its log."""
+        """Start a command and leave it running; with much output it needs a log file."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         with log.open("ab") if log else nullcontext(subprocess.PIPE) as out:
             return subprocess.Popen(
@@ -196,7 +196,7 @@ class Commands:
 
 
 def copy_home(source: Path, target: Path, written_as: Path | None = None) -> None:
-    """Copy a home; the absolute paths that MLflow keeps in it follow.
+    """Copy a home and update the absolute paths that MLflow keeps in it.
 
     Parameters
     ----------
@@ -228,11 +228,11 @@ def make_once(
 ) -> Callable[[str, Callable[[Path], None]], Path]:
     """Make a folder once for all of xdist's workers: the first makes it, the others wait.
 
-    Its users must not change it; those who would take a copy.
+    Tests must not change it, but copy it.
     """
     root = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
-        root = root.parent  # a worker's own folder lies in that of the whole run
+        root = root.parent  # a worker's folder is inside the run's
 
     def make(name: str, fill: Callable[[Path], None]) -> Path:
         folder, made = root / f"shared-{name}", root / f"shared-{name}.made"
@@ -266,7 +266,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A third of the cohort, for tests of how a study runs and not of what it finds."""
+    """A third of the cohort, for tests of a study's run and not of its results."""
     return write_cohort(tmp_path_factory.mktemp("small") / "cohort.parquet", 400, seed=7)
 
 
@@ -288,7 +288,7 @@ def commands(
     make_once: Callable[[str, Callable[[Path], None]], Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Commands:
-    """A home in which the demonstration's study was fitted and its champion pulled."""
+    """A home with the demonstration's study fitted and its champion pulled."""
 
     def fit_and_pull(home: Path) -> None:
         made, folder = Commands(home), tmp_path_factory.mktemp("fitted")
@@ -306,19 +306,19 @@ def commands(
 
 @pytest.fixture(scope="session")
 def make_commands() -> Callable[[Path], Commands]:
-    """Make commands for any home."""
+    """Makes commands for any home."""
     return Commands
 
 
 @pytest.fixture(scope="session")
 def move_home() -> Callable[[Path, Path, Path | None], None]:
-    """Copy a home with the absolute paths in it."""
+    """Copies a home with the absolute paths in it."""
     return copy_home
 
 
 @pytest.fixture(scope="session")
 def empty_store(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
-    """A home with an empty MLflow store, to be copied: making its tables takes seconds."""
+    """A home with an empty MLflow store, to be copied: creating its tables takes seconds."""
     from training.registry.registry import create_store
 
     return make_once(
@@ -332,8 +332,8 @@ def fresh_commands(tmp_path: Path) -> Commands:
     return Commands(tmp_path / "home")
 
 
-# A start takes minutes on a busy machine, so it may last as long as it makes progress: seconds
-# without any, and the seconds of processor time that count as some (supervisors wake up, too).
+# A start takes minutes on a busy machine, so it may last while it makes progress: the seconds
+# without any, and the processor seconds that count as progress (supervisors use some, too).
 STALLED_SECONDS, PROGRESS_SECONDS = 60.0, 0.5
 
 

@@ -271,8 +271,8 @@ def benchmark_soak(
         raise typer.Exit(FAILED)
 
 
+# A page written from a part of what it must show would look complete.
 def _refuse_docs(docs: bool, options: dict[str, object]) -> None:
-    """Refuse to write a page from a part of what it must show."""
     if docs and any(options.values()):
         say(f"--docs: not with {' or '.join(options)}, which change what the page must show")
         raise typer.Exit(BAD_INPUT)

@@ -27,8 +27,8 @@ def score_prediction(prediction: Prediction, sample: Sample) -> Scores:
     return {
         "log_loss": compute_expected_loss(estimate, sample.attainable),
         "attainable": compute_expected_loss(sample.attainable, sample.attainable),
-        "auc": compute_expected_auc(logit(estimate), sample.attainable),
-        "auc_attainable": compute_expected_auc(logit(sample.attainable), sample.attainable),
+        "auc": _compute_expected_auc(logit(estimate), sample.attainable),
+        "auc_attainable": _compute_expected_auc(logit(sample.attainable), sample.attainable),
         "intercept": intercept,
         "slope": slope,
         **_compute_coverage(prediction, sample.at_site, "coverage"),
@@ -47,12 +47,12 @@ def compute_expected_loss(estimate: Numbers, truth: Numbers) -> float:
     return float(-np.mean(truth * np.log(estimate) + (1 - truth) * np.log1p(-estimate)))
 
 
-def compute_expected_auc(log_odds: Numbers, truth: Numbers) -> float:
+def _compute_expected_auc(log_odds: Numbers, truth: Numbers) -> float:
     """Compute the expected AUC.
 
     Examples
     --------
-    >>> compute_expected_auc(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    >>> _compute_expected_auc(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     1.0
     """
     concordant, pairs = count_pairs(*_count_both_outcomes(log_odds, truth))

@@ -112,7 +112,6 @@ def _identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:
 def _record_baseline(
     sites: Sites, patients: Patients, lost: dict[str, Any], generator: np.random.Generator
 ) -> dict[str, Any]:
-    """Record what each site's form asks for and is not missing."""
     recorded = {
         name: values for name, values in patients.items() if name in _BUILT_IN.cohort_fields
     }

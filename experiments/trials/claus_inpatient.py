@@ -47,7 +47,6 @@ def _drop_contradictions(row: Row) -> Row:
 
 
 def _contradicts(row: Row, key: str) -> bool:
-    """Return whether a total is not the sum of its items, or an item is out of range."""
     total, *items = (row[name] for name in _list_columns(key))
     highs = load_dictionary().instruments[key].item_highs
     if total is None or None in items:

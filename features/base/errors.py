@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+# A cohort can have thousands of problems, of which a terminal would show the last.
 SHOWN_PROBLEMS = 16
 SHOWN_ROWS = 6
 
@@ -53,7 +54,7 @@ class Problem:
         return plain | {"rows": list(self.rows)} if self.rows else plain
 
     def __str__(self) -> str:
-        where = f", {describe_rows(self.rows)}" if self.rows else ""
+        where = f", {_describe_rows(self.rows)}" if self.rows else ""
         return f"{self.field} ({self.rule}){where}: {self.message}"
 
 
@@ -69,14 +70,14 @@ def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
     ]
 
 
-def describe_rows(rows: Sequence[int]) -> str:
+def _describe_rows(rows: Sequence[int]) -> str:
     """Name the first few rows and count the rest.
 
     Examples
     --------
-    >>> describe_rows([4])
+    >>> _describe_rows([4])
     'row 4'
-    >>> describe_rows(range(1, 10))
+    >>> _describe_rows(range(1, 10))
     'rows 1, 2, 3, 4, 5, 6 and 3 more'
     """
     if len(rows) == 1:

@@ -144,7 +144,6 @@ def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
 
 
 def _check_added(added: tuple[Instrument, ...]) -> Iterator[Problem]:
-    """Find names that are taken, and conditions that do not exist."""
     declared = {field.name: field for fields in _read_declared().values() for field in fields}
     taken = {*declared, *_list_names(_read_built_in())}
     keys = [instrument.key for instrument in added]
@@ -194,7 +193,6 @@ def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
 
 
 def _make_fields(instruments: tuple[Instrument, ...]) -> Iterator[Field]:
-    """Make every field of an assessment, in the order in which forms and files show them."""
     declared = _read_declared()
     yield from declared[Group.IDENTITY]
     yield from declared[Group.BACKGROUND]
@@ -251,6 +249,5 @@ def _make_followups(
 
 
 def _describe_score(instrument: Instrument, group: Group) -> dict[str, Any]:
-    """Return what totals, items and follow-ups share."""
     facts = {"kind": Kind.INTEGER, "unit": "points", "instrument": instrument.key}
     return {"group": group, **facts}

@@ -162,7 +162,6 @@ def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
 
 
 def _list_early(instruments: Iterable[Instrument], until: Horizon) -> Iterator[str]:
-    """List the follow-up totals that are read by a checkpoint, in the order of horizons."""
     for horizon, instrument in product(HORIZONS.values(), instruments):
         if horizon.latest_days <= until.latest_days and instrument.can_read(horizon):
             yield instrument.name_followup(horizon)

@@ -71,9 +71,8 @@ class Estimates:
         return np.array([reason is not None for reason in self.abstained], dtype=bool)
 
 
+# What only ``full`` detail gives.
 class _Evidence(NamedTuple):
-    """The parts of an estimate that only ``full`` detail gives."""
-
     interval: IntervalPart | None
     effective_sample_size: float | None
     intercept: float | None
@@ -161,22 +160,22 @@ class Estimator:
     def _abstain(
         self, columns: Columns, eligibility: Eligibility, prediction: Prediction
     ) -> list[AbstainedPart | None]:
-        """Return for each row why no probability is given, or None."""
         few = prediction.effective_sample_size < self._min_sample_size
         unmeasured = columns.find_missing(self._outcome["instrument"])
         unread = find_unread(columns, self._early)
         outside = self._studied.find_outside(columns)
         first = np.array([few, unmeasured, unread])
         marks = np.concatenate([first, outside, eligibility.find_refusing()])
+        # Fast path of the line below: usually no row is marked.
         if not np.count_nonzero(marks):
             return [None] * columns.size
         return describe_equal_rows(marks, self._give_reason)
 
     def _give_reason(self, marks: bytes) -> AbstainedPart | None:
-        """Return the gravest of the reasons that are marked for a row."""
         few, unmeasured, unread, *others = marks
         beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
         refusing = list_refusing_fields(others[len(self._studied.fields) :])
+        # Gravest first: only the first that applies is given.
         reasons: tuple[tuple[Any, str, list[str]], ...] = (
             (refusing, REFUSED, refusing),
             (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
@@ -246,8 +245,8 @@ class Estimator:
                 yield _Evidence(None, None, None, [], imputed)
 
     def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
-        """List what each field adds to the log-odds, largest first, zeros omitted."""
         sizes = np.abs(explanation.contributions)
+        # Stable: equal contributions keep the order of the fields on every platform.
         order = np.argsort(-sizes, axis=1, kind="stable")
         counts = np.count_nonzero(sizes > NO_CONTRIBUTION, axis=1)
         labels = self._labels
@@ -261,8 +260,8 @@ class Estimator:
             )
         ]
 
+    # A site that the model does not know counts as missing.
     def _list_imputed(self, columns: Columns) -> list[list[str]]:
-        """List the model's fields that each row lacks, a site that the model does not know too."""
         missing = np.isnan(columns.stack(self._recorded))
         if self._sites:
             sites = columns.get_texts("site").tolist()

@@ -58,7 +58,9 @@ def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
     return np.maximum(100 * (baseline - early) / some, WORST_FALL)
 
 
+# From a low baseline a rise can be many hundred per cent, and would dominate the feature.
 WORST_FALL = -100.0
+# Few patients lie further out: an unbounded line would claim more than the data show.
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
 # Transforms that are computed together.
@@ -82,7 +84,7 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
+def _make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
     """Make the features of one field.
 
     Parameters
@@ -94,11 +96,11 @@ def make_features(field: Field, offered: Container[str | None] = ()) -> Iterator
     Examples
     --------
     >>> fields = load_dictionary().fields
-    >>> [feature.name for feature in make_features(fields["sex"])]
+    >>> [feature.name for feature in _make_features(fields["sex"])]
     ['sex=female', 'sex=male', 'sex=other']
-    >>> [feature.name for feature in make_features(fields["age"])]
+    >>> [feature.name for feature in _make_features(fields["age"])]
     ['age', 'age_from_65']
-    >>> [feature.name for feature in make_features(fields["madrs_day1"], ["madrs"])]
+    >>> [feature.name for feature in _make_features(fields["madrs_day1"], ["madrs"])]
     ['madrs_day1', 'madrs_day1_fall']
     """
     if field.kind in (Kind.TEXT, Kind.DATE):
@@ -122,7 +124,7 @@ def list_features(
     """List the features of some fields, in the dictionary's order whatever the order of names."""
     known, wanted = (dictionary or load_dictionary()).fields, set(names)
     fields = (field for name, field in known.items() if name in wanted)
-    return tuple(feature for field in fields for feature in make_features(field, wanted))
+    return tuple(feature for field in fields for feature in _make_features(field, wanted))
 
 
 class MatrixPlan:
@@ -187,21 +189,15 @@ class MatrixPlan:
         return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
 
 
+# ``[width, features, 1]``
 def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
-    """List the numbers of a group's transforms, ``[width, features, 1]``."""
     numbers = [_describe_transform(feature) for feature in features]
     return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
 
 
+# Of a scaled value the offset, the unit, lowest and highest result; of an indicator the lowest
+# and highest value that give 1.
 def _describe_transform(feature: Feature) -> tuple[float, ...]:
-    """Return a transform's numbers.
-
-    Returns
-    -------
-    tuple
-        For a scaled value the offset, the unit, lowest and highest result; for an indicator the
-        lowest and highest value that give 1; empty for others.
-    """
     parameter = feature.parameter
     match feature.transform:
         case "excess":

@@ -43,7 +43,7 @@ class StudiedRanges:
     """
 
     def __init__(self, ranges: Sequence[StudiedRange], dictionary: Dictionary) -> None:
-        unseen = {studied.field: list(list_unseen(studied, dictionary)) for studied in ranges}
+        unseen = {studied.field: list(_list_unseen(studied, dictionary)) for studied in ranges}
         self.fields = tuple(field for field, intervals in unseen.items() if intervals)
         counts = [len(unseen[field]) for field in self.fields]
         self._first = np.cumsum([0, *counts])[:-1]
@@ -59,14 +59,14 @@ class StudiedRanges:
         return np.logical_or.reduceat(unseen, self._first, axis=0)
 
 
-def list_unseen(studied: StudiedRange, dictionary: Dictionary) -> Iterator[Interval]:
+def _list_unseen(studied: StudiedRange, dictionary: Dictionary) -> Iterator[Interval]:
     """List the values that a model has never seen, as intervals.
 
     Examples
     --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> studied = StudiedRange(field="sex", categories=("female", "male"))
-    >>> list(list_unseen(studied, load_dictionary()))
+    >>> list(_list_unseen(studied, load_dictionary()))
     [(2.0, 2.0)]
     """
     if studied.categories:

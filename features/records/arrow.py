@@ -60,12 +60,13 @@ def _parse_plain_numbers(field: Field, array: Any) -> Parsed | None:
     kind = array.type
     if not field.numeric or not (types.is_integer(kind) or types.is_floating(kind)):
         return None
+    # Unsafe, so that whole numbers beyond 2**53 are rounded, not an error: they are out of range.
     numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Parsed(np.array(numbers, dtype=np.float64), {})
 
 
+# Fast path of `parse_values` on all values: cohorts have few distinct ones.
 def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
-    """Read each distinct value once: cohorts have few."""
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if types.is_dictionary(array.type):
@@ -75,6 +76,7 @@ def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
     encoded = array.dictionary_encode()
     distinct = [_make_plain(value) for value in encoded.dictionary.to_pylist()]
     readers = TEXT_READERS if text and types.is_string(array.type) else ARROW_READERS
+    # Arrow gives null no code, so it becomes the last one.
     parsed = parse_values(field, [*distinct, None], readers)
     indices = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
     broken = {rule: mask[indices] for rule, mask in parsed.broken.items()}
@@ -82,7 +84,6 @@ def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
 
 
 def _make_plain(value: Any) -> Any:
-    """Turn Arrow's values into those that JSON could have held."""
     if isinstance(value, datetime):
         return value.date().isoformat()
     if isinstance(value, date):

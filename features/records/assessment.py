@@ -61,8 +61,8 @@ def _make_constraint(field: Field) -> Any:
     return annotation
 
 
+# pydantic's own check lets tiny fractions pass.
 def _check_whole(value: float) -> float:
-    """Refuse a fraction; pydantic's own check lets tiny ones pass."""
     if not value.is_integer():
         raise ValueError("must be a whole number")
     return value
@@ -144,8 +144,8 @@ def _list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
     return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
 
 
+# An unknown name would take memory in every other row.
 def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
-    """Keep the fields: an unknown name would take memory in every other row."""
     return [{name: row[name] for name in row if name in known} for row in rows]
 
 
@@ -165,13 +165,10 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     return dict(zip(blank, zip(*filled, strict=True), strict=True))
 
 
+# Only the first of a row with very many are named, whatever its neighbours have.
 def _locate_strange(
     names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
 ) -> list[Problem]:
-    """Explain for each unknown name why it may not come in, and which rows have it.
-
-    Only the first of a row with very many are named, whatever its neighbours have.
-    """
     if not names:
         return []
     having: dict[str, list[int]] = {}

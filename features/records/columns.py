@@ -38,9 +38,9 @@ class Table:
         return self.numbers.take(_find_lines(names, self.names), axis=0)
 
 
+# A field that is not there has the line after the last, which is all NaN.
 @lru_cache(maxsize=KNOWN_FORMS)
 def _find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
-    """Find the lines of a table; that after the last for what is not there."""
     lines = {name: line for line, name in enumerate(names)}
     return np.array([lines.get(name, len(names)) for name in wanted], dtype=np.intp)
 
@@ -101,6 +101,7 @@ class Columns:
 
     def select(self, rows: NDArray[Any]) -> "Columns":
         """Keep some rows, named by a mask or by positions."""
+        # Fast path of the lines below: usually every row is kept.
         if rows.dtype == bool and rows.all():
             return self
         count = int(np.arange(self.size)[rows].size)

@@ -128,7 +128,6 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
 
 
 def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
-    """Find fields, categories and units that do not exist, and two columns made one."""
     named = {
         "rename": list(mapper.rename.values()),
         "values": list(mapper.values),

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from features.base.arrays import Flags
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 
+# Outside of these a date is a slip of the keyboard, or stands for a missing one (1900-01-01).
 EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
+# Narrower than float(), which also takes `1_000`, `nan` and the digits of other scripts.
 NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 FLAG_WORDS = MappingProxyType(
     {"true": 1.0, "yes": 1.0, "y": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "n": 0.0, "0": 0.0}
@@ -41,8 +43,8 @@ class Parsed:
     broken: Mapping[str, Flags]
 
 
-def read_number(field: Field, value: Any) -> float:
-    """Read a number from JSON: not a text, not a truth value, finite."""
+def _read_number(field: Field, value: Any) -> float:
+    # Not isinstance: a bool is an int, and true is not a number.
     if type(value) not in (int, float):
         raise RuleBroken("type")
     try:
@@ -78,8 +80,7 @@ def read_text(field: Field, value: Any) -> str:
     return value
 
 
-def read_date(field: Field, value: Any) -> float:
-    """Read an ISO date as days since 1970-01-01."""
+def _read_date(field: Field, value: Any) -> float:
     return count_days(value)
 
 
@@ -102,7 +103,7 @@ def _read_number_text(field: Field, value: Any) -> float:
     text = value.strip() if isinstance(value, str) else ""
     if not NUMBER_PATTERN.fullmatch(text):
         raise RuleBroken("type")
-    return read_number(field, float(text))
+    return _read_number(field, float(text))
 
 
 def _read_flag_text(field: Field, value: Any) -> float:
@@ -116,12 +117,12 @@ Reader = Callable[[Field, Any], float | str]
 
 JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
     {
-        Kind.NUMBER: read_number,
-        Kind.INTEGER: read_number,
+        Kind.NUMBER: _read_number,
+        Kind.INTEGER: _read_number,
         Kind.FLAG: read_flag,
         Kind.CATEGORY: _read_category,
         Kind.TEXT: read_text,
-        Kind.DATE: read_date,
+        Kind.DATE: _read_date,
     }
 )
 TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(

@@ -70,7 +70,6 @@ def check_columns(
 def _list_broken(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
-    """Describe every rule that one field alone breaks."""
     for name, field in parsed.items():
         for rule, mask in field.broken.items():
             message = f"must be {columns.dictionary.cohort_fields[name].allowed}"
@@ -80,9 +79,9 @@ def _list_broken(
 def _check_required(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
-    """Find rows that lack a required field."""
     for name in columns.dictionary.required:
         missing = columns.find_missing(name)
+        # Only then are the broken values looked up, since most rows have every required field.
         if np.count_nonzero(missing):
             missing &= ~_find_broken(columns.size, parsed, (name,))
         if np.count_nonzero(missing):
@@ -90,10 +89,10 @@ def _check_required(
             yield Problem(name, "required", message, _find_rows(missing, first_row))
 
 
+# A total that was tried is already a problem, and is not reported twice.
 def _check_scores(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
 ) -> Iterator[Problem]:
-    """Find rows without any baseline total, unless one was tried and is already a problem."""
     missing = np.ones(columns.size, dtype=bool)
     known = columns.dictionary.instruments
     for key in known:
@@ -108,7 +107,6 @@ def _check_scores(
 
 
 def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
-    """Find totals that no values of the missing items could give."""
     for score in scored:
         fields, key = score.scoring.fields, score.scoring.instrument.key
         total = columns.get_numbers(key)
@@ -119,7 +117,6 @@ def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) ->
 
 
 def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
-    """Find doses given twice, and esketamine sprays that do not exist."""
     if "dose_mg" not in columns.values:
         return
     by_weight, fixed = columns.get_numbers("dose_mg_kg"), columns.get_numbers("dose_mg")
@@ -136,7 +133,6 @@ def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
 
 
 def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
-    """Find pairs of numbers in an impossible order."""
     for low, high in (("onset_age", "age"), ("diastolic", "systolic")):
         if low not in columns.values or high not in columns.values:
             continue
@@ -147,7 +143,6 @@ def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
 
 
 def _find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
-    """List the numbers of the marked rows, counting on from `first_row`."""
     return tuple((np.flatnonzero(mask) + first_row).tolist())
 
 

@@ -88,12 +88,14 @@ def score_cohort(
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
+        # Atomic: an interrupted run leaves no file that looks complete.
         file = stack.enter_context(open_atomic(out))
         writer = stack.enter_context(_open_writer(out, file, SCORE_SCHEMA))
         for batch in track(
             _list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"
         ):
             scores = pa.concat_tables(_score_batch(predictor, table, batch, tally))
+            # Champions answer one after the other; the reader expects the order of the cohort.
             writer.write(scores.sort_by("row"))
     if rejects is not None:
         _write_rejects(rejects, tally)
@@ -129,8 +131,8 @@ def _list_valid(
     tally.rows += len(table.ragged)
 
 
+# Hashes, not the texts, so that millions fit in memory.
 def _find_repeated(columns: Columns, seen: set[int]) -> list[int]:
-    """Find rows with an earlier row's patient and course; hashes let millions fit in memory."""
     repeated = []
     for index, course in enumerate(list_courses(columns)):
         key = hash(course)
@@ -154,13 +156,12 @@ def _score_batch(
         withheld = int(estimates.withheld.sum())
         tally.abstained += withheld
         tally.estimates += len(estimates.rows) - withheld
-        yield tabulate(estimates, numbers[estimates.rows])
+        yield _tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
     yield _tabulate_unanswered(columns.select(~answered), numbers[~answered])
 
 
-def tabulate(estimates: Estimates, numbers: Any) -> Any:
-    """Put one champion's estimates into a table."""
+def _tabulate(estimates: Estimates, numbers: Any) -> Any:
     card, prediction = estimates.model.card, estimates.prediction
     count, withheld = len(estimates.rows), estimates.withheld
 
@@ -208,7 +209,6 @@ def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
 
 
 def _label_data(simulated: bool, columns: Columns) -> str:
-    """Return SIMULATED if the model or the patients are, else real."""
     made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
     return "SIMULATED" if made_up else "real"
 

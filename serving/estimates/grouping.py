@@ -65,8 +65,8 @@ class Grouping:
         predictor = self.roster.require()
         return [Reply(predictor, result) for result in answer_rows(predictor, rows)]
 
+    # One that fails must not fail the others.
     def _answer_apart(self, group: Sequence[tuple[Any, Any]], error: Exception) -> None:
-        """Answer each alone, so that an assessment that fails does not fail the others."""
         if len(group) == 1:
             group[0][1].set_exception(error)
             return
@@ -87,6 +87,7 @@ def answer_rows(
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             errors[number] = [Problem("assessment", "type", "must be an object")]
+    # Fast path of the lines below: usually every row is valid.
     if not errors:
         return [*predictor.estimate(columns, detail)]
     numbers = range(1, len(rows) + 1)

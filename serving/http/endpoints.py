@@ -44,6 +44,7 @@ async def estimate_one(parts: Parts, assessment: Any) -> Answer:
     summary = Summary(reply.predictor)
     summary.add([reply.result])
     await parts.record(exchange, summary)
+    # model_construct, since pydantic would validate again what was made here.
     answer: Answer = Answer.model_construct(request_id=exchange.id, **reply.result)
     return answer
 
@@ -63,16 +64,17 @@ async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
             parts.check_deadline(exchange)
             together = rows[start : start + ANSWERED_TOGETHER]
             answered = answer_rows(summary.predictor, together, detail)
-            results += map(list_errors, answered)
+            results += map(_list_errors, answered)
             summary.add(results[start:])
+            # Lets requests run that arrived meanwhile.
             await asyncio.sleep(0)
     await parts.record(exchange, summary)
     answer: BatchAnswer = BatchAnswer.model_construct(request_id=exchange.id, results=results)
     return answer
 
 
+# A call in process has no exchange yet.
 def _get_current(route: str, content: Any) -> Exchange:
-    """Get the exchange that is being answered; a new one for a call in process."""
     exchange = CURRENT.get()
     if exchange is None:
         exchange = Exchange(route, body=orjson.dumps(list_names(content)))
@@ -80,7 +82,6 @@ def _get_current(route: str, content: Any) -> Exchange:
 
 
 def _read_batch(content: Any, max_assessments: int) -> tuple[list[Any], Detail]:
-    """Read the assessments of a batch, and how detailed its answers are."""
     batch = require_object(content, "body")
     problems = [
         replace(problem, rule="unknown", message="must be assessments or detail")
@@ -101,8 +102,7 @@ def _read_batch(content: Any, max_assessments: int) -> tuple[list[Any], Detail]:
     return rows, detail
 
 
-def list_errors(result: Result | Problems) -> Result:
-    """Return the result of one assessment, or its errors."""
+def _list_errors(result: Result | Problems) -> Result:
     if isinstance(result, list):
         return {"errors": [problem.as_dict() for problem in result]}
     return result
@@ -114,6 +114,7 @@ def answers_failures(method: Method) -> Method:
     BentoML would log the exception as an error of the service, and answer in a form of its own.
     """
 
+    # BentoML derives the endpoint's schema from the signature of what it wraps.
     @wraps(method)
     async def answer(self: Any, content: Any, /) -> Any:
         try:

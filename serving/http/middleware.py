@@ -75,6 +75,7 @@ class RequestMiddleware:
 
     async def _pass_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = ROUTES_BY_PATH.get(scope["path"], {})
+        # Unknown paths share one name, so that a client cannot add series to the metrics.
         exchange = Exchange(scope["path"] if methods else NO_ROUTE, scope["method"])
         self.state.in_flight += 1
         try:
@@ -116,11 +117,12 @@ class RequestMiddleware:
         except Exception as error:
             metrics = self.state.parts.metrics if self.state.parts else None
             response = answer_failure(error, exchange, metrics)
+            # Once a response has begun, no other can be sent.
             if not exchange.status:
                 await response(request.scope, request.receive, send)
 
+    # Probes pass even before the service has started.
     def _admit(self, request: Request, exchange: Exchange, route: Route) -> Parts | None:
-        """Check capacity and key; probes pass even before the service has started."""
         if route.limited:
             self.check_capacity(self.state.require_parts())
         if route.scope is not None:
@@ -141,8 +143,6 @@ class RequestMiddleware:
 
 
 def _finish(send: Send, exchange: Exchange) -> Send:
-    """Note the status of a response, and give it the headers that every response has."""
-
     async def send_finished(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
@@ -166,7 +166,6 @@ def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
 
 
 async def _take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
-    """Read a body within the service's limits, and parse it if it is JSON."""
     settings = parts.settings
     exchange.body = await read_body(
         request, settings.most_body_bytes, settings.body_seconds, content_type
@@ -175,8 +174,8 @@ async def _take_body(request: Request, exchange: Exchange, parts: Parts, content
         exchange.content = parse_json(exchange.body)
 
 
+# Browsers add the cookie by themselves, so it is valid only for requests that change nothing.
 def _find_token(request: Request) -> str:
-    """Find the key in the header or, for requests that only read, in the page's cookie."""
     token = read_token(request)
     if not token and request.method == "GET":
         token = read_cookie(request) or ""

@@ -109,7 +109,6 @@ async def _show_metrics(request: Request) -> Response:
 
 
 async def _show_readiness(request: Request) -> Response:
-    """Return whether the service can answer, and what is wrong with it."""
     parts = get_state(request).parts
     status, reasons = parts.judge_readiness() if parts else ("unready", ["starting"])
     answer = _answer_json(
@@ -121,7 +120,6 @@ async def _show_readiness(request: Request) -> Response:
 
 
 async def _show_page(request: Request) -> Response:
-    """Return the clinician's page, empty; it does not ask for a key that the browser has kept."""
     parts = get_parts(request)
     with suppress(RequestError):
         parts.access.admit(request, get_exchange(request), "predict", read_cookie(request) or "")
@@ -129,7 +127,6 @@ async def _show_page(request: Request) -> Response:
 
 
 async def _answer_page(request: Request) -> Response:
-    """Return the clinician's page with an estimate, or with what must be corrected."""
     parts, exchange = get_parts(request), get_exchange(request)
     predictor = parts.roster.require()
     entered = parse_form(exchange.body, predictor.dictionary)

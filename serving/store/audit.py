@@ -152,6 +152,7 @@ class AuditLog:
         connection: Any = self._connection.driver_connection
         if not self._waits:
             connection.execute("PRAGMA busy_timeout = 0")
+            # A checkpoint waits for the disk, and this connection is used on the event loop.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
@@ -206,6 +207,7 @@ class AuditLog:
         return hmac.digest(self._key, f"head {head}".encode(), "sha256").hex()
 
     def _is_sealed(self, head: Head, seal: str) -> bool:
+        # Encoded: compare_digest refuses texts beyond ASCII, which an altered seal may hold.
         same = hmac.compare_digest(self._seal(head).encode(), seal.encode())
         return same and bool(head.number or not head.digest)
 
@@ -251,8 +253,8 @@ class AuditLog:
         or_key = "" if sealed else ", or the chain was written with another key"
         return Breach(number, "changed", f"the row was altered{or_key}")
 
+    # In one query, so that head and last row are consistent.
     def _read_end(self) -> tuple[tuple[int, str, str] | None, int]:
-        """Read the head and the last row's number in one query, so that they are consistent."""
         last = select(func.coalesce(func.max(AUDIT.c.number), 0)).scalar_subquery()
         query = select(last, HEAD.c.number, HEAD.c.digest, HEAD.c.seal).select_from(
             select(literal(1).label("single")).subquery().outerjoin(HEAD, HEAD.c.id == 1)
@@ -289,8 +291,9 @@ class AuditLog:
             return connection.execute(query).all()
 
 
+# An immediate transaction excludes other writers.
 def _append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
-    """Append in SQLite, where an immediate transaction excludes other writers."""
+    # A plain BEGIN locks at the first write, and fails if another process wrote since the read.
     connection.execute("BEGIN IMMEDIATE")
     rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
     if not rows:  # a test must write, and SQLite does not write a value that stays the same
@@ -301,8 +304,8 @@ def _append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
     return head
 
 
+# A lock on the head excludes other writers; two round trips.
 def _append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
-    """Append in PostgreSQL, where a lock on the head excludes other writers; in two round trips."""
     connection.autocommit = True  # so that BEGIN is not sent ahead of the rest
     with connection.pipeline():
         connection.execute("BEGIN")

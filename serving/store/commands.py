@@ -157,8 +157,8 @@ def _read_head(text: str) -> "Head":
     return Head(int(number), digest)
 
 
+# The only time that the token is shown: the store has its digest alone.
 def _show_issued(issued: "Issued", as_json: bool) -> None:
-    """Print the token of a new key, the only time that it is shown."""
     if as_json:
         show_json(issued.key.as_dict() | {"token": issued.token})
         return

@@ -63,31 +63,32 @@ def open_store(url: str) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        refuse("must be a URL: sqlite:////path or postgresql://user@host/name")
+        _refuse("must be a URL: sqlite:////path or postgresql://user@host/name")
     match parsed.drivername:
         case "sqlite":
             return _open_sqlite(parsed)
         case "postgresql" | "postgresql+psycopg" | "postgres":
             return _open_postgresql(parsed)
         case _:
-            refuse("must begin with sqlite:// or postgresql://")
+            _refuse("must begin with sqlite:// or postgresql://")
 
 
-def refuse(message: str) -> NoReturn:
-    """Reject a URL without showing it, since it may hold a password."""
+# The URL may hold a password, so no message shows it.
+def _refuse(message: str) -> NoReturn:
     raise InputError([Problem(DATABASE_VARIABLE, "url", message)], source="environment") from None
 
 
+# With a write-ahead log readers never wait for writers.
 def _open_sqlite(url: URL) -> Engine:
-    """Open a file, with a write-ahead log so that readers never wait for writers."""
     if not url.database or url.database == ":memory:":
-        refuse("must name a file: sqlite:////path")
+        _refuse("must name a file: sqlite:////path")
     synchronous = str(url.query.get("synchronous", "normal")).lower()
     if synchronous not in SYNCHRONOUS or set(url.query) - {"synchronous"}:
-        refuse("sqlite:// has one option: synchronous=normal or synchronous=full")
+        _refuse("sqlite:// has one option: synchronous=normal or synchronous=full")
     path = Path(url.database)
     with explain_store():
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Before SQLite, which would let everyone on the machine read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(
         url.set(query={}),
@@ -117,6 +118,7 @@ def _open_postgresql(url: URL) -> Engine:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
+            # A server that restarted has closed the pool's connections: each is tested before use.
             pool_pre_ping=True,
             connect_args=limits,
         )
@@ -137,21 +139,21 @@ def explain_store() -> Iterator[None]:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise BusyError(describe_failure(error)) from None
-        raise UnavailableError(describe_failure(error)) from None
+            raise BusyError(_describe_failure(error)) from None
+        raise UnavailableError(_describe_failure(error)) from None
     except Exception as error:
         # psycopg may not be installed, so its errors are recognised by their attribute.
         if not hasattr(error, "sqlstate"):
             raise
-        raise UnavailableError(describe_failure(error)) from None
+        raise UnavailableError(_describe_failure(error)) from None
 
 
-def describe_failure(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     """Name a failure without the statement, the values or the address in it.
 
     Examples
     --------
-    >>> describe_failure(OSError(28, "No space left on device", "/srv/service.db"))
+    >>> _describe_failure(OSError(28, "No space left on device", "/srv/service.db"))
     'the service store does not answer: ENOSPC'
     """
     cause = getattr(error, "orig", None) or error
@@ -184,7 +186,7 @@ def migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(MIGRATION_LIMIT)
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
-        upgrade(connection, scripts)
+        _upgrade(connection, scripts)
 
 
 def find_revision(connection: Connection) -> str | None:
@@ -192,8 +194,8 @@ def find_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
-    """Run the migrations that the store lacks, all or none of them."""
+# All migrations or none.
+def _upgrade(connection: Connection, scripts: ScriptDirectory) -> None:
     try:
         scripts.get_revision(find_revision(connection) or "base")
     except CommandError:

@@ -13,6 +13,7 @@ from features.base.home import Home, read_environment
 
 SECRET_VARIABLE = "KETAMINE_RESPONSE_AUDIT_KEY"
 INPUTS_VARIABLE = "KETAMINE_RESPONSE_INPUTS_KEYS"
+# 128 bits in hexadecimal; a shorter secret could be guessed offline from one row.
 MIN_LENGTH = 32
 
 
@@ -56,8 +57,8 @@ def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Se
     return derive_secrets(secret.encode())
 
 
+# The first process creates it.
 def _read_secret_file(home: Home) -> bytes:
-    """Read the secret's file; the first process creates it, readable only by its owner."""
     path = home.service_key
     try:
         if not path.exists():

@@ -80,6 +80,7 @@ class AuditWriter:
         self._loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = self._loop.create_future()
         if not self._gathered:
+            # At the end of this turn of the loop: rows that arrive within it share one commit.
             self._loop.call_soon(self._flush)
         self._gathered.append((answered, written))
         self._waiting += 1
@@ -105,10 +106,9 @@ class AuditWriter:
             self._commit_here(self._near, group)
 
     def _hand_over(self, group: list[Waiting]) -> None:
-        """Leave a group to the thread; requests fail if it is not written by the deadline."""
         if group and self._loop is not None:
             self._queue.put(group)
-            self._loop.call_later(self._deadline, settle, group, LATE)
+            self._loop.call_later(self._deadline, _settle, group, LATE)
 
     def _commit_here(self, near: AuditLog, group: list[Waiting]) -> None:
         began = time.monotonic()
@@ -118,25 +118,26 @@ class AuditWriter:
             self._hand_over(group)
             return
         except Exception as error:
-            self._conclude(group, describe(error))
+            self._conclude(group, _describe(error))
         else:
             self._conclude(group, None)
             self._unmoved += 1
         now = time.monotonic()
         if self.problem is not None or now - began > SLOW_SECONDS:
+            # It often happens again, and on the loop every request would wait each time.
             self._away_until = now + AWAY_SECONDS
         if self.problem is not None or self._unmoved >= CHECKPOINT_COMMITS:
             self._queue.put([])  # wakes the thread, to test the store or move the log
 
+    # Runs on the loop, also for groups that the thread wrote: futures belong to the loop.
     def _conclude(self, group: list[Waiting], problem: str | None) -> None:
-        """Note, on the loop, the result of a group, and pass it to the requests."""
         self.problem = problem
         if problem is not None:
             self.failures += 1
         elif group:
             self.rows += len(group)
             self.groups += 1
-        settle(group, problem)
+        _settle(group, problem)
 
     def _run(self) -> None:
         taken: list[list[Waiting] | None] = []
@@ -153,20 +154,19 @@ class AuditWriter:
         self._log.close()
 
     def _take(self, timeout: float | None) -> list[list[Waiting] | None]:
-        """Wait for rows and take all that wait; empty if none arrive in time."""
         try:
             first = self._queue.get(timeout=timeout)
         except queue.Empty:
             return []
         return [first, *(self._queue.get() for _ in range(self._queue.qsize()))]
 
+    # Without rows it tests the store.
     def _commit_away(self, group: list[Waiting]) -> bool:
-        """Append a group, or test the store without rows; return whether it failed."""
         problem = None
         try:
             self._log.append([answered for answered, _ in group])
         except Exception as error:  # one group must not end the thread
-            problem = describe(error)
+            problem = _describe(error)
         if self._loop is not None:
             # The loop may have ended while the store was slow.
             with contextlib.suppress(RuntimeError):
@@ -174,14 +174,13 @@ class AuditWriter:
         return problem is not None
 
 
-def describe(error: Exception) -> str:
-    """Describe a failure without its values."""
+# An exception of a driver may hold values of the row.
+def _describe(error: Exception) -> str:
     ours = isinstance(error, UnavailableError)
     return str(error) if ours else f"the audit log failed: {type(error).__name__}"
 
 
-def settle(group: Sequence[Waiting], problem: str | None) -> None:
-    """Pass the result of their rows to requests, on their loop."""
+def _settle(group: Sequence[Waiting], problem: str | None) -> None:
     for _, written in group:
         if not written.done() and problem is None:
             written.set_result(None)

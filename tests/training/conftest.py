@@ -1,4 +1,4 @@
-"""What the tests of training share: designs with a known truth."""
+"""Fixtures of training's tests: designs and findings with known truth."""
 
 import shutil
 
@@ -36,7 +36,7 @@ from training.study.study import Study
 
 @pytest.fixture
 def make_design():
-    """Courses whose outcome follows PHQ-9, and their site where asked for."""
+    """Makes courses whose outcome follows PHQ-9 and, if given, site effects."""
 
     def make(size=300, strength=0.15, site_effects=(), seed=1, missing=0.1):
         generator = np.random.default_rng(seed)
@@ -77,7 +77,7 @@ def make_design():
 
 
 def make_card(**changes):
-    """The facts of a model that was never fitted."""
+    """Make the card of a model that was never fitted."""
     outcome = changes.pop("outcome", "phq9.acute.response")
     facts = {
         "name": outcome,
@@ -102,13 +102,13 @@ def make_card(**changes):
 
 
 def make_performance(way, measures):
-    """What one way of testing saw."""
-    found = {name: Measure(value=value) for name, value in measures.items()}
-    return Performance(way=way, method="by hand", courses=240, events=108, measures=found)
+    """Make the performance by one type of validation."""
+    kept = {name: Measure(value=value) for name, value in measures.items()}
+    return Performance(way=way, method="by hand", courses=240, events=108, measures=kept)
 
 
 def make_decision(gains):
-    """A decision curve by the gain at each threshold."""
+    """Make a decision curve with these gains at each threshold."""
     none = Measure(value=None)
     rest = dict.fromkeys(("benefit", "treat_all", "standardised"), none)
     points = [
@@ -119,7 +119,7 @@ def make_decision(gains):
 
 
 def make_subgroup(name, low, high):
-    """One row of the table of subgroups, with the interval of its observed over expected."""
+    """Make a row of the subgroup table, with the interval of its O/E ratio."""
     ratio = Measure(value=(low * high) ** 0.5, low=low, high=high)
     return Subgroup(grouping="sex", name=name, courses=80, events=36, ratio=ratio)
 
@@ -133,7 +133,7 @@ CALIBRATED = {"female": (0.8, 1.3), "male": (0.7, 1.1)}
 
 @pytest.fixture
 def make_findings():
-    """Findings of a model that meets every criterion, save for what is given."""
+    """Makes findings of a model that meets every criterion, apart from the changes given."""
 
     def make(
         card=None,
@@ -181,7 +181,7 @@ def make_findings():
 
 @pytest.fixture(scope="session")
 def developed(cohort, tmp_path_factory):
-    """Two models as studies develop them, by candidate."""
+    """Two models as developed by studies, by candidate."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("developed"))})
     facts = {
         "name": "developed",
@@ -198,13 +198,15 @@ def developed(cohort, tmp_path_factory):
         run_study(study, load_courses(study, cohort), home, jobs=1)
     registry = Registry(home)
     versions = registry.client.search_model_versions(f"name='{study.outcome}'")
-    models = [registry.load_version(study.outcome, str(one.version)).model for one in versions]
+    models = [
+        registry.load_version(study.outcome, str(version.version)).model for version in versions
+    ]
     return {model.card.candidate: model for model in models}
 
 
 @pytest.fixture
 def home(empty_store, tmp_path):
-    """A home of one's own."""
+    """The test's own home, with an empty store."""
     folder = tmp_path / "home"
     shutil.copytree(empty_store, folder)
     return find_home({"KETAMINE_RESPONSE_HOME": str(folder), "USER": "somebody"})
@@ -212,15 +214,15 @@ def home(empty_store, tmp_path):
 
 @pytest.fixture
 def register(home, developed, make_findings):
-    """Register a version in a run of its own, with findings where they are given."""
+    """Registers a version in its own run, with findings by default."""
     registry = Registry(home)
 
-    def make(candidate="severity_only", found=True, **changes):
+    def make(candidate="severity_only", with_findings=True, **changes):
         model = developed[candidate]
         study = Study(name="by-hand", question="?", outcome=model.card.name, seed=1)
         with registry.open_study(study):
             version = registry.register(model).version
-        if found:
+        if with_findings:
             findings = make_findings(card=model.card, version=version, **changes)
             registry.log_findings(findings, "<p>report</p>")
         return version

@@ -37,7 +37,7 @@ QUICK = {
 
 
 OUTCOME = "phq9.acute.response"
-# Fitted at once, for tests that are not about candidates.
+# Fast to fit, for tests that are not about candidates.
 CHEAP = ("severity_only", "base_rate")
 
 
@@ -59,7 +59,7 @@ def run_file(study, home, path):
 
 @pytest.fixture
 def noise(cohort, tmp_path):
-    """The same patients with outcomes dealt out anew: nothing to learn."""
+    """The same patients with shuffled outcomes: there is nothing to learn."""
     frame = pd.read_parquet(cohort)
     known = frame["phq9_acute"].notna()
     dealt = frame.loc[known, "phq9_acute"].sample(frac=1, random_state=4).to_numpy()
@@ -73,7 +73,7 @@ def noise(cohort, tmp_path):
 
 @pytest.fixture(scope="module")
 def fitted(cohort, tmp_path_factory):
-    """One run on simulated patients, and the client that sees what it left."""
+    """A run on simulated patients, and a client of its store."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
     study = make_study(candidates=("elastic_net", *CHEAP))
     summary = run_file(study, home, cohort)
@@ -114,20 +114,20 @@ def test_the_report_begins_with_simulated_and_verdict(fitted):
 
 def test_report_and_summary_describe_missing_outcomes(fitted):
     summary = fitted[0]
-    found = summary.as_dict()["attrition"]
+    attrition = summary.as_dict()["attrition"]
     counted = summary.card.population
-    assert found["missing"] + found["unmeasured"] == counted.without_outcome
-    assert found["courses"] - found["missing"] == counted.courses
-    assert found["effective"] is None
-    assert [row["odds_ratio"] for row in found["scenarios"]] == list(ODDS_RATIOS)
-    assert 0 < len(found["gaps"]) <= 5
+    assert attrition["missing"] + attrition["unmeasured"] == counted.without_outcome
+    assert attrition["courses"] - attrition["missing"] == counted.courses
+    assert attrition["effective"] is None
+    assert [row["odds_ratio"] for row in attrition["scenarios"]] == list(ODDS_RATIOS)
+    assert 0 < len(attrition["gaps"]) <= 5
     section = summary.report.partition("## Missing outcomes")[2]
-    assert f"{found['missing']} of {found['courses']} courses" in section
-    assert found["assumption"] in section
-    for row in found["scenarios"]:
+    assert f"{attrition['missing']} of {attrition['courses']} courses" in section
+    assert attrition["assumption"] in section
+    for row in attrition["scenarios"]:
         assert f"| {row['odds_ratio']:.2f} " in section
         assert f"{100 * row['base_rate']:.1f}%" in section
-    for gap in found["gaps"]:
+    for gap in attrition["gaps"]:
         assert f"`{gap['feature']}`" in section
 
 
@@ -140,12 +140,12 @@ def test_the_version_has_digest_signature_example_alias(fitted):
     assert inputs["patient_id"].required
     assert not inputs["age"].required
     assert model.saved_input_example_info
-    found = client.get_model_version_by_alias("phq9.acute.response", "champion")
-    assert str(found.version) == summary.champion.version
+    version = client.get_model_version_by_alias("phq9.acute.response", "champion")
+    assert str(version.version) == summary.champion.version
 
 
 def test_no_patient_reaches_mlflow(fitted):
-    """No patient's code is anywhere in the store, neither in the database nor in a file."""
+    """No patient's code is in the store's database or files."""
     database = Path(mlflow.get_tracking_uri().removeprefix("sqlite:///"))
     files = [path for path in database.parent.rglob("*") if path.is_file()]
     assert database in files
@@ -157,10 +157,10 @@ def test_the_pyfunc_predicts_as_our_model(fitted, make_assessment):
     summary, _ = fitted
     function = mlflow.pyfunc.load_model("models:/phq9.acute.response@champion")
     people = [make_assessment(age=30.0 + n, phq9=10.0 + n) for n in range(10)]
-    said = function.predict(pd.DataFrame(people))
+    predictions = function.predict(pd.DataFrame(people))
     expected = summary.champion.model.predict(read_assessments(people))
-    assert said["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
-    assert said["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
+    assert predictions["probability"].to_numpy() == pytest.approx(expected.probability, abs=1e-12)
+    assert predictions["low"].to_numpy() == pytest.approx(expected.low, abs=1e-12)
 
 
 def test_the_pyfunc_refuses_what_the_service_refuses(fitted, make_assessment):
@@ -179,13 +179,13 @@ def test_the_summary_is_the_promised_json(fitted):
 
 
 def test_card_ranges_are_rounded_to_hide_values(fitted):
-    ranges = {found.field: found for found in fitted[0].card.ranges}
+    ranges = {studied.field: studied for studied in fitted[0].card.ranges}
     assert (ranges["age"].low % 5, ranges["age"].high % 5) == (0, 0)
     assert ranges["agent"].categories == ("ketamine", "esketamine")
 
 
 def test_base_rate_is_champion_if_nothing_beats_it(home, noise):
-    """Although the study prefers severity, which is chosen and registered as challenger."""
+    """The study prefers severity, which is selected and registered as challenger."""
     summary = run_file(make_study(candidates=CHEAP), home, noise)
     assert summary.comparison.chosen == "severity_only"
     assert summary.alias == "challenger"
@@ -200,8 +200,8 @@ def test_base_rate_is_champion_if_nothing_beats_it(home, noise):
 def test_a_champion_stays_while_new_patients_support_it(home, cohort, noise, tmp_path):
     """A better candidate replaces the base rate, and the same study again does not replace it.
 
-    The base rate alone on other patients of the same clinics does not, either. Patients without
-    any signal bring it back.
+    Nor does the base rate, fitted alone on other patients of the same clinics. Patients without
+    signal bring it back.
     """
     base = run_file(make_study(candidates=("base_rate",)), home, cohort)
     assert base.champion.model.card.candidate == "base_rate"
@@ -257,7 +257,7 @@ def test_a_run_refuses_a_changed_history(register, home, cohort):
 
 
 def test_weights_reach_model_card_and_report(home, cohort):
-    """The base rate that a clinician reads is the weighted one, as the model's own is."""
+    """Card and report show the weighted base rate, which the model also uses."""
     candidates = ("base_rate",)
     plain = run_file(make_study(candidates=candidates), home, cohort)
     study = make_study(candidates=candidates, attrition={"weights": True})
@@ -268,9 +268,9 @@ def test_weights_reach_model_card_and_report(home, cohort):
     assert weighted.champion.version == weighted.version
     probability = weighted.champion.model.predict(read_cohort(cohort)).probability
     assert probability == pytest.approx(people.base_rate)
-    found = weighted.findings.attrition
-    assert found.effective < people.courses
-    assert f"as informative as {found.effective:.0f} equally weighted" in weighted.report
+    attrition = weighted.findings.attrition
+    assert attrition.effective < people.courses
+    assert f"as informative as {attrition.effective:.0f} equally weighted" in weighted.report
     assert f"base rate {100 * people.base_rate:.1f}%, weighted" in weighted.report
 
 
@@ -307,7 +307,7 @@ def test_tuning_trials_are_child_runs_of_the_candidate(home, cohort):
         assert set(run.data.params) == set(SPACE.ranges)
         history = client.get_metric_history(run.info.run_id, "inner_log_loss")
         pruned = run.data.tags["state"] == "pruned"
-        assert [one.step for one in history] == list(range(1, len(history) + 1))
+        assert [metric.step for metric in history] == list(range(1, len(history) + 1))
         assert (len(history) < 5) == pruned
         assert run.data.metrics["inner_log_loss"] == history[-1].value
     assert by_name["trial-000"].data.params["depth"] == "1"

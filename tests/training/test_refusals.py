@@ -1,4 +1,4 @@
-"""Models that must not reach a clinician, each refused for what is wrong with it."""
+"""Models that must not reach a clinician, each refused for its own fault."""
 
 from dataclasses import dataclass, replace
 
@@ -32,13 +32,13 @@ STUDY = Study(
     candidates=("xgboost", "base_rate"),
     validation={"folds": 3, "repeats": 2, "resamples": 100, "bootstraps": 30},
 )
-# In place of the study's own candidate of that name.
+# Replaces the study's own candidate of that name.
 NAME = "xgboost"
 
 
 @dataclass(frozen=True)
 class Unpruned:
-    """Deep trees without any shrinkage, grown until every course is told apart."""
+    """Deep trees without shrinkage, grown until every course is separated."""
 
     name = NAME
     label = "unpruned trees"
@@ -66,7 +66,7 @@ class Unpruned:
 
 @dataclass(frozen=True)
 class Distorted:
-    """The elastic net with its log-odds moved and stretched, all its versions alike."""
+    """The elastic net with log-odds moved and stretched, equally in all its draws."""
 
     moved: float
     stretched: float
@@ -75,8 +75,8 @@ class Distorted:
     label = "distorted"
 
     def fit(self, design, seed):
-        found = CANDIDATES["elastic_net"].fit(design, seed)
-        return replace(found, equation=self.distort(found.equation))
+        fit = CANDIDATES["elastic_net"].fit(design, seed)
+        return replace(fit, equation=self.distort(fit.equation))
 
     def refit(self, design, settings, seed):
         return self.distort(CANDIDATES["elastic_net"].refit(design, settings, seed))
@@ -97,7 +97,7 @@ def find(design, candidate, study=STUDY):
     candidates = {NAME: candidate, "base_rate": CANDIDATES["base_rate"]}
     crossed = cross_validate(study, design, candidates, jobs=1)
     crossed = replace(crossed, nested=crossed.held_out[NAME])
-    # Whichever the one-standard-error rule would choose, this is the one to be judged.
+    # Judge this candidate, whichever the one-standard-error rule would select.
     comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
     evidence = gather_evidence(study, design, FullRefit({NAME: candidate}), equation, crossed)
@@ -113,35 +113,35 @@ def find(design, candidate, study=STUDY):
 
 
 def test_a_sound_model_passes(make_design):
-    found, failed = find(make_design(600, strength=0.15), CANDIDATES["elastic_net"])
+    findings, failed = find(make_design(600, strength=0.15), CANDIDATES["elastic_net"])
     assert failed == []
-    assert found.find_performance("corrected").measures["auc"].value > 0.6
+    assert findings.find_performance("corrected").measures["auc"].value > 0.6
 
 
 def test_overfitted_trees_are_refused(make_design):
-    found, failed = find(make_design(60), Unpruned())
+    findings, failed = find(make_design(60), Unpruned())
     assert {"calibration_slope", "base_rate", "instability"} <= set(failed)
     ways = ("apparent", "corrected", "nested")
-    apparent, corrected, nested = (found.find_performance(way) for way in ways)
+    apparent, corrected, nested = (findings.find_performance(way) for way in ways)
     assert apparent.measures["auc"].value > 0.95
     assert corrected.measures["auc"].value == pytest.approx(nested.measures["auc"].value, abs=0.1)
     assert nested.measures["slope"].value < 0.5
-    slope = next(row for row in found.gate if row.name == "calibration_slope")
+    slope = next(row for row in findings.gate if row.name == "calibration_slope")
     assert "overfitting" in slope.because
 
 
 def test_a_leaking_column_is_refused(make_design):
     design = make_design(300)
     leaking = design.matrix.copy()
-    place = [feature.name for feature in design.features].index("gad7")
+    index = [feature.name for feature in design.features].index("gad7")
     noise = np.random.default_rng(1).normal(size=300)
-    leaking[:, place] = np.clip(8 + 6 * design.outcome + 2 * noise, 0, 21).round()
-    columns = design.columns.replace({"gad7": leaking[:, place].astype(float)})
-    found, failed = find(
+    leaking[:, index] = np.clip(8 + 6 * design.outcome + 2 * noise, 0, 21).round()
+    columns = design.columns.replace({"gad7": leaking[:, index].astype(float)})
+    findings, failed = find(
         replace(design, matrix=leaking, columns=columns), CANDIDATES["elastic_net"]
     )
     assert failed == ["leakage"]
-    assert any("LEAKAGE ALARM" in alarm for alarm in found.alarms)
+    assert any("LEAKAGE ALARM" in alarm for alarm in findings.alarms)
 
 
 @pytest.mark.parametrize(

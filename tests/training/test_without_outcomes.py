@@ -1,4 +1,4 @@
-"""Fits before anybody's outcome is known: what is asked for, what is said, who becomes champion."""
+"""Fits before any outcome is known: their settings, estimates and champion."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +47,7 @@ def fit(home):
 
 @pytest.fixture(scope="module")
 def waiting(intake, tmp_path_factory):
-    """A run on assessments alone, and the registry that it left."""
+    """A run on assessments alone, and its registry."""
     folder = tmp_path_factory.mktemp("waiting")
     home = find_home({"KETAMINE_RESPONSE_HOME": str(folder)})
     study = make_study()
@@ -69,7 +69,7 @@ def test_the_refusal_names_the_setting(intake):
         load_courses(make_study(cohort={}), intake)
 
 
-def test_the_setting_can_be_given_on_the_command_line(tmp_path):
+def test_the_command_line_can_set_it(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(f'name = "t"\nquestion = "?"\noutcome = "{OUTCOME}"\nseed = 1\n')
     assert not read_study(path).awaits_outcomes
@@ -85,7 +85,7 @@ def test_known_outcomes_are_never_ignored(cohort):
 
 @pytest.mark.parametrize("followup", [0, 27])
 def test_outcomes_of_one_class_are_known_outcomes(intake, tmp_path, followup):
-    """Ten responders out of ten say something; an estimate that leaves them out would not."""
+    """Ten responders out of ten are information that a published rate would ignore."""
     path = write(pd.read_parquet(intake), tmp_path / "alike.parquet", phq9_acute=followup)
     for study, rule in ((make_study(), "outcome"), (make_study(cohort={}), "one_class")):
         with pytest.raises(CohortError, match=rf"\({rule}\)"):
@@ -100,7 +100,7 @@ def test_too_few_outcomes_are_refused_with_advice(fit, cohort, tmp_path):
         fit(make_study(cohort={}, validation={"folds": 50}), few)
 
 
-def test_courses_without_a_baseline_to_judge_by_are_refused(intake, tmp_path):
+def test_courses_without_a_baseline_score_are_refused(intake, tmp_path):
     frame = pd.read_parquet(intake).drop(columns=["phq9", *(f"phq9_{n}" for n in range(1, 10))])
     path = write(frame, tmp_path / "unmeasured.parquet", madrs=30)
     with pytest.raises(CohortError, match=r"\(baseline\): no course has a baseline phq9"):
@@ -135,14 +135,14 @@ def test_severity_takes_part_once_its_spread_is_known(design):
     assert mild > severe
 
 
-def test_the_base_rate_is_published_for_the_planned_routes(intake, tmp_path):
-    """Intranasal on the first day: 18% in the evidence table, where the others have 45%."""
+def test_base_rate_is_published_for_planned_routes(intake, tmp_path):
+    """Intranasal on the first day: 18% in the evidence table, 45% by other routes."""
     for route, share in (("intranasal", 0.18), ("iv", 0.45)):
         path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
         study = make_study(outcome="madrs.day1.response")
-        found = make_design(study, load_courses(study, path))
-        fit = CANDIDATES["base_rate"].fit(found, 1)
-        log_odds = fit.equation.compute_log_odds(found.enrolled.columns)[:, 0]
+        design = make_design(study, load_courses(study, path))
+        fit = CANDIDATES["base_rate"].fit(design, 1)
+        log_odds = fit.equation.compute_log_odds(design.enrolled.columns)[:, 0]
         assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(share)
         drawn = fit.posterior.draw(4000, np.random.default_rng(1)).terms.intercept
         assert drawn.mean() == pytest.approx(np.log(share / (1 - share)), abs=0.05)
@@ -176,7 +176,7 @@ def test_the_card_states_that_no_outcome_was_known(waiting):
     assert card.validation == "none: no outcome is known yet"
     assert PUBLISHED_NOTE in card.note
     assert card.interval.method.endswith("draws from published evidence")
-    assert {"condition", "age", "phq9"} <= {found.field for found in card.ranges}
+    assert {"condition", "age", "phq9"} <= {studied.field for studied in card.ranges}
 
 
 def test_published_base_rate_is_champion_evidence_challenger(waiting):
@@ -187,14 +187,14 @@ def test_published_base_rate_is_champion_evidence_challenger(waiting):
     people = read_assessments(
         [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
     )
-    said = champion.predict(people)
+    predictions = champion.predict(people)
     rate = champion.card.population.base_rate
-    assert said.probability == pytest.approx(rate)
-    # 80% of a normal distribution lie within 1.28 standard deviations of its mean.
+    assert predictions.probability == pytest.approx(rate)
+    # 80% of a normal distribution lies within 1.28 standard deviations of its mean.
     reach = 1.2816 * BASE_RATE_SPREAD
     ends = [1 / (1 + np.exp(-(np.log(rate / (1 - rate)) + sign * reach))) for sign in (-1, 1)]
-    assert [said.low[0], said.high[0]] == pytest.approx(ends, abs=0.04)
-    assert (said.effective_sample_size < 10).all()
+    assert [predictions.low[0], predictions.high[0]] == pytest.approx(ends, abs=0.04)
+    assert (predictions.effective_sample_size < 10).all()
 
 
 def test_the_evidence_gives_individual_wide_intervals(waiting):
@@ -203,10 +203,10 @@ def test_the_evidence_gives_individual_wide_intervals(waiting):
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
     model = ResponseModel.load(folder)
     people = [{"patient_id": f"{n}", "condition": "depression", "phq9": n} for n in (8, 24)]
-    said = model.predict(read_assessments(people))
-    assert said.probability[0] > said.probability[1]
-    assert (said.high - said.low > 0.35).all()
-    assert (said.effective_sample_size < 10).all()
+    predictions = model.predict(read_assessments(people))
+    assert predictions.probability[0] > predictions.probability[1]
+    assert (predictions.high - predictions.low > 0.35).all()
+    assert (predictions.effective_sample_size < 10).all()
 
 
 def test_only_the_figure_of_contributions_is_drawn(waiting):
@@ -215,8 +215,8 @@ def test_only_the_figure_of_contributions_is_drawn(waiting):
     assert {file.path for file in files} == {"figures/contributions.png"}
 
 
-def test_the_published_base_rate_gives_way_to_more_patients(fit, intake, tmp_path):
-    """Otherwise patients beyond the first ones' ranges would get no estimate for months."""
+def test_published_base_rate_yields_to_more_patients(fit, intake, tmp_path):
+    """Otherwise patients outside the first ones' ranges would get no estimate for months."""
     first, again = (fit(ALONE, intake) for _ in range(2))
     assert first.comparison.chosen == "base_rate"
     assert (first.alias, first.champion.version) == ("champion", "1")
@@ -234,7 +234,7 @@ def test_an_evidence_model_made_champion_stays(fit, home, intake, tmp_path):
 
 
 def test_known_outcomes_replace_the_published_base_rate(fit, cohort, intake):
-    """The base rate that they give stays champion when outcomes are unknown again."""
+    """Their base rate stays champion if outcomes are missing again."""
     fit(ALONE, intake)
     learned = fit(make_study(cohort={}, candidates=("base_rate",)), cohort)
     assert learned.champion.version == learned.version
@@ -245,7 +245,7 @@ def test_known_outcomes_replace_the_published_base_rate(fit, cohort, intake):
 
 
 def test_an_unknown_condition_gives_a_wide_prior(intake):
-    """It has no published rate: the card must not call the guess one."""
+    """Without a published rate, the card must not present the assumption as one."""
     design = make_design(ALONE, load_courses(ALONE, intake))
     facts = {"measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)

@@ -105,9 +105,9 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     return SamplePredictions(known, unseen, selected, choosing + fitting)
 
 
+# The seconds are of the fit alone, without its bootstrap refits.
 @lru_cache(maxsize=len(CANDIDATES))  # the choice is one of the candidates that are tried alone too
 def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
-    """Fit a candidate with its bootstrap refits; return it, and the seconds of the fit alone."""
     world, design = setting.prepare()
     study = world.study.model_copy(update={"seed": seed})
     start = process_time()
@@ -116,8 +116,8 @@ def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
     return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
 
 
+# As `fit` chooses: one repeat of nested cross-validation, the rule of one error.
 def _choose_candidate(study: Study, design: Design) -> str:
-    """Choose as `fit` does: one repeat of nested cross-validation, the rule of one error."""
     smaller_class = min(design.events, design.size - design.events)
     folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:

@@ -134,9 +134,9 @@ def _run_task(task: ModelTask, key: str, log: Path) -> Result:
     }
 
 
+# What models print, and each warning, goes to the log.
 @contextlib.contextmanager
 def _redirect_output(log: Path, task: ModelTask) -> Iterator[None]:
-    """Send what models print, and each warning, to the log."""
     with log.open("a", encoding="utf-8") as file, warnings.catch_warnings():
         warnings.simplefilter("default")
         file.write(f"{task.world} {task.cohort} {task.courses} {task.method}\n")

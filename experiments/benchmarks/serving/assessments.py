@@ -79,7 +79,6 @@ def _convert_to_json(name: str, value: Any) -> Any:
 
 
 def _thin_out(row: Assessment, generator: np.random.Generator) -> Assessment:
-    """Keep what is required, and few of the other fields: either all scores or none."""
     scores = [name for name in row if name.partition("_")[0] in _SCORES]
     kept = {"patient_id", "condition", "simulated", "agent", "route", *scores}
     others = [name for name in row if name not in kept]

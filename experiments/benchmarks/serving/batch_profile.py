@@ -17,6 +17,7 @@ from serving.base.bodies import parse_json
 from serving.estimates.predictor import Detail
 from serving.http.endpoints import ANSWERED_TOGETHER
 
+# An odd number of repeats, so that the median is one of them.
 _PATIENTS, _REPEATS = 1000, 9
 
 
@@ -70,8 +71,8 @@ def _time_steps(questions: Questions, detail: Detail) -> Iterator[tuple[str, flo
     yield "for comparison: orjson alone, in and out", bound
 
 
+# The median over repeats; preparing is not timed.
 def _time_step(prepare: Callable[[], Any], step: Callable[[Any], Any]) -> float:
-    """Median over repeats, in microseconds per patient; preparing is not timed."""
     seconds = []
     for _ in range(_REPEATS):
         prepared = prepare()

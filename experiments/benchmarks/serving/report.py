@@ -147,7 +147,6 @@ def _read_processor() -> str:
 
 
 def _draw_speeds(rows: Sequence[SpeedRow], path: Path) -> None:
-    """Draw requests per second and latencies of single estimates as PNG."""
     busy = [row for row in rows if row.connections > 1]
     idle = [row for row in rows if row.connections == 1 and not row.task.startswith("batch")]
     title = "SIMULATED patients, one assessment per request, one core for the server"

@@ -80,7 +80,6 @@ def _judge_lost(watch: Watch) -> Verdict:
 
 
 def _judge_changes(watch: Watch, seconds: float) -> Verdict:
-    """Judge whether each new champion answers soon, and the old one no longer."""
     aim = f"a new champion answers within {_TAKE_UP:.0f} s, without a restart"
     ends = [start for start, _, _ in watch.changes[1:]] + [seconds]
     late = judged = 0

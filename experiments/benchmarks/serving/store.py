@@ -27,7 +27,7 @@ _WARM_UP = 50
 _HEADING = ["store", "way", "at once", "median, µs", "99th percentile, µs", "rows per second"]
 
 
-class PatientLog(AuditLog):
+class _PatientLog(AuditLog):
     """A log whose every row is written by the writer's thread."""
 
     def make_unwaiting(self) -> AuditLog | None:
@@ -35,10 +35,9 @@ class PatientLog(AuditLog):
         return None
 
 
+# In microseconds.
 @dataclass(frozen=True)
-class StoreTiming:
-    """How long something took, in microseconds."""
-
+class _StoreTiming:
     store: str  # ``sqlite normal``, ``sqlite full`` or ``postgresql``
     how: str  # ``append``, or what wrote while requests waited: ``loop`` or ``thread``
     together: int  # Rows in one transaction, or concurrent requests
@@ -47,7 +46,7 @@ class StoreTiming:
     per_second: float  # Rows
 
 
-def measure_stores(folder: Path, rows: int, server: str | None = None) -> list[StoreTiming]:
+def measure_stores(folder: Path, rows: int, server: str | None = None) -> list[_StoreTiming]:
     """Measure SQLite on the disk of a folder, and a PostgreSQL server if one is named."""
     with tempfile.TemporaryDirectory(prefix=".store-", dir=folder) as scratch:
         stores = {
@@ -59,7 +58,7 @@ def measure_stores(folder: Path, rows: int, server: str | None = None) -> list[S
         return [step() for step in track(steps, len(steps), "appending")]
 
 
-def report_stores(timings: list[StoreTiming]) -> Report:
+def report_stores(timings: list[_StoreTiming]) -> Report:
     """Report the timings."""
     rows = [
         [
@@ -74,17 +73,17 @@ def report_stores(timings: list[StoreTiming]) -> Report:
     return Report([section], {"timings": [vars(timing) for timing in timings]})
 
 
-def _list_steps(stores: dict[str, str], rows: int) -> Iterator[Callable[[], StoreTiming]]:
+def _list_steps(stores: dict[str, str], rows: int) -> Iterator[Callable[[], _StoreTiming]]:
     for store, url in stores.items():
         # The event loop writes only if no commit waits for a disk.
-        logs = {"thread": PatientLog} | ({"loop": AuditLog} if store == "sqlite normal" else {})
+        logs = {"thread": _PatientLog} | ({"loop": AuditLog} if store == "sqlite normal" else {})
         for together in _GROUPS:
             yield partial(_time_appends, store, url, together, rows)
             for how, kind in logs.items():
                 yield partial(_time_requests, store, url, together, rows, how, kind)
 
 
-def _time_appends(store: str, url: str, together: int, rows: int) -> StoreTiming:
+def _time_appends(store: str, url: str, together: int, rows: int) -> _StoreTiming:
     log = _open_log(url, AuditLog)
     durations = []
     for _ in range(_WARM_UP + rows // together):
@@ -99,8 +98,7 @@ def _time_appends(store: str, url: str, together: int, rows: int) -> StoreTiming
 
 def _time_requests(
     store: str, url: str, together: int, rows: int, how: str, kind: type[AuditLog]
-) -> StoreTiming:
-    """Time requests that do nothing but wait for their row."""
+) -> _StoreTiming:
     durations: list[float] = []
 
     async def write(writer: AuditWriter, times: int) -> None:
@@ -130,8 +128,8 @@ def _open_log(url: str, kind: type[AuditLog]) -> AuditLog:
     return log
 
 
+# As long as a real one.
 def _make_answered() -> Answered:
-    """Make a row as long as a real one."""
     return Answered(
         request_id=secrets.token_hex(16),
         time=datetime.now(UTC).isoformat(),
@@ -145,7 +143,7 @@ def _make_answered() -> Answered:
 
 def _summarise(
     store: str, how: str, together: int, durations: list[float], seconds: float, rows: int
-) -> StoreTiming:
+) -> _StoreTiming:
     median, percentile99 = np.percentile(durations, [50, 99]) * 1e6
     per_second = len(durations) * rows / seconds
-    return StoreTiming(store, how, together, float(median), float(percentile99), per_second)
+    return _StoreTiming(store, how, together, float(median), float(percentile99), per_second)

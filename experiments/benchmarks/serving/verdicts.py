@@ -9,6 +9,7 @@ from experiments.benchmarks.report import Verdict
 from experiments.benchmarks.serving.load import Measurement
 from experiments.benchmarks.serving.serving import Round, ServingResults
 
+# Ratios to the other contestants on the same machine; only batches have absolute bounds.
 _MIN_OF_ECHO, _MAX_TIMES_ECHO = 0.45, 2.2
 _MIN_OF_FASTAPI, _MIN_OF_MLFLOW = 0.75, 40
 _MAX_TAIL = 5
@@ -66,8 +67,8 @@ def has_answered_all(results: ServingResults) -> bool:
     return bool(rows) and not any(row.failed or row.wrong for row in rows)
 
 
+# The machine's speed cancels out within each round.
 def _judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict]:
-    """Judge ours against the others; the machine's speed cancels out within each round."""
     for aim, figure, connections, other, bound, is_minimum in (
         ("requests per second at 16, of the echo's", "rate", 16, "echo", _MIN_OF_ECHO, True),
         ("p50 at 1, times the echo's", "p50", 1, "echo", _MAX_TIMES_ECHO, False),

@@ -40,7 +40,6 @@ def _judge_excess(results: Sequence[Result]) -> Iterator[Verdict]:
 
 
 def _judge_updates(results: Sequence[Result]) -> Iterator[Verdict]:
-    """Judge ranking and calibration of estimates updated by early scores."""
     for result in results:
         if result["name"] not in _MIN_AUC:
             continue

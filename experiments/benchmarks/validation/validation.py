@@ -151,7 +151,6 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
 def _correct_recorded(
     study: Study, design: Design, procedure: Procedure, evidence: Evidence
 ) -> Mapping[str, Measure]:
-    """Correct optimism by samples with outcomes as recorded; nothing without samples."""
     if not study.validation.bootstraps:
         return {}
     units = list_bootstraps(study, design, count_bootstraps(study))
@@ -160,12 +159,9 @@ def _correct_recorded(
     return correct_optimism(apparent, measure_refits(design, results))
 
 
+# The report is about patients with a known outcome: those lost to follow-up differ at baseline,
+# and a model may rank them better or worse.
 def _draw_followed(name: str, study: Study, request: ValidationRequest) -> tuple[Sample, Sample]:
-    """Draw new patients with a known outcome at the world's own sites, and at new ones.
-
-    The report is about such patients: those lost to follow-up differ at baseline, and a model may
-    rank them better or worse.
-    """
     world, seed = find_world(name), request.plan.seed
     # Not "new" to the simulator, so that it gives the truth with the site's effect known.
     elsewhere = replace(draw_new_sites(world, request.new_sites, seed), new=False)
@@ -199,8 +195,8 @@ def list_limits(measures: Mapping[str, Any]) -> dict[str, list[float | None]]:
     return {name: [part.value, part.low, part.high] for name, part in measures.items()}
 
 
+# By leave-one-site-out validation.
 def _predict_site(evidence: Evidence) -> dict[str, list[float | None]]:
-    """Predict performance at a new site by leave-one-site-out validation."""
     by_site = evidence.sites
     if by_site is None:
         return {}

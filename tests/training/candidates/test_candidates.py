@@ -1,4 +1,4 @@
-"""Candidates: equations that say what their pipelines say, and know nothing of unseen sites."""
+"""Candidates: equations predict as their pipelines do, and have no effects of unseen sites."""
 
 from dataclasses import replace
 
@@ -38,7 +38,7 @@ def rename_sites(design, name):
 
 
 def build_pipeline(design, penalty):
-    """The elastic net as scikit-learn has it, on features and marked sites, to the last digits."""
+    """Scikit-learn's elastic net on features and site indicators, converged to the last digits."""
     width = design.matrix.shape[1]
     impute = SimpleImputer(strategy="mean", keep_empty_features=True)
     prepare = Pipeline([("impute", impute), ("scale", StandardScaler())])
@@ -78,19 +78,19 @@ def test_held_out_log_odds_are_those_of_refits(make_design):
     held_out = hold_out(design, folds, candidate.grid)
     for penalty in candidate.grid:
         settings = {**vars(penalty), **NONE.as_settings()}
-        said = [
+        log_odds = [
             say(candidate.refit(design.select(fold.train), settings, 1), design.select(fold.test))
             for fold in folds
         ]
-        assert held_out[penalty] == pytest.approx(np.concatenate(said), abs=1e-3)
+        assert held_out[penalty] == pytest.approx(np.concatenate(log_odds), abs=1e-3)
 
 
 def test_missing_values_take_the_training_mean(make_design):
     design = make_design(missing=0.3)
     equation = CANDIDATES["elastic_net"].fit(design, 1).equation
-    place = equation.fields.index("age")
+    index = equation.fields.index("age")
     absent = design.columns.find_missing("age")
-    contributions = equation.explain(design.columns).contributions[:, place]
+    contributions = equation.explain(design.columns).contributions[:, index]
     assert absent.any()
     assert contributions[absent] == pytest.approx(0, abs=1e-9)
 
@@ -159,22 +159,22 @@ def test_severity_only_reads_the_outcomes_own_instrument(make_design):
     assert equation.fields == ("phq9",)
 
 
-def test_severity_only_without_that_instrument_is_the_base_rate(make_design):
+def test_severity_only_without_severity_is_the_base_rate(make_design):
     design = keep_features(make_design(), [0])
     equation = CANDIDATES["severity_only"].fit(design, 1).equation
     assert np.ptp(say(equation, design)) == 0
 
 
 def test_trees_keep_to_the_evidenced_sign(make_design):
-    """Data that say the old respond more cannot teach the trees so."""
+    """Data in which older patients respond more do not override the published sign."""
     design = make_design(800, strength=0.0)
     age = design.columns.get_numbers("age")
     outcome = (np.nan_to_num(age) >= 65).astype(float)
     flipped = design.select(np.arange(design.size))
     object.__setattr__(flipped, "outcome", outcome)
     settings = {**SPACE.fixed[1], "rounds": 50, **NONE.as_settings()}
-    place = [feature.name for feature in design.features].index("age_from_65")
-    alone = keep_features(flipped, [place])
+    index = [feature.name for feature in design.features].index("age_from_65")
+    alone = keep_features(flipped, [index])
     equation = Boosted().refit(alone, settings, 1)
     old = alone.columns.replace({"age": np.full(800, 70.0)})
     young = alone.columns.replace({"age": np.full(800, 40.0)})
@@ -190,14 +190,14 @@ def test_trees_start_from_shrunken_site_effects(make_design):
 
 
 def make_step(design):
-    """Outcomes that follow a threshold and an interaction, which no line sees."""
+    """Draw outcomes that follow a threshold and an interaction, which linear terms miss."""
     age, phq9 = design.columns.get_numbers("age"), design.columns.get_numbers("phq9")
     log_odds = np.where((age >= 52) & (phq9 >= 15), 1.8, -0.6)
     outcome = np.random.default_rng(3).random(design.size) < expit(np.nan_to_num(log_odds))
     return replace(design, outcome=outcome.astype(float))
 
 
-def test_anchored_trees_are_their_anchor_where_trees_add_nothing(make_design):
+def test_anchored_trees_equal_their_anchor_on_noise(make_design):
     design = make_design(150, strength=0.0)
     anchor = CANDIDATES["evidence_prior"].fit(design, 1).equation
     fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
@@ -206,7 +206,7 @@ def test_anchored_trees_are_their_anchor_where_trees_add_nothing(make_design):
     assert (say(fit.equation, design) == say(anchor, design)).all()
 
 
-def test_anchored_trees_find_what_lines_miss_and_stay_exact(make_design):
+def test_anchored_trees_find_nonlinear_effects_exactly(make_design):
     design = make_step(make_design(2500, missing=0.0))
     new = make_step(make_design(2500, missing=0.0, seed=8))
     fit = CANDIDATES["anchored_xgboost"].fit(design, 1)
@@ -235,19 +235,19 @@ def gather(design, log_odds):
 
 
 def list_parts(design):
-    """The learning part and the test of each inner fold."""
+    """List the training and the test part of each inner fold."""
     return [
         (design.select(fold.train), design.select(fold.test)) for fold in split_inner(design, 1)
     ]
 
 
-def place(design, losses):
+def sort_losses(design, losses):
     rows = np.concatenate([fold.test for fold in split_inner(design, 1)])
     return losses[np.argsort(rows)]
 
 
 def repeat_patients(design):
-    """Courses as a bootstrap draws them: whole patients, some several times."""
+    """Draw a bootstrap sample of patients, each with all courses."""
     rows = np.random.default_rng(5).integers(0, design.size, design.size)
     return design.select(rows)
 
@@ -269,16 +269,18 @@ def test_severitys_inner_losses_are_cross_calibrated(make_design):
     """Fitted and calibrated on the other folds by scikit-learn and SciPy alone."""
     design = make_design(400, missing=0.0, strength=0.05, seed=2)
     severity, outcome = design.matrix[:, [design.severity]].astype(float), design.outcome
-    said, expected = np.empty(400), np.empty(400)
+    log_odds, expected = np.empty(400), np.empty(400)
     folds = split_inner(design, 1)
     for fold in folds:
         model = fit_exactly(severity[fold.train], outcome[fold.train])
-        said[fold.test] = model.decision_function(severity[fold.test])
+        log_odds[fold.test] = model.decision_function(severity[fold.test])
     for fold in folds:
-        learned, held = said[fold.train], outcome[fold.train]
+        learned, held = log_odds[fold.train], outcome[fold.train]
         slope = np.clip(fit_exactly(learned[:, None], held).coef_[0, 0], 0, 1)
-        level = brentq(lambda one: (expit(one + slope * learned) - held).sum(), -5, 5)  # noqa: B023
-        expected[fold.test] = compute_log_loss(level + slope * said[fold.test], outcome[fold.test])
+        level = brentq(lambda intercept: (expit(intercept + slope * learned) - held).sum(), -5, 5)  # noqa: B023
+        expected[fold.test] = compute_log_loss(
+            level + slope * log_odds[fold.test], outcome[fold.test]
+        )
     fit = CANDIDATES["severity_only"].fit(design, 1)
     assert fit.settings["calibration_above"] < 0.95  # a slope was fitted, as here
     assert fit.inner == pytest.approx(expected, abs=1e-3)
@@ -290,33 +292,35 @@ def fit_exactly(table, outcome):
 
 def test_evidences_inner_losses_are_cross_fitted(make_design):
     design = repeat_patients(make_design(200))
-    said = [
+    log_odds = [
         say(update_literature(learned, 1).equation, test) for learned, test in list_parts(design)
     ]
-    expected = choose_calibration(gather(design, said), "none").losses
-    assert (CANDIDATES["evidence_prior"].fit(design, 1).inner == place(design, expected)).all()
+    expected = choose_calibration(gather(design, log_odds), "none").losses
+    assert (
+        CANDIDATES["evidence_prior"].fit(design, 1).inner == sort_losses(design, expected)
+    ).all()
 
 
 def test_trees_inner_losses_are_cross_fitted(make_design, monkeypatch):
-    """Without early stopping, every fold has as many rounds as were chosen."""
+    """Without early stopping, every fold has the selected number of rounds."""
     monkeypatch.setattr(trees, "PATIENCE", trees.MAX_ROUNDS)
     design = make_step(make_design(1200, missing=0.0))
     for name, preferred in (("xgboost", "logistic"), ("anchored_xgboost", "none")):
         fit = CANDIDATES[name].fit(design, 1)
         assert fit.settings["rounds"] > 0
         settings = {**fit.settings, **NONE.as_settings()}
-        said = [
+        log_odds = [
             say(CANDIDATES[name].refit(learned, settings, 1), test)
             for learned, test in list_parts(design)
         ]
-        expected = choose_calibration(gather(design, said), preferred).losses
-        assert fit.inner == pytest.approx(place(design, expected), abs=1e-4)
+        expected = choose_calibration(gather(design, log_odds), preferred).losses
+        assert fit.inner == pytest.approx(sort_losses(design, expected), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", list(CANDIDATES))
 def test_inner_losses_beat_the_base_rate_given_signal(make_design, name):
     design = make_design(600, strength=0.25)
-    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    inner, base = (CANDIDATES[candidate].fit(design, 1).inner for candidate in (name, "base_rate"))
     assert inner.shape == (600,)
     assert np.isfinite(inner).all()
     assert name == "base_rate" or inner.mean() < base.mean() - 0.03
@@ -332,7 +336,7 @@ def test_too_few_courses_have_no_inner_losses(make_design, name):
 @pytest.mark.parametrize("name", list(CANDIDATES))
 def test_without_features_inner_losses_equal_the_base_rates(make_design, name):
     design = keep_features(make_design(200), [])
-    inner, base = (CANDIDATES[one].fit(design, 1).inner for one in (name, "base_rate"))
+    inner, base = (CANDIDATES[candidate].fit(design, 1).inner for candidate in (name, "base_rate"))
     assert inner.mean() == pytest.approx(base.mean(), abs=0.01)
 
 
@@ -344,7 +348,7 @@ def test_design_limits_its_inner_folds(make_design):
 
 
 def test_kept_updates_change_no_fit(make_design):
-    """Updates of the last design are kept for the candidate that comes next; nothing shows it."""
+    """Caching the last design's updates for the next candidate does not change any fit."""
     design, other = make_step(make_design(600)), make_design(600, seed=2)
     cases = [(design, 1), (design, 2), (replace(design, inner_folds=3), 2), (other, 2)]
     for courses, seed in cases:

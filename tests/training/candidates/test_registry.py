@@ -1,4 +1,4 @@
-"""The registry: candidates of this package and of installed ones, from name to report."""
+"""The registry: built-in and installed candidates, from name to report."""
 
 import sys
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_each_candidate_has_its_own_label_and_colour():
 
 
 def test_candidates_say_what_they_need_and_give(make_design):
-    """Without outcomes: those that do not need them; a posterior: of those that promise one."""
+    """Fits without outcomes and posteriors exist for the candidates that declare them."""
     design = make_design(60)
     for name, candidate in make_candidates().items():
         assert (candidate.fit(design, 1).posterior is not None) == candidate.has_posterior, name
@@ -134,11 +134,11 @@ def test_study_without_candidates_compares_all():
 def test_study_with_impossible_candidates_is_refused(candidates, problems):
     with pytest.raises(StudyError) as refused:
         complete_study(make_study(candidates=candidates))
-    assert [(one.field, one.rule) for one in refused.value.problems] == problems
+    assert [(problem.field, problem.rule) for problem in refused.value.problems] == problems
 
 
 def test_installed_candidate_goes_through_a_whole_fit(install, cohort, home):
-    """Chosen by preference, compared, developed, validated, drawn and reported under its label."""
+    """Preferred, compared, refitted, validated, drawn and reported under its label."""
     install(hunch="hunches:Hunch")
     assert next(iter(list_candidates())) == "hunch"
     study = make_study(

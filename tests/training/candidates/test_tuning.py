@@ -1,4 +1,4 @@
-"""Tuning: a budget kept, the same twice, and killed and gone on with."""
+"""Tuning: its budget, reproducibility, and resumption after a kill."""
 
 import json
 import math
@@ -34,7 +34,7 @@ BOWL = Space(
 
 
 class Judge:
-    """A loss that is lowest at x = 0.6 and n = 7, seen a little differently by each fold."""
+    """A loss with its minimum at x = 0.6 and n = 7, slightly different in each fold."""
 
     def __init__(self, last=math.inf):
         self.asked, self.last = 0, last
@@ -56,21 +56,21 @@ def search(trials, journal=None, seed=1, judge=None):
 def test_budget_is_kept_and_fixed_settings_come_first(trials):
     tried = search(trials)
     assert len(tried) == trials
-    assert [one.settings for one in tried[:2]] == list(BOWL.fixed)
-    assert len({tuple(one.settings.values()) for one in tried}) > trials / 2
+    assert [trial.settings for trial in tried[:2]] == list(BOWL.fixed)
+    assert len({tuple(trial.settings.values()) for trial in tried}) > trials / 2
 
 
 @pytest.mark.parametrize("trials", [0, 1, 2])
 def test_without_a_budget_only_fixed_settings_are_tried(trials, tmp_path):
     tried = search(trials, Journal(tmp_path / "j.jsonl"))
-    assert [one.settings for one in tried] == list(BOWL.fixed)
+    assert [trial.settings for trial in tried] == list(BOWL.fixed)
     assert not list(tmp_path.iterdir())
 
 
 def test_settings_stay_in_their_ranges():
-    for one in search(40):
-        assert 0 <= one.settings["x"] <= 1
-        assert one.settings["n"] in range(1, 10)
+    for trial in search(40):
+        assert 0 <= trial.settings["x"] <= 1
+        assert trial.settings["n"] in range(1, 10)
 
 
 def test_seed_determines_the_settings_tried():
@@ -82,7 +82,7 @@ def test_search_ends_near_the_lowest_loss():
     for seed in range(5):
         tried = search(40, seed=seed)
         best = choose_trial(tried)
-        assert best.loss <= min(one.loss for one in tried[:2])
+        assert best.loss <= min(trial.loss for trial in tried[:2])
         assert best.settings["x"] == pytest.approx(0.6, abs=0.15)
         assert abs(best.settings["n"] - 7) <= 1
 
@@ -90,12 +90,12 @@ def test_search_ends_near_the_lowest_loss():
 def test_pruned_trials_stop_early_and_are_never_chosen():
     judge = Judge()
     tried = search(30, judge=judge)
-    pruned = [one for one in tried if one.pruned]
+    pruned = [trial for trial in tried if trial.pruned]
     assert pruned
-    assert judge.asked == sum(len(one.losses) for one in tried) < 30 * FOLDS
-    assert all(UNPRUNED_FOLDS <= len(one.losses) < FOLDS for one in pruned)
-    assert not any(one.pruned for one in tried[:UNPRUNED_TRIALS])
-    assert all(len(one.losses) == FOLDS for one in tried if not one.pruned)
+    assert judge.asked == sum(len(trial.losses) for trial in tried) < 30 * FOLDS
+    assert all(UNPRUNED_FOLDS <= len(trial.losses) < FOLDS for trial in pruned)
+    assert not any(trial.pruned for trial in tried[:UNPRUNED_TRIALS])
+    assert all(len(trial.losses) == FOLDS for trial in tried if not trial.pruned)
     assert not choose_trial(tried).pruned
 
 
@@ -108,7 +108,7 @@ def test_interrupted_search_resumes_identically(tmp_path, last):
     done = len(list(journal.read()))
     judge = Judge()
     assert search(30, journal, judge=judge) == whole
-    assert judge.asked == sum(len(one.losses) for one in whole[done:])
+    assert judge.asked == sum(len(trial.losses) for trial in whole[done:])
     assert [entry["number"] for entry in journal.read()] == list(range(30))
 
 
@@ -120,7 +120,7 @@ def test_a_line_cut_off_is_done_again(tmp_path):
     assert search(20, Journal(path)) == whole
 
 
-def test_a_larger_budget_goes_on_from_a_smaller_one(tmp_path):
+def test_a_larger_budget_extends_a_smaller_one(tmp_path):
     journal = Journal(tmp_path / "j.jsonl")
     short = search(12, journal)
     judge = Judge()
@@ -138,7 +138,7 @@ def test_two_processes_may_keep_the_same_trials(tmp_path):
 
 
 def make_checkers(design):
-    """Outcomes that follow one field or the other but not both: no single split tells anything."""
+    """Draw outcomes that follow the exclusive or of two fields: no single split helps."""
     odd = (design.columns.get_numbers("bmi") >= 32) != (design.columns.get_numbers("gad7") >= 11)
     outcome = np.random.default_rng(4).random(design.size) < np.where(odd, 0.85, 0.15)
     return replace(design, outcome=outcome.astype(float))
@@ -154,22 +154,22 @@ def test_tuning_finds_an_interaction_that_stumps_miss(make_design):
     assert fit.settings["depth"] > 1
 
 
-def test_what_was_found_is_what_a_re_development_takes(make_design):
+def test_refits_use_the_tuned_settings(make_design):
     design = make_checkers(make_design(300, missing=0.0))
     candidate = Boosted(Tuning(8))
     fit = candidate.fit(design, 1)
     chosen = {name: fit.settings[name] for name in SPACE.ranges}
-    assert chosen in [one.settings for one in fit.trials if not one.pruned]
-    said = fit.equation.compute_log_odds(design.columns)
+    assert chosen in [trial.settings for trial in fit.trials if not trial.pruned]
+    log_odds = fit.equation.compute_log_odds(design.columns)
     again = candidate.refit(design, fit.settings, 1).compute_log_odds(design.columns)
-    assert (again == said).all()
+    assert (again == log_odds).all()
     for name, value in (("eta", 0.02), ("lambda", 90.0), ("min_child_weight", 30.0)):
         other = candidate.refit(design, {**fit.settings, name: value}, 1)
-        assert (other.compute_log_odds(design.columns) != said).any()
+        assert (other.compute_log_odds(design.columns) != log_odds).any()
 
 
 def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
-    """One standard error is crossed by chance now and then, tuning or not."""
+    """By chance, one standard error is sometimes exceeded, with tuning or without."""
     candidates = make_candidates(Tuning(15))
     stayed = 0
     for seed in range(1, 7):
@@ -178,23 +178,25 @@ def test_tuned_anchored_trees_keep_their_anchor_on_noise(make_design):
         assert len(fit.trials) == 15
         if not fit.settings["rounds"]:
             anchor = candidates["evidence_prior"].fit(design, 1).equation
-            said = fit.equation.compute_log_odds(design.columns)
-            assert (said == anchor.compute_log_odds(design.columns)).all()
+            log_odds = fit.equation.compute_log_odds(design.columns)
+            assert (log_odds == anchor.compute_log_odds(design.columns)).all()
             stayed += 1
     assert stayed >= 4
 
 
 def test_fixed_settings_yield_only_to_clearly_better_ones(make_design):
-    """The luckiest of many trials has the lower loss, and is not taken for it."""
+    """The best of many trials has a lower loss by luck, and is not selected."""
     design = make_design(150, strength=0.0)
     fit = Boosted(Tuning(15)).fit(design, 1)
     fixed = fit.trials[: len(SPACE.fixed)]
     assert choose_trial(fit.trials).loss < choose_trial(fixed).loss
-    assert {name: fit.settings[name] for name in SPACE.ranges} in [one.settings for one in fixed]
+    assert {name: fit.settings[name] for name in SPACE.ranges} in [
+        trial.settings for trial in fixed
+    ]
 
 
 def test_settings_that_are_clearly_better_are_taken(make_design):
-    """Three fields must come together, which no fixed setting is deep enough to see at once."""
+    """Three fields interact, and no fixed setting has trees that deep."""
     design = make_checkers(make_design(900, missing=0.0))
     odd = design.columns.get_numbers("bipolar") == 1
     crossed = replace(design, outcome=np.where(odd, 1 - design.outcome, design.outcome))
@@ -264,7 +266,7 @@ def count_trials(home):
 
 
 def list_trials(home, run_id):
-    """Every trial of the chosen candidate's final fit, as MLflow has it."""
+    """List the trials of the chosen candidate's final fit in MLflow."""
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{home}/mlflow.db")
@@ -285,10 +287,10 @@ def test_killed_tuning_resumes_to_the_same_numbers(cohort, make_commands, tmp_pa
     process.communicate()
     kept = count_trials(broken)
     assert 9 <= sum(kept.values()) < 3 * 6, "killed too late"
-    found = json.loads(make_commands(broken).call(*fit).stdout)
-    assert found["chosen"] == "xgboost"
-    assert found["candidates"] == expected["candidates"]
-    trials = list_trials(broken, found["run_id"])
+    resumed = json.loads(make_commands(broken).call(*fit).stdout)
+    assert resumed["chosen"] == "xgboost"
+    assert resumed["candidates"] == expected["candidates"]
+    trials = list_trials(broken, resumed["run_id"])
     assert trials == list_trials(whole, expected["run_id"])
     assert len(trials) == 6
     assert not (broken / "tuning" / "demo").exists()

@@ -1,4 +1,4 @@
-"""Each criterion of the gate: just within its bounds, just outside, and not measured."""
+"""Each criterion of the gate: just inside its bounds, just outside, and not measured."""
 
 import pytest
 
@@ -17,7 +17,7 @@ UPDATE = "phq9.week12.response.after-week2"
 
 @pytest.fixture
 def judge_one(make_findings):
-    """Judge findings that are good save for what is given, by one criterion alone."""
+    """Judge good findings with these changes by a single criterion."""
 
     def judge(name, standing=CHAMPION, bounds=None, **changes):
         case = Case(make_findings(**changes), GatePart(**(bounds or {})), standing)
@@ -135,13 +135,13 @@ def test_criterion_that_does_not_apply_says_why(judge_one, name, changes, reason
 
 
 def test_instability_that_was_measured_is_judged(judge_one):
-    """Even if the study requires no refits: what is known counts."""
+    """Measured instability counts even if the study does not require refits."""
     judged = judge_one("instability", bounds={"redevelopments": 0}, **refitted(error=0.2))
     assert judged.passed is False
 
 
 def test_leakage_is_not_judged_after_early_scores(judge_one):
-    """Scores after the first dose predict far better than baseline can."""
+    """Scores after the first dose predict far better than a baseline."""
     judged = judge_one("leakage", card={"outcome": UPDATE}, **corrected(auc=0.9))
     assert (judged.passed, judged.value) == (None, 0.9)
 
@@ -161,7 +161,7 @@ def test_small_subgroups_are_not_judged(judge_one):
 
 
 def test_worst_subgroup_is_the_farthest_from_one(judge_one):
-    """By its factor, and by the end of its interval that is nearest to 1."""
+    """Farthest by its ratio, and by the end of its interval nearest to 1."""
     ratios = {"a": (0.9, 4.4), "b": (1.2, 1.4), "c": (0.6, 0.8), "d": (0.5, 0.84)}
     assert judge_one("subgroups", ratios=ratios).value == 0.8
     assert judge_one("subgroups", ratios={"a": (0.9, 4.4)}).value == 1.0

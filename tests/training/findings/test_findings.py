@@ -1,4 +1,4 @@
-"""Findings of earlier runs: what the registry holds must still load."""
+"""Findings of earlier runs in the registry must still load."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ STORED = Path(__file__).with_name("stored.json")
 def test_stored_findings_load_without_change():
     """`stored.json` was written before findings held the results of the measures themselves.
 
-    Later versions may add keys, and never change or drop one.
+    Later versions may add keys, but never change or drop one.
     """
     text = STORED.read_text()
     findings = Findings.model_validate_json(text)

@@ -1,4 +1,4 @@
-"""The gate as a whole, and models that it must refuse; single criteria are in test_criteria."""
+"""The whole gate, and models that it must refuse; test_criteria has the single criteria."""
 
 import re
 
@@ -33,8 +33,8 @@ def find(criteria, name):
 def test_good_model_meets_every_criterion(make_findings):
     criteria = judge(make_findings(), BOUNDS)
     assert passes(criteria)
-    assert {one.name for one in criteria if one.passed is None} == {"champion"}
-    assert all(one.because == "" for one in criteria if one.passed)
+    assert {criterion.name for criterion in criteria if criterion.passed is None} == {"champion"}
+    assert all(criterion.because == "" for criterion in criteria if criterion.passed)
 
 
 def test_external_findings_are_not_judged_on_development(make_findings):
@@ -57,8 +57,8 @@ def test_base_rate_may_always_be_champion(make_findings):
     )
     criteria = judge(poor, BOUNDS)
     assert passes(criteria)
-    assert {one.passed for one in criteria} == {None}
-    assert all("base rate" in one.because for one in criteria)
+    assert {criterion.passed for criterion in criteria} == {None}
+    assert all("base rate" in criterion.because for criterion in criteria)
 
 
 def test_update_outcome_passes_with_a_high_auc(make_findings):
@@ -68,12 +68,12 @@ def test_update_outcome_passes_with_a_high_auc(make_findings):
 
 
 def test_study_without_refits_can_pass(make_findings):
-    asked = GatePart(redevelopments=0)
-    assert passes(judge(make_findings(instability=None, profile="quick"), asked))
+    gate = GatePart(redevelopments=0)
+    assert passes(judge(make_findings(instability=None, profile="quick"), gate))
 
 
 def test_champion_to_beat_is_the_current_one(make_findings):
-    """Not the one that the findings were compared with."""
+    """Not the champion that the findings were compared with."""
     compared = {"version": "3", "candidate": "xgboost", "difference": -0.004}
     findings = make_findings(champion=compared)
     assert passes(judge(findings, BOUNDS))
@@ -99,11 +99,11 @@ def test_table_has_figures_and_names_failures(make_findings):
     assert format_gate(judge(make_findings(), BOUNDS)).endswith("that applies is met.")
 
 
-# Models that were really fitted, measured with the measures of validation.
+# Fitted models, measured as in validation.
 
 
 def draw_courses(size, generator, deviation=0.8, fields=6):
-    """Courses of which the first field tells the outcome, and nothing else does."""
+    """Draw courses whose outcome follows the first field only."""
     matrix = generator.normal(size=(size, fields))
     log_odds = deviation * matrix[:, 0] - 0.2
     return matrix, (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
@@ -136,7 +136,7 @@ def measure_basics(probability, outcome):
 
 
 def validate(fit, matrix, outcome, make_findings, versions=25):
-    """Findings of a model: corrected by the bootstrap, compared by cross-validation."""
+    """Compute a model's findings: bootstrap-corrected, and compared by cross-validation."""
     size, generator = len(outcome), np.random.default_rng(8)
     model = fit(matrix, outcome)
     apparent = measure_basics(model(matrix), outcome)
@@ -151,16 +151,16 @@ def validate(fit, matrix, outcome, make_findings, versions=25):
     falls = dict(zip(apparent, np.mean(optimism, axis=0), strict=True))
     corrected = {name: apparent[name] - falls[name] for name in apparent}
     folds = np.arange(size) % 5
-    said, base = np.empty(size), np.empty(size)
+    held_out, base = np.empty(size), np.empty(size)
     for fold in range(5):
         out = folds == fold
-        said[out] = fit(matrix[~out], outcome[~out])(matrix[out])
+        held_out[out] = fit(matrix[~out], outcome[~out])(matrix[out])
         base[out] = outcome[~out].mean()
-    losses = [-np.log(np.where(outcome == 1, p, 1 - p)) for p in (said, base)]
+    losses = [-np.log(np.where(outcome == 1, p, 1 - p)) for p in (held_out, base)]
     gap = compare_losses(*losses, np.arange(size))
-    curve = measure_decisions(said, outcome, np.arange(size), 100, 0.95, 1)
+    curve = measure_decisions(held_out, outcome, np.arange(size), 100, 0.95, 1)
     sexes = np.where(generator.random(size) < 0.5, "female", "male")
-    rows = tabulate_subgroups(said, outcome, {"sex": sexes}, 0.95)
+    rows = tabulate_subgroups(held_out, outcome, {"sex": sexes}, 0.95)
     error = compute_errors(model(matrix), np.array(others).T).mean()
     return make_findings(
         difference=gap.mean,
@@ -168,7 +168,7 @@ def validate(fit, matrix, outcome, make_findings, versions=25):
         ways={
             "apparent": apparent,
             "corrected": corrected,
-            "nested": measure_basics(said, outcome),
+            "nested": measure_basics(held_out, outcome),
         },
         decision=DecisionFacts(way="nested", points=tuple(curve)),
         instability=InstabilityFacts(versions=versions, level=0.95, error=error),
@@ -215,9 +215,9 @@ def test_overestimating_model_is_refused_as_miscalibrated(make_findings):
 
 
 def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
-    """Share of cohorts in which net benefit falls below the margin.
+    """Compute the share of cohorts whose net benefit falls below the margin.
 
-    The truth has log-odds with a standard deviation of .6 (an AUC of .66) about 45%.
+    True log-odds have a standard deviation of 0.6 (an AUC of 0.66) around a rate of 45%.
     """
     generator, at = np.random.default_rng(0), np.array(THRESHOLDS)
     refused = 0
@@ -225,9 +225,9 @@ def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
         log_odds = generator.normal(np.log(0.45 / 0.55), 0.6, size)
         outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
         mean = log_odds.mean()
-        said = 1 / (1 + np.exp(-(mean + stretch * (log_odds - mean))))
+        probability = 1 / (1 + np.exp(-(mean + stretch * (log_odds - mean))))
         each = np.ones((1, size))
-        benefit = compute_benefits(said, outcome, at, each)[0]
+        benefit = compute_benefits(probability, outcome, at, each)[0]
         treat_all = compute_benefits(np.ones(size), outcome, at, each)[0]
         refused += bool((benefit - np.maximum(treat_all, 0) < -margin).any())
     return refused / repeats
@@ -238,7 +238,7 @@ def find_refused(size, stretch, margin=BOUNDS.net_benefit_margin, repeats=400):
     [(200, 1, 0.15), (500, 1, 0.02), (200, 2.5, 0.67), (500, 2.5, 0.59)],
 )
 def test_net_benefit_margin_refuses_as_documented(size, stretch, share):
-    # Four standard errors of 400 cohorts.
+    # Four standard errors of a proportion of 400.
     assert find_refused(size, stretch) == pytest.approx(
         share, abs=4 * (share * (1 - share) / 400) ** 0.5
     )

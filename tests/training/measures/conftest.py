@@ -1,4 +1,4 @@
-"""What R said of 200 simulated courses: truth.R wrote it."""
+"""R's results for 200 simulated courses, written by truth.R."""
 
 import json
 from pathlib import Path

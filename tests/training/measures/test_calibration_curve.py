@@ -18,7 +18,7 @@ FEW = {"samples": 100, "level": 0.95, "seed": 1}
 
 
 @pytest.fixture(scope="module")
-def said(truth):
+def reference(truth):
     return truth["calibration"]
 
 
@@ -28,24 +28,24 @@ def measure_errors(courses, count=None, weights=None):
     )
 
 
-def test_intercept_and_slope_agree_with_glm(courses, said):
+def test_intercept_and_slope_agree_with_glm(courses, reference):
     log_odds = logit(courses.probability)
     intercept = estimate_intercept(log_odds, courses.outcome)
     slope = estimate_slope(log_odds, courses.outcome)
-    assert intercept.value == pytest.approx(said["intercept"], abs=1e-7)
-    assert intercept.error == pytest.approx(said["intercept_error"], abs=1e-7)
-    assert slope.value == pytest.approx(said["slope"], abs=1e-7)
-    assert slope.error == pytest.approx(said["slope_error"], abs=1e-7)
+    assert intercept.value == pytest.approx(reference["intercept"], abs=1e-7)
+    assert intercept.error == pytest.approx(reference["intercept_error"], abs=1e-7)
+    assert slope.value == pytest.approx(reference["slope"], abs=1e-7)
+    assert slope.error == pytest.approx(reference["slope_error"], abs=1e-7)
 
 
-def test_slope_agrees_with_val_prob(courses, said):
+def test_slope_agrees_with_val_prob(courses, reference):
     slope = estimate_slope(logit(courses.probability), courses.outcome)
-    assert slope.value == pytest.approx(said["val_prob"]["Slope"], abs=1e-8)
+    assert slope.value == pytest.approx(reference["val_prob"]["Slope"], abs=1e-8)
 
 
-def test_clustered_errors_agree_with_robcov(courses, said):
+def test_clustered_errors_agree_with_robcov(courses, reference):
     log_odds, patients = logit(courses.probability), courses.patients
-    expected = said["clustered"]
+    expected = reference["clustered"]
     slope = estimate_slope(log_odds, courses.outcome, patients=patients)
     intercept = estimate_intercept(log_odds, courses.outcome, patients=patients)
     ratio = estimate_ratio(courses.probability, courses.outcome, patients=patients)
@@ -54,9 +54,9 @@ def test_clustered_errors_agree_with_robcov(courses, said):
     assert ratio.move("log").error == pytest.approx(expected["ratio_log_error"], abs=1e-9)
 
 
-def test_weights_are_heeded_as_by_glm(courses, said):
+def test_weights_are_heeded_as_by_glm(courses, reference):
     log_odds, patients, weights = logit(courses.probability), courses.patients, courses.weights
-    expected = said["weighted"]
+    expected = reference["weighted"]
     slope = estimate_slope(log_odds, courses.outcome, weights, patients)
     ratio = estimate_ratio(courses.probability, courses.outcome, weights, patients)
     assert slope.value == pytest.approx(expected["slope"], abs=1e-7)
@@ -65,16 +65,16 @@ def test_weights_are_heeded_as_by_glm(courses, said):
     assert ratio.move("log").error == pytest.approx(expected["ratio_log_error"], abs=1e-9)
 
 
-def test_observed_over_expected_agrees_with_r(courses, said):
-    found = estimate_ratio(courses.probability, courses.outcome).make_interval(0.95, "log")
-    assert found.value == pytest.approx(said["ratio"], abs=1e-9)
-    assert [found.low, found.high] == pytest.approx(said["ratio_interval"], abs=1e-9)
+def test_observed_over_expected_agrees_with_r(courses, reference):
+    ratio = estimate_ratio(courses.probability, courses.outcome).make_interval(0.95, "log")
+    assert ratio.value == pytest.approx(reference["ratio"], abs=1e-9)
+    assert [ratio.low, ratio.high] == pytest.approx(reference["ratio_interval"], abs=1e-9)
 
 
 @pytest.mark.parametrize("kind", KNOTS)
-def test_curve_and_interval_agree_with_rms(courses, said, kind):
+def test_curve_and_interval_agree_with_rms(courses, reference, kind):
     curve = fit_curve(courses.probability, courses.outcome, count=KNOTS[kind])
-    at, expected = np.array(said["at"]), said[kind]
+    at, expected = np.array(reference["at"]), reference[kind]
     low, high = curve.read_interval(at, 0.95)
     assert curve.knots == pytest.approx(expected["knots"], abs=1e-9)
     assert curve.read(at) == pytest.approx(expected["observed"], abs=1e-7)
@@ -84,17 +84,17 @@ def test_curve_and_interval_agree_with_rms(courses, said, kind):
 
 
 @pytest.mark.parametrize(("kind", "count"), [*KNOTS.items(), ("line", 0)])
-def test_errors_of_the_curve_agree_with_r(courses, said, kind, count):
-    for name, found in measure_errors(courses, count).items():
-        assert found.value == pytest.approx(said[kind][name], abs=1e-7)
-        assert found.low < found.high
+def test_errors_of_the_curve_agree_with_r(courses, reference, kind, count):
+    for name, measure in measure_errors(courses, count).items():
+        assert measure.value == pytest.approx(reference[kind][name], abs=1e-7)
+        assert measure.low < measure.high
 
 
-def test_loess_and_lowess_see_the_same_miscalibration(courses, said):
-    """Other smoothers, other numbers: near, no more."""
+def test_loess_and_lowess_see_the_same_miscalibration(courses, reference):
+    """Other smoothers give other numbers, so these agree only roughly."""
     ici = measure_errors(courses, 3)["ici"].value
-    assert ici == pytest.approx(said["loess"]["ici"], abs=0.025)
-    assert ici == pytest.approx(said["val_prob"]["Eavg"], abs=0.025)
+    assert ici == pytest.approx(reference["loess"]["ici"], abs=0.025)
+    assert ici == pytest.approx(reference["val_prob"]["Eavg"], abs=0.025)
 
 
 def test_even_weights_change_nothing_and_uneven_ones_do(courses):
@@ -104,7 +104,7 @@ def test_even_weights_change_nothing_and_uneven_ones_do(courses):
 
 
 def test_weight_of_2_equals_two_courses(courses):
-    """In value; the knots are placed by hand of a count that does not move them."""
+    """Without knots, since weights and copies would place them differently."""
     rows = np.repeat(np.arange(200), 1 + (np.arange(200) % 2))
     counted = 1.0 + (np.arange(200) % 2)
     once = measure_curve(
@@ -113,8 +113,8 @@ def test_weight_of_2_equals_two_courses(courses):
     twice = measure_curve(
         courses.probability[rows], courses.outcome[rows], courses.patients[rows], **FEW, count=0
     )
-    for name, found in once.items():
-        assert found.value == pytest.approx(twice[name].value, abs=1e-9)
+    for name, measure in once.items():
+        assert measure.value == pytest.approx(twice[name].value, abs=1e-9)
 
 
 def test_thirty_courses_have_a_line_with_wide_interval():
@@ -130,36 +130,36 @@ def test_thirty_courses_have_a_line_with_wide_interval():
 
 
 def test_small_samples_never_break_it():
-    """Where a resample is separated it is left out; where all are, no interval is given."""
+    """Separated resamples are excluded; if all are separated, there is no interval."""
     generator = np.random.default_rng(11)
     for size in (6, 10, 15, 30):
         probability = expit(generator.normal(0, 0.8, size))
         outcome = np.arange(size) % 3 == 0
-        found = measure_curve(probability, outcome.astype(float), np.arange(size), **FEW)
-        assert set(found) == {"ici", "e50", "e90", "emax"}
+        measures = measure_curve(probability, outcome.astype(float), np.arange(size), **FEW)
+        assert set(measures) == {"ici", "e50", "e90", "emax"}
 
 
 @pytest.mark.parametrize(
     ("probability", "outcome"),
     [([0.5] * 4, [0, 1, 0, 1]), ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), ([0.1, 0.2], [1, 1])],
-    ids=["everybody the same", "separated", "one class"],
+    ids=["constant", "separated", "one class"],
 )
-def test_where_there_is_no_curve_none_is_drawn(probability, outcome):
-    said, truth = np.array(probability), np.array(outcome, float)
-    assert fit_curve(said, truth) is None
-    found = measure_curve(said, truth, np.arange(len(said)), **FEW)
-    assert all(one.value is None for one in found.values())
+def test_undefined_curve_is_none(probability, outcome):
+    estimates, truth = np.array(probability), np.array(outcome, float)
+    assert fit_curve(estimates, truth) is None
+    measures = measure_curve(estimates, truth, np.arange(len(estimates)), **FEW)
+    assert all(measure.value is None for measure in measures.values())
 
 
-def test_equal_estimates_where_knots_would_be_leave_a_line():
+def test_equal_estimates_at_the_knots_give_a_line():
     probability = np.repeat([0.3, 0.5], [95, 5])
     outcome = np.tile([1.0, 0.0], 50)
     assert len(fit_curve(probability, outcome, count=5).knots) == 0
 
 
 def test_ratio_without_events_is_0_without_interval():
-    found = estimate_ratio(np.full(5, 0.2), np.zeros(5)).make_interval(0.95, "log")
-    assert (found.value, found.low) == (0.0, None)
+    ratio = estimate_ratio(np.full(5, 0.2), np.zeros(5)).make_interval(0.95, "log")
+    assert (ratio.value, ratio.low) == (0.0, None)
     assert np.isnan(estimate_intercept(np.zeros(5), np.zeros(5)).value)
 
 
@@ -168,10 +168,10 @@ def test_ratio_without_events_is_0_without_interval():
     ("size", "expected"), [(30, 0.09), (100, 0.06), (300, 0.03), (1000, 0.02)], ids=str
 )
 def test_perfect_models_distance_shrinks_with_size(size, expected):
-    generator, found = np.random.default_rng(0), []
+    generator, distances = np.random.default_rng(0), []
     for _ in range(200):
         probability = expit(generator.normal(0, 0.8, size))
         outcome = (generator.random(size) < probability).astype(float)
         curve = fit_curve(probability, outcome)
-        found.append(np.abs(curve.read(probability) - probability).mean())
-    assert np.mean(found) == pytest.approx(expected, abs=0.006)
+        distances.append(np.abs(curve.read(probability) - probability).mean())
+    assert np.mean(distances) == pytest.approx(expected, abs=0.006)

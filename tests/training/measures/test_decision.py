@@ -1,4 +1,4 @@
-"""Net benefit against R's plain arithmetic, and what must hold of every decision curve."""
+"""Net benefit against plain arithmetic in R, and properties of every decision curve."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from training.measures.decision import THRESHOLDS, compute_benefits, measure_dec
 
 
 @pytest.fixture(scope="module")
-def found(courses, truth):
+def decisions(courses, truth):
     return measure_decisions(
         courses.probability,
         courses.outcome,
@@ -19,8 +19,8 @@ def found(courses, truth):
     )
 
 
-def test_net_benefit_agrees_with_r_at_every_threshold(found, truth):
-    for row, expected in zip(found, truth["decisions"], strict=True):
+def test_net_benefit_agrees_with_r_at_every_threshold(decisions, truth):
+    for row, expected in zip(decisions, truth["decisions"], strict=True):
         assert row.treated == pytest.approx(expected["treated"], abs=1e-12)
         assert row.benefit.value == pytest.approx(expected["benefit"], abs=1e-12)
         assert row.treat_all.value == pytest.approx(expected["treat_all"], abs=1e-12)
@@ -28,17 +28,17 @@ def test_net_benefit_agrees_with_r_at_every_threshold(found, truth):
         assert row.gain.value == pytest.approx(expected["gain"], abs=1e-12)
 
 
-def test_net_benefit_agrees_with_dcurves(found):
-    """Version 1.1.7 was run on the same courses; it is not a dependency, for its statsmodels."""
-    benefits = [row.benefit.value for row in found]
-    treat_all = [row.treat_all.value for row in found]
+def test_net_benefit_agrees_with_dcurves(decisions):
+    """From version 1.1.7 on the same courses; not a dependency, because it needs statsmodels."""
+    benefits = [row.benefit.value for row in decisions]
+    treat_all = [row.treat_all.value for row in decisions]
     assert benefits == pytest.approx([0.33625, 0.237857, 0.17, 0.095, 0.0275], abs=5e-7)
     assert treat_all == pytest.approx([0.3375, 0.242857, 0.116667, -0.06, -0.325], abs=5e-7)
 
 
-def test_interval_widths_agree_with_the_closed_form(found, truth):
-    """Within 6%: 4000 resamples have noise of 2%."""
-    for row, expected in zip(found, truth["decisions"], strict=True):
+def test_interval_widths_agree_with_the_closed_form(decisions, truth):
+    """Within 6%: 4000 resamples have a relative error of 2%."""
+    for row, expected in zip(decisions, truth["decisions"], strict=True):
         width = row.benefit.high - row.benefit.low
         assert width == pytest.approx(2 * 1.96 * expected["benefit_error"], rel=0.06)
 
@@ -52,18 +52,18 @@ def test_weights_are_heeded(courses, truth):
 
 
 def test_ten_courses_by_hand():
-    """At one in four, three treated in vain cost one response: 3 of 10, less 4 of 10 over 3."""
+    """At a threshold of 0.25, three false positives cost one response: 3/10 minus 4/10/3."""
     probability = np.array([0.9, 0.8, 0.25, 0.2, 0.7, 0.6, 0.5, 0.3, 0.1, 0.1])
     outcome = np.array([1.0, 1, 1, 1, 0, 0, 0, 0, 0, 0])
-    found = compute_benefits(probability, outcome, np.array([0.25]), np.ones((1, 10)))
-    assert found[0, 0] == pytest.approx(0.3 - 0.4 / 3)
+    benefits = compute_benefits(probability, outcome, np.array([0.25]), np.ones((1, 10)))
+    assert benefits[0, 0] == pytest.approx(0.3 - 0.4 / 3)
 
 
 def test_treating_every_patient_gains_nothing(courses):
-    found = measure_decisions(
+    points = measure_decisions(
         np.full(200, 0.99), courses.outcome, courses.patients, 200, 0.95, 1, thresholds=(0.2, 0.3)
     )
-    for row in found:
+    for row in points:
         assert row.benefit.value == row.treat_all.value
         assert row.gain.value == pytest.approx(0)
 

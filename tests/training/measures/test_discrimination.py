@@ -1,4 +1,4 @@
-"""AUC, its error and differences, against pROC and against pairs counted one by one."""
+"""AUC, its standard error and differences, against pROC and pairs counted singly."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from training.measures.discrimination import (
 
 
 @pytest.fixture(scope="module")
-def said(truth):
+def reference(truth):
     return truth["discrimination"]
 
 
@@ -22,42 +22,44 @@ def read(measure):
     return [measure.low, measure.high]
 
 
-def test_auc_and_delong_interval_agree_with_proc(courses, said):
-    found = estimate_auc(courses.probability, courses.outcome)
-    assert found.value == pytest.approx(said["auc"], abs=1e-9)
-    assert found.error == pytest.approx(said["error"], abs=1e-9)
-    assert read(found.make_interval(0.95, "share")) == pytest.approx(said["interval"], abs=1e-9)
-    logit = read(found.make_interval(0.95, "logit"))
-    assert logit == pytest.approx(said["logit_interval"], abs=1e-9)
+def test_auc_and_delong_interval_agree_with_proc(courses, reference):
+    auc = estimate_auc(courses.probability, courses.outcome)
+    assert auc.value == pytest.approx(reference["auc"], abs=1e-9)
+    assert auc.error == pytest.approx(reference["error"], abs=1e-9)
+    assert read(auc.make_interval(0.95, "share")) == pytest.approx(reference["interval"], abs=1e-9)
+    logit = read(auc.make_interval(0.95, "logit"))
+    assert logit == pytest.approx(reference["logit_interval"], abs=1e-9)
 
 
-def test_ties_count_half_as_in_proc(courses, said):
+def test_ties_count_half_as_in_proc(courses, reference):
     assert len(np.unique(courses.other)) < 100
-    found = estimate_auc(courses.other, courses.outcome)
-    assert found.value == pytest.approx(said["other_auc"], abs=1e-9)
-    interval = read(found.make_interval(0.95, "share"))
-    assert interval == pytest.approx(said["other_interval"], abs=1e-9)
+    auc = estimate_auc(courses.other, courses.outcome)
+    assert auc.value == pytest.approx(reference["other_auc"], abs=1e-9)
+    interval = read(auc.make_interval(0.95, "share"))
+    assert interval == pytest.approx(reference["other_interval"], abs=1e-9)
 
 
-def test_the_paired_comparison_agrees_with_roc_test(courses, said):
-    found = compare_aucs(courses.probability, courses.other, courses.outcome)
-    assert found.value == pytest.approx(said["difference"], abs=1e-9)
-    assert found.value / found.error == pytest.approx(said["z"], abs=1e-8)
-    assert found.p_value == pytest.approx(said["p"], abs=1e-9)
+def test_the_paired_comparison_agrees_with_roc_test(courses, reference):
+    difference = compare_aucs(courses.probability, courses.other, courses.outcome)
+    assert difference.value == pytest.approx(reference["difference"], abs=1e-9)
+    assert difference.value / difference.error == pytest.approx(reference["z"], abs=1e-8)
+    assert difference.p_value == pytest.approx(reference["p"], abs=1e-9)
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["clustered", "weighted"])
-def test_obuchowskis_error_agrees_with_pairs_counted_one_by_one(courses, said, weighted):
+def test_obuchowski_error_agrees_with_counted_pairs(courses, reference, weighted):
     weights = courses.weights if weighted else None
-    found = estimate_auc(courses.probability, courses.outcome, weights, courses.patients)
-    expected = said["weighted" if weighted else "clustered"]
-    assert found.value == pytest.approx(expected["auc"], abs=1e-9)
-    assert found.error == pytest.approx(expected["error"], abs=1e-9)
+    auc = estimate_auc(courses.probability, courses.outcome, weights, courses.patients)
+    expected = reference["weighted" if weighted else "clustered"]
+    assert auc.value == pytest.approx(expected["auc"], abs=1e-9)
+    assert auc.error == pytest.approx(expected["error"], abs=1e-9)
 
 
 def test_copies_of_courses_keep_the_clustered_error(courses):
-    """Each patient's courses twice over: twice the rows, no more patients."""
-    twice = [np.tile(one, 2) for one in (courses.probability, courses.outcome, courses.patients)]
+    """Every course twice: twice the rows, but as many patients."""
+    twice = [
+        np.tile(values, 2) for values in (courses.probability, courses.outcome, courses.patients)
+    ]
     plain = estimate_auc(courses.probability, courses.outcome, None, courses.patients)
     doubled = estimate_auc(twice[0], twice[1], None, twice[2])
     assert doubled.error == pytest.approx(plain.error, abs=1e-12)
@@ -71,30 +73,30 @@ def test_weights_count_only_against_each_other(courses):
 
 
 def test_three_against_two_by_hand():
-    """Scores 3, 2, 1 with the outcome and 2, 0 without: right pairs 2, 1.5 and 1 of 2."""
+    """Events score 3, 2, 1 and non-events 2, 0: they win 2, 1.5 and 1 of 2 pairs."""
     score, outcome = np.array([3.0, 2, 1, 2, 0]), np.array([1.0, 1, 1, 0, 0])
     assert place_courses(score, outcome, np.ones(5)) == pytest.approx([1, 0.75, 0.5, 0.5, 1])
-    found = estimate_auc(score, outcome)
-    assert found.value == 0.75
+    auc = estimate_auc(score, outcome)
+    assert auc.value == 0.75
     # Variances of placements 1/16 of three and 1/8 of two.
-    assert found.error**2 == pytest.approx((1 / 16) / 3 + (1 / 8) / 2)
+    assert auc.error**2 == pytest.approx((1 / 16) / 3 + (1 / 8) / 2)
 
 
 def test_one_class_has_no_auc():
-    found = estimate_auc(np.array([0.1, 0.2]), np.ones(2))
-    assert found.make_interval(0.95, "logit").value is None
+    auc = estimate_auc(np.array([0.1, 0.2]), np.ones(2))
+    assert auc.make_interval(0.95, "logit").value is None
     assert np.isnan(compare_aucs(np.arange(2.0), np.arange(2.0), np.ones(2)).p_value)
 
 
 def test_auc_of_one_event_has_no_interval():
-    found = estimate_auc(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, 0])).make_interval(0.95)
-    assert (found.value, found.low, found.high) == (0.0, None, None)
+    auc = estimate_auc(np.array([0.1, 0.2, 0.3]), np.array([1.0, 0, 0])).make_interval(0.95)
+    assert (auc.value, auc.low, auc.high) == (0.0, None, None)
 
 
 def test_a_score_does_not_differ_from_itself(courses):
-    found = compare_aucs(courses.probability, courses.probability * 2, courses.outcome)
-    assert (found.value, found.error) == (0.0, 0.0)
-    assert np.isnan(found.p_value)
+    difference = compare_aucs(courses.probability, courses.probability * 2, courses.outcome)
+    assert (difference.value, difference.error) == (0.0, 0.0)
+    assert np.isnan(difference.p_value)
 
 
 def test_a_hundred_thousand_courses_agree_with_wilcoxon():
@@ -115,8 +117,8 @@ def test_the_interval_covers_as_often_as_it_says():
     for _ in range(400):
         outcome = np.repeat([1.0, 0.0], 40)
         score = generator.normal(outcome, 1.0)
-        found = estimate_auc(score, outcome).make_interval(0.95, "logit")
-        covered += found.low < 0.7602499 < found.high  # Phi(1 / sqrt 2)
+        auc = estimate_auc(score, outcome).make_interval(0.95, "logit")
+        covered += auc.low < 0.7602499 < auc.high  # Phi(1 / sqrt 2)
     assert 0.92 < covered / 400 < 0.975
 
 
@@ -137,7 +139,7 @@ def test_pairs_by_hand_with_a_tie():
 
 
 def test_grouped_auc_ranks_within_groups():
-    """Within: 1 of 1 pair right and 0 of 1; across, 3 of 4 would be."""
+    """Within groups 1 of 1 and 0 of 1 pairs are concordant; across groups it would be 3 of 4."""
     score, outcome = np.array([2.0, 1, 3, 4]), np.array([1.0, 0, 1, 0])
     groups = np.array([0, 0, 1, 1])
     assert compute_grouped_auc(score, outcome, np.ones((1, 4)), groups).tolist() == [0.5]

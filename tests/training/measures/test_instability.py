@@ -1,4 +1,4 @@
-"""Instability against R: eight versions of a model on the same courses."""
+"""Instability against R: eight refits of a model, on the same courses."""
 
 import numpy as np
 import pytest
@@ -16,56 +16,58 @@ from training.measures.logistic import logit
 
 
 @pytest.fixture(scope="module")
-def said(truth):
+def reference(truth):
     return truth["instability"]
 
 
 @pytest.fixture(scope="module")
-def probability(courses, said):
-    intercept, slope = said["original"]
+def probability(courses, reference):
+    intercept, slope = reference["original"]
     return expit(intercept + slope * logit(courses.probability))
 
 
 @pytest.fixture(scope="module")
-def versions(courses, said):
-    intercepts, slopes = np.array(said["coefficients"]).T
+def versions(courses, reference):
+    intercepts, slopes = np.array(reference["coefficients"]).T
     return expit(intercepts + np.outer(logit(courses.probability), slopes))
 
 
-def test_limits_agree_with_r(versions, said):
+def test_limits_agree_with_r(versions, reference):
     low, high = find_limits(versions, 0.95)
-    assert [low[0], high[0]] == pytest.approx(said["first_limits"], abs=1e-9)
-    assert (low.mean(), high.mean()) == pytest.approx((said["low"], said["high"]), abs=1e-9)
+    assert [low[0], high[0]] == pytest.approx(reference["first_limits"], abs=1e-9)
+    assert (low.mean(), high.mean()) == pytest.approx(
+        (reference["low"], reference["high"]), abs=1e-9
+    )
 
 
-def test_mean_absolute_errors_agree_with_r(probability, versions, said):
+def test_mean_absolute_errors_agree_with_r(probability, versions, reference):
     errors = compute_errors(probability, versions)
-    assert errors.mean() == pytest.approx(said["mape"], abs=1e-9)
-    assert errors[0] == pytest.approx(said["first_mape"], abs=1e-9)
+    assert errors.mean() == pytest.approx(reference["mape"], abs=1e-9)
+    assert errors[0] == pytest.approx(reference["first_mape"], abs=1e-9)
 
 
-def test_flips_agree_with_r(probability, versions, said):
+def test_flips_agree_with_r(probability, versions, reference):
     flips = compute_flips(probability, versions, 0.5)
-    assert flips.mean() == pytest.approx(said["flips"], abs=1e-12)
+    assert flips.mean() == pytest.approx(reference["flips"], abs=1e-12)
 
 
-def test_decision_curves_agree_with_r(courses, versions, said):
-    found = draw_benefits(versions, courses.outcome, np.array([0.4]))
-    assert found[:, 0] == pytest.approx(said["benefits"], abs=1e-12)
+def test_decision_curves_agree_with_r(courses, versions, reference):
+    benefits = draw_benefits(versions, courses.outcome, np.array([0.4]))
+    assert benefits[:, 0] == pytest.approx(reference["benefits"], abs=1e-12)
 
 
-def test_calibration_curves_are_each_versions_own(courses, versions, said):
-    """With 19 of the rarer class the curve is the line, whose slope R gives."""
+def test_calibration_curves_are_each_versions_own(courses, versions, reference):
+    """With 19 courses in the smaller class the curve is a line, whose slope R gives."""
     at = np.array([0.4, 0.6])
     rows = np.concatenate(
         [np.flatnonzero(courses.outcome == 1)[:19], np.flatnonzero(courses.outcome == 0)]
     )
-    found = draw_curves(versions[rows], courses.outcome[rows], at)
-    rise = np.diff(logit(found), axis=1)[:, 0] / np.diff(logit(at))[0]
-    # All versions are lines of the same log-odds, so slope times slope is the same for each.
-    own = np.array(said["coefficients"])[:, 1]
+    curves = draw_curves(versions[rows], courses.outcome[rows], at)
+    rise = np.diff(logit(curves), axis=1)[:, 0] / np.diff(logit(at))[0]
+    # All refits are lines in the same log-odds, so the product of slopes is the same for each.
+    own = np.array(reference["coefficients"])[:, 1]
     assert rise * own == pytest.approx(np.full(8, (rise * own)[0]), abs=1e-6)
-    assert np.array(said["slopes"]) * own == pytest.approx(np.full(8, 0.5923), abs=1e-3)
+    assert np.array(reference["slopes"]) * own == pytest.approx(np.full(8, 0.5923), abs=1e-3)
 
 
 def test_bands_are_ordered_and_cover_all_courses(probability, versions):
@@ -87,11 +89,11 @@ def test_no_band_is_of_less_than_ten(probability, versions):
 
 
 def test_a_model_that_never_changes_is_stable(courses):
-    said = np.full(200, 0.4)
-    same = np.tile(said[:, None], (1, 5))
-    (band,) = band_estimates(said, same, 0.95)
+    estimates = np.full(200, 0.4)
+    same = np.tile(estimates[:, None], (1, 5))
+    (band,) = band_estimates(estimates, same, 0.95)
     assert (band.courses, band.low, band.high, band.error) == pytest.approx((200, 0.4, 0.4, 0))
-    assert not compute_flips(said, same, 0.4).any()
+    assert not compute_flips(estimates, same, 0.4).any()
     assert np.isnan(draw_curves(same, courses.outcome, np.array([0.4]))).all()
 
 
@@ -99,5 +101,5 @@ def test_weights_move_the_bands(probability, versions):
     heavy = np.where(np.arange(200) % 2 == 0, 1.9, 0.1)
     plain = band_estimates(probability, versions, 0.95)
     weighted = band_estimates(probability, versions, 0.95, weights=heavy)
-    assert [one.courses for one in weighted] == [one.courses for one in plain]
+    assert [band.courses for band in weighted] == [band.courses for band in plain]
     assert any(abs(a.error - b.error) > 1e-4 for a, b in zip(plain, weighted, strict=True))

@@ -1,4 +1,4 @@
-"""Intervals: scales, patients, and what is left where something is not defined."""
+"""Intervals: their scales, clustering by patient, and undefined ends."""
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ from training.measures.intervals import (
 
 
 def test_an_interval_is_symmetric_on_its_scale():
-    found = Estimated(2.0, 0.5).make_interval(0.9, "log")
-    assert found.low * found.high == pytest.approx(4.0)
-    assert found.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
+    interval = Estimated(2.0, 0.5).make_interval(0.9, "log")
+    assert interval.low * interval.high == pytest.approx(4.0)
+    assert interval.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
 
 
 def test_a_share_stays_within_0_and_1():
@@ -31,7 +31,7 @@ def test_value_outside_the_scale_has_no_interval(value, scale):
     assert Estimated(value, 0.1).make_interval(0.95, scale) == Measure(value=value)
 
 
-def test_what_is_not_defined_is_none_and_never_nan():
+def test_undefined_values_are_none_and_not_nan():
     assert make_measure(np.nan, 0.0, 1.0) == Measure(value=None)
     assert make_measure(0.5, np.nan, 1.0) == Measure(value=0.5)
     assert summarise_draws(0.5, np.full(3, np.nan), 0.95) == Measure(value=0.5)

@@ -1,4 +1,4 @@
-"""Logistic recalibration, against independent code and hand-made cases."""
+"""Logistic recalibration against independent code and cases worked by hand."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ def courses():
 def test_intercept_and_slope_agree_with_scikit_learn(courses):
     log_odds, outcome, generator = courses
     weights = generator.multinomial(400, np.full(400, 1 / 400), size=5).astype(float)
-    found = fit_intercept_slope(log_odds, outcome, weights)
+    coefficients = fit_intercept_slope(log_odds, outcome, weights)
     for sample in range(5):
         model = LogisticRegression(C=np.inf, tol=1e-12, max_iter=1000)
         model.fit(log_odds[:, None], outcome, sample_weight=weights[sample])
         expected = [model.intercept_[0], model.coef_[0, 0]]
-        assert found[sample] == pytest.approx(expected, abs=1e-6)
+        assert coefficients[sample] == pytest.approx(expected, abs=1e-6)
 
 
 def test_intercept_alone_makes_the_mean_right(courses):
@@ -34,12 +34,12 @@ def test_intercept_alone_makes_the_mean_right(courses):
 
 
 def test_two_groups_are_calibrated_as_by_hand():
-    """30 of 100 at one value and 60 of 100 at another: the line goes through both logits."""
+    """Rates of 0.3 and 0.6 at two values: the line goes through both logits."""
     log_odds = np.repeat([-1.0, 1.0], 100)
     outcome = np.concatenate([np.ones(30), np.zeros(70), np.ones(60), np.zeros(40)])
     low, high = logit(np.array([0.3, 0.6]))
-    found = fit_intercept_slope(log_odds, outcome, np.ones((1, 200)))[0]
-    assert found == pytest.approx([(low + high) / 2, (high - low) / 2], abs=1e-8)
+    coefficients = fit_intercept_slope(log_odds, outcome, np.ones((1, 200)))[0]
+    assert coefficients == pytest.approx([(low + high) / 2, (high - low) / 2], abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_two_groups_are_calibrated_as_by_hand():
     [([0, 1, 2, 3], [0, 0, 1, 1]), ([1, 1, 1, 1], [0, 1, 0, 1]), ([0, 1, 2, 3], [1, 1, 1, 1])],
     ids=["separated", "constant", "one class"],
 )
-def test_where_no_finite_slope_exists_none_is_given(log_odds, outcome):
-    found = fit_intercept_slope(
+def test_infinite_slopes_are_nan(log_odds, outcome):
+    coefficients = fit_intercept_slope(
         np.array(log_odds, float), np.array(outcome, float), np.ones((1, 4))
     )
-    assert np.isnan(found).all()
+    assert np.isnan(coefficients).all()
 
 
 def test_nearly_constant_log_odds_do_not_hang_or_warn():

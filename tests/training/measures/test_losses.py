@@ -18,7 +18,7 @@ def test_log_loss_of_extreme_log_odds_is_finite():
 
 
 def test_error_counts_patients_not_courses():
-    """Two courses of one patient with the same loss are worth one."""
+    """Two courses of one patient with the same loss count as one."""
     losses = np.array([0.1, 0.4, 0.2, 0.5])
     once = compare_losses(losses, np.zeros(4), np.arange(4))
     twice = compare_losses(np.tile(losses, 2), np.zeros(8), np.tile(np.arange(4), 2))
@@ -60,7 +60,7 @@ def test_first_within_one_standard_error_is_chosen():
 
 @pytest.mark.parametrize(("errors", "chosen"), [(0.98, "simple"), (1.02, "rich")])
 def test_boundary_of_the_choice_is_one_error(errors, chosen):
-    """The richer candidate is better by so many of the difference's standard errors."""
+    """The richer candidate is better by `errors` standard errors of the difference."""
     noise = np.tile([1.0, -1.0], 50)
     error = noise.std(ddof=1) / 10
     losses = {"simple": noise + errors * error, "rich": np.zeros(100)}

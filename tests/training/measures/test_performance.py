@@ -1,4 +1,4 @@
-"""Performance of predictions: what is measured, within groups, and how intervals cover."""
+"""Performance of predictions: measures, comparison within groups, and coverage of intervals."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ SETTINGS = IntervalSettings(samples=500, level=0.95, seed=1)
 
 @pytest.fixture
 def calibrated():
-    """200 courses held out at once; the estimates are true."""
+    """Calibrated predictions of 200 courses, all in one fold."""
     generator = np.random.default_rng(5)
     log_odds = generator.normal(-0.2, 0.9, 200).round(1)
     outcome = (generator.random(200) < expit(log_odds)).astype(float)
@@ -60,7 +60,7 @@ def test_candidates_are_compared_by_the_same_figures(calibrated):
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
 def test_repeats_leave_values_and_widths_as_they_are(calibrated, weighted):
-    """A course that is predicted twice alike is one course."""
+    """A course with two identical predictions counts once."""
     weights = np.linspace(0.5, 1.5, 200) if weighted else None
     single = replace(calibrated, weights=weights, groups=np.arange(200) % 2)
     twice = Predictions.from_repeats(
@@ -76,7 +76,7 @@ def test_repeats_leave_values_and_widths_as_they_are(calibrated, weighted):
 
 
 def test_auc_compares_within_folds_only():
-    """Folds with different base rates must not make a ranking out of nothing."""
+    """Different base rates of folds must not be mistaken for discrimination."""
     log_odds, folds = np.repeat([-1.0, 1.0], 10), np.repeat([0, 1], 10)
     outcome = np.array([1.0] * 2 + [0.0] * 8 + [1.0] * 8 + [0.0] * 2)
     predictions = Predictions(log_odds, outcome, np.arange(20), folds)
@@ -87,7 +87,7 @@ def test_auc_compares_within_folds_only():
 
 
 def test_single_group_has_a_closed_interval(calibrated):
-    """DeLong's does not depend on the seed; the bootstrap of several groups does."""
+    """DeLong's interval does not depend on the seed; the bootstrap for several groups does."""
     other = replace(SETTINGS, seed=2)
     assert (
         measure_candidate(calibrated, SETTINGS)["auc"]
@@ -122,7 +122,7 @@ def test_constant_log_odds_have_no_slope():
 
 
 def test_intervals_cover_at_their_level():
-    """80% intervals of the Brier score of true estimates cover its expectation so often."""
+    """80% intervals of the Brier score of true probabilities cover its expectation in 80%."""
     generator = np.random.default_rng(11)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     expected = (weights * expit(nodes) * expit(-nodes)).sum() / weights.sum()
@@ -133,5 +133,5 @@ def test_intervals_cover_at_their_level():
         predictions = Predictions(log_odds, outcome, np.arange(300), np.zeros(300, dtype=int))
         brier = measure_candidate(predictions, IntervalSettings(100, 0.8, repeat))["brier"]
         covered += brier.low < expected < brier.high
-    # Three standard errors of a share of 400 around .80.
+    # Three standard errors of a proportion of 0.80 in 400.
     assert 0.74 < covered / 400 < 0.86

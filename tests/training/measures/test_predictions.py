@@ -1,4 +1,4 @@
-"""Predictions: repeats, selections and constant ones."""
+"""Held-out predictions: repeats, selections, and constant predictions."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ OUTCOME = np.array([1.0, 0, 1, 0])
 
 @pytest.fixture
 def repeated():
-    """Two repeats of four courses, of which the second and third are one patient's."""
+    """Two repeats of four courses; the second and third are the same patient's."""
     log_odds = np.array([[0.0, 1, 2, 3], [2.0, -1, 0, 1]])
     weights = np.array([1.0, 2, 3, 4])
     return Predictions.from_repeats(log_odds, FOLDS, OUTCOME, np.array([0, 1, 1, 2]), weights)
@@ -61,7 +61,7 @@ def test_missing_weights_are_ones(repeated):
 
 
 def test_constant_means_constant_in_every_group():
-    """Folds have base rates of their own, which do not discriminate."""
+    """Each fold's own base rate does not discriminate."""
     log_odds, groups = np.array([0.5, 0.5, -1.0, -1.0]), np.array([0, 0, 1, 1])
     by_fold = Predictions(log_odds, OUTCOME, np.arange(4), groups)
     assert by_fold.is_constant

@@ -4,8 +4,8 @@ import pytest
 
 from training.measures.sample_size import compute_sample_size, count_parameters, derive_r2
 
-# The examples that pmsampsize is delivered with, as its own tests have them (Python 0.1.0, run
-# beside this one; read in its repository).
+# pmsampsize's own examples, with the results in its tests (Python 0.1.0, read in its repository
+# and run next to this code).
 PUBLISHED = [
     ({"r2": 0.288}, (623, 662, 221)),
     ({"auc": 0.89}, (615, 660, 221)),
@@ -14,24 +14,24 @@ PUBLISHED = [
 
 
 @pytest.mark.parametrize(("known", "expected"), PUBLISHED, ids=str)
-def test_published_examples_come_out(known, expected):
-    found = compute_sample_size(24, 0.174, **known)
-    assert tuple(found.courses.values()) == expected
-    assert found.required == max(expected)
-    assert found.binding == "apparent_fit"
+def test_sizes_agree_with_published_examples(known, expected):
+    sample_size = compute_sample_size(24, 0.174, **known)
+    assert tuple(sample_size.courses.values()) == expected
+    assert sample_size.required == max(expected)
+    assert sample_size.binding == "apparent_fit"
 
 
-def test_r_says_the_same(truth):
+def test_sizes_agree_with_r(truth):
     for row in truth["sizes"]:
-        found = compute_sample_size(row["parameters"], row["prevalence"], r2=row["r2"])
-        assert found.courses == {name: row[name] for name in found.courses}
+        sample_size = compute_sample_size(row["parameters"], row["prevalence"], r2=row["r2"])
+        assert sample_size.courses == {name: row[name] for name in sample_size.courses}
 
 
 def test_r2_from_auc_agrees_with_the_papers_simulation(truth):
-    """Within four of its standard errors; the paper itself draws once."""
+    """Within four standard errors of the simulation; the paper itself draws once."""
     for row in truth["simulated_r2"]:
-        found = derive_r2(row["auc"], row["prevalence"])
-        assert abs(found - row["r2"]) < 4 * row["error"]
+        r2 = derive_r2(row["auc"], row["prevalence"])
+        assert abs(r2 - row["r2"]) < 4 * row["error"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_binding_criterion_depends_on_the_model():
     assert compute_sample_size(2, 0.5, r2=0.3).binding == "base_rate"
 
 
-def test_the_verdict_names_what_binds_and_what_would_do():
+def test_verdict_names_the_criterion_and_size_needed():
     needed = compute_sample_size(30, 0.5, auc=0.7)
     assert needed.judge(needed.required).startswith(f"{needed.required} courses are enough")
     assert "too few" in needed.judge(needed.required - 1)

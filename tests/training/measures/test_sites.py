@@ -15,7 +15,7 @@ from training.measures.sites import (
 
 
 @pytest.fixture(scope="module")
-def found(courses):
+def estimates(courses):
     return estimate_sites(courses.probability, courses.outcome, courses.sites)
 
 
@@ -25,7 +25,7 @@ def unscale(scale, measure):
         "logit": lambda share: np.log(share / (1 - share)),
         "plain": lambda value: value,
     }[scale]
-    return [inverse(one) for one in (measure.value, measure.low, measure.high)]
+    return [inverse(value) for value in (measure.value, measure.low, measure.high)]
 
 
 def check(pooled, scale, expected):
@@ -37,14 +37,14 @@ def check(pooled, scale, expected):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_measures_of_six_sites_are_pooled_as_by_metafor(found, truth, name):
-    pooled = pool(found[name], SCALES[name], 0.95)
+def test_six_sites_are_pooled_as_by_metafor(estimates, truth, name):
+    pooled = pool(estimates[name], SCALES[name], 0.95)
     assert (pooled.sites, pooled.left_out) == (6, 0)
     check(pooled, SCALES[name], truth["sites"][name]["reml"])
 
 
 def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
-    """BCG vaccine (Colditz 1994): REML gives .3132 and -.7145, as metafor's manual has it."""
+    """BCG vaccine (Colditz 1994): REML gives 0.3132 and -0.7145, as in metafor's manual."""
     bcg = truth["sites"]["bcg"]
     trials = [
         Estimated(value, np.sqrt(variance))
@@ -57,33 +57,33 @@ def test_thirteen_published_trials_are_pooled_as_by_metafor(truth):
 
 
 @pytest.mark.parametrize("name", ["auc", "ratio", "slope"])
-def test_the_next_site_is_predicted_as_r_integrates_it(found, truth, name):
-    pooled = pool(found[name], SCALES[name], 0.95)
+def test_new_site_interval_agrees_with_r(estimates, truth, name):
+    pooled = pool(estimates[name], SCALES[name], 0.95)
     expected = truth["sites"][name]["next_site"]
     assert unscale(SCALES[name], pooled.next_site)[1:] == pytest.approx(expected, abs=2e-5)
 
 
-def test_the_next_trial_is_predicted_as_r_integrates_it(truth):
+def test_new_trial_interval_agrees_with_r(truth):
     bcg = truth["sites"]["bcg"]
     ends = predict_site(np.array(bcg["values"]), np.array(bcg["variances"]), 0.95)
     assert ends == pytest.approx(bcg["next_site"], abs=2e-5)
 
 
 def test_equal_errors_by_hand():
-    """Variance of 1, 2, 3 is 1, less .25 of sampling; error 1/sqrt 3; t(2) 4.3027."""
+    """The variance of 1, 2, 3 is 1, minus 0.25 of sampling; error 1/sqrt 3; t(2) 4.3027."""
     pooled = pool([Estimated(value, 0.5) for value in (1.0, 2.0, 3.0)], "plain", 0.95)
     assert pooled.mean.high - 2 == pytest.approx(4.302653 / np.sqrt(3), abs=1e-5)
     assert pooled.spread**2 == pytest.approx(0.75, abs=1e-6)
 
 
 def test_new_site_without_sampling_error_is_textbook():
-    """Of 1, 2, 3 the spread is 1; one more draw lies within t(2) 4.3027 times root 1 + 1/3."""
+    """The SD of 1, 2, 3 is 1; a new draw lies within 4.3027 (t with 2 df) times sqrt(1 + 1/3)."""
     low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-12), 0.95)
     assert (low - 2, high - 2) == pytest.approx((-4.968276, 4.968276), abs=1e-3)
 
 
 def test_identical_sites_predict_an_identical_one():
-    """No spread is then compatible with Q: four errors of .5 make .25, times 1.959964."""
+    """The between-site SD is then 0: four errors of 0.5 pool to 0.25, times 1.959964."""
     low, high = predict_site(np.full(4, 7.0), np.full(4, 0.25), 0.95)
     assert (low - 7, high - 7) == pytest.approx((-0.489991, 0.489991), abs=1e-6)
 
@@ -96,7 +96,7 @@ def test_estimated_spread_of_0_is_still_uncertain():
 
 
 def test_prediction_interval_covers_at_its_level():
-    """SIMULATED: 8 to 12 sites of 20 to 150 courses, whose base rate and slope are their own."""
+    """SIMULATED: 8 to 12 sites of 20 to 150 courses, each with its own base rate and slope."""
     generator = np.random.default_rng(20)
     held = np.array([hold_next(generator) for _ in range(120)])
     (usual_auc, auc), (usual_slope, slope) = held.mean(axis=0)
@@ -107,19 +107,22 @@ def test_prediction_interval_covers_at_its_level():
 
 
 def hold_next(generator):
-    """Say of AUC and slope which share of new sites lies in the usual interval, and in ours."""
-    told, outcome, sites = draw_sites(generator)
-    found = estimate_sites(1 / (1 + np.exp(-told)), outcome, sites)
+    """Compute the share of new sites in the usual interval and in ours, for AUC and slope."""
+    log_odds, outcome, sites = draw_sites(generator)
+    estimates = estimate_sites(1 / (1 + np.exp(-log_odds)), outcome, sites)
     own = draw_own(generator, 20)
-    true = {"auc": [find_true_auc(*one) for one in own], "slope": own[:, 1]}
+    true = {"auc": [find_true_auc(*coefficients) for coefficients in own], "slope": own[:, 1]}
     return [
-        [share_within(ends, true[name]) for ends in predict_both_ways(found[name], SCALES[name])]
+        [
+            share_within(ends, true[name])
+            for ends in predict_both_ways(estimates[name], SCALES[name])
+        ]
         for name in ("auc", "slope")
     ]
 
 
 def draw_own(generator, count):
-    """Draw each site's intercept and slope of the outcome on what a model says."""
+    """Draw each site's intercept and slope of the outcome on the model's log-odds."""
     return np.column_stack([generator.normal(-0.3, 0.5, count), generator.normal(1, 0.4, count)])
 
 
@@ -127,25 +130,25 @@ def draw_sites(generator):
     sizes = generator.integers(20, 151, generator.integers(8, 13))
     sites = np.repeat(np.arange(len(sizes)), sizes)
     intercept, slope = draw_own(generator, len(sizes))[sites].T
-    told = generator.normal(0, 0.6, len(sites))
-    outcome = generator.random(len(sites)) < 1 / (1 + np.exp(-intercept - slope * told))
-    return told, outcome.astype(float), sites
+    log_odds = generator.normal(0, 0.6, len(sites))
+    outcome = generator.random(len(sites)) < 1 / (1 + np.exp(-intercept - slope * log_odds))
+    return log_odds, outcome.astype(float), sites
 
 
 def find_true_auc(intercept, slope):
-    """Rank all pairs of what is said, each with the share that it has of either class."""
-    told = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
-    with_it = 1 / (1 + np.exp(-intercept - slope * told))
+    """Compute the AUC over all pairs of log-odds, weighted by their shares of each class."""
+    log_odds = 0.6 * stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    with_it = 1 / (1 + np.exp(-intercept - slope * log_odds))
     without = 1 - with_it
     return with_it @ (np.cumsum(without) - without / 2) / (with_it.sum() * without.sum())
 
 
 def predict_both_ways(estimates, scale):
-    """Predict by mean and t times the root of spread and error, as is usual; and as we do."""
-    moved = [one.move(scale) for one in estimates]
-    kept = [one for one in moved if np.isfinite(one.value) and one.error > 0]
-    values = np.array([one.value for one in kept])
-    variances = np.array([one.error for one in kept]) ** 2
+    """Predict by the mean and t times the root of variance and error, as is usual; and our way."""
+    moved = [estimate.move(scale) for estimate in estimates]
+    kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
+    values = np.array([estimate.value for estimate in kept])
+    variances = np.array([estimate.error for estimate in kept]) ** 2
     between, freedom = estimate_between(values, variances), len(values) - 1
     weights = 1 / (variances + between)
     mean = weights @ values / weights.sum()
@@ -167,8 +170,8 @@ def test_sites_that_agree_have_no_spread():
 
 
 def test_intervals_need_two_sites_and_predictions_three():
-    one = pool([Estimated(0.7, 0.05)], "logit", 0.95)
-    assert (one.mean.value, one.mean.low) == (pytest.approx(0.7), None)
+    single = pool([Estimated(0.7, 0.05)], "logit", 0.95)
+    assert (single.mean.value, single.mean.low) == (pytest.approx(0.7), None)
     two = pool([Estimated(0.7, 0.05), Estimated(0.6, 0.05)], "logit", 0.95)
     assert two.mean.low is not None
     assert two.next_site.low is None
@@ -206,9 +209,9 @@ def test_reml_is_the_highest_point_of_its_likelihood():
     for _ in range(20):
         variances = generator.uniform(0.01, 0.5, 8)
         values = generator.normal(0, np.sqrt(variances + generator.uniform(0, 0.4)))
-        found = estimate_between(values, variances)
-        grid = np.append(np.linspace(0, 3, 3001), found)
-        heights = [compute_restricted(one, values, variances) for one in grid]
+        between = estimate_between(values, variances)
+        grid = np.append(np.linspace(0, 3, 3001), between)
+        heights = [compute_restricted(point, values, variances) for point in grid]
         assert heights[-1] >= max(heights) - 1e-9
 
 

@@ -15,26 +15,26 @@ def tabulate(courses, labels, **options):
 
 
 def label(*counts):
-    """So many courses of each name, mixed."""
+    """Label as many courses with each name as given, in random order."""
     names = np.repeat([f"group {number}" for number in range(len(counts))], counts)
     return np.random.default_rng(1).permutation(names)
 
 
-def test_a_rows_measures_are_those_of_its_courses_alone(courses):
+def test_rows_are_measured_on_their_courses_alone(courses):
     labels = label(120, 80)
     for row in tabulate(courses, labels, patients=courses.patients, weights=courses.weights):
-        one = labels == row.name
-        given = (
-            courses.probability[one],
-            courses.outcome[one],
-            courses.weights[one],
-            np.unique(courses.patients[one], return_inverse=True)[1],
+        members = labels == row.name
+        arguments = (
+            courses.probability[members],
+            courses.outcome[members],
+            courses.weights[members],
+            np.unique(courses.patients[members], return_inverse=True)[1],
         )
-        assert row.courses == one.sum()
-        assert row.events == courses.outcome[one].sum()
-        assert row.estimate == pytest.approx(np.average(given[0], weights=given[2]))
-        assert row.ratio == estimate_ratio(*given).make_interval(0.95, "log")
-        assert row.auc == estimate_auc(*given).make_interval(0.95, "logit")
+        assert row.courses == members.sum()
+        assert row.events == courses.outcome[members].sum()
+        assert row.estimate == pytest.approx(np.average(arguments[0], weights=arguments[2]))
+        assert row.ratio == estimate_ratio(*arguments).make_interval(0.95, "log")
+        assert row.auc == estimate_auc(*arguments).make_interval(0.95, "logit")
         assert row.note == ""
 
 
@@ -60,11 +60,11 @@ def test_group_of_one_class_is_hidden(courses):
 def test_single_group_of_all_patients_is_shown(courses):
     (row,) = tabulate(courses, np.full(200, "all"))
     assert row.courses == 200
-    assert row.detectable is None  # there are no others to differ from
+    assert row.detectable is None  # there is no other group to differ from
 
 
 def test_cells_count_patients_and_not_courses(courses):
-    """Sixty courses of two patients: enough courses, yet of two people."""
+    """Sixty courses of two patients are enough courses, but too few patients."""
     labels = np.where(np.arange(200) < 60, "few", "many")
     patients = np.where(np.arange(200) < 60, np.arange(200) % 2, np.arange(200))
     patients = np.unique(patients, return_inverse=True)[1]
@@ -98,16 +98,18 @@ def test_unknown_labels_are_a_group_of_their_own(courses):
 
 
 def test_detectable_difference_has_its_power():
-    """One group's estimates are too low by that factor, over and over."""
-    generator, found, size = np.random.default_rng(2), 0, 400
+    """The simulated ratio between the groups is the detectable one, 400 times."""
+    generator, detections, size = np.random.default_rng(2), 0, 400
     outcome = (generator.random(2 * size) < 0.4).astype(float)
     labels = np.repeat(["a", "b"], size)
-    said = np.full(2 * size, 0.4)
-    factor = tabulate_subgroups(said, outcome, {"x": labels}, 0.95)[0].detectable
+    probability = np.full(2 * size, 0.4)
+    factor = tabulate_subgroups(probability, outcome, {"x": labels}, 0.95)[0].detectable
     shares = np.repeat([0.4 * factor**0.5, 0.4 / factor**0.5], size)
     for _ in range(400):
         truth = (generator.random(2 * size) < shares).astype(float)
-        moved = [estimate_ratio(said[labels == one], truth[labels == one]) for one in "ab"]
-        gap, other = (one.move("log") for one in moved)
-        found += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
-    assert 0.72 < found / 400 < 0.88
+        moved = [
+            estimate_ratio(probability[labels == group], truth[labels == group]) for group in "ab"
+        ]
+        gap, other = (estimate.move("log") for estimate in moved)
+        detections += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
+    assert 0.72 < detections / 400 < 0.88

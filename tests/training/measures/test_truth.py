@@ -1,4 +1,4 @@
-"""The fixtures are what R says, where R is there to say it."""
+"""The stored results are R's, checked if R is installed."""
 
 import json
 import shutil
@@ -13,12 +13,12 @@ LIBRARIES = "for (one in c('rms', 'pROC', 'metafor', 'jsonlite')) library(one, c
 
 @pytest.fixture(scope="module")
 def rscript():
-    found = shutil.which("Rscript")
-    if found is None:
+    program = shutil.which("Rscript")
+    if program is None:
         pytest.skip("NO R: truth.R was not run again, the stored truth is taken on trust")
-    if subprocess.run([found, "-e", LIBRARIES], capture_output=True, check=False).returncode:
+    if subprocess.run([program, "-e", LIBRARIES], capture_output=True, check=False).returncode:
         pytest.skip("R LACKS rms, pROC, metafor or jsonlite: truth.R was not run again")
-    return found
+    return program
 
 
 def read(folder, name):
@@ -31,34 +31,36 @@ def flatten(content, path=""):
         return {path: content}
     pairs = content.items() if isinstance(content, dict) else enumerate(content)
     return {
-        place: leaf
+        leaf_path: leaf
         for key, value in pairs
-        for place, leaf in flatten(value, f"{path}/{key}").items()
+        for leaf_path, leaf in flatten(value, f"{path}/{key}").items()
     }
 
 
-def check(stored, said):
-    for path, value in said.items():
+def check(stored, recomputed):
+    for path, value in recomputed.items():
         assert stored[path] == pytest.approx(value, abs=1e-9), path
 
 
-def test_r_still_says_what_is_stored(rscript, tmp_path):
+def test_stored_results_agree_with_r(rscript, tmp_path):
     subprocess.run([rscript, FOLDER / "truth.R", tmp_path], check=True, capture_output=True)
-    stored, said = (read(folder, "truth.json") for folder in (FOLDER, tmp_path))
-    assert stored.keys() == said.keys()
-    check(stored, {path: said[path] for path in said if not path.startswith("/versions")})
+    stored, recomputed = (read(folder, "truth.json") for folder in (FOLDER, tmp_path))
+    assert stored.keys() == recomputed.keys()
+    check(
+        stored, {path: recomputed[path] for path in recomputed if not path.startswith("/versions")}
+    )
 
 
-def test_r_still_corrects_optimism_as_is_stored(rscript, tmp_path):
-    """The first of the stored runs, with the data and the fit that all share."""
+def test_stored_optimism_agrees_with_r(rscript, tmp_path):
+    """The first of the stored runs, on the data and the fit common to all."""
     subprocess.run([rscript, FOLDER / "truth.R", tmp_path, "1"], check=True, capture_output=True)
-    stored, said = (read(folder, "optimism.json") for folder in (FOLDER, tmp_path))
+    stored, recomputed = (read(folder, "optimism.json") for folder in (FOLDER, tmp_path))
     of_all = ("/mean_corrected", "/monte_carlo_sd", "/rms")
-    one = {
-        # A list of one comes as a number.
+    first_run = {
+        # R writes a list of one as a number.
         f"{path}/0" if path.startswith("/corrected") else path: value
-        for path, value in said.items()
+        for path, value in recomputed.items()
         if not path.startswith(of_all)
     }
-    assert "/corrected/dxy/0" in one
-    check(stored, one)
+    assert "/corrected/dxy/0" in first_run
+    check(stored, first_run)

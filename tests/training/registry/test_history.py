@@ -1,4 +1,4 @@
-"""The history of champions in a real MLflow store: who wins, what a kill leaves, what is found."""
+"""The history of champions in a real MLflow store: conflicts, kills and detected changes."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def history(home):
 
 
 def make_event(history, after, action="promotion", reason="better"):
-    """The event that would follow what is there now."""
+    """Make the event that would come next."""
     head = history.read().head
     return Event(
         number=head.number + 1 if head else 1,
@@ -68,64 +68,66 @@ def make_event(history, after, action="promotion", reason="better"):
 
 
 @pytest.fixture
-def told(history):
+def recorded(history):
     """A history of three events."""
     for after in ("1", "2", "1"):
         history.record(make_event(history, after))
     return history
 
 
-def change_event(told, number, **changes):
-    """Change a stored event behind the history's back."""
-    stored = told.client.get_model_version(told.name, str(number))
+def change_event(recorded, number, **changes):
+    """Change a stored event directly in the store."""
+    stored = recorded.client.get_model_version(recorded.name, str(number))
     event = json.loads(stored.tags[EVENT_TAG]) | changes
-    told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, json.dumps(event))
+    recorded.client.set_model_version_tag(recorded.name, str(number), EVENT_TAG, json.dumps(event))
 
 
-def test_events_form_a_chain_that_the_alias_follows(told):
-    events = told.read().events
+def test_events_form_a_chain_that_the_alias_follows(recorded):
+    events = recorded.read().events
     assert [event.number for event in events] == [1, 2, 3]
     assert [event.previous for event in events] == ["", events[0].digest, events[1].digest]
     assert [event.before for event in events] == [None, "1", "2"]
-    assert told.find_champion() == "1"
-    assert told.verify() == ()
+    assert recorded.find_champion() == "1"
+    assert recorded.verify() == ()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_any_change_of_any_event_is_detected(told, number):
-    whole = told.client.get_model_version(told.name, str(number)).tags[EVENT_TAG]
+def test_any_change_of_any_event_is_detected(recorded, number):
+    whole = recorded.client.get_model_version(recorded.name, str(number)).tags[EVENT_TAG]
     for changes in ({"reason": "worse"}, {"who": "nobody"}, {"after": "4"}, {"gate": []}):
-        change_event(told, number, **changes)
-        assert told.verify()
+        change_event(recorded, number, **changes)
+        assert recorded.verify()
         with pytest.raises(ArtifactError, match="broken"):
-            told.record(make_event(told, "5"))
-        told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, whole)
-        assert not told.verify()
+            recorded.record(make_event(recorded, "5"))
+        recorded.client.set_model_version_tag(recorded.name, str(number), EVENT_TAG, whole)
+        assert not recorded.verify()
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_missing_event_is_detected_anywhere(told, number):
-    told.client.delete_model_version(told.name, str(number))
-    assert told.verify()
+def test_a_missing_event_is_detected_anywhere(recorded, number):
+    recorded.client.delete_model_version(recorded.name, str(number))
+    assert recorded.verify()
 
 
-def test_reordered_events_are_detected(told):
-    stored = [told.client.get_model_version(told.name, str(n)).tags[EVENT_TAG] for n in (2, 3)]
+def test_reordered_events_are_detected(recorded):
+    stored = [
+        recorded.client.get_model_version(recorded.name, str(n)).tags[EVENT_TAG] for n in (2, 3)
+    ]
     for number, text in zip((3, 2), stored, strict=True):
-        told.client.set_model_version_tag(told.name, str(number), EVENT_TAG, text)
-    assert told.verify()
+        recorded.client.set_model_version_tag(recorded.name, str(number), EVENT_TAG, text)
+    assert recorded.verify()
 
 
-def test_an_unreadable_event_is_detected(told):
-    told.client.set_model_version_tag(told.name, "2", EVENT_TAG, "{}")
-    assert "event 2 cannot be read" in told.verify()
+def test_an_unreadable_event_is_detected(recorded):
+    recorded.client.set_model_version_tag(recorded.name, "2", EVENT_TAG, "{}")
+    assert "event 2 cannot be read" in recorded.verify()
 
 
-def test_an_alias_moved_by_hand_is_detected(told):
-    told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "5")
-    assert told.verify() == ("the champion's alias was moved without an event",)
-    told.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
-    assert told.verify() == ("the champion's alias was moved without an event",)
+def test_an_alias_moved_by_hand_is_detected(recorded):
+    recorded.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "5")
+    assert recorded.verify() == ("the champion's alias was moved without an event",)
+    recorded.client.set_registered_model_alias(NAME, CHAMPION_ALIAS, "2")
+    assert recorded.verify() == ("the champion's alias was moved without an event",)
 
 
 def test_a_champion_without_an_event_is_detected(history):
@@ -133,21 +135,21 @@ def test_a_champion_without_an_event_is_detected(history):
     assert history.verify() == ("version 2 is champion without an event",)
 
 
-def test_of_two_changes_after_one_event_the_first_wins(told):
-    first, second = make_event(told, "4"), make_event(told, "5")
-    told.record(first)
+def test_first_of_two_changes_after_an_event_wins(recorded):
+    first, second = make_event(recorded, "4"), make_event(recorded, "5")
+    recorded.record(first)
     with pytest.raises(UnavailableError, match="came first"):
-        told.record(second)
-    assert told.find_champion() == "4"
-    assert told.read().head == first
-    assert told.verify() == ()
-    told.record(make_event(told, "5"))
-    assert told.find_champion() == "5"
-    assert told.verify() == ()
+        recorded.record(second)
+    assert recorded.find_champion() == "4"
+    assert recorded.read().head == first
+    assert recorded.verify() == ()
+    recorded.record(make_event(recorded, "5"))
+    assert recorded.find_champion() == "5"
+    assert recorded.verify() == ()
 
 
-def test_of_many_changes_at_once_one_wins(told, home):
-    events = [make_event(told, str(version)) for version in (2, 3, 4, 5)]
+def test_of_many_changes_at_once_one_wins(recorded, home):
+    events = [make_event(recorded, str(version)) for version in (2, 3, 4, 5)]
 
     def record(event):
         try:
@@ -158,21 +160,21 @@ def test_of_many_changes_at_once_one_wins(told, home):
     with ThreadPoolExecutor(4) as pool:
         won = [event for event in pool.map(record, events) if event]
     assert len(won) == 1
-    assert told.read().events[3:] == tuple(won)
-    assert told.find_champion() == won[0].after
-    assert told.verify() == ()
+    assert recorded.read().events[3:] == tuple(won)
+    assert recorded.find_champion() == won[0].after
+    assert recorded.verify() == ()
 
 
-def test_a_kill_between_event_and_alias_is_repaired(told):
-    event = make_event(told, "4")
-    told.client.create_model_version(
-        told.name, "history:/event", tags={EVENT_TAG: event.model_dump_json()}
+def test_a_kill_between_event_and_alias_is_repaired(recorded):
+    event = make_event(recorded, "4")
+    recorded.client.create_model_version(
+        recorded.name, "history:/event", tags={EVENT_TAG: event.model_dump_json()}
     )
-    assert told.find_champion() == "1"
-    assert told.verify() == ()
-    told.resume()
-    assert told.find_champion() == "4"
-    assert told.client.get_registered_model(told.name).tags[HEAD_TAG] == event.digest
+    assert recorded.find_champion() == "1"
+    assert recorded.verify() == ()
+    recorded.resume()
+    assert recorded.find_champion() == "4"
+    assert recorded.client.get_registered_model(recorded.name).tags[HEAD_TAG] == event.digest
 
 
 KILLED = """
@@ -192,19 +194,19 @@ while True:
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.17])
-def test_a_killed_promotion_leaves_an_intact_history(told, tmp_path, delay):
+def test_a_killed_promotion_leaves_an_intact_history(recorded, tmp_path, delay):
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     path = {**os.environ, "PYTHONPATH": str(PROJECT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=path) as process:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
-    assert told.verify() == ()
-    told.resume()
-    head = told.read().head
-    assert told.find_champion() == head.after
-    told.record(make_event(told, "3"))
-    assert told.verify() == ()
+    assert recorded.verify() == ()
+    recorded.resume()
+    head = recorded.read().head
+    assert recorded.find_champion() == head.after
+    recorded.record(make_event(recorded, "3"))
+    assert recorded.verify() == ()
 
 
 def test_rollbacks_undo_promotions_one_by_one(history):
@@ -220,11 +222,11 @@ def test_rollbacks_undo_promotions_one_by_one(history):
     assert history.find_champion() == "5"
 
 
-def test_the_history_shows_who_when_what_why(told):
-    lines = describe_history(told.read().events, told.verify()).splitlines()
+def test_the_history_shows_who_when_what_why(recorded):
+    lines = describe_history(recorded.read().events, recorded.verify()).splitlines()
     when = "2026-01-01T00:00:00+00:00"
     assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
     assert lines[3] == "   passed: slope 0.97 (0.7 to 1.5)"
     assert lines[-1] == "3 events, the chain is intact"
-    change_event(told, 3, who="nobody")
-    assert "BROKEN" in describe_history(told.read().events, told.verify())
+    change_event(recorded, 3, who="nobody")
+    assert "BROKEN" in describe_history(recorded.read().events, recorded.verify())

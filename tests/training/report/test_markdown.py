@@ -20,7 +20,7 @@ def study_findings(make_findings):
 
 
 def test_every_measure_of_validation_has_a_label():
-    """In the table's order, which is that of the reports."""
+    """In the order of the table, which the reports follow."""
     generator = np.random.default_rng(1)
     log_odds = generator.normal(size=200)
     outcome = (generator.random(200) < 1 / (1 + np.exp(-log_odds))).astype(float)
@@ -29,7 +29,7 @@ def test_every_measure_of_validation_has_a_label():
 
 
 def test_new_measure_appears_in_every_report(study_findings):
-    """Before anybody has written a label for it."""
+    """Even before it has a label."""
     performance = study_findings.performance[0]
     measures = {**performance.measures, "nagelkerke_r2": Measure(value=0.1234)}
     changed = performance.model_copy(update={"measures": measures})

@@ -1,4 +1,4 @@
-"""The model card of a registered version: what a reader must find on it."""
+"""The model card of a registered version: its required contents."""
 
 import json
 
@@ -35,7 +35,7 @@ def read(register):
 
 @pytest.fixture
 def validated(register, make_findings):
-    """A champion with findings, its gate judged."""
+    """A champion with findings judged by the gate."""
     undone = Performance(
         way="temporal", method="", courses=0, events=0, measures={}, because="no dates"
     )
@@ -60,9 +60,9 @@ def test_card_has_every_section_simulated_note_first(validated, read):
 
 
 def test_card_has_findings_and_what_was_not_done(validated, read):
-    found = read(f"{NAME}@{validated}")
-    text = write_model_card(found)
-    people = found.card.population
+    validated_version = read(f"{NAME}@{validated}")
+    text = write_model_card(validated_version)
+    people = validated_version.card.population
     for text_part in (
         "now champion",
         f"{people.courses} courses of {people.patients} patients",
@@ -74,8 +74,8 @@ def test_card_has_findings_and_what_was_not_done(validated, read):
         "| sex: female | 80      | 1.02 (0.80 to 1.30)",
         "- Two clinics of one town.",
         "calibration_slope: estimates are too extreme (overfitting)",
-        found.digest,
-        found.card.data_digest,
+        validated_version.digest,
+        validated_version.card.data_digest,
         "not treatment benefit",
         "Care of any patient: the model was trained on simulated patients.",
     ):
@@ -83,7 +83,7 @@ def test_card_has_findings_and_what_was_not_done(validated, read):
 
 
 def test_card_says_that_there_are_no_findings(register, read):
-    text = write_model_card(read(f"{NAME}@{register(found=False)}"))
+    text = write_model_card(read(f"{NAME}@{register(with_findings=False)}"))
     assert "registered without validation findings" in text
     assert "| Log loss" in text
     assert "## Gate" not in text

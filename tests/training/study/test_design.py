@@ -1,4 +1,4 @@
-"""Designs: which courses and features a study learns from."""
+"""Designs: the courses and features that a study trains on."""
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def columns(cohort):
     return read_cohort(cohort)
 
 
-def test_only_courses_with_a_known_outcome_are_learned_from(columns):
+def test_only_known_outcomes_are_trained_on(columns):
     design = make_design(make_study(), columns)
     baseline, followup = columns.get_numbers("phq9"), columns.get_numbers("phq9_acute")
     known = ~np.isnan(baseline) & ~np.isnan(followup) & (baseline > 0)
@@ -48,7 +48,7 @@ def test_a_filter_that_leaves_nobody_is_refused(columns):
         filter_courses(make_study(cohort={"where": {"site": ["nowhere"]}}), columns)
 
 
-def test_features_that_nobody_recorded_or_all_share_are_dropped(columns):
+def test_unrecorded_and_constant_features_are_dropped(columns):
     design = make_design(make_study(), columns)
     fields = {feature.field for feature in design.features}
     assert "bdi2" not in fields
@@ -150,7 +150,7 @@ def test_calendar_time_is_left_out_by_default(columns):
     assert "trend" not in names
 
 
-def test_each_course_keeps_by_how_much_its_score_fell(columns):
+def test_each_course_keeps_its_improvement(columns):
     design = make_design(make_study(), columns)
     baseline = design.columns.get_numbers("phq9")
     fall = (baseline - design.columns.get_numbers("phq9_acute")) / baseline

@@ -1,4 +1,4 @@
-"""Splits: what belongs together stays together, and folds are even."""
+"""Splits: a patient's courses stay together, and folds are balanced."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def count_classes(outcome, units, folds, seed):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([2, 3, 5, 8]))
 def test_single_courses_are_dealt_evenly(seed, folds):
-    """Each class and all courses together differ by one at most between folds."""
+    """Counts of events, of non-events and of courses differ by at most one between folds."""
     generator = np.random.default_rng(seed)
     size = int(generator.integers(40, 160))
     outcome = (generator.random(size) < generator.choice([0.2, 0.5])).astype(float)
@@ -63,7 +63,7 @@ def test_single_courses_are_dealt_evenly(seed, folds):
 
 @pytest.mark.parametrize("patients", [12, 60, 400])
 def test_folds_are_as_even_as_scikit_learns(patients):
-    """Units of many courses, where no deal is perfect: by shares of classes, on average."""
+    """With several courses per patient no split is perfect: on average as balanced by class."""
     ours, theirs = [], []
     for seed in range(40):
         generator = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def test_folds_are_as_even_as_scikit_learns(patients):
 
 
 def test_rarer_class_weighs_more():
-    """The event goes where no event is, though that fold has more courses."""
+    """The event goes to the fold without events, although that has more courses."""
     units = np.array([0, 0, 0, 0, 1, 1, 1, 2])
     outcome = np.array([0.0, 0, 0, 0, 1, 0, 0, 1])
     for seed in range(5):
@@ -146,5 +146,5 @@ def test_inner_folds_need_two_of_each_class(make_design):
     design = make_design(60)
     alike = design.select(np.flatnonzero(design.outcome == 1))
     assert split_inner(alike, 1) == []
-    one = np.append(np.flatnonzero(design.outcome == 0), np.flatnonzero(design.outcome == 1)[0])
-    assert split_inner(design.select(one), 1) == []
+    rows = np.append(np.flatnonzero(design.outcome == 0), np.flatnonzero(design.outcome == 1)[0])
+    assert split_inner(design.select(rows), 1) == []

@@ -1,4 +1,4 @@
-"""Study files: typed, frozen, refused with every problem at once."""
+"""Study files: typed, frozen, and rejected with all problems at once."""
 
 import tomllib
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_a_study_that_makes_no_sense_is_refused(write, text, field, rule):
 
 @pytest.fixture
 def write_update(write):
-    """A study estimated again after two weeks, with some features."""
+    """Write a study whose estimates are updated after two weeks, with some features."""
 
     def write_update(*features):
         chosen = f"[features]\ninclude = {list(features)}\n" if features else ""
@@ -161,7 +161,7 @@ def test_a_setting_without_a_value_is_refused(write):
 
 
 def test_reference_page_lists_every_key_and_default(tmp_path):
-    """And the gate's values there are the defaults."""
+    """The gate's values on the page are the defaults."""
     text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
     block = text.split("```toml\n")[1].split("```")[0]
     table = tomllib.loads(block)

@@ -1,4 +1,4 @@
-"""Weights for missing outcomes: what they mend, what they cannot, and that candidates heed them."""
+"""Weights for missing outcomes: which bias they correct, and that every candidate uses them."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ WEIGHTED = make_study(attrition={"weights": True})
 
 
 def enrol(design, reported):
-    """Everyone of a design, some of whom report."""
+    """Enrol all courses of a design, some of which have no follow-up."""
     return Enrolment(
         columns=design.columns,
         features=design.features,
@@ -43,19 +43,19 @@ def enrol(design, reported):
 
 
 def lose(design, pull, seed=5):
-    """Draw who reports, more of those with the stronger pull."""
+    """Draw follow-up, more likely with a stronger pull."""
     return np.random.default_rng(seed).random(design.size) < expit(pull - 1.0)
 
 
 def compare_shares(design, reported):
-    """The share of all, that of those who report, and the same by weight."""
+    """Compute the event rate of all, of those with follow-up, and of those by weight."""
     known = weigh_courses(WEIGHTED, design.select(reported), enrol(design, reported))
     weighted = np.average(known.outcome, weights=known.weights)
     return design.outcome.mean(), known.outcome.mean(), weighted
 
 
 def test_weights_correct_missingness_by_baseline(make_design):
-    """Severity and site decide both, and are recorded: the assumption holds."""
+    """Recorded severity and site determine both outcome and follow-up: the assumption holds."""
     design = make_design(6000, site_effects=SITES)
     severity = design.columns.get_numbers("phq9") - 16
     pull = 0.12 * severity + np.array(SITES)[design.sites]
@@ -65,9 +65,9 @@ def test_weights_correct_missingness_by_baseline(make_design):
 
 
 def test_weights_cannot_correct_missingness_by_outcome(make_design):
-    """The assumption fails: odds of reporting of 2.2 for responders, whatever their baseline.
+    """The assumption fails: responders have 2.2 times the odds of follow-up at any baseline.
 
-    Only the part goes that baseline knows of the outcome.
+    Only the part of the bias that baseline predicts is removed.
     """
     design = make_design(6000, site_effects=SITES)
     everyone, reporters, weighted = compare_shares(
@@ -77,11 +77,11 @@ def test_weights_cannot_correct_missingness_by_outcome(make_design):
     assert weighted - everyone > 0.6 * (reporters - everyone)
 
 
-def test_that_a_field_is_missing_may_tell_who_reports(make_design):
+def test_missing_fields_may_predict_follow_up(make_design):
     design = make_design(3000, missing=0.4)
     absent = design.columns.find_missing("bmi")
-    found = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
-    assert found[absent].mean() - found[~absent].mean() > 0.3
+    reporting = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
+    assert reporting[absent].mean() - reporting[~absent].mean() > 0.3
 
 
 def test_weights_have_mean_1_and_are_truncated():
@@ -89,7 +89,7 @@ def test_weights_have_mean_1_and_are_truncated():
     weights = compute_weights(probability, np.ones(1000, dtype=bool))
     assert weights.mean() == pytest.approx(1)
     assert weights.max() < 10
-    # Without either truncation that one course would be worth all others.
+    # Without both truncations that course would outweigh all others.
     assert count_effective(weights) > 900
 
 
@@ -106,7 +106,7 @@ def test_without_being_asked_for_there_are_no_weights(make_design):
 
 
 def test_weights_follow_their_courses(cohort):
-    """Those of a study's design are in the order of its courses, and stay so when some are kept."""
+    """Weights are in the order of the design's courses, also in a selection."""
     columns = read_cohort(cohort)
     enrolment, design = list_enrolled(WEIGHTED, columns), design_study(WEIGHTED, columns)
     codes = enrolment.columns.get_texts("patient_id")[enrolment.reported]
@@ -131,24 +131,24 @@ def test_course_without_baseline_total_is_not_enrolled(cohort, tmp_path):
 
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_every_candidate_heeds_weights(make_design, name):
-    """Courses with the outcome count three times as much as those without."""
+    """Events have three times the weight of non-events."""
     design = make_design(400)
     uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
     plain, weighted = (
-        expit(CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)).mean()
-        for one in (design, uneven)
+        expit(CANDIDATES[name].fit(courses, 1).equation.compute_log_odds(design.columns)).mean()
+        for courses in (design, uneven)
     )
     assert weighted - plain > 0.15
 
 
 def test_trees_themselves_heed_weights(make_design):
-    """From the same start, and with no calibration to do it for them."""
+    """From the same start, and without calibration, which would mask it."""
     design = make_design(400)
     uneven = replace(design, given_weights=np.where(design.outcome == 1, 1.5, 0.5))
     start, settings = make_constant(design), {**STUMPS, "rounds": 50}
     plain, weighted = (
-        grow_trees(one, start, settings, seed=1).inplace_predict(design.matrix).mean()
-        for one in (design, uneven)
+        grow_trees(courses, start, settings, seed=1).inplace_predict(design.matrix).mean()
+        for courses in (design, uneven)
     )
     assert weighted - plain > 0.15
 
@@ -158,20 +158,20 @@ def test_even_weights_change_nothing(make_design, name):
     design = make_design(200)
     even = replace(design, given_weights=np.ones(200))
     plain, weighted = (
-        CANDIDATES[name].fit(one, 1).equation.compute_log_odds(design.columns)
-        for one in (design, even)
+        CANDIDATES[name].fit(courses, 1).equation.compute_log_odds(design.columns)
+        for courses in (design, even)
     )
     assert weighted == pytest.approx(plain, abs=1e-12)
 
 
 def test_uneven_weights_leave_the_evidence_less_sure(make_design):
-    """Half of the courses count next to nothing: the posterior is as wide as with the others."""
+    """Half of the weights are nearly 0: the posterior is as wide as without these courses."""
     design, generator = make_design(400), np.random.default_rng(2)
     some = np.arange(400) % 2 == 0
     uneven = replace(design, given_weights=np.where(some, 1.99, 0.01))
 
-    def spread(one):
-        update = CANDIDATES["evidence_prior"].fit(one, 1).posterior
+    def spread(courses):
+        update = CANDIDATES["evidence_prior"].fit(courses, 1).posterior
         return update.mixture.draw(2000, generator)[1][:, 0].std()
 
     assert spread(uneven) == pytest.approx(spread(design.select(some)), rel=0.1)

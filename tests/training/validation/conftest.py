@@ -1,4 +1,4 @@
-"""A model whose equation is known, and cohorts whose outcomes follow it as far as is asked."""
+"""A model with a known equation, and cohorts whose outcomes follow it to a chosen degree."""
 
 import csv
 
@@ -27,19 +27,19 @@ from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 FIELDS = ("age", "phq9", "gad7")
-# Per unit, in the registry's order, counted from the centres; the age wears its sign.
+# Per unit from the centres, in the registry's order; age has its published sign.
 CENTRES = {"age": 50.0, "phq9": 16.0, "gad7": 10.0}
 PER_UNIT = {"age": -0.02, "phq9": 0.12, "gad7": 0.05}
 
 
 def make_equation(versions=8, spread=0.02, calibration=IDENTITY, level=-0.2):
-    """An equation that says `level` of somebody in the middle."""
+    """Make an equation whose log-odds are `level` at the centres."""
     features = list_features(FIELDS)
-    features = tuple(one for one in features if one.name in PER_UNIT)
-    present = np.array([[PER_UNIT[one.name] for one in features]])
+    features = tuple(feature for feature in features if feature.name in PER_UNIT)
+    present = np.array([[PER_UNIT[feature.name] for feature in features]])
     around = present * (1 + spread * np.linspace(-1, 1, versions)[:, None])
     present = np.vstack([present, around])
-    centre = np.array([CENTRES[one.name] for one in features])
+    centre = np.array([CENTRES[feature.name] for feature in features])
     rows = versions + 1
     return Equation(
         features,
@@ -60,10 +60,10 @@ def make_equation(versions=8, spread=0.02, calibration=IDENTITY, level=-0.2):
 
 
 def make_flat(level=-0.2):
-    """An equation that says the same of everybody."""
-    one = make_equation(versions=4)
+    """Make an equation with constant log-odds."""
+    equation = make_equation(versions=4)
     terms = Terms(
-        **vars(one.terms)
+        **vars(equation.terms)
         | {
             "intercept": np.linspace(level, level + 0.04, 5),
             "present": np.zeros((5, 0)),
@@ -119,15 +119,15 @@ def draw_rows(size=1500, intercept=0.0, slope=1.0, seed=1, sites=("south", "west
         }
         for number in range(size)
     ]
-    said = make_equation().compute_log_odds(read_assessments(rows))[:, 0]
-    share = 1 / (1 + np.exp(-intercept - slope * said))
+    log_odds = make_equation().compute_log_odds(read_assessments(rows))[:, 0]
+    share = 1 / (1 + np.exp(-intercept - slope * log_odds))
     for row, responds in zip(rows, generator.random(size) < share, strict=True):
         row["phq9_acute"] = row["phq9"] // 2 if responds else row["phq9"]
     return rows
 
 
 def write_rows(path, rows):
-    """Write rows as a CSV file; what a row lacks stays empty."""
+    """Write rows as a CSV file, with empty cells for missing fields."""
     names = dict.fromkeys(name for row in rows for name in row)
     with path.open("w", newline="") as file:
         table = csv.DictWriter(file, list(names), restval="")
@@ -150,13 +150,13 @@ def known_equation():
 
 @pytest.fixture
 def flat_equation():
-    """An equation that ranks nobody."""
+    """A constant equation, which does not discriminate."""
     return make_flat
 
 
 @pytest.fixture
 def draw():
-    """Rows of a cohort with a known truth."""
+    """Draws rows of a cohort whose true log-odds are known."""
     return draw_rows
 
 
@@ -182,7 +182,7 @@ def make_registered():
 
 @pytest.fixture
 def read(tmp_path):
-    """Rows as a cohort, through a file."""
+    """Reads rows as a cohort, through a file."""
 
     def read_rows(rows):
         return read_cohort(write_rows(tmp_path / "cohort.csv", rows))

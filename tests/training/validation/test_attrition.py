@@ -1,4 +1,4 @@
-"""Missing outcomes that respond less: the simulated world where they do, and its truth."""
+"""Missing outcomes in the simulated world where non-responders are lost more often."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ STRESS = Study(
 
 
 class Stressed:
-    """A cohort of the stress world, a model of it, and the truth about it."""
+    """A cohort of the stress world, a model fitted on it, and the true outcomes."""
 
     def __init__(self, folder):
         simulation = simulate(WORLDS["stress"], 12_000, seed=21)
@@ -48,8 +48,8 @@ class Stressed:
             simulation.truth[name].to_pylist() for name in ("patient_id", "probability")
         )
         known = dict(zip(codes, truth, strict=True))
-        asked = self.enrolment.columns.get_texts("patient_id")
-        self.truth = float(np.mean([known[code] for code in asked]))
+        patients = self.enrolment.columns.get_texts("patient_id")
+        self.truth = float(np.mean([known[code] for code in patients]))
         self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
@@ -60,7 +60,7 @@ class Stressed:
 
     @property
     def error(self):
-        """Standard error of the share of those who report."""
+        """Standard error of the event rate with follow-up."""
         share = self.design.outcome.mean()
         return np.sqrt(share * (1 - share) / self.design.size)
 
@@ -71,15 +71,15 @@ def stressed(tmp_path_factory):
 
 
 def test_patients_with_follow_up_respond_more_often(stressed):
-    """Published: 45% of all, 58% of those who report, with 70% missing."""
+    """In docs: 45% of all patients, 58% of those with follow-up, with 70% missing."""
     assert stressed.truth == pytest.approx(0.45, abs=0.01)
     assert stressed.design.outcome.mean() == pytest.approx(0.58, abs=0.03)
-    found = stressed.describe()
-    assert found.missing / found.courses == pytest.approx(0.70, abs=0.02)
+    attrition = stressed.describe()
+    assert attrition.missing / attrition.courses == pytest.approx(0.70, abs=0.02)
 
 
-def test_the_true_odds_ratio_gives_the_true_base_rate(stressed):
-    """It is within sampling error, and those of 1 and a third lie clearly on either side."""
+def test_true_odds_ratio_gives_true_base_rate(stressed):
+    """It agrees within sampling error; odds ratios of 1 and 1/3 lie clearly on either side."""
     rates = {row.odds_ratio: row.base_rate for row in stressed.describe().scenarios}
     assert rates[1 / 2.2] == pytest.approx(stressed.truth, abs=2 * stressed.error)
     assert rates[1.0] > stressed.truth + 4 * stressed.error
@@ -100,46 +100,46 @@ def test_each_row_moves_base_rate_and_calibration_further(stressed):
         assert np.log(row.odds_ratio) < row.intercept < 0
 
 
-def test_the_intercept_is_what_calibrates_the_model_on_average(stressed):
-    """Adding it to the log-odds of everyone gives the row's own base rate."""
+def test_the_intercept_calibrates_the_model_on_average(stressed):
+    """Adding it to all log-odds gives the row's own base rate."""
     row = stressed.describe().scenarios[2]
-    told = stressed.equation.compute_log_odds(
+    log_odds = stressed.equation.compute_log_odds(
         stressed.enrolment.columns.select(~stressed.enrolment.reported)
     )[:, 0]
     predictions = stressed.held_out["elastic_net"]
     moved = compute_probability(predictions.log_odds + row.intercept)
     mended = predictions.by_repeat(moved).mean(axis=0).sum()
-    mended += compute_probability(told + row.intercept).sum()
+    mended += compute_probability(log_odds + row.intercept).sum()
     assert mended / stressed.enrolment.columns.size == pytest.approx(row.base_rate, abs=1e-6)
 
 
 def test_weights_do_not_mend_the_stress_world(stressed):
-    """Who reports follows the outcome; weights leave the bias, and only the table shows it."""
+    """Follow-up depends on the outcome: weights leave the bias, and only the table shows it."""
     study = STRESS.model_copy(update={"attrition": AttritionPart(weights=True)})
     design = weigh_courses(study, stressed.design, stressed.enrolment)
     weighted = np.average(design.outcome, weights=design.weights)
     assert weighted > stressed.truth + 4 * stressed.error
 
 
-def test_differences_at_baseline_are_those_that_the_world_has(stressed):
-    """There the severe and the young report less often; each field is named once."""
+def test_baseline_differences_are_those_of_the_world(stressed):
+    """There severe and young patients have follow-up less often; each field is named once."""
     gaps = stressed.describe().gaps
-    found = {gap.field: gap.difference for gap in gaps}
-    assert len(found) == len(gaps)
-    assert found["phq9"] > 0.15
-    assert found["age"] < -0.05
+    differences = {gap.field: gap.difference for gap in gaps}
+    assert len(differences) == len(gaps)
+    assert differences["phq9"] > 0.15
+    assert differences["age"] < -0.05
     sizes = [abs(gap.difference) for gap in gaps]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_a_rarely_recorded_field_is_not_compared(stressed):
-    """A difference between a few would tell of single patients."""
+    """A difference between a few patients could disclose a single one."""
     few = replace(stressed.enrolment, matrix=stressed.enrolment.matrix.copy())
-    place = [feature.name for feature in few.features].index("phq9")
+    index = [feature.name for feature in few.features].index("phq9")
     reported = np.flatnonzero(few.reported)
-    few.matrix[reported[MIN_COMPARED - 1 :], place] = np.nan
+    few.matrix[reported[MIN_COMPARED - 1 :], index] = np.nan
     assert "phq9" not in {gap.field for gap in compare_baseline(few)}
-    few.matrix[reported, place] = stressed.enrolment.matrix[reported, place]
+    few.matrix[reported, index] = stressed.enrolment.matrix[reported, index]
     assert "phq9" in {gap.field for gap in compare_baseline(few)}
 
 
@@ -160,7 +160,7 @@ def test_without_missing_outcomes_nothing_is_varied(stressed):
         matrix=stressed.design.matrix[:, :0],
         reported=np.ones(stressed.design.size, dtype=bool),
     )
-    found = describe_attrition(
+    attrition = describe_attrition(
         stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
     )
-    assert (found.missing, found.scenarios, found.gaps) == (0, (), ())
+    assert (attrition.missing, attrition.scenarios, attrition.gaps) == (0, (), ())

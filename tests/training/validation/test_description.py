@@ -1,4 +1,4 @@
-"""What a report draws and tabulates, from estimates made by hand."""
+"""Descriptions for drawings and tables, from estimates made by hand."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ CANDIDATES = make_candidates()
 SETTINGS = IntervalSettings(samples=100, level=0.95, seed=1)
 
 
-def make_said(size=400, sites=1, seed=1, slope=1.0):
-    """Estimates that are right, or stretched, of patients at sites that are alike."""
+def make_predictions(size=400, sites=1, seed=1, slope=1.0):
+    """Draw calibrated or stretched predictions of patients at identical sites."""
     generator = np.random.default_rng(seed)
     log_odds = generator.normal(0, 1, size)
     outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
@@ -34,21 +34,27 @@ def make_said(size=400, sites=1, seed=1, slope=1.0):
 
 
 def test_curve_of_true_probabilities_is_the_diagonal():
-    said = make_said(4000)
-    found = describe_calibration(said, "nested", SETTINGS, np.empty((0, 4000)), said.outcome)
-    for point in found.points:
+    predictions = make_predictions(4000)
+    calibration = describe_calibration(
+        predictions, "nested", SETTINGS, np.empty((0, 4000)), predictions.outcome
+    )
+    for point in calibration.points:
         assert point.low <= point.observed <= point.high
         assert point.observed == pytest.approx(point.estimate, abs=0.06)
-    assert found.versions == ()
+    assert calibration.versions == ()
 
 
 def test_curves_of_refits_share_their_estimates():
-    said = make_said(300)
-    versions = np.stack([said.probability, np.full(300, 0.4)])
-    found = describe_calibration(said, "nested", SETTINGS, versions, said.outcome)
-    assert len(found.at) == len(found.points) == len(found.versions[0])
-    assert found.versions[0] == pytest.approx([point.observed for point in found.points], abs=1e-6)
-    assert set(found.versions[1]) == {None}  # everybody gets the same: there is no curve
+    predictions = make_predictions(300)
+    versions = np.stack([predictions.probability, np.full(300, 0.4)])
+    calibration = describe_calibration(
+        predictions, "nested", SETTINGS, versions, predictions.outcome
+    )
+    assert len(calibration.at) == len(calibration.points) == len(calibration.versions[0])
+    assert calibration.versions[0] == pytest.approx(
+        [point.observed for point in calibration.points], abs=1e-6
+    )
+    assert set(calibration.versions[1]) == {None}  # constant predictions have no curve
 
 
 def test_bars_of_few_courses_are_hidden():
@@ -60,18 +66,22 @@ def test_bars_of_few_courses_are_hidden():
 
 
 def test_decision_curves_of_refits_are_drawn():
-    said = make_said(300)
-    found = describe_decisions(said, "nested", SETTINGS, said.probability[None, :], said.outcome)
-    assert found.versions[0] == pytest.approx([point.benefit.value for point in found.points])
+    predictions = make_predictions(300)
+    decisions = describe_decisions(
+        predictions, "nested", SETTINGS, predictions.probability[None, :], predictions.outcome
+    )
+    assert decisions.versions[0] == pytest.approx(
+        [point.benefit.value for point in decisions.points]
+    )
 
 
 def test_instability_is_the_mean_distance_of_versions():
     estimates = np.repeat(0.5, 40)
     versions = np.stack([np.repeat(0.4, 40), np.repeat(0.7, 40)])
-    found = describe_instability(estimates, versions, "by hand", 0.95, threshold=0.45)
-    assert (found.versions, found.method) == (2, "by hand")
-    assert found.error == pytest.approx(0.15)
-    assert found.flips == pytest.approx(0.5)
+    instability = describe_instability(estimates, versions, "by hand", 0.95, threshold=0.45)
+    assert (instability.versions, instability.method) == (2, "by hand")
+    assert instability.error == pytest.approx(0.15)
+    assert instability.flips == pytest.approx(0.5)
     assert describe_instability(estimates, np.empty((0, 40)), "by hand", 0.95, 0.45).error is None
 
 
@@ -81,8 +91,8 @@ def test_factors_are_the_spread_of_contributions(make_design):
     factors = describe_factors(equation, design.columns, 0.8)
     by_hand = equation.explain(design.columns).contributions.std(axis=0)
     assert factors[0].field == "phq9"
-    place = equation.fields.index("phq9")
-    assert factors[0].deviation.value == pytest.approx(by_hand[place], rel=1e-9)
+    index = equation.fields.index("phq9")
+    assert factors[0].deviation.value == pytest.approx(by_hand[index], rel=1e-9)
     assert factors[0].recorded == 1.0
 
 
@@ -94,35 +104,37 @@ def test_courses_are_labelled_by_band_and_category():
     labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
     assert labels["sex"].tolist() == ["female", "male"]
     assert labels["severity"].tolist() == ["moderate", "severe"]
-    assert "age" not in labels  # known of one alone: tells nobody apart
+    assert "age" not in labels  # recorded for one patient only: no groups
     assert "condition" not in labels
 
 
 def test_sites_are_measured_singly_and_pooled():
-    found = measure_across_sites(make_said(1200, sites=4), ("a", "b", "c", "d"), 0.95)
-    assert [site.name for site in found.sites] == ["a", "b", "c", "d"]
-    assert all(site.courses == 300 for site in found.sites)
-    assert found.pooled["slope"].mean.low < 1 < found.pooled["slope"].mean.high
-    next_site, mean = found.pooled["ratio"].next_site, found.pooled["ratio"].mean
+    across_sites = measure_across_sites(make_predictions(1200, sites=4), ("a", "b", "c", "d"), 0.95)
+    assert [site.name for site in across_sites.sites] == ["a", "b", "c", "d"]
+    assert all(site.courses == 300 for site in across_sites.sites)
+    assert across_sites.pooled["slope"].mean.low < 1 < across_sites.pooled["slope"].mean.high
+    next_site, mean = across_sites.pooled["ratio"].next_site, across_sites.pooled["ratio"].mean
     assert next_site.low <= mean.low < mean.high <= next_site.high
 
 
 def test_small_sites_are_hidden_with_another():
-    said = make_said(615, sites=1)
+    predictions = make_predictions(615, sites=1)
     groups = np.repeat([0, 1, 2], [400, 200, 15])
-    said = Predictions(said.log_odds, said.outcome, said.patients, groups)
-    found = measure_across_sites(said, ("a", "b", "c"), 0.95)
-    hidden = [site.name for site in found.sites if site.courses is None]
+    predictions = Predictions(
+        predictions.log_odds, predictions.outcome, predictions.patients, groups
+    )
+    across_sites = measure_across_sites(predictions, ("a", "b", "c"), 0.95)
+    hidden = [site.name for site in across_sites.sites if site.courses is None]
     assert "c" in hidden
-    assert len(hidden) >= 2  # else the total would give it away
-    assert all(not site.measures for site in found.sites if site.courses is None)
+    assert len(hidden) >= 2  # else the total would disclose it
+    assert all(not site.measures for site in across_sites.sites if site.courses is None)
     assert LIMITS.cell == 10
 
 
 def test_constant_predictions_have_no_curve():
     outcome = np.tile([1.0, 0.0], 50)
-    said = Predictions(
+    predictions = Predictions(
         np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int)
     )
-    found = describe_calibration(said, "nested", SETTINGS, np.empty((0, 100)), outcome)
-    assert found.points == ()
+    calibration = describe_calibration(predictions, "nested", SETTINGS, np.empty((0, 100)), outcome)
+    assert calibration.points == ()

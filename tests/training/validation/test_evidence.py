@@ -45,7 +45,7 @@ def validate(study, design):
 
 
 def test_every_validation_type_has_measures_or_a_reason(make_design):
-    """One site and no dates: optimism makes the corrected figures worse than the apparent."""
+    """With one site and no dates; optimism makes corrected figures worse than apparent ones."""
     study = make_study()
     rows = list(list_performance(study, validate(study, make_design(150))))
     assert [row.way for row in rows] == ["apparent", "corrected", "nested", "sites", "temporal"]
@@ -107,7 +107,7 @@ def test_the_quick_profile_fixes_hyperparameters(make_design):
 
 
 def test_selection_follows_the_one_standard_error_rule(make_design):
-    """Nothing to learn: all are within one error, and the most preferred is selected."""
+    """On noise, all candidates are within one error, and the most preferred is selected."""
     design = make_design(200, strength=0.0)
     fits = {name: CANDIDATES[name].fit(design, 1) for name in NAMES}
     assert select_candidate(fits, design) == NAMES[0]
@@ -119,7 +119,9 @@ def test_findings_are_read_back_from_json(fitted_findings):
     assert again == fitted_findings
     plain = json.loads(fitted_findings.model_dump_json())
     assert plain["simulated"]
-    assert {one["way"] for one in plain["performance"] if one["measures"]} >= {"nested", "sites"}
+    assert {
+        performance["way"] for performance in plain["performance"] if performance["measures"]
+    } >= {"nested", "sites"}
     assert plain["gate"]
     assert plain["checklist"]
     assert plain["limitations"]
@@ -127,7 +129,7 @@ def test_findings_are_read_back_from_json(fitted_findings):
 
 @pytest.fixture(scope="module")
 def fitted_findings(commands):
-    """What the demonstration's study found, from the store."""
+    """Findings of the demonstration's study, from the store."""
     from features.base.home import find_home
     from training.registry.reference import parse_reference
     from training.registry.registry import Registry

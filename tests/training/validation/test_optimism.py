@@ -1,4 +1,4 @@
-"""Optimism: as R computes it, as theory has it, and by hand."""
+"""Optimism against R, theory, and cases worked by hand."""
 
 import json
 from dataclasses import replace
@@ -19,13 +19,13 @@ PLACES = {name: MEASURES.index(name) for name in ("auc", "brier", "slope")}
 
 
 @pytest.fixture(scope="module")
-def told():
+def reference():
     path = Path(__file__).parents[1] / "measures" / "optimism.json"
     return json.loads(path.read_text("utf-8"))
 
 
 def fit_plainly(predictors, outcome, rows):
-    """Fit a plain logistic regression to some rows by Newton's method, and predict all of them."""
+    """Fit a logistic regression to some rows by Newton's method, and predict all rows."""
     table = np.column_stack([np.ones(len(predictors)), predictors])
     drawn, coefficients = table[rows], np.zeros(table.shape[1])
     for _ in range(30):
@@ -38,34 +38,39 @@ def fit_plainly(predictors, outcome, rows):
     return table @ coefficients
 
 
-def test_corrected_auc_brier_and_slope_are_those_of_rms(told, make_design):
-    """Seeds averaged, within Monte-Carlo error, which both sides have."""
-    predictors, outcome = np.array(told["predictors"]), np.array(told["outcome"], dtype=float)
+def test_corrected_measures_agree_with_rms(reference, make_design):
+    """Averages over seeds agree within the Monte-Carlo error of both sides."""
+    predictors, outcome = (
+        np.array(reference["predictors"]),
+        np.array(reference["outcome"], dtype=float),
+    )
     size = len(outcome)
     design, all_rows = replace(make_design(size), outcome=outcome), np.arange(size)
     apparent = compute_performance(
         fit_plainly(predictors, outcome, all_rows), outcome, np.ones((1, size))
     )[0]
-    assert 2 * apparent[PLACES["auc"]] - 1 == pytest.approx(told["apparent"]["dxy"], abs=1e-6)
-    assert apparent[PLACES["brier"]] == pytest.approx(told["apparent"]["brier"], abs=1e-6)
+    assert 2 * apparent[PLACES["auc"]] - 1 == pytest.approx(reference["apparent"]["dxy"], abs=1e-6)
+    assert apparent[PLACES["brier"]] == pytest.approx(reference["apparent"]["brier"], abs=1e-6)
     corrected = []
     for seed in range(RUNS):
-        generator, found = np.random.default_rng(seed), []
+        generator, refits = np.random.default_rng(seed), []
         for number in range(SAMPLES):
             rows = generator.integers(size, size=size)
-            said = fit_plainly(predictors, outcome, rows)
-            found.append((Unit(str(number), rows, all_rows, 0), UnitResult("a", {"a": said})))
-        told_apparent = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
-        measures = correct_optimism(told_apparent, measure_refits(design, found))
+            log_odds = fit_plainly(predictors, outcome, rows)
+            refits.append((Unit(str(number), rows, all_rows, 0), UnitResult("a", {"a": log_odds})))
+        apparent_measures = {n: Measure(value=v) for n, v in zip(MEASURES, apparent, strict=True)}
+        measures = correct_optimism(apparent_measures, measure_refits(design, refits))
         corrected.append([measures[name].value for name in PLACES])
     auc, brier, slope = np.mean(corrected, axis=0)
     for name, ours in (("dxy", 2 * auc - 1), ("brier", brier), ("slope", slope)):
-        error = told["monte_carlo_sd"][name] * np.sqrt(1 / RUNS + 1 / len(told["corrected"][name]))
-        assert abs(ours - told["mean_corrected"][name]) < 3.5 * error, name
+        error = reference["monte_carlo_sd"][name] * np.sqrt(
+            1 / RUNS + 1 / len(reference["corrected"][name])
+        )
+        assert abs(ours - reference["mean_corrected"][name]) < 3.5 * error, name
 
 
 def make_versions(own, others):
-    """Versions that reach the same by every measure."""
+    """Make bootstrap refits with the same value of every measure."""
     return BootstrapRefits(
         ("a",) * len(own),
         np.zeros((len(own), 4)),
@@ -77,15 +82,17 @@ APPARENT = dict.fromkeys(MEASURES, Measure(value=0.7, low=0.6, high=0.9))
 
 
 def test_optimism_is_own_minus_original_performance():
-    found = correct_optimism(APPARENT, make_versions([0.8, 0.8, 0.9], [0.7, 0.7, 0.7]))
+    corrected = correct_optimism(APPARENT, make_versions([0.8, 0.8, 0.9], [0.7, 0.7, 0.7]))
     expected = (0.7 - 0.4 / 3, 0.6 - 0.4 / 3, 0.9 - 0.4 / 3)
-    assert (found["auc"].value, found["auc"].low, found["auc"].high) == pytest.approx(expected)
+    assert (corrected["auc"].value, corrected["auc"].low, corrected["auc"].high) == pytest.approx(
+        expected
+    )
 
 
 def test_the_optimism_of_a_slope_is_a_factor():
-    """One version is shrunk to a quarter, on both sides alike: that changes nothing."""
-    found = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
-    assert (found.value, found.low, found.high) == pytest.approx((0.35, 0.3, 0.45))
+    """Slopes of one refit are four times larger on both samples, which changes nothing."""
+    corrected = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
+    assert (corrected.value, corrected.low, corrected.high) == pytest.approx((0.35, 0.3, 0.45))
 
 
 def test_refits_without_a_slope_are_ignored():
@@ -106,31 +113,31 @@ def test_samples_are_weighted_by_copies_and_courses(make_design):
     design = replace(make_design(60), given_weights=np.linspace(0.5, 1.5, 60))
     rows = np.random.default_rng(2).integers(60, size=60)
     log_odds = np.random.default_rng(3).normal(size=60)
-    unit, answer = Unit("one", rows, np.arange(60), 0), UnitResult("a", {"a": log_odds})
-    found = measure_refits(design, [(unit, answer)])
+    unit, result = Unit("one", rows, np.arange(60), 0), UnitResult("a", {"a": log_odds})
+    refits = measure_refits(design, [(unit, result)])
     copied = compute_performance(
         log_odds[rows], design.outcome[rows], design.given_weights[rows][None, :]
     )
-    assert found.on_sample[0] == pytest.approx(copied[0], abs=1e-9)
-    assert not np.allclose(found.on_sample[0], found.on_original[0])
+    assert refits.on_sample[0] == pytest.approx(copied[0], abs=1e-9)
+    assert not np.allclose(refits.on_sample[0], refits.on_original[0])
 
 
 def test_redrawn_optimism_is_parameters_over_courses(make_design):
-    """As Akaike's criterion has it: of the mean log loss, one over the courses a parameter."""
+    """By Akaike's criterion it is parameters over courses, in mean log loss."""
     size, count, samples = 600, 6, 400
     generator = np.random.default_rng(8)
     predictors = generator.normal(size=(size, count - 1))
     true = predictors @ np.full(count - 1, 0.35) - 0.2
     design = replace(make_design(size), outcome=(true > 0).astype(float))
-    redrawing, found = make_redrawing(design, true), []
+    redrawing, refits = make_redrawing(design, true), []
     for number in range(samples):
         unit = Unit(str(number), np.arange(size), np.arange(size), number)
         outcome = redrawing.redraw(design, unit.train, unit.seed).outcome
-        said = fit_plainly(predictors, outcome, unit.train)
-        found.append((unit, UnitResult("a", {"a": said})))
-    versions = measure_refits(design, found, redrawing)
-    place = MEASURES.index("log_loss")
-    error = (versions.on_sample - versions.on_original)[:, place].std() / np.sqrt(samples)
+        log_odds = fit_plainly(predictors, outcome, unit.train)
+        refits.append((unit, UnitResult("a", {"a": log_odds})))
+    versions = measure_refits(design, refits, redrawing)
+    index = MEASURES.index("log_loss")
+    error = (versions.on_sample - versions.on_original)[:, index].std() / np.sqrt(samples)
     assert versions.optimism["log_loss"] == pytest.approx(-count / size, abs=4 * error)
     assert 4 * error < count / size / 2
 
@@ -140,10 +147,12 @@ def test_the_original_sample_is_judged_by_true_probabilities(make_design):
     true, log_odds = np.linspace(-2, 1, 50), np.linspace(-1, 1, 50)
     unit = Unit("one", np.arange(50), np.arange(50), 4)
     redrawing = make_redrawing(design, true)
-    found = measure_refits(design, [(unit, UnitResult("a", {"a": log_odds}))], redrawing)
-    true, said = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds))
-    brier = np.average(true * (1 - said) ** 2 + (1 - true) * said**2, weights=design.weights)
-    assert found.on_original[0, PLACES["brier"]] == pytest.approx(brier)
+    refits = measure_refits(design, [(unit, UnitResult("a", {"a": log_odds}))], redrawing)
+    true, probability = 1 / (1 + np.exp(-true)), 1 / (1 + np.exp(-log_odds))
+    brier = np.average(
+        true * (1 - probability) ** 2 + (1 - true) * probability**2, weights=design.weights
+    )
+    assert refits.on_original[0, PLACES["brier"]] == pytest.approx(brier)
     drawn = redrawing.redraw(design, unit.train, unit.seed).outcome
-    own = np.average((drawn - said) ** 2, weights=design.weights)
-    assert found.on_sample[0, PLACES["brier"]] == pytest.approx(own)
+    own = np.average((drawn - probability) ** 2, weights=design.weights)
+    assert refits.on_sample[0, PLACES["brier"]] == pytest.approx(own)

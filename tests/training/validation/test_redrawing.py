@@ -1,4 +1,4 @@
-"""Outcomes drawn anew from a model: what is true of them is known."""
+"""Outcomes redrawn from a model, whose true probabilities are known."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from training.validation.redrawing import estimate_shrinkage, make_redrawing, sh
 
 @pytest.fixture
 def drawn(make_design):
-    """A design, a model of it, and many outcomes drawn from that for each course."""
+    """A design, a model of it, and many outcomes redrawn from that for each course."""
     design = make_design(300)
     improvement = design.outcome + np.random.default_rng(0).random(design.size)
     design = replace(design, improvement=improvement)
@@ -38,7 +38,7 @@ def test_improvements_are_those_of_courses_with_that_outcome(drawn):
 
 
 def test_grades_are_in_proportional_odds(drawn):
-    """Above each grade's threshold as often as the log-odds less the threshold say."""
+    """The log-odds of exceeding a category's threshold are those of the course minus it."""
     design, log_odds, redrawn = drawn
     grades = categorise_courses(design.outcome, design.improvement)
     assert grades.count > 2
@@ -58,48 +58,53 @@ def test_the_same_seed_draws_the_same(make_design):
 
 
 @pytest.fixture
-def said():
-    """What was said of 4,000 courses by a model that is right about them."""
+def predictions():
+    """Calibrated predictions of 4,000 courses."""
     generator = np.random.default_rng(5)
     log_odds = generator.normal(-0.3, 0.8, 4000)
     outcome = (generator.random(4000) < expit(log_odds)).astype(float)
-    everybody = np.arange(4000)
-    return Predictions(log_odds, outcome, everybody, np.zeros(4000, dtype=np.int64))
+    patients = np.arange(4000)
+    return Predictions(log_odds, outcome, patients, np.zeros(4000, dtype=np.int64))
 
 
-def test_a_sound_model_is_not_shrunk(said):
-    timid = replace(said, log_odds=said.log_odds / 2)
-    for own in (said, timid):
+def test_a_sound_model_is_not_shrunk(predictions):
+    halved = replace(predictions, log_odds=predictions.log_odds / 2)
+    for own in (predictions, halved):
         assert estimate_shrinkage(own, own) == 1.0
         shrunk = shrink_log_odds(own, own)
         assert np.ptp(shrunk - own.log_odds) < 1e-9
-        assert expit(shrunk).mean() == pytest.approx(said.outcome.mean(), abs=1e-9)
+        assert expit(shrunk).mean() == pytest.approx(predictions.outcome.mean(), abs=1e-9)
 
 
-def test_an_extreme_model_is_shrunk_to_slope_plus_error(said):
-    extreme = replace(said, log_odds=4 * said.log_odds)
-    # The slope of a logistic regression on 4,000 such courses has a standard error of .05.
+def test_extreme_model_is_shrunk_to_slope_plus_error(predictions):
+    extreme = replace(predictions, log_odds=4 * predictions.log_odds)
+    # A logistic regression's slope on 4,000 such courses has a standard error of 0.05.
     assert estimate_shrinkage(extreme, extreme) == pytest.approx((1 + 0.05) / 4, abs=0.025)
     assert np.std(shrink_log_odds(extreme, extreme)) == pytest.approx(0.84, abs=0.08)
 
 
-def test_an_overfitted_model_is_shrunk(said):
-    """Its log-odds spread much further than those of courses that it has not seen."""
-    known = replace(said, log_odds=20 * said.outcome - 10)
-    assert estimate_shrinkage(known, said) == pytest.approx(0.8 / 10, rel=0.15)
+def test_an_overfitted_model_is_shrunk(predictions):
+    """Apparent log-odds spread much further than held-out ones."""
+    known = replace(predictions, log_odds=20 * predictions.outcome - 10)
+    assert estimate_shrinkage(known, predictions) == pytest.approx(0.8 / 10, rel=0.15)
 
 
-def test_without_discrimination_all_is_shrunk_away(said):
-    alike, reversed_order = (
-        replace(said, log_odds=log_odds) for log_odds in (np.full(4000, 0.4), -said.log_odds)
+def test_without_discrimination_all_is_shrunk_away(predictions):
+    constant, reversed_order = (
+        replace(predictions, log_odds=log_odds)
+        for log_odds in (np.full(4000, 0.4), -predictions.log_odds)
     )
-    for own, nested in ((alike, said), (said, alike), (said, reversed_order)):
+    for own, nested in (
+        (constant, predictions),
+        (predictions, constant),
+        (predictions, reversed_order),
+    ):
         shrunk = shrink_log_odds(own, nested)
-        assert shrunk == pytest.approx(np.full(4000, logit(said.outcome.mean())), abs=1e-9)
+        assert shrunk == pytest.approx(np.full(4000, logit(predictions.outcome.mean())), abs=1e-9)
 
 
-def test_weighted_courses_are_drawn_at_their_weighted_base_rate(said):
-    weighted = replace(said, weights=np.where(said.outcome == 1, 3.0, 1.0))
+def test_redrawing_keeps_the_weighted_base_rate(predictions):
+    weighted = replace(predictions, weights=np.where(predictions.outcome == 1, 3.0, 1.0))
     share = np.average(weighted.outcome, weights=weighted.weights)
     drawn = expit(shrink_log_odds(weighted, weighted))
     assert np.average(drawn, weights=weighted.weights) == pytest.approx(share, abs=1e-9)

@@ -1,4 +1,4 @@
-"""Re-developments: what they move, and what they hold."""
+"""Bootstrap refits: what varies between them, and what stays fixed."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_with_fewer_refits_each_shifts_several_draws(make_design):
 
 
 def test_refits_share_centre_and_scale_with_the_model(make_design):
-    """Other courses have other means and thresholds; held, so that versions can be joined."""
+    """Refits use the model's means and thresholds, so that their terms can be combined."""
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     _, again = redevelop_once(1, design, "evidence_prior", fit, 3)
@@ -77,14 +77,14 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
     bent = Calibration(0.4, 0.9, 0.2)
     plain = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
     fit = replace(fit, equation=bent.apply_to(fit.equation))
-    found = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
-    assert len(found.terms.intercept) == 21
+    equation = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
+    assert len(equation.terms.intercept) == 21
     for version in (0, 1, 20):
         expected = bent.apply(say(plain, design.columns)[:, version])
-        assert say(found, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
+        assert say(equation, design.columns)[:, version] == pytest.approx(expected, abs=1e-9)
 
 
-def test_refits_do_not_depend_on_the_number_of_processes(make_design):
+def test_refits_do_not_depend_on_processes(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     first, second = (
@@ -96,18 +96,18 @@ def test_refits_do_not_depend_on_the_number_of_processes(make_design):
 def test_without_courses_draws_are_the_posteriors(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    found = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
-    assert len(found.terms.intercept) == 21
-    assert np.ptp(found.terms.intercept[1:]) > 0.5
+    equation = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
+    assert len(equation.terms.intercept) == 21
+    assert np.ptp(equation.terms.intercept[1:]) > 0.5
 
 
 def count_threads():
-    """How many threads the libraries loaded here may use at the most."""
+    """Count the threads that the loaded libraries may use at most."""
     return max(library["num_threads"] for library in threadpool_info())
 
 
 def test_tasks_have_one_thread_in_one_process():
-    """As in many: sums over two threads have other last digits, and a resumed run other numbers."""
+    """As in several processes: two threads would change the last digits, also on resuming."""
     with threadpool_limits(2):
         assert list(spread(1, iter([delayed(count_threads)()]))) == [1]
         assert count_threads() == 2

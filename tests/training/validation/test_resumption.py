@@ -1,4 +1,4 @@
-"""A run that was killed while it repeated its procedure goes on to the same numbers."""
+"""A run killed during its bootstrap refits resumes to the same numbers."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def count_kept(home, kind):
 
 
 def kill_once_kept(process, home, count):
-    """Kill a run with its workers once so many re-developments are on disk."""
+    """Kill a run and its workers once this many bootstrap refits are on disk."""
     for _ in range(PATIENCE_SECONDS * 20):
         if count_kept(home, "bootstrap") >= count or process.poll() is not None:
             break
@@ -38,9 +38,9 @@ def kill_once_kept(process, home, count):
 
 
 def tell(done):
-    """What a run found, without what differs from run to run."""
-    found = json.loads(done.stdout)
-    return {name: found[name] for name in ("candidates", "performance", "gate", "verdict")}
+    """Read a run's results, without what differs from run to run."""
+    summary = json.loads(done.stdout)
+    return {name: summary[name] for name in ("candidates", "performance", "gate", "verdict")}
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(fit, make_commands, tmp_path):

@@ -1,4 +1,4 @@
-"""Runs of units: the same numbers in one process and in two, and after a kill."""
+"""Runs of units give the same numbers in one process, in two, and after a kill."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ STUDY = Study(
 
 @dataclass(frozen=True)
 class Counted:
-    """Answers by the mean outcome of what it learned from, and says so in a file."""
+    """Predicts the mean outcome of its training part, and leaves a file per unit."""
 
     folder: object
 
@@ -35,8 +35,8 @@ class Counted:
 
 
 def run(procedure, design, units, store, jobs=1):
-    found = run_units(procedure, design, units, store, jobs, "test")
-    return {unit.key: answer.selected_log_odds for unit, answer in found}
+    results = run_units(procedure, design, units, store, jobs, "test")
+    return {unit.key: result.selected_log_odds for unit, result in results}
 
 
 def test_stored_results_are_not_computed_again(make_design, tmp_path):
@@ -59,20 +59,20 @@ def test_units_train_on_recorded_or_redrawn_outcomes(make_design, tmp_path):
         (None, lambda unit: design.select(unit.train)),
         (redrawing, lambda unit: redrawing.redraw(design, unit.train, unit.seed)),
     ):
-        found = run_units(Counted(tmp_path), design, units, Store(), 1, "test", chosen)
-        for unit, answer in found:
-            assert (answer.selected_log_odds == learn(unit).outcome.mean()).all()
+        results = run_units(Counted(tmp_path), design, units, Store(), 1, "test", chosen)
+        for unit, result in results:
+            assert (result.selected_log_odds == learn(unit).outcome.mean()).all()
 
 
 def test_a_damaged_result_is_computed_again(make_design, tmp_path):
     design, store = make_design(60), Store(tmp_path)
     units = list_bootstraps(STUDY, design, 2)
-    asked = tmp_path / "asked"
-    asked.mkdir()
-    expected = run(Counted(asked), design, units, store)
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    expected = run(Counted(folder), design, units, store)
     path = tmp_path / f"{units[0].key}.npz"
     path.write_bytes(path.read_bytes()[:40])
-    again = run(Counted(asked), design, units, store)
+    again = run(Counted(folder), design, units, store)
     assert (again["bootstrap-0"] == expected["bootstrap-0"]).all()
 
 
@@ -103,14 +103,14 @@ def test_cross_validation_does_not_depend_on_processes(make_design):
 
 def test_nested_predictions_are_the_selected_candidates(make_design):
     design = make_design(120)
-    found = cross_validate(STUDY, design, CANDIDATES, jobs=1)
-    assert sum(found.picked.values()) == 6
+    crossed = cross_validate(STUDY, design, CANDIDATES, jobs=1)
+    assert sum(crossed.picked.values()) == 6
     nested, *candidates = (
         predictions.by_repeat(predictions.log_odds)
-        for predictions in (found.nested, *found.held_out.values())
+        for predictions in (crossed.nested, *crossed.held_out.values())
     )
     for repeat, folds in enumerate(list_folds(STUDY, design)):
         for unit in folds:
             log_odds = nested[repeat, unit.test]
             assert any((log_odds == other[repeat, unit.test]).all() for other in candidates)
-    assert (found.nested.groups == found.held_out["base_rate"].groups).all()
+    assert (crossed.nested.groups == crossed.held_out["base_rate"].groups).all()

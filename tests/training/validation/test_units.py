@@ -68,13 +68,15 @@ def test_bootstrap_samples_are_reproducible_and_of_complete_patients(at_sites):
 
 def test_more_samples_leave_the_first_unchanged(at_sites):
     few, many = (list_bootstraps(make_study(), at_sites, count) for count in (3, 8))
-    assert all((one.train == other.train).all() for one, other in zip(few, many, strict=False))
+    assert all(
+        (first.train == second.train).all() for first, second in zip(few, many, strict=False)
+    )
 
 
 def test_held_out_site_patients_are_not_in_training(at_sites):
     sites = at_sites.columns.get_texts("site")
-    for place, unit in enumerate(list_sites(make_study(), at_sites)):
-        assert set(sites[unit.test]) == {f"site-{place}"}
+    for index, unit in enumerate(list_sites(make_study(), at_sites)):
+        assert set(sites[unit.test]) == {f"site-{index}"}
         assert not set(at_sites.patients[unit.train]) & set(at_sites.patients[unit.test])
 
 

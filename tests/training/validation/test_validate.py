@@ -27,7 +27,7 @@ def model_home(tmp_path_factory, make_registered):
 
 @pytest.fixture
 def home(model_home, tmp_path, make_commands):
-    """Commands in a home of one's own; artifacts are still where the registry says they are."""
+    """Commands in the test's own home, with artifacts where the registry expects them."""
     shutil.copytree(model_home, tmp_path / "home")
     return make_commands(tmp_path / "home")
 
@@ -39,7 +39,7 @@ def registry(home):
 
 @pytest.fixture
 def moved(draw, write, tmp_path):
-    """A cohort elsewhere: the log-odds are 0.5 times the model's, plus 0.5."""
+    """An external cohort: its true log-odds are 0.5 times the model's, plus 0.5."""
     return write(tmp_path / "elsewhere.csv", draw(1200, intercept=0.5, slope=0.5))
 
 
@@ -55,49 +55,56 @@ def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_
     assert "Proposed: the log-odds times 0." in done.stdout
     assert "| Calibration slope " in done.stdout
     assert sorted(path.name for path in out.iterdir()) == ["findings.json", "report.html"]
-    found = Findings.model_validate_json((out / "findings.json").read_text("utf-8"))
-    assert found.recalibration.slope == pytest.approx(0.5, abs=0.15)
+    findings = Findings.model_validate_json((out / "findings.json").read_text("utf-8"))
+    assert findings.recalibration.slope == pytest.approx(0.5, abs=0.15)
     assert "External cohort" in (out / "report.html").read_text("utf-8")
     (run,) = list_runs(registry)
     tags = run.data.tags
     assert (tags["outcome"], tags["validated_version"], tags["data"]) == (OUTCOME, "1", "real")
     assert tags["data_digest"] == digest_cohort(read_cohort(moved))
     assert run.data.metrics["slope"] == pytest.approx(
-        found.find_performance("external").measures["slope"].value
+        findings.find_performance("external").measures["slope"].value
     )
     logged = registry.client.list_artifacts(run.info.run_id, "validation")
-    assert {one.path for one in logged} == {"validation/findings.json", "validation/report.html"}
+    assert {artifact.path for artifact in logged} == {
+        "validation/findings.json",
+        "validation/report.html",
+    }
     versions = registry.client.search_model_versions(f"name='{OUTCOME}'")
     assert len(versions) == 1, "nothing was registered unasked"
 
 
 def test_a_registered_recalibration_goes_back_through_the_gate(home, registry, moved, tmp_path):
     done = home.call("validate", f"{OUTCOME}@1", moved, "--out", tmp_path, "--register", "--json")
-    told = json.loads(done.stdout)
-    assert (told["version"], told["registered"]) == ("1", "2")
-    assert told["findings"]["recalibration"]["version"] == "2"
+    answer = json.loads(done.stdout)
+    assert (answer["version"], answer["registered"]) == ("1", "2")
+    assert answer["findings"]["recalibration"]["version"] == "2"
     model = registry.load_version(OUTCOME, "2").model
     (facts,) = model.card.recalibrated
-    proposed = told["findings"]["recalibration"]
+    proposed = answer["findings"]["recalibration"]
     assert (facts.intercept, facts.slope) == (proposed["intercept"], proposed["slope"])
-    found = registry.read_findings(OUTCOME, "2")
-    assert (found.version, found.purpose) == ("2", "external")
-    assert found.find_performance("external").measures["slope"].value == pytest.approx(1, abs=0.15)
+    findings = registry.read_findings(OUTCOME, "2")
+    assert (findings.version, findings.purpose) == ("2", "external")
+    assert findings.find_performance("external").measures["slope"].value == pytest.approx(
+        1, abs=0.15
+    )
     assert registry.open_history(OUTCOME).find_champion() == "1"
     promoted = json.loads(home.call("promote", OUTCOME, "--version", "2", "--json").stdout)
     assert promoted["state"] == "promoted"
-    assert {one["name"]: one["passed"] for one in promoted["gate"]}["calibration_slope"] is True
+    assert {criterion["name"]: criterion["passed"] for criterion in promoted["gate"]}[
+        "calibration_slope"
+    ] is True
     assert registry.open_history(OUTCOME).find_champion() == "2"
 
 
-def test_nothing_is_registered_where_nothing_is_proposed(home, registry, draw, write, tmp_path):
+def test_nothing_is_registered_if_nothing_is_proposed(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "same.csv", draw(600, seed=4))
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register")
     assert "Nothing was registered" in done.stdout
     assert len(registry.client.search_model_versions(f"name='{OUTCOME}'")) == 1
 
 
-def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path):
+def test_a_mapping_renames_a_clinics_columns(home, draw, write, tmp_path):
     rows = [
         {("PHQ total" if name == "phq9" else name): value for name, value in row.items()}
         | {"ward": "B"}
@@ -114,15 +121,15 @@ def test_a_mapping_makes_a_clinics_own_columns_ours(home, draw, write, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("model", "code", "told"),
+    ("model", "code", "message"),
     [
         (f"{OUTCOME}@best", 2, "what follows @"),
         (f"{OUTCOME}@7", 1, "the registry has no version 7"),
     ],
 )
-def test_a_model_that_is_not_there_is_refused(home, moved, tmp_path, model, code, told):
+def test_a_missing_model_is_refused(home, moved, tmp_path, model, code, message):
     done = home.call("validate", model, moved, "--out", tmp_path / "o", code=code)
-    assert told in done.stderr
+    assert message in done.stderr
     assert not list(tmp_path.glob("o/*"))
 
 
@@ -136,7 +143,7 @@ def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path)
     assert not list_runs(registry)
 
 
-def test_a_place_where_no_folder_can_be_is_refused(home, moved, tmp_path):
+def test_a_file_as_output_folder_is_refused(home, moved, tmp_path):
     (tmp_path / "file").write_text("mine")
     done = home.call("validate", OUTCOME, moved, "--out", tmp_path / "file", code=2)
     assert "--out (folder)" in done.stderr
@@ -147,12 +154,12 @@ def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "elsewhere.csv", draw(600, intercept=0.8, first="zebra"))
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json")
     assert "zebra" not in done.stdout + done.stderr
-    places = [home.home, tmp_path / "o"]
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    folders = [home.home, tmp_path / "o"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in files if b"zebra" in path.read_bytes()]
 
 
-def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
+def test_kill_during_logging_leaves_nothing_half_written(home, registry, draw, write, tmp_path):
     out = tmp_path / "out"
     moved = write(tmp_path / "elsewhere.csv", draw(400, intercept=0.5, slope=0.5))
     command = ("training", "validate", OUTCOME, moved, "--out", out, "--register")
@@ -169,9 +176,9 @@ def test_killed_while_it_logs_it_leaves_nothing_half_written(home, registry, dra
             Findings.model_validate_json(path.read_text("utf-8"))
         with sqlite3.connect(home.home / "mlflow.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        for found in registry.client.search_model_versions(f"name='{OUTCOME}'"):
-            registry.load_version(OUTCOME, found.version)
-            registry.read_findings(OUTCOME, found.version)
+        for version in registry.client.search_model_versions(f"name='{OUTCOME}'"):
+            registry.load_version(OUTCOME, version.version)
+            registry.read_findings(OUTCOME, version.version)
     home.call(*command[1:])
     assert len(list(out.iterdir())) == 2
     assert {run.info.status for run in list_runs(registry)} <= {"FINISHED", "KILLED"}

@@ -72,7 +72,7 @@ def _visit_terms(
 ) -> None:
     # Fast path of visiting the terms one by one in random order: random numbers are drawn for all
     # beforehand, so that terms which are 0 and stay 0 can be skipped; exact by
-    # ``test_terms_are_in_as_often_as_bayes_factors_say``. Updates coefficients and slope in place;
+    # ``test_inclusion_agrees_with_bayes_factors``. Updates coefficients and slope in place;
     # `prior` is the log-odds that a term is not 0, before its own gradient is considered.
     size = len(coefficients)
     # A term is in if its log-odds exceed those of a uniform number, which must not be 0.

@@ -1,4 +1,4 @@
-"""The evidence candidate: what it says with no patient, and how it gives way to patients."""
+"""The evidence candidate: its prior without patients, and how patients override it."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ CANDIDATE = CANDIDATES["evidence_prior"]
 
 
 def make_people(size, seed, sites=0, missing=0.15, **fixed):
-    """Patients as published cohorts have them; some values missing."""
+    """Draw patients as in published cohorts, with some values missing."""
     generator = np.random.default_rng(seed)
     draws = {
         "age": lambda: int(np.clip(generator.normal(45, 14.5), 18, 85)),
@@ -46,7 +46,7 @@ def make_people(size, seed, sites=0, missing=0.15, **fixed):
 
 
 def make_courses(size, log_odds, seed=1, sites=0, **changes):
-    """A design whose outcomes follow the log-odds given as a function of columns."""
+    """Draw a design whose true log-odds are a function of its columns."""
     columns = make_people(size, seed, sites, **changes)
     chance = compute_probability(log_odds(columns))
     outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
@@ -67,7 +67,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
 
 
 def say_as_published(columns, factor=1.0):
-    """Log-odds as the evidence table has them, missing values at the published means."""
+    """Compute log-odds by the evidence table, with missing values at the published means."""
     features = [f for f in list_features(FIELDS) if f.name in EFFECTS]
     matrix = build_matrix(columns, features)
     effects = [EFFECTS[feature.name] for feature in features]
@@ -116,8 +116,8 @@ def test_contradicted_literature_is_dropped_not_reversed():
     fit = CANDIDATE.fit(design, 1)
     assert fit.settings["discount"] < 0.05
     new = make_people(500, seed=9)
-    said = fit.equation.compute_log_odds(new)[:, 0]
-    assert np.corrcoef(said, say_as_published(new, -1.0))[0, 1] > 0.85
+    log_odds = fit.equation.compute_log_odds(new)[:, 0]
+    assert np.corrcoef(log_odds, say_as_published(new, -1.0))[0, 1] > 0.85
 
 
 def test_noise_shrinks_estimates_to_the_base_rate():
@@ -136,7 +136,7 @@ def test_sites_are_shrunken_and_new_ones_less_certain():
     fit = CANDIDATE.fit(design, 1)
     people = [make_people(1, seed=3, missing=0, site=name) for name in ("site-0", "elsewhere")]
     drawn = fit.posterior.draw(400, np.random.default_rng(1))
-    known, unseen = (drawn.compute_log_odds(one, ALL_VERSIONS)[0] for one in people)
+    known, unseen = (drawn.compute_log_odds(person, ALL_VERSIONS)[0] for person in people)
     assert known.mean() > unseen.mean() + 0.5
     assert unseen.std() > 1.5 * known.std()
 
@@ -164,9 +164,9 @@ def test_what_is_missing_moves_nothing():
     equation = CANDIDATE.fit(make_courses(500, say_as_published), 1).equation
     columns = make_people(200, seed=9, missing=0.5)
     explained = equation.explain(columns)
-    for place, field in enumerate(explained.fields):
+    for index, field in enumerate(explained.fields):
         absent = columns.find_missing(field)
-        assert explained.contributions[absent, place] == pytest.approx(0, abs=1e-9)
+        assert explained.contributions[absent, index] == pytest.approx(0, abs=1e-9)
 
 
 def test_contributions_sum_to_the_log_odds():
@@ -181,8 +181,8 @@ def test_contributions_sum_to_the_log_odds():
 
 def test_few_courses_use_published_means_and_spreads():
     literature = read_literature(make_courses(5, say_nothing))
-    place = [feature.name for feature in list_features(FIELDS)].index("age")
-    assert (literature.centre[place], literature.scale[place]) == (45, 14.5)
+    index = [feature.name for feature in list_features(FIELDS)].index("age")
+    assert (literature.centre[index], literature.scale[index]) == (45, 14.5)
     unknown = [feature.name for feature in list_features(FIELDS)].index("systolic")
     assert literature.spread[unknown] == 0
 
@@ -196,7 +196,7 @@ def test_the_expected_base_rate_follows_the_route():
 
 
 def measure_pain(design):
-    """The same design, its outcome read from a scale without published rates."""
+    """Replace the outcome's scale by one without published rates."""
     facts = {"name": "BPI", "measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)
     return replace(design, target=replace(design.target, instrument=pain))
@@ -209,8 +209,8 @@ def test_ptsd_scales_have_published_rates_by_route():
     assert expect_base_rate(design.select(np.arange(0))).is_published
 
 
-def test_a_scale_of_something_new_has_a_wide_prior():
-    """Nobody published its rate: even odds, with room for any share, not the depressed's rate."""
+def test_scale_without_published_rate_has_wide_prior():
+    """Without a published rate the prior is centred on even odds and wide, not on depression's."""
     prior = expect_base_rate(measure_pain(make_courses(5, say_nothing)))
     assert (prior.log_odds, prior.is_published) == (0, False)
     low, high = compute_probability(np.array([-1.96, 1.96]) * prior.spread)
@@ -270,8 +270,8 @@ def test_scores_teach_more_than_yes_or_no():
         latent = follow(design.columns) + np.random.default_rng(seed).logistic(size=design.size)
         graded = replace(design, outcome=(latent > 0).astype(float), improvement=latent)
         plain = replace(graded, improvement=graded.outcome)
-        said = [find_log_odds(one, new) for one in (plain, graded)]
-        losses = [np.mean(np.logaddexp(0, one) - true * one) for one in said]
+        predictions = [find_log_odds(courses, new) for courses in (plain, graded)]
+        losses = [np.mean(np.logaddexp(0, log_odds) - true * log_odds) for log_odds in predictions]
         gains.append(losses[0] - losses[1])
     assert np.mean(gains) > np.std(gains) / np.sqrt(len(gains))
 

@@ -8,7 +8,7 @@ from training.candidates.evidence.ordinal import Categories, Likelihood
 
 
 def read_plainly(outcome, weights=None):
-    """Outcomes of yes or no."""
+    """Make a likelihood of binary outcomes."""
     counted = np.ones(len(outcome)) if weights is None else weights
     return Likelihood(Categories(outcome.astype(int), 2, 1), counted)
 
@@ -21,7 +21,7 @@ def make_courses(size, coefficients, seed=1):
 
 
 def measure_height(table, outcome, prior, coefficients):
-    """Log of likelihood times prior, prior normalised; written apart from the code under test."""
+    """Log of likelihood times normalised prior, independent of the code under test."""
     log_odds = coefficients @ table.T
     likelihood = (outcome * log_odds - np.logaddexp(0, log_odds)).sum(axis=-1)
     z = (coefficients - prior.mean) / prior.deviation
@@ -44,15 +44,15 @@ def test_mean_width_and_evidence_agree_with_quadrature():
     evidence = height.max() + np.log(mass.sum() * cell)
     mean = (mass[:, None] * grid).sum(axis=0) / mass.sum()
     spread = np.sqrt((mass[:, None] * (grid - mean) ** 2).sum(axis=0) / mass.sum())
-    found = find(table, outcome, prior)
-    assert found.evidence == pytest.approx(evidence, abs=0.05)
-    assert found.mode == pytest.approx(mean, abs=0.03)
-    width = np.sqrt(np.diag(np.linalg.inv(found.factor @ found.factor.T)))
+    posterior = find(table, outcome, prior)
+    assert posterior.evidence == pytest.approx(evidence, abs=0.05)
+    assert posterior.mode == pytest.approx(mean, abs=0.03)
+    width = np.sqrt(np.diag(np.linalg.inv(posterior.factor @ posterior.factor.T)))
     assert width == pytest.approx(spread, rel=0.05)
 
 
 def sample_metropolis(table, outcome, prior, steps, seed):
-    """A random-walk sampler, which knows nothing of modes or curvature."""
+    """Sample by random walk, without modes or curvature."""
     generator = np.random.default_rng(seed)
     here = prior.mean.copy()
     height = measure_height(table, outcome, prior, here)
@@ -79,10 +79,10 @@ def test_draws_agree_with_an_independent_sampler():
 
 def test_without_courses_the_posterior_is_the_prior():
     prior = Prior(np.array([0.3, -1.0]), np.array([0.5, 2.0]), weight=-0.7)
-    found = find(np.empty((0, 2)), np.empty(0), prior)
-    assert found.mode == pytest.approx(prior.mean)
-    assert np.diag(found.factor) == pytest.approx(1 / prior.deviation)
-    assert found.evidence == pytest.approx(-0.7)
+    posterior = find(np.empty((0, 2)), np.empty(0), prior)
+    assert posterior.mode == pytest.approx(prior.mean)
+    assert np.diag(posterior.factor) == pytest.approx(1 / prior.deviation)
+    assert posterior.evidence == pytest.approx(-0.7)
 
 
 def test_weight_of_2_equals_two_courses():
@@ -99,8 +99,8 @@ def test_weight_of_2_equals_two_courses():
 def test_separated_courses_still_have_a_posterior():
     table = np.column_stack([np.ones(20), np.linspace(-1, 1, 20)])
     outcome = (table[:, 1] > 0).astype(float)
-    found = find(table, outcome, Prior(np.zeros(2), np.full(2, 2.0)))
-    assert 1 < found.mode[1] < 20
+    posterior = find(table, outcome, Prior(np.zeros(2), np.full(2, 2.0)))
+    assert 1 < posterior.mode[1] < 20
 
 
 def test_prior_that_makes_courses_likelier_counts_more():

@@ -1,4 +1,4 @@
-"""The evidence table: about things that exist, with sources, in the units that it says."""
+"""The evidence table: effects on known features, with sources, in the stated units."""
 
 import pytest
 
@@ -13,7 +13,7 @@ CONDITIONS = BUILT_IN.fields["condition"].categories
 ROUTES = BUILT_IN.fields["route"].categories
 
 
-def test_every_effect_is_about_a_feature_that_models_read():
+def test_every_effect_is_on_a_feature():
     names = {feature.name for feature in list_features(BUILT_IN.fields)}
     assert set(EFFECTS) <= names
 
@@ -38,7 +38,7 @@ def test_trees_are_held_to_agreed_signs_alone():
     assert "bmi" not in SIGNS
 
 
-def test_an_effect_is_counted_in_the_features_own_unit():
+def test_effects_are_in_the_features_own_units():
     assert EFFECTS["age"].size("acute") == pytest.approx(-0.06 / 10)
     assert EFFECTS["bmi"].size("day1") == pytest.approx(0.30 / 6.3)
 
@@ -60,7 +60,7 @@ def test_every_condition_and_horizon_has_a_rate(condition, horizon):
 
 @pytest.mark.parametrize("instrument", BUILT_IN.instruments.values(), ids=BUILT_IN.instruments)
 def test_an_instrument_names_a_condition_with_rates(instrument):
-    """By its key, not by how it is written for people: PTSD has rates under `ptsd`."""
+    """Rates are looked up by key, not by label: PTSD's are under `ptsd`."""
     assert instrument.condition in {rate.condition for rate in BASE_RATES}
     outcome = parse_outcome(f"{instrument.key}.acute.response")
     assert look_up_base_rate(outcome, instrument.condition, "iv") is not None

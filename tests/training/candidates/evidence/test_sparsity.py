@@ -1,4 +1,4 @@
-"""Few of many: against the closed form where there is one, and on terms known to be in or out."""
+"""Sparse terms: against a closed form, and on terms known to be in or out."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ SLAB = 0.15
 
 
 def make_terms(size, courses, inside, seed=1):
-    """Gradient and curvature of a logistic likelihood at 0 for standardised terms."""
+    """Compute gradient and curvature of a logistic likelihood at 0, for standardised terms."""
     generator = np.random.default_rng(seed)
     table = generator.standard_normal((courses, size))
     log_odds = table[:, list(inside)] @ np.array(list(inside.values()))
@@ -21,17 +21,17 @@ def draw(gradient, curvature, expected, count=400, seed=2):
     return draw_terms(gradient, curvature, SLAB, expected, count, np.random.default_rng(seed))
 
 
-def test_terms_are_in_as_often_as_bayes_factors_say():
-    """With a likelihood that splits, inclusion has a closed form; only the share is shared."""
+def test_inclusion_agrees_with_bayes_factors():
+    """If the likelihood factorises, inclusion has a closed form: terms share only the share."""
     gradient, curvature = np.array([30.0, 0.0]), np.diag([400.0, 400.0])
     drawn = draw(gradient, curvature, expected=0.5, count=6000)
     variance = 1 / (400 + SLAB**-2.0)
     shares = np.linspace(1e-4, 0.5, 4000)
-    belief = shares**3 * (1 - shares) ** (4 * 2 / 0.5 - 1)  # how sure the share is beforehand
+    belief = shares**3 * (1 - shares) ** (4 * 2 / 0.5 - 1)  # prior of the share
     factors = [np.sqrt(variance) / SLAB * np.exp(variance * slope**2 / 2) for slope in gradient]
     both = [shares * factor / (shares * factor + 1 - shares) for factor in factors]
     likely = belief * np.prod([shares * f + 1 - shares for f in factors], axis=0)
-    exact = [(one * likely).sum() / likely.sum() for one in both]
+    exact = [(inclusion * likely).sum() / likely.sum() for inclusion in both]
     assert (drawn != 0).mean(axis=0) == pytest.approx(exact, abs=0.05)
     inside = drawn[drawn[:, 0] != 0, 0]
     assert inside.mean() == pytest.approx(variance * 30, abs=0.01)
@@ -49,7 +49,7 @@ def test_two_real_terms_among_three_hundred_are_found():
 
 def test_without_real_terms_the_mean_is_almost_0():
     drawn = draw(*make_terms(300, 250, {0: 0.0}), expected=6)
-    assert np.sqrt((drawn.mean(axis=0) ** 2).sum()) < 0.2  # least squares would say above 2
+    assert np.sqrt((drawn.mean(axis=0) ** 2).sum()) < 0.2  # least squares would give more than 2
 
 
 def test_draws_are_the_same_for_the_same_seed():

@@ -364,8 +364,8 @@ def make_base_rate():
                 "verdict": "Nothing tells who responds: everybody gets the base rate.",
                 "alarms": (),
                 "candidates": tuple(
-                    one.model_copy(update={"chosen": one.name == "base_rate"})
-                    for one in make_candidates()
+                    candidate.model_copy(update={"chosen": candidate.name == "base_rate"})
+                    for candidate in make_candidates()
                 ),
                 "performance": (
                     Performance(way="nested", method="5 folds", courses=1187, events=561,
@@ -423,13 +423,13 @@ MADE = {
 }
 
 
-# Elements that have no end tag.
+# Elements without an end tag.
 VOID = ("meta", "link", "br", "img", "hr", "input")
 
 
 @dataclass(frozen=True)
 class Element:
-    """An element with what is in it: other elements, and texts."""
+    """An element with its children: other elements, and texts."""
 
     tag: str
     attributes: dict
@@ -437,24 +437,24 @@ class Element:
 
     def find_all(self, tag, **attributes):
         """Find elements by tag and by classes or other attributes, in order."""
-        wanted = {name.rstrip("_").replace("_", "-"): one for name, one in attributes.items()}
-        for one in self.inside:
-            if isinstance(one, Element):
-                given = {k: v.split() if k == "class" else [v] for k, v in one.attributes.items()}
-                if one.tag == tag and all(v in given.get(k, []) for k, v in wanted.items()):
-                    yield one
-                yield from one.find_all(tag, **attributes)
+        wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
+        for child in self.inside:
+            if isinstance(child, Element):
+                own = {k: v.split() if k == "class" else [v] for k, v in child.attributes.items()}
+                if child.tag == tag and all(v in own.get(k, []) for k, v in wanted.items()):
+                    yield child
+                yield from child.find_all(tag, **attributes)
 
     def find(self, tag, **attributes):
         return next(self.find_all(tag, **attributes))
 
     def list_texts(self, above=()):
         """List every text with the elements around it, the innermost last."""
-        for one in self.inside:
-            if isinstance(one, Element):
-                yield from one.list_texts((*above, self))
-            elif one.strip():
-                yield one.strip(), (*above, self)
+        for child in self.inside:
+            if isinstance(child, Element):
+                yield from child.list_texts((*above, self))
+            elif child.strip():
+                yield child.strip(), (*above, self)
 
     @property
     def text(self):
@@ -500,23 +500,23 @@ def list_values():
     """List every number, or every text, of the findings' JSON."""
 
     def listed(findings, kind):
-        found, left = [], [json.loads(findings.model_dump_json())]
+        values, left = [], [json.loads(findings.model_dump_json())]
         while left:
-            one = left.pop()
-            if isinstance(one, dict):
-                left += [*one.values(), *one]
-            elif isinstance(one, list):
-                left += one
-            elif isinstance(one, kind) and not isinstance(one, bool):
-                found.append(one)
-        return found
+            item = left.pop()
+            if isinstance(item, dict):
+                left += [*item.values(), *item]
+            elif isinstance(item, list):
+                left += item
+            elif isinstance(item, kind) and not isinstance(item, bool):
+                values.append(item)
+        return values
 
     return listed
 
 
 @pytest.fixture(scope="session", params=list(MADE))
 def findings(request):
-    """Each of them in turn."""
+    """Each kind of findings in turn."""
     return MADE[request.param]()
 
 
@@ -528,11 +528,11 @@ def full():
 
 @pytest.fixture(scope="session")
 def make_findings():
-    """Any of them by name."""
+    """Makes findings of a kind by name."""
     return lambda name: MADE[name]()
 
 
-# No longer than a module: Playwright runs but once at a time in a process.
+# Per module: Playwright runs only once at a time in a process.
 @pytest.fixture(scope="module")
 def browser():
     """A real Chromium."""

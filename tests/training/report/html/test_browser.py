@@ -1,4 +1,4 @@
-"""The report in a real browser: quiet, alone, and readable on paper and on a phone."""
+"""The report in a real browser: no errors, no requests, readable in print and on a phone."""
 
 import pytest
 
@@ -23,15 +23,15 @@ CROWDED = """
 
 @pytest.fixture(params=[(1280, "dark"), (390, "light"), (320, "light")], ids=str)
 def page(browser, request, findings, tmp_path):
-    """A report opened from disk, and everything that it asked for or complained of."""
+    """A report opened from disk, with its requests and errors."""
     width, scheme = request.param
     file = tmp_path / "report.html"
     file.write_text(render_report(findings), "utf-8")
     opened = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     opened.asked, opened.complaints = [], []
-    opened.on("request", lambda one: opened.asked.append(one.url))
-    opened.on("console", lambda one: opened.complaints.append(one.text))
-    opened.on("pageerror", lambda one: opened.complaints.append(str(one)))
+    opened.on("request", lambda request: opened.asked.append(request.url))
+    opened.on("console", lambda message: opened.complaints.append(message.text))
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
     opened.goto(file.as_uri())
     opened.home = file.as_uri()
     yield opened

@@ -1,4 +1,4 @@
-"""Every item of TRIPOD+AI has an answer from the run, or the reason why it has none."""
+"""Every TRIPOD+AI item has an answer from the run, or a reason for its absence."""
 
 import re
 

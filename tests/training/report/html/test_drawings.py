@@ -1,4 +1,4 @@
-"""What is drawn can be read back, by the axis' own ticks, as the numbers of the JSON."""
+"""Drawings, read by the ticks of their axes, show the numbers in the JSON."""
 
 import math
 
@@ -19,23 +19,23 @@ def find_drawing(page, name):
     return page.find("svg", aria_labelledby=f"{name}-title {name}-description")
 
 
-def read_ticks(drawing, kind, place):
-    """Read an axis: places of its ticks, and their values."""
+def read_ticks(drawing, kind, coordinate):
+    """Read an axis: positions of its ticks, and their values."""
     ticks = []
     for tick in drawing.find_all("text", class_=kind):
         text = tick.text.replace("\u2212", "-")
         if "tick" in tick.attributes["class"].split() and "data-value" not in str(tick.inside):
             share = text.endswith("%")
             value = float(text.rstrip("%\u00a0")) / (100 if share else 1)
-            ticks.append((float(tick.attributes[place]), value))
+            ticks.append((float(tick.attributes[coordinate]), value))
     return ticks
 
 
-def read_place(ticks, place, multiplies=False):
-    """Read the value at a place, between an axis' outermost ticks."""
+def read_place(ticks, position, multiplies=False):
+    """Read the value at a position, by an axis' outermost ticks."""
     move = math.log if multiplies else float
     (start, low), (end, high) = min(ticks), max(ticks)
-    at = move(low) + (move(high) - move(low)) * (place - start) / (end - start)
+    at = move(low) + (move(high) - move(low)) * (position - start) / (end - start)
     return math.exp(at) if multiplies else at
 
 
@@ -44,7 +44,7 @@ def read_points(line):
 
 
 def read_line(drawing, kind):
-    """Read a line's values by both axes; the upright one's ticks stand 4 below their line."""
+    """Read a line's values by both axes; tick labels of the y axis are 4 below their line."""
     across = read_ticks(drawing, "middle", "x")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
     line = drawing.find("polyline", class_=kind)
@@ -52,9 +52,9 @@ def read_line(drawing, kind):
 
 
 def test_the_calibration_curve_is_that_of_the_json(page, full):
-    found = read_line(find_drawing(page, "calibration-drawing"), "model")
+    drawn = read_line(find_drawing(page, "calibration-drawing"), "model")
     known = [(point.estimate, point.observed) for point in full.calibration.points]
-    assert [xy for pair in found for xy in pair] == pytest.approx(
+    assert [xy for pair in drawn for xy in pair] == pytest.approx(
         [xy for pair in known for xy in pair], abs=1e-4
     )
 
@@ -76,17 +76,17 @@ def test_band_runs_between_the_interval_ends(page, full, name):
 
 
 def test_refits_without_a_curve_are_not_drawn(page, full):
-    """And a gap within a curve stays open."""
+    """A gap within a curve stays open."""
     drawing = find_drawing(page, "calibration-drawing")
     lines = list(drawing.find_all("polyline", class_="version"))
-    # Forty versions: one has no curve, and one has a gap, so that it comes in two parts.
+    # Forty refits: one has no curve, and one has a gap, so that it has two parts.
     assert len(full.calibration.versions) == len(lines) == 40
 
 
 def test_heights_of_bars_are_counts_of_courses(page, full):
     bars = list(find_drawing(page, "calibration-drawing").find_all("rect", class_="bar"))
     heights = [float(bar.attributes["height"]) for bar in bars]
-    counts = [one.courses for one in full.calibration.histogram if one.courses]
+    counts = [bar.courses for bar in full.calibration.histogram if bar.courses]
     assert [height / max(heights) for height in heights] == pytest.approx(
         [count / max(counts) for count in counts], abs=1e-3
     )
@@ -102,9 +102,9 @@ def test_empty_histogram_has_no_bars(full, read):
 
 @pytest.mark.parametrize(("kind", "key"), [("model", "benefit"), ("all", "treat_all")])
 def test_net_benefits_are_those_of_the_json(page, full, kind, key):
-    found = read_line(find_drawing(page, "decision-drawing"), kind)
+    drawn = read_line(find_drawing(page, "decision-drawing"), kind)
     known = [(point.threshold, getattr(point, key).value) for point in full.decision.points]
-    assert [xy for pair in found for xy in pair] == pytest.approx(
+    assert [xy for pair in drawn for xy in pair] == pytest.approx(
         [xy for pair in known for xy in pair], abs=1e-4
     )
 
@@ -117,7 +117,7 @@ def test_treating_none_is_worth_nothing(page):
 def test_instability_is_drawn_between_the_limits(page, full):
     drawing = find_drawing(page, "instability-drawing")
     up = [(y - 4, value) for y, value in read_ticks(drawing, "end", "y")]
-    bars = [one.attributes for one in drawing.find_all("line", class_="whisker")]
+    bars = [line.attributes for line in drawing.find_all("line", class_="whisker")]
     limits = [
         (read_place(up, float(bar["y1"])), read_place(up, float(bar["y2"])))
         for bar in bars
@@ -130,34 +130,34 @@ def test_instability_is_drawn_between_the_limits(page, full):
 
 
 @pytest.mark.parametrize(("key", "multiplies"), [("auc", False), ("ratio", True)])
-def test_sites_stand_where_their_values_are(page, full, key, multiplies):
+def test_sites_are_at_their_values(page, full, key, multiplies):
     drawing = find_drawing(page, f"sites-{key}")
     ticks = read_ticks(drawing, "middle", "x")
-    marks = [float(one.attributes["x"]) + 4 for one in drawing.find_all("rect", class_="mark")]
-    found = [read_place(ticks, mark, multiplies) for mark in marks]
+    marks = [float(rect.attributes["x"]) + 4 for rect in drawing.find_all("rect", class_="mark")]
+    drawn = [read_place(ticks, mark, multiplies) for mark in marks]
     sites = full.across_sites.sites
     known = [site.measures[key].value for site in sites if key in site.measures]
-    assert found == pytest.approx(known, abs=1e-4)
+    assert drawn == pytest.approx(known, abs=1e-4)
     following = drawing.find("rect", class_="next").attributes
     start, width = float(following["x"]), float(following["width"])
-    ends = [read_place(ticks, place, multiplies) for place in (start, start + width)]
+    ends = [read_place(ticks, position, multiplies) for position in (start, start + width)]
     expected = full.across_sites.pooled[key].next_site
     assert ends == pytest.approx([expected.low, expected.high], abs=1e-3)
 
 
 def test_interval_beyond_the_axis_has_an_arrow(page):
     arrows = find_drawing(page, "sites-ratio").find_all("polygon", class_="mark")
-    # One site's interval reaches from 0.19 to 5.7, the axis from 0.25 to 4.
+    # One site's interval is 0.19 to 5.7, cut off at the axis' 0.25 and 4.
     assert len(list(arrows)) == 2
 
 
 def test_factors_are_as_long_as_they_move(page, full):
     drawing = find_drawing(page, "factors-drawing")
     ticks = read_ticks(drawing, "middle", "x")
-    bars = [one.attributes for one in drawing.find_all("rect", class_="size")]
-    found = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
+    bars = [rect.attributes for rect in drawing.find_all("rect", class_="size")]
+    drawn = [read_place(ticks, float(bar["x"]) + float(bar["width"])) for bar in bars]
     known = sorted((factor.deviation.value for factor in full.factors), reverse=True)
-    assert found == pytest.approx(known, abs=1e-4)
+    assert drawn == pytest.approx(known, abs=1e-4)
     assert not list(drawing.find_all("rect", class_="mark"))
 
 

@@ -1,4 +1,4 @@
-"""Every number that the report shows is in the JSON."""
+"""Every number in the report is in the JSON."""
 
 import re
 
@@ -14,7 +14,7 @@ OURS = [*(text for words in MEASURES.values() for text in words[:2]), *SAMPLE_SI
 
 
 def list_shown(page):
-    """List each number shown: the value behind it, and its text."""
+    """List each number shown: its exact value, and its text."""
     for text, above in page.list_texts():
         behind = above[-1].attributes.get("value" if above[-1].tag == "data" else "data-value")
         if behind is not None:
@@ -22,14 +22,14 @@ def list_shown(page):
 
 
 def read_number(text):
-    """Read a shown number: what it counts in, its value, and its last digit's."""
+    """Read a number shown: its unit, its value, and that of its last digit."""
     plain = text.replace("\u00a0", " ").replace("\u2212", "-").replace(",", "")
     number, unit = re.fullmatch(r"([+-]?\d+(?:\.\d+)?)((?:%| of 100| points)?)", plain).groups()
     return (100 if unit else 1), float(number), 10.0 ** -len(number.partition(".")[2])
 
 
 def test_every_number_is_one_of_the_json(findings, read, list_values):
-    known = {float(one) for one in list_values(findings, (int, float))}
+    known = {float(number) for number in list_values(findings, (int, float))}
     shown = list(list_shown(read(render_report(findings))))
     assert shown
     assert [(value, text) for value, text in shown if value not in known] == []
@@ -45,7 +45,7 @@ def test_no_other_number_is_shown(findings, read, list_values):
     labels = [field.label for field in load_dictionary().fields.values()]
     words = sorted({*list_values(findings, str), *PROSE, *OURS, *labels}, key=len, reverse=True)
     for text, above in read(render_report(findings)).list_texts():
-        if not any(is_exempt(one) for one in above) and text not in words:
+        if not any(is_exempt(element) for element in above) and text not in words:
             rest = text
             for word in words:
                 rest = rest.replace(word, "") if len(word) > 3 else rest
@@ -53,10 +53,10 @@ def test_no_other_number_is_shown(findings, read, list_values):
 
 
 def is_exempt(element):
-    """Numbers with a value are tested above, and ticks name places on an axis, not findings."""
-    given = element.attributes
-    hidden = given.get("aria-hidden") == "true"
-    return hidden or element.tag in ("style", "data", "time") or "data-value" in given
+    """Numbers with a value are tested above; ticks are positions on an axis, not findings."""
+    attributes = element.attributes
+    hidden = attributes.get("aria-hidden") == "true"
+    return hidden or element.tag in ("style", "data", "time") or "data-value" in attributes
 
 
 def test_date_is_that_of_the_json(full, read):
@@ -90,8 +90,10 @@ def test_clinicians_read_plain_sentences(make_findings, read, name, sentence):
 def test_difference_within_sampling_error_is_not_called_better(full, read):
     def read_section(difference):
         candidates = tuple(
-            one.model_copy(update={"difference": difference}) if one.chosen else one
-            for one in full.candidates
+            candidate.model_copy(update={"difference": difference})
+            if candidate.chosen
+            else candidate
+            for candidate in full.candidates
         )
         changed = full.model_copy(update={"candidates": candidates})
         return read(render_report(changed)).find("section", aria_labelledby="clinician").text

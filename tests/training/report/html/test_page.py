@@ -1,4 +1,4 @@
-"""The report is one accessible page that says of everything missing that it is missing."""
+"""The report is one accessible page that reports everything missing as missing."""
 
 import re
 from base64 import b64encode
@@ -69,7 +69,7 @@ HEADINGS = [
 
 
 def list_headings(page):
-    """List headings with their levels, in the order of the page."""
+    """List headings with their levels, in page order."""
     return [
         (int(above[-1].tag[1]), text)
         for text, above in page.list_texts()
@@ -125,8 +125,8 @@ def test_real_data_are_not_called_simulated(full):
 
 def test_misuse_is_always_listed(findings, read):
     text = read(render_report(findings)).find("section", aria_labelledby="clinician").text
-    for said in ("Not to judge the benefit of treatment", "Never to refuse care", "prognosis"):
-        assert said in text
+    for warning in ("Not to judge the benefit of treatment", "Never to refuse care", "prognosis"):
+        assert warning in text
 
 
 def test_failed_criteria_are_in_words_not_colour(full, read):
@@ -154,7 +154,7 @@ def test_nothing_is_loaded_from_anywhere(findings, read):
     page = read(render_report(findings))
     texts = render_report(findings)
     assert not re.search(r"https?:|//\w|\bsrc=|@import|<link|<script", texts)
-    targets = [one.attributes["href"] for one in page.find_all("a")]
+    targets = [link.attributes["href"] for link in page.find_all("a")]
     assert all(target.startswith("#") for target in targets)
     places = re.findall(r'\bid="([^"]+)"', texts)
     assert {target[1:] for target in targets} <= set(places)
@@ -200,13 +200,13 @@ def test_drawings_and_tables_say_what_they_are(findings, read):
         assert drawing.attributes["role"] == "img"
         names = drawing.attributes["aria-labelledby"].split()
         inner = [drawing.find("title"), drawing.find("desc")]
-        assert [one.attributes["id"] for one in inner] == names
-        assert all(one.text for one in inner)
+        assert [label.attributes["id"] for label in inner] == names
+        assert all(label.text for label in inner)
     for figure in page.find_all("figure"):
         assert figure.find("figcaption").text
     for table in page.find_all("table"):
         assert table.find("caption").text
-        assert all(one.attributes.get("scope") in ("col", "row") for one in table.find_all("th"))
+        assert all(cell.attributes.get("scope") in ("col", "row") for cell in table.find_all("th"))
         widths = {len([*row.find_all("th"), *row.find_all("td")]) for row in table.find_all("tr")}
         assert len(widths) == 1
     for box in page.find_all("div", class_="wide"):
@@ -220,15 +220,15 @@ def read_schemes():
     return [dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in blocks]
 
 
-def compute_contrast(one, other):
+def compute_contrast(colour_a, colour_b):
     """Compute contrast as WCAG 2 does."""
 
     def light(colour):
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    low, high = sorted((light(one), light(other)))
+    low, high = sorted((light(colour_a), light(colour_b)))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -250,16 +250,16 @@ def test_texts_and_marks_have_enough_contrast(scheme):
 
 def test_the_whole_checklist_is_in_the_report(full, read):
     table = next(
-        one
-        for one in read(render_report(full)).find_all("table")
-        if one.find("caption").text == "TRIPOD+AI checklist"
+        table
+        for table in read(render_report(full)).find_all("table")
+        if table.find("caption").text == "TRIPOD+AI checklist"
     )
     numbers = [row.find("th").text for row in table.find("tbody").find_all("tr")]
     assert numbers == [item.number for item in answer_checklist(full)]
 
 
 def with_agents(findings, *agents):
-    ranges = [one for one in findings.card.ranges if one.field != "agent"]
+    ranges = [studied for studied in findings.card.ranges if studied.field != "agent"]
     ranges.append(StudiedRange(field="agent", categories=agents))
     card = findings.card.model_copy(update={"ranges": tuple(ranges)})
     return findings.model_copy(update={"card": card})
@@ -270,8 +270,8 @@ def test_other_treatments_are_not_called_ketamine(full):
     other = with_agents(full, "other", "usual_care")
     assert "a patient treated with ketamine or esketamine is" in ketamine
     assert "a patient treated as those studied were (other, usual care) is" in render_report(other)
-    targets = [one.answer for one in answer_checklist(other)]
-    assert any("treated as those studied were (other, usual care)" in one for one in targets)
+    targets = [item.answer for item in answer_checklist(other)]
+    assert any("treated as those studied were (other, usual care)" in answer for answer in targets)
 
 
 def test_many_unmarked_groups_share_one_line(full):
@@ -288,7 +288,7 @@ def test_many_unmarked_groups_share_one_line(full):
 
 def test_optimism_of_the_slope_is_a_factor(full):
     corrected = full.find_performance("corrected").model_copy(update={"shrinkage": 0.8125})
-    others = [one for one in full.performance if one.way != "corrected"]
+    others = [performance for performance in full.performance if performance.way != "corrected"]
     text = render_report(full.model_copy(update={"performance": (corrected, *others)}))
     assert re.search(r'\u00d7 <data value="0.8125">0.81</data>', text)
 

@@ -26,8 +26,8 @@ def draw_outcomes(intercept, slope, size=4000, seed=1):
     return log_odds, (generator.random(size) < expit(intercept + slope * log_odds)).astype(float)
 
 
-def test_two_groups_give_the_p_values_computed_by_hand():
-    """30 of 100 told -1 and 60 of 100 told +1: intercept and slope fit both shares exactly."""
+def test_p_values_of_two_groups_by_hand():
+    """Rates of 0.3 at log-odds -1 and 0.6 at +1: intercept and slope fit both exactly."""
     log_odds = np.repeat([-1.0, 1.0], 100)
     outcome = np.concatenate([np.ones(30), np.zeros(70), np.ones(60), np.zeros(40)])
 
@@ -35,7 +35,7 @@ def test_two_groups_give_the_p_values_computed_by_hand():
         shares = ((30, 70, low), (60, 40, high))
         return sum(a * math.log(p) + b * math.log(1 - p) for a, b, p in shares)
 
-    # By symmetry of the two estimates, a shift a with expit(a-1) + expit(a+1) = 0.9.
+    # The shift a solves expit(a-1) + expit(a+1) = 0.9.
     below, above = -5.0, 5.0
     for _ in range(200):
         middle = (below + above) / 2
@@ -43,45 +43,49 @@ def test_two_groups_give_the_p_values_computed_by_hand():
         below, above = (middle, above) if both < 0.9 else (below, middle)
     as_it_is, best = add(expit(-1), expit(1)), add(0.3, 0.6)
     moved = add(expit(below - 1), expit(below + 1))
-    found = run_closed_test(log_odds, outcome)
-    # Of two degrees of freedom the tail is exp(-x/2), of one erfc(sqrt(x/2)).
-    assert found.p_any == pytest.approx(math.exp(as_it_is - best), rel=1e-6)
-    assert found.p_slope == pytest.approx(math.erfc(math.sqrt(best - moved)), rel=1e-6)
+    result = run_closed_test(log_odds, outcome)
+    # The tail of chi-squared is exp(-x/2) with two degrees of freedom, erfc(sqrt(x/2)) with one.
+    assert result.p_any == pytest.approx(math.exp(as_it_is - best), rel=1e-6)
+    assert result.p_slope == pytest.approx(math.erfc(math.sqrt(best - moved)), rel=1e-6)
     low, high = math.log(0.3 / 0.7), math.log(0.6 / 0.4)
-    assert found.kind == "both"
-    assert (found.intercept, found.slope) == pytest.approx(((low + high) / 2, (high - low) / 2))
+    assert result.kind == "both"
+    assert (result.intercept, result.slope) == pytest.approx(((low + high) / 2, (high - low) / 2))
 
 
-def test_r_says_the_same_of_two_hundred_courses():
+def test_p_values_of_200_courses_agree_with_r():
     """With z the log-odds of ../measures/truth.json and d0 twice the log loss, R 4 gives
 
     m1 <- glm(outcome ~ 1 + offset(z), binomial); m2 <- glm(outcome ~ z, binomial)
     pchisq(d0 - deviance(m2), 2, lower.tail = FALSE), pchisq(deviance(m1) - deviance(m2), 1, ...)
     """
     courses = json.loads(TRUTH.read_text("utf-8"))["courses"]
-    found = run_closed_test(logit(np.array(courses["probability"])), np.array(courses["outcome"]))
-    assert found.p_any == pytest.approx(0.00358199645326122, rel=1e-8)
-    assert found.p_slope == pytest.approx(0.00285218707691893, rel=1e-8)
-    assert found.kind == "both"
-    assert found.intercept == pytest.approx(-0.185031490028281, rel=1e-8)
-    assert found.slope == pytest.approx(0.592319832102751, rel=1e-8)
+    result = run_closed_test(logit(np.array(courses["probability"])), np.array(courses["outcome"]))
+    assert result.p_any == pytest.approx(0.00358199645326122, rel=1e-8)
+    assert result.p_slope == pytest.approx(0.00285218707691893, rel=1e-8)
+    assert result.kind == "both"
+    assert result.intercept == pytest.approx(-0.185031490028281, rel=1e-8)
+    assert result.slope == pytest.approx(0.592319832102751, rel=1e-8)
 
 
 @pytest.mark.parametrize(("intercept", "slope"), [(0.0, 1.0), (0.25, 1.0), (0.3, 0.6), (-0.1, 1.3)])
 def test_likelihoods_are_those_of_an_independent_optimiser(intercept, slope):
     log_odds, outcome = draw_outcomes(intercept, slope, size=600)
 
-    def lose(found):
-        said = found[0] + (found[1] if len(found) > 1 else 1.0) * log_odds
-        return -np.sum(outcome * np.log(expit(said)) + (1 - outcome) * np.log(expit(-said)))
+    def lose(coefficients):
+        recalibrated = (
+            coefficients[0] + (coefficients[1] if len(coefficients) > 1 else 1.0) * log_odds
+        )
+        return -np.sum(
+            outcome * np.log(expit(recalibrated)) + (1 - outcome) * np.log(expit(-recalibrated))
+        )
 
     tight = {"method": "Nelder-Mead", "options": {"xatol": 1e-9, "fatol": 1e-10}}
     moved, both = minimize(lose, [0.0], **tight), minimize(lose, [0.0, 1.0], **tight)
-    found = run_closed_test(log_odds, outcome)
-    assert found.p_any == pytest.approx(math.exp(both.fun - lose([0.0, 1.0])), rel=1e-5)
-    assert found.p_slope == pytest.approx(math.erfc(math.sqrt(moved.fun - both.fun)), rel=1e-4)
-    truth = {"none": [0.0, 1.0], "intercept": [moved.x[0], 1.0], "both": both.x}[found.kind]
-    assert [found.intercept, found.slope] == pytest.approx(truth, abs=1e-5)
+    result = run_closed_test(log_odds, outcome)
+    assert result.p_any == pytest.approx(math.exp(both.fun - lose([0.0, 1.0])), rel=1e-5)
+    assert result.p_slope == pytest.approx(math.erfc(math.sqrt(moved.fun - both.fun)), rel=1e-4)
+    truth = {"none": [0.0, 1.0], "intercept": [moved.x[0], 1.0], "both": both.x}[result.kind]
+    assert [result.intercept, result.slope] == pytest.approx(truth, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +93,9 @@ def test_likelihoods_are_those_of_an_independent_optimiser(intercept, slope):
     [(0.0, 1.0, "none"), (0.4, 1.0, "intercept"), (0.3, 0.6, "both"), (0.0, 1.4, "both")],
 )
 def test_no_more_is_proposed_than_is_needed(intercept, slope, kind):
-    found = run_closed_test(*draw_outcomes(intercept, slope, seed=3))
-    assert found.kind == kind
-    assert (found.as_facts() is None) == (kind == "none")
+    result = run_closed_test(*draw_outcomes(intercept, slope, seed=3))
+    assert result.kind == kind
+    assert (result.as_facts() is None) == (kind == "none")
 
 
 def test_calibrated_models_are_recalibrated_in_five_percent():
@@ -102,7 +106,7 @@ def test_calibrated_models_are_recalibrated_in_five_percent():
 @pytest.mark.parametrize(
     ("p_any", "p_slope", "kind"),
     [
-        (0.2, 0.001, "none"),  # closed: without the first there is no second
+        (0.2, 0.001, "none"),  # closed: the second test counts only if the first rejects
         (0.001, 0.2, "intercept"),
         (0.001, 0.001, "both"),
     ],
@@ -112,20 +116,20 @@ def test_the_test_is_closed(p_any, p_slope, kind):
 
 
 def test_a_negative_slope_is_not_proposed():
-    found = run_closed_test(*draw_outcomes(0.0, -0.5))
-    assert found.kind == "none"
-    assert found.as_facts() is None
-    assert "the slope would be -0.49" in found.reason
+    result = run_closed_test(*draw_outcomes(0.0, -0.5))
+    assert result.kind == "none"
+    assert result.as_facts() is None
+    assert "the slope would be -0.49" in result.reason
 
 
 def test_a_constant_model_is_tested_for_its_intercept():
     outcome = np.repeat([1.0, 0.0], [60, 40])
-    found = run_closed_test(np.zeros(100), outcome)
+    result = run_closed_test(np.zeros(100), outcome)
     by_hand = 60 * math.log(0.6) + 40 * math.log(0.4) - 100 * math.log(0.5)
-    assert found.kind == "intercept"
-    assert found.intercept == pytest.approx(math.log(1.5))
-    assert found.p_any == pytest.approx(math.erfc(math.sqrt(by_hand)))
-    assert found.p_slope is None
+    assert result.kind == "intercept"
+    assert result.intercept == pytest.approx(math.log(1.5))
+    assert result.p_any == pytest.approx(math.erfc(math.sqrt(by_hand)))
+    assert result.p_slope is None
     assert run_closed_test(np.zeros(100), np.repeat([1.0, 0.0], 50)).kind == "none"
 
 
@@ -134,7 +138,7 @@ def test_one_class_proposes_nothing():
 
 
 @pytest.mark.parametrize("calibration", [(0.0, 1.0, 1.0), (-0.3, 0.4, 0.9)])
-def test_a_recalibrated_equation_says_slope_times_and_intercept_plus(known_equation, calibration):
+def test_recalibration_is_intercept_plus_slope_times_log_odds(known_equation, calibration):
     rows = [
         {"patient_id": f"p{n}", "condition": "depression", "age": 20 + n, "phq9": 5 + n % 22}
         for n in range(40)
@@ -142,15 +146,15 @@ def test_a_recalibrated_equation_says_slope_times_and_intercept_plus(known_equat
     people = read_assessments(rows)
     before = known_equation(calibration=calibration)
     after = recalibrate(before, 0.3, 0.6)
-    told = 0.3 + 0.6 * before.compute_log_odds(people, slice(None))
-    assert after.compute_log_odds(people, slice(None)) == pytest.approx(told, abs=1e-12)
+    expected = 0.3 + 0.6 * before.compute_log_odds(people, slice(None))
+    assert after.compute_log_odds(people, slice(None)) == pytest.approx(expected, abs=1e-12)
     split = after.explain(people)
     summed = split.intercept + split.contributions.sum(axis=1)
-    assert summed == pytest.approx(told[:, 0], abs=1e-9)
+    assert summed == pytest.approx(expected[:, 0], abs=1e-9)
 
 
 def test_no_fold_learns_from_its_own_patients():
-    """Each fold's recalibration is the one that its other patients give."""
+    """Each fold is recalibrated by the patients of the other folds."""
     log_odds, outcome = draw_outcomes(0.6, 0.5, 600)
     patients = np.arange(600) // 2
     moved, folds = cross_recalibrate(log_odds[:, None] + [0.0, 0.1], outcome, patients, seed=1)
@@ -159,6 +163,6 @@ def test_no_fold_learns_from_its_own_patients():
         own = folds == fold
         assert not set(patients[own]) & set(patients[~own])
         learned = run_closed_test(log_odds[~own], outcome[~own])
-        told = learned.intercept + learned.slope * log_odds[own]
-        assert moved[own, 0] == pytest.approx(told)
+        expected = learned.intercept + learned.slope * log_odds[own]
+        assert moved[own, 0] == pytest.approx(expected)
         assert moved[own, 1] - moved[own, 0] == pytest.approx(0.1 * learned.slope)
