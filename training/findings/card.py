@@ -145,8 +145,6 @@ def _list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[S
 def _round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     """Round a range outward to the field's step.
 
-    Examples
-    --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> _round_outward(load_dictionary().fields["age"], 21.0, 66.0)
     (20.0, 70.0)

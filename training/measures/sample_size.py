@@ -24,20 +24,8 @@ _OVERFITTING, _FIT, BASE_RATE = _CRITERIA = "overfitting", "apparent_fit", "base
 
 @dataclass(frozen=True)
 class _SampleSize:
-    """The courses needed, by each criterion.
-
-    Parameters
-    ----------
-    parameters
-        Coefficients that the data may choose between, those left out in the end included.
-    prevalence
-        Proportion of events.
-    r2
-        Cox-Snell R2 that the model is expected to have.
-    courses
-        For each of :data:`_CRITERIA`.
-    """
-
+    # Parameters are those that the data may choose between, those left out in the end included; r2
+    # is the Cox-Snell R2 expected; courses are those needed, by criterion.
     parameters: int
     prevalence: float
     r2: float
@@ -143,8 +131,6 @@ def count_parameters(courses: int, prevalence: float, r2: float) -> int:
 def _compute_highest_r2(prevalence: float) -> float:
     """Compute the highest Cox-Snell R2 that a prevalence allows.
 
-    Examples
-    --------
     >>> round(_compute_highest_r2(0.5), 4), round(_compute_highest_r2(0.174), 4)
     (0.75, 0.6032)
     """

@@ -173,8 +173,6 @@ class Courses:
 def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     """Name each course's subgroup; None, NaN and nothing are unknown.
 
-    Examples
-    --------
     >>> _name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
     ['iv', 'unknown', 'unknown', 'unknown']
     """
@@ -222,8 +220,6 @@ def withhold(row: Subgroup) -> Subgroup:
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
     """Compute the smallest detectable ratio of two ratios.
 
-    Examples
-    --------
     >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
     2.01
     """

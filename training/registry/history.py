@@ -310,8 +310,6 @@ def _describe_event(event: Event) -> Iterator[str]:
 def _describe_criterion(criterion: Mapping[str, Any]) -> str:
     """Describe a criterion as an event stores it.
 
-    Examples
-    --------
     >>> _describe_criterion({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
     'instability 0.04 (at most 0.1)'
     """

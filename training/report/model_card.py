@@ -89,8 +89,6 @@ def write_model_card(registered: RegisteredCard) -> str:
 def _describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
-    Examples
-    --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> _describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'
