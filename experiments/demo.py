@@ -16,6 +16,7 @@ from features.base.errors import UnavailableError
 from features.base.home import Home
 
 _STUDY = Path("experiments/studies/demo.toml")
+# Other seeds, so that no patient of the intake was learned from.
 _LEARN_SEED, _INTAKE_SEED, _INTAKE_PATIENTS = 1, 2, 500
 _ANSWER_SECONDS = 60
 # One invented person, as a clinic would send it.
@@ -95,7 +96,6 @@ def _show_heading(text: str) -> None:
 
 
 def _run(package: str, *arguments: str) -> str:
-    """Run one of the project's commands, shown as a user would type it; return its output."""
     shown = [Path(text).name if Path(text).is_absolute() else text for text in arguments]
     typer.echo(f"   $ python -m {package} {' '.join(shown)}")
     command = [sys.executable, "-m", package, *arguments]

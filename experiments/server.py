@@ -80,6 +80,7 @@ def run_server(
             command,
             cwd=ROOT,
             env=environment,
+            # A server that asks something would wait for ever.
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

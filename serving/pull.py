@@ -58,6 +58,7 @@ def _pull_champion(name: str, version: str) -> Pulled:
         raise ArtifactError(f"{name} version {version} was not registered by training")
     present = find_latest(name)
     if present is not None and _is_same(present, str(version), digest):
+        # Stored again it would be a new version, which every running service would load.
         return Pulled(name, str(version), str(present.tag), new=False)
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
     tag = store_model(folder / ARTIFACT_FOLDER, name, str(version), digest)

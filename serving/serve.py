@@ -19,6 +19,7 @@ from serving.store.keys import KeyRing
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # BentoML's default is a name from before TLS 1.3; these are what browsers call modern.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# One client address has no more ports than this to connect from.
 MAX_FILES = 65_536
 
 

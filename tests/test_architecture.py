@@ -22,7 +22,7 @@ SOURCES = [path for package in PACKAGES for path in Path(package.__file__).paren
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_packages_imported_are_ours(package):
-    """Not others of the same name that some dependency has installed."""
+    """Not packages of the same name installed by a dependency."""
     assert Path(package.__file__).parent.parent == ROOT
 
 
@@ -39,7 +39,7 @@ def copied(tmp_path):
 
 
 def test_import_linter_notices_a_broken_layer(copied):
-    """The layers hold as they are, and no longer once training imports serving."""
+    """The contracts are kept as they are, and broken once training imports serving."""
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""A process killed at any moment leaves nothing half-written; what was there stays readable."""
+"""A process killed at any moment leaves nothing half-written; existing files stay readable."""
 
 import contextlib
 import os
@@ -80,7 +80,7 @@ def test_killed_score_leaves_all_output_or_none(
 
 
 def check_store(home):
-    """Read everything that the registry names, and check it against its digests."""
+    """Read all that the registry names, and check it against its digests."""
     if home.database is None or not home.database.exists():
         return 0
     with sqlite3.connect(home.database) as database:

@@ -25,7 +25,7 @@ NUMBERS = ("probability", "low", "high", "effective_sample_size")
 
 
 def list_kept(outcome):
-    """List the estimates of an outcome that were given then, in the order of the assessments."""
+    """List the old version's estimates of an outcome, in the order of the assessments."""
     return [
         estimate
         for estimates in KEPT["estimates"]
@@ -36,7 +36,7 @@ def list_kept(outcome):
 
 @pytest.fixture(scope="module")
 def old_commands(make_commands, move_home, tmp_path_factory):
-    """A home that was made before."""
+    """A home made by an old version."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(MADE_BEFORE / "home.tar.xz") as archive:
         archive.extractall(folder, filter="data")
@@ -55,7 +55,7 @@ def find_logged_model(home, outcome):
 
 
 def check_estimates(results):
-    """Compare a service's results with the estimates of then."""
+    """Compare a service's results with the old version's estimates."""
     assert len(results) == len(ASSESSMENTS)
     for result, kept in zip(results, KEPT["estimates"], strict=True):
         for now, then in zip(result["estimates"], kept, strict=True):
@@ -116,13 +116,13 @@ def check_frame(outcome, frame):
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_mlflow_loads_an_old_model(old_commands, monkeypatch, outcome):
-    """By today's code, since it is imported already."""
+    """By the current code, since it is imported already."""
     monkeypatch.setattr(sys, "path", sys.path.copy())  # MLflow adds the model's code to it
     check_frame(outcome, predict_through_mlflow(old_commands.home, outcome))
 
 
 def test_old_model_brings_its_own_code(old_commands, tmp_path):
-    """A process that has imported nothing yet takes the code that the model was logged with."""
+    """A new process uses the code that was logged with the model."""
     outcome = "phq9.acute.response"
     folder = find_logged_model(old_commands.home, outcome)
     script = (
@@ -163,17 +163,19 @@ def test_old_bento_starts_with_its_own_code(old_commands, wait_ready, tmp_path):
 
 
 def test_old_champions_are_pulled(old_commands, tmp_path):
-    """Into a copy of the store of then, which keeps the model it has and gets the one it lacks."""
+    """Into a copy of the old store, which keeps its model and gets the missing one."""
     store = tmp_path / "bentoml"
     shutil.copytree(old_commands.home / "bentoml", store)
     shutil.rmtree(store / "models" / "phq9.acute.remission")
     done = old_commands.run("serving", "pull", "--json", BENTOML_HOME=str(store))
-    pulled = {one["name"]: one["new"] for one in json.loads(done.stdout)["champions"]}
+    pulled = {
+        champion["name"]: champion["new"] for champion in json.loads(done.stdout)["champions"]
+    }
     assert pulled == {"phq9.acute.remission": True, "phq9.acute.response": False}
 
 
 def test_old_findings_history_and_card_are_read(old_commands):
-    """The gate judges again by the findings of then, and the card shows them."""
+    """The gate judges the old findings again, and the card shows them."""
     outcome = "phq9.acute.response"
     history = old_commands.call("history", outcome)
     assert "promotion of version 1" in history.output

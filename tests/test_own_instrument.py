@@ -1,4 +1,4 @@
-"""A study that brings a scale of its own, from its file to the estimates that clinicians see."""
+"""A study with its own scale, from its file to the estimates that clinicians see."""
 
 import json
 import urllib.request
@@ -49,7 +49,7 @@ redevelopments = 20
 
 
 def add_pain(frame, seed):
-    """Pain of 8 to 40, which falls by a third in those whose depression responds."""
+    """Add pain of 8 to 40, which falls by a third if depression responds."""
     generator = np.random.default_rng(seed)
     pain = generator.integers(8, 41, len(frame))
     fall = np.where(frame["phq9_acute"] <= frame["phq9"] / 2, 0.4, 0.1)

@@ -98,7 +98,7 @@ def test_score_and_pyfunc_estimate_too(clinic, make_assessment, tmp_path):
 
 
 def test_first_outcomes_replace_published_rate(clinic, cohort):
-    """There are enough of them to compare candidates."""
+    """There are enough outcomes to compare candidates."""
     home, _ = clinic
     quick = (
         *("--set", 'candidates=["evidence_prior", "base_rate"]', "--set", "validation.folds=3"),

@@ -11,6 +11,7 @@ from features.base.commands import FAILED, AsJson, explain_errors, make_app, say
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 
+# Heavy imports lie inside the commands: `--help` and input errors need not wait for MLflow.
 app = make_app("From a cohort to a registered, evidenced model.")
 
 

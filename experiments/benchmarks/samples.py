@@ -102,6 +102,7 @@ def draw_courses(world: World, study: Study, count: int, seed: int) -> Columns:
     while known.size < count:
         columns = filter_courses(study, read_simulated(simulate(world, patients, seed)))
         known = make_design(study, columns).columns
+        # How many have a known outcome depends on the world.
         patients *= 2
     order = np.random.default_rng([seed, _ORDER_SEED]).permutation(known.size)
     return known.select(order[:count])

@@ -29,6 +29,7 @@ _ENTERED = {
     "anxiety_comorbid": "yes",
     "benzodiazepine_mg": "0",
 }
+# Without its sandbox, which containers do not allow; the pages are our own.
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
 

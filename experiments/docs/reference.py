@@ -23,6 +23,7 @@ from training.study.parts import GatePart
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 _WRITTEN = "<!-- Written by `python -m experiments reference`. Change the code, not this page. -->"
+# Fixed, so that the page does not depend on the terminal.
 _HELP_WIDTH = 96
 _EFFECT_HEADING = ["feature", "for", "first day", "later", "spread", "sign held", "source"]
 _FOLLOWUP_RULES = (

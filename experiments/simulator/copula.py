@@ -19,9 +19,11 @@ _Below = Callable[[Numbers], Flags]
 
 # Latents are searched up to here on both sides: 3 in 10^12 patients lie beyond.
 _EDGE = 7.0
+# Halvings of the 14 in between, until 5e-14 is left.
 _HALVINGS = 48
 # A latent with a narrower interval is held at its middle: a redraw would change next to nothing.
 _NARROW = 0.25
+# Sweeps of the Gibbs sampler that are dropped, since they remember the start.
 _BURN_IN = 20
 
 
@@ -125,6 +127,7 @@ class _Update:
         """Redraw this latent in its rows."""
         mean = self.weights @ latent[self.neighbours]
         half = generator.standard_normal(len(self.free) // 2)
+        # Antithetic: both halves of the rows are the same patients, so that errors cancel out.
         noise = np.concatenate([half, -half])
         latent[self.index, self.free] = mean[self.free] + self.spread * noise
         if len(self.bounded):

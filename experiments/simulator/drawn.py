@@ -40,6 +40,7 @@ _UNKNOWN_SHARES = (0.10, 0.25)
 _AUCS = (0.62, 0.74)
 _SITE_SPREADS = (0.35, 0.70)
 _DRIFT, _DRIFT_SPREAD = -0.08, 0.05
+# Upper end of the search for the strength that gives an AUC; none in use comes near it.
 _STRONGEST = 20.0
 
 # The features of the evidence table that the published effects are about, in the same units.
@@ -133,7 +134,6 @@ def _draw_decoys(generator: np.random.Generator) -> Iterator[Effect]:
 def _draw_unknown(
     known: tuple[Effect, ...], patients: Patients, generator: np.random.Generator
 ) -> tuple[Effect, ...]:
-    """Draw nonlinear and interaction terms, and give them their share of the variance."""
     terms = [
         *_draw_interactions(patients, generator),
         *_draw_steps(patients, generator),

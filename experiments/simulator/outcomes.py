@@ -19,8 +19,10 @@ from features.dictionary.dictionary import load_dictionary
 from features.model.prediction import compute_probability
 
 _INSTRUMENTS = load_dictionary().instruments
+# So many that a mean probability has a standard error below 0.003.
 _REFERENCE_PATIENTS, _REFERENCE_SEED = 30_000, 2026
 _FLAT_TARGET = 0.45
+# Share of baseline by which a total can rise and fall.
 _WORST, _BEST = -0.6, 1.0
 _DAYS_PER_YEAR = 365.25
 _DRIFT_FROM = (np.datetime64("2024-01-01") - np.datetime64("1970-01-01")).astype(int)
@@ -92,12 +94,9 @@ def lookup_levels(world: World, patients: Patients, instrument: str, horizon: st
     return chosen
 
 
+# Solved for on a reference population of the world, so that no cohort's seed enters.
 @cache
 def _calibrate_levels(world: World, instrument: str, horizon: str) -> tuple[tuple[float, ...], ...]:
-    """Compute the level of each condition and route that gives its published share of responders.
-
-    It is solved for on a reference population of the world, so that no cohort's seed enters.
-    """
     patients = draw_reference(world)
     moved = world.strength * combine_effects(world.effects, patients, horizon)
     edge = compute_nominal_edge(instrument)
@@ -135,27 +134,17 @@ def solve_level(above_edge: Numbers, target: float) -> float:
     return float(optimize.brentq(exceed, -reach, reach))
 
 
+# The follow-up falls from the true total, and response is judged against the recorded one.
 def _compute_edge(instrument: str, baseline: Numbers, recorded: Numbers) -> Numbers:
-    """Compute the latent improvement from which a score counts as response.
-
-    Parameters
-    ----------
-    baseline, recorded
-        The true total, from which the follow-up falls, and the recorded one, against which
-        response is judged.
-    """
     percent = _INSTRUMENTS[instrument].response_percent
     most = np.floor((100 - percent) * recorded / 100 + 1e-9)
     fall = 1 - (most + 0.5) / np.maximum(baseline, 1)
     return (fall - 0.5) / SPREADS[instrument]
 
 
+# Half of 18 is 9, and of 17 it is 8: without this shift, even totals would respond more often, in
+# a null world too.
 def _compute_rounding_shift(instrument: str, baseline: Numbers) -> Numbers:
-    """Compute how much easier rounding makes response from one total than from its neighbours.
-
-    Half of 18 is 9, and of 17 it is 8: without this shift, even totals would respond more often,
-    in a null world too.
-    """
     return _compute_edge(instrument, baseline, baseline) - compute_nominal_edge(instrument)
 
 

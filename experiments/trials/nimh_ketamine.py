@@ -56,12 +56,9 @@ def _read_table(folder: Path, name: str) -> list[Row]:
         raise CohortError([Problem(name, "exists", message)], source=folder.name) from None
 
 
+# The baseline scan precedes both: no score was taken between the first infusion's last scan and
+# the second infusion.
 def _list_infusions(person: Row, scans: _Scans) -> Iterator[dict[str, Any]]:
-    """List one person's infusions.
-
-    The baseline scan precedes both; no score was taken between the first infusion's last scan and
-    the second infusion.
-    """
     if person["group"] not in _PATIENT_GROUPS:
         return
     for order in (1, 2):

@@ -22,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+# A cohort can have thousands of problems, of which a terminal would show the last.
 SHOWN_PROBLEMS = 16
 SHOWN_ROWS = 6
 

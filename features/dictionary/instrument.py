@@ -11,6 +11,7 @@ from features.base.arrays import Flags, Numbers
 from features.base.errors import DictionaryError, Problem, list_problems
 from features.dictionary.horizon import Horizon
 
+# Limits on what a user's own file may hold; no scale comes near them.
 Count = Annotated[int, Field(ge=0, le=10_000)]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 
@@ -54,6 +55,7 @@ class Instrument(BaseModel):
         Items that may be missing when a total is pro-rated from the rest.
     """
 
+    # hide_input_in_errors: pydantic's messages would quote the file.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     key: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]

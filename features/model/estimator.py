@@ -166,6 +166,7 @@ class Estimator:
         outside = self._studied.find_outside(columns)
         first = np.array([few, unmeasured, unread])
         marks = np.concatenate([first, outside, eligibility.find_refusing()])
+        # Fast path of the line below: usually no row is marked.
         if not np.count_nonzero(marks):
             return [None] * columns.size
         return describe_equal_rows(marks, self._give_reason)
@@ -174,6 +175,7 @@ class Estimator:
         few, unmeasured, unread, *others = marks
         beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
         refusing = list_refusing_fields(others[len(self._studied.fields) :])
+        # Gravest first: only the first that applies is given.
         reasons: tuple[tuple[Any, str, list[str]], ...] = (
             (refusing, REFUSED, refusing),
             (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
@@ -244,6 +246,7 @@ class Estimator:
 
     def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
         sizes = np.abs(explanation.contributions)
+        # Stable: equal contributions keep the order of the fields on every platform.
         order = np.argsort(-sizes, axis=1, kind="stable")
         counts = np.count_nonzero(sizes > NO_CONTRIBUTION, axis=1)
         labels = self._labels

@@ -58,7 +58,9 @@ def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
     return np.maximum(100 * (baseline - early) / some, WORST_FALL)
 
 
+# From a low baseline a rise can be many hundred per cent, and would dominate the feature.
 WORST_FALL = -100.0
+# Few patients lie further out: an unbounded line would claim more than the data show.
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
 # Transforms that are computed together.
@@ -187,21 +189,15 @@ class MatrixPlan:
         return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
 
 
+# ``[width, features, 1]``
 def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
-    """List the numbers of a group's transforms, ``[width, features, 1]``."""
     numbers = [_describe_transform(feature) for feature in features]
     return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
 
 
+# Of a scaled value the offset, the unit, lowest and highest result; of an indicator the lowest
+# and highest value that give 1.
 def _describe_transform(feature: Feature) -> tuple[float, ...]:
-    """Return a transform's numbers.
-
-    Returns
-    -------
-    tuple
-        For a scaled value the offset, the unit, lowest and highest result; for an indicator the
-        lowest and highest value that give 1; empty for others.
-    """
     parameter = feature.parameter
     match feature.transform:
         case "excess":

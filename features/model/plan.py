@@ -112,6 +112,7 @@ class Plan:
         np.copyto(deviations, 0.0, where=missing)
         units = limit_units(deviations / self._scale)
         sites, first, second = self._find_sites(columns), self._first, self._second
+        # Fast path of the lines below, which leave out inputs that are 0 in every row.
         if columns.size <= FEW_ROWS:
             products = units.take(first, axis=0) * units.take(second, axis=0)
             inputs = np.concatenate([deviations, missing, sites, products])
@@ -160,6 +161,8 @@ class Plan:
             and Stability of Numerical Algorithms, 2002, 3.1), plus 4 for both factors and the
             intercept.
         """
+        # Fast path of sum_terms for brief estimates; within the bound by
+        # tests/features/model/test_response_model.py.
         weights, starts, largest = self._rough
         sums: Singles = rows.inputs.astype(np.float32).T @ weights[rows.chosen]
         sums += starts
@@ -186,17 +189,10 @@ class Plan:
         added -= squares
         return float(self.intercepts[0] + squares.sum()), added
 
+    # ``[fields, inputs]``, a product's weight halved between its two features; and ``[fields, 1]``,
+    # the weights of the 1 that squares have subtracted.
     @cached_property
     def _shares(self) -> tuple[Numbers, Numbers]:
-        """Split the model's weights by field; a product's is halved between its two features.
-
-        Returns
-        -------
-        ndarray
-            ``[fields, inputs]``.
-        ndarray
-            ``[fields, 1]``: weights of the 1 that squares have subtracted.
-        """
         own, sites, owners = self.weights[:, 0], len(self._lines), self.owners
         halves = (owners[:, self._first] + owners[:, self._second]) / 2
         marks = np.zeros((len(self.fields), sites))

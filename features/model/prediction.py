@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.base.arrays import Flags, Numbers
 from features.model.plan import ROUNDING
 
+# Re-developments that all agree have no variance: the size is then huge, not a division by 0.
 MIN_VARIANCE = np.finfo(np.float64).tiny
 
 Real = TypeVar("Real", np.float32, np.float64)
@@ -72,6 +73,7 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
         unknown = np.full(len(point), np.nan)
         return Prediction(log_odds[:, 0], point, unknown, unknown, unknown)
     if level is not None:
+        # Only quantiles need the values in order.
         others = np.sort(others, axis=1)
     summary = weigh_ordered(others.shape[1], level)
     low, high, mean = (others @ summary).T
@@ -79,6 +81,7 @@ def summarise_versions(log_odds: Numbers, level: float | None) -> Prediction:
     size = point * (1 - point) / np.maximum(variance, MIN_VARIANCE)
     if level is None:
         low = high = np.full(len(point), np.nan)
+    # The model itself may lie outside of what its re-developments span; its interval holds it.
     return Prediction(log_odds[:, 0], point, np.minimum(low, point), np.maximum(high, point), size)
 
 
@@ -138,6 +141,7 @@ def weigh_ordered(count: int, level: float | None) -> Numbers:
         below = min(int(index), count - 1)
         weights[below, end] += 1 - (index - below)
         weights[min(below + 1, count - 1), end] += index - below
+    # It is cached: a caller that changed it would change every later interval.
     weights.flags.writeable = False
     return weights
 

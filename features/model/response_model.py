@@ -85,6 +85,7 @@ class ResponseModel:
         if not limit or len(self.equation.terms.intercept) == 1:
             return prediction
         # Fast path of `_summarise` in single precision; rows too near the limit take the exact one.
+        # On the same side of the limit by tests/features/model/test_response_model.py.
         log_odds, error = self.equation.plan.sum_roughly(rows)
         sizes, sure = compare_sizes(prediction.probability, log_odds, error, limit)
         if not sure.all():
@@ -130,11 +131,13 @@ class ResponseModel:
             If a file is missing, damaged, of another format, or not the model registered.
         """
         raw = read_file(folder, CARD_FILE)
+        # Before anything is parsed: a card that was altered is not read.
         if digest is not None and digest_bytes(raw) != digest:
             raise ArtifactError(f"{CARD_FILE} does not match its registered digest")
         try:
             card = ModelCard.model_validate_json(raw)
         except ValidationError:
+            # Without the cause: pydantic quotes what it could not read.
             raise ArtifactError(f"{CARD_FILE} is not a card of format 1") from None
         contents = read_files(folder, card.files)
         terms = parse_terms(contents.pop(TERMS_FILE, b""))

@@ -21,6 +21,7 @@ def parse_booster(content: bytes) -> Any:
     """
     import xgboost  # a heavy import, needed by models with trees alone
 
+    # One thread: the workers of a service share the cores among them.
     booster = xgboost.Booster({"nthread": 1})
     try:
         booster.load_model(bytearray(content))
@@ -31,6 +32,7 @@ def parse_booster(content: bytes) -> Any:
 
 def dump_booster(booster: Any) -> bytes:
     """Write boosted trees as UBJSON."""
+    # Not pickle, which runs code on reading.
     return bytes(booster.save_raw("ubj"))
 
 
@@ -50,6 +52,7 @@ def join_boosters(boosters: Sequence[Any]) -> Any:
     Fast path of calling each: one call costs little more than the trees themselves. Each keeps its
     trees in their order, as the trees of one class, so its sum is the same to the last bit.
     """
+    # Fast path of predict_margin on each; equal by tests/features/model/test_response_model.py.
     joined, *others = (json.loads(bytes(booster.save_raw("json"))) for booster in boosters)
     learner = joined["learner"]
     models = [booster["learner"]["gradient_booster"]["model"] for booster in (joined, *others)]

@@ -60,6 +60,7 @@ def _parse_plain_numbers(field: Field, array: Any) -> Parsed | None:
     kind = array.type
     if not field.numeric or not (types.is_integer(kind) or types.is_floating(kind)):
         return None
+    # Unsafe, so that whole numbers beyond 2**53 are rounded, not an error: they are out of range.
     numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Parsed(np.array(numbers, dtype=np.float64), {})
 
@@ -75,6 +76,7 @@ def _parse_distinct(field: Field, array: Any, text: bool) -> Parsed:
     encoded = array.dictionary_encode()
     distinct = [_make_plain(value) for value in encoded.dictionary.to_pylist()]
     readers = TEXT_READERS if text and types.is_string(array.type) else ARROW_READERS
+    # Arrow gives null no code, so it becomes the last one.
     parsed = parse_values(field, [*distinct, None], readers)
     indices = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
     broken = {rule: mask[indices] for rule, mask in parsed.broken.items()}

@@ -165,13 +165,10 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     return dict(zip(blank, zip(*filled, strict=True), strict=True))
 
 
+# Only the first of a row with very many are named, whatever its neighbours have.
 def _locate_strange(
     names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
 ) -> list[Problem]:
-    """Explain for each unknown name why it may not come in, and which rows have it.
-
-    Only the first of a row with very many are named, whatever its neighbours have.
-    """
     if not names:
         return []
     having: dict[str, list[int]] = {}

@@ -127,13 +127,10 @@ def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
 
 
+# Direct identifiers are refused even if they would be ignored: they must not reach this machine.
 def _choose_columns(
     table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
 ) -> dict[str, str]:
-    """Choose the columns to read, as theirs → ours.
-
-    Direct identifiers are refused even if they would be ignored: they must not reach this machine.
-    """
     renamed = {
         name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
     }
@@ -141,6 +138,7 @@ def _choose_columns(
     problems = check_names(renamed.values(), dictionary, known)
     ignored = check_names(mapper.ignore, dictionary, known)
     problems += [problem for problem in ignored if problem.rule == "identifier"]
+    # Ignored columns may have any name but that of an identifier.
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
@@ -205,6 +203,7 @@ def digest_cohort(columns: Columns) -> str:
 
 
 def _encode_texts(texts: Texts) -> bytes:
+    # A text can neither hold this separator nor be empty.
     return "\0".join("" if text is None else text for text in texts).encode()
 
 

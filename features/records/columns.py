@@ -101,6 +101,7 @@ class Columns:
 
     def select(self, rows: NDArray[Any]) -> "Columns":
         """Keep some rows, named by a mask or by positions."""
+        # Fast path of the lines below: usually every row is kept.
         if rows.dtype == bool and rows.all():
             return self
         count = int(np.arange(self.size)[rows].size)

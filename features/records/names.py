@@ -38,6 +38,7 @@ BASELINE_RESPONSE = "prior_response_ketamine"
 LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
 LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
 
+# Names come from clients: a long one is neither shown nor compared beyond this.
 SHOWN_LETTERS = 64
 # Finding the nearest known name takes milliseconds, and a client may send thousands of names.
 HINTED_NAMES = 8

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from features.base.arrays import Flags
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 
+# Outside of these a date is a slip of the keyboard, or stands for a missing one (1900-01-01).
 EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
+# Narrower than float(), which also takes `1_000`, `nan` and the digits of other scripts.
 NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 FLAG_WORDS = MappingProxyType(
     {"true": 1.0, "yes": 1.0, "y": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "n": 0.0, "0": 0.0}
@@ -42,7 +44,7 @@ class Parsed:
 
 
 def _read_number(field: Field, value: Any) -> float:
-    """Read a number from JSON: not a text, not a truth value, finite."""
+    # Not isinstance: a bool is an int, and true is not a number.
     if type(value) not in (int, float):
         raise RuleBroken("type")
     try:
@@ -79,7 +81,6 @@ def read_text(field: Field, value: Any) -> str:
 
 
 def _read_date(field: Field, value: Any) -> float:
-    """Read an ISO date as days since 1970-01-01."""
     return count_days(value)
 
 

@@ -32,6 +32,8 @@ Convert = Callable[[Sequence[Any]], Sequence[Any] | None]
 
 MISSING = type(None)
 NAN = float("nan")
+# Exact types: a bool is an int, and a subclass may convert in its own way. All else goes to the
+# readers.
 USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.NUMBER: frozenset({int, float, MISSING}),
     Kind.INTEGER: frozenset({int, float, MISSING}),
@@ -40,8 +42,10 @@ USUAL: Mapping[Kind, frozenset[type]] = {
     Kind.DATE: frozenset({str, MISSING}),
     Kind.TEXT: frozenset({str, MISSING}),
 }
+# Eleven years of days, of which assessments recur most.
 KNOWN_DAYS = 4096
 # One text per line, each matching TEXT_PATTERN.
+# Possessive (`*+`): a text that does not match is not tried again line by line.
 LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
 
 
@@ -170,16 +174,12 @@ def _are_codes(texts: Sequence[str | None]) -> bool:
     return lines.count("\n") == len(distinct) and bool(LINES.fullmatch(lines))
 
 
+# `absent` counts the missing values of each field: any more NaN were in the data, against a rule.
 def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Dictionary) -> Table:
-    """Read numbers, truth values and NaN; only the fields that keep every rule.
-
-    Parameters
-    ----------
-    absent
-        Number of missing values of each field; any more NaN were in the data, which breaks a rule.
-    """
     names, blank = tuple(columns), [NAN] * size
     try:
+        # One conversion for all fields: for a single patient numpy's calls cost more than its
+        # numbers. The blank line at the end is what a table gives for fields that it lacks.
         together = np.array([*chain.from_iterable(columns.values()), *blank], dtype=np.float64)
     except OverflowError:  # a whole number beyond all floats
         return _read_numbers(size, {}, (), dictionary)
@@ -187,6 +187,7 @@ def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Di
     low, high, whole = _gather_bounds(names, dictionary)
     wrong = (numbers < low) | (numbers > high) | ((np.floor(numbers) < numbers) & whole)
     missing = np.isnan(numbers)
+    # On small arrays count_nonzero takes a third of the time of any().
     if np.count_nonzero(wrong) or np.count_nonzero(missing) != sum(absent) + size:
         kept = ~wrong.any(axis=1) & (missing.sum(axis=1) == [*absent, size])
         names = tuple(name for name, keep in zip(names, kept, strict=False) if keep)
@@ -194,11 +195,11 @@ def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Di
     return Table(names, numbers)
 
 
+# The last line, which is all NaN, has no bounds.
 @lru_cache(maxsize=KNOWN_FORMS)
 def _gather_bounds(
     names: tuple[str, ...], dictionary: Dictionary
 ) -> tuple[Numbers, Numbers, Flags]:
-    """Gather `_list_bounds` of some fields, and no bounds for the line after, ``[…, 1]``."""
     bounds = [_list_bounds(dictionary.fields[name]) for name in names]
     low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
     return low, high, whole > 0

@@ -81,6 +81,7 @@ def _check_required(
 ) -> Iterator[Problem]:
     for name in columns.dictionary.required:
         missing = columns.find_missing(name)
+        # Only then are the broken values looked up, since most rows have every required field.
         if np.count_nonzero(missing):
             missing &= ~_find_broken(columns.size, parsed, (name,))
         if np.count_nonzero(missing):

@@ -86,6 +86,7 @@ def _score_items(scoring: Scoring, items: Numbers) -> Scored:
     highest = scoring.sum(np.where(absent, scoring.highs, items))
     count = items.shape[1]
     present = count - absent.sum(axis=1)
+    # Not np.round, which rounds halves to the even number.
     prorated = np.floor(lowest * count / np.maximum(present, 1) + 0.5)
     enough = (present >= count - instrument.missing_items_allowed) & (present > 0)
     prorated = np.where(enough, np.minimum(prorated, instrument.high), np.nan)

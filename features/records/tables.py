@@ -14,6 +14,7 @@ import pyarrow.types as types
 
 from features.base.errors import CohortError, Problem
 
+# Bounds the memory that a batch takes, however long the file is.
 BATCH_ROWS = 65_536
 BLOCK_BYTES = 16 << 20
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -125,6 +126,7 @@ def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
     ragged: list[int] = []
 
     def note_ragged(row: Any) -> str:
+        # Arrow counts the header, and counts at all only without threads.
         ragged.append(row.number - 1)
         return "skip"
 
@@ -134,6 +136,7 @@ def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
             read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=_make_parse_options(path, note_ragged),
             convert_options=csv.ConvertOptions(
+                # Arrow would guess types from the first block, and cut 007 to 7.
                 column_types={name: pa.string() for name in names},
                 null_values=list(missing),
                 strings_can_be_null=True,
@@ -146,6 +149,7 @@ def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
 
 
 def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
+    # Without newlines_in_values a line break inside quotes would split its row.
     return csv.ParseOptions(
         delimiter=DELIMITERS[path.suffix], newlines_in_values=True, invalid_row_handler=on_ragged
     )

@@ -52,6 +52,7 @@ async def read_body(request: Request, max_bytes: int, seconds: float, content_ty
 
 
 async def _receive(request: Request, max_bytes: int) -> bytes:
+    # Counted as it arrives: a chunked body has no length to check before.
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

@@ -38,12 +38,9 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
+# What a library fills in, or adds below the first line, may be a value: asyncio shows exceptions,
+# and callbacks with their arguments.
 def _get_event(record: logging.LogRecord) -> str:
-    """Get the beginning of a message's first line, with nothing filled in.
-
-    What a library fills in, or adds below, may be a value: asyncio shows exceptions, and callbacks
-    with their arguments.
-    """
     return str(record.msg).partition("\n")[0].partition("(")[0]
 
 

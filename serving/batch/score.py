@@ -88,12 +88,14 @@ def score_cohort(
     table = open_table(path, mapper.missing_tokens)
     tally = Tally()
     with ExitStack() as stack:
+        # Atomic: an interrupted run leaves no file that looks complete.
         file = stack.enter_context(open_atomic(out))
         writer = stack.enter_context(_open_writer(out, file, SCORE_SCHEMA))
         for batch in track(
             _list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"
         ):
             scores = pa.concat_tables(_score_batch(predictor, table, batch, tally))
+            # Champions answer one after the other; the reader expects the order of the cohort.
             writer.write(scores.sort_by("row"))
     if rejects is not None:
         _write_rejects(rejects, tally)
@@ -160,7 +162,6 @@ def _score_batch(
 
 
 def _tabulate(estimates: Estimates, numbers: Any) -> Any:
-    """Put one champion's estimates into a table."""
     card, prediction = estimates.model.card, estimates.prediction
     count, withheld = len(estimates.rows), estimates.withheld
 

@@ -87,6 +87,7 @@ def answer_rows(
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             errors[number] = [Problem("assessment", "type", "must be an object")]
+    # Fast path of the lines below: usually every row is valid.
     if not errors:
         return [*predictor.estimate(columns, detail)]
     numbers = range(1, len(rows) + 1)

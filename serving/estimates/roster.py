@@ -66,6 +66,7 @@ class Roster:
         If a champion cannot be read, the one before it continues, and a reason is noted.
         """
         wanted = self._list_wanted()
+        # With a reason it tries again: what could not be read may have been repaired.
         if wanted == self._seen and not self.reasons:
             return False
         serving = {champion.model.card.name: champion for champion in self.champions}
@@ -114,6 +115,7 @@ class Roster:
         except NotOursError:
             return None
         except KetamineResponseError as error:
+            # A champion that cannot be read must not end a service that has an earlier one.
             before = serving or self._find_before(name, version)
             instead = "none serves" if before is None else f"{before.tag} serves"
             reasons.append(f"{error}; {instead}")
@@ -139,8 +141,8 @@ class NotOursError(UnavailableError):
     """A model of the store that belongs to another project."""
 
 
+# Empty while it is being written.
 def _read_latest(path: Path) -> str:
-    """Read which version of a model is the latest; empty while that is being written."""
     try:
         return path.read_text("utf-8").strip()
     except OSError:
@@ -166,12 +168,13 @@ def _try_champion(stored: Any) -> Champion:
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
+        # Without the cause, whose message may hold values.
         raise ArtifactError(f"{champion.tag}: it cannot estimate") from None
     return champion
 
 
+# Within the range that the model was developed on.
 def _make_example(card: ModelCard) -> dict[str, Any]:
-    """Make an assessment within the range that a model was developed on."""
     lows = {r.field: r.low for r in card.ranges if r.low is not None}
     instrument = card.outcome.instrument
     return {

@@ -22,6 +22,7 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 # Scopes of routes that need any key, and none.
 ANY_SCOPE = "any"
 OPEN = "open"
+# A response 401 must name its scheme (RFC 9110, 15.5.2).
 CHALLENGE = {"www-authenticate": "Bearer"}
 MINUTE = 60.0
 

@@ -90,6 +90,7 @@ class Connection(HttpToolsProtocol):
 
     def await_head(self) -> None:
         """Give the other side some time for its head."""
+        # From its start, not from its last byte: one byte at a time would hold it open for ever.
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def end_head(self) -> None:

@@ -44,6 +44,7 @@ async def estimate_one(parts: Parts, assessment: Any) -> Answer:
     summary = Summary(reply.predictor)
     summary.add([reply.result])
     await parts.record(exchange, summary)
+    # model_construct, since pydantic would validate again what was made here.
     answer: Answer = Answer.model_construct(request_id=exchange.id, **reply.result)
     return answer
 
@@ -65,6 +66,7 @@ async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
             answered = answer_rows(summary.predictor, together, detail)
             results += map(_list_errors, answered)
             summary.add(results[start:])
+            # Lets requests run that arrived meanwhile.
             await asyncio.sleep(0)
     await parts.record(exchange, summary)
     answer: BatchAnswer = BatchAnswer.model_construct(request_id=exchange.id, results=results)
@@ -112,6 +114,7 @@ def answers_failures(method: Method) -> Method:
     BentoML would log the exception as an error of the service, and answer in a form of its own.
     """
 
+    # BentoML derives the endpoint's schema from the signature of what it wraps.
     @wraps(method)
     async def answer(self: Any, content: Any, /) -> Any:
         try:

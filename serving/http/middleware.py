@@ -75,6 +75,7 @@ class RequestMiddleware:
 
     async def _pass_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = ROUTES_BY_PATH.get(scope["path"], {})
+        # Unknown paths share one name, so that a client cannot add series to the metrics.
         exchange = Exchange(scope["path"] if methods else NO_ROUTE, scope["method"])
         self.state.in_flight += 1
         try:
@@ -116,6 +117,7 @@ class RequestMiddleware:
         except Exception as error:
             metrics = self.state.parts.metrics if self.state.parts else None
             response = answer_failure(error, exchange, metrics)
+            # Once a response has begun, no other can be sent.
             if not exchange.status:
                 await response(request.scope, request.receive, send)
 

@@ -46,6 +46,7 @@ class Parts:
     async def acquire_batch_slot(self, exchange: Exchange) -> AsyncIterator[None]:
         """Wait until no other batch is being answered, but not past the deadline."""
         try:
+            # Not around the block: a batch checks the deadline itself between its parts.
             async with asyncio.timeout(self.settings.deadline_seconds - exchange.seconds):
                 await self.batch_slot.acquire()
         except TimeoutError:
@@ -58,6 +59,7 @@ class Parts:
     async def record(self, exchange: Exchange, summary: Summary) -> None:
         """Write an answer to the audit log, then count it."""
         exchange.answered = len(summary.probabilities)
+        # First the log: an answer that is not in it is neither counted nor given.
         await self.recorder.record(exchange, summary)
         self.metrics.note_estimates(summary.results)
 

@@ -26,6 +26,7 @@ from serving.estimates.predictor import Predictor
 PAGE_FOLDER = Path(__file__).parent
 # Stands in for the identifier, which the page does not ask for.
 ANONYMOUS = "page"
+# The form has fewer inputs; a body of a million is not parsed.
 MAX_INPUTS = 400
 PAGE_FILES = MappingProxyType({"page.css": "text/css", "icon.svg": "image/svg+xml"})
 # The input for the key, and the cookie that keeps it for a working day.

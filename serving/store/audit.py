@@ -152,6 +152,7 @@ class AuditLog:
         connection: Any = self._connection.driver_connection
         if not self._waits:
             connection.execute("PRAGMA busy_timeout = 0")
+            # A checkpoint waits for the disk, and this connection is used on the event loop.
             connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
@@ -206,6 +207,7 @@ class AuditLog:
         return hmac.digest(self._key, f"head {head}".encode(), "sha256").hex()
 
     def _is_sealed(self, head: Head, seal: str) -> bool:
+        # Encoded: compare_digest refuses texts beyond ASCII, which an altered seal may hold.
         same = hmac.compare_digest(self._seal(head).encode(), seal.encode())
         return same and bool(head.number or not head.digest)
 
@@ -291,6 +293,7 @@ class AuditLog:
 
 # An immediate transaction excludes other writers.
 def _append_sqlite(connection: Any, chain: Callable[..., Chained]) -> Head:
+    # A plain BEGIN locks at the first write, and fails if another process wrote since the read.
     connection.execute("BEGIN IMMEDIATE")
     rows, head, seal = chain(connection.execute(HEAD_QUERY).fetchone())
     if not rows:  # a test must write, and SQLite does not write a value that stays the same

@@ -88,6 +88,7 @@ def _open_sqlite(url: URL) -> Engine:
     path = Path(url.database)
     with explain_store():
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Before SQLite, which would let everyone on the machine read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     engine = create_engine(
         url.set(query={}),
@@ -117,6 +118,7 @@ def _open_postgresql(url: URL) -> Engine:
         return create_engine(
             url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
+            # A server that restarted has closed the pool's connections: each is tested before use.
             pool_pre_ping=True,
             connect_args=limits,
         )

@@ -212,6 +212,7 @@ def _issue(draft: Key) -> Issued:
 
 
 def _digest_secret(secret: str) -> str:
+    # Not a slow password hash: those protect guessable secrets, and these have 256 random bits.
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -13,6 +13,7 @@ from features.base.home import Home, read_environment
 
 SECRET_VARIABLE = "KETAMINE_RESPONSE_AUDIT_KEY"
 INPUTS_VARIABLE = "KETAMINE_RESPONSE_INPUTS_KEYS"
+# 128 bits in hexadecimal; a shorter secret could be guessed offline from one row.
 MIN_LENGTH = 32
 
 

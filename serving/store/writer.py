@@ -80,6 +80,7 @@ class AuditWriter:
         self._loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = self._loop.create_future()
         if not self._gathered:
+            # At the end of this turn of the loop: rows that arrive within it share one commit.
             self._loop.call_soon(self._flush)
         self._gathered.append((answered, written))
         self._waiting += 1
@@ -123,6 +124,7 @@ class AuditWriter:
             self._unmoved += 1
         now = time.monotonic()
         if self.problem is not None or now - began > SLOW_SECONDS:
+            # It often happens again, and on the loop every request would wait each time.
             self._away_until = now + AWAY_SECONDS
         if self.problem is not None or self._unmoved >= CHECKPOINT_COMMITS:
             self._queue.put([])  # wakes the thread, to test the store or move the log

@@ -1,4 +1,4 @@
-"""A copy of the repository in which the commands of the docs are run."""
+"""A copy of the repository, in which the docs' commands are run."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ SERVERS = {
     r"make ui": "http://127.0.0.1:5000/health",
     r"python -m serving serve --port 3000": "http://127.0.0.1:3000/readyz",
 }
-# These run this very test, so that only their recipe is checked.
+# These would run this test again, so only their recipe is checked.
 OURSELVES = ("make test", "make check")
 
 
 @dataclass
 class Clone:
-    """A copy of the repository with the environment of this one."""
+    """A copy of the repository, with this one's environment."""
 
     folder: Path
     wait_ready: Callable[["subprocess.Popen[str]", str], None]
@@ -41,7 +41,7 @@ class Clone:
         return kept | {"PATH": f"{self.folder}/.venv/bin{os.pathsep}{os.environ['PATH']}"}
 
     def run(self, command: str) -> str:
-        """Run one command of a page, and return what it printed."""
+        """Run a command of a page; returns its output."""
         if command in OURSELVES:
             command = command.replace("make", "make --dry-run")
         if command in SERVERS:
@@ -85,7 +85,7 @@ class Clone:
             self.shell.communicate("exit\n", timeout=30)
 
     def serve(self, command: str) -> str:
-        """Start a server and wait for it; the one before it is stopped, as by Ctrl-C."""
+        """Start a server and wait for it; the previous one is stopped, as by Ctrl-C."""
         self.stop_server()
         self.server = subprocess.Popen(
             command.split(),

@@ -1,4 +1,4 @@
-"""Every command in the README and the docs does what the page says."""
+"""Commands in the README and the docs print what the pages show."""
 
 import json
 import re
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def list_commands(page: Path) -> list[tuple[str, list[str]]]:
-    """List a page's commands, each with the lines that it should print."""
+    """List a page's commands, each with its expected lines."""
     commands: list[tuple[str, list[str]]] = []
     blocks = [b for language, b in BLOCK.findall(page.read_text("utf-8")) if language == "console"]
     for line in "".join(blocks).splitlines():
@@ -36,7 +36,7 @@ def list_commands(page: Path) -> list[tuple[str, list[str]]]:
 
 
 def find_unprinted(expected: list[str], printed: str) -> str | None:
-    """Find the first line that was not printed, in order; `…` stands for anything."""
+    """Return the first line that was not printed, in order; `…` matches anything."""
     lines = iter(printed.splitlines())
     for line in expected:
         pattern = re.escape(line).replace("…", ".*")
@@ -46,7 +46,7 @@ def find_unprinted(expected: list[str], printed: str) -> str | None:
 
 
 def list_anchors(page: Path) -> set[str]:
-    """List the anchors that a page's headings get."""
+    """List the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
 
@@ -82,7 +82,7 @@ def test_commands_print_what_the_page_shows(clone, page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_are_in_console_blocks(page):
-    """No test would run them elsewhere; other blocks are files, tables or output."""
+    """Only these are run by tests; other blocks are files, tables or output."""
     for language, block in re.findall(
         r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
     ):
@@ -93,7 +93,7 @@ def test_commands_are_in_console_blocks(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
-    """To a file that exists and, if the link names one, to a heading of it."""
+    """The file exists, and so does the heading if the link names one."""
     text = page.read_text("utf-8")
     for path, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
         if not path.startswith("http"):
@@ -136,7 +136,7 @@ def list_cells(page: Path) -> list[list[str]]:
 
 
 def test_settings_page_lists_every_setting():
-    """With the default that the service has."""
+    """With the service's default."""
     rows = {row[0].strip("`"): row[1].strip("`") for row in list_cells(REFERENCE / "http.md")}
     defaults = {
         name: TypeAdapter(field.annotation).validate_strings(rows[name])

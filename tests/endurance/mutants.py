@@ -71,8 +71,8 @@ class Mutant:
 
 def list_modules(root: Path, paths: Sequence[str]) -> list[Path]:
     """List the modules of files and folders, relative to the root; those not there are left out."""
-    found = [file for path in paths for file in ((root / path).rglob("*.py"), [root / path])]
-    files = {file for group in found for file in group if file.is_file()}
+    groups = [file for path in paths for file in ((root / path).rglob("*.py"), [root / path])]
+    files = {file for group in groups for file in group if file.is_file()}
     return sorted(file.relative_to(root) for file in files if file.name != "__init__.py")
 
 
@@ -191,7 +191,9 @@ def summarise(
     """Count the results; a survivor that was judged to change nothing is equivalent."""
     judged = [(entry["module"], entry["change"]) for entry in equivalent]
     survivors = [result for result in results if result["outcome"] == "survived"]
-    real = [one for one in survivors if (one["module"], one["change"]) not in judged]
+    real = [
+        survivor for survivor in survivors if (survivor["module"], survivor["change"]) not in judged
+    ]
     killed = sum(result["outcome"] == "killed" for result in results)
     return {
         "mutants": len(results),
@@ -216,24 +218,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of journal and summary")
     parser.add_argument("--root", type=Path, default=ROOT, help="repository")
     parser.add_argument("--paths", nargs="*", default=MUTATED, help="modules or folders to change")
-    asked = parser.parse_args(arguments)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
     # Plugins that no room needs take longer to import than most rooms take to test.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    journal = asked.out / f"mutants-{asked.seed}.jsonl"
-    mutants = sample_mutants(asked.root, asked.paths, asked.count, asked.seed)
+    journal = options.out / f"mutants-{options.seed}.jsonl"
+    mutants = sample_mutants(options.root, options.paths, options.count, options.seed)
     done = len(set(mutants) & set(read_journal(journal)))
     print(f"{done} of {len(mutants)} mutants are in {journal} already", flush=True)
     for number, result in enumerate(
-        run_mutants(asked.root, mutants, journal, asked.jobs), done + 1
+        run_mutants(options.root, mutants, journal, options.jobs), done + 1
     ):
-        place = f"{result['module']}:{result['line']}"
-        print(f"{number}/{len(mutants)}  {result['outcome']}  {place}", flush=True)
+        position = f"{result['module']}:{result['line']}"
+        print(f"{number}/{len(mutants)}  {result['outcome']}  {position}", flush=True)
     kept = read_journal(journal)
     equivalent = tomllib.loads((Path(__file__).with_name("equivalent.toml")).read_text("utf-8"))
     summary = summarise([kept[mutant] for mutant in mutants], equivalent.get("mutant", ()))
     text = json.dumps(summary, indent=1)
-    (asked.out / f"mutants-{asked.seed}.json").write_text(text + "\n", encoding="utf-8")
+    (options.out / f"mutants-{options.seed}.json").write_text(text + "\n", encoding="utf-8")
     print(text)
     return int(summary["share_killed"] < WANTED)
 

@@ -1,4 +1,4 @@
-"""Servers as child processes: awaited as long as they make progress, measured, stopped."""
+"""Servers as child processes: waited for while they make progress, measured, stopped."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def start(tmp_path, script):
 
 
 def test_busy_start_may_take_longer_than_a_stall(tmp_path, monkeypatch):
-    """A stall is a second here, the start takes more than two and computes all the while."""
+    """A stall is one second here; the start computes for more than two."""
     monkeypatch.setattr(server_module, "STALLED_SECONDS", 1.0)
     monkeypatch.setattr(server_module, "MIN_CPU_SECONDS", 0.02)
     with start(tmp_path, BUSY + ANSWER.format(status=200)) as server:
@@ -57,7 +57,7 @@ def test_start_without_progress_is_given_up(tmp_path, monkeypatch):
 
 
 def test_server_that_answers_errors_is_given_up(tmp_path, monkeypatch):
-    """Its work for each of our requests is no progress."""
+    """Work for our own requests does not count as progress."""
     monkeypatch.setattr(server_module, "STALLED_SECONDS", 1.0)
     monkeypatch.setattr(server_module, "MIN_CPU_SECONDS", 0.02)
     with pytest.raises(UnavailableError, match="no progress"):

@@ -1,4 +1,4 @@
-"""What the tests of serving share: champions made by hand, whose every number is known."""
+"""Fixtures of serving's tests: champions made by hand, with known numbers."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ from serving.store.writer import AuditWriter
 
 @pytest.fixture(scope="session")
 def make_champion():
-    """A champion that reads PHQ-9, age and whether somebody is bipolar."""
+    """Makes a champion that reads PHQ-9, age and bipolar disorder."""
 
     def make(outcome="phq9.acute.response", conditions=("depression",), data="real", spread=0.1):
         features = list_features(["bmi", "phq9", "bipolar"])
@@ -103,7 +103,7 @@ def make_champion():
 
 @pytest.fixture(scope="session")
 def make_update(make_champion):
-    """A champion estimated again after two weeks, from PHQ-9 and its fall."""
+    """Makes an update champion after two weeks, from PHQ-9 and its fall."""
 
     def make(outcome="phq9.acute.response.after-week2"):
         baseline = make_champion(outcome)
@@ -148,7 +148,7 @@ def predictor(make_champion):
 
 @pytest.fixture
 def store(tmp_path):
-    """A service store of its own."""
+    """The test's own service store."""
     return prepare_store(f"sqlite:///{tmp_path / 'service.db'}")
 
 
@@ -198,21 +198,21 @@ def lend_app():
 
 @pytest.fixture
 def open_client(store, predictor, tmp_path, lend_app):
-    """The application with a store, as one client sees it; closed again after the test."""
+    """Opens the application with a store for one client; closed after the test."""
     opened = ExitStack()
 
     def make(client=("127.0.0.1", 5), host="127.0.0.1", champions=predictor, seal=None, **settings):
-        found = ServingSettings(**settings)
+        chosen = ServingSettings(**settings)
         secrets = derive_secrets(b"0" * 32)
         metrics = Metrics()
         writer = AuditWriter(AuditLog(store, secrets.chain))
-        recorder = Recorder(writer, secrets, metrics, seal, found.audit == "required")
-        roster = Roster(tmp_path, found.least_sample_size, predictor=champions)
+        recorder = Recorder(writer, secrets, metrics, seal, chosen.audit == "required")
+        roster = Roster(tmp_path, chosen.least_sample_size, predictor=champions)
         ring = KeyRing(store)
         ring.refresh()
-        access = Access(ring, found.most_per_minute)
+        access = Access(ring, chosen.most_per_minute)
         app, state = opened.enter_context(lend_app())
-        state.parts = Parts(found, roster, access, recorder, metrics, Grouping(roster))
+        state.parts = Parts(chosen, roster, access, recorder, metrics, Grouping(roster))
         made = TestClient(app, f"http://{host}", client=client, raise_server_exceptions=False)
         opened.callback(lambda: asyncio.run(writer.close()))
         opened.callback(made.close)
@@ -267,7 +267,7 @@ class Running:
         return status, json.loads(content)
 
     def connect(self, data=b""):
-        """Open a connection of one's own and send some bytes."""
+        """Open a raw connection and send some bytes."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         try:
             opened.sendall(data)
@@ -300,11 +300,11 @@ def store_champion(make_champion, tmp_path_factory):
     def store(home, version="1", name="phq9.acute.response", **facts):
         folder = home / "bentoml" / "models"
         folder.mkdir(parents=True, exist_ok=True)
-        place = tmp_path_factory.mktemp("model") / "model"
-        digest = make_champion(name, **facts).model.save(place)
+        target = tmp_path_factory.mktemp("model") / "model"
+        digest = make_champion(name, **facts).model.save(target)
         BentoMLContainer.model_store.set(ModelStore(folder))
         try:
-            return store_model(place, name, version, digest)
+            return store_model(target, name, version, digest)
         finally:
             BentoMLContainer.model_store.reset()
 
@@ -313,7 +313,7 @@ def store_champion(make_champion, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start_service(make_commands, store_champion, wait_ready, tmp_path_factory):
-    """Start real services, each in a home with one champion; they end with the module."""
+    """Starts real services, each in a home with one champion, until the module ends."""
     from experiments.demo import find_free_port
 
     started = []

@@ -13,7 +13,7 @@ import pytest
 from experiments.demo import find_free_port
 
 ROOT = Path(__file__).parents[2]
-# The development install puts the checkout on the path of every process; this takes it off.
+# The development install puts the checkout on every process' path; this removes it.
 HIDE_CHECKOUT = f"""
 import sys
 sys.path[:] = [entry for entry in sys.path if entry != {str(ROOT)!r}]
@@ -31,7 +31,7 @@ def run_bentoml(*arguments, cwd, environment):
 
 @pytest.fixture(scope="module")
 def environment(store_champion, make_commands, tmp_path_factory):
-    """The environment of a home with one champion, in which the checkout cannot be imported."""
+    """An environment with one champion, in which the checkout cannot be imported."""
     home, hidden = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("hidden")
     store_champion(home)
     (hidden / "sitecustomize.py").write_text(HIDE_CHECKOUT)
@@ -41,7 +41,7 @@ def environment(store_champion, make_commands, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bento(environment, tmp_path_factory):
-    """What `bentoml build` makes, exported and unpacked in a folder of its own."""
+    """The output of `bentoml build`, exported and unpacked in its own folder."""
     folder = tmp_path_factory.mktemp("bento")
     built = run_bentoml("build", "--output", "tag", cwd=ROOT, environment=environment)
     tag = built.partition("__tag__:")[2].strip()

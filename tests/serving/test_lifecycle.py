@@ -1,4 +1,4 @@
-"""A service's life: champions come, workers die, stores fail, and who asks notices nothing."""
+"""A service's life: champions change, workers die, stores fail, and clients notice nothing."""
 
 import json
 import os
@@ -19,9 +19,9 @@ NAME = "phq9.acute.response"
 ROOT = Path(__file__).parents[2]
 
 
-def wait_for(found, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not (last := found()):
+    while not (last := condition()):
         assert time.monotonic() < until
         time.sleep(0.1)
     return last
@@ -29,7 +29,7 @@ def wait_for(found, seconds=60):
 
 @pytest.fixture(scope="module")
 def service(start_service, store_champion, tmp_path_factory):
-    """A service of two processes that looks for new champions twice a second."""
+    """A service of two workers that looks for new champions twice per second."""
     home = tmp_path_factory.mktemp("home")
     store_champion(home)
     (home / "mlflow.db").write_bytes(b"anything")
@@ -41,8 +41,8 @@ def service(start_service, store_champion, tmp_path_factory):
 
 
 def list_workers(service):
-    """List the processes that answer: those with the most of the listening port's children."""
-    found = []
+    """List the process ids of the service's workers."""
+    workers = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes()
@@ -50,12 +50,12 @@ def list_workers(service):
         except OSError:
             continue
         if b"_bentoml_impl.worker.service" in command and parent == service.process.pid:
-            found.append(int(path.parent.name))
-    return found
+            workers.append(int(path.parent.name))
+    return workers
 
 
 class Client(threading.Thread):
-    """Somebody who asks all the time, each time on a new connection."""
+    """A client that requests continuously, each time on a new connection."""
 
     def __init__(self, service):
         super().__init__(daemon=True)
@@ -89,7 +89,7 @@ def asking(service):
 
 @pytest.fixture(scope="module")
 def answered():
-    """All request ids that were answered."""
+    """The ids of all answered requests."""
     return []
 
 
@@ -134,18 +134,18 @@ def test_damaged_champion_leaves_previous_one_and_a_reason(service, store_champi
 
 
 def store_damaged(service, store_champion):
-    """Put a champion into the store of which a byte is not what it was."""
+    """Store a champion with one changed byte."""
     elsewhere = service.home / "elsewhere"
     tag = store_champion(elsewhere, "3")
-    folder, place = (
+    folder, target = (
         home / "bentoml" / "models" / tag.replace(":", "/") for home in (elsewhere, service.home)
     )
     terms = folder / "terms.npz"
     content = bytearray(terms.read_bytes())
     content[len(content) // 2] ^= 1
     terms.write_bytes(bytes(content))
-    shutil.copytree(folder, place)
-    (place.parent / "latest").write_text(place.name)
+    shutil.copytree(folder, target)
+    (target.parent / "latest").write_text(target.name)
     return tag
 
 
@@ -179,7 +179,7 @@ def test_killed_process_is_replaced_while_others_serve(service, answered):
         wait_for(lambda: len(client.answers) > after + 20)
     assert other in list_workers(service)
     assert killed not in list_workers(service)
-    # What the killed process had in its hands is lost, and said so: a connection that broke.
+    # Requests in the killed process are lost visibly, by a broken connection.
     assert len(client.failures) <= 3
     assert not any(isinstance(failure, int) for failure in client.failures)
     answered += [answer["request_id"] for answer in client.answers]
@@ -194,7 +194,7 @@ def test_without_mlflows_store_nothing_changes(service, answered):
 
 
 def test_unauditable_request_is_not_answered(service, answered):
-    """Once the store can be written again, requests are answered again."""
+    """Requests are answered again once the store can be written again."""
     assert service.predict()[0] == 200
     with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
         blocker.execute("BEGIN EXCLUSIVE")
@@ -202,14 +202,14 @@ def test_unauditable_request_is_not_answered(service, answered):
         assert (status, headers["retry-after"]) == (503, "1")
         assert "estimates" not in json.loads(content)
         assert json.loads(content)["errors"][0]["rule"] == "unavailable"
-        # The process that could not write says so; the other may not have tried yet.
+        # The process that could not write is unready; the other may not have tried yet.
         status, ready = wait_for(lambda: find_unready(service))
         assert (status, ready["status"]) == (503, "unready")
         assert ready["reasons"]
         assert service.ask("/livez")[0] == 200
         blocker.execute("ROLLBACK")
     wait_for(lambda: all(read_readiness(service)[0] == 200 for _ in range(20)))
-    status, answer = wait_for(lambda: (found := service.predict())[0] == 200 and found)
+    status, answer = wait_for(lambda: (reply := service.predict())[0] == 200 and reply)
     answered.append(answer["request_id"])
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-# The error for a changed byte of each file: the card is registered, and has the digests of others.
+# The error for a changed byte of each file: the card's digest is registered, the card has the rest.
 DAMAGES = {
     "card.json": "does not match its registered digest",
     "terms.npz": "its digest differs from the card's",
@@ -31,9 +31,9 @@ def damaged(path):
 
 
 def find_one(folder, name):
-    found = sorted(folder.rglob(name))
-    assert found
-    return found[0]
+    paths = sorted(folder.rglob(name))
+    assert paths
+    return paths[0]
 
 
 def test_pulling_again_brings_nothing_new(commands):

@@ -91,12 +91,12 @@ def browser():
 
 @pytest.fixture(params=[True, False], ids=["with-scripts", "without-scripts"])
 def page(browser, request, service):
-    """The clinician's page, and everything that it asked for or complained of."""
+    """The clinician's page, with its requests and console messages."""
     context = browser.new_context(java_script_enabled=request.param)
     opened = context.new_page()
     opened.asked, opened.complaints = [], []
-    opened.on("request", lambda one: opened.asked.append(one.url))
-    opened.on("console", lambda one: opened.complaints.append(one.text))
+    opened.on("request", lambda call: opened.asked.append(call.url))
+    opened.on("console", lambda message: opened.complaints.append(message.text))
     opened.goto(service)
     yield opened
     context.close()

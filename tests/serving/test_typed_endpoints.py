@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from serving.service import ResponseService
 
 ROOT = Path(__file__).parents[2]
-# Installed by `make test` in an environment of its own.
+# Installed by `make test` in its own environment.
 GENERATOR = ROOT / ".venv" / "openapi-client" / "bin" / "openapi-python-client"
 IN_PROCESS = """
 import asyncio, json, sys
@@ -59,7 +59,7 @@ def service(start_service):
 
 @pytest.fixture
 def expected(service, make_assessment):
-    """The probability that a plain request gets."""
+    """The probability in the answer to a plain request."""
     return read_probability(service.predict(**make_assessment())[1])
 
 
@@ -106,7 +106,7 @@ def test_client_reports_errors_without_values(service, make_assessment):
 
 
 def test_pickled_requests_are_rejected(service):
-    """BentoML's services take pickles from each other; this one never does."""
+    """BentoML's services accept pickles from each other; this one does not."""
     status, _, content = service.ask(
         "/predict", b"\x80\x04}.", content_type="application/vnd.bentoml+pickle"
     )
@@ -129,7 +129,7 @@ def test_another_service_depends_on_its_address(service, make_assessment, expect
 
 
 def test_calls_in_process_get_estimates(service, make_assessment, expected):
-    """Direct calls, batches, and a service that depends on ours and runs it itself."""
+    """Direct calls, batches, and a service that depends on ours and runs it."""
     environment = {
         "KETAMINE_RESPONSE_HOME": str(service.home),
         "BENTOML_HOME": str(service.home / "bentoml"),
@@ -157,5 +157,5 @@ def test_generated_openapi_client_gets_estimates(service, make_assessment, expec
     command = [GENERATOR, "generate", "--path", "docs.json", "--meta", "none"]
     command += ["--output-path", "client"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
-    found = run_python(GENERATED, service.address, json.dumps(make_assessment()), cwd=tmp_path)
-    assert found == pytest.approx(expected)
+    printed = run_python(GENERATED, service.address, json.dumps(make_assessment()), cwd=tmp_path)
+    assert printed == pytest.approx(expected)

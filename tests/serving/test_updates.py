@@ -1,4 +1,4 @@
-"""Estimates made again: a model of its own beside the baseline one, from cohort to HTTP."""
+"""Updated estimates: their own model next to the baseline one, from cohort to HTTP."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def both(make_champion, make_update):
 def ask(both, make_assessment):
     def ask(**changes):
         result = both.estimate(read_assessments([make_assessment(**changes)]))[0]
-        return {one["outcome"]["id"]: one for one in result["estimates"]}
+        return {estimate["outcome"]["id"]: estimate for estimate in result["estimates"]}
 
     return ask
 
@@ -104,9 +104,9 @@ def test_page_shows_both_estimates_or_what_is_needed(client):
 def test_invalid_early_score_is_an_error(client, make_assessment):
     body = make_assessment(phq9_week2=28, phq9_day1=3, phq9_month6=2)
     response = client.post("/predict", json=body)
-    found = {(error["field"], error["rule"]) for error in response.json()["errors"]}
+    errors = {(error["field"], error["rule"]) for error in response.json()["errors"]}
     assert response.status_code == 400
-    assert found == {("phq9_week2", "range"), ("phq9_day1", "recall"), ("phq9_month6", "leakage")}
+    assert errors == {("phq9_week2", "range"), ("phq9_day1", "recall"), ("phq9_month6", "leakage")}
 
 
 AFTER_ACUTE = "phq9.week12.response.after-acute"
@@ -114,26 +114,28 @@ AFTER_ACUTE = "phq9.week12.response.after-acute"
 
 @pytest.fixture(scope="module")
 def updated(commands, cohort, tmp_path_factory):
-    """A home whose store has the demonstration's champion and, by fit and pull, an update's."""
+    """A home with the demonstration's champion and a fitted and pulled update champion."""
     home = tmp_path_factory.mktemp("updated")
     shutil.copytree(commands.home / "bentoml", home / "bentoml")
-    found = type(commands)(home)
+    copied = type(commands)(home)
     settings = (
         *(f"outcome={AFTER_ACUTE}", "features.include=['phq9', 'phq9_acute', 'madrs_day1']"),
         *("uncertainty.redevelopments=20", "validation.resamples=100"),
         'candidates=["base_rate", "elastic_net"]',
-        # What is served is asked here, not whether it should be.
+        # A lenient gate: this tests how the model is served.
         *("gate.calibration_slope=[0.1, 9]", "gate.calibration_ratio=[0.3, 3]"),
         *("gate.net_benefit_margin=0.2", "gate.subgroup_ratio=[0.1, 9]"),
     )
-    asked = [part for setting in settings for part in ("--set", setting)]
+    options = [part for setting in settings for part in ("--set", setting)]
     quick = ("--set", "validation.bootstraps=20", "--jobs", "1", "--json")
-    fitted = found.call("fit", "experiments/studies/demo.toml", "--cohort", cohort, *asked, *quick)
+    fitted = copied.call(
+        "fit", "experiments/studies/demo.toml", "--cohort", cohort, *options, *quick
+    )
     model = json.loads(fitted.stdout)["model"]
     assert model == {"name": AFTER_ACUTE, "version": "1", "alias": "champion"}
-    pulled = json.loads(found.run("serving", "pull", "--json").stdout)["champions"]
-    assert [one["name"] for one in pulled] == [AFTER_ACUTE]
-    return found
+    pulled = json.loads(copied.run("serving", "pull", "--json").stdout)["champions"]
+    assert [champion["name"] for champion in pulled] == [AFTER_ACUTE]
+    return copied
 
 
 @pytest.fixture
@@ -157,7 +159,9 @@ def test_fitted_update_estimates_the_same_over_http(updated, address, make_asses
     request = urllib.request.Request(f"{address}/predict", json.dumps(person).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as response:
         answer = json.load(response)
-    served = {one["outcome"]["id"]: one["probability"] for one in answer["estimates"]}
+    served = {
+        estimate["outcome"]["id"]: estimate["probability"] for estimate in answer["estimates"]
+    }
     assert set(served) == {BASELINE, AFTER_ACUTE}
     pd.DataFrame([person, make_assessment(patient_id="b", phq9=20)]).to_csv(
         tmp_path / "people.csv", index=False

@@ -64,7 +64,7 @@ def read_value(text):
 
 
 @pytest.mark.parametrize(("known", "rule", "action"), read_table("eligibility.md"))
-def test_rule_says_of_a_patient_what_the_table_says(known, rule, action):
+def test_rule_agrees_with_the_table(known, rule, action):
     person = {"patient_id": "a", "condition": "depression", "gad7": 12, "age": 44}
     pressure = {"systolic": 120, "diastolic": 80}
     columns = read_assessments([person | pressure | read_known(known)])

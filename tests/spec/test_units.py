@@ -1,4 +1,4 @@
-"""Units by the table in units.md, and that no conversion is missing from it."""
+"""Units agree with the table in units.md, which has every conversion."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_unit_is_converted_as_the_table_says(tmp_path, field, theirs, unit, ours
 
 
 def test_the_table_has_every_conversion():
-    """And every unit of ours that can be converted to is that of a field."""
+    """Every target unit is the unit of a field."""
     listed = {(FIELDS[field].unit, unit) for field, _, unit, _ in ROWS}
     assert listed == {(ours, theirs) for ours, known in UNITS.items() for theirs in known}
     assert set(UNITS) <= {field.unit for field in FIELDS.values()}

@@ -232,6 +232,7 @@ def _make_distributions(space: Space) -> dict[str, Any]:
 
 def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str, str]) -> str:
     """Digest everything that a fit's trials depend on, except their number."""
+    # Whatever may change a loss: a journal of other data or code must not be continued.
     facts = {
         "candidate": candidate,
         "seed": seed,

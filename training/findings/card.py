@@ -34,6 +34,7 @@ from training.study.study import Study, list_early
 
 # Always checked, even if the equation does not read them: they define the patients studied.
 _POPULATION_FIELDS = ("condition", "age", "agent", "route")
+# Libraries on which the numbers depend.
 _RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 
 
@@ -110,6 +111,7 @@ def _look_up_published_rate(design: Design) -> float | None:
 def _describe_interval(
     study: Study, name: str, design: Design, equation: Equation
 ) -> IntervalFacts:
+    # The first version is the model itself.
     count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
     source = "bootstrap refits (sampling error alone)"
     if not design.size:
@@ -143,12 +145,11 @@ def _list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[S
 def _round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
     """Round a range outward to the field's step.
 
-    Examples
-    --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> _round_outward(load_dictionary().fields["age"], 21.0, 66.0)
     (20.0, 70.0)
     """
+    # Exact ends would be the values of single patients.
     step = field.step
     widened = np.floor(low / step) * step, np.ceil(high / step) * step
     return max(float(widened[0]), field.low), min(float(widened[1]), field.high)

@@ -60,6 +60,7 @@ class Comparison:
             )
         gap = self.to_base[self.chosen]
         label = label_candidate(self.chosen)
+        # Two different findings: nothing predicts the outcome, or something does and is not chosen.
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
                 "No candidate beats the base rate: the recorded fields do not predict the outcome. "
@@ -82,6 +83,7 @@ def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -
     settings = make_interval_settings(study)
     measures = {name: measure_candidate(held, settings) for name, held in held_out.items()}
     losses = {name: held.compute_losses() for name, held in held_out.items()}
+    # Course by course: some are hard for every candidate, which cancels in a difference.
     base, weights = losses[BASE_RATE], design.given_weights
     to_base = {
         name: compare_losses(loss, base, design.patients, weights) for name, loss in losses.items()

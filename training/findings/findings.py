@@ -387,6 +387,7 @@ class Findings(Facts):
         The gate's bounds in the study; `gate` is the result.
     """
 
+    # Stored with every report, so that a later format can be recognised.
     format: Literal[1] = 1
     purpose: Literal["development", "external"]
     profile: Literal["full", "quick"]
@@ -414,6 +415,7 @@ class Findings(Facts):
     attrition: Attrition | None = None
     recorded: Mapping[str, float] = {}
     champion: ChampionFacts | None = None
+    # Stored, so that a later promotion is judged by the bounds of the study itself.
     bounds: GatePart = Field(default_factory=GatePart)
     gate: tuple[Criterion, ...] = ()
     passed: bool | None = None

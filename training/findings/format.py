@@ -97,5 +97,6 @@ def format_rounded(value: float, digits: int = 3, signed: bool = False) -> str:
     >>> format_rounded(0.031, 2, signed=True), format_rounded(0.0, 2, signed=True)
     ('+0.03', '0.00')
     """
+    # Plus 0 turns -0 into 0: no reader should wonder what -0.00 means.
     rounded = round(value, digits) + 0
     return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)

@@ -39,6 +39,7 @@ def judge_with_champion(
     """
     case = Case(findings, bounds, champion)
     criteria = {rule: judge_rule(rule, case) for rule in RULES}
+    # If no model helps, the service must still be able to give the base rate.
     if findings.card.candidate == BASE_RATE:
         return tuple(waive_criterion(c, _BASE_RATE_EXEMPT) for c in criteria.values())
     if findings.purpose == "external":

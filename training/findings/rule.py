@@ -101,6 +101,7 @@ def decide(
     >>> decide("slope", "slope", None, low=0.7).because
     'not measured'
     """
+    # NaN is not valid JSON, and means the same: not measured.
     known = None if value is None or math.isnan(value) else value
     met = known is not None and (low is None or known >= low) and (high is None or known <= high)
     because = "" if met else reason or "not measured"
@@ -116,6 +117,7 @@ def judge_rule(rule: GateRule, case: Case) -> Criterion:
     question = f"{figure}, {judgement.source}" if judgement.source else figure
     low, high = judgement.low, judgement.high
     criterion = decide(rule.name, question, judgement.value, low, high, judgement.reason)
+    # First: what does not apply can neither pass nor fail.
     if judgement.waiver:
         return waive_criterion(criterion, judgement.waiver)
     if judgement.failure and criterion.value is not None:

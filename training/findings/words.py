@@ -83,6 +83,7 @@ def list_measures(performance: Iterable[Performance]) -> list[str]:
     """List the measures that any type of validation has, in the order of the table."""
     present = dict.fromkeys(key for validation in performance for key in validation.measures)
     known = [key for key in MEASURES if key in present]
+    # A measure without a row of the table is still shown, after all others.
     return [*known, *(key for key in present if key not in MEASURES)]
 
 

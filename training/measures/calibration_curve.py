@@ -176,8 +176,6 @@ def fit_curve(
 def _choose_knots(outcome: Numbers) -> int:
     """Choose the number of knots by the size of the smaller class.
 
-    Examples
-    --------
     >>> [_choose_knots(np.repeat([1.0, 0.0], [few, 200])) for few in (12, 20, 200)]
     [0, 3, 5]
     """
@@ -194,13 +192,6 @@ def _place_knots(log_odds: Numbers, count: int) -> Numbers:
 def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
     """Make the columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
 
-    Returns
-    -------
-    ndarray
-        ``[courses, 2]`` without knots, else ``[courses, knots]``; straight beyond the outer knots.
-
-    Examples
-    --------
     >>> _make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
     array([[1.  , 1.  , 0.25],
            [1.  , 3.  , 3.  ]])
@@ -266,8 +257,6 @@ def measure_curve(
 def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
     """Summarise absolute errors: mean, median, 90th percentile, maximum.
 
-    Examples
-    --------
     >>> _summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
     array([0.125, 0.15 , 0.2  , 0.2  ])
     """
@@ -280,8 +269,6 @@ def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
 def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
     """Find quantiles as if each value occurred `weights` times (R's type 7 if all occur once).
 
-    Examples
-    --------
     >>> _find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
     array([2. , 2.7])
     """

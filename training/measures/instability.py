@@ -111,8 +111,6 @@ def band_estimates(
 def _find_bands(probability: Numbers, bands: int) -> NDArray[np.int64]:
     """Find the number of the band in which each estimate lies, ``[courses]``.
 
-    Examples
-    --------
     >>> _find_bands(np.repeat([0.1, 0.2, 0.3], 10), 10)[::10]
     array([0, 1, 2])
     """

@@ -85,8 +85,7 @@ def fit_logistic(design: Numbers, offset: Numbers, outcome: Numbers, weights: Nu
         step[~active] = 0
         for _ in range(_MAX_HALVINGS):
             reached = _compute_likelihood(coefficients + step, design, offset, outcome, weights)
-            # A decrease within rounding is no decrease: at the maximum, steps would be halved in
-            # vain.
+            # Within rounding, nothing has decreased: at the maximum all halvings would be used up.
             lower = reached < likelihood - 1e-9 * np.abs(likelihood)
             if not lower.any():
                 break

@@ -42,6 +42,7 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
     share = weights @ outcome / total
     # The Brier score of the sample's own base rate.
     constant = share * (1 - share)
+    # A bootstrap sample may hold one class alone: its base rate leaves nothing to improve.
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled = np.where(constant > 0, 1 - brier / constant, np.nan)
     return np.column_stack([weights @ losses / total, brier, scaled])

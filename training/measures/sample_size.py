@@ -24,20 +24,8 @@ _OVERFITTING, _FIT, BASE_RATE = _CRITERIA = "overfitting", "apparent_fit", "base
 
 @dataclass(frozen=True)
 class _SampleSize:
-    """The courses needed, by each criterion.
-
-    Parameters
-    ----------
-    parameters
-        Coefficients that the data may choose between, those left out in the end included.
-    prevalence
-        Proportion of events.
-    r2
-        Cox-Snell R2 that the model is expected to have.
-    courses
-        For each of :data:`_CRITERIA`.
-    """
-
+    # Parameters are those that the data may choose between, those left out in the end included; r2
+    # is the Cox-Snell R2 expected; courses are those needed, by criterion.
     parameters: int
     prevalence: float
     r2: float
@@ -54,10 +42,6 @@ class _SampleSize:
     @property
     def events(self) -> int:
         return int(np.ceil(self.required * self.prevalence))
-
-    @property
-    def events_per_parameter(self) -> float:
-        return self.required * self.prevalence / self.parameters
 
     def judge(self, courses: int) -> str:
         """Describe whether the courses are enough, and if not, by which criterion.
@@ -100,8 +84,8 @@ def compute_sample_size(
     >>> needed = compute_sample_size(24, 0.174, r2=0.288)  # the example of pmsampsize
     >>> needed.courses
     {'overfitting': 623, 'apparent_fit': 662, 'base_rate': 221}
-    >>> needed.required, needed.binding, needed.events, round(needed.events_per_parameter, 2)
-    (662, 'apparent_fit', 116, 4.8)
+    >>> needed.required, needed.binding, needed.events
+    (662, 'apparent_fit', 116)
     """
     if parameters < 1 or not 0 < prevalence < 1:
         raise ValueError("parameters must be 1 or more, prevalence between 0 and 1")
@@ -147,8 +131,6 @@ def count_parameters(courses: int, prevalence: float, r2: float) -> int:
 def _compute_highest_r2(prevalence: float) -> float:
     """Compute the highest Cox-Snell R2 that a prevalence allows.
 
-    Examples
-    --------
     >>> round(_compute_highest_r2(0.5), 4), round(_compute_highest_r2(0.174), 4)
     (0.75, 0.6032)
     """

@@ -1,6 +1,6 @@
 """Performance by subgroup, with groups hidden that are so small that patients could be identified.
 
-A table is withheld row by row. Where a row's counts are hidden, so are those of the smallest
+A table is withheld row by row. If a row's counts are hidden, so are those of the smallest
 others, until what is hidden together is large enough: otherwise totals, known from elsewhere, would
 give them away.
 """
@@ -173,13 +173,12 @@ class Courses:
 def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     """Name each course's subgroup; None, NaN and nothing are unknown.
 
-    Examples
-    --------
     >>> _name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
     ['iv', 'unknown', 'unknown', 'unknown']
     """
     return np.array(
         [
+            # Only NaN differs from itself.
             _UNKNOWN if label is None or label == "" or label != label else str(label)
             for label in labels.tolist()
         ]
@@ -187,7 +186,7 @@ def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
-    """Say which rows of a grouping to hide.
+    """Return which rows of a grouping to hide.
 
     Parameters
     ----------
@@ -205,6 +204,7 @@ def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
     # The smallest first: hiding them loses least.
     smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
     for index in smallest_first:
+        # Hidden rows can be summed by subtraction from known totals: their sum must be large, too.
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
         if not len(together) or together.sum(axis=0).min() >= cell:
             break
@@ -220,8 +220,6 @@ def withhold(row: Subgroup) -> Subgroup:
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
     """Compute the smallest detectable ratio of two ratios.
 
-    Examples
-    --------
     >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
     2.01
     """

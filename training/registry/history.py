@@ -64,6 +64,8 @@ class Event(Facts):
     @property
     def digest(self) -> str:
         """SHA-256 of the event, which includes the digest of the event before."""
+        # One spelling, whatever the order of keys or the locale: the digest must not depend on
+        # them.
         plain = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(plain.encode()).hexdigest()
 
@@ -308,8 +310,6 @@ def _describe_event(event: Event) -> Iterator[str]:
 def _describe_criterion(criterion: Mapping[str, Any]) -> str:
     """Describe a criterion as an event stores it.
 
-    Examples
-    --------
     >>> _describe_criterion({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
     'instability 0.04 (at most 0.1)'
     """

@@ -411,8 +411,6 @@ def _list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]
 def _flatten_settings(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """List a study's settings by dotted names.
 
-    Examples
-    --------
     >>> dict(_flatten_settings({"seed": 1, "validation": {"folds": 5}}))
     {'seed': '1', 'validation.folds': '5'}
     """

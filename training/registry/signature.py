@@ -60,8 +60,6 @@ def make_input_example(card: ModelCard) -> pd.DataFrame:
 def _pick_middle(studied: StudiedRange) -> str | float:
     """Pick the first category, or the middle of the range as a whole number.
 
-    Examples
-    --------
     >>> _pick_middle(StudiedRange(field="age", low=20, high=70))
     45.0
     """

@@ -67,8 +67,6 @@ def _draw_roc(comparison: Comparison) -> Figure:
 def _trace_roc(log_odds: Numbers, outcome: Numbers) -> tuple[Numbers, Numbers]:
     """Trace false and true positive rates over all thresholds.
 
-    Examples
-    --------
     >>> _trace_roc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
     (array([0., 0., 1.]), array([0., 1., 1.]))
     """

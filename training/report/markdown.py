@@ -118,6 +118,7 @@ def _write_candidates(findings: Findings) -> list[str]:
         ]
     labels = [label_measure(key).name for key in COMPARED]
     head = ["Candidate", *labels, "Log loss minus base rate's"]
+    # The base rate first: all others are compared with it.
     ordered = sorted(findings.candidates, key=lambda candidate: candidate.name != BASE_RATE)
     return [
         format_table([head, *(_list_candidate_cells(candidate) for candidate in ordered)]),

@@ -67,6 +67,7 @@ def write_model_card(registered: RegisteredCard) -> str:
     card, findings = registered.card, registered.findings
     parts = [
         f"# {card.name}, version {registered.version}",
+        # Warnings and verdict come first: many read no further.
         *([f"**{SIMULATED_NOTE}**"] if card.simulated else []),
         *(f"**{alarm}**" for alarm in (findings.alarms if findings else ())),
         f"**{findings.verdict if findings else card.verdict}**",
@@ -88,8 +89,6 @@ def write_model_card(registered: RegisteredCard) -> str:
 def _describe_range(studied: StudiedRange, dictionary: Dictionary) -> str:
     """Describe the studied values of one field.
 
-    Examples
-    --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> _describe_range(StudiedRange(field="age", low=20, high=70), load_dictionary())
     'Age (`age`): 20 to 70 years'

@@ -140,6 +140,7 @@ def _check_none_known(outcome: Outcome, outcomes: Numbers, have_total: Flags) ->
 def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
     """Return which courses have the baseline total that the outcome needs; ``bool[courses]``."""
     baseline = columns.get_numbers(outcome.instrument.key)
+    # With any follow-up score at all, the outcome is unknown only if the baseline is.
     known: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
     return known
 

@@ -11,9 +11,11 @@ from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from features.records.columns import Columns
 
+# No index of a site, so that a course without one has no site effect.
 UNKNOWN_SITE = -1
 
 
+# By identity: arrays have no single truth value, and a design can then be the key of a cache.
 @dataclass(frozen=True, eq=False)
 class Design:
     """Courses with a known outcome. Two designs are equal if they are the same object.
@@ -142,6 +144,7 @@ class Enrolment:
 def average_recorded(matrix: NDArray[np.float32]) -> Numbers:
     """Average the recorded values of each column; 0 if there are none."""
     recorded = ~np.isnan(matrix)
+    # In double precision: a sum of thousands of single-precision values would lose digits.
     total = np.where(recorded, matrix, 0).sum(axis=0, dtype=np.float64)
     average: Numbers = total / np.maximum(recorded.sum(axis=0), 1)
     return average
@@ -155,6 +158,7 @@ def is_simulated(columns: Columns) -> bool:
 def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Give each site a number, by name; -1 if it is unknown."""
     texts = columns.get_texts("site")
+    # Sorted, so that numbers do not depend on the order of rows.
     names = tuple(sorted({text for text in texts if text is not None}))
     numbers_of = {name: number for number, name in enumerate(names)}
     numbers = [numbers_of.get(text, UNKNOWN_SITE) for text in texts]

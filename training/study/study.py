@@ -119,8 +119,6 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
 def _apply_setting(table: dict[str, Any], setting: str) -> None:
     """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
 
-    Examples
-    --------
     >>> table = {"validation": {"folds": 5}}
     >>> _apply_setting(table, "validation.folds=3"); _apply_setting(table, "name=mine"); table
     {'validation': {'folds': 3}, 'name': 'mine'}
@@ -135,6 +133,7 @@ def _apply_setting(table: dict[str, Any], setting: str) -> None:
             raise StudyError([Problem("--set", "form", f"{parent} has no parts")])
     try:
         table[last] = tomllib.loads(f"value = {text}")["value"]
+    # A plain text, without the quotes that a shell would remove.
     except tomllib.TOMLDecodeError:
         table[last] = text
 

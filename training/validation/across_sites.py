@@ -49,6 +49,7 @@ def _estimate_site(predictions: Predictions) -> dict[str, Estimated]:
         predictions.weights,
         predictions.patients,
     )
+    # A single site: each list holds one estimate, or none.
     return {name: values[0] for name, values in estimates.items() if values}
 
 

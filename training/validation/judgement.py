@@ -24,8 +24,6 @@ def judge_development(findings: Findings) -> Findings:
 def _add_refusal(verdict: str, failed: Sequence[str]) -> str:
     """Name the failed criteria, unless the base rate is the verdict already.
 
-    Examples
-    --------
     >>> _add_refusal("It beats the base rate.", ["subgroups"])
     'It beats the base rate. Yet the gate does not let it through: subgroups.'
     >>> _add_refusal("Nothing beats the base rate.", ["base_rate", "subgroups"])

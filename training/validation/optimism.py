@@ -65,6 +65,7 @@ class BootstrapRefits:
         slope = MEASURES.index("slope")
         own, original = self.on_sample[:, slope], self.on_original[:, slope]
         with np.errstate(divide="ignore", invalid="ignore"):
+            # A slope of 0 or below has no meaningful ratio: that refit is left out.
             ratio = np.where(own > 0, original / own, np.nan)
         return float(_average_defined(ratio[:, None])[0])
 

@@ -65,6 +65,7 @@ class Redrawing:
             # Scores within a category are drawn from those observed: no distribution has to be
             # assumed.
             improvement[drawn] = generator.choice(pool, drawn.sum())
+        # The threshold of the outcome itself is 0 by definition.
         outcome = (latent >= 0).astype(np.float64)
         return replace(design.select(rows), outcome=outcome, improvement=improvement)
 
@@ -124,4 +125,5 @@ def estimate_shrinkage(apparent: Predictions, nested: Predictions) -> float:
         return 0.0
     slope = estimate_slope(nested.log_odds, nested.outcome, nested.weights, nested.patients)
     spread = nested.log_odds.std() / apparent.log_odds.std()
+    # Without a slope, as if classes are separated, nothing supports the spread of the log-odds.
     return float(np.clip(np.nan_to_num(slope.value + slope.error) * spread, 0.0, 1.0))

@@ -98,6 +98,7 @@ def open_result_store(folder: Path, study: Study, design: Design) -> Store:
         "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    # 64 bits are enough to keep the runs of one study apart.
     return Store(folder / digest[:16])
 
 

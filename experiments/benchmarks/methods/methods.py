@@ -105,9 +105,9 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     return SamplePredictions(known, unseen, selected, choosing + fitting)
 
 
+# The seconds are of the fit alone, without its bootstrap refits.
 @lru_cache(maxsize=len(CANDIDATES))  # the choice is one of the candidates that are tried alone too
 def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
-    """Fit a candidate with its bootstrap refits; return it, and the seconds of the fit alone."""
     world, design = setting.prepare()
     study = world.study.model_copy(update={"seed": seed})
     start = process_time()

@@ -25,7 +25,9 @@ from features.records.cohort import read_cohort
 
 Matrix = NDArray[np.float32]
 
+# Courses simulated at a time, to bound memory.
 _PART = 25_000
+# Seeds far from those of the parts, which count from 1, so that no courses are shared.
 _TEST_PATIENTS, _TEST_SEED, _TEST_DRAWS = 20_000, 900_001, 600
 _CORRECTED_PATIENTS, _CORRECTED_SEED, _CORRECTED_DRAWS = 50_000, 900_002, 300
 _CHECK_EVERY = 10  # courses; a tenth decides when boosting stops
@@ -91,8 +93,8 @@ def _draw_part(
     return matrix, truth, np.log(attainable / (1 - attainable))
 
 
+# By least squares on the true log-odds; gives column means and weights.
 def _fit_line(matrix: Matrix, truth: Numbers) -> tuple[Numbers, Numbers]:
-    """Fit the true log-odds by least squares; return column means and weights."""
     means: Numbers = np.nan_to_num(np.nanmean(matrix, axis=0, dtype=float))
     target = np.log(truth / (1 - truth))
     weights, *_ = np.linalg.lstsq(_impute_means(matrix, means), target, rcond=None)

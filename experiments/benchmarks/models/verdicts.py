@@ -14,9 +14,11 @@ from experiments.benchmarks.models.summary import (
 from experiments.benchmarks.report import Verdict
 from experiments.benchmarks.scores import THIRDS
 
+# Around the 0.80 that the intervals promise.
 _COVERAGE = (0.75, 0.85)
 # Up to this number of courses, better means beyond two standard errors; above, not worse.
 _CLEAR_UP_TO = 1000
+# In a world without effects the true AUC is 0.5; this allows for the noise of the tests.
 _NULL_AUC = (0.48, 0.52)
 _MAX_NULL_EXCESS = {250: 0.004, 4000: 0.001}
 

@@ -17,6 +17,7 @@ from serving.base.bodies import parse_json
 from serving.estimates.predictor import Detail
 from serving.http.endpoints import ANSWERED_TOGETHER
 
+# An odd number of repeats, so that the median is one of them.
 _PATIENTS, _REPEATS = 1000, 9
 
 

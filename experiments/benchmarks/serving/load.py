@@ -122,6 +122,7 @@ def measure_load(load: Load, server: Server, core: int | None = None) -> Measure
     UnavailableError
         If wrk is not installed, or fails.
     """
+    # Apart from the server's core, so that the generator does not slow it.
     with stay_on(core):
         checked = asyncio.run(_check_all(load, server))
         before = read_cpu(server.pid)
@@ -178,6 +179,7 @@ def _run_wrk(load: Load, server: Server) -> dict[str, Any]:
         for request in (request.render() for request in load.requests):
             file.write(b"%d\n%b" % (len(request), request))
         file.flush()
+        # One thread: the generator has one core.
         settings = ("-t1", f"-c{load.connections}", f"-d{load.seconds}s")
         patience = ("--timeout", f"{_PATIENCE_SECONDS}s")
         command = [find_wrk(), *settings, *patience, "-s", str(SCRIPT), server.address]

@@ -70,8 +70,6 @@ class ServingResults:
 
 @dataclass(frozen=True)
 class _Stage:
-    """What all contestants share: the home with the champion, the questions, a key."""
-
     home: ServedHome
     questions: Questions
     token: str | None
@@ -113,6 +111,7 @@ def run_serving(request: ServingRequest) -> ServingResults:
             assessments=len(stage.questions.assessments),
             key=stage.token is not None,
         )
+        # Round by round, so that a machine that slows down slows all of them.
         turns = [part for _ in range(request.rounds) for part in request.contestants]
         for contestant in track(turns, len(turns), "serving"):
             if contestant.name not in results.absent:
@@ -134,7 +133,6 @@ def _set_stage(request: ServingRequest, folder: Path) -> _Stage:
 
 
 def _run_turn(contestant: Contestant, stage: _Stage, results: ServingResults) -> None:
-    """Measure a contestant once; one that cannot run is named as absent."""
     if contestant.absent:
         results.absent[contestant.name] = f"not installed: {', '.join(contestant.absent)}"
         return
@@ -167,7 +165,6 @@ def _measure_tasks(
 
 
 def _explain_refusal(request: HttpRequest, server: Server) -> str | None:
-    """Ask once; return why a service does not do a task, or None if it does."""
     try:
         answer = httpx.post(
             server.address + request.path,

@@ -147,8 +147,6 @@ def run_soak(plan: SoakPlan) -> SoakResult:
 
 
 class _Soak:
-    """Asks, changes champions, kills workers and reads memory concurrently until time is up."""
-
     def __init__(
         self,
         plan: SoakPlan,
@@ -177,9 +175,11 @@ class _Soak:
         return self.watch.now >= self.plan.seconds
 
     async def _ask(self, client: httpx.AsyncClient, number: int) -> None:
+        # Callers take turns, so that requests arrive evenly.
         pause = self.plan.callers / self.plan.rate
         await asyncio.sleep(pause * number / self.plan.callers)
         while not self._is_over():
+            # From the start of the request: a slow answer does not lower the rate.
             next_at = monotonic() + pause
             question = next(self.questions)
             try:
@@ -230,6 +230,7 @@ def _check_audit(home: ServedHome, answered: set[str]) -> SoakAudit:
         return SoakAudit(None)
     done = home.try_to("serving", "audit", "verify", "--json")
     path = home.folder / "service.db"
+    # Read directly: `audit show` would be a part of what is tested.
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         logged = {row[0] for row in database.execute("select request_id from audit")}
     return SoakAudit(not done.returncode, len(logged), len(answered - logged))

@@ -12,6 +12,7 @@ from experiments.benchmarks.serving.soak_questions import PREDICT, SoakQuestion
 
 _TOO_LARGE, _UNAVAILABLE = 413, 503
 _LOST, _CLOSED = "lost", "closed"
+# The first of them say what is wrong; a half hour could bring a hundred thousand.
 _MAX_COMPLAINTS = 20
 LibraryAnswers = Sequence[Mapping[str, Any]]
 

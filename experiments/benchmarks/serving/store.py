@@ -99,7 +99,6 @@ def _time_appends(store: str, url: str, together: int, rows: int) -> _StoreTimin
 def _time_requests(
     store: str, url: str, together: int, rows: int, how: str, kind: type[AuditLog]
 ) -> _StoreTiming:
-    """Time requests that do nothing but wait for their row."""
     durations: list[float] = []
 
     async def write(writer: AuditWriter, times: int) -> None:
@@ -129,8 +128,8 @@ def _open_log(url: str, kind: type[AuditLog]) -> AuditLog:
     return log
 
 
+# As long as a real one.
 def _make_answered() -> Answered:
-    """Make a row as long as a real one."""
     return Answered(
         request_id=secrets.token_hex(16),
         time=datetime.now(UTC).isoformat(),

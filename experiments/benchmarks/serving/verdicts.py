@@ -9,6 +9,7 @@ from experiments.benchmarks.report import Verdict
 from experiments.benchmarks.serving.load import Measurement
 from experiments.benchmarks.serving.serving import Round, ServingResults
 
+# Ratios to the other contestants on the same machine; only batches have absolute bounds.
 _MIN_OF_ECHO, _MAX_TIMES_ECHO = 0.45, 2.2
 _MIN_OF_FASTAPI, _MIN_OF_MLFLOW = 0.75, 40
 _MAX_TAIL = 5

@@ -149,11 +149,9 @@ def choose_inside(task: TrialTask, rows: Indices, seed: int, jobs: int) -> tuple
     return comparison.chosen, comparison.chosen if comparison.beats_base_rate else BASE_RATE
 
 
+# Neither is fitted on any outcome. The evidence table has nothing on early scores, so update
+# outcomes have no such comparison.
 def _compare_published(task: TrialTask) -> dict[str, Any] | None:
-    """Compare the evidence with the published base rate, neither fitted on any outcome.
-
-    Update outcomes have none: the evidence table has nothing on early scores.
-    """
     target = task.study.parse_outcome()
     if target.checkpoint is not None:
         return None

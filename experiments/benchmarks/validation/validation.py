@@ -159,12 +159,9 @@ def _correct_recorded(
     return correct_optimism(apparent, measure_refits(design, results))
 
 
+# The report is about patients with a known outcome: those lost to follow-up differ at baseline,
+# and a model may rank them better or worse.
 def _draw_followed(name: str, study: Study, request: ValidationRequest) -> tuple[Sample, Sample]:
-    """Draw new patients with a known outcome at the world's own sites, and at new ones.
-
-    The report is about such patients: those lost to follow-up differ at baseline, and a model may
-    rank them better or worse.
-    """
     world, seed = find_world(name), request.plan.seed
     # Not "new" to the simulator, so that it gives the truth with the site's effect known.
     elsewhere = replace(draw_new_sites(world, request.new_sites, seed), new=False)

@@ -1,4 +1,4 @@
-"""Reference pages are what the code says."""
+"""Reference pages agree with the code."""
 
 from experiments.__main__ import app
 from experiments.docs import reference

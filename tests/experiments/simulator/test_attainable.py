@@ -22,7 +22,7 @@ SITES = make_sites(WORLD)
 
 
 def tell_truth(world, sites, patients):
-    """Everything known, totals on record as they are."""
+    """Compute the truth from complete fields, with totals as recorded."""
     followups = make_followups(world, sites, patients, np.random.default_rng(0))
     by_key = {
         followup.instrument: compute_truth(
@@ -101,7 +101,7 @@ def test_draws_resemble_the_lost_values(patients):
 
 @pytest.mark.parametrize("recorded", [{"phq9": 20.0}, {"phq9": 15.0, "anxiety_comorbid": 1.0}])
 def test_attainable_is_the_mean_over_identical_records(recorded):
-    """Counted out: of very many depressed patients, those with just these values."""
+    """Against counts among very many depressed patients with exactly these values."""
     everyone = make_patients(SITES, 150_000, np.random.default_rng(4))
     same = everyone["condition"] == 0
     for name, value in recorded.items():
@@ -224,10 +224,10 @@ def test_other_patients_do_not_change_the_attainable(patients):
 
 
 def test_attainable_changes_nothing_else():
-    without, asked = (simulate(WORLD, 50, seed=1, draws=draws) for draws in (0, 4))
-    assert without.cohort.equals(asked.cohort)
+    without, attainable = (simulate(WORLD, 50, seed=1, draws=draws) for draws in (0, 4))
+    assert without.cohort.equals(attainable.cohort)
     assert "probability_observed" not in without.truth.column_names
-    assert asked.truth.drop_columns(["probability_observed", "probability_new_site"]).equals(
+    assert attainable.truth.drop_columns(["probability_observed", "probability_new_site"]).equals(
         without.truth
     )
 
@@ -246,7 +246,7 @@ def test_command_writes_the_attainable_with_the_truth(fresh_commands, tmp_path):
 
 
 def test_no_fitted_model_exceeds_the_attainable(monkeypatch):
-    """In small; `python -m experiments ceiling` does the same on hundreds of thousands."""
+    """At small size; `python -m experiments ceiling` does the same on hundreds of thousands."""
     small = {"_PART": 6_000, "_TEST_PATIENTS": 3_000, "_TEST_DRAWS": 60, "_ROUNDS": 150}
     small |= {"_CORRECTED_PATIENTS": 3_000, "_CORRECTED_DRAWS": 40}
     for name, value in small.items():

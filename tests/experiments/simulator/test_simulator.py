@@ -22,7 +22,7 @@ from features.records.cohort import digest_cohort, read_cohort
 BUILT_IN = load_dictionary()
 
 COUNT = 60_000
-# One clinic everywhere and always: what remains is the patient.
+# One clinic and one time, so that only patients vary.
 PLAIN = World("plain", site_spread=0.0, slope_spread=0.0, drift=0.0)
 
 
@@ -135,7 +135,7 @@ def test_published_share_responds(plain, condition, route, followup, share):
 
 
 def test_oracle_auc_is_as_documented(plain):
-    """Strength 1.3 in intravenous depression: AUC .70, from .66 to .735 around it."""
+    """With strength 1.3, intravenous, depression: AUC 0.70, between 0.66 and 0.735."""
     patients, followups = plain
     rows = treat(patients, "depression", "iv")
     followup = followups["phq9_acute"]
@@ -198,13 +198,13 @@ def test_missing_follows_site_forms_and_severity():
     by_site = frame.groupby("site")["madrs"].apply(lambda column: column.isna().mean())
     assert (by_site == 1).any()
     assert (by_site < 0.7).any()
-    asked = frame[frame["site"].isin(by_site[by_site < 1].index) & frame["phq9"].notna()]
-    missed = asked["madrs"].isna()
-    assert asked.loc[missed, "phq9"].mean() > asked.loc[~missed, "phq9"].mean() + 0.3
+    recorded = frame[frame["site"].isin(by_site[by_site < 1].index) & frame["phq9"].notna()]
+    missed = recorded["madrs"].isna()
+    assert recorded.loc[missed, "phq9"].mean() > recorded.loc[~missed, "phq9"].mean() + 0.3
 
 
 def test_stress_world_responders_report_more_often():
-    """45% of all respond and 58% of those who report."""
+    """45% of all patients respond, 58% of those with follow-up."""
     world = WORLDS["stress"]
     simulation = simulate(world, 40_000, seed=2)
     frame = simulation.cohort.to_pandas()

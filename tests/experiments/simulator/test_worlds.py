@@ -25,7 +25,7 @@ from features.base.errors import InputError
 from features.dictionary.dictionary import load_dictionary
 
 KNOWN = len(PUBLISHED) + len(DECOYS)
-# Of 250 patients of seed 4, computed when worlds still had no effects of their own.
+# Of 250 patients of seed 4, computed before worlds had their own effects.
 DIGESTS = {
     "default": ("c279146cd2325dbd", "0bee864a9233379b"),
     "weak": ("be2da42191d1ea40", "23c3e3469ce1aa59"),
@@ -41,7 +41,7 @@ def worlds():
 
 
 def digest(table):
-    """Digest a table: all that is written, numbers to nine figures."""
+    """Digest a table, with numbers to nine figures."""
     digested = hashlib.sha256()
     for name in table.column_names:
         values = table[name].to_pylist()
@@ -92,7 +92,7 @@ def test_drawn_world_has_a_published_sign_clearly_wrong(worlds):
 
 
 def test_drawn_sizes_spread_wider_than_the_evidence():
-    """Around what the literature is worth in that world; a turned sign counts as its size."""
+    """Around the literature's weight in that world; reversed signs count by size."""
     drawn = np.array(
         [
             [effect.later for effect in draw_published(np.random.default_rng(seed))]
@@ -145,7 +145,7 @@ def test_target_aucs_spread_over_their_range(worlds):
 
 @pytest.mark.parametrize("seed", [1, 2, 6])
 def test_oracle_has_the_drawn_auc(worlds, seed):
-    """On other patients than those that the strength was set on, by their outcomes."""
+    """On other patients than those used to set the strength, by their outcomes."""
     world = worlds[seed]
     plain = replace(world, site_spread=0.0, slope_spread=0.0, drift=0.0)
     patients, generator = draw_complete(plain, 60_000)

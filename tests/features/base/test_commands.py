@@ -1,4 +1,4 @@
-"""What all commands share: errors for people and for machines, without a traceback's values."""
+"""Common behaviour of commands: errors for people and programs, without a traceback's values."""
 
 import json
 

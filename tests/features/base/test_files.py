@@ -1,4 +1,4 @@
-"""Files appear complete or not at all."""
+"""Files are written completely or not at all."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ def test_a_file_is_written_whole(tmp_path):
     assert digest_bytes((tmp_path / "deep" / "file.bin").read_bytes()) == expected
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_failed_write_leaves_only_the_old_file(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
 
@@ -67,7 +67,7 @@ with open_atomic(Path(sys.argv[1])) as file:
 
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
-    """Next to it at most a hidden part, which no reader takes for the file."""
+    """At most a hidden partial file is left, which no reader opens."""
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
     process = subprocess.Popen(
@@ -89,7 +89,7 @@ def test_readers_see_nothing_until_a_file_is_complete(tmp_path):
     assert path.read_bytes() == b"half"
 
 
-def test_a_secret_file_is_readable_by_its_owner_alone(tmp_path):
+def test_secret_file_is_readable_by_its_owner_only(tmp_path):
     write_bytes_new(tmp_path / "key", b"secret", mode=0o600)
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
 

@@ -1,4 +1,4 @@
-"""Where a home's parts are, and the small tools of commands and processes."""
+"""Locations in a home, and small tools of commands and processes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Dictionaries with instruments of a user's own: what they add, and what is refused."""
+"""Dictionaries with a user's own instruments: what they add, and what is refused."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_built_in_fields_keep_their_order(load):
 
 
 def test_the_same_scales_make_the_same_dictionary(load):
-    """So that tables derived from a dictionary are made once, however often it is read."""
+    """So that tables derived from a dictionary are cached, however often it is read."""
     assert load() is load(name="again.toml")
     assert load_dictionary() is BUILT_IN
 
@@ -132,7 +132,7 @@ def test_parts_at_their_limits_are_accepted(load, part):
     assert "bpi" in load(PAIN + part).instruments
 
 
-def test_a_file_that_is_not_there_or_not_toml_is_refused(tmp_path, list_rules):
+def test_missing_or_invalid_file_is_refused(tmp_path, list_rules):
     assert list_rules("[bpi") == {("file", "toml")}
     assert list_rules('bpi = "pain"') >= {("bpi.name", "missing")}
     with pytest.raises(DictionaryError, match="must be a file of instruments"):
@@ -141,8 +141,8 @@ def test_a_file_that_is_not_there_or_not_toml_is_refused(tmp_path, list_rules):
 
 def test_every_problem_is_listed_at_once(list_rules):
     other = PAIN.replace("[bpi]", "[vas]").replace("recall_days = 1", "recall_days = 0")
-    found = list_rules(PAIN.replace("recall_days = 1", "") + other)
-    assert found == {("bpi.recall_days", "missing"), ("vas.recall_days", "greater_than_equal")}
+    rules = list_rules(PAIN.replace("recall_days = 1", "") + other)
+    assert rules == {("bpi.recall_days", "missing"), ("vas.recall_days", "greater_than_equal")}
 
 
 def test_dictionaries_are_combined_unless_they_disagree(load):
@@ -155,7 +155,7 @@ def test_dictionaries_are_combined_unless_they_disagree(load):
         combine_dictionaries([bpi, other])
 
 
-def test_a_scale_that_was_built_in_since_adds_nothing(load):
+def test_scale_built_in_since_adds_nothing(load):
     facts = "\n".join(
         f"{name} = {value!r}".replace("'", '"')
         for name, value in (

@@ -8,7 +8,7 @@ from features.dictionary.horizon import HORIZONS
 
 BUILT_IN = load_dictionary()
 
-# Names that outside systems rely on.
+# Names that other systems rely on.
 PROMISED = """
     patient_id site assessed_on condition age sex bmi phq9 gad7 pcl5 madrs hamd17 qids bdi2 hama
     caps5 phq9_1 phq9_9 gad7_1 gad7_7 pcl5_1 pcl5_20 failed_antidepressants failed_ect
@@ -42,7 +42,7 @@ def test_field_says_what_it_accepts(field):
         assert len(set(field.categories)) == len(field.categories) > 1
 
 
-def test_every_instrument_has_a_total_its_items_and_a_follow_up_at_each_horizon():
+def test_every_instrument_has_total_items_and_follow_ups():
     for key, instrument in BUILT_IN.instruments.items():
         assert BUILT_IN.fields[key].high == instrument.high
         assert [BUILT_IN.fields[name].high for name in instrument.item_fields] == list(
@@ -55,12 +55,12 @@ def test_every_instrument_has_a_total_its_items_and_a_follow_up_at_each_horizon(
                 assert (followup.group, followup.high) == (Group.FOLLOWUP, instrument.high)
 
 
-def test_a_follow_up_shorter_than_the_recall_is_no_field():
+def test_follow_up_within_the_recall_is_not_a_field():
     assert {"phq9_day1", "phq9_week1", "pcl5_week2", "cesd_day1"} <= set(BUILT_IN.unreadable)
     assert {"madrs_day1", "phq9_week2"} <= set(BUILT_IN.followups)
 
 
-def test_an_assessment_may_carry_every_early_score_and_no_last_one():
+def test_assessments_take_early_but_not_last_scores():
     last = list(HORIZONS)[-1]
     for name, field in BUILT_IN.followups.items():
         assert (name in BUILT_IN.fields) is not name.endswith(f"_{last}")

@@ -15,8 +15,8 @@ DAYS = {
 
 
 def test_horizons_are_these_days_after_the_first_dose():
-    found = {key: (one.earliest_days, one.latest_days) for key, one in HORIZONS.items()}
-    assert found == DAYS
+    days = {key: (horizon.earliest_days, horizon.latest_days) for key, horizon in HORIZONS.items()}
+    assert days == DAYS
 
 
 @pytest.mark.parametrize(

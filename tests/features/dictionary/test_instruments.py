@@ -46,12 +46,13 @@ def test_bands_cover_the_whole_range_without_gaps(instrument):
 
 
 @pytest.mark.parametrize("instrument", BUILT_IN.instruments.values(), ids=BUILT_IN.instruments)
-def test_an_instrument_with_item_codes_has_one_for_each_item(instrument):
+def test_item_codes_cover_every_item(instrument):
     if instrument.loinc_items:
         assert len(set(instrument.loinc_items)) == len(instrument.item_highs)
 
 
-def test_phq9_carries_the_loinc_codes_of_its_score_and_not_only_of_its_panel():
+def test_phq9_has_the_loinc_code_of_its_score():
+    """Not only that of its panel."""
     phq9 = BUILT_IN.instruments["phq9"]
     assert (phq9.loinc_total, phq9.loinc_panel) == ("44261-6", "44249-1")
     assert phq9.loinc_items[0] == "44250-9"
@@ -71,7 +72,7 @@ CONTRADICTIONS = [
 
 
 @pytest.mark.parametrize(("key", "prefix", "total", "wrong"), CONTRADICTIONS)
-def test_items_of_a_real_trial_give_its_recorded_totals(trials, key, prefix, total, wrong):
+def test_real_items_give_their_recorded_totals(trials, key, prefix, total, wrong):
     with (trials / "claus_inpatient.csv").open(encoding="utf-8") as file:
         patients = list(csv.DictReader(file))
     count = len(BUILT_IN.instruments[key].item_highs)

@@ -17,13 +17,13 @@ def list_rules(text):
 
 
 @pytest.mark.parametrize("text", ["phq9.acute.response", "hamd17.acute.response.after-week2"])
-def test_an_outcome_is_named_as_it_was_asked_for(text):
+def test_outcome_keeps_its_requested_name(text):
     outcome = parse_outcome(text)
     assert outcome.id == text
     assert outcome.describe()["id"] == text
 
 
-def test_an_update_says_so_in_words_and_is_read_at_the_same_time():
+def test_update_is_described_and_keeps_its_horizon():
     update = parse_outcome("hamd17.acute.response.after-week2")
     baseline = parse_outcome("hamd17.acute.response")
     assert update.definition == f"{baseline.definition}, estimated again after week 2"
@@ -52,7 +52,7 @@ def test_the_last_horizon_is_no_checkpoint():
     assert [horizon.key for horizon in CHECKPOINTS] == list(HORIZONS)[:-1]
 
 
-def test_early_scores_end_at_the_checkpoint_and_respect_recall():
+def test_early_scores_respect_checkpoint_and_recall():
     early = parse_outcome("hamd17.acute.response.after-week2").early_scores
     assert {"hamd17_day1", "hamd17_week1", "hamd17_week2", "hama_week2", "phq9_week2"} <= set(early)
     assert not {"hamd17_acute", "hamd17_week12", "hamd17", "phq9_day1", "phq9_week1"} & set(early)
@@ -60,9 +60,11 @@ def test_early_scores_end_at_the_checkpoint_and_respect_recall():
 
 
 @pytest.mark.parametrize("criterion", ["response", "remission"])
-def test_who_has_the_outcome_measures_better_than_who_has_not(criterion):
+def test_events_measure_better_than_non_events(criterion):
     outcome = parse_outcome(f"phq9.acute.{criterion}")
-    baseline, followup = (one.ravel() for one in np.meshgrid(np.arange(28.0), np.arange(28.0)))
+    baseline, followup = (
+        scores.ravel() for scores in np.meshgrid(np.arange(28.0), np.arange(28.0))
+    )
     met, measured = outcome.evaluate(baseline, followup), outcome.measure(baseline, followup)
     assert (np.isnan(met) == np.isnan(measured)).all()
     assert measured[met == 1].min() > measured[met == 0].max()

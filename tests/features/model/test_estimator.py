@@ -1,4 +1,4 @@
-"""The one way from columns to estimates: what it gives, and when it gives none."""
+"""Estimates from columns: their content, and when the model abstains."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ FEATURES = list_features(["phq9"])
 
 
 def make_model(courses=100, spread=0.1, outcome="phq9.acute.response", ranges=()):
-    """Log-odds 1 - PHQ-9 / 16, and nine re-developments about it."""
+    """Make a model with log-odds 1 - PHQ-9 / 16, and nine bootstrap refits around it."""
     versions = np.append(0, np.linspace(-spread, spread, 9))
     terms = Terms(
         intercept=1 + versions,
@@ -69,11 +69,11 @@ def estimate(make_assessment):
 
 
 def test_an_estimate_is_the_models_with_its_reasons(estimate):
-    found = estimate(make_model(), phq9=8)
-    assert found["probability"] == pytest.approx(1 / (1 + np.exp(-0.5)))
-    assert found["interval"]["low"] < found["probability"] < found["interval"]["high"]
-    assert found["abstained"] is None
-    assert found["base_rate"] == {"probability": 0.5, "n": 100}
+    answer = estimate(make_model(), phq9=8)
+    assert answer["probability"] == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert answer["interval"]["low"] < answer["probability"] < answer["interval"]["high"]
+    assert answer["abstained"] is None
+    assert answer["base_rate"] == {"probability": 0.5, "n": 100}
 
 
 def test_patients_of_other_conditions_get_none(make_assessment):
@@ -81,7 +81,7 @@ def test_patients_of_other_conditions_get_none(make_assessment):
         [make_assessment(condition=name) for name in ("anxiety", "depression", "ptsd")]
     )
     estimates = Estimator(make_model()).list_estimates(people)
-    assert [one is not None for one in estimates] == [False, True, False]
+    assert [answer is not None for answer in estimates] == [False, True, False]
 
 
 def test_too_few_patients_are_ten_by_default(estimate):
@@ -90,10 +90,10 @@ def test_too_few_patients_are_ten_by_default(estimate):
     for spread, withheld in ((1.05, True), (1.03, False)):
         size = estimate(make_model(spread=spread), 0, phq9=16)["effective_sample_size"]
         assert abs(size - 10) < 0.3
-        found = estimate(make_model(spread=spread), phq9=16)
-        assert (found["probability"] is None) is withheld
+        answer = estimate(make_model(spread=spread), phq9=16)
+        assert (answer["probability"] is None) is withheld
         if withheld:
-            assert found["abstained"] == {"reason": "too_little_evidence", "fields": []}
+            assert answer["abstained"] == {"reason": "too_little_evidence", "fields": []}
 
 
 def test_before_any_outcome_few_are_not_too_few(estimate):
@@ -105,10 +105,10 @@ def test_before_any_outcome_few_are_not_too_few(estimate):
 )
 def test_both_ends_of_a_studied_range_are_inside(estimate, phq9, inside):
     model = make_model(ranges=(StudiedRange(field="phq9", low=10, high=20),))
-    found = estimate(model, phq9=phq9)
-    assert (found["abstained"] is None) is inside
+    answer = estimate(model, phq9=phq9)
+    assert (answer["abstained"] is None) is inside
     if not inside:
-        assert found["abstained"] == {"reason": "outside_studied_range", "fields": ["phq9"]}
+        assert answer["abstained"] == {"reason": "outside_studied_range", "fields": ["phq9"]}
 
 
 def test_the_gravest_reason_is_given(estimate):
@@ -122,15 +122,15 @@ def test_the_gravest_reason_is_given(estimate):
 def test_an_update_needs_one_early_score(estimate):
     ranges = [StudiedRange(field=name, low=0, high=27) for name in ("madrs_day1", "phq9_week2")]
     model = make_model(outcome="phq9.acute.response.after-week2", ranges=ranges)
-    found = estimate(model)
-    assert found["abstained"] == {
+    answer = estimate(model)
+    assert answer["abstained"] == {
         "reason": "early_score_missing",
         "fields": ["madrs_day1", "phq9_week2"],
     }
     assert estimate(model, phq9_week2=9)["abstained"] is None
 
 
-def test_mlflow_gets_the_same_estimates_and_nan_where_there_is_none(make_assessment):
+def test_mlflow_gets_estimates_and_nan_if_abstained(make_assessment):
     model = make_model()
     rows = [
         make_assessment(phq9=12.0),
@@ -146,13 +146,13 @@ def test_mlflow_gets_the_same_estimates_and_nan_where_there_is_none(make_assessm
     assert frame[1:].isna().all(axis=None)
 
 
-def test_a_card_from_before_added_scales_knows_the_built_in_ones():
+def test_old_card_knows_the_built_in_scales():
     plain = make_model().card.model_dump(mode="json")
     del plain["instruments"]
     assert ModelCard.model_validate(plain).dictionary is load_dictionary()
 
 
-def test_a_card_carries_the_scales_that_its_study_added():
+def test_card_has_the_scales_its_study_added():
     card = make_model().card
     pain = card.dictionary.instruments["phq9"].model_copy(update={"key": "bpi", "condition": None})
     known = card.model_copy(update={"instruments": (pain,)}).model_dump_json()

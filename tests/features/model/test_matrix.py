@@ -1,4 +1,4 @@
-"""The matrix: rows independent, order-free, the same from JSON and from Parquet, bit for bit."""
+"""The matrix: independent rows in any order, identical from JSON and Parquet."""
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -52,20 +52,20 @@ def same_bits(first, second):
 
 
 @given(cohorts)
-def test_the_matrix_of_many_is_the_stacked_matrices_of_each(rows):
+def test_matrix_of_many_stacks_those_of_each(rows):
     assert same_bits(build(rows), np.vstack([build([row]) for row in rows]))
 
 
 @given(cohorts, st.randoms(use_true_random=False))
-def test_the_order_of_rows_and_of_keys_does_not_matter(rows, random):
+def test_order_of_rows_and_keys_does_not_matter(rows, random):
     order = random.sample(range(len(rows)), len(rows))
-    shuffled = [dict(random.sample(list(rows[place].items()), len(rows[place]))) for place in order]
+    shuffled = [dict(random.sample(list(rows[index].items()), len(rows[index]))) for index in order]
     assert same_bits(build(shuffled), build(rows)[order])
 
 
 @settings(max_examples=25)
 @given(rows=cohorts)
-def test_json_and_parquet_give_the_same_matrix_bit_for_bit(rows, tmp_path_factory):
+def test_json_and_parquet_give_identical_matrices(rows, tmp_path_factory):
     import pyarrow as pa
 
     numbered = [row | {"patient_id": f"p{number}"} for number, row in enumerate(rows)]
@@ -103,24 +103,27 @@ def test_missing_is_nan_and_nothing_is_filled_in(make_assessment):
 def test_an_evidenced_form_is_computed_as_written(make_assessment, field, value, feature, expected):
     features = list_features([field])
     row = build_matrix(read_assessments([make_assessment(**{field: value})]), features)[0]
-    assert row[[one.name for one in features].index(feature)] == expected
+    assert row[[column.name for column in features].index(feature)] == expected
 
 
 @pytest.mark.parametrize(
     ("baseline", "early", "fall"),
     [(20, 5, 75), (20, 20, 0), (20, 30, -50), (10, 40, -100), (0, 3, None), (None, 3, None)],
 )
-def test_an_early_score_enters_as_it_is_and_as_its_fall(make_assessment, baseline, early, fall):
+def test_early_score_enters_with_its_fall(make_assessment, baseline, early, fall):
     features = list_features(["madrs", "madrs_day1"])
-    assert [one.name for one in features] == ["madrs", "madrs_day1", "madrs_day1_fall"]
+    assert [feature.name for feature in features] == ["madrs", "madrs_day1", "madrs_day1_fall"]
     person = make_assessment(madrs=baseline, madrs_day1=early)
     (row,) = build_matrix(read_assessments([person]), features)
     assert row[1] == early
     assert row[2] == pytest.approx(np.nan if fall is None else fall, nan_ok=True)
 
 
-def test_an_early_score_without_its_baseline_among_the_fields_has_no_fall():
-    assert [one.name for one in list_features(["phq9", "madrs_day1"])] == ["phq9", "madrs_day1"]
+def test_early_score_without_baseline_has_no_fall():
+    assert [feature.name for feature in list_features(["phq9", "madrs_day1"])] == [
+        "phq9",
+        "madrs_day1",
+    ]
 
 
 def test_texts_and_dates_are_never_features():

@@ -1,4 +1,4 @@
-"""Models on disk and in memory: exact, checked byte by byte, explained exactly."""
+"""Models on disk and in memory: exact predictions and explanations, every byte checked."""
 
 import io
 import json
@@ -28,7 +28,7 @@ FEATURES = list_features(["phq9", "bipolar"])
 
 
 def make_terms(**changes):
-    """Two versions: the model and one re-development."""
+    """Make the terms of a model and one bootstrap refit."""
     parts = {
         "intercept": [-1.0, -0.8],
         "present": [[0.05, 0.4], [0.06, 0.3]],
@@ -116,7 +116,7 @@ def test_factors_and_intercept_sum_to_the_log_odds(people, trees):
     assert total == pytest.approx(equation.compute_log_odds(people)[:, 0], abs=1e-6)
 
 
-def test_each_field_adds_its_own_terms_and_half_of_every_product(people):
+def test_fields_add_own_terms_and_half_products(people):
     explained = make_model().equation.explain(people)
     unit = (20 - 17) / 5
     half = -0.2 * unit * (1 - 0.25) / 2
@@ -130,8 +130,8 @@ def test_each_field_adds_its_own_terms_and_half_of_every_product(people):
 
 
 @pytest.mark.parametrize("rows", [1, 32, 33, 700])
-def test_however_many_rows_come_together_each_gets_the_same(people, rows):
-    """Few rows and many take other shortcuts; here every row lacks something else."""
+def test_estimates_do_not_depend_on_batch_size(people, rows):
+    """Few and many rows take different fast paths; each row lacks other fields."""
     bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.1, 1.1, 0.7]])
     model = make_model(bent)
     alone, explained = model.predict_and_explain(people)
@@ -149,7 +149,7 @@ def test_however_many_rows_come_together_each_gets_the_same(people, rows):
 
 @pytest.fixture
 def spread_out():
-    """A model with many re-developments that differ, and many people who differ."""
+    """A model with many different bootstrap refits, and many different patients."""
     chance = np.random.default_rng(3)
     shapes = {"present": (40, 2), "missing": (40, 2), "sites": (40, 2), "products": (40, 2)}
     drawn = {name: chance.normal(0, 0.05, shape) for name, shape in shapes.items()}
@@ -157,15 +157,15 @@ def spread_out():
     model = make_model(make_terms(**drawn, calibration=[[0.1, 0.9, 0.9]] * 40))
     scores = chance.integers(0, 28, 600).tolist()
     rows = [
-        {"patient_id": "a", "condition": "depression", "phq9": score, "bipolar": place % 3 == 0}
-        for place, score in enumerate(scores)
+        {"patient_id": "a", "condition": "depression", "phq9": score, "bipolar": index % 3 == 0}
+        for index, score in enumerate(scores)
     ]
     return model, read_assessments(rows)
 
 
 @pytest.mark.parametrize("nudge", [-1e-9, 1e-9, 1e-5, 0.1])
-def test_a_brief_size_lies_on_its_own_side_of_the_limit(spread_out, nudge):
-    """However near: single precision alone would not tell."""
+def test_brief_sample_size_is_right_about_the_limit(spread_out, nudge):
+    """Also so near to the limit that single precision does not decide."""
     model, columns = spread_out
     exact = model.predict(columns)
     for limit in np.unique(exact.effective_sample_size)[::6] * (1 + nudge):
@@ -176,7 +176,7 @@ def test_a_brief_size_lies_on_its_own_side_of_the_limit(spread_out, nudge):
     assert brief.probability == pytest.approx(exact.probability, abs=1e-12)
 
 
-def test_sums_in_single_precision_are_as_near_as_they_say(spread_out):
+def test_single_precision_sums_keep_their_error_bound(spread_out):
     model, columns = spread_out
     plan = model.equation.plan
     rows = plan.read(columns)
@@ -189,18 +189,18 @@ def test_sums_in_single_precision_are_as_near_as_they_say(spread_out):
     assert error.max() < 1e-4
 
 
-def test_a_field_that_nobody_recorded_is_as_good_as_missing(people):
+def test_absent_field_equals_missing_values(people):
     equation = make_model().equation
     blank = people.replace({"bipolar": np.full(3, np.nan)})
     absent = people.keep(["phq9", "site", "gad7"])
     many = np.arange(99) % 3
     for columns in (absent, absent.select(many)):
-        found = equation.compute_log_odds(columns)[:3]
-        assert found == pytest.approx(equation.compute_log_odds(blank), abs=1e-12)
+        log_odds = equation.compute_log_odds(columns)[:3]
+        assert log_odds == pytest.approx(equation.compute_log_odds(blank), abs=1e-12)
 
 
 def test_calibrated_factors_still_sum_to_the_log_odds(people):
-    """Beta calibration is no straight line; who is at the reference is among the cases."""
+    """Beta calibration is not linear; a patient at the reference is included."""
     bent = make_terms(calibration=[[-0.2, 0.9, 0.4], [0.0, 1.0, 1.0]])
     plain = make_model().equation.compute_log_odds(people)[:, 0]
     equation = make_model(bent).equation
@@ -216,24 +216,24 @@ def test_a_calibration_that_reverses_the_order_is_refused():
         make_model(make_terms(calibration=[[0.0, -1.0, 1.0], [0.0, 1.0, 1.0]]))
 
 
-def test_a_site_never_seen_moves_the_re_developments_alone(people):
+def test_unknown_site_changes_only_the_draws(people):
     equation = make_model().equation
     known, unknown = equation.compute_log_odds(people, slice(None))[:2]
     assert known - unknown == pytest.approx([0.5 + 0.4 - 0.1 - 0.09, 0.7 + 0.4 + 0.3], abs=1e-9)
 
 
-def test_the_interval_and_sample_size_come_from_the_re_developments():
+def test_interval_and_sample_size_follow_the_draws():
     log_odds = np.array([[0.0, -0.2, 0.0, 0.1, 0.3]])
-    found = summarise_versions(log_odds, level=0.8)
+    summary = summarise_versions(log_odds, level=0.8)
     others = 1 / (1 + np.exp(-log_odds[0, 1:]))
-    assert found.probability == pytest.approx([0.5])
-    assert found.low == pytest.approx([np.quantile(others, 0.1)])
-    assert found.high == pytest.approx([np.quantile(others, 0.9)])
-    assert found.effective_sample_size == pytest.approx([0.25 / others.var()])
+    assert summary.probability == pytest.approx([0.5])
+    assert summary.low == pytest.approx([np.quantile(others, 0.1)])
+    assert summary.high == pytest.approx([np.quantile(others, 0.9)])
+    assert summary.effective_sample_size == pytest.approx([0.25 / others.var()])
 
 
-def test_the_sample_size_of_a_base_rate_is_its_number_of_patients():
-    """Thomassen's definition gives back n where the estimate is a share of n patients."""
+def test_sample_size_of_a_base_rate_is_its_patients():
+    """By Thomassen's definition it is n if the estimate is a proportion of n patients."""
     generator = np.random.default_rng(1)
     shares = generator.binomial(200, 0.4, size=20_000) / 200
     log_odds = np.log(np.append(0.4, shares) / (1 - np.append(0.4, shares)))
@@ -253,7 +253,7 @@ def test_no_patients_get_no_estimates(people):
 
 
 @pytest.mark.parametrize("trees", [False, True])
-def test_a_model_read_back_says_the_same_to_the_last_bit(people, tmp_path, trees):
+def test_loaded_model_predicts_identically(people, tmp_path, trees):
     boosters = (grow_trees(7), grow_trees(5)) if trees else ()
     model = make_model(make_terms(trees=np.array([0.6, 0.5]) * trees), boosters)
     digest = model.save(tmp_path / "model")
@@ -265,7 +265,7 @@ def test_a_model_read_back_says_the_same_to_the_last_bit(people, tmp_path, trees
 
 @pytest.mark.parametrize("sites", [(), ("north",)])
 @pytest.mark.parametrize("rows", [0, 1, 3, 300])
-def test_a_base_rate_reads_no_field_and_is_the_same_for_all(people, rows, sites):
+def test_base_rate_reads_no_field_and_is_constant(people, rows, sites):
     nothing = {
         **dict.fromkeys(("present", "missing", "products"), np.empty((2, 0))),
         **dict.fromkeys(("centre", "scale"), np.empty(0)),
@@ -273,22 +273,24 @@ def test_a_base_rate_reads_no_field_and_is_the_same_for_all(people, rows, sites)
         "sites": np.zeros((2, 2 if sites else 0)),
     }
     model = ResponseModel(make_card(()), Equation((), sites, make_terms(**nothing)))
-    found, explained = model.predict_and_explain(people.select(np.arange(rows) % 3))
-    assert found.log_odds.tolist() == explained.intercept.tolist() == [-1.0] * rows
+    predictions, explained = model.predict_and_explain(people.select(np.arange(rows) % 3))
+    assert predictions.log_odds.tolist() == explained.intercept.tolist() == [-1.0] * rows
     assert explained.contributions.tolist() == [[0.0] * len(sites)] * rows
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 300])
-def test_joined_trees_say_the_same_to_the_last_bit(people, rows):
+def test_joined_trees_predict_identically(people, rows):
     boosters = (grow_trees(7), grow_trees(5))
     equation = make_model(make_terms(trees=np.array([0.6, 0.5])), boosters).equation
-    asked = people.select(np.arange(rows) % 3)
-    apart = equation.compute_log_odds(asked, ALL_VERSIONS)
+    selected = people.select(np.arange(rows) % 3)
+    apart = equation.compute_log_odds(selected, ALL_VERSIONS)
     joined = equation.prepared
     assert apart.shape == (rows, 2)
-    assert joined.compute_log_odds(asked, ALL_VERSIONS).tobytes() == apart.tobytes()
-    assert joined.explain(asked).contributions.shape == (rows, 3)
-    assert joined.select_version(1).compute_log_odds(asked) == pytest.approx(apart[:, 1:], abs=1e-9)
+    assert joined.compute_log_odds(selected, ALL_VERSIONS).tobytes() == apart.tobytes()
+    assert joined.explain(selected).contributions.shape == (rows, 3)
+    assert joined.select_version(1).compute_log_odds(selected) == pytest.approx(
+        apart[:, 1:], abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", ["card.json", "terms.npz", "trees-0001.ubj"])
@@ -311,14 +313,14 @@ def test_a_missing_file_is_found(tmp_path, name):
         ResponseModel.load(tmp_path / "model", digest)
 
 
-def test_a_whole_other_model_is_not_the_one_promised(tmp_path):
+def test_an_intact_other_model_is_rejected(tmp_path):
     make_model().save(tmp_path / "model")
     with pytest.raises(ArtifactError, match="does not match its registered digest"):
         ResponseModel.load(tmp_path / "model", "0" * 64)
 
 
 def rewrite_card(folder, **changes):
-    """Change the card as an attacker would, digests of files and all."""
+    """Change the card as an attacker would, including the digests of files."""
     card = json.loads((folder / "card.json").read_text())
     (folder / "card.json").write_text(json.dumps(card | changes))
 

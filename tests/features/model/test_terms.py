@@ -67,12 +67,13 @@ def test_products_count_at_most_three_units_either_way():
     assert units.tolist() == [[0, 3, -3, 2.9]]
 
 
-def test_a_square_has_1_taken_off_and_a_product_has_not():
+def test_squares_are_centred_and_products_are_not():
     units = np.array([[2.0, 3.0]])
     assert multiply_pairs(units, np.array([[0, 0], [0, 1]])).tolist() == [[3, 6]]
 
 
-def test_beta_calibration_has_one_slope_below_even_odds_and_one_above():
+def test_beta_calibration_has_two_slopes():
+    """One applies below even odds, the other above."""
     log_odds = np.array([[-20.0], [0.0], [20.0]])
     calibrated = calibrate_log_odds(log_odds, np.array([[0.3, 0.5, 2.0]]))[:, 0]
     middle = 0.3 + (2.0 - 0.5) * np.log(2)
@@ -120,7 +121,8 @@ def test_the_literatures_forms_are_these():
     }
 
 
-def test_a_rise_counts_as_a_fall_of_at_most_minus_100_percent():
+def test_falls_are_bounded_at_minus_100_percent():
+    """A larger rise counts as one of 100 percent."""
     fall = compute_fall(np.array([20.0, 30, 5, 5]), np.array([10.0, 10, 10, 0]))
     assert fall.tolist() == pytest.approx([-100, -100, 50, np.nan], nan_ok=True)
 
@@ -132,11 +134,11 @@ def test_quantiles_are_interpolated_as_numpy_does():
     assert mean == pytest.approx(values.mean())
 
 
-def test_the_interval_holds_the_estimate_and_the_size_follows_the_variance():
+def test_interval_holds_estimate_and_size_follows_variance():
     log_odds = np.array([[3.0, *np.linspace(-1, 1, 9)]])
-    found = summarise_versions(log_odds, 0.8)
+    summary = summarise_versions(log_odds, 0.8)
     others = 1 / (1 + np.exp(-log_odds[0, 1:]))
     share = 1 / (1 + np.exp(-3.0))
-    assert found.high[0] == found.probability[0] == pytest.approx(share)
-    assert found.low[0] == pytest.approx(np.quantile(others, 0.1))
-    assert found.effective_sample_size[0] == pytest.approx(share * (1 - share) / others.var())
+    assert summary.high[0] == summary.probability[0] == pytest.approx(share)
+    assert summary.low[0] == pytest.approx(np.quantile(others, 0.1))
+    assert summary.effective_sample_size[0] == pytest.approx(share * (1 - share) / others.var())

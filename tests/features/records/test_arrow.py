@@ -1,4 +1,4 @@
-"""What Arrow columns may hold, from Parquet or text files."""
+"""Arrow columns from Parquet or text files: accepted types and values."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -44,7 +44,7 @@ def test_dates_times_and_decimals_are_read():
     assert read("bmi", [Decimal("31.5")]) == ([31.5], {})
 
 
-def test_nan_and_null_are_missing_and_empty_columns_too():
+def test_nan_null_and_empty_columns_are_missing():
     assert read("bmi", [np.nan, None, 31.0])[0] == pytest.approx([np.nan] * 2 + [31], nan_ok=True)
     assert np.isnan(read("bmi", [None, None], pa.null())[0]).all()
 

@@ -1,4 +1,4 @@
-"""One assessment: read strictly, every problem at once, the same as a cohort's row."""
+"""Assessments: read strictly, all problems at once, as a cohort's rows."""
 
 import pytest
 from hypothesis import given
@@ -91,8 +91,12 @@ def test_all_problems_of_all_rows_come_at_once(make_assessment):
     rows = [make_assessment(age=200, sex="x"), make_assessment(), make_assessment(age=300, zzz=1)]
     with pytest.raises(AssessmentError) as refused:
         read_assessments(rows)
-    found = {(p.field, p.rule): p.rows for p in refused.value.problems}
-    assert found == {("age", "range"): (1, 3), ("sex", "category"): (1,), ("zzz", "unknown"): (3,)}
+    problems = {(p.field, p.rule): p.rows for p in refused.value.problems}
+    assert problems == {
+        ("age", "range"): (1, 3),
+        ("sex", "category"): (1,),
+        ("zzz", "unknown"): (3,),
+    }
 
 
 def test_no_error_carries_a_value(make_assessment):

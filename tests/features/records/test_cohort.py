@@ -1,4 +1,4 @@
-"""Cohort files: read whole, or refused with every problem at once."""
+"""Cohort files: read completely, or refused with all problems at once."""
 
 import pandas as pd
 import pytest
@@ -62,7 +62,7 @@ def test_a_good_file_is_read(write):
         ("d,depression,17", "row", "columns"),
     ],
 )
-def test_a_bad_row_is_named_with_field_and_rule(write, line, field, rule):
+def test_bad_row_is_named_with_field_and_rule(write, line, field, rule):
     assert list_problems(write(GOOD + line + "\n")) == {(field, rule): (4,)}
 
 
@@ -98,7 +98,7 @@ def test_ten_thousand_bad_rows_fit_on_one_screen(write):
         ("phq9", "duplicate_column"),
     ],
 )
-def test_a_column_that_may_not_come_in_is_named(write, column, rule):
+def test_forbidden_column_is_named(write, column, rule):
     header, *rows = GOOD.splitlines()
     content = "\n".join([f"{header},{column}", *(f"{row},1" for row in rows)])
     assert list_problems(write(content)) == {(column, rule): ()}
@@ -147,7 +147,7 @@ def test_no_error_carries_a_value(write):
     assert "98765" not in shown
 
 
-def test_a_real_file_whose_totals_contradict_its_items_is_refused(trials, tmp_path):
+def test_totals_that_contradict_items_are_refused(trials, tmp_path):
     mapping = tmp_path / "claus.toml"
     items = "\n".join(f'bdi1_{n} = "bdi2_{n}"' for n in range(1, 22))
     mapping.write_text(
@@ -163,7 +163,7 @@ def test_a_real_file_whose_totals_contradict_its_items_is_refused(trials, tmp_pa
     assert problems == {("bdi2", "total"): (6, 22, 30, 41)}
 
 
-def test_csv_and_parquet_of_the_same_patients_are_the_same_cohort(cohort, tmp_path):
+def test_csv_and_parquet_give_the_same_cohort(cohort, tmp_path):
     frame = pd.read_parquet(cohort)
     shuffled = frame.sample(frac=1, random_state=1)[sorted(frame.columns)]
     shuffled.to_csv(tmp_path / "cohort.csv", index=False)
@@ -186,6 +186,6 @@ def test_later_courses_of_a_patient_are_no_duplicates(write):
     assert list_problems(write("\n".join(lines))) == {("patient_id", "duplicate"): (2,)}
 
 
-def test_an_index_that_pandas_left_in_a_parquet_file_is_no_column(cohort, tmp_path):
+def test_pandas_index_is_not_a_column(cohort, tmp_path):
     pd.read_parquet(cohort).sample(50, random_state=1).to_parquet(tmp_path / "indexed.parquet")
     assert read_cohort(tmp_path / "indexed.parquet").size == 50

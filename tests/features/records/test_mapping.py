@@ -1,4 +1,4 @@
-"""Mapping files: a clinic's own columns become ours."""
+"""Mapping files: a clinic's own columns are translated into ours."""
 
 import pandas as pd
 import pytest
@@ -54,7 +54,8 @@ def clinic(tmp_path):
     return tmp_path
 
 
-def test_renames_values_units_constants_and_missing_marks_are_applied(clinic):
+def test_every_part_of_a_mapping_is_applied(clinic):
+    """Renames, values, units, constants, and codes of missing values."""
     columns = read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
     assert columns.get_texts("patient_id").tolist() == ["1", "2"]
     assert columns.get_numbers("condition").tolist() == [0, 1]
@@ -90,7 +91,7 @@ def test_numeric_codes_are_mapped_however_they_are_stored(tmp_path):
     assert typed.get_numbers("sex").tolist() == [0, 1]
 
 
-def test_a_value_that_the_mapping_forgets_is_refused_by_the_field(clinic):
+def test_unmapped_values_are_refused_by_the_field(clinic):
     (clinic / "clinic.csv").write_text(CLINIC.replace("GAD", "PTBS"))
     with pytest.raises(CohortError, match=r"condition \(category\), row 2"):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
@@ -124,14 +125,14 @@ def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule
     assert (field, rule) in {(p.field, p.rule) for p in refused.value.problems}
 
 
-def test_a_mapping_of_columns_that_do_not_exist_is_refused(clinic):
+def test_mapping_of_missing_columns_is_refused(clinic):
     text = MAPPING.replace('Pat = "patient_id"', 'Pat = "patient_id"\nBMI_kg = "bmi"')
     (clinic / "clinic.toml").write_text(text)
     with pytest.raises(CohortError, match=r"BMI_kg \(missing_column\)"):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
 
 
-def test_an_identifier_is_refused_even_where_the_mapping_ignores_it(clinic):
+def test_identifier_is_refused_even_if_ignored(clinic):
     text = CLINIC.replace("note", "last_name")
     (clinic / "clinic.csv").write_text(text)
     (clinic / "clinic.toml").write_text(MAPPING.replace('"note"', '"last_name"'))

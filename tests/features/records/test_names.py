@@ -1,4 +1,4 @@
-"""Which columns may come in at all."""
+"""Names of columns: which are accepted."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_direct_identifier_is_refused(name):
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_column_from_after_the_first_dose_is_refused_as_leakage(name):
+def test_column_after_first_dose_is_refused_as_leakage(name):
     assert list_rules(name) == ["leakage"]
 
 
@@ -47,12 +47,12 @@ def test_every_known_name_is_welcome():
     assert check_names(BUILT_IN.cohort_fields, BUILT_IN, BUILT_IN.cohort_fields) == []
 
 
-def test_a_near_miss_is_told_the_right_name():
+def test_a_near_miss_gets_the_right_name():
     (problem,) = check_names(["Failed_Antidepressant"], BUILT_IN, BUILT_IN.cohort_fields)
     assert problem.message.endswith("did you mean failed_antidepressants?")
 
 
-def test_thousands_of_strange_names_are_judged_without_searching_for_each():
+def test_thousands_of_unknown_names_are_judged_quickly():
     strange = [f"x{number}" for number in range(20_000)]
     assert len(check_names(strange, BUILT_IN, BUILT_IN.cohort_fields)) == 20_000
 
@@ -77,7 +77,7 @@ def test_only_the_first_strange_names_get_a_hint():
         assert ("did you mean phq9?" in problem.message) is hinted
 
 
-def test_a_follow_up_that_cannot_be_read_says_why():
+def test_unreadable_follow_up_has_its_reason():
     (problem,) = check_names(["phq9_day1"], BUILT_IN)
     assert (problem.rule, "last 14 days" in problem.message) == ("recall", True)
 

@@ -1,4 +1,4 @@
-"""What one value may be: ranges, whole numbers, dates, flags, codes."""
+"""Single values: ranges, integers, dates, flags, codes."""
 
 from datetime import date
 
@@ -33,7 +33,7 @@ def read_text(name, value):
     [("phq9", 0, 27, 1), ("age", 0, 120, 0.001), ("dose_mg_kg", 0.05, 2, 0.001),
      ("systolic", 50, 300, 0.001), ("sessions", 1, 100, 1), ("course", 1, 999, 1)],
 )  # fmt: skip
-def test_both_ends_of_a_range_are_accepted_and_nothing_beyond(name, low, high, step):
+def test_ranges_include_both_ends_and_nothing_beyond(name, low, high, step):
     assert list_broken(name, [low, high]) == {}
     assert list_broken(name, [low - step, high + step]) == {"range": [0, 1]}
 
@@ -48,7 +48,7 @@ def test_only_finite_numbers_are_numbers(value):
     assert list_broken("phq9", [value]) == ({} if value is None else {"type": [0]})
 
 
-def test_a_number_beyond_all_floats_is_out_of_range():
+def test_number_beyond_floats_is_out_of_range():
     assert list_broken("age", [10**400]) == {"range": [0]}
 
 
@@ -91,7 +91,7 @@ def test_flags_in_text_files(text, value):
     [("a", True), ("A-1.b:2_c", True), ("a" * 64, True), ("a" * 65, False), ("", False),
      ("-a", False), ("a b", False), ("a@b", False), ("a\n", False), ("ä", False)],
 )  # fmt: skip
-def test_codes_hold_nothing_that_a_name_or_address_needs(code, accepted):
+def test_codes_cannot_hold_names_or_addresses(code, accepted):
     assert list_broken("patient_id", [code]) == ({} if accepted else {"pattern": [0]})
 
 

@@ -1,4 +1,4 @@
-"""Reading by the column: exactly what the readers of single values say, on whatever JSON holds."""
+"""Reading by column agrees exactly with reading by value, for any JSON."""
 
 import numpy as np
 import pytest
@@ -13,16 +13,16 @@ from features.records.reading import read_columns, read_usual
 
 BUILT_IN = load_dictionary()
 
-# One field of each kind, and such whose limits differ.
+# One field of each kind, and some with other limits.
 NAMES = ("age", "bmi", "phq9", "bipolar", "sex", "assessed_on", "site", "patient_id", "dose_mg_kg")
 
 
 class Whole(int):
-    """A whole number of a type of its own."""
+    """A subclass of integers."""
 
 
 class Word(str):
-    """A text of a type of its own."""
+    """A subclass of texts."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ odd = st.one_of(
 
 
 def fill(name):
-    """Columns of one field: mostly what it wants, now and then anything."""
+    """Columns of a field: mostly valid values, sometimes anything."""
     fitting = {
         Kind.NUMBER: st.one_of(st.none(), st.integers(0, 120), st.floats(0, 120)),
         Kind.INTEGER: st.one_of(st.none(), st.integers(0, 27), st.just(5.0)),
@@ -71,7 +71,7 @@ def tables(draw):
 @example({"age": [None, float("nan")], "bmi": [20, 21.5]})
 @example({"patient_id": ["a", "b\nc"]})
 @example({"site": [None, None], "patient_id": ["a", None]})
-def test_columns_read_together_are_those_read_value_by_value(raw):
+def test_columns_equal_those_read_by_value(raw):
     size = len(next(iter(raw.values())))
     columns, broken = read_columns(size, raw, BUILT_IN)
     assert set(columns.values) == set(raw)
@@ -80,9 +80,11 @@ def test_columns_read_together_are_those_read_value_by_value(raw):
         careful = check_numbers(
             BUILT_IN.fields[name], parse_values(BUILT_IN.fields[name], values, JSON_READERS)
         )
-        found = columns.values[name]
-        assert found.dtype == careful.values.dtype
-        assert [repr(one) for one in found.tolist()] == [repr(v) for v in careful.values.tolist()]
+        fast = columns.values[name]
+        assert fast.dtype == careful.values.dtype
+        assert [repr(value) for value in fast.tolist()] == [
+            repr(v) for v in careful.values.tolist()
+        ]
         rules |= {(name, rule): mask.tolist() for rule, mask in careful.broken.items()}
     assert rules == {
         (name, rule): mask.tolist()
@@ -96,18 +98,18 @@ def test_columns_read_together_are_those_read_value_by_value(raw):
 
 
 @given(tables())
-def test_rows_with_the_same_names_and_rows_without_are_read_alike(raw):
+def test_full_rows_and_rows_with_gaps_agree(raw):
     size = len(next(iter(raw.values())))
     full = [{name: values[row] for name, values in raw.items()} for row in range(size)]
     gaps = [{name: value for name, value in row.items() if value is not None} for row in full]
     first, second = (parse_rows(rows) for rows in (full, gaps))
-    assert {repr(one) for one in first[1]} == {repr(one) for one in second[1]}
+    assert {repr(problem) for problem in first[1]} == {repr(problem) for problem in second[1]}
     for name, values in second[0].values.items():
         assert repr(values.tolist()) == repr(first[0].values[name].tolist())
 
 
 def test_usual_values_need_no_second_look(make_assessment):
-    """Otherwise it would be right, and slow."""
+    """If they did, reading would be correct but slow."""
     rows = [make_assessment(bmi=31.5, assessed_on="2026-02-28", bipolar=True, site="north")] * 3
     raw = {name: [row[name] for row in rows] for name in rows[0]}
     assert set(read_usual(3, raw, BUILT_IN).values) == set(raw)
@@ -118,7 +120,7 @@ def test_one_strange_value_leaves_the_other_fields_alone():
         2, {"age": [44, "x"], "bmi": [30, None], "sex": ["f", "male"]}, BUILT_IN
     )
     assert columns.get_numbers("bmi").tolist() == pytest.approx([30, np.nan], nan_ok=True)
-    assert {name: set(found.broken) for name, found in broken.items()} == {
+    assert {name: set(mask.broken) for name, mask in broken.items()} == {
         "age": {"type"},
         "sex": {"category"},
     }

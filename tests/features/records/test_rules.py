@@ -40,7 +40,7 @@ def test_numbers_in_order_may_be_equal(list_rules, low, high):
     assert list_rules(**{low: 81, high: 80}) == [(low, "order")]
 
 
-def test_a_total_may_be_what_its_missing_items_allow(list_rules):
+def test_total_may_be_what_missing_items_allow(list_rules):
     """Eight items of 2 are 16; the ninth may add 0 to 3."""
     items = {f"phq9_{number}": 2 for number in range(1, 9)}
     for total, problems in ((15, [("phq9", "total")]), (16, []), (19, [])):
@@ -50,7 +50,7 @@ def test_a_total_may_be_what_its_missing_items_allow(list_rules):
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)
-def test_as_many_items_may_be_missing_as_the_scale_allows(instrument):
+def test_missing_items_are_limited_by_the_scale(instrument):
     count, allowed = len(instrument.item_highs), instrument.missing_items_allowed
     items = np.zeros((2, count))
     items[0, :allowed] = items[1, : allowed + 1] = np.nan
@@ -58,7 +58,7 @@ def test_as_many_items_may_be_missing_as_the_scale_allows(instrument):
     assert total.tolist() == pytest.approx([0, np.nan], nan_ok=True)
 
 
-def test_halves_are_rounded_up_and_never_beyond_the_range():
+def test_halves_round_up_within_the_range():
     gad7 = INSTRUMENTS["gad7"]
     one_missing = [np.nan, 3, 3, 3, 3, 3, 3]
     assert prorate_total(gad7, np.array([one_missing])).tolist() == [21]

@@ -1,4 +1,4 @@
-"""The strict parser against the slow one that looks at every pair."""
+"""The strict parser against a slow one that checks every pair."""
 
 import json
 
@@ -37,7 +37,7 @@ def refuse_constant(name):
 
 
 def parse_slowly(text):
-    """Parse with the standard library; None for what must be refused."""
+    """Parse with the standard library; None if the text must be refused."""
     try:
         parsed = json.loads(text, object_pairs_hook=refuse_twice, parse_constant=refuse_constant)
     except ValueError:
@@ -57,12 +57,12 @@ def parse_or_name_rule(text):
 def test_parser_agrees_with_the_one_checking_every_pair(value):
     """The fast path of duplicate names against ``object_pairs_hook``."""
     text = write(value)
-    found, rule = parse_or_name_rule(text)
+    parsed, rule = parse_or_name_rule(text)
     if rule == "depth":
         assert "[" * 2 in text or "{" in text
     else:
-        assert found == parse_slowly(text)
-        assert (rule is None) == (found is not None)
+        assert parsed == parse_slowly(text)
+        assert (rule is None) == (parsed is not None)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The log: JSON, one object a line, and nothing in it that was not put there on purpose."""
+"""The log: one JSON object per line, holding only what was deliberately logged."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from serving.base.logs import JsonFormatter, describe_failure, log_event
 
 @pytest.fixture
 def write():
-    """Log something and return the line."""
+    """Log an event and return its line."""
 
     def write(message, *filled, error=None, **extra):
         info = (type(error), error, error.__traceback__) if error else None

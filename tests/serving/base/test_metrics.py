@@ -1,4 +1,4 @@
-"""What is counted: requests, estimates and broken rules, by labels with a fixed set of values."""
+"""Metrics: counts of requests, estimates and broken rules, by labels with fixed values."""
 
 import subprocess
 import sys
@@ -32,27 +32,27 @@ def test_requests_are_counted_by_route_and_status(client, make_assessment):
     for _ in range(3):
         client.post("/predict", json=make_assessment())
     client.post("/predict", json=make_assessment(age=300))
-    found = read_metrics(client)
-    assert found["requests_total", "/predict", "200"] == 3
-    assert found["requests_total", "/predict", "400"] == 1
-    assert found["request_seconds_count", "/predict"] == 4
-    assert found["errors_total", "range"] == 1
+    samples = read_metrics(client)
+    assert samples["requests_total", "/predict", "200"] == 3
+    assert samples["requests_total", "/predict", "400"] == 1
+    assert samples["request_seconds_count", "/predict"] == 4
+    assert samples["errors_total", "range"] == 1
 
 
 def test_paths_that_strangers_try_make_no_series(client):
     for number in range(50):
         client.get(f"/wp-admin-{number}")
-    found = read_metrics(client)
-    assert found["requests_total", "404", "none"] == 50
+    samples = read_metrics(client)
+    assert samples["requests_total", "404", "none"] == 50
     routes = {route.path for route in ROUTES} | {"none"}
-    assert {key[1] for key in found if key[0] == "request_seconds_count"} <= routes
+    assert {key[1] for key in samples if key[0] == "request_seconds_count"} <= routes
 
 
 def test_estimates_are_counted_by_what_became_of_them(client, make_assessment):
     rows = [make_assessment(), make_assessment(bmi=60), make_assessment(psychosis=True), {}]
     client.post("/predict_batch", json={"assessments": rows})
-    found = read_metrics(client)
-    counts = {key[1:]: value for key, value in found.items() if key[0] == "estimates_total"}
+    samples = read_metrics(client)
+    counts = {key[1:]: value for key, value in samples.items() if key[0] == "estimates_total"}
     assert counts == {
         ("3", "estimated", "phq9.acute.response"): 1,
         ("3", "outside_studied_range", "phq9.acute.response"): 1,
@@ -98,7 +98,7 @@ def test_processes_are_shown_together_and_killed_ones_forgotten(tmp_path):
         ).stdout
         for _ in range(2)
     ]
-    # What was counted stays when a process ends; what it was like does not.
+    # Counts stay when a process ends; gauges do not.
     assert "ketamine_response_unaudited_total 2.0" in shown[1]
     assert "ketamine_response_degraded 1.0" in shown[1]
     forget_dead_processes(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def score(commands, tmp_path):
-    """Score a cohort file and read what came out."""
+    """Scores a cohort file; returns the summary and the output's path."""
 
     def score(cohort, *options, code=0, name="scores.parquet"):
         out = tmp_path / "out" / name
@@ -23,9 +23,9 @@ def test_every_course_has_a_line_for_each_outcome(score, intake):
     scores, people = pd.read_parquet(out), pd.read_parquet(intake)
     assert scores["row"].tolist() == list(range(1, len(people) + 1))
     assert scores["patient_id"].tolist() == people["patient_id"].tolist()
-    given = scores["probability"].notna().sum()
+    estimated = scores["probability"].notna().sum()
     assert summary["rows"] == len(people)
-    assert summary["estimates"] == given
+    assert summary["estimates"] == estimated
     assert summary["estimates"] + summary["abstained"] + summary["without_model"] == len(people)
     assert (scores.loc[people["condition"] != "depression", "abstained"] == "no_model").all()
     assert set(scores["data"].dropna()) == {"SIMULATED"}
@@ -59,8 +59,8 @@ def test_bad_rows_are_rejected_and_their_neighbours_scored(score, intake, tmp_pa
     summary, out = score(tmp_path / "bad.parquet", "--rejects", rejects, code=3)
     assert summary["rejected"] == 3
     assert pd.read_parquet(out)["row"].tolist() == [1, 2, 4, 5, 7, 9, 10]
-    found = pd.read_csv(rejects)
-    assert found[["row", "field", "rule"]].to_numpy().tolist() == [
+    listed = pd.read_csv(rejects)
+    assert listed[["row", "field", "rule"]].to_numpy().tolist() == [
         [3, "age", "range"],
         [6, "sex", "category"],
         [8, "patient_id", "duplicate"],

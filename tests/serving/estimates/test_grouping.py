@@ -1,4 +1,4 @@
-"""Assessments that come together are answered together, and each as if it had come alone."""
+"""Concurrent assessments are answered in one batch, each as if it were alone."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from serving.estimates.roster import Roster
 
 @pytest.fixture
 def grouping(predictor, tmp_path):
-    """A grouping that notes how many it answered in each go."""
+    """A grouping that records the size of each batch."""
     made = Grouping(Roster(tmp_path, 10, predictor=predictor))
     reply, made.sizes = made._reply, []
 
@@ -25,7 +25,7 @@ def grouping(predictor, tmp_path):
 
 def ask_together(grouping, assessments):
     async def ask():
-        tasks = [grouping.ask(one) for one in assessments]
+        tasks = [grouping.ask(assessment) for assessment in assessments]
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     return asyncio.run(ask())
@@ -53,10 +53,10 @@ def test_a_crowd_is_answered_in_several_goes(grouping, make_assessment):
 
 def test_each_gets_its_own_errors(grouping, make_assessment):
     rows = [make_assessment(), make_assessment(age=300), make_assessment(sex="f", phq9=99)]
-    good, one, two = ask_together(grouping, rows)
+    good, first, second = ask_together(grouping, rows)
     assert get_probability(good) > 0
-    assert [problem.field for problem in one.result] == ["age"]
-    assert sorted(problem.field for problem in two.result) == ["phq9", "sex"]
+    assert [problem.field for problem in first.result] == ["age"]
+    assert sorted(problem.field for problem in second.result) == ["phq9", "sex"]
 
 
 def test_failing_assessment_does_not_fail_the_others(grouping, make_assessment):

@@ -1,4 +1,4 @@
-"""The predictor: exact, explained, and ready to say nothing."""
+"""The predictor: exact, explained, and able to abstain."""
 
 import json
 import subprocess
@@ -112,7 +112,7 @@ def test_every_estimate_states_simulated_data(make_champion, make_assessment):
 
 
 def settle(answer):
-    """Round every number: one row and many are added up in another order."""
+    """Round every number: sums over one row and many differ in their last digits."""
     if isinstance(answer, dict):
         return {name: settle(value) for name, value in answer.items()}
     if isinstance(answer, list):
@@ -167,7 +167,7 @@ def test_brief_estimate_has_the_same_probability(make_champion, make_assessment)
         assert short["eligibility"] == long["eligibility"]
         wanted = [settle(estimate | left_out) for estimate in long["estimates"]]
         assert short["estimates"] == wanted
-    abstained = [one["abstained"] for row in brief for one in row["estimates"]]
+    abstained = [estimate["abstained"] for row in brief for estimate in row["estimates"]]
     reasons = {reason and reason["reason"] for reason in abstained}
     assert reasons == {None, "eligibility", "outside_studied_range", "too_little_evidence"}
 
@@ -181,7 +181,7 @@ def test_brief_estimate_without_threshold_uses_model_alone(make_champion, make_a
 
 
 def test_champion_without_features_gives_its_base_rate(make_champion, make_assessment):
-    """So it is where no candidate was better."""
+    """Such a champion results if no candidate beats the base rate."""
     champion = make_champion()
     terms = champion.model.equation.terms
     nothing = {name: getattr(terms, name)[:, :0] for name in ("present", "missing", "sites")}
@@ -201,7 +201,7 @@ def test_estimates_are_plain_json(predictor, make_assessment):
 
 
 def test_rounding_error_is_not_a_factor(make_champion, make_assessment):
-    """Rounding may leave a trace of a missing value's term and its centre's, which cancel."""
+    """A missing value's term and its centre's cancel, up to rounding."""
     champion = make_champion()
     equation = champion.model.equation
     traced = replace(equation.terms, missing=equation.terms.missing + 1e-14)

@@ -1,4 +1,4 @@
-"""Taking up champions: the good ones at once, the bad ones never, and always somebody answers."""
+"""Loading champions: intact ones at once, damaged ones never, and without interruption."""
 
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -13,11 +13,11 @@ NAME = "phq9.acute.response"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model store of BentoML's, empty."""
-    found = tmp_path / "models"
-    found.mkdir()
-    BentoMLContainer.model_store.set(ModelStore(found))
-    yield found
+    """An empty model store of BentoML's."""
+    models = tmp_path / "models"
+    models.mkdir()
+    BentoMLContainer.model_store.set(ModelStore(models))
+    yield models
     BentoMLContainer.model_store.reset()
 
 
@@ -27,8 +27,8 @@ def store_champion(folder, tmp_path, make_champion):
 
     def store(version, name=NAME, **facts):
         model = make_champion(name, **facts).model
-        place = tmp_path / f"{name}-{version}"
-        return store_model(place, name, version, model.save(place))
+        target = tmp_path / f"{name}-{version}"
+        return store_model(target, name, version, model.save(target))
 
     return store
 
@@ -41,7 +41,7 @@ def damage(folder, tag):
 
 
 def list_versions(roster):
-    return [(one.model.card.name, one.version) for one in roster.champions]
+    return [(champion.model.card.name, champion.version) for champion in roster.champions]
 
 
 def test_without_any_champion_nothing_is_served(folder):

@@ -1,4 +1,4 @@
-"""Who may ask: every route against every kind of key, and this machine alone without any."""
+"""Access: every route with every kind of key, and without keys from this machine only."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ def list_documented(client):
 
 
 def test_the_document_states_the_scope_of_every_route(open_client):
-    stated = {(one.method, one.path): one.scope for one in ROUTES}
+    stated = {(route.method, route.path): route.scope for route in ROUTES}
     expected = {key: None if scope == OPEN else scope for key, scope in stated.items()}
     assert list_documented(open_client()) == expected
 
@@ -134,14 +134,14 @@ def test_keys_without_a_limit_have_the_services(open_client, make_key):
     ids=["another machine", "another name", "a name like it", "a proxy", "a proxy of today"],
 )
 def test_without_keys_only_this_machine_may_ask(open_client, client, host, headers):
-    asked = open_client(client=client, host=host)
+    stranger = open_client(client=client, host=host)
     for route in ROUTES:
         if route.scope is not None:
             body = BODIES.get(route.path) if route.method == "POST" else None
-            response = asked.request(route.method, route.path, content=body, headers=headers)
+            response = stranger.request(route.method, route.path, content=body, headers=headers)
             assert response.status_code == 403
             assert response.json()["errors"][0]["rule"] == "loopback"
-    assert asked.get("/readyz", headers=headers).status_code == 200
+    assert stranger.get("/readyz", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1:3000", "[::1]:3000"])
@@ -164,7 +164,7 @@ def test_a_clinician_types_the_key_once(open_client, make_key):
     assert 'type="password"' not in second.text
     assert 'type="password"' not in client.get("/").text
     assert client.get("/model").status_code == 200
-    # What another site could make the browser send is not enough for the routes of programs.
+    # Cookies, which another site can make the browser send, do not open the routes of programs.
     assert client.post("/predict", json=ASSESSMENT).status_code == 401
 
 

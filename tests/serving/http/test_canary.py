@@ -1,4 +1,4 @@
-"""Canaries: values planted in every field come out in the answer, and nowhere else at all."""
+"""Canaries: values planted in every field appear in the answer, and nowhere else."""
 
 import asyncio
 import io
@@ -23,7 +23,7 @@ from serving.base.logs import JsonFormatter, start_log
 
 BUILT_IN = load_dictionary()
 
-# Whatever is planted as a text has this word in it; numbers have digits that nothing else has.
+# Planted texts contain this word; planted numbers have digits that occur nowhere else.
 WORD = "CANARYBIRD"
 DIGITS = "73918246"
 DATE = "2031-07-19"
@@ -41,7 +41,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def plant(field, good):
-    """Choose a value for a field in which a canary sits, within its rules or not."""
+    """Choose a value with a canary for a field, within its rules or not."""
     match field.kind:
         case Kind.TEXT:
             return f"{WORD}-{field.name[:20]}" if good else f"{WORD} {field.name} @"
@@ -60,7 +60,7 @@ def plant_all(good):
     planted = {name: plant(field, good) for name, field in BUILT_IN.fields.items()}
     planted = {name: value for name, value in planted.items() if value is not None}
     if good:
-        # What must be whole, or may not stand beside another; and one that was studied.
+        # An integer, one of two exclusive fields, and a studied number that holds a canary.
         planted |= {"condition": "depression", "phq9": 17, "bmi": float(f"27.{DIGITS}")}
         del planted["dose_mg"]
     return planted
@@ -71,8 +71,8 @@ STUDIED = {name: GOOD[name] for name in ("patient_id", "site", "condition", "phq
 
 
 def list_canaries(*planted):
-    """List what must be found nowhere: every text and number that only we could have sent."""
-    numbers = {v for one in planted for v in one.values() if isinstance(v, float)}
+    """List texts and numbers that only these requests contain."""
+    numbers = {v for fields in planted for v in fields.values() if isinstance(v, float)}
     return {WORD, DIGITS, DATE, *(str(number) for number in numbers)}
 
 
@@ -85,17 +85,17 @@ def find_canaries(content):
 
 def search_home(home, *left_out):
     """Find canaries in every file of a home, byte by byte."""
-    found = {}
+    by_file = {}
     for path in home.rglob("*"):
         if path.is_file() and path.name not in left_out:
             with suppress(FileNotFoundError):
                 if canaries := find_canaries(path.read_bytes() + path.name.encode()):
-                    found[str(path.relative_to(home))] = canaries
-    return found
+                    by_file[str(path.relative_to(home))] = canaries
+    return by_file
 
 
 def attack(service):
-    """Send the canaries by every way; returns answers by what was sent."""
+    """Send the canaries in every kind of request; returns the answers by kind."""
     answers = {"good": service.ask("/predict", GOOD), "bad": service.ask("/predict", BAD)}
     answers["studied"] = service.ask("/predict", STUDIED)
     rows = {"assessments": [GOOD, BAD, GOOD, {**GOOD, f"{WORD.lower()}_x": WORD}, WORD]}
@@ -115,7 +115,7 @@ def attack(service):
         ("proxy", body, {"x_forwarded_for": WORD, "x_request_id": WORD}),
         ("deep", b"[" * 3000 + body, {}),
     ):
-        with suppress(ConnectionError):  # what is too large may be refused before it was sent
+        with suppress(ConnectionError):  # too large a body may be refused before it was sent
             answers[name] = service.ask(f"/predict?q={WORD}&age={DIGITS}", content, **headers)
     for path in (f"/{WORD}", f"/predict/{DIGITS}?{WORD}", f"/model?{WORD}#{WORD}", f"/%00{WORD}"):
         answers[path] = service.ask(path, method="GET")
@@ -135,15 +135,15 @@ def attack(service):
     return answers
 
 
-def wait_for(found, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.1)
 
 
 def kill_worker(service):
-    """Kill the process that answers, in the midst of a body; it comes back."""
+    """Kill the worker in the middle of a body; it is restarted."""
     started = service.read_log().count('"event":"champions"')
     head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     service.connect(head + b"Content-Length: 5000\r\n\r\n" + json.dumps(GOOD).encode()).close()
@@ -157,7 +157,7 @@ def kill_worker(service):
 
 @pytest.fixture(scope="module")
 def attacked(start_service):
-    """A service at its loudest, after everything was done to it; and its answers."""
+    """A service with the most detailed log, after all attacks; and its answers."""
     service = start_service(**LOUD)
     answers = attack(service)
     with closing(sqlite3.connect(service.home / "service.db", isolation_level=None)) as blocker:
@@ -177,21 +177,21 @@ def test_the_canaries_were_really_processed(attacked):
     expected |= {"type": 415, "coding": 415, "key": 200, "large": 413, "host": 403, "proxy": 403}
     expected |= {"deep": 400, "unaudited": 503, "after": 200, "metrics": 200}
     assert {name: statuses.get(name, expected[name]) for name in expected} == expected
-    # The canary was read: this is what the model makes of it.
+    # The canary was read: this is its contribution in the model.
     factors = json.loads(answers["studied"][2])["estimates"][0]["factors"]
-    (weight,) = (one["log_odds"] for one in factors if one["field"] == "bmi")
+    (weight,) = (factor["log_odds"] for factor in factors if factor["field"] == "bmi")
     assert weight == pytest.approx(0.02 * (STUDIED["bmi"] - 28), rel=1e-4)
     fields = {error["field"] for error in json.loads(answers["bad"][2])["errors"]}
     assert len(fields & set(BAD)) > len(BAD) - 5
-    # The page shows what was typed to whoever typed it.
+    # The page shows the user's own input again.
     assert DATE.encode() in answers["form"][2] or str(GOOD["bmi"]).encode() in answers["form"][2]
 
 
 def test_no_answer_of_a_program_has_a_canary(attacked):
     _, answers = attacked
-    found = {name: find_canaries(answer[2]) for name, answer in answers.items()}
-    assert {name: canaries for name, canaries in found.items() if canaries} == {
-        "form": found["form"],
+    by_answer = {name: find_canaries(answer[2]) for name, answer in answers.items()}
+    assert {name: canaries for name, canaries in by_answer.items() if canaries} == {
+        "form": by_answer["form"],
         "bad form": [WORD.encode()],
     }
 
@@ -258,29 +258,29 @@ def test_key_from_page_is_not_kept_with_inputs(open_client, make_key, store):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What the log says, set up as in a real process; everything is put back afterwards."""
+def read_logged(monkeypatch):
+    """Reads the log, set up as in a real process; restored afterwards."""
     names = (None, "bentoml", "uvicorn", "uvicorn.error", "uvicorn.access", "circus")
     loggers = [logging.getLogger(name) for name in (*names, "ketamine_response")]
-    for one in loggers:
+    for logger in loggers:
         for fact in ("handlers", "propagate", "level"):
-            monkeypatch.setattr(one, fact, getattr(one, fact))
-    for place, name in (
+            monkeypatch.setattr(logger, fact, getattr(logger, fact))
+    for module, name in (
         (sys, "excepthook"),
         (threading, "excepthook"),
         (logging, "raiseExceptions"),
     ):
-        monkeypatch.setattr(place, name, getattr(place, name))
-    said = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", said)
+        monkeypatch.setattr(module, name, getattr(module, name))
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
     start_log()
-    yield said.getvalue
+    yield stream.getvalue
     monkeypatch.undo()
     logging.getLogger().manager._clear_cache()
 
 
 class Breaking:
-    """A predictor that breaks, with the assessment in its complaint."""
+    """A predictor that raises an error with the assessment in its message."""
 
     champions = ()
     dictionary = load_dictionary()
@@ -292,22 +292,22 @@ class Breaking:
             raise RuntimeError(str(GOOD)) from error
 
 
-def test_internal_failure_logs_place_without_values(open_client, told):
+def test_internal_failure_logs_place_without_values(open_client, read_logged):
     client = open_client(champions=Breaking())
     for path, body in (("/predict", GOOD), ("/predict_batch", {"assessments": [GOOD]})):
         response = client.post(path, json=body)
         assert response.status_code == 500
         assert find_canaries(response.content) == []
-    said = told()
-    assert said.count('"event":"failure"') == 2
-    assert '"error":"RuntimeError"' in said
-    assert "test_canary.py" in said
-    assert find_canaries(said.encode()) == []
+    logged = read_logged()
+    assert logged.count('"event":"failure"') == 2
+    assert '"error":"RuntimeError"' in logged
+    assert "test_canary.py" in logged
+    assert find_canaries(logged.encode()) == []
 
 
-def test_library_messages_of_a_crash_have_no_canary(told):
-    def crash(*given):
-        raise ValueError(*given)
+def test_library_messages_of_a_crash_have_no_canary(read_logged):
+    def crash(*arguments):
+        raise ValueError(*arguments)
 
     async def lose():
         loop = asyncio.get_running_loop()
@@ -321,14 +321,14 @@ def test_library_messages_of_a_crash_have_no_canary(told):
     asyncio.run(lose())
     logging.getLogger("uvicorn.error").error("Exception in ASGI application\n%s", WORD)
     logging.getLogger("other").warning("%s of %s", WORD, DIGITS, exc_info=ValueError(WORD))
-    said = told()
-    assert "Exception in callback" in said
-    assert "Future exception was never retrieved" in said
-    assert find_canaries(said.encode()) == []
+    logged = read_logged()
+    assert "Exception in callback" in logged
+    assert "Future exception was never retrieved" in logged
+    assert find_canaries(logged.encode()) == []
 
 
-def test_unwritable_log_line_shows_no_canary(told, monkeypatch):
-    # Where Python itself complains of such a line.
+def test_unwritable_log_line_shows_no_canary(read_logged, monkeypatch):
+    # Python itself reports such a line here.
     complaints = io.StringIO()
     monkeypatch.setattr(sys, "stderr", complaints)
     record = logging.LogRecord("a", 40, WORD, 1, "odd %s", (WORD,), None)
@@ -337,5 +337,5 @@ def test_unwritable_log_line_shows_no_canary(told, monkeypatch):
     assert isinstance(handler.formatter, JsonFormatter)
     handler.handle(record)
     logging.getLogger("other").error("the next one")
-    assert "the next one" in told()
-    assert find_canaries((told() + complaints.getvalue()).encode()) == []
+    assert "the next one" in read_logged()
+    assert find_canaries((read_logged() + complaints.getvalue()).encode()) == []

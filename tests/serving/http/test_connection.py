@@ -1,4 +1,4 @@
-"""Connections: what comes before a request is limited too, on a real server with real sockets."""
+"""Connections: limits before a request is complete, on a real server with real sockets."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ READY = b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 class Delayed:
-    """An application that may take its time."""
+    """An application that can be delayed."""
 
     def __init__(self, app):
         self.app, self.seconds = app, 0
@@ -32,7 +32,7 @@ class Delayed:
 
 @pytest.fixture
 def connect(open_client, monkeypatch):
-    """Connections to the application on a real server that waits half a second for heads."""
+    """Opens connections to a real server that waits half a second for headers."""
     monkeypatch.setattr(serving.http.connection, "HEAD_SECONDS", 0.5)
     app = Delayed(open_client().app)
     named = {"http": Connection, "log_config": None, "lifespan": "off", "timeout_keep_alive": 30}
@@ -115,7 +115,7 @@ def test_requests_that_come_together_are_answered_in_turn(connect, read_one):
         received = opened.recv(65536)
         assert received
         answers += received
-    places = [answers.find(said) for said in (b'"estimates"', b'"ready"')]
+    places = [answers.find(part) for part in (b'"estimates"', b'"ready"')]
     assert 0 < places[0] < places[1] < answers.rfind(b'"estimates"') < answers.rfind(b'"ready"')
 
 

@@ -119,26 +119,26 @@ def flatten(value, path=()):
         return {k: v for name in value for k, v in flatten(value[name], (*path, name)).items()}
     if isinstance(value, list):
         parts = enumerate(value)
-        return {k: v for place, one in parts for k, v in flatten(one, (*path, place)).items()}
+        return {k: v for index, part in parts for k, v in flatten(part, (*path, index)).items()}
     return {path: value}
 
 
-def assert_same(found, expected):
-    """Assert that answers are the same but for last digits: sums have another order."""
-    found, expected = flatten(found), flatten(expected)
-    assert found.keys() == expected.keys()
+def assert_same(answer, expected):
+    """Assert that answers agree up to last digits, which depend on the order of sums."""
+    answer, expected = flatten(answer), flatten(expected)
+    assert answer.keys() == expected.keys()
     for path, value in expected.items():
         same = pytest.approx(value, abs=1e-12) if isinstance(value, float) else value
-        assert found[path] == same, path
+        assert answer[path] == same, path
 
 
 def test_a_batch_gives_what_single_requests_give(client, make_assessment):
     rows = [make_assessment(phq9=phq9) for phq9 in range(5, 25)]
     together = post(client, "/predict_batch", {"assessments": rows}).json()["results"]
     alone = [post(client, "/predict", row).json() for row in rows]
-    for one, other in zip(together, alone, strict=True):
-        assert_same(one["estimates"], other["estimates"])
-        assert one["eligibility"] == other["eligibility"]
+    for batched, single in zip(together, alone, strict=True):
+        assert_same(batched["estimates"], single["estimates"])
+        assert batched["eligibility"] == single["eligibility"]
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_brief_batch_has_the_same_probabilities(client, make_assessment):
     rows = [make_assessment(phq9=phq9) for phq9 in range(5, 25)]
     full = post(client, "/predict_batch", {"assessments": rows}).json()["results"]
     brief = post(client, "/predict_batch", {"assessments": rows, "detail": "brief"}).json()
-    for one, other in zip(full, brief["results"], strict=True):
-        same = pytest.approx(one["estimates"][0]["probability"], abs=1e-12)
-        assert other["estimates"][0]["probability"] == same
-        assert other["estimates"][0]["interval"] is None
-        assert other["estimates"][0]["factors"] == []
-        assert other["eligibility"] == one["eligibility"]
+    for detailed, short in zip(full, brief["results"], strict=True):
+        same = pytest.approx(detailed["estimates"][0]["probability"], abs=1e-12)
+        assert short["estimates"][0]["probability"] == same
+        assert short["estimates"][0]["interval"] is None
+        assert short["estimates"][0]["factors"] == []
+        assert short["eligibility"] == detailed["eligibility"]
 
 
 @pytest.mark.parametrize("detail", ["full", "brief"])
@@ -178,13 +178,15 @@ def test_large_batch_is_one_list_in_order(open_client, make_assessment, detail):
     batch = {"assessments": rows, "detail": detail}
     answer = post(open_client(), "/predict_batch", batch).json()
     assert list(answer) == ["request_id", "results"]
-    found = {}
+    by_score = {}
     for score, result in zip(scores, answer["results"], strict=True):
-        told = result.get("estimates", [{"probability": None}])[0]["probability"]
-        found.setdefault(score, set()).add(told if told is None else round(told, 9))
+        probability = result.get("estimates", [{"probability": None}])[0]["probability"]
+        by_score.setdefault(score, set()).add(
+            probability if probability is None else round(probability, 9)
+        )
     assert answer["results"][ANSWERED_TOGETHER]["errors"][0]["field"] == "phq9"
-    assert [len(told) for told in found.values()] == [1] * 21
-    assert len(set.union(*found.values()) - {None}) > 10
+    assert [len(probabilities) for probabilities in by_score.values()] == [1] * 21
+    assert len(set.union(*by_score.values()) - {None}) > 10
 
 
 def test_an_empty_batch_has_no_results(client):
@@ -344,7 +346,7 @@ def test_page_reports_conditions_without_a_model(client):
 
 
 def test_batch_past_its_deadline_may_retry(open_client, make_assessment):
-    """One batch is answered at a time, so another may wait past its deadline."""
+    """Batches are answered one at a time, so another may wait past its deadline."""
     client = open_client(deadline_seconds=0.1)
     body = json.dumps({"assessments": [make_assessment()]}).encode()
     headers = [(b"content-type", b"application/json"), (b"host", b"127.0.0.1")]
@@ -364,5 +366,5 @@ def test_batch_past_its_deadline_may_retry(open_client, make_assessment):
         await client.app(scope | {"client": ("127.0.0.1", 5)}, receive, send)
 
     asyncio.run(ask_behind_another())
-    assert [one["status"] for one in sent if "status" in one] == [503, 200]
+    assert [message["status"] for message in sent if "status" in message] == [503, 200]
     assert (b"retry-after", b"1") in sent[0]["headers"]

@@ -1,4 +1,4 @@
-"""Damaged bodies by the thousand: each is answered in one form, without its values."""
+"""Thousands of damaged bodies: every answer has the same form and none of the values."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from features.records.names import SHOWN_LETTERS
 BODIES = (2_000, 100_000)  # in `make test`, in `make endurance`
 SEED = 20261123
 TYPE = "application/json"
-# Planted values; whatever a mutation makes of them, no part of this word may come back.
+# Planted values: after any mutation, no part of this word may be in an answer.
 CANARY = "ZQXJ"
 PERSON = {
     "patient_id": f"{CANARY}-17",
@@ -118,9 +118,9 @@ def give_twice(chance, person):
 
 def insert_literal(chance, person):
     content = json.dumps(person).encode()
-    places = [found.end() for found in re.finditer(rb"[:,{\[] ?", content)]
-    place = chance.choice(places)
-    return content[:place] + chance.choice(LITERALS) + content[place:]
+    places = [match.end() for match in re.finditer(rb"[:,{\[] ?", content)]
+    index = chance.choice(places)
+    return content[:index] + chance.choice(LITERALS) + content[index:]
 
 
 def encode_otherwise(chance, person):
@@ -145,7 +145,7 @@ MUTATIONS = (
 
 @dataclass
 class Response:
-    """One answer, as it left the application."""
+    """An answer as sent by the application."""
 
     status_code: int = 0
     headers: dict = field(default_factory=dict)
@@ -156,7 +156,7 @@ class Response:
 
 
 class Client:
-    """Calls the application on one event loop; speaking HTTP would take ten times as long."""
+    """Calls the application on one event loop: HTTP would take ten times as long."""
 
     def __init__(self, app, state):
         self.app, self.state = app, state
@@ -186,9 +186,9 @@ class Client:
 @pytest.fixture
 def client(open_client):
     opened = open_client(most_body_bytes=200_000, most_assessments=50, most_per_minute=0)
-    found = Client(opened.app, opened.service)
-    yield found
-    found.loop.close()
+    caller = Client(opened.app, opened.service)
+    yield caller
+    caller.loop.close()
 
 
 def post(client, path, body, content_type=TYPE):
@@ -196,7 +196,7 @@ def post(client, path, body, content_type=TYPE):
 
 
 def list_names(body):
-    """List everything that is a name somewhere in a body that can be read."""
+    """List all names in a body, if it can be parsed."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -216,7 +216,7 @@ def show(name):
 
 
 def check_errors(errors, body):
-    """Check that errors have one form and say nothing but names that were sent as names."""
+    """Check that errors have one form and contain only names that were sent as names."""
     assert errors
     known = {
         *load_dictionary().fields,
@@ -240,7 +240,7 @@ def check_errors(errors, body):
 
 
 def check_answer(response, body):
-    """Check one answer, whatever it is."""
+    """Check an answer of any status."""
     assert response.status_code in (200, 400, 413, 415), body[:200]
     assert response.headers["content-type"] == TYPE
     assert "Traceback" not in response.text
@@ -255,7 +255,7 @@ def check_answer(response, body):
 
 
 def test_damaged_bodies_are_answered_in_one_form(client, choose_count, chance):
-    found = {}
+    by_mutation = {}
     for _ in range(choose_count(*BODIES)):
         mutate = chance.choice(MUTATIONS)
         body = mutate(chance, dict(PERSON))
@@ -264,20 +264,20 @@ def test_damaged_bodies_are_answered_in_one_form(client, choose_count, chance):
             path = "/predict_batch"
             if chance.random() < 0.7:
                 body = b'{"assessments": [' + body + b"]}"
-        # Now and then of another type.
+        # Sometimes with another content type.
         content_type = chance.choice(TYPES if chance.random() < 0.95 else WRONG_TYPES)
         status = check_answer(post(client, path, body, content_type), body)
         if content_type in WRONG_TYPES:
             assert status == 415
-        found.setdefault(mutate.__name__, set()).add(status)
-    # Every mutation really reached the parser, and harmless ones were answered.
-    assert all(400 in statuses for statuses in found.values())
-    assert sum(200 in statuses for statuses in found.values()) >= 4
+        by_mutation.setdefault(mutate.__name__, set()).add(status)
+    # Every mutation reached the parser, and harmless ones were answered.
+    assert all(400 in statuses for statuses in by_mutation.values())
+    assert sum(200 in statuses for statuses in by_mutation.values()) >= 4
     assert client.state.in_flight == 0
 
 
 def settle(answer):
-    """Leave room for rounding: how many are added up at once decides in which order."""
+    """Allow for rounding: the order of sums depends on the size of the batch."""
     if isinstance(answer, dict):
         return {name: settle(value) for name, value in answer.items()}
     if isinstance(answer, list):
@@ -285,8 +285,8 @@ def settle(answer):
     return pytest.approx(answer, rel=1e-11, abs=1e-13) if isinstance(answer, float) else answer
 
 
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessment, place):
+@pytest.mark.parametrize("damaged", [0, 2, 4])
+def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessment, damaged):
     neighbours = [
         make_assessment(patient_id="n0", phq9=11),
         make_assessment(patient_id="n1", phq9=12, age=300),
@@ -296,20 +296,20 @@ def test_a_damaged_row_changes_nothing_for_its_neighbours(client, make_assessmen
     ]
     whole = {"assessments": neighbours}
     expected = post(client, "/predict_batch", json.dumps(whole).encode()).json()["results"]
-    chance = random.Random(SEED + place)
+    chance = random.Random(SEED + damaged)
     answered = 0
     for _ in range(300):
         body = chance.choice((change_values, change_names, replace_whole))(chance, dict(PERSON))
-        rows = [json.dumps(one).encode() for one in neighbours]
-        rows[place] = body
+        rows = [json.dumps(neighbour).encode() for neighbour in neighbours]
+        rows[damaged] = body
         sent = b'{"assessments": [' + b", ".join(rows) + b"]}"
         response = post(client, "/predict_batch", sent)
         status = check_answer(response, sent)
         if status == 200:
             results = response.json()["results"]
             assert len(results) == len(neighbours)
-            for number, one in enumerate(results):
-                assert number == place or one == settle(expected[number])
+            for number, result in enumerate(results):
+                assert number == damaged or result == settle(expected[number])
             answered += 1
     assert answered > 200
 

@@ -1,4 +1,4 @@
-"""What every answer carries, what a wrong key takes, and what a request made again is."""
+"""Headers of every answer, the time that a wrong key takes, and repeated requests."""
 
 import statistics
 from datetime import UTC, datetime
@@ -10,8 +10,8 @@ from serving.http.routes import ROUTES
 from serving.store.keys import KeyRing
 
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
-# How much longer one kind of refusal may take than another; a secret takes as long to guess as
-# ever, but an id that exists should not be told from one that does not.
+# Allowed difference in time between refusals: an existing id must not be distinguishable from an
+# unknown one, although guessing the secret would still be infeasible.
 NOISE = 0.25
 SECURE = {
     "cache-control": "no-store",
@@ -33,9 +33,9 @@ def check_headers(response):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "DELETE", "TRACE"])
-@pytest.mark.parametrize("path", [*dict.fromkeys(one.path for one in ROUTES), "/nowhere"])
+@pytest.mark.parametrize("path", [*dict.fromkeys(route.path for route in ROUTES), "/nowhere"])
 def test_every_response_has_security_headers(open_client, method, path):
-    """No response lets another site read it."""
+    """No response may be read by another site."""
     client = open_client()
     for sent in ({}, {"json": PERSON}):
         check_headers(client.request(method, path, headers=ORIGIN, **sent))
@@ -56,13 +56,13 @@ def test_unknown_key_takes_as_long_as_wrong_secret(store, make_key):
     wrong = [token[:-1] + ("A" if token[-1] != "A" else "B"), f"kr_00000000_{token[12:]}"]
     times = ([], [])
     for _ in range(20_000):
-        for place, tried in enumerate(wrong):
+        for index, tried in enumerate(wrong):
             began = perf_counter()
-            found = ring.find(tried, now)
-            times[place].append(perf_counter() - began)
-            assert found is None
-    one, other = (statistics.median(found) for found in times)
-    assert abs(one - other) < NOISE * max(one, other)
+            match = ring.find(tried, now)
+            times[index].append(perf_counter() - began)
+            assert match is None
+    wrong_secret, unknown_key = (statistics.median(durations) for durations in times)
+    assert abs(wrong_secret - unknown_key) < NOISE * max(wrong_secret, unknown_key)
 
 
 def test_repeated_request_gets_its_own_audit_row(open_client):
@@ -74,5 +74,5 @@ def test_repeated_request_gets_its_own_audit_row(open_client):
     assert [row["request_id"] for row in rows] == ids
     assert len(set(ids)) == 3
     assert "0" * 32 not in ids
-    # The same inputs can be recognised, by whoever has the key and the inputs.
+    # The key and the inputs are needed to recognise the same inputs.
     assert len({row["inputs_digest"] for row in rows}) == 1

@@ -1,4 +1,4 @@
-"""Limits: whoever sends too much, too slowly, or nothing at all keeps nobody else from answers."""
+"""Limits: clients that send too much, too slowly, or nothing do not block other clients."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ TYPE = b"Content-Type: application/json\r\n"
 
 @pytest.fixture(scope="module")
 def service(start_service):
-    """A service with room for few, that waits for bodies two seconds."""
+    """A service with a small capacity, which waits two seconds for bodies."""
     prefix = "KETAMINE_RESPONSE_"
     limits = {"MOST_IN_FLIGHT": MOST, "BODY_SECONDS": 2, "DEADLINE_SECONDS": 60}
     return start_service(**{prefix + name: str(value) for name, value in limits.items()})
@@ -30,14 +30,14 @@ def ask_raw(service, read_one, *parts, body=BODY, first=b"POST /predict HTTP/1.1
 
 
 def hold(service, count):
-    """Begin so many bodies and send no more of them."""
+    """Start this many bodies and leave them unfinished."""
     half = b"POST /predict HTTP/1.1\r\n" + HOST + TYPE + LENGTH + b"\r\n" + BODY[:9]
     return [service.connect(half) for _ in range(count)]
 
 
-def wait_for(found, seconds=20):
+def wait_for(condition, seconds=20):
     until = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -84,7 +84,7 @@ def test_body_sent_byte_by_byte_times_out(service, read_one):
 
 
 def test_client_disconnect_is_not_a_failure(service):
-    """It leaves nothing in flight and nothing in the log."""
+    """Nothing stays in flight, and nothing is logged."""
     for connection in hold(service, MOST - 2):
         connection.close()
     wait_for(lambda: service.predict()[0] == 200)
@@ -179,7 +179,9 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("first", "headers"), [one[1:] for one in GOOD], ids=[g[0] for g in GOOD])
+@pytest.mark.parametrize(
+    ("first", "headers"), [row[1:] for row in GOOD], ids=[row[0] for row in GOOD]
+)
 def test_unusual_requests_are_answered(service, read_one, first, headers):
     assert ask_raw(service, read_one, headers, first=first)[0] == 200
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, and true of what a real service answers."""
+"""The OpenAPI document: valid, and matched by a real service's answers."""
 
 import json
 import subprocess
@@ -10,14 +10,14 @@ from schemathesis.specs.openapi import definitions
 
 from serving.http.routes import ROUTES
 
-# Rules between fields are no schema's business, and a batch answers a bad row in its place.
+# Schemas cannot express rules between fields, and a batch reports a bad row in its result.
 NOT_MEANT = {"/predict": "positive_data_acceptance", "/predict_batch": "negative_data_rejection"}
 ROLES = ("predict", "batch", "admin")
 
 
 @pytest.fixture(scope="module")
 def service(start_service, store_champion, make_commands, tmp_path_factory):
-    """A service that asks for keys, and a key."""
+    """A service that requires keys, and a key."""
     home = tmp_path_factory.mktemp("home")
     store_champion(home)
     scopes = [part for role in ROLES for part in ("--scope", role)]
@@ -31,13 +31,13 @@ def document(service):
     return json.loads(service[0].ask("/docs.json")[2])
 
 
-def run_schemathesis(service, place, token, *arguments):
-    """Run schemathesis as a user would, in a folder of its own; returns its report."""
+def run_schemathesis(service, folder, token, *arguments):
+    """Run schemathesis as a user would, in this folder; returns its exit code and report."""
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/docs.json"]
     command += ["--checks", "all", "--seed", "7", "--max-examples", "10", "--no-color"]
     command += ["--generation-database", "none", "-H", f"Authorization: Bearer {token}"]
     done = subprocess.run(
-        [*command, *arguments], cwd=place, capture_output=True, text=True, check=False
+        [*command, *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -53,9 +53,9 @@ def test_every_schema_is_a_valid_json_schema(document):
 
 def test_the_document_has_every_route_and_its_statuses(document):
     described = {
-        (method.upper(), path): set(one["responses"])
+        (method.upper(), path): set(operation["responses"])
         for path, methods in document["paths"].items()
-        for method, one in methods.items()
+        for method, operation in methods.items()
     }
     assert set(described) == {(route.method, route.path) for route in ROUTES}
     assert described["POST", "/predict"] == {
@@ -66,7 +66,7 @@ def test_the_document_has_every_route_and_its_statuses(document):
 
 @pytest.mark.parametrize("path", [*NOT_MEANT, None], ids=lambda path: path or "all others")
 def test_a_real_service_answers_as_its_document_says(service, tmp_path, path):
-    chosen = [part for one in NOT_MEANT for part in ("--exclude-path", one)]
+    chosen = [part for excluded in NOT_MEANT for part in ("--exclude-path", excluded)]
     if path is not None:
         chosen = ["--include-path", path, "--exclude-checks", NOT_MEANT[path]]
         # Its third phase takes minutes over two hundred fields.

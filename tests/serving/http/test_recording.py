@@ -1,4 +1,4 @@
-"""Each answered request is in the audit before its answer leaves, or there is no answer."""
+"""Every request is in the audit log before its answer is sent, or it is not answered."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_the_digest_is_that_of_the_very_body(open_client, make_assessment, read_
 
 @pytest.fixture
 def broken_store(store):
-    """A store into which no row goes."""
+    """A store that rejects every row."""
     with store.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE audit RENAME TO mislaid")
     return store
@@ -129,8 +129,8 @@ def test_inputs_are_kept_only_on_request_and_encrypted(
 
 
 def test_keeping_inputs_needs_a_key():
-    asked = ServingSettings(store_inputs=True)
+    settings = ServingSettings(store_inputs=True)
     with pytest.raises(InputError, match=INPUTS_VARIABLE):
-        choose_seal(asked, {})
+        choose_seal(settings, {})
     assert choose_seal(ServingSettings(), {}) is None
-    assert choose_seal(asked, {INPUTS_VARIABLE: Fernet.generate_key().decode()}) is not None
+    assert choose_seal(settings, {INPUTS_VARIABLE: Fernet.generate_key().decode()}) is not None

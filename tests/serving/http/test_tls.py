@@ -1,4 +1,4 @@
-"""TLS on a real service: modern versions only, and nothing for other machines without keys."""
+"""TLS on a real service: modern versions only, and keys required from other machines."""
 
 import json
 import ssl
@@ -19,7 +19,7 @@ PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate of this machine's and its key, made a moment ago."""
+    """A new certificate of this machine, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
@@ -41,9 +41,9 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def home(store_champion, tmp_path_factory):
-    found = tmp_path_factory.mktemp("home")
-    store_champion(found)
-    return found
+    folder = tmp_path_factory.mktemp("home")
+    store_champion(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,13 @@ def token(home, make_commands):
 
 @pytest.fixture(scope="module")
 def trusting(certificate):
-    """A client's settings that trust this certificate alone."""
+    """Settings of a client that trusts only this certificate."""
     return ssl.create_default_context(cafile=str(certificate[0]))
 
 
 @pytest.fixture(scope="module")
 def service(start_service, home, certificate, token, trusting):
-    """A service for all machines, with TLS and a key."""
+    """A service open to all machines, with TLS and a key."""
     options = ("--host", "0.0.0.0", "--tls-certificate", certificate[0])
     started = start_service(*options, "--tls-key", certificate[1], home=home, ready=None)
     for _ in range(300):
@@ -107,7 +107,7 @@ def test_modern_tls_is_spoken(service, certificate, version):
 def test_old_tls_is_refused_by_the_service(service):
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    # The client itself would take anything.
+    # The client itself accepts every version.
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionResetError), match=r"(?i)alert|reset|eof"):

@@ -1,4 +1,4 @@
-"""What the tests of the store share: the same store in SQLite and in a real PostgreSQL."""
+"""Fixtures of the store's tests: the same store in SQLite and in a real PostgreSQL."""
 
 import itertools
 import os
@@ -15,15 +15,15 @@ from serving.store.audit import Answered, AuditLog
 from serving.store.database import open_store, prepare_store
 
 CHAIN_KEY = b"k" * 32
-# PostgreSQL refuses to run as root; its packages bring this user.
+# PostgreSQL refuses to run as root; its packages create this user.
 USER = "postgres"
-# Where Debian's packages keep what they do not put on the path.
+# Debian's packages keep these programs here and not on the path.
 BINARIES = Path("/usr/lib/postgresql")
 OPTIONS = "-c listen_addresses='' -c fsync=off -c max_connections=40"
 
 
 class PostgresqlServer:
-    """A throw-away cluster that listens on a socket in its own folder, and nowhere else."""
+    """A temporary cluster that listens only on a socket in its own folder."""
 
     def __init__(self, binaries, folder):
         self.binaries, self.folder = binaries, folder
@@ -43,7 +43,7 @@ class PostgresqlServer:
     def start(self):
         options = f"{OPTIONS} -k {self.folder}"
         log = f"{self.folder}/log"
-        # The server would hold our pipes open, were they its own.
+        # If the server inherited our pipes, it would keep them open.
         self._run("pg_ctl", "-D", f"{self.folder}/data", "-o", options, "-l", log, "-w", "start")
 
     def stop(self):
@@ -71,18 +71,18 @@ class PostgresqlServer:
 
 
 def find_binaries():
-    """Find PostgreSQL's programs, and whoever may run them."""
-    found = shutil.which("initdb")
-    places = [Path(found).resolve().parent] if found else sorted(BINARIES.glob("*/bin"))
-    places = [place for place in places if (place / "initdb").exists()]
+    """Locate PostgreSQL's programs; None if they are missing or may not be run."""
+    initdb = shutil.which("initdb")
+    folders = [Path(initdb).resolve().parent] if initdb else sorted(BINARIES.glob("*/bin"))
+    folders = [folder for folder in folders if (folder / "initdb").exists()]
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         return None
-    return places[-1] if places else None
+    return folders[-1] if folders else None
 
 
 @pytest.fixture(scope="session")
 def postgresql():
-    """A real PostgreSQL; where there is none the test is skipped."""
+    """A real PostgreSQL; without one the test is skipped."""
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("NO POSTGRESQL: the service store was tested on SQLite alone")
@@ -96,7 +96,7 @@ def postgresql():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """The address of a store in which nothing has been done yet."""
+    """The address of a store that does not exist yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'service.db'}"
     return request.getfixturevalue("postgresql").create_database()
@@ -105,22 +105,22 @@ def url(request, tmp_path):
 @pytest.fixture
 def engine(url):
     """A store."""
-    found = prepare_store(url)
-    yield found
-    found.dispose()
+    prepared = prepare_store(url)
+    yield prepared
+    prepared.dispose()
 
 
 @pytest.fixture
 def log(engine):
     """Its audit log."""
-    found = AuditLog(engine, CHAIN_KEY)
-    yield found
-    found.close()
+    audit = AuditLog(engine, CHAIN_KEY)
+    yield audit
+    audit.close()
 
 
 @pytest.fixture
 def make_answered():
-    """An answered request; numbered, and every fact can be changed."""
+    """Makes an answered request by number; every fact can be changed."""
 
     def make(number=1, **changes):
         facts = {
@@ -139,7 +139,7 @@ def make_answered():
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A disk of a few megabytes; where there is no right to mount one the test is skipped."""
+    """A disk of a few megabytes; without the right to mount one the test is skipped."""
 
     @contextmanager
     def mount(megabytes):

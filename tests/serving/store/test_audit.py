@@ -37,7 +37,7 @@ with open(sys.argv[2], "a") as confirmed:
 
 
 def start_appending(url, confirmed, names, groups, size):
-    """Start processes that append and note in a file what was confirmed; all begin at once."""
+    """Start processes that append at the same time and write what was confirmed to a file."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     started = []
     for name in names:
@@ -202,7 +202,7 @@ def test_saved_head_detects_a_restored_older_chain(log, engine, make_answered):
     noted = log.verify().head
     head = f"UPDATE audit_head SET number = {number}, digest = '{digest}', seal = '{seal}'"
     change(engine, "DELETE FROM audit WHERE number = 2", head)
-    assert find_kind(log) is None  # the store alone cannot tell
+    assert find_kind(log) is None  # the store alone does not show it
     assert find_kind(log, noted) == ("cut off", 2)
 
 
@@ -265,7 +265,7 @@ def test_concurrent_processes_append_one_chain_without_gaps(url, log, tmp_path):
     rows = log.show(last=100_000)
     assert {row["request_id"] for row in rows} == set(confirmed.read_text().split())
     turns = [row["request_id"][:8] for row in rows[::3]]
-    assert sum(one != other for one, other in pairwise(turns)) > 3
+    assert sum(turn != next_turn for turn, next_turn in pairwise(turns)) > 3
 
 
 def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
@@ -277,12 +277,12 @@ def test_killed_process_leaves_all_confirmed_rows_chained(url, log, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         with confirmed.open("a") as file:
-            file.write("\n")  # its last line may lack an end
+            file.write("\n")  # its last line may be unfinished
     verdict = log.verify()
     assert verdict.breach is None
-    found = {row["request_id"] for row in log.show(last=10_000_000)}
-    told = {line for line in confirmed.read_text().split() if len(line) == 32}
-    assert len(told) > KILLS
-    assert told <= found
-    assert len(found) == verdict.count
-    assert verdict.count % 2 == 0  # no group was written by half
+    stored = {row["request_id"] for row in log.show(last=10_000_000)}
+    reported = {line for line in confirmed.read_text().split() if len(line) == 32}
+    assert len(reported) > KILLS
+    assert reported <= stored
+    assert len(stored) == verdict.count
+    assert verdict.count % 2 == 0  # no group was half-written

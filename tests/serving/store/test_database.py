@@ -42,8 +42,8 @@ def test_concurrent_migrations_all_find_the_store_ready(url):
     started = [
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]
-    told = [process.communicate()[1] for process in started]
-    assert [process.returncode for process in started] == [0] * 4, told
+    errors = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, errors
     engine = open_store(url)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM audit_head").scalar() == 1
@@ -67,7 +67,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def next_version(monkeypatch, tmp_path):
-    """The code of a version to come, with one migration more."""
+    """The code of a later version, with one more migration."""
     folder = tmp_path / "migrations"
     (folder / "versions").mkdir(parents=True)
     for path in (Path(migrations.__file__).parent / "versions").glob("v*.py"):
@@ -168,10 +168,10 @@ def test_unusable_address_is_rejected_without_being_shown(url):
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", ["/dev/null/service.db", "/proc/service.db"])
-def test_uncreatable_file_makes_the_store_unavailable(place):
+@pytest.mark.parametrize("path", ["/dev/null/service.db", "/proc/service.db"])
+def test_uncreatable_file_makes_the_store_unavailable(path):
     with pytest.raises(UnavailableError, match="does not answer"):
-        open_store(f"sqlite:///{place}")
+        open_store(f"sqlite:///{path}")
 
 
 def test_absent_server_makes_the_store_unavailable(tmp_path):

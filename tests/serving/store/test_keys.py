@@ -61,9 +61,9 @@ def test_unknown_id_is_compared_like_wrong_secret(store, ring, monkeypatch):
     open_ring(ring)
     compared = []
 
-    def compare(one, other):
-        compared.append((len(one), len(other)))
-        return one == other
+    def compare(left, right):
+        compared.append((len(left), len(right)))
+        return left == right
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     for token in (issued.token, issued.token[:-1], "kr_00000000_secret", "nonsense"):
@@ -94,10 +94,10 @@ def test_rotated_key_is_valid_until_overlap_ends(store, ring):
     open_ring(ring)
     assert ring.find(old.token, NOW + 2.9 * DAY).replaced_by == new.key.id
     assert ring.find(old.token, NOW + 3 * DAY) is None
-    found = ring.find(new.token, NOW + 11 * DAY)
-    assert (found.name, found.scopes, found.per_minute) == ("clinic", old.key.scopes, 5)
-    assert found.expires == NOW + 12 * DAY
-    assert found.replaced_by is None
+    match = ring.find(new.token, NOW + 11 * DAY)
+    assert (match.name, match.scopes, match.per_minute) == ("clinic", old.key.scopes, 5)
+    assert match.expires == NOW + 12 * DAY
+    assert match.replaced_by is None
 
 
 def test_rotation_never_extends_the_old_key(store):
@@ -178,7 +178,7 @@ def test_keys_stay_valid_while_the_store_is_down(store, ring, engine):
     assert ring.find(issued.token, NOW) is not None
     rename(engine, "gone", "keys")
     ring.refresh()
-    assert store.list()[0].last_used == NOW  # what could not be written was kept
+    assert store.list()[0].last_used == NOW  # what could not be written is retried
 
 
 def rename(engine, old, new):

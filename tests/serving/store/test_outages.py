@@ -1,4 +1,4 @@
-"""What a store that fails does to the log: nothing is half-written, and it mends by itself."""
+"""The log when its store fails: nothing is half-written, and it recovers by itself."""
 
 import contextlib
 import os
@@ -14,12 +14,12 @@ from serving.store.audit import AuditLog
 from serving.store.database import BusyError, migrate, open_store, prepare_store
 
 CHAIN_KEY = b"k" * 32
-# Nothing that a database could make smaller.
+# Random, so that a database cannot compress it.
 LARGE = random.Random(5).randbytes(100_000)
 
 
 def append_until_refused(log, make_answered):
-    """Append large rows until one is refused; return how many were not."""
+    """Append large rows until one is refused; return the number appended."""
     written = []
 
     def fill():
@@ -43,14 +43,14 @@ def test_full_disk_rejects_rows_until_space_is_freed(tiny_disk, make_answered, t
 
 @contextmanager
 def make_database_on(postgresql, folder):
-    """A database whose tables lie on another disk."""
-    place = folder / "space"
-    place.mkdir()
+    """Make a database whose tables are on another disk."""
+    tablespace = folder / "space"
+    tablespace.mkdir()
     if os.geteuid() == 0:
-        shutil.chown(place, "postgres")
-    for parent in [one for one in place.parents if one.owner() == "root"][:-2]:
+        shutil.chown(tablespace, "postgres")
+    for parent in [parent for parent in tablespace.parents if parent.owner() == "root"][:-2]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    postgresql.execute(f"CREATE TABLESPACE tiny LOCATION '{place}'")
+    postgresql.execute(f"CREATE TABLESPACE tiny LOCATION '{tablespace}'")
     url = postgresql.create_database("TABLESPACE tiny")
     try:
         yield url
@@ -94,7 +94,7 @@ def test_a_full_sqlite_file_refuses_rows(tmp_path, make_answered):
     log = AuditLog(engine, CHAIN_KEY)
     written = append_until_refused(log, make_answered)
     assert log.verify().count == written
-    engine.dispose()  # connections keep the limit that they began with
+    engine.dispose()  # connections keep the limit that they started with
     most["pages"] = 1000
     log.append([make_answered(500, inputs=LARGE)])
     assert log.verify().count == written + 1
@@ -134,7 +134,7 @@ def test_server_is_used_again_after_an_outage(postgresql, server_log, make_answe
             log.verify()
     finally:
         postgresql.start()
-    with contextlib.suppress(UnavailableError):  # the pool's other connection was lost, too
+    with contextlib.suppress(UnavailableError):  # the pool's other connection was also lost
         log.append([make_answered(4)])
     log.append([make_answered(5)])
     assert log.verify().breach is None

@@ -43,19 +43,19 @@ def test_secret_file_content_works_as_the_variable(home):
 
 def test_first_process_creates_the_secret_file(home):
     together = threading.Barrier(8)
-    found = []
+    secrets = []
 
     def read():
         together.wait()
-        found.append(read_secrets(home, {}))
+        secrets.append(read_secrets(home, {}))
 
     threads = [threading.Thread(target=read) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(secrets) == 8
+    assert len(set(secrets)) == 1
 
 
 def test_a_short_secret_is_refused_without_being_shown(home):

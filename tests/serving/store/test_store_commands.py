@@ -10,14 +10,14 @@ from serving.store.audit import AuditLog
 from serving.store.database import prepare_store
 from serving.store.secrets import InputsSeal, read_secrets
 
-# No digest or ciphertext holds this by chance, as it may hold three characters.
+# Long enough not to occur in a digest or ciphertext by chance.
 PATIENT = "patient-zoltan"
 BODY = json.dumps({"patient_id": PATIENT, "condition": "depression", "phq9": 17}).encode()
 
 
 @pytest.fixture
 def answered(fresh_commands, make_answered):
-    """A home whose service has answered three requests; the last one's body was kept."""
+    """A home whose service answered three requests and kept the last one's body."""
     home = find_home({"KETAMINE_RESPONSE_HOME": str(fresh_commands.home)})
     engine = prepare_store(home.store_url)
     log = AuditLog(engine, read_secrets(home, {}).chain)
@@ -62,7 +62,7 @@ def test_invalid_key_commands_exit_with_input_error(fresh_commands):
     done = fresh_commands.run(
         "serving", "keys", "create", "--name", " ", "--scope", "root", "--json", code=2
     )
-    assert [one["field"] for one in json.loads(done.stdout)["errors"]] == ["name", "scope"]
+    assert [error["field"] for error in json.loads(done.stdout)["errors"]] == ["name", "scope"]
     fresh_commands.run("serving", "keys", "revoke", "00000000", code=2)
     fresh_commands.run("serving", "keys", "rotate", "00000000", code=2)
 
@@ -103,10 +103,10 @@ def test_answered_requests_are_shown(fresh_commands, answered):
     assert (
         len(fresh_commands.run("serving", "audit", "show", "--last", "1").stdout.splitlines()) == 1
     )
-    found = fresh_commands.run(
+    shown = fresh_commands.run(
         "serving", "audit", "show", "--request", f"{3:032x}", "--json"
     ).stdout
-    (row,) = json.loads(found)["answers"]
+    (row,) = json.loads(shown)["answers"]
     assert (row["number"], row["inputs"], row["answers"]) == (3, True, [[0.625]])
 
 

@@ -12,7 +12,7 @@ from serving.store.writer import AuditWriter
 
 
 class WatchedLog(AuditLog):
-    """A log that notes which thread wrote each group."""
+    """A log that records which thread wrote each group."""
 
     threads: list[str]
 
@@ -29,7 +29,7 @@ def log(engine):
 
 @contextmanager
 def someone_else_writing(engine):
-    """Another process that has begun to write, and takes its time."""
+    """Another process that holds a write transaction for a while."""
     lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "LOCK TABLE audit_head"
     with engine.connect() as other:
         connection = other.connection.driver_connection
@@ -127,7 +127,7 @@ def test_loop_continues_while_a_commit_waits(log, engine, make_answered):
         await writer.close()
 
     asyncio.run(main())
-    assert count_rows(log) in (1, 2)  # the first may have been written after all
+    assert count_rows(log) in (1, 2)  # the first may nevertheless have been written
 
 
 def test_rows_beyond_the_queue_are_rejected_at_once(log, make_answered):
@@ -144,7 +144,7 @@ def test_rows_beyond_the_queue_are_rejected_at_once(log, make_answered):
 
 
 def test_writer_recovers_by_itself_after_a_failed_group(log, engine, make_answered):
-    """The group's requests fail; without further requests, the store is tested until it answers."""
+    """The group's requests fail; then the store is probed until it answers, without requests."""
 
     async def main():
         writer = AuditWriter(log)
@@ -248,7 +248,7 @@ def test_write_ahead_log_of_busy_service_stays_small(tmp_path, make_answered, mo
     written_ahead = tmp_path / "service.db-wal"
 
     async def count_rows_until_the_log_lags_behind(writer):
-        # Without checkpoints it grows by three pages a row. When they come is the disk's matter.
+        # Without checkpoints it grows by three pages per row. Their timing depends on the disk.
         for number in range(5000):
             await writer.write(make_answered(number))
             if number > 500 and written_ahead.stat().st_size < number * 4096:

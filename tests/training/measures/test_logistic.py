@@ -54,7 +54,7 @@ def test_infinite_slopes_are_nan(log_odds, outcome):
     assert np.isnan(coefficients).all()
 
 
-def test_nearly_constant_log_odds_do_not_hang_or_warn():
+def test_nearly_constant_log_odds_neither_hang_nor_warn():
     generator = np.random.default_rng(1)
     log_odds = -0.4 + 1e-7 * generator.normal(size=1000)
     outcome = (generator.random(1000) < 0.4).astype(float)

@@ -91,5 +91,6 @@ def calibrate_update(updated: Updated) -> tuple[Calibration, Numbers | None]:
         equation.compute_log_odds(design.columns.select(fold.test))[:, 0]
         for equation, fold in zip(updated.parts, folds, strict=True)
     ]
+    # Preferably none: a posterior is calibrated if its model is right.
     chosen = choose_calibration(gather_inner(design, folds, np.concatenate(log_odds)), "none")
     return chosen.calibration, place_losses(design, folds, chosen.losses)

@@ -115,6 +115,7 @@ class Likelihood:
         if (gaps <= 0).any():
             return -np.inf
         upper, lower = self._relate_to_thresholds(log_odds, ends)
+        # By expm1, which is exact for narrow gaps; an infinite gap has a factor of 1.
         factor = np.log(-np.expm1(-gaps))[self.categories.numbers]
         return float(self.weights @ (log_expit(upper) + log_expit(-lower) + factor))
 

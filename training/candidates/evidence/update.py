@@ -66,18 +66,9 @@ _ENOUGH_TO_AVERAGE = 1000
 
 @dataclass(frozen=True)
 class _PriorSetting:
-    """One combination of prior spreads.
-
-    Parameters
-    ----------
-    holds
-        Whether the literature applies to any degree.
-    departures, sites
-        Standard deviation of departures, in units of the declared spreads, and between sites.
-    weight
-        Logarithm of its prior probability, but for a constant.
-    """
-
+    # Standard deviations of departures (in units of the declared spreads) and between sites,
+    # whether the literature applies at all (`holds`), and the logarithm of their prior probability,
+    # but for a constant.
     holds: bool
     departures: float
     sites: float
@@ -183,8 +174,6 @@ def _list_prior_settings(design: Design) -> Iterator[_PriorSetting]:
 def _weigh_sites() -> dict[float, float]:
     """Compute the logarithm of each between-site spread's prior probability.
 
-    Examples
-    --------
     >>> {site: round(float(np.exp(weight)), 2) for site, weight in _weigh_sites().items()}
     {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
     """

@@ -73,6 +73,7 @@ def fit_start(design: Design) -> Equation:
     if len(known) < 2 or np.ptp(design.outcome) == 0:
         return make_constant(design)
     numbers = [list(range(len(design.site_names)))]
+    # A course without a site has zeros for all: it starts from the base rate.
     encoder = OneHotEncoder(categories=numbers, handle_unknown="ignore")
     marks = encoder.fit_transform(design.sites[:, None])
     # A ridge penalty is a normal prior of variance C.

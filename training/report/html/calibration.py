@@ -21,6 +21,7 @@ from training.report.html.svg import (
 )
 
 _HEADING = "Do observed proportions match the estimates?"
+# Axes of about the same length, so that equality is the usual diagonal.
 _X = Scale(0, 1, 44, 378)
 _Y = Scale(0, 1, 414, 70)
 _BARS = Scale(0, 1, 530, 474)
@@ -81,6 +82,7 @@ def _place(points: Iterator[tuple[float, float | None]]) -> list[tuple[float, fl
 
 
 def _draw_bars(bins: Sequence[Bin], y: Scale) -> Markup:
+    # Every bar may be hidden as too small.
     tallest = max((bin_.courses for bin_ in bins), default=0) or 1
     bars = (
         draw(

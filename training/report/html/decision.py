@@ -38,6 +38,7 @@ def _make_scales(facts: DecisionFacts) -> tuple[Scale, Scale]:
     thresholds = [point.threshold for point in facts.points]
     ends = [m for p in facts.points for m in (p.benefit.low, p.benefit.high, p.benefit.value)]
     low, high = cover([*ends, *(p.treat_all.value for p in facts.points)], 0.05, 0.0)
+    # A single threshold would be an axis without length.
     across = (thresholds[0], thresholds[-1]) if len(thresholds) > 1 else (0.0, 1.0)
     return Scale(*across, _LEFT, _RIGHT), Scale(max(low, _FLOOR), high, _BOTTOM, _TOP)
 
@@ -80,6 +81,7 @@ def _draw_benefits(facts: DecisionFacts) -> Markup:
 
 
 def _caption_decision(facts: DecisionFacts) -> Markup:
+    # Better only if the whole interval is.
     better = [p for p in facts.points if p.gain.low is not None and p.gain.low > 0]
     result = Markup(
         "At no threshold is the model better than both by more than sampling error explains."

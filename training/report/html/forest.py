@@ -121,6 +121,7 @@ def _draw_mark(row: Row, x: Scale, y: float, reference: float) -> Iterator[Marku
         yield draw("polygon", points=corners, class_="pooled")
         return
     if row.kind == "next":
+        # At least one unit wide, or an interval without width would be invisible.
         yield draw("rect", x=low, y=y - 4, width=max(high - low, 1), height=8, class_="next")
         yield draw("line", x1=at, x2=at, y1=y - 6, y2=y + 6, class_="whisker")
         return

@@ -16,6 +16,7 @@ from training.report.html.svg import (
 )
 
 _HEADING = "How much would estimates change with other patients?"
+# Axes of about the same length, so that equality is the usual diagonal.
 _X = Scale(0, 1, 44, 378)
 _Y = Scale(0, 1, 400, 56)
 _HEIGHT = 440

@@ -65,6 +65,7 @@ def show_frequency(value: Number) -> Markup:
     >>> print(show_frequency(0.4567).replace(chr(160), " "))
     <data value="0.4567">46 of 100</data>
     """
+    # No-break spaces: a number and its unit stay on one line.
     return _mark(value, f"{_scale(value, 0)}\u00a0of\u00a0100")
 
 

@@ -22,6 +22,7 @@ _DRAWN = ("auc", "ratio")
 # Instead, if no O/E ratio was measured.
 _DRAWN_OTHERWISE = ("auc", "slope")
 _REFERENCES = {"auc": 0.5, "ratio": 1.0, "slope": 1.0, "intercept": 0.0}
+# The ratio has a logarithmic axis, and so no step.
 _STEPS = {"auc": 0.1, "slope": 0.5, "intercept": 0.5}
 _MEAN, _NEW_SITE = "All sites, mean", "A new site"
 

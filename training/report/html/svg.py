@@ -77,6 +77,7 @@ class Scale:
         """
         low, high, at = self.low, self.high, value
         if self.multiplies:
+            # A ratio of 0 has no logarithm: it lies far beyond any axis.
             low, high, at = (float(np.log(x)) for x in (low, high, max(value, 1e-9)))
         return self.start + (self.end - self.start) * (at - low) / (high - low)
 

@@ -145,6 +145,7 @@ def _tabulate_gate(findings: Findings) -> HtmlTable | None:
 
 
 def _show_figure(value: float | None) -> Markup:
+    # Some criteria are counts.
     whole = value is not None and float(value).is_integer()
     return show_number(value, 0 if whole else 3)
 

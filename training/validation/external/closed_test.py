@@ -140,8 +140,6 @@ def _sum_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
 def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
     """Compute the p-value of a likelihood ratio test.
 
-    Examples
-    --------
     >>> round(_compare_likelihoods(-101.920729, -100.0, 1), 4)
     0.05
     """

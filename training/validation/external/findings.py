@@ -104,6 +104,7 @@ def _describe_figures(validation: ExternalValidation) -> dict[str, Any]:
             versions,
             "stored with it",
             level,
+            # The middle of the range in which treatment is debated.
             float(np.mean(validation.bounds.thresholds)),
         ),
         "across_sites": None if by_site is None else measure_across_sites(*by_site, level),
@@ -191,8 +192,6 @@ def _expect_auc(log_odds: Numbers) -> float | None:
     The model-based concordance of van Klaveren et al. (Stat Med 2016;35:4136, from memory,
     unverified).
 
-    Examples
-    --------
     >>> round(_expect_auc(np.array([0.0, np.log(3)])), 4)  # probabilities of 1/2 and 3/4
     0.75
     """

@@ -69,6 +69,7 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
     baseline = cohort.get_numbers(target.instrument.key)
     outcome = target.evaluate(baseline, cohort.get_numbers(target.followup_field))
     eligible, excluded = np.ones(cohort.size, dtype=bool), {}
+    # In order, so that each course counts for the first reason only.
     for reason, mask in _mark_excluded(card, target, cohort).items():
         excluded[reason] = int((eligible & mask).sum())
         eligible &= ~mask

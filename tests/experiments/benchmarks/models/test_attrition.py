@@ -76,6 +76,6 @@ def test_calibration_is_to_each_courses_probability():
 
 def test_command_examines_the_given_number_of_cohorts(fresh_commands):
     done = fresh_commands.run("experiments", "benchmark", "attrition", "--cohorts", "2", "--json")
-    found = json.loads(done.stdout)
-    assert found["data"] == "SIMULATED"
-    assert len(found["cohorts"]) == 2
+    report = json.loads(done.stdout)
+    assert report["data"] == "SIMULATED"
+    assert len(report["cohorts"]) == 2

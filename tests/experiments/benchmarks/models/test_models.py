@@ -1,4 +1,4 @@
-"""The benchmark of models, in small: what it shows, what can never be, and that it resumes."""
+"""The benchmark of models at small size: its output, its invariants, and resumption."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def make_prediction(probability, low=None, high=None, size=None):
 
 
 def make_result(method, courses, loss, world="world-1", **scores):
-    """A result as the file has it."""
+    """Make a result as stored in the file."""
     scored = {"log_loss": loss, "attainable": 0.60, "auc": 0.6, "slope": 1.0, "coverage": 0.8}
     scored |= {"coverage_of_mean_site": 0.9, **{f"coverage_{part}": 0.8 for part in THIRDS}}
     scored |= scores

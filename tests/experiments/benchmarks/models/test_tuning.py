@@ -18,7 +18,7 @@ def make_fit(world, name, size, trials, loss):
 
 
 def test_differences_are_paired_by_world():
-    """Gaps of .01 and .03: mean .02, deviation .01414, error .01."""
+    """Gaps of 0.01 and 0.03: mean 0.02, deviation 0.01414, error 0.01."""
     losses = {"world-100": (0.60, 0.61), "world-101": (0.70, 0.73)}
     fits = [
         make_fit(world, name, size, trials, loss)

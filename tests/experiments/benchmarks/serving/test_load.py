@@ -1,4 +1,4 @@
-"""Load by wrk: it measures what is known, counts what fails, and notices what is wrong."""
+"""Load by wrk: it measures a known delay, counts failures, and detects wrong answers."""
 
 import asyncio
 import shutil
@@ -18,7 +18,7 @@ needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="NO WRK: no load 
 
 
 class Service:
-    """A trivial service whose delay is known; it answers with the body, or as the body asks."""
+    """A trivial service with a known delay; it echoes the body or does what the body requests."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -79,7 +79,7 @@ def test_latency_is_at_least_the_known_delay(service):
     measured = put_load(service, [b"a", b"b"], patients=50)
     assert (measured.failed, measured.wrong) == (0, 0)
     assert 1000 * DELAY <= measured.p50 <= measured.p99 <= measured.slowest
-    # Four connections cannot be answered more often than this.
+    # The most answers that four connections can get.
     assert 0 < measured.rate <= 4.4 / DELAY
     assert measured.patients_rate == pytest.approx(50 * measured.rate)
 

@@ -1,4 +1,4 @@
-"""The benchmark of serving and the soak: their verdicts, what counts as wrong, one small run."""
+"""The serving benchmark and the soak: verdicts, detection of wrong answers, a small run."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def find_verdict(verdicts, start):
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
-    # Ratios .9, .2 and .5; the medians' ratio would be 500 / 1000.
+    # Ratios 0.9, 0.2 and 0.5; the ratio of medians would be 500 / 1000.
     results = make_results(ours=[900, 500, 400], echo=[1000, 2500, 800])
     verdict = find_verdict(judge_serving(results), "requests per second at 16, of the echo's")
     assert (verdict.result, verdict.met) == ("0.50", True)
@@ -239,7 +239,7 @@ def make_soaked(watch, audit=INTACT, left=2):
     return SoakResult(SoakPlan(minutes=4), watch, audit, workers=2, workers_left=left)
 
 
-def test_reset_of_a_too_large_body_is_not_lost(watch):
+def test_reset_after_a_large_body_is_not_lost(watch):
     for status in (413, 200):
         watch.note_lost(SoakQuestion("any", ONE, status))
     assert len(watch.lost) == 1

@@ -1,4 +1,4 @@
-"""The benchmark of real trials: what it counts, what it leaves out, and that it resumes."""
+"""The benchmark of real trials: its counts, its exclusions, and resumption."""
 
 import json
 import os
@@ -193,7 +193,7 @@ def test_trials_get_as_many_folds_as_events_allow(trials):
 
 
 def make_result(name="dia_antidepressant_after_week2", gap=0.0, auc=0.8, slope=(0.7, 1.4), **parts):
-    """A result as the file has it."""
+    """Make a result as stored in the file."""
     low, high = slope
     scores = {
         **{name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("log_loss", "brier")},

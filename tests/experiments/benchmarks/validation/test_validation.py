@@ -1,4 +1,4 @@
-"""The check of validation against the truth: what its tables say, and one small run."""
+"""The check of validation against the truth: its tables, and a small run."""
 
 import json
 
@@ -43,7 +43,7 @@ def report(results, costs=(), sites_only=False):
 def test_error_is_figure_minus_truth():
     text = report(RESULTS).text
     (row,) = [line for line in text.splitlines() if line.startswith("| corrected | AUC")]
-    assert "+0.0000 (0.0200)" in row  # .02 and -.02
+    assert "+0.0000 (0.0200)" in row  # 0.02 and -0.02
     assert "0.020" in row
     assert "50% of 2" in row
     assert text.startswith("SIMULATED")
