@@ -76,7 +76,7 @@ def test_page_names_the_source_of_the_estimate(address):
     form = urllib.parse.urlencode({"condition": "depression", "phq9": "17"})
     page = ask(f"{address}/", form, "application/x-www-form-urlencoded")
     assert '<p class="probability">' in page
-    assert "everybody gets the published base rate" in page
+    assert "every patient gets the published base rate" in page
     beyond = form + "&age=100"
     page = ask(f"{address}/", beyond, "application/x-www-form-urlencoded")
     assert "In published studies" in page

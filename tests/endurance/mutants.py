@@ -87,7 +87,7 @@ def sample_mutants(root: Path, paths: Sequence[str], count: int, seed: int) -> l
         specs = [item.mutations[0] for item in database.work_items]
     places: dict[tuple[str, tuple[int, int]], list[MutationSpec]] = {}
     for spec in specs:
-        if not LEFT_OUT & set(spec.operator_name.split("_")):
+        if not (LEFT_OUT & set(spec.operator_name.split("_")) or _is_decorator(root, spec)):
             places.setdefault((str(spec.module_path), spec.start_pos), []).append(spec)
     generator = random.Random(seed)
     order = sorted(places)
@@ -108,6 +108,12 @@ def sample_mutants(root: Path, paths: Sequence[str], count: int, seed: int) -> l
         )
         for spec in chosen[:count]
     ]
+
+
+def _is_decorator(root: Path, spec: MutationSpec) -> bool:
+    # Whether a dataclass is frozen or has slots changes no result.
+    line = (root / spec.module_path).read_text("utf-8").splitlines()[spec.start_pos[0] - 1]
+    return line.lstrip().startswith("@")
 
 
 def make_test_command(root: Path, module: str) -> str:

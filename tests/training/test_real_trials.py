@@ -190,7 +190,7 @@ def test_later_values_are_in_no_cohort(experiments_folder, trials):
 
 
 def test_nimh_after_ten_days_has_too_few_responders(run, trials):
-    with pytest.raises(StudyError, match="the rarer of the two has 3"):
+    with pytest.raises(StudyError, match="the smaller class has 3"):
         run("nimh_ketamine_day10", trials / "openneuro-ds005917")
 
 

@@ -96,7 +96,7 @@ def test_too_few_outcomes_are_refused_with_advice(fit, cohort, tmp_path):
     frame = pd.read_parquet(cohort)
     frame.loc[frame.index > 60, "phq9_acute"] = np.nan
     few = write(frame, tmp_path / "few.parquet")
-    with pytest.raises(StudyError, match="the rarer of the two has"):
+    with pytest.raises(StudyError, match="the smaller class has"):
         fit(make_study(cohort={}, validation={"folds": 50}), few)
 
 

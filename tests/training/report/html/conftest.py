@@ -361,7 +361,7 @@ def make_base_rate():
         make_full().model_copy(
             update={
                 "card": make_card("base_rate"),
-                "verdict": "Nothing tells who responds: everybody gets the base rate.",
+                "verdict": "No candidate predicts response: every patient gets the base rate.",
                 "alarms": (),
                 "candidates": tuple(
                     candidate.model_copy(update={"chosen": candidate.name == "base_rate"})
