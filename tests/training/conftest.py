@@ -209,7 +209,7 @@ def home(empty_store, tmp_path):
     """The test's own home, with an empty store."""
     folder = tmp_path / "home"
     shutil.copytree(empty_store, folder)
-    return find_home({"KETAMINE_RESPONSE_HOME": str(folder), "USER": "somebody"})
+    return find_home({"KETAMINE_RESPONSE_HOME": str(folder), "USER": "ada"})
 
 
 @pytest.fixture

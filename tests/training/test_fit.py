@@ -232,25 +232,25 @@ def test_a_new_champion_is_a_recorded_event(fitted):
 def test_rollback_restores_an_intact_previous_champion(register):
     registry, (first, second) = register.registry, (register(), register())
     history = registry.open_history(OUTCOME)
-    history.change(first, "override", "somebody", "the first")
+    history.change(first, "override", "ada", "the first")
     with pytest.raises(UnavailableError, match="before"):
-        registry.roll_back(OUTCOME, "somebody", "worse")
-    history.change(second, "override", "somebody", "newer")
-    event = registry.roll_back(OUTCOME, "somebody", "worse at our clinic")
+        registry.roll_back(OUTCOME, "ada", "worse")
+    history.change(second, "override", "ada", "newer")
+    event = registry.roll_back(OUTCOME, "ada", "worse at our clinic")
     assert (event.before, event.after) == (second, first)
     assert registry.load_champion(OUTCOME).version == first
-    history.change(second, "override", "somebody", "newer")
+    history.change(second, "override", "ada", "newer")
     source = registry.client.get_model_version(OUTCOME, first).source
     folder = Path(mlflow.artifacts.download_artifacts(source)) / ARTIFACT_FOLDER
     (folder / "terms.npz").write_bytes(b"damaged")
     with pytest.raises(ArtifactError, match="damaged"):
-        registry.roll_back(OUTCOME, "somebody", "worse")
+        registry.roll_back(OUTCOME, "ada", "worse")
     assert registry.load_champion(OUTCOME).version == second
 
 
 def test_a_run_refuses_a_changed_history(register, home, cohort):
     history = register.registry.open_history(OUTCOME)
-    history.change(register(), "override", "somebody", "the first")
+    history.change(register(), "override", "ada", "the first")
     history.client.delete_model_version(history.name, "1")
     with pytest.raises(ArtifactError, match="broken"):
         run_file(make_study(candidates=CHEAP), home, cohort)

@@ -33,7 +33,7 @@ def ask(register):
 
     def ask(version, reason="", registry=None):
         reference = parse_reference(f"{NAME}@{version}")
-        return promote_version(registry or register.registry, reference, "somebody", reason)
+        return promote_version(registry or register.registry, reference, "ada", reason)
 
     return ask
 
@@ -47,7 +47,7 @@ def history(register):
 def command(home, monkeypatch):
     """Runs a command of training in the test's home."""
     monkeypatch.setenv("KETAMINE_RESPONSE_HOME", str(home.folder))
-    monkeypatch.setenv("LOGNAME", "somebody")
+    monkeypatch.setenv("LOGNAME", "ada")
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
@@ -119,7 +119,7 @@ def test_a_version_meeting_every_criterion_becomes_champion(register, ask, histo
     (event,) = history.read().events
     assert (done.state, done.event) == ("promoted", event)
     assert (event.action, event.before, event.after, event.who) == (
-        "promotion", None, done.version, "somebody",
+        "promotion", None, done.version, "ada",
     )  # fmt: skip
     assert event.reason == done.card.verdict
     slope = next(criterion for criterion in event.gate if criterion["name"] == "calibration_slope")
@@ -150,13 +150,13 @@ def test_an_override_records_who_why_and_failures(register, ask, history):
     (event,) = history.read().events
     assert done.state == "overridden"
     assert (event.action, event.who, event.reason) == (
-        "override", "somebody", "needed for the audit",
+        "override", "ada", "needed for the audit",
     )  # fmt: skip
     assert [criterion["name"] for criterion in event.gate if criterion["passed"] is False] == [
         "calibration_slope"
     ]
     lines = describe_history(history.read().events, history.verify()).splitlines()
-    assert lines[0].endswith(f"somebody: override of version {version}. needed for the audit")
+    assert lines[0].endswith(f"ada: override of version {version}. needed for the audit")
     assert "   FAILED: calibration_slope 0.4 (0.7 to 1.5)" in lines
     assert any(line.startswith("   passed: base_rate -0.02 (at most -0.01); ") for line in lines)
 
@@ -232,7 +232,7 @@ class Overtaken(Registry):
     rival = ""
 
     def read_findings(self, name, version):
-        self.open_history(name).change(self.rival, "override", "somebody else", "faster")
+        self.open_history(name).change(self.rival, "override", "grace", "faster")
         return super().read_findings(name, version)
 
 
@@ -256,7 +256,7 @@ home = find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]})
 registry, asked = Registry(home), parse_reference(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote_version(registry, asked, "somebody").state)
+print(promote_version(registry, asked, "ada").state)
 """
 
 
@@ -300,7 +300,7 @@ registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": sys.argv[1]}))
 print("ready", flush=True)
 while True:
     for reference in sys.argv[2:]:
-        promote_version(registry, parse_reference(reference), "somebody", "again")
+        promote_version(registry, parse_reference(reference), "ada", "again")
 """
 
 
@@ -362,7 +362,7 @@ def test_the_command_overrides_with_a_reason(register, command, history):
     done = command("promote", NAME, "--version", version, "--override-reason", "for the audit")
     assert done.exit_code == 0
     assert "Champion against the gate" in done.stdout
-    assert history.read().head.who == "somebody"
+    assert history.read().head.who == "ada"
     shown = command("history", NAME)
     assert "FAILED: calibration_slope 0.4" in shown.stdout
 

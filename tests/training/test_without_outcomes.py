@@ -228,7 +228,7 @@ def test_published_base_rate_yields_to_more_patients(fit, intake, tmp_path):
 def test_an_evidence_model_made_champion_stays(fit, home, intake, tmp_path):
     first = fit(make_study(), intake)
     history = Registry(home).open_history(OUTCOME)
-    history.change(first.version, "override", "somebody", "we trust the evidence")
+    history.change(first.version, "override", "ada", "we trust the evidence")
     more = write(pd.read_parquet(intake), tmp_path / "more.parquet", age=85)
     assert fit(ALONE, more).champion.version == first.version
 

@@ -91,7 +91,7 @@ def test_what_was_answered_can_be_read_again(log, make_answered):
     assert row["answers"] == [[0.1, None], None]
     assert row["models"] == ["one@1 d", "two@2 e"]
     assert (row["key_id"], row["inputs"]) == ("0a1b2c3d", False)
-    assert log.show("nobody's") == []
+    assert log.show("unknown") == []
     assert log.read_inputs(f"{7:032x}") is None
 
 

@@ -177,7 +177,7 @@ def test_uncreatable_file_makes_the_store_unavailable(path):
 def test_absent_server_makes_the_store_unavailable(tmp_path):
     pytest.importorskip("psycopg")
     with pytest.raises(UnavailableError) as caught:
-        prepare_store(f"postgresql://somebody:hunter2@/name?host={tmp_path}")
+        prepare_store(f"postgresql://ada:hunter2@/name?host={tmp_path}")
     assert "hunter2" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 

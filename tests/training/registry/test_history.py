@@ -57,7 +57,7 @@ def make_event(history, after, action="promotion", reason="better"):
     return Event(
         number=head.number + 1 if head else 1,
         at="2026-01-01T00:00:00+00:00",
-        who="somebody",
+        who="ada",
         action=action,
         before=head.after if head else None,
         after=after,
@@ -94,7 +94,7 @@ def test_events_form_a_chain_that_the_alias_follows(recorded):
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_any_change_of_any_event_is_detected(recorded, number):
     whole = recorded.client.get_model_version(recorded.name, str(number)).tags[EVENT_TAG]
-    for changes in ({"reason": "worse"}, {"who": "nobody"}, {"after": "4"}, {"gate": []}):
+    for changes in ({"reason": "worse"}, {"who": "eve"}, {"after": "4"}, {"gate": []}):
         change_event(recorded, number, **changes)
         assert recorded.verify()
         with pytest.raises(ArtifactError, match="broken"):
@@ -211,13 +211,13 @@ def test_a_killed_promotion_leaves_an_intact_history(recorded, tmp_path, delay):
 
 def test_rollbacks_undo_promotions_one_by_one(history):
     for after in ("1", "2", "3"):
-        history.change(after, "promotion", "somebody", "better")
+        history.change(after, "promotion", "ada", "better")
     assert find_previous_champion(history.read().events) == "2"
-    history.change("2", "rollback", "somebody", "worse at our clinic")
+    history.change("2", "rollback", "ada", "worse at our clinic")
     assert find_previous_champion(history.read().events) == "1"
-    history.change("1", "rollback", "somebody", "worse still")
+    history.change("1", "rollback", "ada", "worse still")
     assert find_previous_champion(history.read().events) is None
-    history.change("5", "promotion", "somebody", "better")
+    history.change("5", "promotion", "ada", "better")
     assert find_previous_champion(history.read().events) == "1"
     assert history.find_champion() == "5"
 
@@ -225,8 +225,8 @@ def test_rollbacks_undo_promotions_one_by_one(history):
 def test_the_history_shows_who_when_what_why(recorded):
     lines = describe_history(recorded.read().events, recorded.verify()).splitlines()
     when = "2026-01-01T00:00:00+00:00"
-    assert lines[2] == f"2. {when} somebody: promotion of version 2 in place of 1. better"
+    assert lines[2] == f"2. {when} ada: promotion of version 2 in place of 1. better"
     assert lines[3] == "   passed: slope 0.97 (0.7 to 1.5)"
     assert lines[-1] == "3 events, the chain is intact"
-    change_event(recorded, 3, who="nobody")
+    change_event(recorded, 3, who="eve")
     assert "BROKEN" in describe_history(recorded.read().events, recorded.verify())

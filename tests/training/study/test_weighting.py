@@ -59,9 +59,9 @@ def test_weights_correct_missingness_by_baseline(make_design):
     design = make_design(6000, site_effects=SITES)
     severity = design.columns.get_numbers("phq9") - 16
     pull = 0.12 * severity + np.array(SITES)[design.sites]
-    everyone, reporters, weighted = compare_shares(design, lose(design, pull))
-    assert reporters - everyone > 0.10
-    assert weighted == pytest.approx(everyone, abs=0.025)
+    patients, reporters, weighted = compare_shares(design, lose(design, pull))
+    assert reporters - patients > 0.10
+    assert weighted == pytest.approx(patients, abs=0.025)
 
 
 def test_weights_cannot_correct_missingness_by_outcome(make_design):
@@ -70,11 +70,11 @@ def test_weights_cannot_correct_missingness_by_outcome(make_design):
     Only the part of the bias that baseline predicts is removed.
     """
     design = make_design(6000, site_effects=SITES)
-    everyone, reporters, weighted = compare_shares(
+    patients, reporters, weighted = compare_shares(
         design, lose(design, np.log(2.2) * design.outcome)
     )
-    assert reporters - everyone > 0.10
-    assert weighted - everyone > 0.6 * (reporters - everyone)
+    assert reporters - patients > 0.10
+    assert weighted - patients > 0.6 * (reporters - patients)
 
 
 def test_missing_fields_may_predict_follow_up(make_design):

@@ -175,7 +175,7 @@ def make_registered():
         with mlflow.start_run(experiment_id=registry.experiment):
             added = registry.register(make_model())
         history = registry.open_history(OUTCOME)
-        history.change(added.version, "promotion", "somebody", "the first")
+        history.change(added.version, "promotion", "ada", "the first")
 
     return make
 

@@ -153,13 +153,13 @@ def make_decision():
     points, lines = [], []
     random = np.random.default_rng(2)
     for t in thresholds:
-        everybody = 0.4731 - 0.5269 * t / (1 - t)
-        model = max(everybody, 0.0) + 0.035 * np.exp(-(((t - 0.46) / 0.1) ** 2)) - 0.004
-        gain = around(model - max(everybody, 0.0), 0.0181)
+        treat_all = 0.4731 - 0.5269 * t / (1 - t)
+        model = max(treat_all, 0.0) + 0.035 * np.exp(-(((t - 0.46) / 0.1) ** 2)) - 0.004
+        gain = around(model - max(treat_all, 0.0), 0.0181)
         points.append(
             DecisionPoint(
                 threshold=t, treated=1 - t * 0.9, benefit=around(model, 0.0211),
-                treat_all=around(everybody, 0.0301), standardised=around(model / 0.4731, 0.0441),
+                treat_all=around(treat_all, 0.0301), standardised=around(model / 0.4731, 0.0441),
                 gain=gain,
             )
         )  # fmt: skip
@@ -343,8 +343,8 @@ def make_minimal():
         purpose="development",
         profile="quick",
         card=make_card(),
-        verdict="Nothing could be tested: nobody's outcome is known yet.",
-        cohort="Nobody yet.",
+        verdict="Nothing could be tested: no outcome is known yet.",
+        cohort="None yet.",
         courses=0,
         events=0,
         patients=0,
