@@ -103,7 +103,7 @@ def test_mlflow_models_serve_agrees_with_score(commands, people, scored, wait_re
     probabilities = [
         prediction["probability"]
         for prediction, known in zip(predictions, scored.notna(), strict=True)
-        if known  # the pyfunc does not abstain
+        if known  # where `score` abstains, the pyfunc gives no number
     ]
     assert probabilities == pytest.approx(scored.dropna().tolist(), abs=1e-6)
 

@@ -1,6 +1,6 @@
 """ASGI middleware through which every request and response of the service passes.
 
-A request is checked in the same order whatever it asks for: capacity, route, key, body. A response
+Every request is checked in the same order: capacity, route, key, body. A response
 leaves with its security headers, is counted and has its line in the log. Errors are answered here:
 the server around it would log too much of them.
 """

@@ -19,7 +19,7 @@ _REACH = 1.96
 # Nodes of the quadrature: with twice as many R2 is the same to 1e-9, up to an AUC of 0.99.
 _NODES = 80
 
-_OVERFITTING, _FIT, BASE_RATE = _CRITERIA = "overfitting", "apparent_fit", "base_rate"
+_OVERFITTING, _FIT, BASE_RATE = "overfitting", "apparent_fit", "base_rate"
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,13 @@ def test_attainable_is_the_mean_over_identical_records(recorded):
     same = everyone["condition"] == 0
     for name, value in recorded.items():
         same &= everyone[name] == value
-    alike = {name: values[same] for name, values in everyone.items()}
+    same_patients = {name: values[same] for name, values in everyone.items()}
     constants = {"site": 2.0, "route": 0.0, "assessed_on": 20_000.0}
-    alike |= {name: np.full(same.sum(), value) for name, value in constants.items()}
+    same_patients |= {name: np.full(same.sum(), value) for name, value in constants.items()}
     known = {name: np.full(500, value) for name, value in ({"condition": 0.0} | constants).items()}
     known |= {name: np.full(500, recorded.get(name, np.nan)) for name in LATENTS}
     attainable, _ = compute_attainable(WORLD, SITES, known, draws=40)
-    counted = tell_truth(WORLD, SITES, alike)
+    counted = tell_truth(WORLD, SITES, same_patients)
     assert attainable.mean() == pytest.approx(
         counted.mean(), abs=4 * counted.std() / np.sqrt(same.sum())
     )

@@ -183,7 +183,7 @@ def watch(questions):
     return Watch({digest: questions.answer(numbers)})
 
 
-ONE = HttpRequest("/predict", b"{}")
+REQUEST = HttpRequest("/predict", b"{}")
 
 
 def answer_with(plain, status=200, **headers):
@@ -192,7 +192,7 @@ def answer_with(plain, status=200, **headers):
 
 def test_soak_accepts_only_the_librarys_answer(questions, watch):
     (right,) = questions.answer([2])
-    question = SoakQuestion("predict", ONE, 200, (2,))
+    question = SoakQuestion("predict", REQUEST, 200, (2,))
     watch.note_answer(question, answer_with(right))
     assert (watch.compared, watch.wrong, watch.request_ids) == (1, [], {"r1"})
     watch.note_answer(replace(question, numbers=(3,)), answer_with(right))
@@ -202,13 +202,13 @@ def test_soak_accepts_only_the_librarys_answer(questions, watch):
 def test_soak_knows_only_registered_champions(questions, watch):
     (answer,) = questions.answer([2])
     answer["estimates"][0]["model"]["digest"] = "0" * 64
-    watch.note_answer(SoakQuestion("predict", ONE, 200, (2,)), answer_with(answer))
+    watch.note_answer(SoakQuestion("predict", REQUEST, 200, (2,)), answer_with(answer))
     assert watch.wrong == ["predict: no estimate of one of the champions after 0 s"]
 
 
 def test_bad_row_in_a_batch_harms_no_neighbour(questions, watch):
     results = [{"errors": [{}]}, *questions.answer([0, 1])]
-    question = SoakQuestion("batch", ONE, 200, (None, 0, 1))
+    question = SoakQuestion("batch", REQUEST, 200, (None, 0, 1))
     watch.note_answer(question, answer_with({"results": results}))
     assert (watch.compared, watch.wrong) == (3, [])
     watch.note_answer(question, answer_with({"results": [*results[1:], results[0]]}))
@@ -216,7 +216,7 @@ def test_bad_row_in_a_batch_harms_no_neighbour(questions, watch):
 
 
 def test_503_needs_retry_after_and_500_is_forbidden(watch):
-    question = SoakQuestion("predict", ONE, 200, (0,))
+    question = SoakQuestion("predict", REQUEST, 200, (0,))
     watch.note_answer(question, answer_with({}, 503, **{"retry-after": "1"}))
     assert watch.forbidden == []
     watch.note_answer(question, answer_with({}, 503))
@@ -241,7 +241,7 @@ def make_soaked(watch, audit=INTACT, left=2):
 
 def test_reset_after_a_large_body_is_not_lost(watch):
     for status in (413, 200):
-        watch.note_lost(SoakQuestion("any", ONE, status))
+        watch.note_lost(SoakQuestion("any", REQUEST, status))
     assert len(watch.lost) == 1
 
 
