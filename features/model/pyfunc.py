@@ -51,10 +51,10 @@ class ResponseFunction:
         if problems := check_names(table.column_names, dictionary) + problems:
             raise AssessmentError(problems, source="assessments")
         estimates = self._estimator.estimate(columns, check_eligibility(columns), "interval")
-        estimated = estimates.rows[~estimates.withheld]
+        answered = ~estimates.withheld
         answer = {name: np.full(columns.size, np.nan) for name in ANSWER_COLUMNS}
         for name, values in answer.items():
-            values[estimated] = getattr(estimates.prediction, name)[~estimates.withheld]
+            values[estimates.rows[answered]] = getattr(estimates.prediction, name)[answered]
         # The frame's own class builds the answer, so that this module needs no pandas.
         return type(frame)(answer)
 

@@ -243,14 +243,15 @@ def list_enrolled(study: Study, courses: Columns) -> Enrolment:
     """
     eligible = have_baseline(study.parse_outcome(), courses)
     enrolled = courses.select(eligible)
-    features = _offer_features(study, enrolled)
-    sites, names = number_sites(enrolled)
-    return Enrolment(
-        columns=enrolled,
-        features=features,
-        matrix=build_matrix(enrolled, features),
-        sites=sites,
-        site_names=names,
-        reported=~np.isnan(evaluate_outcome(study, courses)[eligible]),
-        unmeasured=int((~eligible).sum()),
-    )
+    reported = ~np.isnan(evaluate_outcome(study, courses)[eligible])
+    unmeasured = int((~eligible).sum())
+    return arrange_enrolled(enrolled, _offer_features(study, enrolled), reported, unmeasured)
+
+
+def arrange_enrolled(
+    columns: Columns, features: tuple[Feature, ...], reported: Flags, unmeasured: int = 0
+) -> Enrolment:
+    """Arrange enrolled courses as arrays; `reported` is ``bool[courses]``."""
+    sites, names = number_sites(columns)
+    matrix = build_matrix(columns, features)
+    return Enrolment(columns, features, matrix, sites, names, reported, unmeasured)

@@ -7,12 +7,12 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure, ModelCard
-from features.model.matrix import build_matrix
 from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
 from training.findings.findings import Attrition, Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
-from training.study.design import Enrolment, number_sites
+from training.study.courses import arrange_enrolled
+from training.study.design import Enrolment
 from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import ASSUMPTION, compare_baseline, list_scenarios
 from training.validation.description import (
@@ -132,17 +132,10 @@ def _describe_missing(validation: ExternalValidation) -> Attrition:
 
 
 def _list_enrolled(validation: ExternalValidation) -> Enrolment:
-    selection, features = validation.selection, validation.model.card.features
+    selection = validation.selection
     columns = concatenate_columns([selection.columns, selection.awaiting])
-    sites, names = number_sites(columns)
-    return Enrolment(
-        columns=columns,
-        features=features,
-        matrix=build_matrix(columns, features),
-        sites=sites,
-        site_names=names,
-        reported=np.arange(columns.size) < len(selection.outcome),
-    )
+    reported = np.arange(columns.size) < len(selection.outcome)
+    return arrange_enrolled(columns, validation.model.card.features, reported)
 
 
 def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:
