@@ -179,14 +179,19 @@ class Commands:
         return done
 
     def start(
-        self, package: str, *arguments: object, log: Path | None = None, **environment: str
+        self,
+        package: str,
+        *arguments: object,
+        log: Path | None = None,
+        cwd: Path = ROOT,
+        **environment: str,
     ) -> "subprocess.Popen[str]":
         """Start a command and leave it running; with much output it needs a log file."""
         command = [sys.executable, "-m", package, *map(str, arguments)]
         with log.open("ab") if log else nullcontext(subprocess.PIPE) as out:
             return subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=cwd,
                 env=self.environment | environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -78,20 +77,12 @@ def test_batch_agrees_with_score(service, people, scored):
 
 def test_mlflow_models_serve_agrees_with_score(commands, people, scored, wait_ready):
     port = find_free_port()
-    environment = commands.environment | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{commands.home / 'mlflow.db'}",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    model = ["-m", "models:/phq9.acute.response@champion", "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, *model],
+    process = commands.start(
+        *("mlflow", "models", "serve", "--env-manager", "local", "--port", port),
+        *("-m", "models:/phq9.acute.response@champion"),
         cwd=commands.home,  # not the repository: the model brings its own code
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        MLFLOW_TRACKING_URI=f"sqlite:///{commands.home / 'mlflow.db'}",
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     )
     try:
         wait_ready(process, f"http://127.0.0.1:{port}/ping")
@@ -110,25 +101,10 @@ def test_mlflow_models_serve_agrees_with_score(commands, people, scored, wait_re
 
 def test_bento_agrees_with_score(commands, people, scored, wait_ready, bento, tmp_path):
     port = find_free_port()
-    environment = commands.environment | {"BENTOML_HOME": str(commands.home / "bentoml")}
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "serve",
-            bento,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        ],
+    process = commands.start(
+        *("bentoml", "serve", bento, "--host", "127.0.0.1", "--port", port),
         cwd=tmp_path,  # the Bento brings its own code
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        BENTOML_HOME=str(commands.home / "bentoml"),
     )
     try:
         wait_ready(process, f"http://127.0.0.1:{port}/readyz")

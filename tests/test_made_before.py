@@ -150,15 +150,12 @@ def test_old_model_store_is_served(old_commands, wait_ready, tmp_path):
 
 def test_old_bento_starts_with_its_own_code(old_commands, wait_ready, tmp_path):
     port = find_free_port()
-    command = ["bentoml", "serve", "ketamine_response:latest", "--host", "127.0.0.1"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command, "--port", str(port)],
-            cwd=tmp_path,
-            env=old_commands.environment | {"BENTOML_HOME": str(old_commands.home / "bentoml")},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    process = old_commands.start(
+        *("bentoml", "serve", "ketamine_response:latest", "--host", "127.0.0.1", "--port", port),
+        log=tmp_path / "log",
+        cwd=tmp_path,
+        BENTOML_HOME=str(old_commands.home / "bentoml"),
+    )
     check_estimates(estimate_over_http(process, port, wait_ready))
 
 

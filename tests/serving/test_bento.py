@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import tarfile
 import urllib.request
 from pathlib import Path
@@ -20,52 +18,40 @@ sys.path[:] = [entry for entry in sys.path if entry != {str(ROOT)!r}]
 """
 
 
-def run_bentoml(*arguments, cwd, environment):
-    command = [sys.executable, "-m", "bentoml", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def environment(store_champion, make_commands, tmp_path_factory):
-    """An environment with one champion, in which the checkout cannot be imported."""
+def variables(store_champion, tmp_path_factory):
+    """Of an environment with one champion, in which the checkout cannot be imported."""
     home, hidden = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("hidden")
     store_champion(home)
     (hidden / "sitecustomize.py").write_text(HIDE_CHECKOUT)
-    own = {"BENTOML_HOME": str(home / "bentoml"), "PYTHONPATH": str(hidden)}
-    return make_commands(home).environment | own
+    return {"BENTOML_HOME": str(home / "bentoml"), "PYTHONPATH": str(hidden)}
 
 
 @pytest.fixture(scope="module")
-def bento(environment, tmp_path_factory):
+def own_commands(variables, make_commands):
+    """Commands of the home with the champion."""
+    return make_commands(Path(variables["BENTOML_HOME"]).parent)
+
+
+@pytest.fixture(scope="module")
+def bento(own_commands, variables, tmp_path_factory):
     """The output of `bentoml build`, exported and unpacked in its own folder."""
     folder = tmp_path_factory.mktemp("bento")
-    built = run_bentoml("build", "--output", "tag", cwd=ROOT, environment=environment)
+    built = own_commands.run("bentoml", "build", "--output", "tag", **variables).stdout
     tag = built.partition("__tag__:")[2].strip()
     assert tag.startswith("ketamine_response:")
-    run_bentoml("export", tag, folder / "own.bento", cwd=folder, environment=environment)
+    own_commands.run("bentoml", "export", tag, folder / "own.bento", **variables)
     with tarfile.open(folder / "own.bento") as packed:
         packed.extractall(folder / "unpacked", filter="data")
     return folder / "unpacked"
 
 
 @pytest.fixture(scope="module")
-def address(bento, environment, wait_ready):
+def address(own_commands, bento, variables, wait_ready):
     """The Bento, served by `bentoml serve` from its own folder."""
     address = f"http://127.0.0.1:{(port := find_free_port())}"
-    command = [sys.executable, "-m", "bentoml", "serve", ".", "--host", "127.0.0.1"]
-    process = subprocess.Popen(
-        [*command, "--port", str(port)],
-        cwd=bento,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    serve = ("bentoml", "serve", ".", "--host", "127.0.0.1", "--port", port)
+    process = own_commands.start(*serve, cwd=bento, **variables)
     try:
         wait_ready(process, f"{address}/readyz")
         yield address
