@@ -1,10 +1,8 @@
 """The champion: whether the chosen model replaces the present one."""
 
 from features.base.arrays import Numbers
-from features.records.cohort import digest_cohort
-from features.records.columns import Columns
+from features.model.card import ModelCard
 from training.candidates.registry import BASE_RATE
-from training.findings.card import count_population
 from training.findings.comparison import Comparison
 from training.findings.findings import ChampionFacts, Findings
 from training.measures.losses import compare_losses, compute_log_loss
@@ -13,9 +11,14 @@ from training.study.design import Design
 
 
 def compare_champion(
-    present: RegisteredModel | None, comparison: Comparison, cohort: Columns, design: Design
+    present: RegisteredModel | None, card: ModelCard, comparison: Comparison, design: Design
 ) -> ChampionFacts | None:
     """Compare the chosen candidate with the present champion on the same held-out courses.
+
+    Parameters
+    ----------
+    card
+        Of the chosen candidate: names the cohort that it was fitted on.
 
     Returns
     -------
@@ -26,7 +29,7 @@ def compare_champion(
         return None
     gap = compare_losses(
         comparison.losses[comparison.chosen],
-        _compute_present_losses(present, comparison, cohort, design),
+        _compute_present_losses(present, card, comparison, design),
         design.patients,
         design.given_weights,
     )
@@ -43,7 +46,6 @@ def choose_champion(
     findings: Findings,
     present: RegisteredModel | None,
     comparison: Comparison,
-    cohort: Columns,
     design: Design,
 ) -> RegisteredModel | None:
     """Choose which model clinicians see.
@@ -57,18 +59,19 @@ def choose_champion(
     RegisteredModel or None
         None if the base rate has yet to be registered.
     """
-    is_base = registered.model.card.candidate == BASE_RATE
+    card = registered.model.card
+    is_base = card.candidate == BASE_RATE
     if findings.passed and comparison.is_measured and not is_base:
         return registered
-    if present is not None and _stays_champion(present, comparison, cohort, design):
+    if present is not None and _stays_champion(present, card, comparison, design):
         return present
     return registered if is_base else None
 
 
 def _stays_champion(
-    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+    present: RegisteredModel, new: ModelCard, comparison: Comparison, design: Design
 ) -> bool:
-    card, same_data = present.model.card, present.model.card.data_digest == digest_cohort(cohort)
+    card, same_data = present.model.card, present.model.card.data_digest == new.data_digest
     if not comparison.is_measured:
         # Without outcomes only a published base rate gives way: its studied ranges are those of
         # the patients enrolled by then, so later ones would get no estimate.
@@ -76,27 +79,27 @@ def _stays_champion(
         return same_data or not is_published
     # Weights or filters of the study can change the base rate of the same cohort.
     same_base_rate = card.candidate == BASE_RATE and same_data
-    if same_base_rate and card.population == count_population(cohort, design):
+    if same_base_rate and card.population == new.population:
         return True
-    return _beats_base_rate(present, comparison, cohort, design)
+    return _beats_base_rate(present, new, comparison, design)
 
 
 def _beats_base_rate(
-    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+    present: RegisteredModel, new: ModelCard, comparison: Comparison, design: Design
 ) -> bool:
-    losses = _compute_present_losses(present, comparison, cohort, design)
+    losses = _compute_present_losses(present, new, comparison, design)
     base = comparison.losses[BASE_RATE]
     gap = compare_losses(losses, base, design.patients, design.given_weights)
     return gap.mean < -gap.error
 
 
 def _compute_present_losses(
-    present: RegisteredModel, comparison: Comparison, cohort: Columns, design: Design
+    present: RegisteredModel, new: ModelCard, comparison: Comparison, design: Design
 ) -> Numbers:
     card = present.model.card
     # A champion fitted on these very courses knows their outcomes: its kind's held-out losses
     # stand in for its own.
-    if card.data_digest == digest_cohort(cohort) and card.candidate in comparison.losses:
+    if card.data_digest == new.data_digest and card.candidate in comparison.losses:
         return comparison.losses[card.candidate]
     log_odds = present.model.equation.compute_log_odds(design.columns)[:, 0]
     return compute_log_loss(log_odds, design.outcome)

@@ -148,7 +148,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
 
         # Judge, against the champion of this moment: a change that comes later voids a promotion.
         before, present = history.read(), registry.load_champion(model.card.name)
-        rival = compare_champion(present, comparison, cohort, design)
+        rival = compare_champion(present, model.card, comparison, design)
         findings = judge_development(findings.model_copy(update={"champion": rival}))
 
         # Register.
@@ -162,7 +162,7 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         findings = findings.model_copy(update={"version": registered.version})
         registry.log_findings(findings, render_report(findings))
         registry.name_version(model.card.name, CHALLENGER_ALIAS, registered.version)
-        champion = choose_champion(registered, findings, present, comparison, cohort, design)
+        champion = choose_champion(registered, findings, present, comparison, design)
         if champion is None:
             champion = registry.register(develop(candidates[BASE_RATE])[0])
         if champion is not present:

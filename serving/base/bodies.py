@@ -11,8 +11,7 @@ from typing import Any, NoReturn
 import orjson
 from starlette.requests import Request
 
-from features.base.errors import Problem
-from serving.base.exchange import CLOSE, RequestError, refuse
+from serving.base.exchange import CLOSE, refuse
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -63,8 +62,7 @@ async def _receive(request: Request, max_bytes: int) -> bytes:
 
 
 def _refuse_large(max_bytes: int) -> NoReturn:
-    problem = Problem("body", "size", f"must be at most {max_bytes} bytes")
-    raise RequestError(413, [problem], CLOSE)
+    refuse(413, "body", "size", f"must be at most {max_bytes} bytes", CLOSE)
 
 
 def parse_json(body: bytes) -> Any:
