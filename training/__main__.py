@@ -32,16 +32,15 @@ def fit(
 ) -> None:
     """Compare a study's candidates, choose one, and register it."""
     home = enter_home()
-    from training.study.courses import load_courses
+    from training.study.courses import load_design
     from training.study.study import read_study
 
     with explain_errors(as_json):
-        read = read_study(study, settings or [])
-        courses = load_courses(read, cohort)
+        design = load_design(read_study(study, settings or []), cohort)
         # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
         from training.fit import run_study
 
-        summary = run_study(read, courses, home, jobs or os.cpu_count() or 1)
+        summary = run_study(design, home, jobs or os.cpu_count() or 1)
     if as_json:
         show_json(summary.as_dict())
         return
@@ -156,13 +155,14 @@ def validate(
         from training.registry.registry import Registry
 
         registry = Registry(home)
-        dictionary = registry.load_dictionary(reference)
+        registered = registry.load_reference(reference)
+        dictionary = registered.model.card.dictionary
         mapper = read_mapping(mapping, dictionary)
         courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
         from training.validate import describe_validation, prepare_folder, validate_version
 
         folder = prepare_folder(out)
-        done = validate_version(registry, reference, courses, folder, register)
+        done = validate_version(registry, registered, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     if as_json:

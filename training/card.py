@@ -6,17 +6,9 @@ from training.report.model_card import RegisteredCard
 
 
 def read_registered_card(registry: Registry, reference: Reference) -> RegisteredCard:
-    """Read the card of a version, checked against its digests.
-
-    Raises
-    ------
-    UnavailableError
-        If there is no such version.
-    ArtifactError
-        If the version or its findings are damaged.
-    """
-    name, version = reference.name, registry.find_version(reference)
-    model = registry.load_version(name, version).model
+    """Read the card of a version, checked against its digests."""
+    registered = registry.load_reference(reference)
+    name, version, model = reference.name, registered.version, registered.model
     findings = registry.read_findings(name, version)
     aliases = registry.list_aliases(name, version)
     return RegisteredCard(version, aliases, model.digest, model.card, findings)

@@ -1,6 +1,6 @@
 """A study's way from its cohort to a registered model and the champion."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,6 @@ from features.base.home import Home
 from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import ModelCard
 from features.model.response_model import ResponseModel
-from features.records.columns import Columns
 from training.candidates.base import Candidate, Fit
 from training.candidates.registry import BASE_RATE, complete_study, make_candidates
 from training.candidates.tuning import Tuning
@@ -22,11 +21,8 @@ from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, n
 from training.report.figures import save_figures
 from training.report.html.page import render_report
 from training.report.markdown import plain_measures, summarise_candidates, write_report
-from training.study.courses import list_enrolled, make_design
 from training.study.design import Design
-from training.study.outer_split import split_outer
-from training.study.split import derive_seed
-from training.study.study import Study
+from training.study.split import derive_seed, split_outer
 from training.study.weighting import weigh_courses
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
@@ -96,13 +92,13 @@ class Summary:
         }
 
 
-def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
-    """Run a study on a cohort, from the comparison of its candidates to the champion.
+def run_study(design: Design, home: Home, jobs: int) -> Summary:
+    """Run a study on its courses, from the comparison of its candidates to the champion.
 
     Parameters
     ----------
-    cohort
-        Valid courses, as :func:`training.study.courses.load_courses` gives them.
+    design
+        As :func:`training.study.courses.load_design` gives it.
     jobs
         Processes to spread the work over.
 
@@ -112,28 +108,27 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         If the cohort does not support the study; nothing has been logged by then.
     """
     # Load: whatever can be refused is refused before anything is logged.
-    study = complete_study(study)
-    enrolment = list_enrolled(study, cohort)
-    design = weigh_courses(study, make_design(study, cohort), enrolment)
+    study = complete_study(design.study)
+    design = weigh_courses(replace(design, study=study))
     if design.size:
-        split_outer(study, design, 0)
+        split_outer(design, 0)
     registry = Registry(home)
-    history = registry.open_history(study.parse_outcome().id)
+    history = registry.open_history(design.target.id)
     history.resume()
     # Both keep what a killed run has done, for the next one; they are removed at the end.
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
-    store = open_result_store(home.validation / study.name, study, design)
+    store = open_result_store(home.validation / study.name, design)
     candidates = make_candidates(tuning)
 
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
         # Compare; with no known outcome, the most preferred candidate that needs none is chosen.
-        crossed = cross_validate(study, design, candidates, jobs, store) if design.size else None
-        comparison = compare(study, design, crossed.held_out) if crossed else await_outcomes(study)
+        crossed = cross_validate(design, candidates, jobs, store) if design.size else None
+        comparison = compare(design, crossed.held_out) if crossed else await_outcomes(study)
         runs = registry.log_candidates(comparison.measures)
 
         # Develop.
-        develop = partial(_develop_model, study, cohort, design, comparison, jobs)
+        develop = partial(_develop_model, design, comparison, jobs)
         model, fit = develop(candidates[comparison.chosen])
         registry.log_trials(runs[comparison.chosen], fit.trials)
 
@@ -141,10 +136,8 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
         evidence = None
         if crossed is not None:
             procedure = choose_procedure(study, candidates, comparison.chosen, fit)
-            evidence = gather_evidence(
-                study, design, procedure, model.equation, crossed, store, jobs
-            )
-        findings = describe_development(study, design, enrolment, model, comparison, evidence)
+            evidence = gather_evidence(design, procedure, model.equation, crossed, store, jobs)
+        findings = describe_development(design, model, comparison, evidence)
 
         # Judge, against the champion of this moment: a change that comes later voids a promotion.
         before, present = history.read(), registry.load_champion(model.card.name)
@@ -175,14 +168,9 @@ def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:
 
 
 def _develop_model(
-    study: Study,
-    cohort: Columns,
-    design: Design,
-    comparison: Comparison,
-    jobs: int,
-    candidate: Candidate,
+    design: Design, comparison: Comparison, jobs: int, candidate: Candidate
 ) -> tuple[ResponseModel, Fit]:
-    fit = candidate.fit(design, derive_seed(study.seed, FINAL_SEED))
-    equation = redevelop(study, design, candidate, fit, jobs)
-    card = make_card(study, cohort, design, comparison, candidate.name, equation)
+    fit = candidate.fit(design, derive_seed(design.study.seed, FINAL_SEED))
+    equation = redevelop(design, candidate, fit, jobs)
+    card = make_card(design, comparison, candidate.name, equation)
     return ResponseModel(card, equation), fit

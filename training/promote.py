@@ -81,14 +81,13 @@ def promote_version(
         If the version, its findings, or the history is damaged.
     """
     reason = _check_reason(reason)
-    name, version = reference.name, registry.find_version(reference)
-    history = registry.open_history(name)
+    registered, history = registry.load_reference(reference), registry.open_history(reference.name)
     history.resume()
     # Read before judging: any change of the champion after this moment voids the promotion.
-    chain, present = history.read(), registry.find_standing(name)
+    chain, present = history.read(), registry.find_standing(reference.name)
     # Only its number: a damaged champion must be replaceable.
     before = None if present is None else present.version
-    registered = registry.load_version(name, version)
+    version = registered.version
     if version == before:
         return Promotion(registered.model.card, version, before)
     criteria = _judge_version(registry, registered, present)

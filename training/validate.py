@@ -10,8 +10,7 @@ from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
 from training.findings.findings import Findings, RecalibrationFacts
 from training.findings.gate import list_failed
-from training.registry.reference import Reference
-from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
+from training.registry.registry import FINDINGS_FILE, REPORT_FILE, RegisteredModel, Registry
 from training.report.html.page import render_report
 from training.report.markdown import tabulate_measures
 from training.study.parts import GatePart
@@ -72,7 +71,7 @@ def prepare_folder(out: Path) -> Path:
 
 
 def validate_version(
-    registry: Registry, reference: Reference, cohort: Columns, out: Path, register: bool
+    registry: Registry, registered: RegisteredModel, cohort: Columns, out: Path, register: bool
 ) -> Validated:
     """Validate a registered model on a cohort; log it, and write report and findings.
 
@@ -87,14 +86,11 @@ def validate_version(
     ------
     InputError
         If the cohort cannot test the model.
-    UnavailableError
-        If there is no such version.
     ArtifactError
-        If it is damaged.
+        If its findings are damaged.
     """
-    name, version = reference.name, registry.find_version(reference)
-    model = registry.load_version(name, version).model
-    before = registry.read_findings(name, version)
+    model, version = registered.model, registered.version
+    before = registry.read_findings(model.card.name, version)
     # The gate asks here what the model's own study asked of it.
     bounds = GatePart() if before is None else before.bounds
     validation = validate_on_cohort(model, version, cohort, bounds)

@@ -20,7 +20,7 @@ from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
 from features.records.tables import wrap_table
-from training.study.courses import filter_courses, make_design
+from training.study.courses import filter_courses, prepare_design
 from training.study.design import Design
 from training.study.split import derive_seed
 from training.study.study import Study, read_study
@@ -101,7 +101,7 @@ def draw_courses(world: World, study: Study, count: int, seed: int) -> Columns:
     patients, known = PATIENTS_PER_COURSE * count, Columns(0, {})
     while known.size < count:
         columns = filter_courses(study, read_simulated(simulate(world, patients, seed)))
-        known = make_design(study, columns).columns
+        known = prepare_design(study, columns).columns
         # How many have a known outcome depends on the world.
         patients *= 2
     order = np.random.default_rng([seed, _ORDER_SEED]).permutation(known.size)
@@ -135,5 +135,5 @@ def read_simulated(simulation: Simulation) -> Columns:
 def take_courses(world: Prepared, count: int) -> Design:
     """Take the first training courses; with 0, only fields and sites are known."""
     if count:
-        return make_design(world.study, world.courses.select(np.arange(count)))
-    return make_design(world.study, world.courses).select(np.arange(0))
+        return prepare_design(world.study, world.courses.select(np.arange(count)))
+    return prepare_design(world.study, world.courses).select(np.arange(0))

@@ -1,6 +1,7 @@
 """Fixtures of training's tests: designs and findings with known truth."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,16 +30,18 @@ from training.fit import run_study
 from training.measures.decision import THRESHOLDS, DecisionPoint
 from training.measures.subgroups import Subgroup
 from training.registry.registry import Registry
-from training.study.courses import load_courses
+from training.study.courses import load_design
 from training.study.design import Design, number_sites
 from training.study.study import Study
+
+BY_HAND = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 @pytest.fixture
 def make_design():
     """Makes courses whose outcome follows PHQ-9 and, if given, site effects."""
 
-    def make(size=300, strength=0.15, site_effects=(), seed=1, missing=0.1):
+    def make(size=300, strength=0.15, site_effects=(), seed=1, missing=0.1, study=BY_HAND):
         generator = np.random.default_rng(seed)
         rows = []
         for number in range(size):
@@ -60,7 +63,9 @@ def make_design():
         log_odds = strength * (columns.get_numbers("phq9") - 16) + effects
         outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
         features = list_features(["age", "bmi", "phq9", "gad7", "bipolar"])
-        return Design(
+        design = Design(
+            study=study,
+            courses=columns,
             columns=columns,
             features=features,
             matrix=build_matrix(columns, features),
@@ -69,9 +74,9 @@ def make_design():
             patients=np.arange(size),
             sites=sites,
             site_names=names,
-            severity=[feature.name for feature in features].index("phq9"),
-            target=parse_outcome("phq9.acute.response"),
+            target=study.parse_outcome(),
         )
+        return replace(design, enrolled=design)
 
     return make
 
@@ -195,7 +200,7 @@ def developed(cohort, tmp_path_factory):
     }
     for candidates in (("severity_only", "base_rate"), ("base_rate",)):
         study = Study(**facts, candidates=candidates)
-        run_study(study, load_courses(study, cohort), home, jobs=1)
+        run_study(load_design(study, cohort), home, jobs=1)
     registry = Registry(home)
     versions = registry.client.search_model_versions(f"name='{study.outcome}'")
     models = [

@@ -19,7 +19,7 @@ from training.candidates.trees.trees import SPACE
 from training.fit import run_study
 from training.registry.history import History
 from training.registry.registry import EXPERIMENT, Registry
-from training.study.courses import load_courses
+from training.study.courses import load_design
 from training.study.parts import ODDS_RATIOS
 from training.study.study import Study
 
@@ -54,7 +54,7 @@ def make_study(**parts):
 
 def run_file(study, home, path):
     """Run a study on a cohort file, in this process."""
-    return run_study(study, load_courses(study, path), home, jobs=1)
+    return run_study(load_design(study, path), home, jobs=1)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from training.candidates.evidence.update import update_literature
 from training.candidates.registry import make_candidates
 from training.fit import run_study
 from training.measures.losses import compute_log_loss
-from training.study.courses import filter_courses, load_cohort, load_courses, make_design
-from training.study.outer_split import split_outer
+from training.study.courses import filter_courses, load_cohort, load_design, prepare_design
+from training.study.split import split_outer
 from training.study.study import read_study
 
 CANDIDATES = make_candidates()
@@ -57,7 +57,7 @@ def load(folder, name, path, *settings):
 
 def test_nimh_has_29_ketamine_infusions_with_6_responders(experiments_folder, trials):
     study, columns = load(experiments_folder, "nimh_ketamine", trials / "openneuro-ds005917")
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     assert (design.size, design.events) == (29, 6)
 
 
@@ -79,7 +79,7 @@ def test_nimh_reads_hamilton_at_the_same_horizon(experiments_folder, trials):
     study, columns = load(
         experiments_folder, "nimh_ketamine", folder, "outcome=hamd17.day1.response"
     )
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     assert (design.size, design.events) == (29, 6)
 
 
@@ -125,7 +125,7 @@ def test_nimh_ends_with_the_base_rate_and_reason(fresh_commands, trials, make_as
 def test_dia_has_129_outcomes_with_49_responders(experiments_folder, trials):
     path = trials / "dia_antidepressant.csv"
     study, columns = load(experiments_folder, "dia_antidepressant", path)
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     assert (columns.size, design.size, design.events) == (172, 129, 49)
 
 
@@ -134,7 +134,7 @@ def test_site_effects_do_not_carry_to_new_sites(experiments_folder, trials, name
     """Site effects lift the AUC of random folds to 0.70; at a new site they must not."""
     path = trials / "dia_antidepressant.csv"
     study, columns = load(experiments_folder, "dia_antidepressant", path, SITE_OFFERED)
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     log_odds = np.empty(design.size)
     for site in np.unique(design.sites):
         test, train = design.sites == site, design.sites != site
@@ -158,7 +158,7 @@ def run(experiments_folder, empty_store, tmp_path):
         study = read_study(experiments_folder / f"{name}.toml", (*few, *settings))
         shutil.copytree(empty_store, tmp_path, dirs_exist_ok=True)
         home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path)})
-        return run_study(study, load_courses(study, path), home, jobs=1).as_dict()
+        return run_study(load_design(study, path), home, jobs=1).as_dict()
 
     return run
 
@@ -167,7 +167,7 @@ def run(experiments_folder, empty_store, tmp_path):
 def test_every_study_reads_its_trial_as_counted(experiments_folder, trials, name, counts):
     path, courses, events = counts
     study, columns = load(experiments_folder, name, trials / path)
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     assert (design.size, design.events) == (courses, events)
 
 
@@ -184,7 +184,7 @@ def test_later_values_are_in_no_cohort(experiments_folder, trials):
     for name, (path, *_) in COUNTS.items():
         study, columns = load(experiments_folder, name, trials / path)
         early = set(study.parse_outcome().early_scores)
-        fields = {feature.field for feature in make_design(study, columns).features}
+        fields = {feature.field for feature in prepare_design(study, columns).features}
         assert not (fields & set(load_dictionary().followups)) - early
         assert bool(fields & early) is ("_after_" in name)
 
@@ -251,7 +251,7 @@ def test_packaged_beat_the_blues_equals_the_file(experiments_folder, trials):
 def learn_by_folds(study, design):
     """Compute the log loss of each course by models of the other folds."""
     losses = np.empty(design.size)
-    for fold in split_outer(study, design, 0):
+    for fold in split_outer(replace(design, study=study), 0):
         equation = update_literature(design.select(fold.train), 1).equation
         log_odds = equation.compute_log_odds(design.columns.select(fold.test))[:, 0]
         losses[fold.test] = compute_log_loss(log_odds, design.outcome[fold.test])
@@ -264,7 +264,7 @@ def test_scores_teach_more_than_binary_outcomes(experiments_folder, trials):
         if courses < 100:
             continue
         study = read_study(experiments_folder / f"{name}.toml")
-        design = make_design(study, load_courses(study, trials / file))
+        design = load_design(study, trials / file)
         plain = replace(design, improvement=design.outcome)
         gains.append((learn_by_folds(study, plain) - learn_by_folds(study, design)).mean())
     assert len(gains) == 4

@@ -14,7 +14,6 @@ from training.candidates.trees.trees import add_trees
 from training.findings.card import make_card
 from training.findings.comparison import compare
 from training.findings.gate import list_failed
-from training.study.design import Enrolment
 from training.study.study import Study
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
@@ -94,21 +93,17 @@ class Distorted:
 
 def find(design, candidate, study=STUDY):
     """Validate a candidate against the base rate as `fit` does, and judge it."""
+    design = replace(design, study=study)
     candidates = {NAME: candidate, "base_rate": CANDIDATES["base_rate"]}
-    crossed = cross_validate(study, design, candidates, jobs=1)
+    crossed = cross_validate(design, candidates, jobs=1)
     crossed = replace(crossed, nested=crossed.held_out[NAME])
     # Judge this candidate, whichever the one-standard-error rule would select.
-    comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
+    comparison = replace(compare(design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
-    evidence = gather_evidence(study, design, FullRefit({NAME: candidate}), equation, crossed)
-    card = make_card(study, design.columns, design, comparison, NAME, equation)
-    model, reported = ResponseModel(card, equation), np.ones(design.size, dtype=bool)
-    enrolment = Enrolment(
-        design.columns, (), design.matrix[:, :0], design.sites, design.site_names, reported
-    )
-    findings = judge_development(
-        describe_development(study, design, enrolment, model, comparison, evidence)
-    )
+    evidence = gather_evidence(design, FullRefit({NAME: candidate}), equation, crossed)
+    card = make_card(design, comparison, NAME, equation)
+    model = ResponseModel(card, equation)
+    findings = judge_development(describe_development(design, model, comparison, evidence))
     return findings, list_failed(findings.gate)
 
 

@@ -19,7 +19,7 @@ from training.candidates.registry import make_candidates
 from training.findings.card import count_population, write_note
 from training.fit import run_study
 from training.registry.registry import Registry
-from training.study.courses import load_courses, make_design
+from training.study.courses import load_design
 from training.study.study import Study, read_study
 
 CANDIDATES = make_candidates()
@@ -42,7 +42,7 @@ ALONE = make_study(candidates=("base_rate", "elastic_net"))
 
 @pytest.fixture
 def fit(home):
-    return lambda study, path: run_study(study, load_courses(study, path), home, jobs=1)
+    return lambda study, path: run_study(load_design(study, path), home, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,12 @@ def waiting(intake, tmp_path_factory):
     folder = tmp_path_factory.mktemp("waiting")
     home = find_home({"KETAMINE_RESPONSE_HOME": str(folder)})
     study = make_study()
-    return run_study(study, load_courses(study, intake), home, jobs=1), Registry(home)
+    return run_study(load_design(study, intake), home, jobs=1), Registry(home)
 
 
 @pytest.fixture
 def design(intake):
-    return make_design(make_study(), load_courses(make_study(), intake))
+    return load_design(make_study(), intake)
 
 
 def write(frame, path, **columns):
@@ -66,7 +66,7 @@ def write(frame, path, **columns):
 
 def test_the_refusal_names_the_setting(intake):
     with pytest.raises(CohortError, match=r'no course has both .* cohort\.outcomes = "none-yet"'):
-        load_courses(make_study(cohort={}), intake)
+        load_design(make_study(cohort={}), intake)
 
 
 def test_the_command_line_can_set_it(tmp_path):
@@ -80,7 +80,7 @@ def test_the_command_line_can_set_it(tmp_path):
 
 def test_known_outcomes_are_never_ignored(cohort):
     with pytest.raises(CohortError, match=r"\d+ courses have the outcome; take .* away"):
-        load_courses(make_study(), cohort)
+        load_design(make_study(), cohort)
 
 
 @pytest.mark.parametrize("followup", [0, 27])
@@ -89,7 +89,7 @@ def test_outcomes_of_one_class_are_known_outcomes(intake, tmp_path, followup):
     path = write(pd.read_parquet(intake), tmp_path / "alike.parquet", phq9_acute=followup)
     for study, rule in ((make_study(), "outcome"), (make_study(cohort={}), "one_class")):
         with pytest.raises(CohortError, match=rf"\({rule}\)"):
-            load_courses(study, path)
+            load_design(study, path)
 
 
 def test_too_few_outcomes_are_refused_with_advice(fit, cohort, tmp_path):
@@ -104,7 +104,7 @@ def test_courses_without_a_baseline_score_are_refused(intake, tmp_path):
     frame = pd.read_parquet(intake).drop(columns=["phq9", *(f"phq9_{n}" for n in range(1, 10))])
     path = write(frame, tmp_path / "unmeasured.parquet", madrs=30)
     with pytest.raises(CohortError, match=r"\(baseline\): no course has a baseline phq9"):
-        load_courses(make_study(), path)
+        load_design(make_study(), path)
 
 
 def test_an_update_outcome_is_refused(tmp_path):
@@ -115,7 +115,7 @@ def test_an_update_outcome_is_refused(tmp_path):
 
 
 def test_features_and_means_are_those_of_enrolled_patients(design, intake):
-    columns = load_courses(make_study(), intake)
+    columns = load_design(make_study(), intake).courses
     assert (design.size, design.events) == (0, 0)
     assert design.enrolled.size == (columns.get_numbers("phq9") > 0).sum() > 100
     names = [feature.name for feature in design.features]
@@ -140,7 +140,7 @@ def test_base_rate_is_published_for_planned_routes(intake, tmp_path):
     for route, share in (("intranasal", 0.18), ("iv", 0.45)):
         path = write(pd.read_parquet(intake), tmp_path / f"{route}.parquet", route=route)
         study = make_study(outcome="madrs.day1.response")
-        design = make_design(study, load_courses(study, path))
+        design = load_design(study, path)
         fit = CANDIDATES["base_rate"].fit(design, 1)
         log_odds = fit.equation.compute_log_odds(design.enrolled.columns)[:, 0]
         assert 1 / (1 + np.exp(-log_odds)) == pytest.approx(share)
@@ -246,7 +246,7 @@ def test_known_outcomes_replace_the_published_base_rate(fit, cohort, intake):
 
 def test_an_unknown_condition_gives_a_wide_prior(intake):
     """Without a published rate, the card must not present the assumption as one."""
-    design = make_design(ALONE, load_courses(ALONE, intake))
+    design = load_design(ALONE, intake)
     facts = {"measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)
     design = replace(design, target=replace(design.target, instrument=pain))

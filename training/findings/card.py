@@ -23,14 +23,13 @@ from features.model.card import (
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
-from features.records.columns import Columns
 from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_folds, format_percent
 from training.study.design import Design, is_simulated
 from training.study.parts import ESTIMATE_LEVEL
-from training.study.study import Study, list_early
+from training.study.study import list_early
 
 # Always checked, even if the equation does not read them: they define the patients studied.
 _POPULATION_FIELDS = ("condition", "age", "agent", "route")
@@ -38,32 +37,24 @@ _POPULATION_FIELDS = ("condition", "age", "agent", "route")
 _RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 
 
-def make_card(
-    study: Study,
-    cohort: Columns,
-    design: Design,
-    comparison: Comparison,
-    name: str,
-    equation: Equation,
-) -> ModelCard:
+def make_card(design: Design, comparison: Comparison, name: str, equation: Equation) -> ModelCard:
     """Make the card of one candidate fitted on the whole design."""
-    outcome = study.parse_outcome()
-    held = study.validation
+    study, outcome, held = design.study, design.target, design.study.validation
     unit = {"patient": "patients", "site": "sites"}[held.hold_out]
     return ModelCard(
         name=outcome.id,
         outcome=OutcomeFacts(**outcome.describe()),
         candidate=name,
-        data="simulated" if is_simulated(cohort) else "real",
+        data="simulated" if is_simulated(design.courses) else "real",
         study=study.name,
         question=study.question,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=study.seed,
-        population=count_population(cohort, design),
+        population=count_population(design),
         features=equation.features,
         sites=equation.sites,
-        ranges=tuple(_list_ranges(study, design, equation)),
-        interval=_describe_interval(study, name, design, equation),
+        ranges=tuple(_list_ranges(design, equation)),
+        interval=_describe_interval(name, design, equation),
         performance=comparison.measures,
         validation=(
             f"{format_folds(held.folds, held.repeats)}, {unit} held out"
@@ -71,7 +62,7 @@ def make_card(
             else "none: no outcome is known yet"
         ),
         verdict=comparison.verdict,
-        data_digest=digest_cohort(cohort),
+        data_digest=digest_cohort(design.courses),
         versions=_list_software(),
         note=write_note(design),
         instruments=study.dictionary.added,
@@ -86,7 +77,7 @@ def write_note(design: Design) -> str:
     return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
 
 
-def count_population(cohort: Columns, design: Design) -> Population:
+def count_population(design: Design) -> Population:
     """Count the courses and patients that the model was developed on."""
     weights = design.given_weights
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
@@ -96,7 +87,7 @@ def count_population(cohort: Columns, design: Design) -> Population:
         events=design.events,
         patients=len(np.unique(design.patients)),
         sites=len(sites),
-        without_outcome=cohort.size - design.size,
+        without_outcome=design.courses.size - design.size,
         weighted_rate=weighted,
         published_rate=_look_up_published_rate(design),
     )
@@ -108,9 +99,7 @@ def _look_up_published_rate(design: Design) -> float | None:
     return float(compute_probability(np.array(prior.log_odds)))
 
 
-def _describe_interval(
-    study: Study, name: str, design: Design, equation: Equation
-) -> IntervalFacts:
+def _describe_interval(name: str, design: Design, equation: Equation) -> IntervalFacts:
     # The first version is the model itself.
     count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
     source = "bootstrap refits (sampling error alone)"
@@ -122,8 +111,8 @@ def _describe_interval(
     return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 
-def _list_ranges(study: Study, design: Design, equation: Equation) -> Iterator[StudiedRange]:
-    instrument = study.parse_outcome().instrument.key
+def _list_ranges(design: Design, equation: Equation) -> Iterator[StudiedRange]:
+    study, instrument = design.study, design.target.instrument.key
     # An update abstains without an early score, so its card names those that were studied.
     wanted = {*equation.fields, *_POPULATION_FIELDS, instrument, *list_early(study)}
     columns = design.described.columns

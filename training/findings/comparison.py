@@ -78,9 +78,9 @@ class Comparison:
         )
 
 
-def compare(study: Study, design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
+def compare(design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
     """Measure every candidate and choose one."""
-    settings = make_interval_settings(study)
+    settings = make_interval_settings(design.study)
     measures = {name: measure_candidate(held, settings) for name, held in held_out.items()}
     losses = {name: held.compute_losses() for name, held in held_out.items()}
     # Course by course: some are hard for every candidate, which cancels in a difference.

@@ -33,7 +33,7 @@ _NOT_A_MODEL = "history:/event"
 
 
 class Event(Facts):
-    """One change of the champion.
+    """One change of the champion, from version `before` (None for the first) to `after`.
 
     Parameters
     ----------
@@ -41,10 +41,6 @@ class Event(Facts):
         Counted from 1.
     at
         UTC, ISO 8601.
-    before, after
-        Versions of the registered model; `before` is None for the first champion.
-    reason
-        Why, in words.
     gate
         Each criterion of the gate with its value, its bounds and whether it passed.
     previous
@@ -71,13 +67,6 @@ class Event(Facts):
 
 
 @dataclass(frozen=True)
-class _Stored:
-    # The number is the registry's; the event is None if it cannot be read.
-    version: int
-    event: Event | None
-
-
-@dataclass(frozen=True)
 class Chain:
     """The events that count, in order, and what is wrong with the rest, in words."""
 
@@ -91,13 +80,7 @@ class Chain:
 
 
 class History:
-    """The champions of one outcome.
-
-    Parameters
-    ----------
-    name
-        The registered model's name.
-    """
+    """The champions of one outcome, which is the registered model's name."""
 
     def __init__(self, client: MlflowClient, name: str) -> None:
         self.client = client
@@ -134,12 +117,10 @@ class History:
         criteria: Sequence[Criterion] = (),
         since: Chain | None = None,
     ) -> Event:
-        """Make a version the champion.
+        """Make a version the champion; `criteria`, the gate's answer, are stored with the event.
 
         Parameters
         ----------
-        criteria
-            The gate's answer, stored with the event.
         since
             The chain when the change was decided: a later event makes the change void. None if
             it is the present one.
@@ -183,13 +164,7 @@ class History:
         return event
 
     def resume(self) -> None:
-        """Finish what a killed process began, before anything else is done.
-
-        Raises
-        ------
-        ArtifactError
-            If the chain is broken.
-        """
+        """Finish what a killed process began; ArtifactError if the chain is broken."""
         self._refuse_broken()
         self._move_alias()
 
@@ -213,13 +188,11 @@ class History:
             self.client.set_registered_model_alias(self.model, CHAMPION_ALIAS, head.after)
             self.client.set_registered_model_tag(self.name, HEAD_TAG, head.digest)
 
-    def _list_stored(self) -> list[_Stored]:
+    def _list_stored(self) -> dict[int, Event | None]:
+        # By the registry's own numbers; None if an event cannot be read.
         versions = self.client.search_model_versions(f"name='{self.name}'")
-        stored = [
-            _Stored(int(version.version), _parse_event(version.tags.get(EVENT_TAG)))
-            for version in versions
-        ]
-        return sorted(stored, key=lambda entry: entry.version)
+        stored = {int(entry.version): _parse_event(entry.tags.get(EVENT_TAG)) for entry in versions}
+        return dict(sorted(stored.items()))
 
     def _store(self, event: Event) -> int:
         try:
@@ -247,39 +220,26 @@ def _parse_event(text: str | None) -> Event | None:
         return None
 
 
-def _link_events(stored: Sequence[_Stored]) -> Chain:
+def _link_events(stored: Mapping[int, Event | None]) -> Chain:
     events: list[Event] = []
     problems: list[str] = []
-    for version, entry in enumerate(stored, start=1):
-        event, previous = entry.event, events[-1].digest if events else ""
+    for expected, (number, event) in enumerate(stored.items(), start=1):
+        previous = events[-1].digest if events else ""
         earlier = ["", *(event.digest for event in events[:-1])]
-        if entry.version != version and not problems:
-            problems.append(f"event {version} is missing")
+        if number != expected and not problems:
+            problems.append(f"event {expected} is missing")
         if event is None:
-            problems.append(f"event {entry.version} cannot be read")
+            problems.append(f"event {number} cannot be read")
         elif event.previous == previous and event.number == len(events) + 1:
             events.append(event)
         # One that follows an earlier event lost a race: it is void, which is not a fault.
         elif event.previous not in earlier or event.number > len(events):
-            problems.append(f"event {entry.version} does not follow the one before it")
+            problems.append(f"event {number} does not follow the one before it")
     return Chain(tuple(events), tuple(problems))
 
 
 def find_previous_champion(events: Sequence[Event]) -> str | None:
-    """Return the champion before the present one; a rollback undoes its own promotion.
-
-    Examples
-    --------
-    >>> def follow(action, before, after):
-    ...     made = {"number": 1, "at": "", "who": "", "reason": ""}
-    ...     return Event(action=action, before=before, after=after, **made)
-    >>> events = [follow("promotion", None, "1"), follow("promotion", "1", "2")]
-    >>> find_previous_champion(events)
-    '1'
-    >>> rolled_back = [*events, follow("promotion", "2", "3"), follow("rollback", "3", "2")]
-    >>> find_previous_champion(rolled_back)
-    '1'
-    """
+    """Return the champion before the present one; a rollback undoes its own promotion."""
     champions = [event.before for event in events[:1] if event.before is not None]
     for event in events:
         if event.action == "rollback":
@@ -308,11 +268,7 @@ def _describe_event(event: Event) -> Iterator[str]:
 
 
 def _describe_criterion(criterion: Mapping[str, Any]) -> str:
-    """Describe a criterion as an event stores it.
-
-    >>> _describe_criterion({"name": "instability", "value": 0.04, "high": 0.1, "passed": True})
-    'instability 0.04 (at most 0.1)'
-    """
+    # Of an event from the store, whose keys an older release may have written differently.
     value, low, high = (criterion.get(key) for key in ("value", "low", "high"))
     bounds = "" if low is None and high is None else f" ({format_bounds(low, high)})"
     return f"{criterion.get('name', 'criterion')} {format_number(value)}{bounds}"

@@ -27,7 +27,6 @@ from features.base.errors import ArtifactError, UnavailableError
 from features.base.files import digest_bytes, write_bytes_new
 from features.base.home import Home
 from features.base.processes import is_alive
-from features.dictionary.dictionary import Dictionary
 from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.model.card import Measure, ModelCard
 from features.model.response_model import ResponseModel
@@ -63,13 +62,7 @@ class RegisteredModel:
 
 
 class Registry:
-    """MLflow's tracking store and model registry, for one home.
-
-    Parameters
-    ----------
-    home
-        Where they live. A database in the home is created on first use.
-    """
+    """MLflow's tracking store and model registry, for one home; a database is made on first use."""
 
     def __init__(self, home: Home) -> None:
         # Both report every migration and registration at INFO, on the user's own stderr.
@@ -115,13 +108,7 @@ class Registry:
                 self.client.set_terminated(run.info.run_id, "KILLED")
 
     def log_candidates(self, measures: Mapping[str, Mapping[str, Measure]]) -> dict[str, str]:
-        """Log each candidate's performance as a child run of the open study.
-
-        Returns
-        -------
-        dict
-            For each candidate, the id of its run.
-        """
+        """Log each candidate's performance as a child run of the open study; returns the ids."""
         runs = {}
         for name, performance in measures.items():
             with mlflow.start_run(
@@ -133,13 +120,7 @@ class Registry:
         return runs
 
     def log_trials(self, parent: str, trials: Sequence[TuningTrial]) -> None:
-        """Log the settings that a candidate's final fit tried, each as a child run.
-
-        Parameters
-        ----------
-        parent
-            The id of the candidate's run.
-        """
+        """Log the settings that a candidate's final fit tried, each as a child of its run."""
         for number, trial in enumerate(trials):
             state = "pruned" if trial.pruned else "complete"
             tags = {MLFLOW_PARENT_RUN_ID: parent, "state": state, **_tag_process()}
@@ -232,13 +213,8 @@ class Registry:
         model = ResponseModel.load(folder / ARTIFACT_FOLDER, entry.tags[DIGEST_TAG])
         return RegisteredModel(str(version), model)
 
-    def load_dictionary(self, reference: Reference) -> Dictionary:
-        """Load the dictionary that a version's card carries; see :meth:`find_version`."""
-        version = self.find_version(reference)
-        return self.load_version(reference.name, version).model.card.dictionary
-
-    def find_version(self, reference: Reference) -> str:
-        """Return the number of the version that a reference means.
+    def load_reference(self, reference: Reference) -> RegisteredModel:
+        """Load the version that a reference means, checked as :meth:`load_version` does.
 
         Raises
         ------
@@ -247,13 +223,14 @@ class Registry:
         """
         name, version = reference.name, reference.version
         try:
-            if version is not None:
-                return str(self.client.get_model_version(name, version).version)
-            return str(self.client.get_model_version_by_alias(name, reference.alias).version)
+            if version is None:
+                version = self.client.get_model_version_by_alias(name, reference.alias).version
+            entry = self.client.get_model_version(name, version)
         except MlflowException:
-            missing = f"version {version}" if version is not None else reference.alias
+            missing = reference.alias if version is None else f"version {version}"
             hint = "`python -m training fit` registers one"
             raise UnavailableError(f"the registry has no {missing} of {name}; {hint}") from None
+        return self.load_version(name, str(entry.version))
 
     def name_version(self, name: str, alias: str, version: str) -> None:
         """Give an alias to a version; atomic, the version that had it loses it."""
@@ -270,13 +247,7 @@ class Registry:
         return History(self.client, name)
 
     def load_champion(self, name: str) -> RegisteredModel | None:
-        """Load the present champion, checked as :meth:`load_version` does; None if there is none.
-
-        Raises
-        ------
-        ArtifactError
-            If it is damaged.
-        """
+        """Load the present champion; None if there is none, ArtifactError if it is damaged."""
         version = self.open_history(name).find_champion()
         return None if version is None else self.load_version(name, version)
 
@@ -289,15 +260,7 @@ class Registry:
         return Standing(version, entry.tags.get(_CANDIDATE_TAG, ""))
 
     def roll_back(self, name: str, who: str, reason: str) -> Event:
-        """Make the previous champion champion again.
-
-        Raises
-        ------
-        UnavailableError
-            If there is none.
-        ArtifactError
-            If it is damaged.
-        """
+        """Make the previous champion champion again; UnavailableError if there is none."""
         history = self.open_history(name)
         history.resume()
         previous = find_previous_champion(history.read().events)
@@ -350,13 +313,7 @@ class Registry:
 
     @contextmanager
     def open_validation(self, findings: Findings, digest: str) -> Iterator[str]:
-        """Open the run of a validation on another cohort; yields the run's id.
-
-        Parameters
-        ----------
-        digest
-            SHA-256 of the cohort's canonical content.
-        """
+        """Open the run of a validation on a cohort of this digest; yields the run's id."""
         tags = {
             "purpose": "validation",
             "outcome": findings.card.name,
@@ -409,11 +366,7 @@ def _list_metrics(measures: Mapping[str, Measure]) -> Iterator[tuple[str, float]
 
 
 def _flatten_settings(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """List a study's settings by dotted names.
-
-    >>> dict(_flatten_settings({"seed": 1, "validation": {"folds": 5}}))
-    {'seed': '1', 'validation.folds': '5'}
-    """
+    # By dotted names, such as ``validation.folds``.
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten_settings(value, f"{prefix}{name}.")

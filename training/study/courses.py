@@ -16,7 +16,7 @@ from features.records.cohort import collect_cohort, read_cohort
 from features.records.columns import Columns
 from features.records.mapping import read_mapping
 from features.records.tables import wrap_table
-from training.study.design import Design, Enrolment, no_sites, number_sites
+from training.study.design import Design, no_sites, number_sites
 from training.study.study import Study, list_early
 
 # Months are exact enough: drift is modelled per year.
@@ -45,8 +45,8 @@ def load_cohort(study: Study, override: Path | None = None) -> Columns:
     return read_cohort(path, mapper, study.cohort.ignore_unknown, study.dictionary)
 
 
-def load_courses(study: Study, override: Path | None = None) -> Columns:
-    """Read the courses that a study is about, and refuse an outcome that they cannot show.
+def load_design(study: Study, override: Path | None = None) -> Design:
+    """Read the courses that a study is about, and arrange them to learn from.
 
     Parameters
     ----------
@@ -58,10 +58,9 @@ def load_courses(study: Study, override: Path | None = None) -> Columns:
     InputError
         If study or cohort break a rule.
     """
-    courses = filter_courses(study, load_cohort(study, override))
-    outcome = evaluate_outcome(study, courses)
-    _check_early_scores(study, courses.select(~np.isnan(outcome)))
-    return courses
+    design = prepare_design(study, filter_courses(study, load_cohort(study, override)))
+    _check_early_scores(study, design.columns)
+    return design
 
 
 def _find_reader(name: str) -> Any:
@@ -169,35 +168,45 @@ def find_same_reading(courses: Columns, early: str, followup: str) -> Problem | 
     return Problem(early, "same_reading", f"is {followup} in every course; it must be read earlier")
 
 
-def make_design(study: Study, columns: Columns) -> Design:
-    """Turn the courses with a known outcome into arrays; with none yet, those that await it."""
-    outcome = evaluate_outcome(study, columns)
-    if not study.awaits_outcomes:
-        known = ~np.isnan(outcome)
-        return _arrange_courses(study, columns.select(known), outcome[known])
-    eligible = have_baseline(study.parse_outcome(), columns)
-    enrolled = _arrange_courses(study, columns.select(eligible), outcome[eligible])
-    return replace(enrolled.select(np.arange(0)), enrolled=enrolled)
+def prepare_design(study: Study, courses: Columns) -> Design:
+    """Turn the courses with a known outcome into arrays; none of them if no outcome is known yet.
+
+    Parameters
+    ----------
+    courses
+        Valid, and those that the study asks for.
+
+    Raises
+    ------
+    CohortError
+        As :func:`evaluate_outcome` does.
+    """
+    outcome = evaluate_outcome(study, courses)
+    eligible, known = have_baseline(study.parse_outcome(), courses), ~np.isnan(outcome)
+    enrolled = _arrange_courses(study, courses, eligible, outcome)
+    if study.awaits_outcomes:
+        design = enrolled.select(np.arange(0))
+    else:
+        design = _arrange_courses(study, courses, known, outcome)
+    return replace(design, enrolled=enrolled)
 
 
-def _arrange_courses(study: Study, learned: Columns, outcome: Numbers) -> Design:
-    features = _offer_features(study, learned)
-    names = [feature.name for feature in features]
-    target = study.parse_outcome()
-    severity = target.instrument.key
+def _arrange_courses(study: Study, courses: Columns, kept: Flags, outcome: Numbers) -> Design:
+    target, columns = study.parse_outcome(), courses.select(kept)
+    features = _offer_features(study, columns)
     offers_site = "site" in study.list_fields()
-    sites, site_names = number_sites(learned) if offers_site else no_sites(learned)
-    patients = np.unique(learned.get_texts("patient_id").astype(str), return_inverse=True)[1]
+    sites, site_names = number_sites(columns) if offers_site else no_sites(columns)
     return Design(
-        columns=learned,
+        study=study,
+        courses=courses,
+        columns=columns,
         features=features,
-        matrix=build_matrix(learned, features),
-        outcome=outcome,
-        improvement=_measure_improvement(target, learned),
-        patients=patients,
+        matrix=build_matrix(columns, features),
+        outcome=outcome[kept],
+        improvement=_measure_improvement(target, columns),
+        patients=np.unique(columns.get_texts("patient_id").astype(str), return_inverse=True)[1],
         sites=sites,
         site_names=site_names,
-        severity=names.index(severity) if severity in names else None,
         target=target,
     )
 
@@ -231,27 +240,3 @@ def _drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Fea
         if len(recorded) and np.ptp(recorded) > 0:
             kept.append(feature)
     return tuple(kept)
-
-
-def list_enrolled(study: Study, courses: Columns) -> Enrolment:
-    """List the courses of a study that could have had the outcome.
-
-    Parameters
-    ----------
-    courses
-        All courses of the study, as :func:`training.study.courses.load_courses` gives them.
-    """
-    eligible = have_baseline(study.parse_outcome(), courses)
-    enrolled = courses.select(eligible)
-    reported = ~np.isnan(evaluate_outcome(study, courses)[eligible])
-    unmeasured = int((~eligible).sum())
-    return arrange_enrolled(enrolled, _offer_features(study, enrolled), reported, unmeasured)
-
-
-def arrange_enrolled(
-    columns: Columns, features: tuple[Feature, ...], reported: Flags, unmeasured: int = 0
-) -> Enrolment:
-    """Arrange enrolled courses as arrays; `reported` is ``bool[courses]``."""
-    sites, names = number_sites(columns)
-    matrix = build_matrix(columns, features)
-    return Enrolment(columns, features, matrix, sites, names, reported, unmeasured)

@@ -1,6 +1,6 @@
 """Designs: the courses of a study that a candidate learns from, as arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from features.base.arrays import Flags, Numbers
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from features.records.columns import Columns
+from training.study.study import Study
 
 # No index of a site, so that a course without one has no site effect.
 UNKNOWN_SITE = -1
@@ -22,6 +23,10 @@ class Design:
 
     Parameters
     ----------
+    study
+        What is asked of the courses.
+    courses
+        All of the study's courses, whatever is known of them.
     matrix
         ``float32[courses, features]``.
     outcome
@@ -33,19 +38,20 @@ class Design:
     sites
         ``int64[courses]``: index in `site_names`, -1 if the site is unknown. Empty names mean
         that the site is not a feature of the study.
-    severity
-        Index of the outcome's own baseline total among the features; None if it is not one.
     target
         What the outcome is.
     given_weights
         How much each course counts, ``float64[courses]``; None if all are equally weighted.
     enrolled
-        If no outcome is known yet: the courses that await theirs, their outcomes NaN. Only means
-        and spreads of features come from them.
+        All courses with the baseline total that the outcome needs, those without a follow-up too;
+        their outcomes are NaN. If no outcome is known yet, means and spreads of features come from
+        them.
     inner_folds
         Maximal number of folds into which a fit splits the courses to choose its settings.
     """
 
+    study: Study
+    courses: Columns
     columns: Columns
     features: tuple[Feature, ...]
     matrix: NDArray[np.float32]
@@ -54,7 +60,6 @@ class Design:
     patients: NDArray[np.int64]
     sites: NDArray[np.int64]
     site_names: tuple[str, ...]
-    severity: int | None
     target: Outcome
     given_weights: Numbers | None = None
     enrolled: "Design | None" = None
@@ -63,7 +68,19 @@ class Design:
     @property
     def described(self) -> "Design":
         """The courses that describe who is treated: with outcomes, or else awaiting them."""
-        return self if self.enrolled is None else self.enrolled
+        return self.enrolled if self.enrolled and self.study.awaits_outcomes else self
+
+    @property
+    def severity(self) -> int | None:
+        """Index of the outcome's own baseline total among the features; None if it is not one."""
+        names = [feature.name for feature in self.features]
+        key = self.target.instrument.key
+        return names.index(key) if key in names else None
+
+    @property
+    def reported(self) -> Flags:
+        """Which courses have their outcome reported; all but for `enrolled`."""
+        return ~np.isnan(self.outcome)
 
     @property
     def centre(self) -> Numbers:
@@ -99,46 +116,16 @@ class Design:
 
     def select(self, rows: NDArray[Any]) -> "Design":
         """Keep some courses, repeated ones included."""
-        return Design(
+        return replace(
+            self,
             columns=self.columns.select(rows),
-            features=self.features,
             matrix=self.matrix[rows],
             outcome=self.outcome[rows],
             improvement=self.improvement[rows],
             patients=self.patients[rows],
             sites=self.sites[rows],
-            site_names=self.site_names,
-            severity=self.severity,
-            target=self.target,
             given_weights=None if self.given_weights is None else self.given_weights[rows],
-            enrolled=self.enrolled,
-            inner_folds=self.inner_folds,
         )
-
-
-@dataclass(frozen=True)
-class Enrolment:
-    """Courses whose outcome could be judged had it been reported: the baseline total is known.
-
-    Parameters
-    ----------
-    matrix
-        ``float32[courses, features]``.
-    sites
-        ``int64[courses]``: position in `site_names`, -1 if the site is unknown.
-    reported
-        ``bool[courses]``.
-    unmeasured
-        Number of courses excluded because the baseline total is missing.
-    """
-
-    columns: Columns
-    features: tuple[Feature, ...]
-    matrix: NDArray[np.float32]
-    sites: NDArray[np.int64]
-    site_names: tuple[str, ...]
-    reported: Flags
-    unmeasured: int = 0
 
 
 def average_recorded(matrix: NDArray[np.float32]) -> Numbers:

@@ -14,8 +14,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from features.base.arrays import Flags, Numbers
-from training.study.design import Design, Enrolment, mark_sites
-from training.study.study import Study
+from training.study.design import Design, mark_sites, number_sites
 
 # Assumed prior deviation of each coefficient, in log-odds per standard deviation.
 _COEFFICIENT_SPREAD = 0.5
@@ -25,32 +24,34 @@ _TRUNCATED = (0.01, 0.99)
 _MAX_WEIGHT = 10.0
 
 
-def weigh_courses(study: Study, design: Design, enrolment: Enrolment) -> Design:
+def weigh_courses(design: Design) -> Design:
     """Weight a design's courses for those that lack the outcome, if the study asks for it."""
-    if not (study.attrition.weights and design.size):
+    enrolled = design.enrolled
+    if enrolled is None or not (design.study.attrition.weights and design.size):
         return design
-    weights = compute_weights(fit_reporting(enrolment), enrolment.reported)
+    weights = compute_weights(fit_reporting(enrolled), enrolled.reported)
     return replace(design, given_weights=weights)
 
 
-def fit_reporting(enrolment: Enrolment) -> Numbers:
+def fit_reporting(enrolled: Design) -> Numbers:
     """Fit how likely each course was to have its outcome reported; ``[courses]``."""
-    if enrolment.reported.all():
-        return np.ones(len(enrolment.reported))
-    table = _make_table(enrolment)
+    if enrolled.reported.all():
+        return np.ones(len(enrolled.reported))
+    table = _make_table(enrolled)
     # C is the variance of the coefficients' normal prior.
     model = LogisticRegression(C=_COEFFICIENT_SPREAD**2, max_iter=1000)
-    fitted: Numbers = model.fit(table, enrolment.reported).predict_proba(table)[:, 1]
+    fitted: Numbers = model.fit(table, enrolled.reported).predict_proba(table)[:, 1]
     return fitted
 
 
-def _make_table(enrolment: Enrolment) -> Numbers:
-    matrix = enrolment.matrix.astype(np.float64)
+def _make_table(enrolled: Design) -> Numbers:
+    matrix = enrolled.matrix.astype(np.float64)
     units = (matrix - np.nanmean(matrix, axis=0)) / np.nanstd(matrix, axis=0)
     absent = np.isnan(matrix)
     # Features of one field are missing together, and one mark says it.
     marks = np.unique(absent[:, absent.any(axis=0)], axis=1)
-    sites = mark_sites(enrolment.sites, enrolment.site_names)
+    # The site counts here even if it is not among the study's features.
+    sites = mark_sites(*number_sites(enrolled.columns))
     return np.hstack([np.nan_to_num(units), marks, sites]).astype(np.float64)
 
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from features.base.arrays import Numbers
+from features.base.arrays import Flags, Numbers
 from features.model.equation import Equation
+from features.model.matrix import Feature, build_matrix
 from features.model.prediction import compute_probability
+from features.records.columns import Columns
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import Design, Enrolment
+from training.study.design import Design
 from training.study.parts import ODDS_RATIOS
 from training.study.weighting import count_effective
 
@@ -31,7 +33,7 @@ MIN_COMPARED = 10
 
 
 def describe_attrition(
-    design: Design, enrolment: Enrolment, held_out: Predictions | None, equation: Equation
+    design: Design, held_out: Predictions | None, equation: Equation
 ) -> Attrition:
     """Describe which courses have a missing outcome, and vary what is assumed of them.
 
@@ -42,14 +44,14 @@ def describe_attrition(
     equation
         The chosen candidate, fitted on the whole design.
     """
-    weights = design.given_weights
-    missing = enrolment.columns.select(~enrolment.reported)
+    weights, enrolled = design.given_weights, design.enrolled or design
+    missing = enrolled.columns.select(~enrolled.reported)
     missing_log_odds = equation.compute_log_odds(missing)[:, 0]
     return Attrition(
-        courses=enrolment.columns.size,
+        courses=enrolled.size,
         missing=missing.size,
-        unmeasured=enrolment.unmeasured,
-        gaps=tuple(compare_baseline(enrolment)),
+        unmeasured=design.courses.size - enrolled.size,
+        gaps=tuple(compare_baseline(enrolled.columns, enrolled.features, enrolled.reported)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
         scenarios=tuple(list_scenarios(held_out, missing_log_odds)),
@@ -57,29 +59,32 @@ def describe_attrition(
     )
 
 
-def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
+def compare_baseline(
+    columns: Columns, features: tuple[Feature, ...], reported: Flags
+) -> list[BaselineGap]:
     """Compare courses with missing and known outcomes; one gap per field, the largest first."""
     # A field has several features: a total and its thresholds would repeat one difference.
     largest: dict[str, BaselineGap] = {}
-    for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
+    gaps = _measure_gaps(columns, features, reported)
+    for gap in sorted(gaps, key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
     return list(largest.values())[:_MAX_GAPS]
 
 
-def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
-    for index, feature in enumerate(enrolment.features):
-        values = enrolment.matrix[:, index].astype(np.float64)
+def _measure_gaps(
+    columns: Columns, features: tuple[Feature, ...], reported: Flags
+) -> Iterator[BaselineGap]:
+    matrix = build_matrix(columns, features).astype(np.float64)
+    for feature, values in zip(features, matrix.T, strict=True):
         recorded = ~np.isnan(values)
-        missing, known = (
-            values[recorded & side] for side in (~enrolment.reported, enrolment.reported)
-        )
+        missing, known = (values[recorded & side] for side in (~reported, reported))
         if min(len(missing), len(known)) < MIN_COMPARED:
             continue
         # The standardised mean difference of balance tables: it does not depend on the numbers of
         # courses.
         deviation = np.sqrt((missing.var() + known.var()) / 2)
         if deviation > 0:
-            label = enrolment.columns.dictionary.cohort_fields[feature.field].label
+            label = columns.dictionary.cohort_fields[feature.field].label
             difference = float((missing.mean() - known.mean()) / deviation)
             yield BaselineGap(
                 field=feature.field, label=label, feature=feature.name, difference=difference

@@ -10,7 +10,7 @@ from features.model.response_model import ResponseModel
 from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
-from training.study.design import Design, Enrolment
+from training.study.design import Design
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
@@ -33,9 +33,7 @@ _SHOWN: ValidationType = "nested"
 
 
 def describe_development(
-    study: Study,
     design: Design,
-    enrolment: Enrolment,
     model: ResponseModel,
     comparison: Comparison,
     evidence: Evidence | None,
@@ -47,7 +45,7 @@ def describe_development(
     evidence
         None if no outcome is known, so that nothing could be tested.
     """
-    card, described = model.card, design.described
+    study, card, described = design.study, model.card, design.described
     held_out = comparison.held_out.get(card.candidate)
     findings = Findings(
         purpose="development",
@@ -64,13 +62,13 @@ def describe_development(
         candidates=tuple(_list_compared(study, comparison, evidence)),
         performance=(),
         base_rate=card.population.base_rate,
-        attrition=describe_attrition(design, enrolment, held_out, model.equation),
+        attrition=describe_attrition(design, held_out, model.equation),
         recorded=share_recorded(described.columns, study.list_fields()),
     )
     if evidence is not None:
         auc = comparison.measures[comparison.chosen]["auc"].value
-        alarms = list_leakage_alarms(auc, study.parse_outcome(), card.simulated)
-        facts = _collect_evidence_facts(study, design, model.equation, evidence)
+        alarms = list_leakage_alarms(auc, design.target, card.simulated)
+        facts = _collect_evidence_facts(design, model.equation, evidence)
         findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
     return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})
 
@@ -94,8 +92,9 @@ def _list_compared(
 
 
 def _collect_evidence_facts(
-    study: Study, design: Design, equation: Equation, evidence: Evidence
+    design: Design, equation: Equation, evidence: Evidence
 ) -> dict[str, Any]:
+    study = design.study
     nested, settings = evidence.nested, evidence.settings
     performance = tuple(list_performance(study, evidence))
     curves = (nested, _SHOWN, settings, evidence.refit_probability, design.outcome)
@@ -117,7 +116,7 @@ def _collect_evidence_facts(
         ),
         "across_sites": None if sites is None else measure_across_sites(sites, names, level),
         "subgroups": describe_subgroups(
-            nested.average_repeats(), design.columns, study.parse_outcome().instrument, level
+            nested.average_repeats(), design.columns, design.target.instrument, level
         ),
         "sample_size": describe_sample_size(parameters, design, performance),
         "factors": describe_factors(equation, design.columns, ESTIMATE_LEVEL),

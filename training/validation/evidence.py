@@ -67,7 +67,6 @@ class Evidence:
 
 
 def gather_evidence(
-    study: Study,
     design: Design,
     procedure: Procedure,
     equation: Equation,
@@ -92,8 +91,8 @@ def gather_evidence(
 
     apparent, refits = _predict_apparent(design, equation), None
     # The same predictions shrink the model that redraws outcomes and are corrected afterwards.
-    if samples := list_bootstraps(study, design, count_bootstraps(study)):
-        redrawing = choose_redrawing(study, design, apparent, crossed.nested)
+    if samples := list_bootstraps(design, count_bootstraps(design.study)):
+        redrawing = choose_redrawing(design, apparent, crossed.nested)
         results = run_units(
             procedure, design, samples, store, jobs, "bootstrap refits of the procedure", redrawing
         )
@@ -102,10 +101,10 @@ def gather_evidence(
         apparent=apparent,
         nested=crossed.nested,
         refits=refits,
-        sites=predict(list_sites(study, design), "sites held out"),
+        sites=predict(list_sites(design), "sites held out"),
         site_names=number_sites(design.columns)[1],
-        temporal=predict(list_latest_courses(study, design), "latest courses held out"),
-        settings=make_interval_settings(study),
+        temporal=predict(list_latest_courses(design), "latest courses held out"),
+        settings=make_interval_settings(design.study),
     )
 
 

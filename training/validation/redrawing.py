@@ -21,7 +21,6 @@ from training.measures.calibration_curve import estimate_slope
 from training.measures.logistic import fit_intercept
 from training.measures.predictions import Predictions
 from training.study.design import Design
-from training.study.study import Study
 
 # So narrow around a coefficient of 1 that the model's log-odds are taken as they are.
 _FIXED = Prior(np.ones(1), np.full(1, 1e-6))
@@ -71,7 +70,7 @@ class Redrawing:
 
 
 def choose_redrawing(
-    study: Study, design: Design, apparent: Predictions, nested: Predictions
+    design: Design, apparent: Predictions, nested: Predictions
 ) -> Redrawing | None:
     """Choose the model that redraws bootstrap outcomes; None if they stay as recorded.
 
@@ -82,7 +81,7 @@ def choose_redrawing(
     nested
         By its procedure in cross-validation.
     """
-    if not study.validation.redraw_outcomes:
+    if not design.study.validation.redraw_outcomes:
         return None
     return make_redrawing(design, shrink_log_odds(apparent, nested))
 

@@ -16,7 +16,6 @@ from training.candidates.calibration import Calibration
 from training.candidates.evidence.published import SITE_SPREAD
 from training.study.design import Design
 from training.study.split import derive_seed, draw_patients
-from training.study.study import Study
 
 # Indices among the seeds derived from the study's own; see training.validation.units.
 _REDEVELOPMENT_SEED = 2
@@ -30,21 +29,20 @@ _MIN_REFITS = 50
 MOVED = 0.55
 
 
-def redevelop(study: Study, design: Design, candidate: Candidate, fit: Fit, jobs: int) -> Equation:
+def redevelop(design: Design, candidate: Candidate, fit: Fit, jobs: int) -> Equation:
     """Refit a candidate on bootstrap samples; returns its equation with theirs as versions.
 
     Hyperparameters that the candidate chose by cross-validation (penalty, depth, rounds,
     calibration) stay fixed. If it has a posterior, versions are drawn from that, each shifted by
     the deviation of a refit.
     """
+    study = design.study
     count = study.uncertainty.redevelopments
     fewer = max(_MIN_REFITS, count // _SHARE)
     if fit.equation.boosters:
         count = fewer
     numbers = range((min(count, fewer) if fit.posterior else count) if design.size else 0)
-    tasks = (
-        delayed(redevelop_once)(study.seed, design, candidate, fit, number) for number in numbers
-    )
+    tasks = (delayed(redevelop_once)(design, candidate, fit, number) for number in numbers)
     by_number = dict(track(spread(jobs, tasks), len(numbers), "bootstrap refits for intervals"))
     refits = [by_number[number] for number in numbers]
     if fit.posterior is None:
@@ -57,10 +55,10 @@ def redevelop(study: Study, design: Design, candidate: Candidate, fit: Fit, jobs
 
 
 def redevelop_once(
-    seed: int, design: Design, candidate: Candidate, fit: Fit, number: int
+    design: Design, candidate: Candidate, fit: Fit, number: int
 ) -> tuple[int, Equation]:
     """Fit on one bootstrap sample of patients; returns the equation with the sample's number."""
-    fit_seed = derive_seed(seed, _REDEVELOPMENT_SEED, number)
+    fit_seed = derive_seed(design.study.seed, _REDEVELOPMENT_SEED, number)
     generator = np.random.default_rng(fit_seed)
     rows = draw_patients(design, generator)
     if fit.posterior is not None:

@@ -23,7 +23,6 @@ from features.records.cohort import digest_cohort
 from training.candidates.base import Candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
-from training.study.study import Study
 from training.validation.procedure import Contest, Procedure, UnitResult
 from training.validation.redrawing import Redrawing
 from training.validation.resample import spread
@@ -85,13 +84,13 @@ class Store:
 KEEP_NOTHING = Store()
 
 
-def open_result_store(folder: Path, study: Study, design: Design) -> Store:
+def open_result_store(folder: Path, design: Design) -> Store:
     """Open the store of a study's run, named by everything that its results depend on."""
     patterns = ["**/*.py", "**/*.toml"]
     # Code and numerical libraries, too: another version may give other numbers.
     paths = [*list_sources(features, patterns), *list_sources(training, patterns)]
     inputs = {
-        "study": study.model_dump(mode="json", exclude=_IRRELEVANT),
+        "study": design.study.model_dump(mode="json", exclude=_IRRELEVANT),
         "courses": digest_cohort(design.columns),
         "instruments": [scale.model_dump() for scale in design.columns.dictionary.added],
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
@@ -165,7 +164,6 @@ class CrossValidation:
 
 
 def cross_validate(
-    study: Study,
     design: Design,
     candidates: Mapping[str, Candidate],
     jobs: int,
@@ -180,8 +178,8 @@ def cross_validate(
     candidates
         By name; those that the study does not compare are ignored.
     """
-    repeats = list_folds(study, design)
-    contest = Contest({name: candidates[name] for name in study.candidates})
+    repeats, names = list_folds(design), design.study.candidates
+    contest = Contest({name: candidates[name] for name in names})
     units = [unit for folds in repeats for unit in folds]
     results = {
         unit.key: result
@@ -189,9 +187,9 @@ def cross_validate(
     }
     selected = [result.selected for result in results.values()]
     return CrossValidation(
-        {name: _collect_held_out(design, repeats, results, name) for name in study.candidates},
+        {name: _collect_held_out(design, repeats, results, name) for name in names},
         _collect_held_out(design, repeats, results),
-        {name: selected.count(name) for name in study.candidates},
+        {name: selected.count(name) for name in names},
     )
 
 

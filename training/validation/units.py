@@ -7,9 +7,7 @@ import numpy as np
 
 from features.base.arrays import Indices
 from training.study.design import Design, number_sites
-from training.study.outer_split import MIN_CLASS_PER_FOLD, split_outer
-from training.study.split import derive_seed, draw_patients
-from training.study.study import Study
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, draw_patients, split_outer
 
 # Indices among the seeds derived from the study's own; see training.validation.resample.
 FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
@@ -33,30 +31,31 @@ class Unit:
     seed: int
 
 
-def list_folds(study: Study, design: Design) -> list[list[Unit]]:
+def list_folds(design: Design) -> list[list[Unit]]:
     """List the folds of each repeat of the cross-validation."""
-    return [list(_list_repeat(study, design, number)) for number in range(study.validation.repeats)]
+    repeats = design.study.validation.repeats
+    return [list(_list_repeat(design, number)) for number in range(repeats)]
 
 
-def _list_repeat(study: Study, design: Design, repeat: int) -> Iterator[Unit]:
-    for number, fold in enumerate(split_outer(study, design, repeat)):
-        seed = derive_seed(study.seed, FOLD_SEED, repeat, number)
+def _list_repeat(design: Design, repeat: int) -> Iterator[Unit]:
+    for number, fold in enumerate(split_outer(design, repeat)):
+        seed = derive_seed(design.study.seed, FOLD_SEED, repeat, number)
         yield Unit(f"fold-{repeat}-{number}", fold.train, fold.test, seed)
 
 
-def list_bootstraps(study: Study, design: Design, count: int) -> list[Unit]:
+def list_bootstraps(design: Design, count: int) -> list[Unit]:
     """List bootstrap samples of patients; each predicts every course of the original sample."""
-    return [draw_bootstrap(study, design, number) for number in range(count)]
+    return [draw_bootstrap(design, number) for number in range(count)]
 
 
-def draw_bootstrap(study: Study, design: Design, number: int) -> Unit:
+def draw_bootstrap(design: Design, number: int) -> Unit:
     """Draw one bootstrap sample."""
-    seed = derive_seed(study.seed, BOOTSTRAP_SEED, number)
+    seed = derive_seed(design.study.seed, BOOTSTRAP_SEED, number)
     rows = draw_patients(design, np.random.default_rng(seed))
     return Unit(f"bootstrap-{number}", rows, np.arange(design.size), seed)
 
 
-def list_sites(study: Study, design: Design) -> list[Unit]:
+def list_sites(design: Design) -> list[Unit]:
     """List one unit per site, fitted on the other sites; empty for a single site.
 
     A patient treated at two sites is in neither site's training courses. Courses without a site
@@ -66,19 +65,20 @@ def list_sites(study: Study, design: Design) -> list[Unit]:
     if len(names) < 2:
         return []
     # By number, not name: a site's name may not be fit for a file's name.
+    seed = design.study.seed
     held_out = [
-        (f"site-{site}", np.flatnonzero(sites == site), derive_seed(study.seed, SITE_SEED, site))
+        (f"site-{site}", np.flatnonzero(sites == site), derive_seed(seed, SITE_SEED, site))
         for site in range(len(names))
     ]
     return list(_leave_out(design, held_out))
 
 
-def list_latest_courses(study: Study, design: Design) -> list[Unit]:
+def list_latest_courses(design: Design) -> list[Unit]:
     """List one unit for the latest courses, fitted on the earlier ones; empty without dates."""
-    rows = select_latest_courses(design, study.validation.latest)
+    rows = select_latest_courses(design, design.study.validation.latest)
     if not _has_both_classes(design, rows):
         return []
-    return list(_leave_out(design, [("latest", rows, derive_seed(study.seed, LATEST_SEED))]))
+    return list(_leave_out(design, [("latest", rows, derive_seed(design.study.seed, LATEST_SEED))]))
 
 
 def select_latest_courses(design: Design, share: float) -> Indices:

@@ -1,7 +1,7 @@
 """Methods: our candidates, the choice that `fit` makes among them, and peers, on equal terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +22,8 @@ from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
-from training.study.outer_split import MIN_CLASS_PER_FOLD
 from training.study.parts import ESTIMATE_LEVEL
-from training.study.split import derive_seed
-from training.study.study import Study
+from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
 from training.validation.procedure import Contest
 from training.validation.resample import redevelop
 from training.validation.runs import run_unit
@@ -95,7 +93,7 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
     world, design = setting.prepare()
     start = process_time()
     study = world.study.model_copy(update={"seed": seed})
-    selected = _choose_candidate(study, design) if name == CHOSEN else name
+    selected = _choose_candidate(replace(design, study=study)) if name == CHOSEN else name
     choosing = process_time() - start
     equation, fitting = _develop(selected, setting, seed)
     known, unseen = (
@@ -109,24 +107,25 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
 @lru_cache(maxsize=len(CANDIDATES))  # the choice is one of the candidates that are tried alone too
 def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
     world, design = setting.prepare()
-    study = world.study.model_copy(update={"seed": seed})
+    design = replace(design, study=world.study.model_copy(update={"seed": seed}))
     start = process_time()
     fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
+    return redevelop(design, CANDIDATES[name], fit, jobs=1), seconds
 
 
 # As `fit` chooses: one repeat of nested cross-validation, the rule of one error.
-def _choose_candidate(study: Study, design: Design) -> str:
+def _choose_candidate(design: Design) -> str:
+    study = design.study
     smaller_class = min(design.events, design.size - design.events)
     folds = min(study.validation.folds, smaller_class // MIN_CLASS_PER_FOLD)
     if folds < 2:
         return study.candidates[0]
     validation = study.validation.model_copy(update={"folds": folds, "repeats": 1})
-    study = study.model_copy(update={"validation": validation})
+    design = replace(design, study=study.model_copy(update={"validation": validation}))
     contest = Contest({name: CANDIDATES[name] for name in study.candidates})
     losses: dict[str, Numbers] = {name: np.empty(design.size) for name in study.candidates}
-    for unit in list_folds(study, design)[0]:
+    for unit in list_folds(design)[0]:
         _, answer = run_unit(contest, design, unit)
         for name, log_odds in answer.log_odds.items():
             losses[name][unit.test] = compute_log_loss(log_odds, design.outcome[unit.test])

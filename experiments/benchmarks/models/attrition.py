@@ -16,8 +16,8 @@ from training.candidates.registry import make_candidates
 from training.findings.findings import Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.courses import filter_courses, list_enrolled, make_design
-from training.study.design import Enrolment
+from training.study.courses import filter_courses, prepare_design
+from training.study.design import Design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.split import derive_seed
 from training.study.study import read_study
@@ -71,26 +71,27 @@ def examine_cohort(seed: int, patients: int = _PATIENTS) -> CohortResult:
     simulation = simulate(find_world(_WORLD), patients, seed)
     columns = read_simulated(simulation)
     courses = filter_courses(study, columns.replace({"row": np.arange(columns.size)}))
-    enrolment, design = list_enrolled(study, courses), make_design(study, courses)
-    truth = simulation.truth["probability"].to_numpy()[enrolment.columns.values["row"]]
+    design = prepare_design(study, courses)
+    enrolled = design.enrolled or design
+    truth = simulation.truth["probability"].to_numpy()[enrolled.columns.values["row"]]
     candidates = {_CANDIDATE: CANDIDATES[_CANDIDATE]}
-    held_out = cross_validate(study, design, candidates, jobs=1).held_out[_CANDIDATE]
+    held_out = cross_validate(design, candidates, jobs=1).held_out[_CANDIDATE]
     equation = candidates[_CANDIDATE].fit(design, seed).equation
-    weights = weigh_courses(study, design, enrolment).weights
+    weights = weigh_courses(design).weights
     return CohortResult(
-        courses=enrolment.columns.size,
+        courses=enrolled.size,
         reported=design.size,
         reported_rate=float(design.outcome.mean()),
         weighted_rate=float(np.average(design.outcome, weights=weights)),
-        true=calibrate_to_truth(_predict_all(enrolment, held_out, equation), truth),
-        scenarios=describe_attrition(design, enrolment, held_out, equation).scenarios,
+        true=calibrate_to_truth(_predict_all(enrolled, held_out, equation), truth),
+        scenarios=describe_attrition(design, held_out, equation).scenarios,
     )
 
 
-def _predict_all(enrolment: Enrolment, held_out: Predictions, equation: Equation) -> Numbers:
+def _predict_all(enrolled: Design, held_out: Predictions, equation: Equation) -> Numbers:
     # As the report does: held-out predictions for courses with a known outcome.
-    log_odds = equation.compute_log_odds(enrolment.columns)[:, 0]
-    log_odds[enrolment.reported] = held_out.average_repeats().log_odds
+    log_odds = equation.compute_log_odds(enrolled.columns)[:, 0]
+    log_odds[enrolled.reported] = held_out.average_repeats().log_odds
     return log_odds
 
 

@@ -1,7 +1,7 @@
 """The real trials that can be tested here: their studies, files and folds."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from features.base.files import digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.candidates.registry import BASE_RATE, complete_study, list_candidates, make_candidates
-from training.study.courses import load_courses, make_design
+from training.study.courses import load_design, prepare_design
 from training.study.design import Design, number_sites
-from training.study.outer_split import MIN_CLASS_PER_FOLD, split_outer
+from training.study.split import MIN_CLASS_PER_FOLD, split_outer
 from training.study.study import Study, read_study
 
 CANDIDATES = make_candidates()
@@ -84,7 +84,7 @@ class TrialTask:
     @cached_property
     def design(self) -> Design:
         """The courses with a known outcome."""
-        return make_design(self.study, self.courses)
+        return prepare_design(self.study, self.courses)
 
 
 @cache
@@ -136,16 +136,15 @@ def open_study(name: str, folder: Path, plan: TrialPlan) -> Iterator[TrialTask]:
     if FILES[name] and not paths:
         raise InputError([Problem("--data", "exists", f"{FILES[name][0]} is not on this machine")])
     study = complete_study(read_study(STUDIES / f"{name}.toml"))
-    courses = load_courses(study, paths[0] if paths else None)
-    design = make_design(study, courses)
+    design = load_design(study, paths[0] if paths else None)
     sites, names = number_sites(design.columns)
     for hold_out in ("patient", "site"):
         if hold_out == "patient" or (len(names) > 1 and (sites >= 0).all()):
-            divided = divide_study(study, design, hold_out, plan)
-            yield TrialTask(name, hold_out, divided, courses, plan)
+            divided = divide_study(design, hold_out, plan)
+            yield TrialTask(name, hold_out, divided, design.courses, plan)
 
 
-def divide_study(study: Study, design: Design, hold_out: str, plan: TrialPlan) -> Study:
+def divide_study(design: Design, hold_out: str, plan: TrialPlan) -> Study:
     """Set a study's folds: five if events allow, else as many as possible.
 
     Raises
@@ -153,7 +152,7 @@ def divide_study(study: Study, design: Design, hold_out: str, plan: TrialPlan) -
     StudyError
         If not even two are possible.
     """
-    smaller_class = min(design.events, design.size - design.events)
+    study, smaller_class = design.study, min(design.events, design.size - design.events)
     enough = smaller_class >= MIN_CLASS_PER_FOLD * _MAX_FOLDS
     changed = {"hold_out": hold_out, "repeats": plan.repeats, "resamples": plan.resamples}
     offered = tuple(name for name in study.candidates if name in plan.candidates)
@@ -162,7 +161,7 @@ def divide_study(study: Study, design: Design, hold_out: str, plan: TrialPlan) -
         divided = study.model_copy(update={"validation": validation, "candidates": offered})
         try:
             for repeat in range(plan.repeats):
-                split_outer(divided, design, repeat)
+                split_outer(replace(design, study=divided), repeat)
         except StudyError:
             continue
         return divided

@@ -25,11 +25,10 @@ from training.findings.comparison import compare
 from training.measures.losses import compare_losses
 from training.measures.performance import IntervalSettings, measure_candidate
 from training.measures.predictions import Predictions
-from training.study.courses import make_design
+from training.study.courses import prepare_design
 from training.study.design import Design
-from training.study.outer_split import number_units, split_outer
 from training.study.parts import MEASURE_LEVEL
-from training.study.split import derive_seed
+from training.study.split import derive_seed, number_units, split_outer
 from training.validation.runs import cross_validate
 
 # Which of the seeds derived for a choice inside an outer fold.
@@ -53,8 +52,8 @@ def run_trials(
 def run_trial(task: TrialTask, jobs: int) -> Result:
     """Test every candidate on one study's held-out courses, and the choice among them."""
     study, design = task.study, task.design
-    held_out = cross_validate(study, design, CANDIDATES, jobs).held_out
-    comparison = compare(study, design, held_out)
+    held_out = cross_validate(design, CANDIDATES, jobs).held_out
+    comparison = compare(design, held_out)
     return {
         "key": task.key,
         "data": "real",
@@ -65,7 +64,7 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
         "repeats": study.validation.repeats,
         "courses": design.size,
         "events": design.events,
-        "units": len(np.unique(number_units(study, design))),
+        "units": len(np.unique(number_units(design))),
         "candidates": {
             name: _score_held_out(task, predictions, held_out[BASE_RATE])
             for name, predictions in held_out.items()
@@ -80,7 +79,7 @@ def run_trial(task: TrialTask, jobs: int) -> Result:
 def _score_held_out(task: TrialTask, predictions: Predictions, base: Predictions) -> dict[str, Any]:
     """Measures, and differences from the base rate with standard errors over units."""
     study = task.study
-    seed, units = derive_seed(study.seed, _CHOICE_SEED), number_units(study, task.design)
+    seed, units = derive_seed(study.seed, _CHOICE_SEED), number_units(task.design)
     settings = IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
     measures = measure_candidate(predictions, settings)
     losses = compare_losses(predictions.compute_losses(), base.compute_losses(), units)
@@ -115,7 +114,7 @@ def run_nested(task: TrialTask, held_out: Mapping[str, Predictions], jobs: int) 
     selected: dict[str, list[str]] = {part: [] for part in log_odds}
     by_repeat = {name: part.by_repeat(part.log_odds) for name, part in held_out.items()}
     for repeat in range(task.plan.nested):
-        for number, fold in enumerate(split_outer(task.study, task.design, repeat)):
+        for number, fold in enumerate(split_outer(task.design, repeat)):
             names = choose_inside(task, fold.train, derive_seed(repeat, number), jobs)
             folds[repeat, fold.test] = number
             base[repeat, fold.test] = by_repeat[BASE_RATE][repeat, fold.test]
@@ -141,11 +140,12 @@ def choose_inside(task: TrialTask, rows: Indices, seed: int, jobs: int) -> tuple
     design = replace(part, patients=numbers)
     plan = TrialPlan(repeats=1, resamples=100, candidates=task.plan.candidates)
     try:
-        study = divide_study(task.study, design, task.hold_out, plan)
+        study = divide_study(design, task.hold_out, plan)
     except StudyError:
         return task.study.candidates[0], BASE_RATE
-    study = study.model_copy(update={"seed": derive_seed(study.seed, _CHOICE_SEED, seed)})
-    comparison = compare(study, design, cross_validate(study, design, CANDIDATES, jobs).held_out)
+    seeded = study.model_copy(update={"seed": derive_seed(study.seed, _CHOICE_SEED, seed)})
+    design = replace(design, study=seeded)
+    comparison = compare(design, cross_validate(design, CANDIDATES, jobs).held_out)
     return comparison.chosen, comparison.chosen if comparison.beats_base_rate else BASE_RATE
 
 
@@ -158,7 +158,7 @@ def _compare_published(task: TrialTask) -> dict[str, Any] | None:
     cohort = task.study.cohort.model_copy(update={"outcomes": "none-yet"})
     study = task.study.model_copy(update={"cohort": cohort})
     known = [name for name in task.courses.values if name != target.followup_field]
-    blind = make_design(study, task.courses.keep(known))
+    blind = prepare_design(study, task.courses.keep(known))
     evidence, base = (_predict_blind(name, blind, task.design) for name in WITHOUT_OUTCOMES)
     rate = float(base.probability[0])
     return {"base_rate": rate, **_score_held_out(task, evidence, base)}

@@ -10,7 +10,7 @@ from features.base.home import find_home
 from features.records.columns import Columns
 from training.candidates.registry import complete_study, make_candidates
 from training.fit import run_study
-from training.study.courses import make_design
+from training.study.courses import prepare_design
 from training.study.design import number_sites
 from training.study.study import Study, read_study
 from training.validation.evidence import count_bootstraps
@@ -46,10 +46,10 @@ def measure_costs(jobs: int, courses: int = _COURSES, bootstraps: int = 200) -> 
 
 
 def _measure_cost(study: Study, columns: Columns, jobs: int) -> Cost:
-    design = make_design(study, columns)
+    design = prepare_design(study, columns)
     with tempfile.TemporaryDirectory() as folder:
         start = perf_counter()
-        chosen = run_study(study, columns, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
+        chosen = run_study(design, find_home({"KETAMINE_RESPONSE_HOME": folder}), jobs)
         seconds = perf_counter() - start
     start = perf_counter()
     make_candidates()[chosen.comparison.chosen].fit(design, study.seed)

@@ -124,18 +124,18 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
     prepared = prepare_world(world, 0, request.plan)
     study = _set_validation(prepared.study, request)
     home, elsewhere = _draw_followed(world, study, request)
-    design = take_courses(prepared, request.courses)
+    design = replace(take_courses(prepared, request.courses), study=study)
     known = make_candidates()
     candidates = {name: known[name] for name in study.candidates}
-    crossed = cross_validate(study, design, candidates, 1)
-    chosen = compare(study, design, crossed.held_out).chosen
+    crossed = cross_validate(design, candidates, 1)
+    chosen = compare(design, crossed.held_out).chosen
     fit = candidates[chosen].fit(design, derive_seed(study.seed, FINAL_SEED))
     procedure = choose_procedure(study, candidates, chosen, fit)
-    evidence = gather_evidence(study, design, procedure, fit.equation, crossed)
+    evidence = gather_evidence(design, procedure, fit.equation, crossed)
     performance = {
         part.way: list_limits(part.measures) for part in list_performance(study, evidence)
     }
-    recorded = _correct_recorded(study, design, procedure, evidence)
+    recorded = _correct_recorded(design, procedure, evidence)
     return {
         "key": key,
         "data": "SIMULATED",
@@ -149,11 +149,12 @@ def _check_world(request: ValidationRequest, world: str, key: str) -> Result:
 
 
 def _correct_recorded(
-    study: Study, design: Design, procedure: Procedure, evidence: Evidence
+    design: Design, procedure: Procedure, evidence: Evidence
 ) -> Mapping[str, Measure]:
+    study = design.study
     if not study.validation.bootstraps:
         return {}
-    units = list_bootstraps(study, design, count_bootstraps(study))
+    units = list_bootstraps(design, count_bootstraps(study))
     results = run_units(procedure, design, units, KEEP_NOTHING, 1, RECORDED)
     apparent = measure_performance(evidence.apparent, make_interval_settings(study))
     return correct_optimism(apparent, measure_refits(design, results))

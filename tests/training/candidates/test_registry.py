@@ -18,7 +18,7 @@ from training.candidates.registry import (
 from training.candidates.tuning import Tuning
 from training.fit import run_study
 from training.registry.registry import Registry
-from training.study.courses import load_courses
+from training.study.courses import load_design
 from training.study.study import Study
 
 MODULE = '''
@@ -146,7 +146,7 @@ def test_installed_candidate_goes_through_a_whole_fit(install, cohort, home):
         validation={"folds": 3, "repeats": 1, "resamples": 100, "profile": "quick"},
         uncertainty={"redevelopments": 20},
     )
-    summary = run_study(study, load_courses(study, cohort), home, jobs=1)
+    summary = run_study(load_design(study, cohort), home, jobs=1)
     assert "hunch" in summary.as_dict()["candidates"]
     client = Registry(home).client
     report = client.download_artifacts(summary.run_id, summary.report_file)

@@ -1,5 +1,7 @@
 """Splits: a patient's courses stay together, and folds are balanced."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
 from features.base.errors import StudyError
-from training.study.outer_split import join_groups, split_outer
-from training.study.split import split_inner, split_stratified
+from training.study.split import join_groups, split_inner, split_outer, split_stratified
 from training.study.study import Study
 
 
@@ -19,16 +20,15 @@ def make_study(**validation):
 
 
 def test_folds_divide_the_courses(make_design):
-    design = make_design(200)
-    folds = split_outer(make_study(folds=4), design, 0)
+    folds = split_outer(make_design(200, study=make_study(folds=4)), 0)
     tested = np.sort(np.concatenate([fold.test for fold in folds]))
     assert tested.tolist() == list(range(200))
     assert all(not set(fold.train) & set(fold.test) for fold in folds)
 
 
 def test_repeats_differ_and_are_reproducible(make_design):
-    design, study = make_design(200), make_study(folds=4)
-    first, second, again = (split_outer(study, design, repeat)[0].test for repeat in (0, 1, 0))
+    design = make_design(200, study=make_study(folds=4))
+    first, second, again = (split_outer(design, repeat)[0].test for repeat in (0, 1, 0))
     assert first.tolist() == again.tolist()
     assert first.tolist() != second.tolist()
 
@@ -108,7 +108,7 @@ def test_seeds_deal_differently_and_repeatably():
 
 def test_site_stays_in_one_fold_if_held_out(make_design):
     design = make_design(400, site_effects=(0.5, -0.5, 0.2, 0.0, 0.1, -0.1))
-    for fold in split_outer(make_study(folds=3, hold_out="site"), design, 0):
+    for fold in split_outer(replace(design, study=make_study(folds=3, hold_out="site")), 0):
         assert not set(design.sites[fold.train]) & set(design.sites[fold.test])
 
 
@@ -120,7 +120,7 @@ def test_a_patient_seen_at_two_sites_joins_them():
 def test_every_fold_has_two_of_each_class(make_design):
     design = make_design(60, strength=0.3)
     for repeat in range(20):
-        for fold in split_outer(make_study(folds=5), design, repeat):
+        for fold in split_outer(replace(design, study=make_study(folds=5)), repeat):
             events = design.outcome[fold.test].sum()
             assert 2 <= events <= len(fold.test) - 2
 
@@ -130,16 +130,16 @@ def test_too_few_events_for_the_folds_are_refused(make_design):
     events, others = np.flatnonzero(design.outcome == 1), np.flatnonzero(design.outcome == 0)
     few = design.select(np.concatenate([events[:6], others[:20]]))
     with pytest.raises(StudyError, match=r"validation.folds \(events\).*has 6 \(at most 3\)"):
-        split_outer(make_study(folds=5), few, 0)
-    assert len(split_outer(make_study(folds=3), few, 0)) == 3
+        split_outer(replace(few, study=make_study(folds=5)), 0)
+    assert len(split_outer(replace(few, study=make_study(folds=3)), 0)) == 3
     fewer = design.select(np.concatenate([events[:3], others[:20]]))
     with pytest.raises(StudyError, match="none are possible"):
-        split_outer(make_study(folds=2), fewer, 0)
+        split_outer(replace(fewer, study=make_study(folds=2)), 0)
 
 
 def test_holding_out_sites_needs_sites(make_design):
     with pytest.raises(StudyError, match="needs the site of every course"):
-        split_outer(make_study(hold_out="site"), make_design(200), 0)
+        split_outer(make_design(200, study=make_study(hold_out="site")), 0)
 
 
 def test_inner_folds_need_two_of_each_class(make_design):

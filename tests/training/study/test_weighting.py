@@ -11,9 +11,7 @@ from features.records.cohort import read_cohort
 from training.candidates.base import make_constant
 from training.candidates.registry import make_candidates
 from training.candidates.trees.trees import STUMPS, grow_trees
-from training.study.courses import list_enrolled
-from training.study.courses import make_design as design_study
-from training.study.design import Enrolment
+from training.study.courses import prepare_design
 from training.study.study import Study
 from training.study.weighting import compute_weights, count_effective, fit_reporting, weigh_courses
 
@@ -30,16 +28,10 @@ def make_study(**parts):
 WEIGHTED = make_study(attrition={"weights": True})
 
 
-def enrol(design, reported):
-    """Enrol all courses of a design, some of which have no follow-up."""
-    return Enrolment(
-        columns=design.columns,
-        features=design.features,
-        matrix=design.matrix,
-        sites=design.sites,
-        site_names=design.site_names,
-        reported=reported,
-    )
+def report(design, reported, study=WEIGHTED):
+    """Keep the outcomes of some courses; the others are enrolled without a follow-up."""
+    enrolled = replace(design, outcome=np.where(reported, design.outcome, np.nan))
+    return replace(design.select(reported), study=study, enrolled=enrolled)
 
 
 def lose(design, pull, seed=5):
@@ -49,7 +41,7 @@ def lose(design, pull, seed=5):
 
 def compare_shares(design, reported):
     """Compute the event rate of all, of those with follow-up, and of those by weight."""
-    known = weigh_courses(WEIGHTED, design.select(reported), enrol(design, reported))
+    known = weigh_courses(report(design, reported))
     weighted = np.average(known.outcome, weights=known.weights)
     return design.outcome.mean(), known.outcome.mean(), weighted
 
@@ -80,7 +72,7 @@ def test_weights_cannot_correct_missingness_by_outcome(make_design):
 def test_missing_fields_may_predict_follow_up(make_design):
     design = make_design(3000, missing=0.4)
     absent = design.columns.find_missing("bmi")
-    reporting = fit_reporting(enrol(design, lose(design, 2.0 * absent)))
+    reporting = fit_reporting(report(design, lose(design, 2.0 * absent)).enrolled)
     assert reporting[absent].mean() - reporting[~absent].mean() > 0.3
 
 
@@ -95,23 +87,24 @@ def test_weights_have_mean_1_and_are_truncated():
 
 def test_where_every_outcome_is_known_all_count_alike(make_design):
     design = make_design(100)
-    known = weigh_courses(WEIGHTED, design, enrol(design, np.ones(100, dtype=bool)))
+    known = weigh_courses(report(design, np.ones(100, dtype=bool)))
     assert known.weights == pytest.approx(np.ones(100))
 
 
 def test_without_being_asked_for_there_are_no_weights(make_design):
     design = make_design(100)
-    assert weigh_courses(make_study(), design, enrol(design, design.outcome == 1)) is design
-    assert design.weights.tolist() == [1.0] * 100
+    design = report(design, design.outcome == 1, make_study())
+    assert weigh_courses(design) is design
+    assert design.weights.tolist() == [1.0] * design.size
 
 
 def test_weights_follow_their_courses(cohort):
     """Weights are in the order of the design's courses, also in a selection."""
     columns = read_cohort(cohort)
-    enrolment, design = list_enrolled(WEIGHTED, columns), design_study(WEIGHTED, columns)
-    codes = enrolment.columns.get_texts("patient_id")[enrolment.reported]
+    design = prepare_design(WEIGHTED, columns)
+    codes = design.enrolled.columns.get_texts("patient_id")[design.enrolled.reported]
     assert codes.tolist() == design.columns.get_texts("patient_id").tolist()
-    design = weigh_courses(WEIGHTED, design, enrolment)
+    design = weigh_courses(design)
     rows = np.array([7, 7, 2])
     assert design.select(rows).weights.tolist() == design.weights[rows].tolist()
 
@@ -123,10 +116,11 @@ def test_course_without_baseline_total_is_not_enrolled(cohort, tmp_path):
     frame.loc[frame["condition"] != "depression", ["phq9", *items]] = None
     frame.to_parquet(tmp_path / "unmeasured.parquet")
     columns = read_cohort(tmp_path / "unmeasured.parquet")
-    enrolment = list_enrolled(make_study(), columns)
-    assert not np.isnan(enrolment.columns.get_numbers("phq9")).any()
-    assert enrolment.unmeasured == np.isnan(columns.get_numbers("phq9")).sum() > 100
-    assert enrolment.columns.size + enrolment.unmeasured == columns.size
+    design = prepare_design(make_study(), columns)
+    assert not np.isnan(design.enrolled.columns.get_numbers("phq9")).any()
+    assert design.courses.size == columns.size
+    unmeasured = np.isnan(columns.get_numbers("phq9")).sum()
+    assert columns.size - design.enrolled.size == unmeasured > 100
 
 
 @pytest.mark.parametrize("name", CANDIDATES)

@@ -9,7 +9,7 @@ from experiments.simulator import WORLDS, simulate, write_simulation
 from features.model.prediction import compute_probability
 from training.candidates.registry import make_candidates
 from training.measures.predictions import Predictions
-from training.study.courses import list_enrolled, load_courses, make_design
+from training.study.courses import load_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
 from training.study.study import Study
 from training.study.weighting import weigh_courses
@@ -41,22 +41,19 @@ class Stressed:
     def __init__(self, folder):
         simulation = simulate(WORLDS["stress"], 12_000, seed=21)
         write_simulation(simulation.cohort, folder / "stress.parquet")
-        self.courses = load_courses(STRESS, folder / "stress.parquet")
-        self.enrolment = list_enrolled(STRESS, self.courses)
-        self.design = make_design(STRESS, self.courses)
+        self.design = load_design(STRESS, folder / "stress.parquet")
+        self.enrolled = self.design.enrolled
         codes, truth = (
             simulation.truth[name].to_pylist() for name in ("patient_id", "probability")
         )
         known = dict(zip(codes, truth, strict=True))
-        patients = self.enrolment.columns.get_texts("patient_id")
+        patients = self.enrolled.columns.get_texts("patient_id")
         self.truth = float(np.mean([known[code] for code in patients]))
-        self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
+        self.held_out = cross_validate(self.design, CANDIDATES, jobs=1).held_out
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
     def describe(self):
-        return describe_attrition(
-            self.design, self.enrolment, self.held_out["elastic_net"], self.equation
-        )
+        return describe_attrition(self.design, self.held_out["elastic_net"], self.equation)
 
     @property
     def error(self):
@@ -104,19 +101,19 @@ def test_the_intercept_calibrates_the_model_on_average(stressed):
     """Adding it to all log-odds gives the row's own base rate."""
     row = stressed.describe().scenarios[2]
     log_odds = stressed.equation.compute_log_odds(
-        stressed.enrolment.columns.select(~stressed.enrolment.reported)
+        stressed.enrolled.columns.select(~stressed.enrolled.reported)
     )[:, 0]
     predictions = stressed.held_out["elastic_net"]
     moved = compute_probability(predictions.log_odds + row.intercept)
     mended = predictions.by_repeat(moved).mean(axis=0).sum()
     mended += compute_probability(log_odds + row.intercept).sum()
-    assert mended / stressed.enrolment.columns.size == pytest.approx(row.base_rate, abs=1e-6)
+    assert mended / stressed.enrolled.columns.size == pytest.approx(row.base_rate, abs=1e-6)
 
 
 def test_weights_do_not_mend_the_stress_world(stressed):
     """Follow-up depends on the outcome: weights leave the bias, and only the table shows it."""
     study = STRESS.model_copy(update={"attrition": AttritionPart(weights=True)})
-    design = weigh_courses(study, stressed.design, stressed.enrolment)
+    design = weigh_courses(replace(stressed.design, study=study))
     weighted = np.average(design.outcome, weights=design.weights)
     assert weighted > stressed.truth + 4 * stressed.error
 
@@ -134,13 +131,14 @@ def test_baseline_differences_are_those_of_the_world(stressed):
 
 def test_a_rarely_recorded_field_is_not_compared(stressed):
     """A difference between a few patients could disclose a single one."""
-    few = replace(stressed.enrolment, matrix=stressed.enrolment.matrix.copy())
-    index = [feature.name for feature in few.features].index("phq9")
-    reported = np.flatnonzero(few.reported)
-    few.matrix[reported[MIN_COMPARED - 1 :], index] = np.nan
-    assert "phq9" not in {gap.field for gap in compare_baseline(few)}
-    few.matrix[reported, index] = stressed.enrolment.matrix[reported, index]
-    assert "phq9" in {gap.field for gap in compare_baseline(few)}
+    enrolled = stressed.enrolled
+    reported, totals = np.flatnonzero(enrolled.reported), enrolled.columns.get_numbers("phq9")
+    few = totals.copy()
+    few[reported[MIN_COMPARED - 1 :]] = np.nan
+    for values, compared in ((few, False), (totals, True)):
+        columns = enrolled.columns.replace({"phq9": values})
+        gaps = compare_baseline(columns, enrolled.features, enrolled.reported)
+        assert ("phq9" in {gap.field for gap in gaps}) is compared
 
 
 def test_a_constant_model_has_no_slope():
@@ -153,14 +151,6 @@ def test_a_constant_model_has_no_slope():
 
 
 def test_without_missing_outcomes_nothing_is_varied(stressed):
-    complete = replace(
-        stressed.enrolment,
-        columns=stressed.design.columns,
-        features=(),
-        matrix=stressed.design.matrix[:, :0],
-        reported=np.ones(stressed.design.size, dtype=bool),
-    )
-    attrition = describe_attrition(
-        stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
-    )
+    complete = replace(stressed.design, enrolled=stressed.design)
+    attrition = describe_attrition(complete, stressed.held_out["elastic_net"], stressed.equation)
     assert (attrition.missing, attrition.scenarios, attrition.gaps) == (0, (), ())

@@ -36,18 +36,19 @@ def make_study(**validation):
     )
 
 
-def validate(study, design):
+def validate(design):
+    study = design.study
     candidates = {name: CANDIDATES[name] for name in NAMES}
-    crossed = cross_validate(study, design, candidates, jobs=1)
+    crossed = cross_validate(design, candidates, jobs=1)
     fit = candidates["evidence_prior"].fit(design, 1)
     procedure = choose_procedure(study, candidates, "evidence_prior", fit)
-    return gather_evidence(study, design, procedure, fit.equation, crossed)
+    return gather_evidence(design, procedure, fit.equation, crossed)
 
 
 def test_every_validation_type_has_measures_or_a_reason(make_design):
     """With one site and no dates; optimism makes corrected figures worse than apparent ones."""
     study = make_study()
-    rows = list(list_performance(study, validate(study, make_design(150))))
+    rows = list(list_performance(study, validate(make_design(150, study=study))))
     assert [row.way for row in rows] == ["apparent", "corrected", "nested", "sites", "temporal"]
     for row in rows:
         assert bool(row.measures) != bool(row.because)
@@ -65,12 +66,13 @@ def test_every_validation_type_has_measures_or_a_reason(make_design):
     [(True, "outcomes redrawn from the model"), (False, "outcomes as recorded")],
 )
 def test_bootstrap_outcomes_are_as_the_study_asks(make_design, redraw, method):
-    study, design = make_study(redraw_outcomes=redraw, bootstraps=3), make_design(90)
-    evidence = validate(study, design)
+    study = make_study(redraw_outcomes=redraw, bootstraps=3)
+    design = make_design(90, study=study)
+    evidence = validate(design)
     corrected = list(list_performance(study, evidence))[1]
     assert corrected.method.endswith(method)
     assert evidence.refit_probability.shape == (3, 90)
-    sample = draw_bootstrap(study, design, 0).train
+    sample = draw_bootstrap(design, 0).train
     predicted = evidence.refit_probability[0, sample]
     brier = evidence.refits.on_sample[0, MEASURES.index("brier")]
     recorded = np.mean((design.outcome[sample] - predicted) ** 2)
@@ -79,7 +81,7 @@ def test_bootstrap_outcomes_are_as_the_study_asks(make_design, redraw, method):
 
 def test_without_bootstraps_nothing_is_corrected(make_design):
     study = make_study(bootstraps=0)
-    evidence = validate(study, make_design(90))
+    evidence = validate(make_design(90, study=study))
     assert evidence.refit_probability.shape == (0, 90)
     corrected = list(list_performance(study, evidence))[1]
     assert not corrected.measures
@@ -91,7 +93,7 @@ def test_sites_and_latest_courses_are_held_out(make_design):
     days = (design.patients * 7 % 240).astype(float)
     design = replace(design, columns=design.columns.replace({"assessed_on": days}))
     study = make_study(bootstraps=0)
-    *_, sites, latest = list_performance(study, validate(study, design))
+    *_, sites, latest = list_performance(study, validate(replace(design, study=study)))
     assert (sites.courses, latest.courses) == (240, 60)
     assert "3 sites" in sites.method
 
@@ -136,5 +138,5 @@ def fitted_findings(commands):
 
     registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(commands.home)}))
     name = "phq9.acute.response"
-    version = registry.find_version(parse_reference(f"{name}@challenger"))
+    version = registry.load_reference(parse_reference(f"{name}@challenger")).version
     return registry.read_findings(name, version)

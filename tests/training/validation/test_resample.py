@@ -63,7 +63,7 @@ def test_refits_share_centre_and_scale_with_the_model(make_design):
     """Refits use the model's means and thresholds, so that their terms can be combined."""
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    _, again = redevelop_once(1, design, "evidence_prior", fit, 3)
+    _, again = redevelop_once(design, "evidence_prior", fit, 3)
     assert again.features == fit.equation.features
     assert (again.terms.centre == fit.equation.terms.centre).all()
     assert (again.terms.scale == fit.equation.terms.scale).all()
@@ -75,9 +75,9 @@ def test_every_version_is_calibrated_as_the_model_is(make_design, name):
     design = make_design(150)
     fit = CANDIDATES[name].fit(design, 1)
     bent = Calibration(0.4, 0.9, 0.2)
-    plain = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
+    plain = redevelop(replace(design, study=STUDY), CANDIDATES[name], fit, jobs=1)
     fit = replace(fit, equation=bent.apply_to(fit.equation))
-    equation = redevelop(STUDY, design, CANDIDATES[name], fit, jobs=1)
+    equation = redevelop(replace(design, study=STUDY), CANDIDATES[name], fit, jobs=1)
     assert len(equation.terms.intercept) == 21
     for version in (0, 1, 20):
         expected = bent.apply(say(plain, design.columns)[:, version])
@@ -88,7 +88,8 @@ def test_refits_do_not_depend_on_processes(make_design):
     design = make_design(150)
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
     first, second = (
-        redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs) for jobs in (1, 2)
+        redevelop(replace(design, study=STUDY), CANDIDATES["evidence_prior"], fit, jobs)
+        for jobs in (1, 2)
     )
     assert say(first, design.columns) == pytest.approx(say(second, design.columns), abs=1e-12)
 
@@ -96,7 +97,7 @@ def test_refits_do_not_depend_on_processes(make_design):
 def test_without_courses_draws_are_the_posteriors(make_design):
     design = make_design(30).select(np.arange(0))
     fit = CANDIDATES["evidence_prior"].fit(design, 1)
-    equation = redevelop(STUDY, design, CANDIDATES["evidence_prior"], fit, jobs=1)
+    equation = redevelop(replace(design, study=STUDY), CANDIDATES["evidence_prior"], fit, jobs=1)
     assert len(equation.terms.intercept) == 21
     assert np.ptp(equation.terms.intercept[1:]) > 0.5
 

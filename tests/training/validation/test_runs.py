@@ -1,6 +1,6 @@
 """Runs of units give the same numbers in one process, in two, and after a kill."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,8 +40,8 @@ def run(procedure, design, units, store, jobs=1):
 
 
 def test_stored_results_are_not_computed_again(make_design, tmp_path):
-    design, store = make_design(60), Store(tmp_path / "store")
-    units = list_bootstraps(STUDY, design, 5)
+    design, store = make_design(60, study=STUDY), Store(tmp_path / "store")
+    units = list_bootstraps(design, 5)
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir(), second.mkdir()
     run(Counted(first), design, units[:3], store)
@@ -53,8 +53,8 @@ def test_stored_results_are_not_computed_again(make_design, tmp_path):
 
 
 def test_units_train_on_recorded_or_redrawn_outcomes(make_design, tmp_path):
-    design = make_design(60)
-    units, redrawing = list_bootstraps(STUDY, design, 3), make_redrawing(design, np.full(60, 0.2))
+    design = make_design(60, study=STUDY)
+    units, redrawing = list_bootstraps(design, 3), make_redrawing(design, np.full(60, 0.2))
     for chosen, learn in (
         (None, lambda unit: design.select(unit.train)),
         (redrawing, lambda unit: redrawing.redraw(design, unit.train, unit.seed)),
@@ -65,8 +65,8 @@ def test_units_train_on_recorded_or_redrawn_outcomes(make_design, tmp_path):
 
 
 def test_a_damaged_result_is_computed_again(make_design, tmp_path):
-    design, store = make_design(60), Store(tmp_path)
-    units = list_bootstraps(STUDY, design, 2)
+    design, store = make_design(60, study=STUDY), Store(tmp_path)
+    units = list_bootstraps(design, 2)
     folder = tmp_path / "asked"
     folder.mkdir()
     expected = run(Counted(folder), design, units, store)
@@ -77,39 +77,39 @@ def test_a_damaged_result_is_computed_again(make_design, tmp_path):
 
 
 def test_a_store_is_named_by_all_inputs(make_design, tmp_path):
-    design = make_design(60)
-    name = open_result_store(tmp_path, STUDY, design).folder
-    assert name == open_result_store(tmp_path, STUDY, design).folder
+    design = make_design(60, study=STUDY)
+    name = open_result_store(tmp_path, design).folder
+    assert name == open_result_store(tmp_path, design).folder
     more = STUDY.model_copy(
         update={"validation": STUDY.validation.model_copy(update={"bootstraps": 500})}
     )
-    assert open_result_store(tmp_path, more, design).folder == name
+    assert open_result_store(tmp_path, replace(design, study=more)).folder == name
     recorded = STUDY.validation.model_copy(update={"redraw_outcomes": False})
     others = [
-        open_result_store(tmp_path, STUDY.model_copy(update={"validation": recorded}), design),
-        open_result_store(tmp_path, STUDY.model_copy(update={"seed": 2}), design),
-        open_result_store(tmp_path, STUDY, make_design(60, seed=2)),
+        replace(design, study=STUDY.model_copy(update={"validation": recorded})),
+        replace(design, study=STUDY.model_copy(update={"seed": 2})),
+        make_design(60, seed=2, study=STUDY),
     ]
-    assert len({name, *(store.folder for store in others)}) == 4
+    assert len({name, *(open_result_store(tmp_path, other).folder for other in others)}) == 4
 
 
 def test_cross_validation_does_not_depend_on_processes(make_design):
-    design = make_design(120)
-    first, second = (cross_validate(STUDY, design, CANDIDATES, jobs) for jobs in (1, 2))
+    design = make_design(120, study=STUDY)
+    first, second = (cross_validate(design, CANDIDATES, jobs) for jobs in (1, 2))
     for name in STUDY.candidates:
         assert (first.held_out[name].log_odds == second.held_out[name].log_odds).all()
     assert first.picked == second.picked
 
 
 def test_nested_predictions_are_the_selected_candidates(make_design):
-    design = make_design(120)
-    crossed = cross_validate(STUDY, design, CANDIDATES, jobs=1)
+    design = make_design(120, study=STUDY)
+    crossed = cross_validate(design, CANDIDATES, jobs=1)
     assert sum(crossed.picked.values()) == 6
     nested, *candidates = (
         predictions.by_repeat(predictions.log_odds)
         for predictions in (crossed.nested, *crossed.held_out.values())
     )
-    for repeat, folds in enumerate(list_folds(STUDY, design)):
+    for repeat, folds in enumerate(list_folds(design)):
         for unit in folds:
             log_odds = nested[repeat, unit.test]
             assert any((log_odds == other[repeat, unit.test]).all() for other in candidates)

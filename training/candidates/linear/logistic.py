@@ -163,9 +163,8 @@ def _choose_penalty(predictions: Mapping[Penalty, Predictions]) -> Penalty:
 def keep_features(design: Design, kept: Sequence[int]) -> Design:
     """Keep some features of a design."""
     features: tuple[Feature, ...] = tuple(design.features[index] for index in kept)
-    severity = kept.index(design.severity) if design.severity in kept else None
     matrix = design.matrix[:, list(kept)]
-    return replace(design, features=features, matrix=matrix, severity=severity)
+    return replace(design, features=features, matrix=matrix)
 
 
 def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[Penalty, Numbers]:

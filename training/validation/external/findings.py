@@ -11,8 +11,6 @@ from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
 from training.findings.findings import Attrition, Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
-from training.study.courses import arrange_enrolled
-from training.study.design import Enrolment
 from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import ASSUMPTION, compare_baseline, list_scenarios
 from training.validation.description import (
@@ -119,23 +117,18 @@ def _describe_missing(validation: ExternalValidation) -> Attrition:
     selection, equation = validation.selection, validation.model.equation
     awaiting, known = selection.awaiting, len(selection.outcome)
     missing_log_odds = equation.compute_log_odds(awaiting)[:, 0]
+    enrolled = concatenate_columns([selection.columns, awaiting])
+    reported = np.arange(enrolled.size) < known
     return Attrition(
         courses=known + awaiting.size,
         missing=awaiting.size,
         unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(compare_baseline(_list_enrolled(validation))),
+        gaps=tuple(compare_baseline(enrolled, validation.model.card.features, reported)),
         effective=None,
         largest=None,
         scenarios=tuple(list_scenarios(validation.predictions, missing_log_odds)),
         assumption=ASSUMPTION,
     )
-
-
-def _list_enrolled(validation: ExternalValidation) -> Enrolment:
-    selection = validation.selection
-    columns = concatenate_columns([selection.columns, selection.awaiting])
-    reported = np.arange(columns.size) < len(selection.outcome)
-    return arrange_enrolled(columns, validation.model.card.features, reported)
 
 
 def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:

@@ -27,7 +27,7 @@ from experiments.benchmarks.trials.trials import choose_inside, run_nested, run_
 from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
 from training.candidates.registry import make_candidates
-from training.study.outer_split import split_outer
+from training.study.split import split_outer
 from training.validation.runs import cross_validate
 
 CANDIDATES = make_candidates()
@@ -47,7 +47,7 @@ def task():
 
 @pytest.fixture(scope="module")
 def held_out(task):
-    return cross_validate(task.study, task.design, CANDIDATES, jobs=1).held_out
+    return cross_validate(task.design, CANDIDATES, jobs=1).held_out
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_base_rate_is_prevalence_in_the_other_folds(task, result):
     outcome, briers, losses = task.design.outcome, [], []
     for repeat in range(SMALL.repeats):
         probability = np.empty(task.design.size)
-        for fold in split_outer(task.study, task.design, repeat):
+        for fold in split_outer(task.design, repeat):
             probability[fold.test] = outcome[fold.train].mean()
         briers.append(metrics.brier_score_loss(outcome, probability))
         losses.append(metrics.log_loss(outcome, probability))
@@ -122,7 +122,7 @@ def test_difference_is_of_means_with_error_over_patients(task, held_out, result)
 
 def test_each_fold_has_its_own_choice(task, held_out):
     nested = run_nested(task, held_out, jobs=1)
-    folds = split_outer(task.study, task.design, 0)
+    folds = split_outer(task.design, 0)
     for part in ("chosen", "served"):
         assert sum(nested[part]["picked"].values()) == len(folds)
     if set(nested["served"]["picked"]) == {"base_rate"}:
@@ -130,7 +130,7 @@ def test_each_fold_has_its_own_choice(task, held_out):
 
 
 def test_choice_inside_a_fold_ignores_held_out_courses(task):
-    fold = split_outer(task.study, task.design, 0)[0]
+    fold = split_outer(task.design, 0)[0]
     first = choose_inside(task, fold.train, 1, jobs=1)
     turned = task.design.outcome.copy()
     turned[fold.test] = 1 - turned[fold.test]

@@ -16,11 +16,14 @@ from training.candidates.evidence.published import EFFECTS
 from training.candidates.evidence.update import compute_shrinkage, update_literature
 from training.candidates.registry import make_candidates
 from training.study.design import Design, number_sites
+from training.study.study import Study
 
 CANDIDATES = make_candidates()
 
 FIELDS = ["age", "bmi", "phq9", "failed_ect", "ace_score", "expectancy", "systolic", "route"]
 CANDIDATE = CANDIDATES["evidence_prior"]
+
+STUDY = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 def make_people(size, seed, sites=0, missing=0.15, **fixed):
@@ -53,6 +56,8 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
     features = list_features(FIELDS)
     numbers, names = number_sites(columns)
     return Design(
+        study=STUDY,
+        courses=columns,
         columns=columns,
         features=features,
         matrix=build_matrix(columns, features),
@@ -61,8 +66,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
         patients=np.arange(size),
         sites=numbers,
         site_names=names,
-        severity=[feature.name for feature in features].index("phq9"),
-        target=parse_outcome("phq9.acute.response"),
+        target=STUDY.parse_outcome(),
     )
 
 
