@@ -13,17 +13,9 @@ from training.study.design import Design
 def compare_champion(
     present: RegisteredModel | None, card: ModelCard, comparison: Comparison, design: Design
 ) -> ChampionFacts | None:
-    """Compare the chosen candidate with the present champion on the same held-out courses.
+    """Compare the chosen candidate, by its card, with the champion on the same held-out courses.
 
-    Parameters
-    ----------
-    card
-        Of the chosen candidate: names the cohort that it was fitted on.
-
-    Returns
-    -------
-    ChampionFacts or None
-        None if there is no champion, or no outcome to compare them by.
+    None if there is no champion, or no outcome to compare them by.
     """
     if present is None or not comparison.is_measured:
         return None
@@ -48,16 +40,11 @@ def choose_champion(
     comparison: Comparison,
     design: Design,
 ) -> RegisteredModel | None:
-    """Choose which model clinicians see.
+    """Choose which model clinicians see; None if the base rate has yet to be registered.
 
     The new one if it passes the gate. If it does not, the present champion stays as long as these
     patients support it; otherwise the base rate is the honest answer. Before any outcome is known
     that is the published base rate.
-
-    Returns
-    -------
-    RegisteredModel or None
-        None if the base rate has yet to be registered.
     """
     card = registered.model.card
     is_base = card.candidate == BASE_RATE
@@ -81,12 +68,6 @@ def _stays_champion(
     same_base_rate = card.candidate == BASE_RATE and same_data
     if same_base_rate and card.population == new.population:
         return True
-    return _beats_base_rate(present, new, comparison, design)
-
-
-def _beats_base_rate(
-    present: RegisteredModel, new: ModelCard, comparison: Comparison, design: Design
-) -> bool:
     losses = _compute_present_losses(present, new, comparison, design)
     base = comparison.losses[BASE_RATE]
     gap = compare_losses(losses, base, design.patients, design.given_weights)

@@ -66,11 +66,11 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
-        findings, population = self.findings, self.card.population
+        findings, card, population = self.findings, self.card, self.card.population
         performance = {row.way: plain_measures(row.measures) for row in findings.performance}
         return {
             "run_id": self.run_id,
-            "outcome": self.card.outcome.id,
+            "outcome": card.outcome.id,
             "courses": population.courses,
             "events": population.events,
             "base_rate": population.base_rate,
@@ -78,13 +78,13 @@ class Summary:
             "chosen": self.comparison.chosen,
             "beats_base_rate": self.comparison.beats_base_rate,
             "verdict": findings.verdict,
-            "data": self.card.data,
+            "data": card.data,
             "candidates": summarise_candidates(self.comparison),
             "performance": performance,
             "report": self.report_file,
             "gate": {"passed": findings.passed, "failed": list_failed(findings.gate)},
             "attrition": None if findings.attrition is None else findings.attrition.model_dump(),
-            "model": {"name": self.card.name, "version": self.version, "alias": self.alias},
+            "model": {"name": card.name, "version": self.version, "alias": self.alias},
             "champion": {
                 "version": self.champion.version,
                 "candidate": self.champion.model.card.candidate,

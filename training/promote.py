@@ -77,8 +77,6 @@ def promote_version(
         If the reason is too long.
     UnavailableError
         If there is no such version, or another change of the champion came first.
-    ArtifactError
-        If the version, its findings, or the history is damaged.
     """
     reason = _check_reason(reason)
     registered, history = registry.load_reference(reference), registry.open_history(reference.name)

@@ -22,15 +22,7 @@ from training.validation.judgement import judge_findings
 
 @dataclass(frozen=True)
 class Validated:
-    """The result of a validation.
-
-    Parameters
-    ----------
-    run_id
-        In MLflow.
-    files
-        Where findings and report were written.
-    """
+    """The result of a validation: its findings, the run in MLflow, and the files written."""
 
     findings: Findings
     run_id: str
@@ -55,13 +47,7 @@ class Validated:
 
 
 def prepare_folder(out: Path) -> Path:
-    """Make the folder for report and findings, before any work is done for them.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made.
-    """
+    """Make the folder for report and findings, before any work is done for them."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -86,8 +72,6 @@ def validate_version(
     ------
     InputError
         If the cohort cannot test the model.
-    ArtifactError
-        If its findings are damaged.
     """
     model, version = registered.model, registered.version
     before = registry.read_findings(model.card.name, version)

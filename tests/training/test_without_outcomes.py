@@ -250,7 +250,7 @@ def test_an_unknown_condition_gives_a_wide_prior(intake):
     facts = {"measures": "pain", "condition": None}
     pain = design.target.instrument.model_copy(update=facts)
     design = replace(design, target=replace(design.target, instrument=pain))
-    people = count_population(design.columns, design)
+    people = count_population(design)
     assert (people.base_rate, people.published_rate) == (0.5, None)
     assert UNPUBLISHED_NOTE in write_note(design)
     drawn = CANDIDATES["base_rate"].fit(design, 1).posterior.draw(4000, np.random.default_rng(1))

@@ -31,13 +31,8 @@ class Fit:
         What the fit chose by cross-validation within its own courses: penalties, depth, rounds,
         calibration. A refit on other courses takes them as given.
     inner
-        Each course's log loss on the inner folds: fitted and calibrated on the other folds, with
-        the settings chosen. ``[courses]``, NaN for a course in no fold's test; None without folds.
-        All candidates are given the same folds.
-    posterior
-        None if the candidate has none.
-    trials
-        Settings that were tried.
+        Each course's log loss on the inner folds, which are the same for all candidates: fitted and
+        calibrated on the other folds. ``[courses]``, NaN if in no fold's test; None without folds.
     """
 
     equation: Equation
@@ -112,10 +107,8 @@ def make_equation(
 
     Parameters
     ----------
-    present, missing
-        ``[features]``.
-    sites
-        ``[sites]``; None if there are none.
+    present, missing, sites
+        ``[features]``, ``[features]`` and ``[sites]``.
     trees
         Booster and its weight.
     """

@@ -27,13 +27,7 @@ _CLEARLY = 2.0
 
 
 def gather_inner(design: Design, folds: Sequence[Fold], log_odds: Numbers) -> Predictions:
-    """Gather held-out predictions of inner folds, one fold's test courses after the other's.
-
-    Parameters
-    ----------
-    log_odds
-        ``[courses in the folds' tests]``.
-    """
+    """Gather log-odds of inner folds' test courses, one fold after the other."""
     rows = np.concatenate([fold.test for fold in folds])
     numbers = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
     weights = None if design.given_weights is None else design.given_weights[rows]
@@ -81,13 +75,7 @@ CONSTANT = Calibration(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Choice:
-    """The calibration chosen.
-
-    Parameters
-    ----------
-    losses
-        Each course's log loss by the same kind, fitted on the other folds; ``[courses]``.
-    """
+    """The calibration chosen, and each course's log loss by its kind, fitted on the other folds."""
 
     calibration: Calibration
     losses: Numbers
@@ -96,15 +84,7 @@ class Choice:
 def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
     """Choose a kind of calibration by cross-validation over the folds, and fit it on all of them.
 
-    Parameters
-    ----------
-    preferred
-        The kind that is kept unless another has a lower log loss by two standard errors.
-
-    Returns
-    -------
-    Choice
-        Of the preferred kind if no other is clearly better.
+    The preferred kind is kept unless another has a lower log loss by two standard errors.
     """
     losses = {kind: _cross_losses(predictions, kind) for kind in KINDS}
     # Averaged over patients who were not used to fit the calibration: the more flexible kinds have
@@ -115,11 +95,17 @@ def choose_calibration(predictions: Predictions, preferred: str) -> Choice:
     return Choice(fit_calibration(kind, predictions), losses[kind])
 
 
-def place_losses(design: Design, folds: Sequence[Fold], losses: Numbers) -> Numbers:
-    """Put losses of the folds' tests into the order of a design's courses; NaN if in none."""
-    placed = np.full(design.size, np.nan)
-    placed[np.concatenate([fold.test for fold in folds])] = losses
-    return placed
+def calibrate_on_folds(
+    design: Design, folds: Sequence[Fold], log_odds: Numbers, preferred: str
+) -> tuple[Calibration, Numbers]:
+    """Choose a calibration by log-odds of inner folds' test courses, one fold after the other.
+
+    Returns also each course's log loss by it, ``[courses]``; NaN if in no fold's test.
+    """
+    chosen = choose_calibration(gather_inner(design, folds, log_odds), preferred)
+    losses = np.full(design.size, np.nan)
+    losses[np.concatenate([fold.test for fold in folds])] = chosen.losses
+    return chosen.calibration, losses
 
 
 def _cross_losses(predictions: Predictions, kind: str) -> Numbers:
@@ -135,8 +121,6 @@ def _cross_losses(predictions: Predictions, kind: str) -> Numbers:
 def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
     """Fit one kind of calibration.
 
-    Examples
-    --------
     >>> predictions = Predictions(np.ones(4), np.eye(4)[0], np.arange(4), np.arange(4))
     >>> fitted = fit_calibration("logistic", predictions)
     >>> round(fitted.intercept, 9), fitted.above  # constant log-odds: the base rate, 1 in 4

@@ -34,15 +34,7 @@ Judge = Callable[[Mapping[str, float]], Iterator[float]]
 
 @dataclass(frozen=True)
 class Tuning:
-    """How many settings are tried, and where trials are kept.
-
-    Parameters
-    ----------
-    trials
-        Settings that each fit tries. Up to the number of fixed ones, those alone.
-    journals
-        Folder; None if no trials are kept.
-    """
+    """How many settings each fit tries, the fixed ones at least, and where trials are kept."""
 
     trials: int = 0
     journals: Path | None = None
@@ -50,13 +42,7 @@ class Tuning:
     def open_journal(
         self, candidate: str, design: Design, seed: int, versions: Mapping[str, str]
     ) -> Journal | None:
-        """Open the journal of one fit, named by all that its trials depend on but their number.
-
-        Parameters
-        ----------
-        versions
-            Of the packages that judge settings.
-        """
+        """Open the journal of one fit, named by all that its trials depend on but their number."""
         if self.journals is None or not self.trials:
             return None
         name = digest_fit(candidate, design, seed, versions)
@@ -83,15 +69,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Space:
-    """What may be tried.
-
-    Parameters
-    ----------
-    fixed
-        Settings tried first, and never given up: the search cannot end below them.
-    ranges
-        Where the others are drawn from.
-    """
+    """What is tried: fixed settings first, which are never given up, then draws from the ranges."""
 
     fixed: tuple[Mapping[str, float], ...]
     ranges: Mapping[str, Range]
@@ -121,15 +99,7 @@ class TuningTrial:
 
 @dataclass(frozen=True)
 class Search:
-    """What one fit searches.
-
-    Parameters
-    ----------
-    folds
-        How often `judge` gives a loss.
-    journal
-        Where trials are kept.
-    """
+    """What one fit searches; `judge` gives a loss after each of the folds."""
 
     space: Space
     judge: Judge
@@ -241,8 +211,7 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
         "sites": design.site_names,
         "inner_folds": design.inner_folds,
         "courses": digest_cohort(design.columns),
-        "sources": _digest_own_sources(),
-        "versions": {"optuna": version("optuna"), **versions},
+        "sources": digest_code(optuna=version("optuna"), **versions),
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (design.matrix, design.outcome, design.patients, design.sites, design.weights):
@@ -251,7 +220,8 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
 
 
 @cache
-def _digest_own_sources() -> str:
+def digest_code(**versions: str) -> str:
+    """Digest the code that computes results, and the versions of libraries that it uses."""
     patterns = ("**/*.py", "**/*.toml")
     paths = [*list_sources(training, patterns), *list_sources(features, patterns)]
-    return digest_sources(paths, {})
+    return digest_sources(paths, versions)

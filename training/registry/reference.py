@@ -14,15 +14,7 @@ VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True)
 class Reference:
-    """One version of a registered model, by its number or by an alias.
-
-    Parameters
-    ----------
-    name
-        The registered model's name, which is the outcome's.
-    version
-        None if an alias is meant.
-    """
+    """One version of a registered model, by its number or else by an alias."""
 
     name: str
     alias: str = CHAMPION_ALIAS
@@ -33,12 +25,7 @@ class Reference:
 
 
 def parse_reference(text: str, alias: str = CHAMPION_ALIAS) -> Reference:
-    """Read ``OUTCOME``, ``OUTCOME@ALIAS`` or ``OUTCOME@VERSION``.
-
-    Parameters
-    ----------
-    alias
-        Meant if nothing follows the outcome.
+    """Read ``OUTCOME``, which means its `alias`, ``OUTCOME@ALIAS`` or ``OUTCOME@VERSION``.
 
     Raises
     ------

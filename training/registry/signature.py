@@ -58,11 +58,6 @@ def make_input_example(card: ModelCard) -> pd.DataFrame:
 
 
 def _pick_middle(studied: StudiedRange) -> str | float:
-    """Pick the first category, or the middle of the range as a whole number.
-
-    >>> _pick_middle(StudiedRange(field="age", low=20, high=70))
-    45.0
-    """
     if studied.categories:
         return studied.categories[0]
     return float(round(((studied.low or 0) + (studied.high or 0)) / 2))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
@@ -25,13 +26,7 @@ NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
 def load_cohort(study: Study, override: Path | None = None) -> Columns:
-    """Read the cohort of a study, whole and valid.
-
-    Raises
-    ------
-    InputError
-        Everything that :func:`features.records.cohort.read_cohort` and the mapping may refuse.
-    """
+    """Read the cohort of a study, whole and valid."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
     path = override or study.locate(study.cohort.path)
     if study.cohort.reader is not None:
@@ -56,7 +51,7 @@ def load_design(study: Study, override: Path | None = None) -> Design:
     Raises
     ------
     InputError
-        If study or cohort break a rule.
+        If study or cohort break a rule, or the cohort cannot show the outcome.
     """
     design = prepare_design(study, filter_courses(study, load_cohort(study, override)))
     _check_early_scores(study, design.columns)
@@ -193,7 +188,7 @@ def prepare_design(study: Study, courses: Columns) -> Design:
 
 def _arrange_courses(study: Study, courses: Columns, kept: Flags, outcome: Numbers) -> Design:
     target, columns = study.parse_outcome(), courses.select(kept)
-    features = _offer_features(study, columns)
+    features, matrix = _compute_features(study, columns)
     offers_site = "site" in study.list_fields()
     sites, site_names = number_sites(columns) if offers_site else no_sites(columns)
     return Design(
@@ -201,9 +196,11 @@ def _arrange_courses(study: Study, courses: Columns, kept: Flags, outcome: Numbe
         courses=courses,
         columns=columns,
         features=features,
-        matrix=build_matrix(columns, features),
+        matrix=matrix,
         outcome=outcome[kept],
-        improvement=_measure_improvement(target, columns),
+        improvement=target.measure(
+            columns.get_numbers(target.instrument.key), columns.get_numbers(target.followup_field)
+        ),
         patients=np.unique(columns.get_texts("patient_id").astype(str), return_inverse=True)[1],
         sites=sites,
         site_names=site_names,
@@ -211,15 +208,17 @@ def _arrange_courses(study: Study, courses: Columns, kept: Flags, outcome: Numbe
     )
 
 
-def _measure_improvement(target: Outcome, columns: Columns) -> Numbers:
-    baseline = columns.get_numbers(target.instrument.key)
-    return target.measure(baseline, columns.get_numbers(target.followup_field))
-
-
-def _offer_features(study: Study, columns: Columns) -> tuple[Feature, ...]:
+def _compute_features(
+    study: Study, columns: Columns
+) -> tuple[tuple[Feature, ...], NDArray[np.float32]]:
     fields = study.list_fields()
     trend = _make_trend(columns) if "assessed_on" in fields else ()
-    return _drop_constant(columns, (*list_features(fields, study.dictionary), *trend))
+    offered = (*list_features(fields, study.dictionary), *trend)
+    matrix = build_matrix(columns, offered)
+    recorded = [values[~np.isnan(values)] for values in matrix.T]
+    # A constant feature has nothing to tell.
+    varying = [index for index, values in enumerate(recorded) if len(values) and np.ptp(values) > 0]
+    return tuple(offered[index] for index in varying), np.ascontiguousarray(matrix[:, varying])
 
 
 def _make_trend(columns: Columns) -> tuple[Feature, ...]:
@@ -230,13 +229,3 @@ def _make_trend(columns: Columns) -> tuple[Feature, ...]:
         return ()
     last = (np.nanmax(days) // _DAYS_A_MONTH + 1) * _DAYS_A_MONTH
     return (Feature(name="trend", field="assessed_on", transform="years", parameter=float(last)),)
-
-
-def _drop_constant(columns: Columns, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    matrix = build_matrix(columns, features)
-    kept = []
-    for index, feature in enumerate(features):
-        recorded = matrix[:, index][~np.isnan(matrix[:, index])]
-        if len(recorded) and np.ptp(recorded) > 0:
-            kept.append(feature)
-    return tuple(kept)

@@ -12,13 +12,7 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Journal:
-    """A file of entries; several processes may add to it.
-
-    Parameters
-    ----------
-    path
-        Need not exist yet.
-    """
+    """A file of entries, which need not exist yet; several processes may add to it."""
 
     path: Path
 

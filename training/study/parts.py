@@ -63,10 +63,7 @@ class CohortPart(Part):
 
 
 class FeaturePart(Part):
-    """Which fields the candidates may use.
-
-    By default every recorded one but the site; for an update outcome also every early score.
-    """
+    """Which fields may be used: by default all but the site, early scores of an update included."""
 
     include: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
@@ -106,36 +103,21 @@ class ValidationPart(Part):
 class TuningPart(Part):
     """How the settings of boosted trees are found.
 
-    Parameters
-    ----------
-    trials
-        Settings that each fit tries, in every fold and again at the end. Up to two, the two fixed
-        ones alone; more are suggested by Optuna.
+    Each fit tries as many, in every fold and again at the end: up to two, the two fixed ones alone;
+    more are suggested by Optuna.
     """
 
     trials: Annotated[int, Field(ge=0, le=500)] = 0
 
 
 class UncertaintyPart(Part):
-    """How an estimate's interval is made.
-
-    Parameters
-    ----------
-    redevelopments
-        Bootstrap refits of the chosen candidate; trees take a quarter of them.
-    """
+    """How many bootstrap refits make an estimate's interval; trees take a quarter of them."""
 
     redevelopments: Annotated[int, Field(ge=20, le=2000)] = 200
 
 
 class AttritionPart(Part):
-    """What is done about courses whose outcome is missing.
-
-    Parameters
-    ----------
-    weights
-        Whether courses count by the inverse of how likely their outcome was to be reported.
-    """
+    """Whether courses count by the inverse of how likely their outcome was to be reported."""
 
     weights: bool = False
 

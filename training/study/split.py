@@ -68,8 +68,6 @@ def number_units(design: Design) -> Rows:
 def join_groups(first: Rows, second: Rows) -> Rows:
     """Give a number to each connected part of two groupings, ``[courses]``.
 
-    Examples
-    --------
     >>> join_groups(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2]))
     array([0, 0, 0, 1])
     """
@@ -112,11 +110,7 @@ def split_inner(design: Design, seed: int) -> list[Fold]:
 def split_stratified(outcome: Numbers, units: Rows, folds: int, seed: int) -> Iterator[Fold]:
     """Split units so that folds have about equal shares of events and of non-events.
 
-    Parameters
-    ----------
-    outcome, units
-        ``[courses]``: 0 or 1, and the number of what must stay together. The order of courses does
-        not matter, only the order of these numbers.
+    The order of courses does not matter, only that of the units' numbers, ``[courses]``.
     """
     numbers = np.unique(units, return_inverse=True)[1]
     counts = np.zeros((numbers.max() + 1, 2), dtype=np.int64)
@@ -148,13 +142,7 @@ def _deal_units(counts: NDArray[np.int64], folds: int) -> list[int]:
 
 
 def derive_seed(*parts: int) -> int:
-    """Derive a seed from a study's seed and the place in the run where it is used.
-
-    Examples
-    --------
-    >>> derive_seed(1, 0) == derive_seed(1, 0), derive_seed(1, 0) == derive_seed(1, 1)
-    (True, False)
-    """
+    """Derive a seed from a study's seed and the place in the run where it is used."""
     # SeedSequence mixes its parts: neighbouring numbers give unrelated streams.
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
@@ -162,10 +150,7 @@ def derive_seed(*parts: int) -> int:
 def draw_patients(design: Design, generator: np.random.Generator) -> Rows:
     """Draw as many patients as there are, with replacement, until both classes are among them.
 
-    Returns
-    -------
-    ndarray
-        ``[courses drawn]``: all courses of each patient drawn, as often as the patient.
+    Returns all courses of each patient drawn, as often as the patient, ``[courses drawn]``.
     """
     # Sorted by patient, so that the courses of each are one slice.
     order = np.argsort(design.patients, kind="stable")

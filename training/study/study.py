@@ -94,8 +94,6 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     ------
     StudyError
         If the file is not TOML of that form, or asks for what does not exist; lists all problems.
-    DictionaryError
-        If the file of instruments that it names breaks a rule.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -117,12 +115,6 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
 
 
 def _apply_setting(table: dict[str, Any], setting: str) -> None:
-    """Put one ``key=value`` into a study's table; the value is TOML, or else a plain text.
-
-    >>> table = {"validation": {"folds": 5}}
-    >>> _apply_setting(table, "validation.folds=3"); _apply_setting(table, "name=mine"); table
-    {'validation': {'folds': 3}, 'name': 'mine'}
-    """
     key, equals, text = setting.partition("=")
     if not equals:
         raise StudyError([Problem("--set", "form", "must be key=value")])
@@ -176,16 +168,14 @@ def _check_feature(
         (problem,) = check_names([name], dictionary, dictionary.cohort_fields)
         return [replace(problem, field=f"features: {problem.field}")]
     if field.group is Group.FOLLOWUP:
-        return [Problem(f"features: {name}", "leakage", _explain_leakage(outcome))]
+        when = "is known only after the first dose"
+        if outcome is not None and outcome.checkpoint is not None:
+            when = f"may be read after {outcome.checkpoint.name}"
+        message = f"{when}; as a feature it would be leakage"
+        return [Problem(f"features: {name}", "leakage", message)]
     if field.group is Group.IDENTITY and name not in _OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
     return []
-
-
-def _explain_leakage(outcome: Outcome | None) -> str:
-    if outcome is None or outcome.checkpoint is None:
-        return "is known only after the first dose; as a feature it would be leakage"
-    return f"may be read after {outcome.checkpoint.name}; as a feature it would be leakage"
 
 
 def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:

@@ -58,21 +58,9 @@ def _make_table(enrolled: Design) -> Numbers:
 def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
     """Compute stabilised inverse-probability weights of the reported courses.
 
-    The share reported over the probability of being so, truncated at the 1st and 99th percentile
-    and at ten, and scaled to a mean of 1.
+    The share reported over the probability of being so, ``[courses]``, truncated at the 1st and
+    99th percentile and at ten, and scaled to a mean of 1.
 
-    Parameters
-    ----------
-    probability, reported
-        ``[courses]``.
-
-    Returns
-    -------
-    ndarray
-        ``float64[reported courses]``.
-
-    Examples
-    --------
     >>> compute_weights(np.array([0.5, 0.25, 0.5]), np.array([True, True, False])).round(2)
     array([0.67, 1.33])
     """
@@ -84,11 +72,5 @@ def compute_weights(probability: Numbers, reported: Flags) -> Numbers:
 
 
 def count_effective(weights: Numbers) -> float:
-    """Count the equally weighted courses that would be as informative (Kish, 1965).
-
-    Examples
-    --------
-    >>> round(count_effective(np.array([1.5, 0.5])), 2)
-    1.6
-    """
+    """Count the equally weighted courses that would be as informative (Kish, 1965)."""
     return float(weights.sum() ** 2 / (weights**2).sum())

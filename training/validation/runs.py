@@ -14,13 +14,12 @@ import numpy as np
 import xgboost
 from joblib import delayed
 
-import features
-import training
 from features.base.arrays import Indices
 from features.base.commands import track
-from features.base.files import digest_sources, list_sources, write_bytes_atomic
+from features.base.files import write_bytes_atomic
 from features.records.cohort import digest_cohort
 from training.candidates.base import Candidate
+from training.candidates.tuning import digest_code
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.validation.procedure import Contest, Procedure, UnitResult
@@ -86,15 +85,13 @@ KEEP_NOTHING = Store()
 
 def open_result_store(folder: Path, design: Design) -> Store:
     """Open the store of a study's run, named by everything that its results depend on."""
-    patterns = ["**/*.py", "**/*.toml"]
-    # Code and numerical libraries, too: another version may give other numbers.
-    paths = [*list_sources(features, patterns), *list_sources(training, patterns)]
     inputs = {
         "study": design.study.model_dump(mode="json", exclude=_IRRELEVANT),
         "courses": digest_cohort(design.columns),
         "instruments": [scale.model_dump() for scale in design.columns.dictionary.added],
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
-        "sources": digest_sources(paths, {"numpy": np.__version__, "xgboost": xgboost.__version__}),
+        # Code and numerical libraries, too: another version may give other numbers.
+        "sources": digest_code(numpy=np.__version__, xgboost=xgboost.__version__),
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     # 64 bits are enough to keep the runs of one study apart.

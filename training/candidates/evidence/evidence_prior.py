@@ -8,13 +8,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.candidates.base import Candidate, Fit, Settings
-from training.candidates.calibration import (
-    NONE,
-    Calibration,
-    choose_calibration,
-    gather_inner,
-    place_losses,
-)
+from training.candidates.calibration import NONE, Calibration, calibrate_on_folds
 from training.candidates.evidence.update import Update, update_literature
 from training.study.design import Design
 from training.study.split import Fold, split_inner
@@ -79,10 +73,7 @@ class EvidencePrior(Candidate):
 def calibrate_update(updated: Updated) -> tuple[Calibration, Numbers | None]:
     """Choose the calibration on inner folds; none unless another kind is clearly better.
 
-    Returns
-    -------
-    calibration, losses
-        The losses are each course's on those folds, ``[courses]``; None without folds.
+    Returns also each course's log loss on those folds, ``[courses]``; None without folds.
     """
     design, folds = updated.design, updated.folds
     if not folds:
@@ -92,5 +83,4 @@ def calibrate_update(updated: Updated) -> tuple[Calibration, Numbers | None]:
         for equation, fold in zip(updated.parts, folds, strict=True)
     ]
     # Preferably none: a posterior is calibrated if its model is right.
-    chosen = choose_calibration(gather_inner(design, folds, np.concatenate(log_odds)), "none")
-    return chosen.calibration, place_losses(design, folds, chosen.losses)
+    return calibrate_on_folds(design, folds, np.concatenate(log_odds), "none")

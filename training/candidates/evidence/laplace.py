@@ -28,13 +28,7 @@ _CLEARLY_NEGATIVE = 1.0
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent normal priors, ``[coefficients]`` each.
-
-    Parameters
-    ----------
-    weight
-        Logarithm of its prior weight relative to other priors.
-    """
+    """Independent normal priors, ``[coefficients]``, and the logarithm of their prior weight."""
 
     mean: Numbers
     deviation: Numbers
@@ -47,8 +41,6 @@ class Posterior:
 
     Parameters
     ----------
-    mode
-        ``[coefficients]``.
     factor
         Lower Cholesky factor of its precision.
     evidence
@@ -176,13 +168,8 @@ def find_posterior(
 ) -> Posterior:
     """Find the posterior's mode by Newton's method, and its precision there.
 
-    The thresholds of an ordinal outcome are estimated too; the precision is that of the
-    coefficients with the thresholds unknown.
-
-    Parameters
-    ----------
-    start
-        Coefficients and thresholds.
+    The search starts at coefficients and thresholds. The thresholds of an ordinal outcome are
+    estimated too; the precision is that of the coefficients with the thresholds unknown.
     """
     precision = prior.deviation**-2.0
 

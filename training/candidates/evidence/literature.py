@@ -98,15 +98,7 @@ def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
 
 
 class BaseRatePrior(NamedTuple):
-    """Prior of a clinic's base rate.
-
-    Parameters
-    ----------
-    log_odds, spread
-        Mean and standard deviation.
-    is_published
-        Whether the mean is a published rate; else it is even odds, with a wide spread.
-    """
+    """Prior of a clinic's base rate, in log-odds; about even odds if none is published."""
 
     log_odds: float
     spread: float

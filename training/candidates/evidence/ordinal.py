@@ -29,17 +29,7 @@ _COURSES_PER_CATEGORY, _MAX_CATEGORIES = 10, 5
 
 @dataclass(frozen=True)
 class Categories:
-    """The ordered category of each course.
-
-    Parameters
-    ----------
-    numbers
-        ``int64[courses]``, from 0.
-    count
-        Number of categories.
-    cut
-        The first category of events, at least 1 and below `count`.
-    """
+    """The ordered category of each course, ``int64[courses]``; events have `cut` or higher."""
 
     numbers: NDArray[np.int64]
     count: int
@@ -54,15 +44,6 @@ class Categories:
 def categorise_courses(outcome: Numbers, improvement: Numbers) -> Categories:
     """Put courses into ordered categories by the score that the outcome dichotomises.
 
-    Parameters
-    ----------
-    outcome
-        ``[courses]``, 0 or 1.
-    improvement
-        ``[courses]``, higher is better.
-
-    Examples
-    --------
     >>> categorise_courses(np.array([0.0, 1, 1]), np.array([0.1, 0.5, 0.9])).numbers
     array([0, 1, 1])
     """
@@ -86,13 +67,7 @@ def _find_edges(values: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Likelihood of courses' categories, by their log-odds and the free thresholds.
-
-    Parameters
-    ----------
-    weights
-        How much each course counts, ``[courses]``.
-    """
+    """Likelihood of courses' categories, by their log-odds and the free thresholds."""
 
     categories: Categories
     weights: Numbers
@@ -188,11 +163,6 @@ class Derivatives:
 
     def eliminate_thresholds(self, table: Numbers) -> tuple[Numbers, Numbers]:
         """Compute what it takes to profile the thresholds out of the coefficients' Hessian.
-
-        Parameters
-        ----------
-        table
-            ``[courses, coefficients]``.
 
         Returns
         -------

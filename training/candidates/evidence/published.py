@@ -70,13 +70,7 @@ class Effect:
     agreed: bool = False
 
     def size(self, horizon: str) -> float:
-        """Log-odds for one of the feature's own units.
-
-        Examples
-        --------
-        >>> EFFECTS["age"].size("acute")
-        -0.006
-        """
+        """Log-odds for one of the feature's own units."""
         return (self.first_day if horizon == "day1" else self.later) / self.unit
 
 
@@ -101,15 +95,10 @@ SIGNS: Mapping[str, int] = MappingProxyType(
 
 
 def look_up_base_rate(outcome: Outcome, condition: str | None, route: str = "") -> float | None:
-    """Look up the published response or remission rate of a condition.
+    """Look up the published response or remission rate of a condition; None if there is none.
 
-    Returns
-    -------
-    float or None
-        By that route if there is one of its own, else by any; None if no rate is published.
+    The rate by that route, or else by any.
 
-    Examples
-    --------
     >>> from features.dictionary.outcome import parse_outcome
     >>> look_up_base_rate(parse_outcome("madrs.day1.response"), "depression", "intranasal")
     0.18

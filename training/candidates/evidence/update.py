@@ -27,7 +27,7 @@ from features.model.calibration import IDENTITY
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.terms import LINEAR, Terms
 from training.candidates.base import Settings
-from training.candidates.evidence.curves import Curves, list_curves
+from training.candidates.evidence.curves import Curves, draw_terms, list_curves
 from training.candidates.evidence.laplace import Mixture, Prior, mix_posteriors
 from training.candidates.evidence.literature import (
     BaseRatePrior,
@@ -37,7 +37,6 @@ from training.candidates.evidence.literature import (
 )
 from training.candidates.evidence.ordinal import Likelihood, categorise_courses
 from training.candidates.evidence.published import SITE_SPREAD
-from training.candidates.evidence.sparsity import draw_terms
 from training.study.design import Design, mark_sites
 
 # Assumed: effects are rarely replicated in full. On simulated worlds 0.7 did better than 1 with 60
@@ -144,10 +143,7 @@ class Update:
 def update_literature(design: Design, seed: int, held: Update | None = None) -> Update:
     """Update the literature by the courses of a design.
 
-    Parameters
-    ----------
-    held
-        An update whose centres, units and curves are used; None if these courses give them.
+    With centres, units and curves of an update that is held, if there is one.
     """
     literature = held.literature if held else read_literature(design)
     prior_settings = tuple(_list_prior_settings(design))
@@ -172,11 +168,6 @@ def _list_prior_settings(design: Design) -> Iterator[_PriorSetting]:
 
 
 def _weigh_sites() -> dict[float, float]:
-    """Compute the logarithm of each between-site spread's prior probability.
-
-    >>> {site: round(float(np.exp(weight)), 2) for site, weight in _weigh_sites().items()}
-    {0.03: 0.15, 0.25: 0.18, 0.5: 0.4, 0.9: 0.27}
-    """
     # The first stands for sites that do not differ: small, since a spread of 0 has no precision.
     same, *different = _SITES
     density = -((np.log(np.array(different) / SITE_SPREAD) / _SITE_DOUBT) ** 2) / 2
@@ -185,7 +176,7 @@ def _weigh_sites() -> dict[float, float]:
 
 
 def make_table(design: Design, literature: Literature) -> Numbers:
-    """Make the table of coefficients' multipliers: ``[courses, coefficients]``.
+    """Make the table of coefficients' multipliers, ``[courses, coefficients]``.
 
     In this order: base rate, sites, discount, departures.
     """
@@ -245,12 +236,8 @@ def _draw_curves(
 def compute_shrinkage(log_odds: Numbers) -> float:
     """Compute the factor from the log-odds of the mean to those of the mean probability.
 
-    MacKay's approximation (1992), with the variance averaged over courses.
-
-    Parameters
-    ----------
-    log_odds
-        ``[courses, draws]``.
+    MacKay's approximation (1992), with the variance of log-odds ``[courses, draws]`` averaged over
+    courses.
     """
     return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
 

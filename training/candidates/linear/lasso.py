@@ -46,9 +46,7 @@ def fit_penalties(
     Parameters
     ----------
     table
-        ``[courses, coefficients]``, of about unit spread.
-    outcome, weights
-        ``[courses]``; outcomes are 0 or 1, and both occur.
+        ``[courses, coefficients]``, of about unit spread; both outcomes occur.
     strengths
         Falling, so that each search starts near its end.
     """

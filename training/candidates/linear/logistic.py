@@ -25,9 +25,8 @@ from training.candidates.base import (
 from training.candidates.calibration import (
     CONSTANT,
     Calibration,
-    choose_calibration,
+    calibrate_on_folds,
     gather_inner,
-    place_losses,
 )
 from training.candidates.linear.lasso import fit_penalties
 from training.measures.losses import compare_losses
@@ -74,14 +73,12 @@ class ElasticNet(Candidate):
         if not folds or not design.features:
             inner = cross_base_rate(design, folds)
             return Fit(make_constant(design), CONSTANT.as_settings(), inner)
-        predictions = {
-            penalty: gather_inner(design, folds, log_odds)
-            for penalty, log_odds in hold_out(design, folds, self.grid).items()
-        }
-        penalty = _choose_penalty(predictions)
-        chosen = choose_calibration(predictions[penalty], "logistic")
-        settings = vars(penalty) | chosen.calibration.as_settings()
-        inner = place_losses(design, folds, chosen.losses)
+        log_odds = hold_out(design, folds, self.grid)
+        penalty = _choose_penalty(
+            {each: gather_inner(design, folds, values) for each, values in log_odds.items()}
+        )
+        calibration, inner = calibrate_on_folds(design, folds, log_odds[penalty], "logistic")
+        settings = vars(penalty) | calibration.as_settings()
         return Fit(self.refit(design, settings, seed), settings, inner)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:

@@ -2,27 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.model.equation import Equation
 from training.candidates.base import Candidate, Fit, Settings
-from training.candidates.calibration import (
-    Calibration,
-    choose_calibration,
-    gather_inner,
-    place_losses,
-)
+from training.candidates.calibration import Calibration, calibrate_on_folds, gather_inner
 from training.candidates.evidence.evidence_prior import calibrate_update, update_folds
 from training.candidates.evidence.update import Update
 from training.candidates.trees.trees import Choice, add_trees, choose_trees, grow_trees
 from training.measures.losses import compare_losses
 from training.study.design import Design
 from training.study.split import Fold, draw_patients
-
-_NO_TREES: Settings = MappingProxyType({"rounds": 0})
 
 
 @dataclass(frozen=True)
@@ -66,19 +58,16 @@ class AnchoredBoosted(Candidate):
         """Choose settings, rounds and calibration on inner folds."""
         updated = update_folds(design, seed)
         anchor, folds = updated.whole, updated.folds
-        if not folds or not design.features:
+        choice = None
+        if folds and design.features:
+            choice = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
+        rounds = _count_rounds(choice, design, folds) if choice else 0
+        if choice is None or not rounds:
             calibration, inner = calibrate_update(updated)
-            settings = {**_NO_TREES, **calibration.as_settings()}
-            return Fit(calibration.apply_to(anchor.equation), settings, inner, anchor)
-        choice = choose_trees(self.name, design, folds, updated.parts, self.tuning, seed)
-        rounds = _count_rounds(choice, design, folds)
-        predictions = gather_inner(design, folds, choice.log_odds if rounds else choice.start)
-        chosen = choose_calibration(predictions, "none")
-        calibration, inner = chosen.calibration, place_losses(design, folds, chosen.losses)
-        if not rounds:
-            settings = {**_NO_TREES, **calibration.as_settings()}
+            settings = {"rounds": 0, **calibration.as_settings()}
             equation = calibration.apply_to(anchor.equation)
-            return Fit(equation, settings, inner, anchor, choice.trials)
+            return Fit(equation, settings, inner, anchor, choice.trials if choice else ())
+        calibration, inner = calibrate_on_folds(design, folds, choice.log_odds, "none")
         settings = {**choice.settings, "rounds": rounds, **calibration.as_settings()}
         trees = grow_trees(design, anchor.equation, settings, seed)
         equation = calibration.apply_to(add_trees(anchor.equation, trees))

@@ -13,13 +13,7 @@ from training.candidates.base import (
     make_constant,
     make_equation,
 )
-from training.candidates.calibration import (
-    CONSTANT,
-    Calibration,
-    choose_calibration,
-    gather_inner,
-    place_losses,
-)
+from training.candidates.calibration import CONSTANT, Calibration, calibrate_on_folds
 from training.candidates.evidence.published import SITE_SPREAD
 from training.candidates.trees.trees import add_trees, choose_trees, grow_trees
 from training.study.design import Design
@@ -46,9 +40,8 @@ class Boosted(Candidate):
             return Fit(make_constant(design), CONSTANT.as_settings(), inner)
         starts = [fit_start(design.select(fold.train)) for fold in folds]
         choice = choose_trees(self.name, design, folds, starts, self.tuning, seed)
-        chosen = choose_calibration(gather_inner(design, folds, choice.log_odds), "logistic")
-        settings = {**choice.settings, "rounds": choice.rounds, **chosen.calibration.as_settings()}
-        inner = place_losses(design, folds, chosen.losses)
+        calibration, inner = calibrate_on_folds(design, folds, choice.log_odds, "logistic")
+        settings = {**choice.settings, "rounds": choice.rounds, **calibration.as_settings()}
         return Fit(self.refit(design, settings, seed), settings, inner, trials=choice.trials)
 
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:

@@ -87,17 +87,10 @@ class _Grown:
 
 @dataclass(frozen=True)
 class Choice:
-    """The settings chosen on inner folds.
+    """The settings chosen on inner folds, and the rounds with the lowest log loss.
 
-    Parameters
-    ----------
-    rounds
-        With the lowest log loss.
-    start, log_odds
-        Held-out log-odds, ``[courses in the folds' tests]``: before the first round, and after
-        `rounds`.
-    trials
-        All that were tried.
+    Held-out log-odds, ``[courses in the folds' tests]``, are `start` before the first round, and
+    `log_odds` after `rounds`.
     """
 
     settings: Settings
@@ -118,14 +111,7 @@ def choose_trees(
     """Choose settings and rounds by log loss on inner folds.
 
     Fixed settings are replaced only by ones that are better by more than a standard error: the best
-    of many trials is in part the luckiest.
-
-    Parameters
-    ----------
-    name
-        The candidate's.
-    starts
-        The equation that each fold's trees start from.
+    of many trials is in part the luckiest. Each fold's trees start from an equation of its own.
     """
     rows = np.concatenate([fold.test for fold in folds])
     outcome, weights = design.outcome[rows], design.weights[rows]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.candidates.evidence.sparsity import draw_terms
+from training.candidates.evidence.curves import draw_terms
 
 SLAB = 0.15
 
