@@ -17,7 +17,7 @@ from features.records.cohort import collect_cohort, read_cohort
 from features.records.columns import Columns
 from features.records.mapping import read_mapping
 from features.records.tables import wrap_table
-from training.study.design import Design, no_sites, number_sites
+from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.study import Study, list_early
 
 # Months are exact enough: drift is modelled per year.
@@ -189,8 +189,9 @@ def prepare_design(study: Study, courses: Columns) -> Design:
 def _arrange_courses(study: Study, courses: Columns, kept: Flags, outcome: Numbers) -> Design:
     target, columns = study.parse_outcome(), courses.select(kept)
     features, matrix = _compute_features(study, columns)
-    offers_site = "site" in study.list_fields()
-    sites, site_names = number_sites(columns) if offers_site else no_sites(columns)
+    sites, site_names = number_sites(columns)
+    if "site" not in study.list_fields():
+        sites, site_names = np.full_like(sites, UNKNOWN_SITE), ()
     return Design(
         study=study,
         courses=courses,

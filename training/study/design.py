@@ -152,11 +152,6 @@ def number_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     return np.array(numbers, dtype=np.int64), names
 
 
-def no_sites(columns: Columns) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Treat every site as unknown."""
-    return np.full(columns.size, UNKNOWN_SITE, dtype=np.int64), ()
-
-
 def mark_sites(sites: NDArray[np.int64], names: tuple[str, ...]) -> Numbers:
     """Mark each course's site, ``[courses, sites]``: zeros if it is unknown."""
     return np.equal.outer(sites, np.arange(len(names))).astype(np.float64)

@@ -34,19 +34,13 @@ class Part(BaseModel):
 
 
 class CohortPart(Part):
-    """Where the patients come from.
+    """Where the patients come from; paths are relative to the study's folder.
 
     Parameters
     ----------
-    path
-        Cohort file, relative to the study; ``--cohort`` overrides it.
     reader
         ``module:function`` that turns the path into an Arrow table, for trials that are not one
         table already.
-    mapping
-        Mapping file, relative to the study.
-    instruments
-        File of instruments to add to the built-in ones, relative to the study.
     where
         Courses to keep: for each field, the categories or sites wanted.
     outcomes
@@ -77,12 +71,12 @@ class ValidationPart(Part):
     hold_out
         What stays together in a fold: a patient with all courses, or a site with all patients.
     resamples
-        Bootstrap samples behind those intervals.
+        Bootstrap samples behind the intervals of measures.
     profile
         ``full`` repeats the whole procedure, choice, tuning and calibration included, for the
         report; ``quick`` fits the chosen candidate again, what it chose held, and less often.
     bootstraps
-        Bootstrap samples on which the procedure is repeated; 0 for none.
+        Bootstrap samples on which the procedure is repeated.
     redraw_outcomes
         Whether outcomes in those samples are redrawn from the model; else they are those
         recorded, as R's ``rms::validate`` has them.
@@ -133,22 +127,18 @@ class GatePart(Part):
         By how many of its own standard errors the log loss must be below that of the base rate.
     calibration_slope
         Bounds of the slope; of the optimism-corrected one if there is one.
-    calibration_ratio
-        Bounds of observed over expected.
-    thresholds
-        Between which net benefit must hold.
+    calibration_ratio, subgroup_ratio
+        Bounds of observed over expected; a subgroup fails if its interval lies beyond them.
     net_benefit_margin
-        How far it may be below the better of treating all and none, at any of them.
+        How far net benefit may be below the better of treating all and none, between `thresholds`.
     instability
         Highest mean absolute difference between an estimate and those of bootstrap refits.
     redevelopments
-        Minimum number of bootstrap refits of the whole procedure; 0 requires none.
+        Minimum number of bootstrap refits of the whole procedure.
     base_rate_margin
         How precisely the courses must give the base rate: half the width of its 95% interval.
     fewest_events
         Minimum number of courses of the smaller outcome class.
-    subgroup_ratio
-        Bounds of observed over expected in a subgroup; one fails if its interval lies beyond them.
     highest_auc
         Above it a column is taken to contain the outcome; not for update outcomes.
     """

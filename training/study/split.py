@@ -45,7 +45,7 @@ def split_outer(design: Design, repeat: int) -> list[Fold]:
         for shuffle in range(_SHUFFLES):
             seed = derive_seed(study.seed, repeat, shuffle)
             folds = list(split_stratified(design.outcome, units, count, seed))
-            if all(_is_informative(design, fold) for fold in folds):
+            if all(has_both_classes(design, fold.test) for fold in folds):
                 return folds
     raise StudyError([_describe_shortage(count, smaller_class)], source=study.name)
 
@@ -79,9 +79,10 @@ def join_groups(first: Rows, second: Rows) -> Rows:
     return np.unique(parts, return_inverse=True)[1].astype(np.int64)
 
 
-def _is_informative(design: Design, fold: Fold) -> bool:
-    events = design.outcome[fold.test].sum()
-    return bool(min(events, len(fold.test) - events) >= MIN_CLASS_PER_FOLD)
+def has_both_classes(design: Design, rows: Rows) -> bool:
+    """Return whether there are at least two events and two non-events among some courses."""
+    events = design.outcome[rows].sum()
+    return bool(min(events, len(rows) - events) >= MIN_CLASS_PER_FOLD)
 
 
 def _describe_shortage(folds: int, smaller_class: int) -> Problem:

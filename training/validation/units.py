@@ -7,7 +7,7 @@ import numpy as np
 
 from features.base.arrays import Indices
 from training.study.design import Design, number_sites
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed, draw_patients, split_outer
+from training.study.split import derive_seed, draw_patients, has_both_classes, split_outer
 
 # Indices among the seeds derived from the study's own; see training.validation.resample.
 FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
@@ -76,7 +76,7 @@ def list_sites(design: Design) -> list[Unit]:
 def list_latest_courses(design: Design) -> list[Unit]:
     """List one unit for the latest courses, fitted on the earlier ones; empty without dates."""
     rows = select_latest_courses(design, design.study.validation.latest)
-    if not _has_both_classes(design, rows):
+    if not has_both_classes(design, rows):
         return []
     return list(_leave_out(design, [("latest", rows, derive_seed(design.study.seed, LATEST_SEED))]))
 
@@ -102,10 +102,5 @@ def _leave_out(design: Design, held_out: Iterable[tuple[str, Indices, int]]) -> 
     # patient. Skipped if one class is left.
     for key, rows, seed in held_out:
         others = np.flatnonzero(~np.isin(design.patients, design.patients[rows]))
-        if _has_both_classes(design, others):
+        if has_both_classes(design, others):
             yield Unit(key, others, rows, seed)
-
-
-def _has_both_classes(design: Design, rows: Indices) -> bool:
-    events = design.outcome[rows].sum()
-    return bool(min(events, len(rows) - events) >= MIN_CLASS_PER_FOLD)

@@ -114,7 +114,9 @@ class Update:
         # A seed of its own: the same posterior must give the same equation.
         draws = self.draw(_DRAWS, np.random.default_rng(0))
         log_odds = draws.compute_log_odds(treated.columns.select(rows), ALL_VERSIONS)
-        return _shrink_equation(self.mean, compute_shrinkage(log_odds))
+        factor, terms = compute_shrinkage(log_odds), self.mean.terms
+        shrunk = {name: factor * getattr(terms, name) for name in LINEAR}
+        return replace(self.mean, terms=replace(terms, **shrunk))
 
     def draw(self, count: int, generator: np.random.Generator) -> Equation:
         """Draw equations from the posterior, with a new site's effect in each."""
@@ -240,12 +242,6 @@ def compute_shrinkage(log_odds: Numbers) -> float:
     courses.
     """
     return float(1 / np.sqrt(1 + np.pi / 8 * log_odds.var(axis=1).mean()))
-
-
-def _shrink_equation(equation: Equation, factor: float) -> Equation:
-    terms = equation.terms
-    shrunk = {name: factor * getattr(terms, name) for name in LINEAR}
-    return replace(equation, terms=replace(terms, **shrunk))
 
 
 def _write_equation(

@@ -31,7 +31,7 @@ from training.candidates.calibration import (
 from training.candidates.linear.lasso import fit_penalties
 from training.measures.losses import compare_losses
 from training.measures.predictions import Predictions
-from training.study.design import Design, average_recorded, mark_sites
+from training.study.design import UNKNOWN_SITE, Design, average_recorded, mark_sites
 from training.study.split import Fold, split_inner
 
 
@@ -109,7 +109,7 @@ class SeverityOnly(ElasticNet):
         """Keep the baseline total, and no site."""
         severity = [] if design.severity is None else [design.severity]
         return replace(
-            keep_features(design, severity), sites=np.full(design.size, -1), site_names=()
+            keep_features(design, severity), sites=np.full(design.size, UNKNOWN_SITE), site_names=()
         )
 
 
