@@ -5,16 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cards import make_card
 
 from features.base.home import find_home
-from features.dictionary.outcome import parse_outcome
 from features.model.card import (
-    IntervalFacts,
     Measure,
     ModelCard,
-    OutcomeFacts,
-    Population,
-    StudiedRange,
 )
 from features.model.matrix import build_matrix, list_features
 from features.records.assessment import read_assessments
@@ -79,31 +75,6 @@ def make_design():
         return replace(design, enrolled=design)
 
     return make
-
-
-def make_card(**changes):
-    """Make the card of a model that was never fitted."""
-    outcome = changes.pop("outcome", "phq9.acute.response")
-    facts = {
-        "name": outcome,
-        "outcome": OutcomeFacts(**parse_outcome(outcome).describe()),
-        "candidate": "elastic_net",
-        "data": "real",
-        "study": "by-hand",
-        "question": "?",
-        "created": "2026-01-01T00:00:00+00:00",
-        "seed": 1,
-        "population": Population(courses=240, events=108, patients=240, sites=1, without_outcome=3),
-        "features": (),
-        "ranges": (StudiedRange(field="condition", categories=("depression",)),),
-        "interval": IntervalFacts(level=0.8, method="by hand", redevelopments=20),
-        "performance": {},
-        "validation": "by hand",
-        "verdict": "Good enough.",
-        "data_digest": "0" * 64,
-        "versions": {},
-    }
-    return ModelCard(**(facts | changes))
 
 
 def make_performance(way, measures):

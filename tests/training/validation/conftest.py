@@ -5,15 +5,12 @@ import csv
 import mlflow
 import numpy as np
 import pytest
+from cards import make_card
 
 from features.base.home import find_home
-from features.dictionary.outcome import parse_outcome
 from features.model.calibration import IDENTITY
 from features.model.card import (
-    IntervalFacts,
     Measure,
-    ModelCard,
-    OutcomeFacts,
     Population,
     StudiedRange,
 )
@@ -79,14 +76,6 @@ def make_model(equation=None, **changes):
     """The model with its card."""
     equation = equation or make_equation()
     facts = {
-        "name": OUTCOME,
-        "outcome": OutcomeFacts(**parse_outcome(OUTCOME).describe()),
-        "candidate": "elastic_net",
-        "data": "real",
-        "study": "by-hand",
-        "question": "?",
-        "created": "2026-01-01T00:00:00+00:00",
-        "seed": 1,
         "population": Population(courses=900, events=405, patients=900, sites=2, without_outcome=5),
         "features": equation.features,
         "ranges": (
@@ -94,14 +83,9 @@ def make_model(equation=None, **changes):
             StudiedRange(field="age", low=20, high=80),
             StudiedRange(field="phq9", low=5, high=27),
         ),
-        "interval": IntervalFacts(level=0.8, method="by hand", redevelopments=8),
         "performance": {"elastic_net": {"auc": Measure(value=0.66)}},
-        "validation": "by hand",
-        "verdict": "Good enough.",
-        "data_digest": "0" * 64,
-        "versions": {},
     }
-    return ResponseModel(ModelCard(**facts | changes), equation)
+    return ResponseModel(make_card(**facts | changes), equation)
 
 
 def draw_rows(size=1500, intercept=0.0, slope=1.0, seed=1, sites=("south", "west"), first="p"):
