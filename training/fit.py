@@ -40,8 +40,6 @@ class Summary:
     ----------
     report
         In Markdown; the run's artifacts hold the full one, as HTML.
-    alias
-        ``champion`` if the chosen model is now the one to serve, else ``challenger``.
     champion
         The version that is champion now.
     """
@@ -51,13 +49,17 @@ class Summary:
     findings: Findings
     report: str
     version: str
-    alias: str
     champion: RegisteredModel
 
     @property
     def card(self) -> ModelCard:
         """The chosen model's card."""
         return self.findings.card
+
+    @property
+    def alias(self) -> str:
+        """``champion`` if the chosen model is now the one to serve, else ``challenger``."""
+        return CHAMPION_ALIAS if self.champion.version == self.version else CHALLENGER_ALIAS
 
     @property
     def report_file(self) -> str:
@@ -163,8 +165,7 @@ def run_study(design: Design, home: Home, jobs: int) -> Summary:
             history.change(champion.version, "promotion", home.user, reason, gate, before)
     tuning.forget()
     store.forget()
-    alias = CHAMPION_ALIAS if champion.version == registered.version else CHALLENGER_ALIAS
-    return Summary(run_id, comparison, findings, report, registered.version, alias, champion)
+    return Summary(run_id, comparison, findings, report, registered.version, champion)
 
 
 def _develop_model(

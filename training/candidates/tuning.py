@@ -155,15 +155,22 @@ def _make_memory(space: Space, tried: Iterable[TuningTrial]) -> Any:
 
 
 def _run_trial(search: Search, memory: Any, tried: Sequence[TuningTrial]) -> TuningTrial:
-    from optuna.trial import TrialState
+    import optuna
 
-    trial = _ask_settings(search, memory, len(tried))
+    number, fixed = len(tried), search.space.fixed
+    # One sampler for all trials would carry a state that is lost when a process is killed.
+    memory.sampler = optuna.samplers.TPESampler(
+        seed=derive_seed(search.seed, number), n_startup_trials=_RANDOM_TRIALS
+    )
+    if number < len(fixed):
+        memory.enqueue_trial(dict(fixed[number]))
+    trial = memory.ask(_make_distributions(search.space))
     losses: list[float] = []
     for loss in search.judge(trial.params):
         trial.report(loss, len(losses))
         losses.append(loss)
         if len(losses) < search.folds and _is_behind(losses, tried):
-            memory.tell(trial, state=TrialState.PRUNED)
+            memory.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return TuningTrial(trial.params, tuple(losses), pruned=True)
     memory.tell(trial, losses[-1])
     return TuningTrial(trial.params, tuple(losses))
@@ -175,18 +182,6 @@ def _is_behind(losses: Sequence[float], tried: Sequence[TuningTrial]) -> bool:
     others = [trial.losses[done] for trial in tried if not trial.pruned]
     early = len(tried) < UNPRUNED_TRIALS or len(losses) < UNPRUNED_FOLDS
     return not early and losses[-1] > median(others)
-
-
-def _ask_settings(search: Search, memory: Any, number: int) -> Any:
-    from optuna.samplers import TPESampler
-
-    # One sampler for all trials would carry a state that is lost when a process is killed.
-    memory.sampler = TPESampler(
-        seed=derive_seed(search.seed, number), n_startup_trials=_RANDOM_TRIALS
-    )
-    if number < len(search.space.fixed):
-        memory.enqueue_trial(dict(search.space.fixed[number]))
-    return memory.ask(_make_distributions(search.space))
 
 
 def _make_distributions(space: Space) -> dict[str, Any]:

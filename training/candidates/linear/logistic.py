@@ -169,15 +169,13 @@ def _fit_path(table: Numbers, design: Design, grid: Sequence[Penalty]) -> dict[P
     for l1_ratio in dict.fromkeys(penalty.l1_ratio for penalty in grid):
         # The strongest first: each fit starts where the one before it ended.
         path = sorted((p for p in grid if p.l1_ratio == l1_ratio), key=lambda p: p.c)
-        fits = _fit_sparse(table, design, path) if l1_ratio else _fit_ridges(table, design, path)
+        if l1_ratio:
+            strengths = [1 / penalty.c for penalty in path]
+            fits = fit_penalties(table, design.outcome, design.weights, strengths, l1_ratio)
+        else:
+            fits = _fit_ridges(table, design, path)
         coefficients |= dict(zip(path, fits, strict=True))
     return coefficients
-
-
-def _fit_sparse(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
-    strengths = [1 / penalty.c for penalty in path]
-    outcome, weights = design.outcome, design.weights
-    return fit_penalties(table, outcome, weights, strengths, path[0].l1_ratio)
 
 
 def _fit_ridges(table: Numbers, design: Design, path: Sequence[Penalty]) -> Iterator[Numbers]:
