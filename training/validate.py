@@ -84,7 +84,7 @@ def validate_version(
             recalibrated = _register_recalibrated(registry, validation, findings.recalibration)
             findings = findings.model_copy(update={"recalibration": recalibrated})
         report = render_report(findings)
-        registry.log_validation(findings, report)
+        registry.log_validation(run_id, findings, report)
     contents = {FINDINGS_FILE: findings.model_dump_json(indent=1), REPORT_FILE: report}
     for file, content in contents.items():
         write_bytes_atomic(out / file, content.encode())

@@ -7,7 +7,7 @@ from typing import Any
 
 from features.base.commands import say
 from features.base.errors import InputError, Problem
-from training.study.journal import Entry, Journal
+from features.base.files import Entry, Journal
 
 Result = Entry
 

@@ -1,4 +1,4 @@
-"""Atomic writing of files, and digests of content."""
+"""Atomic writing of files, journals that survive a kill, and digests of content."""
 
 import contextlib
 import hashlib
@@ -6,9 +6,12 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
+
+Entry = Mapping[str, Any]
 
 
 def digest_bytes(content: bytes) -> str:
@@ -78,3 +81,39 @@ def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+@dataclass(frozen=True)
+class Journal:
+    """A file of entries in JSON, which need not exist yet; several processes may add to it.
+
+    Each is on disk before the next is begun, so that killed work resumes.
+    """
+
+    path: Path
+
+    def read(self) -> Iterator[Entry]:
+        """Read the entries in the order in which they were added."""
+        if not self.path.is_file():
+            return
+        for line in self.path.read_text("utf-8").splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue  # cut off when a process was killed: it will be done again
+
+    def add(self, entry: Entry) -> None:
+        """Add one entry, and return when it is on disk."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            line = json.dumps(entry, allow_nan=False).encode() + b"\n"
+            file.write(line if self._ends_whole(file) else b"\n" + line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    @staticmethod
+    def _ends_whole(file: Any) -> bool:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return bool(file.read(1) == b"\n")

@@ -17,10 +17,9 @@ from typing import Any
 
 import features
 import training
-from features.base.files import digest_sources, list_sources
+from features.base.files import Journal, digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from training.study.design import Design
-from training.study.journal import Journal
 from training.study.split import derive_seed
 
 # Random trials before Optuna models the earlier ones, and trials before any may be pruned.

@@ -48,7 +48,6 @@ EXPERIMENT = "ketamine-response"
 FINDINGS_TAG = "findings_digest"
 FINDINGS_FILE, REPORT_FILE = "findings.json", "report.html"
 _PROCESS_TAG, _CANDIDATE_TAG = "process", "candidate"
-_VALIDATION_FOLDER = "validation"
 # MLflow refuses longer parameters.
 _MAX_PARAMETER = 500
 
@@ -274,15 +273,18 @@ class Registry:
     def log_findings(self, findings: Findings, html: str) -> None:
         """Store findings and report with the run of the version that they are about."""
         entry = self.client.get_model_version(findings.card.name, findings.version)
-        content = findings.model_dump_json(indent=1).encode()
-        with tempfile.TemporaryDirectory() as scratch:
-            (Path(scratch) / FINDINGS_FILE).write_bytes(content)
-            (Path(scratch) / REPORT_FILE).write_bytes(html.encode())
-            folder = name_report(findings.card.candidate)
-            self.client.log_artifacts(entry.run_id, scratch, folder)
+        content = self._log_report(
+            entry.run_id, name_report(findings.card.candidate), findings, html
+        )
         # The digest reveals a number that was changed afterwards.
-        digest = digest_bytes(content)
+        digest = digest_bytes(content.encode())
         self.client.set_model_version_tag(entry.name, entry.version, FINDINGS_TAG, digest)
+
+    def _log_report(self, run_id: str, folder: str, findings: Findings, html: str) -> str:
+        content = findings.model_dump_json(indent=1)
+        self.client.log_text(run_id, content, f"{folder}/{FINDINGS_FILE}")
+        self.client.log_text(run_id, html, f"{folder}/{REPORT_FILE}")
+        return content
 
     def read_findings(self, name: str, version: str) -> Findings | None:
         """Read the findings of a version; None if it was registered without.
@@ -325,12 +327,11 @@ class Registry:
         with self._open_run(f"{findings.card.name} version {findings.version}", tags) as run_id:
             yield run_id
 
-    def log_validation(self, findings: Findings, html: str) -> None:
-        """Log the findings of a validation and its report to its open run."""
+    def log_validation(self, run_id: str, findings: Findings, html: str) -> None:
+        """Log the findings of a validation and its report to its run, which is open."""
         for performance in findings.performance:
             mlflow.log_metrics(dict(_list_metrics(performance.measures)))
-        mlflow.log_text(findings.model_dump_json(indent=1), f"{_VALIDATION_FOLDER}/{FINDINGS_FILE}")
-        mlflow.log_text(html, f"{_VALIDATION_FOLDER}/{REPORT_FILE}")
+        self._log_report(run_id, "validation", findings, html)
 
 
 def create_store(home: Home) -> None:

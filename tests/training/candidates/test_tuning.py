@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.base.files import Journal
 from training.candidates.registry import make_candidates
 from training.candidates.trees.boosted import Boosted
 from training.candidates.trees.trees import SPACE
@@ -24,7 +25,6 @@ from training.candidates.tuning import (
     digest_fit,
     try_settings,
 )
-from training.study.journal import Journal
 
 FOLDS = 5
 BOWL = Space(
