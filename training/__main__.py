@@ -7,12 +7,18 @@ from typing import Annotated
 
 import typer
 
-from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show_json
+from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show, show_json
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 
 # Heavy imports lie inside the commands: `--help` and input errors need not wait for MLflow.
 app = make_app("From a cohort to a registered, evidenced model.")
+
+
+Model = Annotated[
+    str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
+]
+Outcome = Annotated[str, typer.Argument(help="name of the registered model")]
 
 
 @app.command()
@@ -45,16 +51,15 @@ def fit(
         show_json(summary.as_dict())
         return
     typer.echo(summary.report)
-    model = summary.as_dict()["model"]
     say(f"run {summary.run_id} in {home.tracking_uri}, with the report {summary.report_file}")
-    typer.echo(f"Registered {model['name']} version {model['version']} as {model['alias']}.")
+    typer.echo(f"Registered {summary.card.name} version {summary.version} as {summary.alias}.")
     champion = summary.champion
     typer.echo(f"Champion: version {champion.version} ({champion.model.card.candidate}).")
 
 
 @app.command()
 def history(
-    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    outcome: Outcome,
     verify: Annotated[
         bool, typer.Option("--verify", help="fail if an event is missing, changed or out of order")
     ] = False,
@@ -68,18 +73,16 @@ def history(
     with explain_errors(as_json):
         chronicle = Registry(home).open_history(outcome)
         events, problems = chronicle.read().events, chronicle.verify()
-    if as_json:
-        entries = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
-        show_json({"outcome": outcome, "events": entries, "problems": list(problems)})
-    else:
-        typer.echo(describe_history(events, problems))
+    entries = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
+    facts = {"outcome": outcome, "events": entries, "problems": list(problems)}
+    show(as_json, facts, describe_history(events, problems))
     if verify and problems:
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def rollback(
-    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    outcome: Outcome,
     reason: Annotated[str, typer.Option(help="why, for the history")],
     as_json: AsJson = False,
 ) -> None:
@@ -89,15 +92,13 @@ def rollback(
 
     with explain_errors(as_json):
         event = Registry(home).roll_back(outcome, home.user, reason)
-    if as_json:
-        show_json(event.model_dump(mode="json"))
-    else:
-        typer.echo(f"Champion of {outcome}: version {event.after}, no longer {event.before}.")
+    text = f"Champion of {outcome}: version {event.after}, no longer {event.before}."
+    show(as_json, event.model_dump(mode="json"), text)
 
 
 @app.command()
 def promote(
-    outcome: Annotated[str, typer.Argument(help="name of the registered model")],
+    outcome: Outcome,
     version: Annotated[
         int | None, typer.Option(min=1, help="version", show_default="the challenger")
     ] = None,
@@ -118,19 +119,14 @@ def promote(
         from training.registry.registry import Registry
 
         done = promote_version(Registry(home), reference, home.user, override_reason)
-    if as_json:
-        show_json(done.as_dict())
-    else:
-        typer.echo(describe_promotion(done))
+    show(as_json, done.as_dict(), describe_promotion(done))
     if done.state == "refused":
         raise typer.Exit(FAILED)
 
 
 @app.command()
 def validate(
-    model: Annotated[
-        str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
-    ],
+    model: Model,
     cohort: Annotated[Path, typer.Argument(help="cohort with outcomes (CSV, TSV, Parquet)")],
     out: Annotated[Path, typer.Option(help="folder for report.html and findings.json")],
     mapping: Annotated[
@@ -165,17 +161,12 @@ def validate(
         done = validate_version(registry, registered, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
-    if as_json:
-        show_json(done.as_dict())
-    else:
-        typer.echo(describe_validation(done, register))
+    show(as_json, done.as_dict(), describe_validation(done, register))
 
 
 @app.command()
 def card(
-    model: Annotated[
-        str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
-    ],
+    model: Model,
     out: Annotated[Path | None, typer.Option(help="Markdown file to write instead")] = None,
     as_json: AsJson = False,
 ) -> None:

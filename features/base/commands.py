@@ -61,6 +61,14 @@ def show_json(plain: Any) -> None:
     typer.echo(json.dumps(plain, ensure_ascii=False, indent=1))
 
 
+def show(as_json: bool, plain: Any, text: str) -> None:
+    """Print a command's result: as one JSON object, or else as text."""
+    if as_json:
+        show_json(plain)
+    else:
+        typer.echo(text)
+
+
 def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
     """Yield items while a bar on stderr shows progress.
 

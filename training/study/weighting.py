@@ -1,11 +1,8 @@
 """Inverse-probability weights, so that courses with follow-up represent those without.
 
 A penalised logistic regression on baseline and site estimates how likely each course was to have
-its outcome reported; a reported course counts by the inverse of that.
-
-The assumption, which no data can check: given baseline and site, follow-up does not depend on the
-outcome (missing at random). If it does, weights do not remove the bias;
-:mod:`training.validation.attrition` shows how large it may be.
+its outcome reported. The assumption, which no data can check: given these, follow-up does not
+depend on the outcome. How far off that may be, :mod:`training.validation.attrition` shows.
 """
 
 from dataclasses import replace

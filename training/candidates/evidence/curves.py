@@ -123,23 +123,17 @@ def draw_terms(
     count: int,
     generator: np.random.Generator,
 ) -> Numbers:
-    """Draw the terms' coefficients from their posterior.
+    """Draw the terms' coefficients from their posterior; ``float64[count, terms]``, mostly 0.
 
     Parameters
     ----------
-    gradient
-        ``[terms]``: of the log-likelihood with all terms at 0.
-    curvature
-        ``[terms, terms]``: its negative Hessian there, other coefficients eliminated.
+    gradient, curvature
+        Of the log-likelihood with all terms at 0, ``[terms]``, and its negative Hessian there,
+        ``[terms, terms]``, other coefficients eliminated.
     slab
         Prior standard deviation of a coefficient that is not 0.
     expected
         How many coefficients are expected not to be 0.
-
-    Returns
-    -------
-    ndarray
-        ``float64[count, terms]``, mostly 0.
     """
     size = len(gradient)
     if not size:

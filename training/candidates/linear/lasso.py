@@ -1,9 +1,7 @@
 """Elastic-net logistic regression along a path of penalties, from the strongest to the weakest.
 
 As in glmnet (Friedman, Hastie & Tibshirani, 2010): a Newton step is a least-squares problem with
-the same penalty, which scikit-learn's coordinate descent solves. The problem has as many rows as
-columns, whatever the number of courses, and each penalty starts where the stronger one ended.
-
+the same penalty, which scikit-learn's coordinate descent solves, with as many rows as columns.
 Fast path of scikit-learn's own logistic regression, which passes over all courses about fifty times
 per penalty and, with all coefficients at 0, stops before the intercept is the base rate's; equal
 by ``test_coefficients_are_those_that_scikit_learn_converges_to``.
