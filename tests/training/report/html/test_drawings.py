@@ -5,9 +5,9 @@ import math
 import pytest
 
 from training.findings.findings import Bin
-from training.report.html.forest import Row, scale_factors
-from training.report.html.page import render_report
-from training.report.html.svg import Scale, draw, draw_line
+from training.report.forest import Row, scale_factors
+from training.report.page import render_report
+from training.report.svg import Scale, draw, draw_line
 
 
 @pytest.fixture(scope="module")

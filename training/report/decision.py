@@ -3,10 +3,9 @@
 from markupsafe import Markup
 
 from training.findings.findings import DecisionFacts, Findings
-from training.findings.words import TESTED_ON
-from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
-from training.report.html.numbers import show_measure, show_percent
-from training.report.html.svg import (
+from training.report.layout import Figure, Table, make_table
+from training.report.numbers import show_measure, show_percent
+from training.report.svg import (
     Scale,
     clip,
     cover,
@@ -18,20 +17,18 @@ from training.report.html.svg import (
     frame,
 )
 
-_HEADING = "Is deciding by the model better than treating all, or none?"
 _LEFT, _RIGHT, _BOTTOM, _TOP = 48, 382, 334, 92
 # Lowest net benefit on the axis: that of treating all falls without limit.
 _FLOOR = -0.1
 _HEIGHT = 374
 
 
-def draw_decision(findings: Findings) -> HtmlFigure:
+def draw_decision(findings: Findings) -> Figure:
     """Draw net benefit of the model, of treating all and of treating none."""
     facts = findings.decision
     if facts is None or not facts.points:
-        return HtmlFigure("decision", _HEADING, Markup("Not drawn: net benefit was not measured."))
-    drawings, tables = (_draw_benefits(facts),), (_tabulate_decision(facts),)
-    return HtmlFigure("decision", _HEADING, _caption_decision(facts), drawings, tables)
+        return Figure()
+    return Figure((_draw_benefits(facts),), (_tabulate_decision(facts),))
 
 
 def _make_scales(facts: DecisionFacts) -> tuple[Scale, Scale]:
@@ -80,29 +77,8 @@ def _draw_benefits(facts: DecisionFacts) -> Markup:
     )
 
 
-def _caption_decision(facts: DecisionFacts) -> Markup:
-    # Better only if the whole interval is.
-    better = [p for p in facts.points if p.gain.low is not None and p.gain.low > 0]
-    result = Markup(
-        "At no threshold is the model better than both by more than sampling error explains."
-    )
-    if better:
-        thresholds = Markup(", ").join(show_percent(point.threshold) for point in better)
-        result = Markup(
-            "The model is better than both, by more than sampling error explains, at these "
-            "thresholds: {}."
-        ).format(thresholds)
-    return Markup(
-        "Tested on {}. Net benefit is the proportion treated who respond, minus the proportion "
-        "treated who do not times the threshold odds. The model is useful at thresholds where its "
-        "line is above both others. {} Every response is attributed to treatment, since no "
-        "untreated patients were studied: the curve compares ways of choosing whom to treat, and "
-        "does not show that treatment helps."
-    ).format(TESTED_ON[facts.way], result)
-
-
-def _tabulate_decision(facts: DecisionFacts) -> HtmlTable:
-    return make_html_table(
+def _tabulate_decision(facts: DecisionFacts) -> Table | None:
+    return make_table(
         "Net benefit by threshold; that of treating none is zero",
         ["Threshold", "Treated", "Model", "Treat all", "Standardised", "Gain over the better"],
         (

@@ -7,7 +7,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from features.model.card import Measure
-from training.report.html.svg import WIDTH, Scale, cover, draw, draw_measure, draw_x_axis, frame
+from training.report.svg import WIDTH, Scale, cover, draw, draw_measure, draw_x_axis, frame
 
 _LEFT, _RIGHT = 14, 386
 # A row holds a label above its mark; heights and lengths in the drawing's units.

@@ -5,34 +5,32 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from features.dictionary.dictionary import Dictionary
 from features.model.card import ModelCard
 from training.findings.findings import Findings
 from training.findings.words import describe_event, label_measure, name_field
 from training.measures.subgroups import Subgroup
-from training.report.html.forest import Row, draw_forest_plot, scale_factors
-from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
-from training.report.html.numbers import (
+from training.report.forest import Row, draw_forest_plot, scale_factors
+from training.report.layout import Figure, Table, make_table
+from training.report.numbers import (
     NOTHING,
     show_count,
     show_measure,
     show_number,
     show_percent,
 )
-from training.report.html.svg import draw_number
+from training.report.svg import draw_number
 
 # Groups without a mark that the drawing lists by name; a clinic of many small sites would fill
 # a page with them, and the table has each.
 _MAX_UNMARKED = 4
-_HEADING = "Is it calibrated in all groups of patients?"
 _RATIO, _AUC = label_measure("ratio"), label_measure("auc")
 
 
-def draw_subgroups(findings: Findings) -> HtmlFigure:
+def draw_subgroups(findings: Findings) -> Figure:
     """Draw the O/E ratio of every group."""
     rows = findings.subgroups
     if not rows:
-        return HtmlFigure("subgroups", _HEADING, Markup("Not done: no groups were compared."))
+        return Figure()
     listed = list(_list_group_rows(rows, findings.card))
     drawing = draw_forest_plot(
         "subgroups-drawing",
@@ -44,8 +42,7 @@ def draw_subgroups(findings: Findings) -> HtmlFigure:
         _RATIO.name,
         _RATIO.digits,
     )
-    tables = (_tabulate_groups(rows, findings.card.dictionary),)
-    return HtmlFigure("subgroups", _HEADING, _caption_subgroups(rows), (drawing,), tables)
+    return Figure((drawing,), (tabulate_groups(findings),))
 
 
 def _list_group_rows(rows: tuple[Subgroup, ...], card: ModelCard) -> Iterator[Row]:
@@ -71,33 +68,15 @@ def _describe_group(group: Subgroup, event: str) -> Markup:
     return Markup("{}; {}").format(text, group.note) if group.note else text
 
 
-def _caption_subgroups(rows: tuple[Subgroup, ...]) -> Markup:
-    sentences = [
-        Markup(
-            "Left of the line, fewer events were observed than expected; right of it, more. A "
-            "group without a mark is too small to be judged, or hidden to protect individuals."
-        )
-    ]
-    detectable = [row.detectable for row in rows if row.detectable is not None]
-    if detectable:
-        sentences.append(
-            Markup(
-                "Even in the most informative group, a difference from the others by a factor "
-                "below {} would probably have been missed; the table gives this factor for each "
-                "group. Finding no difference does not prove that there is none."
-            ).format(show_number(min(detectable), 2))
-        )
-    return Markup(" ").join(sentences)
-
-
-def _tabulate_groups(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> HtmlTable:
+def tabulate_groups(findings: Findings) -> Table | None:
+    """Tabulate the performance in every group."""
     head = ["Group", "Courses", "Events", "Mean estimate", _RATIO.name, _AUC.name]
-    return make_html_table(
+    return make_table(
         "Performance by subgroup",
         [*head, "Smallest detectable factor", "Note"],
         (
             [
-                f"{name_field(row.grouping, dictionary)}: {row.name}",
+                f"{name_field(row.grouping, findings.card.dictionary)}: {row.name}",
                 "hidden" if row.courses is None else show_count(row.courses),
                 "hidden" if row.events is None else show_count(row.events),
                 show_percent(row.estimate, 1),
@@ -106,6 +85,6 @@ def _tabulate_groups(rows: tuple[Subgroup, ...], dictionary: Dictionary) -> Html
                 show_number(row.detectable, 2),
                 row.note or NOTHING,
             ]
-            for row in rows
+            for row in findings.subgroups
         ),
     )

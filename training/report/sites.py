@@ -6,18 +6,17 @@ from markupsafe import Markup
 
 from training.findings.findings import AcrossSites, Findings, SiteFacts
 from training.findings.words import describe_event, label_measure
-from training.report.html.forest import Row, draw_forest_plot, scale_factors, scale_plain
-from training.report.html.layout import Cell, HtmlFigure, HtmlTable, make_html_table
-from training.report.html.numbers import (
+from training.report.forest import Row, draw_forest_plot, scale_factors, scale_plain
+from training.report.layout import Cell, Figure, Table, make_table
+from training.report.numbers import (
     NOTHING,
     show_count,
     show_measure,
     show_number,
     show_percent,
 )
-from training.report.html.svg import draw_number
+from training.report.svg import draw_number
 
-_HEADING = "How does it perform at new sites?"
 _DRAWN = ("auc", "ratio")
 # Instead, if no O/E ratio was measured.
 _DRAWN_OTHERWISE = ("auc", "slope")
@@ -27,18 +26,16 @@ _STEPS = {"auc": 0.1, "slope": 0.5, "intercept": 0.5}
 _MEAN, _NEW_SITE = "All sites, mean", "A new site"
 
 
-def draw_sites(findings: Findings) -> HtmlFigure:
+def draw_sites(findings: Findings) -> Figure:
     """Draw a forest plot of AUC and one of the O/E ratio."""
     facts = findings.across_sites
     if facts is None or not facts.sites:
-        reason = Markup("Not done: there were not enough sites to hold one out at a time.")
-        return HtmlFigure("sites", _HEADING, reason)
+        return Figure()
     measured = _list_measured(facts)
     keys = _DRAWN if "ratio" in measured else _DRAWN_OTHERWISE
     event = describe_event(findings.card)
     drawings = tuple(_draw_measure(facts, key, event) for key in keys if key in measured)
-    tables = (_tabulate_sites(facts), *([_tabulate_pooled(facts)] if facts.pooled else []))
-    return HtmlFigure("sites", _HEADING, _caption_sites(facts), drawings, tables)
+    return Figure(drawings, (_tabulate_sites(facts), _tabulate_pooled(facts)))
 
 
 def _list_measured(facts: AcrossSites) -> list[str]:
@@ -78,21 +75,7 @@ def _list_site_rows(facts: AcrossSites, key: str, event: str) -> Iterator[Row]:
         yield Row(_NEW_SITE, pooled.next_site, kind="next")
 
 
-def _caption_sites(facts: AcrossSites) -> Markup:
-    sentences = [
-        "Each site was predicted by a model fitted on the others (leave-one-site-out). A square is "
-        "a site and its line the interval; the diamond is the mean over sites; the hollow bar is "
-        "the prediction interval of a new site, which is what a clinic considering the model "
-        "should read. An arrow marks an interval that extends beyond the axis."
-    ]
-    if not facts.pooled:
-        sentences.append("Nothing was pooled: too few sites could be measured.")
-    if any(pooled.next_site.low is None for pooled in facts.pooled.values()):
-        sentences.append("With so few sites, a new site has no prediction interval.")
-    return Markup(" ").join(sentences)
-
-
-def _tabulate_sites(facts: AcrossSites) -> HtmlTable:
+def _tabulate_sites(facts: AcrossSites) -> Table | None:
     labels = {key: label_measure(key) for key in _list_measured(facts)}
     rows: list[list[Cell]] = [
         [
@@ -112,13 +95,11 @@ def _tabulate_sites(facts: AcrossSites) -> HtmlTable:
         )
         rows.append([name, "", "", *cells, ""])
     names = (label.name for label in labels.values())
-    return make_html_table(
-        "Performance by site", ["Site", "Courses", "Events", *names, "Note"], rows
-    )
+    return make_table("Performance by site", ["Site", "Courses", "Events", *names, "Note"], rows)
 
 
-def _tabulate_pooled(facts: AcrossSites) -> HtmlTable:
-    return make_html_table(
+def _tabulate_pooled(facts: AcrossSites) -> Table | None:
+    return make_table(
         "Heterogeneity between sites; the SD of AUC is on the logit scale, that of the O/E ratio "
         "on the log scale",
         ["Measure", "Between-site SD (τ)", "I²", "Sites", "Excluded"],

@@ -3,9 +3,9 @@
 from markupsafe import Markup
 
 from training.findings.findings import Findings, InstabilityFacts
-from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
-from training.report.html.numbers import show_count, show_percent, show_points
-from training.report.html.svg import (
+from training.report.layout import Figure, Table, make_table
+from training.report.numbers import show_count, show_percent, show_points
+from training.report.svg import (
     Scale,
     draw,
     draw_key,
@@ -15,7 +15,6 @@ from training.report.html.svg import (
     frame,
 )
 
-_HEADING = "How much would estimates change with other patients?"
 # Axes of about the same length, so that equality is the usual diagonal.
 _X = Scale(0, 1, 44, 378)
 _Y = Scale(0, 1, 400, 56)
@@ -23,14 +22,12 @@ _HEIGHT = 440
 _END = 4
 
 
-def draw_instability(findings: Findings) -> HtmlFigure:
+def draw_instability(findings: Findings) -> Figure:
     """Draw each band's estimate against the limits of its bootstrap refits."""
     facts = findings.instability
-    if facts is None or not facts.versions:
-        return HtmlFigure("instability", _HEADING, Markup("Not measured: there were no refits."))
-    drawings = (_draw_bands(facts),) if facts.bands else ()
-    tables = (_tabulate_bands(facts),) if facts.bands else ()
-    return HtmlFigure("instability", _HEADING, _caption_instability(facts), drawings, tables)
+    if facts is None or not facts.versions or not facts.bands:
+        return Figure()
+    return Figure((_draw_bands(facts),), (_tabulate_bands(facts),))
 
 
 def _draw_bands(facts: InstabilityFacts) -> Markup:
@@ -56,25 +53,8 @@ def _draw_bands(facts: InstabilityFacts) -> Markup:
     )
 
 
-def _caption_instability(facts: InstabilityFacts) -> Markup:
-    sentences = [
-        Markup(
-            "{} refits of the model ({}) predicted the same patients. Each bar holds the middle {} "
-            "of their estimates for patients with similar estimates by the model; short bars are "
-            "good."
-        ).format(show_count(facts.versions), facts.method, show_percent(facts.level))
-    ]
-    if facts.error is not None:
-        text = Markup("On average a refit differs by {}.")
-        sentences.append(text.format(show_points(facts.error)))
-    if facts.threshold is not None and facts.flips is not None:
-        text = Markup("At a threshold of {}, {} of decisions would change.")
-        sentences.append(text.format(show_percent(facts.threshold), show_percent(facts.flips)))
-    return Markup(" ").join(sentences)
-
-
-def _tabulate_bands(facts: InstabilityFacts) -> HtmlTable:
-    return make_html_table(
+def _tabulate_bands(facts: InstabilityFacts) -> Table | None:
+    return make_table(
         "Courses with similar estimates",
         ["Mean estimate", "Courses", "Refits from", "to", "Mean difference"],
         (

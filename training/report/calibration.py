@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from training.findings.findings import Bin, CalibrationFacts, CurvePoint, Findings
-from training.findings.words import TESTED_ON, describe_event
-from training.report.html.layout import HtmlFigure, HtmlTable, make_html_table
-from training.report.html.numbers import show_count, show_percent
-from training.report.html.svg import (
+from training.findings.words import describe_event
+from training.report.layout import Figure, Table, make_table
+from training.report.numbers import show_count, show_percent
+from training.report.svg import (
     Scale,
     clip,
     draw,
@@ -20,7 +20,6 @@ from training.report.html.svg import (
     frame,
 )
 
-_HEADING = "Do observed proportions match the estimates?"
 # Axes of about the same length, so that equality is the usual diagonal.
 _X = Scale(0, 1, 44, 378)
 _Y = Scale(0, 1, 414, 70)
@@ -30,21 +29,15 @@ _HEIGHT = 540
 _MAX_ROWS = 21
 
 
-def draw_calibration(findings: Findings) -> HtmlFigure:
+def draw_calibration(findings: Findings) -> Figure:
     """Draw the curve with its band, the estimates below it, and bootstrap refits."""
     facts = findings.calibration
     if facts is None:
-        return HtmlFigure("calibration", _HEADING, Markup("Not drawn: not measured."))
+        return Figure()
     if not facts.points:
-        caption = Markup(
-            "No curve: estimates hardly differ, or too few courses were tested. The bars count "
-            "courses by estimate."
-        )
-        alone = (_draw_bars_alone(facts),)
-        return HtmlFigure("calibration", _HEADING, caption, alone, (_tabulate_bars(facts),))
+        return Figure((_draw_bars_alone(facts),), (_tabulate_bars(facts),))
     drawing = _draw_curve(facts, describe_event(findings.card))
-    tables = _tabulate_curve(facts), _tabulate_bars(facts)
-    return HtmlFigure("calibration", _HEADING, _caption_calibration(facts), (drawing,), tables)
+    return Figure((drawing,), (_tabulate_curve(facts), _tabulate_bars(facts)))
 
 
 def _draw_curve(facts: CalibrationFacts, event: str) -> Markup:
@@ -112,23 +105,8 @@ def _draw_bars_alone(facts: CalibrationFacts) -> Markup:
     )
 
 
-def _caption_calibration(facts: CalibrationFacts) -> Markup:
-    refits = (
-        "Thin lines are the curves of bootstrap refits: how much the curve depends on which "
-        "patients were studied."
-        if facts.versions
-        else "There were no bootstrap refits to draw."
-    )
-    return Markup(
-        "Tested on {}. On the dashed diagonal, observed proportions equal the estimates. Below it "
-        "estimates are too high, above it too low; a curve flatter than the diagonal means that "
-        "they are too extreme. The bars count courses by estimate (small counts are hidden); trust "
-        "the curve only where there are bars. {}"
-    ).format(TESTED_ON[facts.way], refits)
-
-
-def _tabulate_curve(facts: CalibrationFacts) -> HtmlTable:
-    return make_html_table(
+def _tabulate_curve(facts: CalibrationFacts) -> Table | None:
+    return make_table(
         "Points of the calibration curve",
         ["Estimate", "Observed", "from", "to"],
         (
@@ -145,8 +123,8 @@ def _thin_out(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     return [points[round(n * (len(points) - 1) / last)] for n in range(_MAX_ROWS)]
 
 
-def _tabulate_bars(facts: CalibrationFacts) -> HtmlTable:
-    return make_html_table(
+def _tabulate_bars(facts: CalibrationFacts) -> Table | None:
+    return make_table(
         "Courses by estimate",
         ["From", "to", "Courses"],
         (
