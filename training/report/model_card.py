@@ -5,8 +5,8 @@ from typing import Any
 
 from features.model.card import ModelCard
 from training.findings.findings import Findings
+from training.report.forests import tabulate_groups
 from training.report.page import render_markdown
-from training.report.subgroups import tabulate_groups
 from training.report.tables import tabulate_measures, tabulate_performance
 
 

@@ -20,13 +20,9 @@ from training.findings.findings import Findings
 from training.findings.format import format_percent
 from training.findings.gate import format_gate
 from training.report import numbers
-from training.report.calibration import draw_calibration
-from training.report.decision import draw_decision
-from training.report.factors import MAX_DRAWN, draw_factors
-from training.report.instability import draw_instability
+from training.report.curves import draw_calibration, draw_decision, draw_instability
+from training.report.forests import MAX_FACTORS, draw_factors, draw_sites, draw_subgroups
 from training.report.layout import write_table
-from training.report.sites import draw_sites
-from training.report.subgroups import draw_subgroups
 from training.report.summary import list_undone, summarise_findings
 from training.report.tables import make_tables
 
@@ -112,7 +108,7 @@ def _make_environment() -> Environment:
     environment.filters["table"] = write_table
     environment.globals |= {
         "base_rate": BASE_RATE,
-        "max_factors": MAX_DRAWN,
+        "max_factors": MAX_FACTORS,
         "simulated_note": SIMULATED_NOTE,
         "tested_on": words.TESTED_ON,
         "validation_types": words.VALIDATION_TYPES,
