@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.methods import peers
-from experiments.benchmarks.methods.table import make_table, match_categories
+from experiments.benchmarks.methods.methods import ModelTask
+from experiments.benchmarks.methods.peers import make_table, match_categories
 from experiments.benchmarks.models.figure import spread_apart
 from experiments.benchmarks.models.models import (
     METHODS,
     ModelRequest,
-    ModelTask,
     choose_methods,
     parse_sizes,
 )
