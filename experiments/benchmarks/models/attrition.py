@@ -83,7 +83,7 @@ def examine_cohort(seed: int, patients: int = _PATIENTS) -> CohortResult:
         reported_rate=float(design.outcome.mean()),
         weighted_rate=float(np.average(design.outcome, weights=weights)),
         true=calibrate_to_truth(_predict_all(enrolment, held_out, equation), truth),
-        scenarios=describe_attrition(design, enrolment, held_out, equation).scenarios,
+        scenarios=describe_attrition(enrolment, held_out, equation).scenarios,
     )
 
 
