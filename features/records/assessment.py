@@ -102,7 +102,6 @@ def make_assessment_model(dictionary: Dictionary) -> type[BaseModel]:
 
 def parse_rows(
     rows: Sequence[JsonRow],
-    first_row: int = 1,
     readers: Mapping[Kind, Reader] = JSON_READERS,
     dictionary: Dictionary | None = None,
 ) -> tuple[Columns, list[Problem]]:
@@ -110,19 +109,15 @@ def parse_rows(
 
     Parameters
     ----------
-    first_row
-        Number of the first row, for the problems.
     readers
         How values are read; those for texts take what a web form sends.
-    dictionary
-        None if only the built-in fields exist.
 
     Returns
     -------
     Columns
         One entry per row.
     list of Problem
-        Every problem of every row, with row numbers counted from `first_row`.
+        Every problem of every row, with row numbers counted from 1.
 
     Examples
     --------
@@ -132,10 +127,10 @@ def parse_rows(
     """
     known = dictionary or load_dictionary()
     strange = _list_strange(rows, known.names)
-    raw = list_values(_keep_known(rows, known.names) if strange else rows)
+    raw = _list_values(_keep_known(rows, known.names) if strange else rows)
     columns, broken = read_columns(len(rows), raw, known, readers)
-    columns, problems = check_columns(columns, broken, first_row)
-    return columns, _locate_strange(strange, rows, first_row, known) + problems
+    columns, problems = check_columns(columns, broken)
+    return columns, _locate_strange(strange, rows, known) + problems
 
 
 def _list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
@@ -149,14 +144,8 @@ def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]
     return [{name: row[name] for name in row if name in known} for row in rows]
 
 
-def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
-    """List the values of every name that any row has; None if a row lacks it.
-
-    Examples
-    --------
-    >>> list_values([{"age": 44, "bmi": 31}, {"age": 50}])
-    {'age': (44, 50), 'bmi': (31, None)}
-    """
+# None if a row lacks a name that any other has.
+def _list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     names: JsonRow = {}
     for row in rows:
         names |= row
@@ -167,13 +156,13 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
 
 # Only the first of a row with very many are named, whatever its neighbours have.
 def _locate_strange(
-    names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
+    names: Sequence[str], rows: Sequence[JsonRow], dictionary: Dictionary
 ) -> list[Problem]:
     if not names:
         return []
     having: dict[str, list[int]] = {}
     crowded = []
-    for number, row in enumerate(rows, first_row):
+    for number, row in enumerate(rows, 1):
         strange = [name for name in row if name not in dictionary.names]
         for name in strange[:MAX_NAMED]:
             having.setdefault(name, []).append(number)
@@ -191,13 +180,7 @@ def _locate_strange(
 
 
 def read_assessments(rows: Sequence[JsonRow], dictionary: Dictionary | None = None) -> Columns:
-    """Read assessments given as JSON objects, all valid.
-
-    Raises
-    ------
-    AssessmentError
-        If any rule is broken; lists every problem of every row.
-    """
+    """Read assessments given as JSON objects; `AssessmentError` lists every problem of any."""
     columns, problems = parse_rows(rows, dictionary=dictionary)
     if problems:
         raise AssessmentError(problems, source="assessment")
