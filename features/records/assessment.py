@@ -6,7 +6,6 @@ Once treatment has begun, they may hold early scores too.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
@@ -38,27 +37,19 @@ def _make_constraint(field: Field) -> Any:
     }
     match field.kind:
         case Kind.NUMBER:
-            annotation: Any = Annotated[float, Constraint(**limits, **facts)]
+            return Annotated[float, Constraint(**limits, **facts)]
         case Kind.INTEGER:
-            whole: dict[str, Any] = {"multipleOf": 1}
-            annotation = Annotated[
-                float,
-                Constraint(json_schema_extra=whole, **limits, **facts),
-                AfterValidator(_check_whole),
-            ]
+            whole = Constraint(json_schema_extra={"multipleOf": 1}, **limits, **facts)
+            return Annotated[float, whole, AfterValidator(_check_whole)]
         case Kind.FLAG:
-            annotation = Annotated[bool, Constraint(strict=True, **facts)]
+            return Annotated[bool, Constraint(strict=True, **facts)]
         case Kind.CATEGORY:
-            annotation = Annotated[Literal[field.categories], Constraint(**facts)]
+            return Annotated[Literal[field.categories], Constraint(**facts)]
         case Kind.TEXT:
-            annotation = Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
+            return Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
         case Kind.DATE:
-            annotation = Annotated[
-                str,
-                Constraint(pattern=DATE_PATTERN, strict=True, **facts),
-                AfterValidator(_check_date),
-            ]
-    return annotation
+            day = Constraint(pattern=DATE_PATTERN, strict=True, **facts)
+            return Annotated[str, day, AfterValidator(_check_date)]
 
 
 # pydantic's own check lets tiny fractions pass.
@@ -125,23 +116,14 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    known = dictionary or load_dictionary()
-    strange = _list_strange(rows, known.names)
-    raw = _list_values(_keep_known(rows, known.names) if strange else rows)
-    columns, broken = read_columns(len(rows), raw, known, readers)
+    known, strange = dictionary or load_dictionary(), []
+    if not known.names.issuperset(set[str]().union(*rows)):
+        strange = _locate_strange(rows, known)
+        # An unknown name would take memory in every other row.
+        rows = [{name: row[name] for name in row if name in known.names} for row in rows]
+    columns, broken = read_columns(len(rows), _list_values(rows), known, readers)
     columns, problems = check_columns(columns, broken)
-    return columns, _locate_strange(strange, rows, known) + problems
-
-
-def _list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
-    if known.issuperset(set[str]().union(*rows)):
-        return []
-    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
-
-
-# An unknown name would take memory in every other row.
-def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
-    return [{name: row[name] for name in row if name in known} for row in rows]
+    return columns, strange + problems
 
 
 # None if a row lacks a name that any other has.
@@ -155,11 +137,7 @@ def _list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
 
 
 # Only the first of a row with very many are named, whatever its neighbours have.
-def _locate_strange(
-    names: Sequence[str], rows: Sequence[JsonRow], dictionary: Dictionary
-) -> list[Problem]:
-    if not names:
-        return []
+def _locate_strange(rows: Sequence[JsonRow], dictionary: Dictionary) -> list[Problem]:
     having: dict[str, list[int]] = {}
     crowded = []
     for number, row in enumerate(rows, 1):
@@ -168,10 +146,10 @@ def _locate_strange(
             having.setdefault(name, []).append(number)
         if len(strange) > MAX_NAMED:
             crowded.append(number)
-    named = [name for name in names if name in having]
+    problems = check_names(having, dictionary)
     located = [
-        replace(problem, rows=tuple(having[name]))
-        for name, problem in zip(named, check_names(named, dictionary), strict=True)
+        replace(problem, rows=tuple(numbers))
+        for problem, numbers in zip(problems, having.values(), strict=True)
     ]
     if crowded:
         message = f"has more than {MAX_NAMED} unknown names"
