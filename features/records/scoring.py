@@ -21,24 +21,25 @@ class Scoring:
 
     instrument: Instrument
     fields: tuple[str, ...]
-    # Positions of the items, unit by unit, and where each unit starts among them.
-    order: Indices
-    starts: Indices
+    # Positions of the items that count by themselves, and of those of which the highest counts.
+    singles: Indices
+    shared: tuple[Indices, ...]
     # `float64[items, 1]`: each item's highest score.
     highs: Numbers
 
     def sum(self, items: Numbers) -> Numbers:
-        """Sum the highest of each unit, of ``[items, rows]`` of which none is missing."""
-        total: Numbers = np.maximum.reduceat(items[self.order], self.starts).sum(axis=0)
+        """Sum ``[items, rows]`` of which none is missing."""
+        total: Numbers = items[self.singles].sum(axis=0)
+        for unit in self.shared:
+            total += items[unit].max(axis=0)
         return total
 
 
 def _make_scoring(instrument: Instrument) -> Scoring:
-    units = instrument.scoring
-    order = np.array([item for unit in units for item in unit], dtype=np.intp)
-    starts = np.cumsum([0, *map(len, units)])[:-1]
+    singles = np.array([unit[0] for unit in instrument.scoring if len(unit) == 1], dtype=np.intp)
+    shared = tuple(np.array(unit) for unit in instrument.scoring if len(unit) > 1)
     highs = np.array(instrument.item_highs, dtype=np.float64)[:, None]
-    return Scoring(instrument, instrument.item_fields, order, starts, highs)
+    return Scoring(instrument, instrument.item_fields, singles, shared, highs)
 
 
 @lru_cache(maxsize=8)
