@@ -152,11 +152,6 @@ def hide_small(people: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
-    """Compute the smallest detectable ratio of two ratios.
-
-    >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
-    2.01
-    """
     error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None

@@ -135,20 +135,13 @@ def _space_points(probability: Numbers) -> Numbers:
 
 
 def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
-    """Count courses by estimate; small counts become 0.
+    """Count courses by estimate, of several predictions each; small counts become 0.
 
-    Parameters
-    ----------
-    repeats
-        Predictions per course.
-
-    Examples
-    --------
     >>> [bar.courses for bar in count_bins(np.repeat([0.02, 0.07], [6, 4]))][:2]
     [6, 0]
     """
     counts, edges = np.histogram(probability, _BINS, (0, 1))
-    shown = np.round(counts / max(1, repeats)).astype(int)
+    shown = np.round(counts / repeats).astype(int)
     return tuple(
         Bin(
             low=round(float(low), 2),

@@ -14,7 +14,7 @@ from training.study.split import derive_seed
 from training.validation.external.closed_test import (
     count_smaller_class,
     cross_recalibrate,
-    propose_nothing,
+    propose,
     recalibrate,
 )
 from training.validation.external.external import ExternalValidation
@@ -62,7 +62,7 @@ def _replace_predictions(
         folds=folds,
         method="recalibration by the closed test in "
         f"{len(np.unique(folds))}-fold cross-validation, patients held out",
-        proposal=propose_nothing(1.0, None, "this is the recalibrated model"),
+        proposal=propose("none", 1.0, None, "this is the recalibrated model"),
     )
 
 
