@@ -33,11 +33,10 @@ from training.measures.instability import (
 )
 from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size, derive_r2
-from training.measures.subgroups import tabulate_subgroups
+from training.measures.subgroups import label_courses, tabulate_subgroups
 from training.study.design import Design
 from training.study.parts import GatePart
 from training.validation.across_sites import measure_across_sites
-from training.validation.groups import label_courses
 
 # Bootstrap refits drawn as thin lines; more would hide the curve.
 _MAX_LINES = 50

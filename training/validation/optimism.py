@@ -21,6 +21,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
+from features.model.prediction import compute_probability
 from training.measures.intervals import make_measure
 from training.measures.performance import MEASURES, compute_performance
 from training.study.design import Design
@@ -100,7 +101,7 @@ def _measure_redrawn(
     drawn = redrawing.redraw(design, unit.train, unit.seed)
     (own,) = compute_performance(log_odds[unit.train], drawn.outcome, drawn.weights[None, :])
     # Each course of the original sample counts as both outcomes, by its true probability.
-    true, both = redrawing.probability, np.repeat([1.0, 0.0], design.size)
+    true, both = compute_probability(redrawing.log_odds), np.repeat([1.0, 0.0], design.size)
     weights = np.concatenate([true, 1 - true]) * np.tile(design.weights, 2)
     (original,) = compute_performance(np.tile(log_odds, 2), both, weights[None, :])
     return own, original

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from features.base.arrays import Indices, Numbers
-from features.model.prediction import compute_probability
 from training.candidates.evidence.laplace import HessianCache, Prior, find_posterior
 from training.candidates.evidence.ordinal import Likelihood, categorise_courses
 from training.measures.calibration_curve import estimate_slope
@@ -44,11 +43,6 @@ class Redrawing:
     log_odds: Numbers
     thresholds: Numbers
     pools: tuple[Numbers, ...]
-
-    @property
-    def probability(self) -> Numbers:
-        """The true probability of each course's outcome, ``[courses]``."""
-        return compute_probability(self.log_odds)
 
     def redraw(self, design: Design, rows: Indices, seed: int) -> Design:
         """Select courses of the original sample and redraw their outcomes.

@@ -8,7 +8,6 @@ import numpy as np
 from features.base.arrays import Indices, Numbers
 from features.model.card import Measure, ModelCard
 from features.model.equation import ALL_VERSIONS
-from features.model.prediction import compute_probability
 from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
@@ -84,11 +83,6 @@ class ExternalValidation:
         """Predictions by the model itself."""
         selection = self.selection
         return Predictions(self.log_odds[:, 0], selection.outcome, selection.patients, self.folds)
-
-    @property
-    def version_probability(self) -> Numbers:
-        """Probabilities by the bootstrap models stored with the model, ``[versions, courses]``."""
-        return compute_probability(self.log_odds[:, 1:].T)
 
     def group_by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
         """Return predictions grouped by site, with the sites' names; None if fewer than two."""
