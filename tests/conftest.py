@@ -271,31 +271,35 @@ def make_once(
 
 def write_cohort(
     path: Path, patients: int, seed: int, *, world: str = "default", intake: bool = False
-) -> Path:
+) -> None:
     """Simulate patients and write them."""
     from experiments.simulator import WORLDS, simulate, write_simulation
 
     write_simulation(simulate(WORLDS[world], patients, seed, intake=intake).cohort, path)
-    return path
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cohort(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A simulated cohort with outcomes."""
-    return write_cohort(tmp_path_factory.mktemp("cohort") / "cohort.parquet", 1200, seed=7)
+    name = "cohort.parquet"
+    return make_once("cohort", lambda folder: write_cohort(folder / name, 1200, seed=7)) / name
 
 
 @pytest.fixture(scope="session")
-def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_cohort(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A third of the cohort, for tests of a study's run and not of its results."""
-    return write_cohort(tmp_path_factory.mktemp("small") / "cohort.parquet", 400, seed=7)
+    name = "cohort.parquet"
+    return make_once("small", lambda folder: write_cohort(folder / name, 400, seed=7)) / name
 
 
 @pytest.fixture(scope="session")
-def intake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def intake(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A simulated intake cohort, without any follow-up."""
-    path = tmp_path_factory.mktemp("intake") / "intake.parquet"
-    return write_cohort(path, 400, seed=8, intake=True)
+
+    def write(folder: Path) -> None:
+        write_cohort(folder / "intake.parquet", 400, seed=8, intake=True)
+
+    return make_once("intake", write) / "intake.parquet"
 
 
 QUICK = (
@@ -315,7 +319,8 @@ def commands(
         made, folder = Commands(home), tmp_path_factory.mktemp("fitted")
         # Effects are strong, so that the champion has features whatever the folds: in the default
         # world the base rate may win, and estimates would all be the same.
-        cohort = write_cohort(folder / "cohort.parquet", 1200, seed=7, world="strong")
+        cohort = folder / "cohort.parquet"
+        write_cohort(cohort, 1200, seed=7, world="strong")
         made.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
         made.run("serving", "pull")
 

@@ -30,9 +30,10 @@ PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def model_home(tmp_path_factory):
+def model_home(empty_store, tmp_path_factory):
     """A home whose registry holds five versions of a model; copied for each test."""
     folder = tmp_path_factory.mktemp("model")
+    shutil.copytree(empty_store, folder, dirs_exist_ok=True)
     client = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)})).client
     client.create_registered_model(NAME)
     for _ in range(5):
