@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 from experiments.benchmarks.methods.methods import BASE_RATE, CHOSEN, label_method
 from experiments.benchmarks.methods.peers import PEERS
 from experiments.benchmarks.models.summary import (
+    COVERAGES,
+    NULL,
     SITE_KINDS,
     Board,
     Gap,
-    average_score,
     compare_methods,
+    select_drawn,
 )
 from experiments.benchmarks.report import Verdict
-from experiments.benchmarks.scores import THIRDS
 
 # Around the 0.80 that the intervals promise.
 _COVERAGE = (0.75, 0.85)
@@ -25,22 +26,22 @@ _MAX_NULL_EXCESS = {250: 0.004, 4000: 0.001}
 
 def judge_models(board: Board) -> list[Verdict]:
     """Judge every target that these results are about."""
+    drawn = select_drawn(board)
     return [
-        *_judge_peers(board),
-        *_judge_first_patient(board),
-        *_judge_coverage(board),
-        *_judge_null(board),
+        *_judge_peers(drawn),
+        *_judge_first_patient(drawn),
+        *_judge_coverage(drawn),
+        *_judge_null(board[board["world"] == NULL]),
     ]
 
 
-def _judge_peers(board: Board) -> Iterator[Verdict]:
-    peers = [name for name in board.methods if name in PEERS]
+def _judge_peers(drawn: Board) -> Iterator[Verdict]:
+    peers = [name for name in drawn["method"].unique() if name in PEERS]
+    compared = {name: compare_methods(drawn, CHOSEN, name) for name in peers}
     for kind in SITE_KINDS:
-        for courses in board.sizes:
-            compared = {
-                name: compare_methods(board.drawn, CHOSEN, name, courses, kind) for name in peers
-            }
-            gaps = {name: gap for name, gap in compared.items() if gap is not None}
+        for courses in sorted(drawn["courses"].unique()):
+            setting = (courses, kind)
+            gaps = {name: gaps[setting] for name, gaps in compared.items() if setting in gaps}
             if gaps:
                 yield _judge_gaps(gaps, courses, kind)
 
@@ -60,34 +61,33 @@ def _judge_gaps(gaps: Mapping[str, Gap], courses: int, kind: str) -> Verdict:
     return Verdict(f"{courses} courses, {kind} sites: {target}", met, text)
 
 
-def _judge_first_patient(board: Board) -> Iterator[Verdict]:
+def _judge_first_patient(drawn: Board) -> Iterator[Verdict]:
+    gaps = compare_methods(drawn, CHOSEN, BASE_RATE)
     for kind in SITE_KINDS:
-        if gap := compare_methods(board.drawn, CHOSEN, BASE_RATE, 0, kind):
+        if gap := gaps.get((0, kind)):
             aim = f"0 courses, {kind} sites: not worse than the published base rate"
             yield Verdict(aim, gap.mean <= 0, str(gap))
 
 
-def _judge_coverage(board: Board) -> Iterator[Verdict]:
-    groups = {"": "coverage"}
-    groups |= {f", {third} third of effective sample size": f"coverage_{third}" for third in THIRDS}
-    results = [result for n in board.sizes for result in board.list_results(CHOSEN, n)]
-    for kind in SITE_KINDS:
-        for group, name in groups.items():
-            covered = average_score(results, kind, name)
-            if covered is not None:
-                low, high = _COVERAGE
-                aim = f"80% interval, {kind} sites{group}: holds the truth in {low} to {high}"
-                yield Verdict(aim, low <= covered <= high, f"{covered:.3f}")
+def _judge_coverage(drawn: Board) -> Iterator[Verdict]:
+    low, high = _COVERAGE
+    shares = drawn[drawn["method"] == CHOSEN].groupby("place")[list(COVERAGES)].mean()
+    for kind, means in shares.iterrows():
+        for name, covered in means.dropna().items():
+            third = name.removeprefix("coverage").removeprefix("_")
+            group = f", {third} third of effective sample size" if third else ""
+            aim = f"80% interval, {kind} sites{group}: holds the truth in {low} to {high}"
+            yield Verdict(aim, bool(low <= covered <= high), f"{covered:.3f}")
 
 
-def _judge_null(board: Board) -> Iterator[Verdict]:
-    for courses in sorted({courses for _, courses in board.null}):
-        results = list(board.null.get((CHOSEN, courses), {}).values())
-        gap = compare_methods(board.null, CHOSEN, BASE_RATE, courses, "known")
-        auc = average_score(results, "known", "auc")
-        if auc is not None:
-            met = _NULL_AUC[0] <= auc <= _NULL_AUC[1]
-            yield Verdict(f"null world, {courses} courses: AUC 0.50 ± 0.02", met, f"{auc:.3f}")
+def _judge_null(null: Board) -> Iterator[Verdict]:
+    known = null[null["place"] == "known"]
+    aucs = known[known["method"] == CHOSEN].groupby("courses")["auc"].mean()
+    gaps = compare_methods(known, CHOSEN, BASE_RATE)
+    for courses, auc in aucs.dropna().items():
+        met = bool(_NULL_AUC[0] <= auc <= _NULL_AUC[1])
+        yield Verdict(f"null world, {courses} courses: AUC 0.50 ± 0.02", met, f"{auc:.3f}")
+        gap = gaps.get((courses, "known"))
         if gap is not None and courses in _MAX_NULL_EXCESS:
             most = _MAX_NULL_EXCESS[courses]
             aim = f"null world, {courses} courses: log loss over the base rate at most {most}"
