@@ -301,7 +301,7 @@ class RecalibrationFacts(Facts):
     version
         Of the recalibrated model in the registry; None if it was not registered.
     kind
-        ``intercept``: the slope stays 1.
+        ``intercept``: the slope stays 1. ``none``: nothing is proposed; findings then hold None.
     p_any, p_slope
         Of the closed test; see training.validation.external.closed_test. The latter is None if
         predictions are constant.
@@ -310,7 +310,7 @@ class RecalibrationFacts(Facts):
     intercept: float
     slope: float
     version: str | None = None
-    kind: Literal["intercept", "both"] = "both"
+    kind: Literal["none", "intercept", "both"] = "both"
     p_any: float | None = None
     p_slope: float | None = None
     because: str = ""
