@@ -7,8 +7,9 @@ from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
+from training.measures.bootstrap import make_interval_settings
 from training.measures.losses import Difference, choose_candidate, compare_losses
-from training.measures.performance import COMPARED, make_interval_settings, measure_candidate
+from training.measures.performance import COMPARED, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.parts import LEAKAGE_AUC

@@ -23,12 +23,8 @@ ValidationType = Literal["apparent", "corrected", "nested", "sites", "temporal",
 class Compared(Facts):
     """One candidate among the others, on held-out courses.
 
-    Parameters
-    ----------
-    difference, error
-        Log loss minus that of the base rate, and its standard error over patients.
-    picked
-        Proportion of bootstrap refits that chose it; None without refits.
+    ``difference`` and ``error`` are its log loss minus that of the base rate, and the standard
+    error over patients; ``picked`` is the proportion of bootstrap refits that chose it.
     """
 
     name: str
@@ -41,19 +37,14 @@ class Compared(Facts):
 
 
 class Performance(Facts):
-    """Performance by one type of validation.
+    """Performance by one type of validation, ``way``.
+
+    ``apparent``: on the training courses. ``corrected``: the same, minus the optimism of bootstrap
+    refits. ``nested``: cross-validation of the whole procedure. ``sites``: leave-one-site-out.
+    ``temporal``: the latest courses, fitted on the earlier ones. ``external``: another cohort.
 
     Parameters
     ----------
-    way
-        The type of validation. ``apparent``: on the training courses. ``corrected``: the same,
-        minus the optimism of bootstrap refits. ``nested``: cross-validation of the whole
-        procedure. ``sites``: leave-one-site-out. ``temporal``: the latest courses, fitted on the
-        earlier ones. ``external``: another cohort.
-    method
-        In words, with the numbers of folds, refits, sites.
-    courses, events
-        Tested on; 0 if this was not done.
     measures
         By the keys of ``training.findings.words.MEASURES``; empty if this was not done.
     optimism
@@ -92,12 +83,10 @@ class CurvePoint(Facts):
 
 
 class CalibrationFacts(Facts):
-    """Calibration over all estimates.
+    """Calibration over all estimates, by one type of validation.
 
     Parameters
     ----------
-    way
-        The type of validation that it shows.
     points
         Of the flexible curve; empty if there is none.
     at, versions
@@ -113,13 +102,7 @@ class CalibrationFacts(Facts):
 
 
 class DecisionFacts(Facts):
-    """The decision curve.
-
-    Parameters
-    ----------
-    versions
-        Net benefit of each bootstrap refit at the points' thresholds.
-    """
+    """The decision curve; ``versions`` are the net benefits of each bootstrap refit."""
 
     way: ValidationType
     points: tuple[DecisionPoint, ...]
@@ -127,12 +110,10 @@ class DecisionFacts(Facts):
 
 
 class InstabilityFacts(Facts):
-    """How much the estimates change with other patients.
+    """How much the estimates change with other patients, over ``versions`` bootstrap refits.
 
     Parameters
     ----------
-    versions
-        Number of bootstrap refits; if 0, all else is empty.
     method
         What was repeated.
     level
@@ -174,10 +155,8 @@ class SampleSizeFacts(Facts):
 
     Parameters
     ----------
-    parameters
-        Candidate parameters.
-    effective
-        Number of unpenalised parameters with the same optimism; None if not measured.
+    parameters, effective
+        Candidate parameters, and the number of unpenalised ones with the same optimism.
     auc
         From which the expected fit was derived; None if the model does not discriminate.
     courses
@@ -196,13 +175,8 @@ class SampleSizeFacts(Facts):
 class FactorFacts(Facts):
     """How much one field moves estimates.
 
-    Parameters
-    ----------
-    deviation
-        Standard deviation over courses of its contribution to the log-odds, with the interval
-        over the model's refits.
-    recorded
-        Proportion of courses in which the field is recorded.
+    ``deviation`` is the standard deviation over courses of its contribution to the log-odds, with
+    the interval over the model's refits; ``recorded`` the proportion of courses that have it.
     """
 
     field: str
@@ -215,12 +189,8 @@ class FactorFacts(Facts):
 class BaselineGap:
     """Difference at baseline, in one field, between courses with missing and known outcome.
 
-    Parameters
-    ----------
-    feature
-        The feature of the field that differs most.
-    difference
-        Mean with missing outcome minus mean with known outcome, in standard deviations.
+    The mean if missing minus that if known, in standard deviations of the ``feature`` of the field
+    that differs most.
     """
 
     field: str
@@ -239,12 +209,8 @@ class Scenario:
         Odds of the outcome if missing, relative to the same baseline with known outcome.
     missing_rate, base_rate
         Proportion with the event among missing outcomes, and among all courses.
-    predicted
-        Mean estimate over all courses.
-    intercept
-        Calibration intercept among all courses.
-    slope
-        Calibration slope; None if predictions are constant.
+    predicted, intercept, slope
+        Mean estimate and calibration among all courses; no slope if predictions are constant.
     """
 
     odds_ratio: float
@@ -283,8 +249,6 @@ class Criterion(Facts):
 
     Parameters
     ----------
-    name
-        Such as ``calibration_slope``.
     question
         In words, with the bounds.
     value
@@ -309,10 +273,8 @@ class Criterion(Facts):
 class ChampionFacts(Facts):
     """The champion at the time, on the same courses and the same resamples.
 
-    Parameters
-    ----------
-    difference, error
-        Log loss of the model minus that of the champion, and its standard error over patients.
+    ``difference`` and ``error`` are the log loss of the model minus that of the champion, and the
+    standard error over patients.
     """
 
     version: str
@@ -339,18 +301,16 @@ class RecalibrationFacts(Facts):
     version
         Of the recalibrated model in the registry; None if it was not registered.
     kind
-        ``intercept``: the slope stays 1.
+        ``intercept``: the slope stays 1. ``none``: nothing is proposed; findings then hold None.
     p_any, p_slope
         Of the closed test; see training.validation.external.closed_test. The latter is None if
         predictions are constant.
-    because
-        Why it is proposed.
     """
 
     intercept: float
     slope: float
     version: str | None = None
-    kind: Literal["intercept", "both"] = "both"
+    kind: Literal["none", "intercept", "both"] = "both"
     p_any: float | None = None
     p_slope: float | None = None
     because: str = ""
@@ -362,15 +322,10 @@ class Findings(Facts):
     Parameters
     ----------
     purpose
-        ``development``: by the study that fitted it. ``external``: on another cohort.
+        ``development``: by the study that fitted it. ``external``: on another cohort; the card is
+        still that of its development.
     profile
         ``full`` or ``quick``: the latter makes few refits, with hyperparameters fixed.
-    card
-        The model's facts. For ``external``, those of its development.
-    version
-        In the registry; None before it is registered.
-    verdict
-        In one to three plain sentences.
     alarms
         What a reader must know before trusting any number.
     cohort
@@ -378,13 +333,11 @@ class Findings(Facts):
     level
         Of the intervals around measures.
     base_rate
-        Proportion of events, weighted if the study weights courses; None if not computed.
+        Proportion of events, weighted if the study weights courses.
     mean_estimate
         Mean prediction, by the type of validation that calibration shows.
     recorded
         For each field offered, the proportion of courses in which it is recorded.
-    bounds
-        The gate's bounds in the study; `gate` is the result.
     """
 
     # Stored with every report, so that a later format can be recognised.
