@@ -1,15 +1,18 @@
-"""Atomic writing of files, journals that survive a kill, and digests of content."""
+"""Atomic writing of files, journals that survive a kill, digests, and TOML that users write."""
 
 import contextlib
 import hashlib
 import json
 import os
 import secrets
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
+
+from features.base.errors import InputError, Problem
 
 Entry = Mapping[str, Any]
 
@@ -81,6 +84,17 @@ def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def read_toml(path: Path, kind: str, error: type[InputError]) -> dict[str, Any]:
+    """Read a user's TOML file; raise `error` if it is not one of that kind, e.g. "a study file"."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        problem = Problem("file", "exists", f"must be {kind} in TOML")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        problem = Problem("file", "toml", str(broken))
+    raise error([problem], path.name)
 
 
 @dataclass(frozen=True)

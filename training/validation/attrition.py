@@ -7,6 +7,7 @@ of the table.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,11 +19,10 @@ from features.records.columns import Columns
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import Design
 from training.study.parts import ODDS_RATIOS
 from training.study.weighting import count_effective
 
-ASSUMPTION = (
+_ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "
     "depend on the outcome"
 )
@@ -32,48 +32,58 @@ _MAX_GAPS = 5
 MIN_COMPARED = 10
 
 
+class Enrolment(NamedTuple):
+    """Courses whose outcome could be judged, which of them had it reported, and how many not so."""
+
+    columns: Columns
+    features: tuple[Feature, ...]
+    reported: Flags
+    unmeasured: int
+
+
 def describe_attrition(
-    design: Design, held_out: Predictions | None, equation: Equation
+    enrolment: Enrolment, held_out: Predictions | None, equation: Equation
 ) -> Attrition:
     """Describe which courses have a missing outcome, and vary what is assumed of them.
 
     Parameters
     ----------
     held_out
-        Of the design's courses by the chosen candidate; None if no outcome is known.
+        Of the courses with a known outcome, by the model; None if there are none.
     equation
-        The chosen candidate, fitted on the whole design.
+        Of the model.
     """
-    weights, enrolled = design.given_weights, design.enrolled or design
-    missing = enrolled.columns.select(~enrolled.reported)
-    missing_log_odds = equation.compute_log_odds(missing)[:, 0]
+    weights = None
+    if held_out is not None and held_out.weights is not None:
+        weights = held_out.weights[: held_out.size]
+    missing = enrolment.columns.select(~enrolment.reported)
+    scenarios: tuple[Scenario, ...] = ()
+    if held_out is not None and missing.size:
+        log_odds = equation.compute_log_odds(missing)[:, 0]
+        scenarios = tuple(vary_odds(ratio, held_out, log_odds) for ratio in ODDS_RATIOS)
     return Attrition(
-        courses=enrolled.size,
+        courses=enrolment.columns.size,
         missing=missing.size,
-        unmeasured=design.courses.size - enrolled.size,
-        gaps=tuple(compare_baseline(enrolled.columns, enrolled.features, enrolled.reported)),
+        unmeasured=enrolment.unmeasured,
+        gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
-        scenarios=tuple(list_scenarios(held_out, missing_log_odds)),
-        assumption=ASSUMPTION,
+        scenarios=scenarios,
+        assumption=_ASSUMPTION,
     )
 
 
-def compare_baseline(
-    columns: Columns, features: tuple[Feature, ...], reported: Flags
-) -> list[BaselineGap]:
+def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
     """Compare courses with missing and known outcomes; one gap per field, the largest first."""
     # A field has several features: a total and its thresholds would repeat one difference.
     largest: dict[str, BaselineGap] = {}
-    gaps = _measure_gaps(columns, features, reported)
-    for gap in sorted(gaps, key=lambda gap: -abs(gap.difference)):
+    for gap in sorted(_measure_gaps(enrolment), key=lambda gap: -abs(gap.difference)):
         largest.setdefault(gap.field, gap)
     return list(largest.values())[:_MAX_GAPS]
 
 
-def _measure_gaps(
-    columns: Columns, features: tuple[Feature, ...], reported: Flags
-) -> Iterator[BaselineGap]:
+def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
+    columns, features, reported, _ = enrolment
     matrix = build_matrix(columns, features).astype(np.float64)
     for feature, values in zip(features, matrix.T, strict=True):
         recorded = ~np.isnan(values)
@@ -91,23 +101,14 @@ def _measure_gaps(
             )
 
 
-def list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> Iterator[Scenario]:
-    """List what follows from each assumed odds ratio; nothing if no outcome is missing, or known.
+def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
+    """Compute base rate and calibration over all courses under one odds ratio.
 
     Parameters
     ----------
-    held_out
-        Of courses with a known outcome.
     missing_log_odds
         ``[courses]``: the model's log-odds of the courses with a missing outcome.
     """
-    if held_out is not None and len(missing_log_odds):
-        for odds_ratio in ODDS_RATIOS:
-            yield vary_odds(odds_ratio, held_out, missing_log_odds)
-
-
-def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
-    """Compute base rate and calibration over all courses under one odds ratio."""
     # Each missing outcome counts as both classes, by its assumed probability.
     imputed = compute_probability(missing_log_odds + np.log(odds_ratio))
     log_odds = np.append(held_out.log_odds, missing_log_odds)

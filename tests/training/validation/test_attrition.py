@@ -16,6 +16,7 @@ from training.study.study import Study
 from training.study.weighting import weigh_courses
 from training.validation.attrition import (
     MIN_COMPARED,
+    Enrolment,
     compare_baseline,
     describe_attrition,
     vary_odds,
@@ -55,7 +56,9 @@ class Stressed:
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
     def describe(self):
-        return describe_attrition(self.design, self.held_out["elastic_net"], self.equation)
+        enrolled = self.enrolled
+        enrolment = Enrolment(enrolled.columns, enrolled.features, enrolled.reported, 0)
+        return describe_attrition(enrolment, self.held_out["elastic_net"], self.equation)
 
     @property
     def error(self):
@@ -151,7 +154,7 @@ def test_a_rarely_recorded_field_is_not_compared(stressed):
     few[reported[MIN_COMPARED - 1 :]] = np.nan
     for values, compared in ((few, False), (totals, True)):
         columns = enrolled.columns.replace({"phq9": values})
-        gaps = compare_baseline(columns, enrolled.features, enrolled.reported)
+        gaps = compare_baseline(Enrolment(columns, enrolled.features, enrolled.reported, 0))
         assert ("phq9" in {gap.field for gap in gaps}) is compared
 
 
@@ -165,6 +168,7 @@ def test_a_constant_model_has_no_slope():
 
 
 def test_without_missing_outcomes_nothing_is_varied(stressed):
-    complete = replace(stressed.design, enrolled=stressed.design)
+    design = stressed.design
+    complete = Enrolment(design.columns, design.features, design.reported, 0)
     attrition = describe_attrition(complete, stressed.held_out["elastic_net"], stressed.equation)
     assert (attrition.missing, attrition.scenarios, attrition.gaps) == (0, (), ())

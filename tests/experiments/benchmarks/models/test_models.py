@@ -20,9 +20,8 @@ from experiments.benchmarks.models.models import (
     choose_methods,
     parse_sizes,
 )
-from experiments.benchmarks.models.report import report_models
+from experiments.benchmarks.models.report import judge_models, report_models
 from experiments.benchmarks.models.summary import arrange_results, summarise_methods
-from experiments.benchmarks.models.verdicts import judge_models
 from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
 from experiments.benchmarks.samples import Plan, prepare_world, take_courses
