@@ -5,7 +5,9 @@ leaves with its security headers, is counted and has its line in the log. Errors
 the server around it would log too much of them.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -35,6 +37,7 @@ for _route in ROUTES:
     ROUTES_BY_PATH.setdefault(_route.path, {})[_route.method] = _route
 # Requested every few seconds by machines: counted, but not logged.
 PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
+TOO_LARGE = 413
 # As nginx has it: the client closed the connection before it was answered.
 CLIENT_CLOSED = 499
 # What BentoML adds to a response: it names the software, and has a request id of its own.
@@ -119,6 +122,8 @@ class RequestMiddleware:
             response = answer_failure(error, exchange, metrics)
             # Once a response has begun, no other can be sent.
             if not exchange.status:
+                if response.status_code == TOO_LARGE and self.state.parts is not None:
+                    send = _drop_rest(request.receive, send, self.state.parts.settings.body_seconds)
                 await response(request.scope, request.receive, send)
 
     # Probes pass even before the service has started.
@@ -154,6 +159,22 @@ def _finish(send: Send, exchange: Exchange) -> Send:
         await send(message)
 
     return send_finished
+
+
+# Closed with bytes that were not read, a connection is reset, and the reset can overtake the answer.
+# So the rest of a body is read before (RFC 9112, 9.6), for as long as any body may take.
+def _drop_rest(receive: Receive, send: Send, seconds: float) -> Send:
+    async def send_and_drop(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while (await receive()).get("more_body"):
+                        pass
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_and_drop
 
 
 def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:

@@ -1,109 +1,82 @@
 """What serving must reach, and whether it did."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from statistics import median
-from typing import Any
+
+import pandas as pd
 
 from experiments.benchmarks.report import Verdict
-from experiments.benchmarks.serving.load import Measurement
-from experiments.benchmarks.serving.serving import Round, ServingResults
+from experiments.benchmarks.serving.serving import ServingResults
 
-# Ratios to the other contestants on the same machine; only batches have absolute bounds.
-_MIN_OF_ECHO, _MAX_TIMES_ECHO = 0.45, 2.2
-_MIN_OF_FASTAPI, _MIN_OF_MLFLOW = 0.75, 40
+# Ratios to the other contestants on the same machine: what is compared, the figure, connections,
+# the other, and the bound.
+_RATIOS = (
+    ("requests per second at 16, of the echo's", "rate", 16, "echo", 0.45),
+    ("p50 at 1, times the echo's", "p50", 1, "echo", 2.2),
+    ("requests per second at 16, of FastAPI's with our predictor", "rate", 16, "fastapi", 0.75),
+    ("requests per second at 16, times MLflow's", "rate", 16, "mlflow", 40),
+)
 _MAX_TAIL = 5
-_MIN_FULL, _MIN_BRIEF = 20_000, 100_000
+# Only batches have absolute bounds.
+_BATCHES = (("batch_1000", "in full", 20_000), ("batch_1000_brief", "in brief", 100_000))
 _FIGURES = ("p50", "p99", "slowest", "rate", "patients_rate", "cpu", "patients_cpu")
 _COUNTS = ("answers", "checked", "failed", "wrong")
 
 
-@dataclass(frozen=True)
-class SpeedRow(Measurement):
-    """One task at one number of connections: medians and sums over its rounds."""
-
-    task: str = ""
-    label: str = ""
-    rounds: int = 0
-
-
-Rows = dict[tuple[str, int], SpeedRow]
-
-
-def list_speed_rows(results: ServingResults) -> list[SpeedRow]:
-    """List what was measured, contestant by contestant."""
-    rows = []
-    for contestant in results.request.contestants:
-        rounds = results.rounds.get(contestant.name, [])
-        for task in contestant.tasks:
-            for connections in task.connections:
-                key = task.name, connections
-                measured = [part.measured[key] for part in rounds if key in part.measured]
-                if measured:
-                    rows.append(_combine_rounds(task.name, task.label, measured))
-    return rows
-
-
-def _combine_rounds(task: str, label: str, measured: list[Measurement]) -> SpeedRow:
-    facts: dict[str, Any] = {}
-    for name in _FIGURES:
-        values = [getattr(part, name) for part in measured if getattr(part, name) is not None]
-        facts[name] = float(median(values)) if values else float("nan")
-    facts |= {name: sum(getattr(part, name) for part in measured) for name in _COUNTS}
-    facts["complaint"] = next((part.complaint for part in measured if part.complaint), "")
-    connections, rounds = measured[0].connections, len(measured)
-    return SpeedRow(connections, **facts, task=task, label=label, rounds=rounds)
-
-
-def judge_serving(results: ServingResults) -> list[Verdict]:
-    """Judge every target; one whose parts were not measured cannot be judged."""
-    rows = {(row.task, row.connections): row for row in list_speed_rows(results)}
-    return [*_judge_ratios(rows, results.rounds), *_judge_batches(rows), _judge_answers(rows)]
+def combine_rounds(results: ServingResults) -> pd.DataFrame:
+    """Combine the rounds of each task and number of connections: medians, and sums of counts."""
+    keys = ["task", "label", "connections"]
+    ways = {
+        **dict.fromkeys(_FIGURES, "median"),
+        **dict.fromkeys(_COUNTS, "sum"),
+        "complaint": "max",  # any; those of rounds without one are empty
+        "round": "nunique",
+    }
+    measured = pd.DataFrame(results.measured, columns=[*keys, *ways])
+    combined = measured.groupby(keys, sort=False, as_index=False).agg(ways)
+    return combined.rename(columns={"round": "rounds"})
 
 
 def has_answered_all(results: ServingResults) -> bool:
     """Return whether something was measured, and nothing went unanswered or wrong."""
-    rows = list_speed_rows(results)
-    return bool(rows) and not any(row.failed or row.wrong for row in rows)
+    return bool(results.measured) and not any(r["failed"] or r["wrong"] for r in results.measured)
 
 
-# The machine's speed cancels out within each round.
-def _judge_ratios(rows: Rows, rounds: dict[str, list[Round]]) -> Iterator[Verdict]:
-    for aim, figure, connections, other, bound, is_minimum in (
-        ("requests per second at 16, of the echo's", "rate", 16, "echo", _MIN_OF_ECHO, True),
-        ("p50 at 1, times the echo's", "p50", 1, "echo", _MAX_TIMES_ECHO, False),
-        ("requests per second at 16, of FastAPI's with our predictor", "rate", 16, "fastapi",
-         _MIN_OF_FASTAPI, True),
-        ("requests per second at 16, times MLflow's", "rate", 16, "mlflow", _MIN_OF_MLFLOW, True),
-    ):  # fmt: skip
-        ratios = [
-            getattr(ours.measured["ours", connections], figure)
-            / getattr(theirs.measured[other, connections], figure)
-            for ours, theirs in zip(rounds.get("ours", []), rounds.get(other, []), strict=False)
-            if ("ours", connections) in ours.measured
-            and (other, connections) in theirs.measured
-            and getattr(theirs.measured[other, connections], figure)
-        ]
-        yield _judge_bound(aim, median(ratios) if ratios else None, bound, is_minimum, ".2f")
-    ours = rows.get(("ours", 16))
-    tail = ours.p99 / ours.p50 if ours else None
-    yield _judge_bound("p99 at 16, times p50", tail, _MAX_TAIL, False, ".2f")
+def judge_serving(results: ServingResults) -> list[Verdict]:
+    """Judge every target; one whose parts were not measured cannot be judged."""
+    rows = combine_rounds(results)
+    return [*_judge_ratios(results), *_judge_figures(rows), _judge_answers(results, rows)]
 
 
-def _judge_batches(rows: Rows) -> Iterator[Verdict]:
-    for task, detail, least in (
-        ("batch_1000", "in full", _MIN_FULL),
-        ("batch_1000_brief", "in brief", _MIN_BRIEF),
-    ):
-        row = rows.get((task, 1))
+def _judge_ratios(results: ServingResults) -> Iterator[Verdict]:
+    measured = pd.DataFrame(
+        results.measured, columns=["round", "task", "connections", "rate", "p50"]
+    )
+    for aim, figure, connections, other, bound in _RATIOS:
+        # The machine's speed cancels out within each round.
+        figures = measured.pivot_table(
+            values=figure, index="round", columns=["task", "connections"]
+        )
+        compared = [(task, connections) for task in ("ours", other)]
+        if set(compared) <= set(figures):
+            ours, theirs = (figures[key] for key in compared)
+            ratio = (ours / theirs.where(theirs > 0)).median()
+        else:
+            ratio = float("nan")
+        yield _judge_bound(aim, ratio, bound, figure != "p50", ".2f")
+
+
+def _judge_figures(rows: pd.DataFrame) -> Iterator[Verdict]:
+    figures = rows.set_index(["task", "connections"])
+    ours = figures.reindex([("ours", 16)]).iloc[0]
+    yield _judge_bound("p99 at 16, times p50", ours["p99"] / ours["p50"], _MAX_TAIL, False, ".2f")
+    for task, detail, bound in _BATCHES:
         aim = f"estimates per second of processor time, batches of 1,000, {detail}"
-        yield _judge_bound(aim, row.patients_cpu if row else None, least, True, ",.0f")
+        rate = figures["patients_cpu"].get((task, 1), float("nan"))
+        yield _judge_bound(aim, rate, bound, True, ",.0f")
 
 
-def _judge_bound(
-    aim: str, value: float | None, bound: float, is_minimum: bool, form: str
-) -> Verdict:
-    """Judge one figure by its bound.
+def _judge_bound(aim: str, value: float, bound: float, is_minimum: bool, form: str) -> Verdict:
+    """Judge one figure, not a number if it was not measured, by its bound.
 
     Examples
     --------
@@ -111,15 +84,21 @@ def _judge_bound(
     Verdict(aim='share: at least 0.45', met=True, result='0.50')
     """
     target = f"{aim}: at {'least' if is_minimum else 'most'} {bound:,}"
-    if value is None:
+    if pd.isna(value):
         return Verdict(target, None, "not measured")
-    return Verdict(target, value >= bound if is_minimum else value <= bound, format(value, form))
+    met = value >= bound if is_minimum else value <= bound
+    return Verdict(target, bool(met), format(value, form))
 
 
-def _judge_answers(rows: Rows) -> Verdict:
-    failures = [f"{row.label} at {row.connections} ({row.complaint})" for row in rows.values()
-                if row.failed or row.wrong]  # fmt: skip
-    answers, checked = (sum(getattr(r, n) for r in rows.values()) for n in ("answers", "checked"))
-    counts = f"{answers:,} answers under load, {checked:,} compared before it"
+def _judge_answers(results: ServingResults, rows: pd.DataFrame) -> Verdict:
+    failures = [
+        f"{row.label} at {row.connections} ({row.complaint})"
+        for row in rows[(rows["failed"] > 0) | (rows["wrong"] > 0)].itertuples()
+    ]
+    counts = (
+        f"{rows['answers'].sum():,} answers under load, "
+        f"{rows['checked'].sum():,} compared before it"
+    )
     aim = "every answer below status 400, and every compared one the library's"
-    return Verdict(aim, not failures if rows else None, "; ".join([counts, *failures]))
+    met = has_answered_all(results) if results.measured else None
+    return Verdict(aim, met, "; ".join([counts, *failures]))
