@@ -161,8 +161,8 @@ def _finish(send: Send, exchange: Exchange) -> Send:
     return send_finished
 
 
-# Closed with bytes that were not read, a connection is reset, and the reset can overtake the answer.
-# So the rest of a body is read before (RFC 9112, 9.6), for as long as any body may take.
+# Closed with unread bytes, a connection is reset, and a client that is still sending may lose the
+# answer. So the rest of the body is read before (RFC 9112, 9.6), for as long as any body may take.
 def _drop_rest(receive: Receive, send: Send, seconds: float) -> Send:
     async def send_and_drop(message: Message) -> None:
         if message["type"] == "http.response.body":
