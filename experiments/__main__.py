@@ -54,26 +54,6 @@ def simulate_cohort(
 
 
 @app.command()
-def ceiling(
-    world: Annotated[str, typer.Option(help=_WORLD_HELP)] = "default",
-    patients: Annotated[int, typer.Option(min=1000, help="to fit on; rounded up")] = 300_000,
-    new_sites: Annotated[
-        int, typer.Option(min=0, help="fit and test across this many new sites at a time")
-    ] = 0,
-) -> None:
-    """Check that no model fitted on very many simulated courses beats the attainable probability.
-
-    Prints expected log losses (SIMULATED) as one JSON object.
-    """
-    from experiments.benchmarks.models.ceiling import measure_ceiling
-    from experiments.simulator import find_world
-
-    with explain_errors():
-        losses = measure_ceiling(find_world(world), patients, new_sites)
-    show_json({"data": "SIMULATED", "world": world, "log_loss": losses})
-
-
-@app.command()
 def demo(
     patients: Annotated[int, typer.Option(min=400, help="simulated training patients")] = 3000,
     port: Annotated[int, typer.Option(help="port of the service; 0 finds a free one")] = 0,

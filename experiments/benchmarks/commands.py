@@ -80,35 +80,6 @@ def benchmark_models(
         _publish(report_models(arrange_results(results), request, skipped), docs, as_json)
 
 
-@app.command("tuning")
-def benchmark_tuning(
-    worlds: Annotated[int, typer.Option(min=2, help="drawn worlds")] = 4,
-    trials: Annotated[int, typer.Option(min=3, max=500, help="settings that each fit tries")] = 30,
-    jobs: Jobs = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Measure what tuning costs boosted trees, and what it gains (SIMULATED)."""
-    enter_home()
-    from experiments.benchmarks.models.tuning import report_tuning, run_tuning
-
-    _publish(report_tuning(run_tuning(worlds, trials, jobs), trials), False, as_json)
-
-
-@app.command("attrition")
-def benchmark_attrition(
-    cohorts: Annotated[int, typer.Option(min=2, help="simulated cohorts")] = 60,
-    jobs: Jobs = 1,
-    docs: Docs = False,
-    as_json: AsJson = False,
-) -> None:
-    """Check a report's figures on missing outcomes, against the truth (SIMULATED)."""
-    enter_home()
-    from experiments.benchmarks.models.attrition import report_attrition, run_attrition
-
-    with explain_errors(as_json):
-        _publish(report_attrition(run_attrition(cohorts, jobs)), docs, as_json)
-
-
 @app.command("trials")
 def benchmark_trials(
     quick: Annotated[
@@ -150,22 +121,18 @@ def benchmark_validation(
         str, typer.Option(help="one candidate, with the base rate; by default four")
     ] = "",
     sites_only: Annotated[
-        bool, typer.Option("--sites-only", help="new sites alone: no bootstrap refits, no costs")
+        bool, typer.Option("--sites-only", help="new sites alone: no bootstrap refits")
     ] = False,
-    costs: Annotated[
-        bool, typer.Option("--costs/--no-costs", help="also time a whole run, by profile")
-    ] = True,
     jobs: Jobs = 1,
     docs: Docs = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a report's performance figures against the truth (SIMULATED), and what it costs.
+    """Check a report's performance figures against the truth (SIMULATED).
 
-    Results but the costs are kept in the home, under benchmarks/, and not computed twice.
+    Results are kept in the home, under benchmarks/, and not computed twice.
     """
     _refuse_docs(docs, {"--quick": quick, "--only": only})
     home = enter_home()
-    from experiments.benchmarks.validation.cost import measure_costs
     from experiments.benchmarks.validation.report import report_validation
     from experiments.benchmarks.validation.validation import (
         QUICK,
@@ -179,10 +146,9 @@ def benchmark_validation(
         if only:
             request = replace(request, offered=choose_offered(only))
         if sites_only:
-            request, costs = replace(request, bootstraps=0), False
+            request = replace(request, bootstraps=0)
         results = run_checks(request, _open_results(home, "validation"), jobs)
-        measured = measure_costs(jobs, *((400, 20) if quick else ())) if costs else []
-        _publish(report_validation(results, measured, request, sites_only), docs, as_json)
+        _publish(report_validation(results, request, sites_only), docs, as_json)
 
 
 @app.command("serving")

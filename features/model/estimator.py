@@ -41,28 +41,17 @@ NO_CONTRIBUTION = 1e-12
 
 @dataclass(frozen=True)
 class Estimates:
-    """A model's predictions for the rows of the conditions that it was developed on.
-
-    Parameters
-    ----------
-    model, version
-        The model, and its version in the registry.
-    rows
-        ``int64[estimates]``: indices of those rows among all.
-    columns
-        Those rows.
-    abstained
-        For each, why no probability is given, or None.
-    explanation
-        None if the detail was not ``full``.
-    """
+    """A model's predictions for the rows of the conditions that it was developed on."""
 
     model: ResponseModel
     version: str
+    # Those rows, and their indices among all.
     rows: NDArray[np.int64]
     columns: Columns
     prediction: Prediction
+    # Why no probability is given, for each.
     abstained: list[AbstainedPart | None]
+    # Of full detail only.
     explanation: Explanation | None = None
 
     @property
@@ -86,16 +75,7 @@ _NO_EVIDENCE = _Evidence(None, None, None, [], [])
 class Estimator:
     """Estimates with one model; what all of its estimates share is prepared once.
 
-    Parameters
-    ----------
-    version
-        The model's version in the registry; empty if it has none.
-    min_sample_size
-        Effective sample size below which no probability is given.
-
-    Examples
-    --------
-    ::
+    Below `min_sample_size`, an effective sample size, no probability is given. To use it::
 
         model = ResponseModel.load(folder)
         estimates = Estimator(model).list_estimates(read_assessments(rows))
@@ -135,13 +115,7 @@ class Estimator:
     def estimate(
         self, columns: Columns, eligibility: Eligibility, detail: Detail = "full"
     ) -> Estimates:
-        """Predict the rows of the model's conditions, and find which predictions are withheld.
-
-        Parameters
-        ----------
-        eligibility
-            Of the same rows, see :func:`features.records.eligibility.check_eligibility`.
-        """
+        """Predict the rows of the model's conditions, and find which predictions are withheld."""
         studied = (columns.get_numbers("condition") == self._conditions).any(axis=0)
         columns, eligibility = columns.select(studied), eligibility.select(studied)
         model, explanation = self._prepared, None

@@ -29,17 +29,11 @@ class RuleBroken(Exception):  # noqa: N818 - control flow inside this module's r
 
 @dataclass(frozen=True)
 class Parsed:
-    """One field's values and the rows that broke a rule.
+    """One field's values and the rows that broke a rule."""
 
-    Parameters
-    ----------
-    values
-        As in :class:`features.records.columns.Columns`; missing if a rule is broken.
-    broken
-        For each rule, ``bool[rows]``.
-    """
-
+    # As in `Columns`; missing if a rule is broken.
     values: NDArray[Any]
+    # For each rule, `bool[rows]`.
     broken: Mapping[str, Flags]
 
 

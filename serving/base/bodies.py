@@ -25,12 +25,8 @@ CONTAINERS = (dict, list)
 async def read_body(request: Request, max_bytes: int, seconds: float, content_type: str) -> bytes:
     """Read a body of one type, up to a size and within a time.
 
-    Raises
-    ------
-    RequestError
-        415 for another type, 413 if it is larger, 408 if it does not arrive in time.
-    ClientDisconnect
-        If the client disconnects before the end of the body.
+    Raises RequestError 415 for another type, 413 if it is larger, 408 if it does not arrive in
+    time; ClientDisconnect if the client disconnects before its end.
     """
     headers = request.headers
     received_type = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -69,12 +65,7 @@ def parse_json(body: bytes) -> Any:
     """Parse JSON strictly: UTF-8, no NaN or Infinity, no duplicate name in an object.
 
     Fast path of ``json.loads`` with ``object_pairs_hook``, which takes three times as long for a
-    batch; equal by ``tests/serving/base/test_bodies.py``.
-
-    Raises
-    ------
-    RequestError
-        400 otherwise.
+    batch; equal by ``tests/serving/base/test_bodies.py``. Raises RequestError 400 otherwise.
     """
     try:
         value = orjson.loads(body)
@@ -91,12 +82,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def count_texts(value: Any, depth: int = 1) -> int:
-    """Count the texts in a parsed value, names included.
-
-    Raises
-    ------
-    RequestError
-        400 if it is nested too deep.
+    """Count the texts in a parsed value, names included; raise RequestError if it is too deep.
 
     Examples
     --------

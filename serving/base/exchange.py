@@ -25,15 +25,7 @@ NO_ROUTE = "none"
 
 
 class RequestError(InputError):
-    """A request that is rejected.
-
-    Parameters
-    ----------
-    status
-        HTTP status.
-    headers
-        Further headers of the response.
-    """
+    """A request that is rejected, with the status and further headers of its response."""
 
     def __init__(
         self, status: int, problems: Sequence[Problem], headers: Mapping[str, str] | None = None
@@ -52,29 +44,15 @@ def refuse(
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what is known of it.
+    """One request and what is known of it."""
 
-    Parameters
-    ----------
-    route
-        Path of the route that it matches.
-    key_id
-        The client's key, once it is known; None if no keys are in use.
-    body, content
-        The body as it was received and, for JSON, as it was parsed.
-    answered
-        Number of assessments that were answered.
-    status
-        Status of the response; 0 until it begins.
-    """
-
-    route: str
+    route: str  # Path of the route that it matches
     method: str = "POST"
-    key_id: str | None = None
-    body: bytes = b""
-    content: Any = None
-    answered: int = 0
-    status: int = 0
+    key_id: str | None = None  # Of the client, once it is known; None if no keys are in use
+    body: bytes = b""  # As it was received
+    content: Any = None  # The body as it was parsed, if it is JSON
+    answered: int = 0  # Assessments
+    status: int = 0  # Of the response; 0 until it begins
     started: float = field(default_factory=perf_counter)
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 

@@ -24,15 +24,10 @@ ESTIMATED = "estimated"
 
 
 class Metrics:
-    """The metrics of one process; `render` adds up those of all.
-
-    Parameters
-    ----------
-    shared
-        Folder in which the processes of a service keep their metrics; None if there is one process.
-    """
+    """The metrics of one process; `render` adds up those of all."""
 
     def __init__(self, shared: Path | None = None) -> None:
+        # Where the processes of a service keep their metrics; None if there is one process.
         self.shared = shared
         self.registry = CollectorRegistry()
         self.requests = self._count("requests", "Requests answered", "route", "status")

@@ -13,61 +13,30 @@ PREFIX = "KETAMINE_RESPONSE_"
 
 
 class ServingSettings(BaseModel):
-    """How a service behaves; each may be set as ``KETAMINE_RESPONSE_<NAME>``.
-
-    Parameters
-    ----------
-    workers
-        Processes that answer.
-    most_body_bytes
-        Largest request body.
-    most_assessments
-        Most assessments in one batch request.
-    most_in_flight
-        Most concurrent requests of one process; it rejects further ones, which may retry.
-    most_per_minute
-        Most requests a minute for each key without a limit of its own, in each process; 0 for no
-        limit.
-    body_seconds
-        Seconds within which a body must arrive.
-    deadline_seconds
-        Seconds within which a request must be answered.
-    watch_seconds
-        Seconds between two looks for new champions and changed keys.
-    least_sample_size
-        Effective sample size below which the service abstains.
-    audit
-        ``required``: a request that cannot be audited is not answered. ``best_effort``: it is
-        answered, and counted.
-    store_inputs
-        Whether request bodies are kept, encrypted, with their audit row.
-    log_requests
-        Whether each request has its line in the log.
-    """
+    """How a service behaves; each may be set as ``KETAMINE_RESPONSE_<NAME>``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    workers: int = Field(default=1, ge=1, le=256)
+    workers: int = Field(default=1, ge=1, le=256)  # Processes that answer
     most_body_bytes: int = Field(default=1 << 20, ge=1024)
-    most_assessments: int = Field(default=10_000, ge=1)
+    most_assessments: int = Field(default=10_000, ge=1)  # In one batch request
+    # Concurrent requests of one process; it rejects further ones, which may retry.
     most_in_flight: int = Field(default=256, ge=1)
+    # For each key without a limit of its own, in each process; 0 for no limit.
     most_per_minute: int = Field(default=6000, ge=0)
-    body_seconds: float = Field(default=5.0, gt=0)
-    deadline_seconds: float = Field(default=4.0, gt=0)
-    watch_seconds: float = Field(default=2.0, gt=0)
+    body_seconds: float = Field(default=5.0, gt=0)  # Within which a body must arrive
+    deadline_seconds: float = Field(default=4.0, gt=0)  # Within which a request must be answered
+    watch_seconds: float = Field(default=2.0, gt=0)  # Between looks for new champions and keys
+    # Effective sample size below which the service abstains.
     least_sample_size: float = Field(default=MIN_SAMPLE_SIZE, ge=0)
+    # A request that cannot be audited is not answered, or it is answered and counted.
     audit: Literal["required", "best_effort"] = "required"
-    store_inputs: bool = False
+    store_inputs: bool = False  # Whether bodies are kept, encrypted, with their audit row
     log_requests: bool = True
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> ServingSettings:
-    """Read the settings.
-
-    Raises
-    ------
-    InputError
-        If one is not a number, or out of range.
+    """Read the settings; raise InputError for one that is not a number, or out of range.
 
     Examples
     --------

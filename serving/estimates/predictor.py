@@ -17,27 +17,22 @@ DETAILS: tuple[Detail, ...] = ("full", "brief")
 class Predictor:
     """Estimates with every champion of a patient's condition.
 
-    Parameters
-    ----------
-    least_sample_size
-        Effective sample size below which there is no probability.
-
-    Attributes
-    ----------
-    dictionary
-        The fields that some champion knows: the built-in ones, and all added instruments.
-
-    Raises
-    ------
-    DictionaryError
-        If two champions define one added instrument differently.
+    Raises DictionaryError if two champions define one added instrument differently.
     """
 
     def __init__(self, champions: Sequence[Champion], least_sample_size: float) -> None:
         self.champions = tuple(champions)
+        # Effective sample size below which there is no probability.
         self.least_sample_size = least_sample_size
+        # The fields that some champion knows: the built-in ones, and all added instruments.
         self.dictionary = combine_dictionaries(
             champion.model.card.dictionary for champion in self.champions
+        )
+        # Every answer is recorded with them.
+        self.names = [(c.model.card.name, c.version) for c in self.champions]
+        self.labels = tuple(
+            f"{champion.model.card.name}@{champion.version} {champion.model.digest}"
+            for champion in self.champions
         )
         self._estimators = [
             Estimator(champion.model, champion.version, least_sample_size)
@@ -51,23 +46,14 @@ class Predictor:
         ]
 
     def estimate(self, columns: Columns, detail: Detail = "full") -> list[dict[str, Any]]:
-        """Give each row its estimates and what the eligibility rules say.
+        """Give each row its ``estimates``, and its ``eligibility`` by the rules.
 
-        Parameters
-        ----------
-        detail
-            ``brief`` leaves out interval, effective sample size, factors and what was imputed; the
-            probabilities are the same, and missing for the same reasons.
-
-        Returns
-        -------
-        list of dict
-            ``estimates`` and ``eligibility`` for each row, in order. Parts that rows share may be
-            one object: read them, do not change them.
+        Brief estimates have the same probabilities, missing for the same reasons. Parts that rows
+        share may be one object: read them, do not change them.
         """
         eligibility = check_eligibility(columns)
         results: list[dict[str, Any]] = [
-            {"estimates": [], "eligibility": notices} for notices in eligibility.list_all_notices()
+            {"estimates": [], "eligibility": notices} for notices in eligibility.list_notices()
         ]
         for estimator in self._estimators:
             estimates = estimator.estimate(columns, eligibility, detail)

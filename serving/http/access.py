@@ -54,37 +54,19 @@ class Allowance:
 
 @dataclass
 class Access:
-    """Accepts or rejects requests by key.
-
-    Parameters
-    ----------
-    most_per_minute
-        Limit of keys without a limit of their own; 0 for none.
-    """
+    """Accepts or rejects requests by key."""
 
     ring: KeyRing
-    most_per_minute: int
+    most_per_minute: int  # For keys without a limit of their own; 0 for no limit
     allowances: dict[str, Allowance] = field(default_factory=dict)
 
-    @property
-    def open_to_this_machine(self) -> bool:
-        """Whether no key exists, so that requests from this machine need none."""
-        return self.ring.empty
-
     def admit(self, request: Request, exchange: Exchange, scope: str, token: str) -> None:
-        """Accept a request and note its key, or reject it.
+        """Accept a request whose key has a scope, and note the key.
 
-        Parameters
-        ----------
-        scope
-            Scope that the key must have.
-
-        Raises
-        ------
-        RequestError
-            401 without a valid key, 403 for a key without the scope, 429 for too many requests.
+        Raises RequestError 401 without a valid key, 403 for a key without the scope, 429 for too
+        many requests.
         """
-        if self.open_to_this_machine:
+        if self.ring.empty:
             _require_loopback(request)
             return
         if scope == OPEN:

@@ -21,6 +21,7 @@ from features.model.estimate import Estimate
 from features.records.assessment import make_assessment_model
 from features.records.eligibility import Notice
 from serving.base.bodies import JSON_TYPE
+from serving.base.exchange import CURRENT
 from serving.estimates.predictor import DETAILS, Detail
 
 EXAMPLE = {
@@ -46,7 +47,8 @@ class RequestBody(bentoml.IODescriptor):  # type: ignore[misc]
     @classmethod
     async def from_http_request(cls, request: Request, serde: Any) -> Any:
         """Return the parsed JSON, not validated yet."""
-        return request.state.exchange.content
+        exchange = CURRENT.get()
+        return None if exchange is None else exchange.content
 
 
 class AssessmentBody(RequestBody, make_assessment_model(load_dictionary())):  # type: ignore[misc]

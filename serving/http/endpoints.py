@@ -1,6 +1,7 @@
 """The endpoints behind ``predict`` and ``predict_batch``: assessments in, recorded answers out."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import wraps
@@ -16,8 +17,7 @@ from serving.base.exchange import CURRENT, Exchange, RequestError
 from serving.estimates.grouping import Problems, Result, answer_rows
 from serving.estimates.predictor import DETAILS, Detail
 from serving.http.contract import Answer, BatchAnswer, list_names
-from serving.http.failures import answer_failure
-from serving.http.parts import Parts
+from serving.http.parts import Parts, answer_failure
 from serving.http.recording import Summary
 
 # Assessments answered at a time, in some 20 ms; other requests are served in between.
@@ -43,7 +43,7 @@ async def estimate_one(parts: Parts, assessment: Any) -> Answer:
         raise RequestError(400, reply.result)
     summary = Summary(reply.predictor)
     summary.add([reply.result])
-    await parts.record(exchange, summary)
+    await parts.recorder.record(exchange, summary)
     # model_construct, since pydantic would validate again what was made here.
     answer: Answer = Answer.model_construct(request_id=exchange.id, **reply.result)
     return answer
@@ -68,7 +68,7 @@ async def estimate_batch(parts: Parts, batch: Any) -> BatchAnswer:
             summary.add(results[start:])
             # Lets requests run that arrived meanwhile.
             await asyncio.sleep(0)
-    await parts.record(exchange, summary)
+    await parts.recorder.record(exchange, summary)
     answer: BatchAnswer = BatchAnswer.model_construct(request_id=exchange.id, results=results)
     return answer
 
@@ -114,7 +114,6 @@ def answers_failures(method: Method) -> Method:
     BentoML would log the exception as an error of the service, and answer in a form of its own.
     """
 
-    # BentoML derives the endpoint's schema from the signature of what it wraps.
     @wraps(method)
     async def answer(self: Any, content: Any, /) -> Any:
         try:
@@ -124,4 +123,6 @@ def answers_failures(method: Method) -> Method:
                 raise
             return answer_failure(error, exchange, self.parts.metrics)
 
+    # BentoML derives the endpoint's schema from it, and looks it up again for each request.
+    answer.__signature__ = inspect.signature(method)  # type: ignore[attr-defined]
     return answer

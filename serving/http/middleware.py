@@ -27,9 +27,8 @@ from serving.base.exchange import (
 from serving.base.logs import log_request
 from serving.http.access import read_token
 from serving.http.contract import describe_endpoints
-from serving.http.failures import answer_failure
-from serving.http.parts import Parts, State
-from serving.http.routes import ROUTER, ROUTES, Route
+from serving.http.parts import Parts, State, answer_failure
+from serving.http.routes import ROUTES, Route
 from serving.page.page import read_cookie
 
 ROUTES_BY_PATH: dict[str, dict[str, Route]] = {}
@@ -52,18 +51,11 @@ def add_request_middleware(service: Any) -> None:
 
 
 class RequestMiddleware:
-    """Checks requests before BentoML's application answers them.
-
-    Parameters
-    ----------
-    app
-        BentoML's application, with its typed endpoints.
-    state
-        Shared with the service, which gives it its parts once it has started.
-    """
+    """Checks requests before BentoML's application, or an endpoint of ours, answers them."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self.app = app
+        # Shared with the service, which gives it its parts once it has started.
         self.state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +76,8 @@ class RequestMiddleware:
         try:
             await self._answer(Request(scope, receive), exchange, methods, _finish(send, exchange))
         except ClientDisconnect:
-            self._note_disconnect()
+            if self.state.parts is not None:
+                self.state.parts.metrics.in_flight.set(self.state.in_flight - 1)
             # The server drops it, but BentoML would wait for a response until its timeout.
             await send({"type": "http.response.start", "status": CLIENT_CLOSED, "headers": []})
             return
@@ -96,20 +89,17 @@ class RequestMiddleware:
                 log_request(exchange)
 
     async def _answer(
-        self,
-        request: Request,
-        exchange: Exchange,
-        methods: Mapping[str, Route],
-        send: Send,
+        self, request: Request, exchange: Exchange, methods: Mapping[str, Route], send: Send
     ) -> None:
         try:
             route = _choose_route(exchange.method, methods)
             parts = self._admit(request, exchange, route)
             if parts is not None and route.takes:
                 await _take_body(request, exchange, parts, route.content_type)
-            request.state.exchange, request.state.service = exchange, self.state
             # BentoML's own `/readyz` comes before what is mounted, and knows of no champions.
-            app = self.app if route.endpoint is None else ROUTER
+            app = self.app
+            if route.endpoint is not None:
+                app = await route.endpoint(request, exchange, self.state)
             token = CURRENT.set(exchange)
             try:
                 await app(request.scope, request.receive, send)
@@ -129,22 +119,14 @@ class RequestMiddleware:
     # Probes pass even before the service has started.
     def _admit(self, request: Request, exchange: Exchange, route: Route) -> Parts | None:
         if route.limited:
-            self.check_capacity(self.state.require_parts())
+            most = self.state.require_parts().settings.most_in_flight
+            if self.state.in_flight > most:
+                busy = "too many concurrent requests; retry"
+                refuse(503, "service", "busy", busy, RETRY_AFTER | CLOSE)
         if route.scope is not None:
             parts = self.state.require_parts()
             parts.access.admit(request, exchange, route.scope, _find_token(request))
         return self.state.parts
-
-    def check_capacity(self, parts: Parts) -> None:
-        """Reject a request if too many are in flight."""
-        if self.state.in_flight > parts.settings.most_in_flight:
-            refuse(
-                503, "service", "busy", "too many concurrent requests; retry", RETRY_AFTER | CLOSE
-            )
-
-    def _note_disconnect(self) -> None:
-        if self.state.parts is not None:
-            self.state.parts.metrics.in_flight.set(self.state.in_flight - 1)
 
 
 def _finish(send: Send, exchange: Exchange) -> Send:
@@ -198,6 +180,4 @@ async def _take_body(request: Request, exchange: Exchange, parts: Parts, content
 # Browsers add the cookie by themselves, so it is valid only for requests that change nothing.
 def _find_token(request: Request) -> str:
     token = read_token(request)
-    if not token and request.method == "GET":
-        token = read_cookie(request) or ""
-    return token
+    return read_cookie(request) if not token and request.method == "GET" else token

@@ -21,23 +21,17 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True, repr=False)  # a repr would show probabilities
 class Summary:
-    """What is recorded and counted of answers.
-
-    Parameters
-    ----------
-    probabilities
-        Per assessment, the probability of each model; None if it breaks a rule.
-    results
-        How often each model and version gave an estimate, or abstained for a reason.
-    """
+    """What is recorded and counted of answers."""
 
     predictor: Predictor
+    # Per assessment, the probability of each model; None if it breaks a rule.
     probabilities: list[list[float | None] | None] = field(default_factory=list)
+    # How often each model and version gave an estimate, or abstained for a reason.
     results: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     def add(self, results: Iterable[Result]) -> None:
         """Add some answers."""
-        models = [(c.model.card.name, c.version) for c in self.predictor.champions]
+        models = self.predictor.names
         for result in results:
             if "estimates" not in result:
                 self.probabilities.append(None)
@@ -54,41 +48,27 @@ class Summary:
 
 @dataclass(frozen=True)
 class Recorder:
-    """Writes answers to the audit log.
-
-    Parameters
-    ----------
-    seal
-        Encrypts the inputs that are kept; None if none are.
-    required
-        Whether an answer that cannot be recorded is withheld.
-    """
+    """Writes answers to the audit log."""
 
     writer: AuditWriter
     secrets: Secrets
     metrics: Metrics
-    seal: InputsSeal | None = None
-    required: bool = True
-
-    @property
-    def problem(self) -> str | None:
-        """Why the audit log cannot be written; None if it can."""
-        return self.writer.problem
+    seal: InputsSeal | None = None  # Encrypts the inputs that are kept; None if none are
+    required: bool = True  # Whether an answer that cannot be recorded is withheld
 
     async def record(self, exchange: Exchange, summary: Summary) -> None:
-        """Write one answered request, and return once it is committed.
+        """Write one answered request, and count it once it is committed.
 
-        Raises UnavailableError if it cannot be written but is required.
+        Raises UnavailableError if it cannot be written but is required: an answer that is not in
+        the log is neither counted nor given.
         """
+        exchange.answered = len(summary.probabilities)
         answered = Answered(
             request_id=exchange.id,
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
             route=exchange.route,
             key_id=exchange.key_id,
-            models=tuple(
-                f"{champion.model.card.name}@{champion.version} {champion.model.digest}"
-                for champion in summary.predictor.champions
-            ),
+            models=summary.predictor.labels,
             answers=summary.probabilities,
             inputs_digest=self.secrets.digest_inputs(exchange.body),
             inputs=None if self.seal is None else self.seal.seal(exchange.body),
@@ -100,13 +80,11 @@ class Recorder:
                 raise
             self.metrics.unaudited.inc()
             log_event("unaudited", request_id=exchange.id)
+        self.metrics.note_estimates(summary.results)
 
 
 def choose_seal(settings: ServingSettings, environment: Mapping[str, str]) -> InputsSeal | None:
-    """Choose what encrypts the inputs that are kept; None if none are.
-
-    Raises InputError if they are to be kept but there is no key.
-    """
+    """Choose what encrypts kept inputs; raise InputError if they are to be kept without a key."""
     if not settings.store_inputs:
         return None
     seal = read_inputs_seal(environment)

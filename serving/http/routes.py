@@ -12,11 +12,9 @@ from urllib.parse import urlencode
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route as StarletteRoute
-from starlette.routing import Router
 
 from serving.base.bodies import FORM_TYPE, JSON_TYPE
-from serving.base.exchange import RETRY_AFTER, RequestError
+from serving.base.exchange import RETRY_AFTER, Exchange, RequestError
 from serving.base.metrics import METRICS_TYPE
 from serving.estimates.predictor import Predictor
 from serving.http.access import ANY_SCOPE, OPEN
@@ -30,7 +28,7 @@ from serving.http.contract import (
     Readiness,
 )
 from serving.http.openapi import describe_api
-from serving.http.parts import get_exchange, get_parts, get_state
+from serving.http.parts import Parts, State
 from serving.http.recording import Summary
 from serving.page.page import (
     PAGE_FILES,
@@ -43,33 +41,21 @@ from serving.page.page import (
 )
 
 HTML, TEXT = "text/html", "text/plain"
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request, Exchange, State], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One route.
-
-    Parameters
-    ----------
-    scope
-        What a key must be valid for; None if it needs no key, as probes.
-    takes, gives
-        Its bodies: a type, or a media type.
-    endpoint
-        What answers it; None if BentoML does.
-    limited
-        Whether it counts against the capacity; probes do not.
-    """
+    """One route."""
 
     method: str
     path: str
-    scope: str | None
+    scope: str | None  # What a key must be valid for; None if it needs no key, as probes
     summary: str
-    takes: Any = None
-    gives: Any = TEXT
-    endpoint: Endpoint | None = None
-    limited: bool = True
+    takes: Any = None  # Its body: a type, or a media type
+    gives: Any = TEXT  # The response's
+    endpoint: Endpoint | None = None  # What answers it; None if BentoML does
+    limited: bool = True  # Whether it counts against the capacity; probes do not
 
     @property
     def content_type(self) -> str:
@@ -83,90 +69,82 @@ def _answer_json(
     return Response(orjson.dumps(value), status, headers, media_type=JSON_TYPE)
 
 
-async def _show_models(request: Request) -> Response:
+async def _show_models(request: Request, exchange: Exchange, state: State) -> Response:
     cards = [
         {
             "version": champion.version,
             "digest": champion.model.digest,
             **champion.model.card.model_dump(mode="json"),
         }
-        for champion in get_parts(request).roster.require().champions
+        for champion in state.require_parts().roster.require().champions
     ]
     return _answer_json({"models": cards})
 
 
-async def _show_api(request: Request) -> Response:
-    return _answer_json(describe_api(ROUTES, get_parts(request).roster.dictionary))
+async def _show_api(request: Request, exchange: Exchange, state: State) -> Response:
+    return _answer_json(describe_api(ROUTES, state.require_parts().roster.dictionary))
 
 
-async def _show_schema(request: Request) -> Response:
-    dictionary = get_parts(request).roster.dictionary
-    return _answer_json(get_state(request).describe(dictionary))
+async def _show_schema(request: Request, exchange: Exchange, state: State) -> Response:
+    return _answer_json(state.describe(state.require_parts().roster.dictionary))
 
 
-async def _show_metrics(request: Request) -> Response:
-    return Response(get_parts(request).metrics.render(), headers={"content-type": METRICS_TYPE})
+async def _show_metrics(request: Request, exchange: Exchange, state: State) -> Response:
+    content = state.require_parts().metrics.render()
+    return Response(content, headers={"content-type": METRICS_TYPE})
 
 
-async def _show_readiness(request: Request) -> Response:
-    parts = get_state(request).parts
-    status, reasons = parts.judge_readiness() if parts else ("unready", ["starting"])
-    answer = _answer_json(
-        {"status": status, "reasons": reasons}, 503 if status == "unready" else 200
-    )
-    if status == "unready":
-        answer.headers.update(RETRY_AFTER)
-    return answer
+async def _show_readiness(request: Request, exchange: Exchange, state: State) -> Response:
+    status, reasons = state.parts.judge_readiness() if state.parts else ("unready", ["starting"])
+    content = {"status": status, "reasons": reasons}
+    return _answer_json(content, 503, RETRY_AFTER) if status == "unready" else _answer_json(content)
 
 
-async def _show_page(request: Request) -> Response:
-    parts = get_parts(request)
+async def _show_page(request: Request, exchange: Exchange, state: State) -> Response:
+    parts = state.require_parts()
     with suppress(RequestError):
-        parts.access.admit(request, get_exchange(request), "predict", read_cookie(request) or "")
-    return HTMLResponse(_render(request, parts.roster.require()))
+        parts.access.admit(request, exchange, "predict", read_cookie(request))
+    return HTMLResponse(_render(parts, exchange, parts.roster.require()))
 
 
-async def _answer_page(request: Request) -> Response:
-    parts, exchange = get_parts(request), get_exchange(request)
+async def _answer_page(request: Request, exchange: Exchange, state: State) -> Response:
+    parts = state.require_parts()
     predictor = parts.roster.require()
     entered = parse_form(exchange.body, predictor.dictionary)
-    token = entered.key or read_cookie(request) or ""
+    token = entered.key or read_cookie(request)
     try:
         parts.access.admit(request, exchange, "predict", token)
     except RequestError as error:
         entered = replace(entered, problems=list(error.problems))
-        return HTMLResponse(_render(request, predictor, entered), error.status, error.headers)
+        page = _render(parts, exchange, predictor, entered)
+        return HTMLResponse(page, error.status, error.headers)
     results = [] if entered.problems else predictor.estimate(entered.columns)
     if results:
         # What is recorded, and may be kept, holds no key.
         exchange.body = urlencode(entered.values).encode()
         summary = Summary(predictor)
         summary.add(results)
-        await parts.record(exchange, summary)
-    answer = HTMLResponse(_render(request, predictor, entered, results))
+        await parts.recorder.record(exchange, summary)
+    answer = HTMLResponse(_render(parts, exchange, predictor, entered, results))
     if entered.key and exchange.key_id:
         keep_key(answer, entered.key, secure=request.url.scheme == "https")
     return answer
 
 
 def _render(
-    request: Request,
+    parts: Parts,
+    exchange: Exchange,
     predictor: Predictor,
     entered: Entered | None = None,
     results: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    parts, exchange = get_parts(request), get_exchange(request)
-    return render_page(
-        predictor,
-        entered,
-        results,
-        asks_key=not parts.access.open_to_this_machine and exchange.key_id is None,
-        stores_inputs=parts.settings.store_inputs,
-    )
+    asks_key = not parts.access.ring.empty and exchange.key_id is None
+    stores_inputs = parts.settings.store_inputs
+    return render_page(predictor, entered, results, asks_key=asks_key, stores_inputs=stores_inputs)
 
 
-async def _show_file(request: Request) -> Response:
-    name = request.url.path.rpartition("/")[2]
+async def _show_file(request: Request, exchange: Exchange, state: State) -> Response:
+    name = exchange.route.rpartition("/")[2]
     return Response(load_page_file(name), headers={"content-type": PAGE_FILES[name]})
 
 
@@ -195,11 +173,4 @@ ROUTES = (
         Route("GET", f"/page/{name}", OPEN, "A file of the page", None, kind, _show_file)
         for name, kind in PAGE_FILES.items()
     ),
-)
-ROUTER = Router(
-    [
-        StarletteRoute(route.path, route.endpoint, methods=[route.method])
-        for route in ROUTES
-        if route.endpoint is not None
-    ]
 )

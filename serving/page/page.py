@@ -53,15 +53,9 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Entered:
-    """What a clinician entered, and how it was parsed.
+    """What a clinician entered, and how it was parsed."""
 
-    Parameters
-    ----------
-    values
-        Texts as entered, to show them again; without the key.
-    """
-
-    values: Mapping[str, str]
+    values: Mapping[str, str]  # Texts as entered, to show them again; without the key
     columns: Columns
     key: str | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -82,9 +76,9 @@ def parse_form(body: bytes, dictionary: Dictionary) -> Entered:
     return Entered(values, columns, key, problems)
 
 
-def read_cookie(request: Request) -> str | None:
-    """Read the key that the browser has kept for the page."""
-    return request.cookies.get(KEY_COOKIE)
+def read_cookie(request: Request) -> str:
+    """Read the key that the browser has kept for the page; empty if it has none."""
+    return request.cookies.get(KEY_COOKIE, "")
 
 
 def keep_key(response: Response, key: str, secure: bool) -> None:

@@ -37,36 +37,17 @@ FIRST = -(2**63)
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answered request, before it is chained.
+    """One answered request, before it is chained."""
 
-    Parameters
-    ----------
-    request_id
-        32 hexadecimal digits.
-    time
-        UTC, ISO 8601 with microseconds.
-    route
-        ``/predict`` and the like.
-    key_id
-        The client's key; None if no keys are in use.
-    models
-        Name, version and digest of each: ``phq9.acute.response@3 <digest>``.
-    answers
-        Probabilities per assessment and model; None if it abstained or found errors.
-    inputs_digest
-        Keyed digest of the request body, in hexadecimal.
-    inputs
-        The encrypted body; None unless bodies are kept.
-    """
-
-    request_id: str
-    time: str
+    request_id: str  # 32 hexadecimal digits
+    time: str  # UTC, ISO 8601 with microseconds
     route: str
-    key_id: str | None
-    models: tuple[str, ...]
+    key_id: str | None  # None if no keys are in use
+    models: tuple[str, ...]  # Of each, name, version and digest: ``phq9.acute.response@3 <digest>``
+    # Probabilities per assessment and model; None if it abstained or found errors.
     answers: Sequence[Sequence[float | None] | None]
-    inputs_digest: str
-    inputs: bytes | None = None
+    inputs_digest: str  # Keyed digest of the request body, in hexadecimal
+    inputs: bytes | None = None  # The encrypted body; None unless bodies are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +85,6 @@ Batches = Iterator[Sequence[Row[Any]]]
 Watch = Callable[[Batches, int], Batches]
 
 
-def _pass_on(batches: Batches, total: int) -> Batches:
-    return batches
-
-
 class AuditLog:
     """The chain in a store. It keeps a connection, so use it from one thread at a time.
 
@@ -131,11 +108,8 @@ class AuditLog:
     def append(self, answered: Sequence[Answered]) -> None:
         """Append rows in one transaction; without rows, test whether the store can be written.
 
-        Raises
-        ------
-        UnavailableError
-            If the store does not answer, or its chain was begun with another key. No row was
-            written, unless the connection was lost during the commit.
+        Raises UnavailableError if the store does not answer, or its chain was begun with another
+        key. No row was written, unless the connection was lost during the commit.
         """
         facts = [_list_facts(request) for request in answered]
         try:
@@ -211,7 +185,7 @@ class AuditLog:
         same = hmac.compare_digest(self._seal(head).encode(), seal.encode())
         return same and bool(head.number or not head.digest)
 
-    def verify(self, expected: Head | None = None, watch: Watch = _pass_on) -> Verdict:
+    def verify(self, expected: Head | None = None, watch: Watch | None = None) -> Verdict:
         """Read the entire chain, in short reads that block no writer, and find its first breach.
 
         Parameters
@@ -225,10 +199,11 @@ class AuditLog:
         head = Head(last, "") if head_row is None else Head(head_row[0], head_row[1])
         sealed = head_row is not None and self._is_sealed(head, head_row[2])
         before = Head(0, "")
-        for batch in watch(self._read_batches(max(head.number, last)), -(-last // READ_ROWS)):
+        batches = self._read_batches(max(head.number, last))
+        for batch in batches if watch is None else watch(batches, -(-last // READ_ROWS)):
             for row in batch:
                 breach = self._compare(row, before, head, sealed)
-                if breach is None and expected is not None and row.number == expected.number:
+                if breach is None and expected is not None:
                     breach = _compare_expected(row, expected)
                 if breach is not None:
                     return Verdict(before.number, head, breach)
@@ -320,22 +295,15 @@ def _append_postgresql(connection: Any, chain: Callable[..., Chained]) -> Head:
 
 
 def _list_facts(answered: Answered) -> Facts:
-    return (
-        answered.request_id,
-        answered.time,
-        answered.route,
-        answered.key_id,
-        orjson.dumps(answered.models).decode(),
-        orjson.dumps(answered.answers).decode(),
-        answered.inputs_digest,
-        answered.inputs,
-    )
+    request = (answered.request_id, answered.time, answered.route, answered.key_id)
+    models, answers = orjson.dumps(answered.models), orjson.dumps(answered.answers)
+    return (*request, models.decode(), answers.decode(), answered.inputs_digest, answered.inputs)
 
 
 def _compare_expected(row: Row[Any], expected: Head) -> Breach | None:
-    if row.digest == expected.digest:
-        return None
-    return Breach(row.number, "changed", "the row differs from the expected head")
+    if row.number == expected.number and row.digest != expected.digest:
+        return Breach(row.number, "changed", "the row differs from the expected head")
+    return None
 
 
 def _find_end_breach(

@@ -29,32 +29,18 @@ NO_DIGEST = secrets.token_hex(32)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, without its secret.
+    """One key, without its secret."""
 
-    Parameters
-    ----------
-    id
-        Eight hexadecimal digits; may be shown and logged.
-    scopes
-        What it may be used for: ``predict``, ``batch``, ``outcomes``, ``admin``.
-    per_minute
-        Maximum requests per minute; 0 for no limit, None if the service's.
-    replaced_by
-        The key that replaced it by rotation; it remains valid until it expires.
-    digest
-        SHA-256 of the secret, in hexadecimal.
-    """
-
-    id: str
+    id: str  # Eight hexadecimal digits; may be shown and logged
     name: str
-    scopes: frozenset[str]
+    scopes: frozenset[str]  # What it may be used for, of ``SCOPES``
     created: datetime
     expires: datetime | None = None
     revoked: datetime | None = None
     last_used: datetime | None = None
-    per_minute: int | None = None
-    replaced_by: str | None = None
-    digest: str = field(default="", repr=False)
+    per_minute: int | None = None  # Maximum requests; 0 for no limit, None for the service's
+    replaced_by: str | None = None  # By rotation; it remains valid until it expires
+    digest: str = field(default="", repr=False)  # SHA-256 of the secret, in hexadecimal
 
     def is_active(self, now: datetime) -> bool:
         """Return whether the key is valid at that time."""

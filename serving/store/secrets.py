@@ -19,18 +19,10 @@ MIN_LENGTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Keys derived from the service's secret, one per use, so that none reveals another.
+    """Keys derived from the service's secret, one per use, so that none reveals another."""
 
-    Parameters
-    ----------
-    chain
-        Key of the audit chain.
-    inputs
-        Key of digests of request bodies.
-    """
-
-    chain: bytes = field(repr=False)
-    inputs: bytes = field(repr=False)
+    chain: bytes = field(repr=False)  # Of the audit chain
+    inputs: bytes = field(repr=False)  # Of digests of request bodies
 
     def digest_inputs(self, body: bytes) -> str:
         """Compute the keyed digest of a body; without the key, guesses cannot be tested."""
@@ -40,12 +32,8 @@ class Secrets:
 def read_secrets(home: Home, environment: Mapping[str, str] | None = None) -> Secrets:
     """Read the service's secret from the environment, or from its file, created at first use.
 
-    Raises
-    ------
-    InputError
-        If the secret in the environment is too short.
-    UnavailableError
-        If the file cannot be made or read, or is too short.
+    Raises InputError if the secret in the environment is too short, UnavailableError if the file
+    cannot be made or read, or is too short.
     """
     variables = read_environment() if environment is None else environment
     secret = variables.get(SECRET_VARIABLE)
@@ -81,13 +69,7 @@ def derive_secrets(secret: bytes) -> Secrets:
 
 
 class InputsSeal:
-    """Encrypts request bodies that are kept: the newest key seals, every key unseals.
-
-    Parameters
-    ----------
-    keys
-        Fernet keys, newest first.
-    """
+    """Encrypts request bodies that are kept: of its Fernet keys the first seals, all unseal."""
 
     def __init__(self, keys: list[str]) -> None:
         try:

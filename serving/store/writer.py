@@ -41,20 +41,15 @@ class AuditWriter:
         Rows that may wait; a further one is rejected at once.
     deadline
         Seconds that a request waits for its row.
-
-    Attributes
-    ----------
-    problem
-        Why the last commit failed; None if it did not. After a failure the store is tested again
-        and again, so that a service that is unready for that reason recovers without requests.
-    rows, groups, failures
-        Rows written, transactions that wrote them, and transactions that failed.
     """
 
     def __init__(
         self, log: AuditLog, *, most_waiting: int = MAX_WAITING, deadline: float = DEADLINE
     ) -> None:
+        # Why the last commit failed; None if it did not. After a failure the store is tested again
+        # and again, so that a service that is unready for that reason recovers without requests.
         self.problem: str | None = None
+        # Rows written, transactions that wrote them, and transactions that failed.
         self.rows = self.groups = self.failures = 0
         self._log, self._near = log, log.make_unwaiting()
         self._most_waiting, self._deadline = most_waiting, deadline

@@ -1,4 +1,4 @@
-"""The report on validation: how far its figures are from the truth, and what they cost."""
+"""The report on validation: how far its figures are from the truth."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from experiments.benchmarks.report import Report, Section, format_table
 from experiments.benchmarks.results import Result
-from experiments.benchmarks.validation.cost import Cost
 from experiments.benchmarks.validation.validation import AT_SITES, RECORDED, ValidationRequest
 from features.base.arrays import Numbers
 
@@ -25,27 +24,21 @@ _MEASURED = ("auc", "log_loss", "brier", "slope")
 
 
 def report_validation(
-    results: Sequence[Result],
-    costs: Sequence[Cost],
-    request: ValidationRequest,
-    sites_only: bool = False,
+    results: Sequence[Result], request: ValidationRequest, sites_only: bool = False
 ) -> Report:
-    """Report on each type of validation, on new sites, and on costs if they were measured."""
+    """Report on each type of validation, and on new sites."""
     sections = [_report_sites(results, request)]
     if not sites_only:
-        sections.append(_report_errors(results, costs, request))
+        sections.append(_report_errors(results, request))
     data = {
         "data": "SIMULATED",
         "request": vars(request),
         "worlds": [dict(result) for result in results],
-        "costs": [vars(cost) for cost in costs],
     }
     return Report(sections, data)
 
 
-def _report_errors(
-    results: Sequence[Result], costs: Sequence[Cost], request: ValidationRequest
-) -> Section:
+def _report_errors(results: Sequence[Result], request: ValidationRequest) -> Section:
     heading = ["validation", "measure", "mean error", "typical error", "interval holds it"]
     blocks = [
         f"SIMULATED: {len(results)} drawn worlds, {request.courses:,} training courses in each, "
@@ -54,7 +47,6 @@ def _report_errors(
         "The report's figure minus the truth, averaged over worlds, with its standard error; and "
         "how often its 95% interval holds the truth:",
         format_table(heading, _list_errors(results)),
-        *(_describe_costs(costs) if costs else ()),
     ]
     return Section("benchmark validation", _PAGE, blocks)
 
@@ -137,23 +129,3 @@ def list_site_shares(results: Sequence[Result], measure: str) -> Numbers:
             below, above = np.mean(true < low), np.mean(true > high)
             shares.append([1 - below - above, below, above, high - low])
     return np.array(shares, dtype=np.float64).reshape(-1, 4)
-
-
-def _describe_costs(costs: Sequence[Cost]) -> list[str]:
-    heading = ["profile", "bootstrap refits", "seconds", "one fit of the chosen, s", "times"]
-    rows = [
-        [
-            cost.profile,
-            str(cost.bootstraps),
-            f"{cost.seconds:.0f}",
-            f"{cost.fit:.1f}",
-            f"{cost.seconds / cost.fit:.0f}",
-        ]
-        for cost in costs
-    ]
-    first = costs[0]
-    return [
-        f"What `fit` costs with its report, {first.courses:,} courses at {first.sites} sites, "
-        f"{first.candidates} candidates, {first.jobs} processes:",
-        format_table(heading, rows),
-    ]

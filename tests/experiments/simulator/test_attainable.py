@@ -5,9 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+import xgboost
+from scipy import special
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 
-from experiments.benchmarks.models import ceiling
+from experiments.benchmarks.samples import read_simulated
 from experiments.benchmarks.scores import compute_expected_loss
 from experiments.simulator import WORLDS, draw_new_sites, find_world, make_sites, simulate
 from experiments.simulator.attainable import compute_attainable, integrate_sites
@@ -15,6 +19,7 @@ from experiments.simulator.copula import compute_intervals, draw_latents, trunca
 from experiments.simulator.outcomes import compute_truth, make_followups, pick_primary
 from experiments.simulator.patients import make_patients, measure_field
 from experiments.simulator.published import LATENTS
+from features.model.matrix import build_matrix, list_features
 from features.model.prediction import compute_probability
 
 WORLD = find_world("world-17")
@@ -245,13 +250,63 @@ def test_command_writes_the_attainable_with_the_truth(fresh_commands, tmp_path):
         assert written[name].between(0, 1).all()
 
 
-def test_no_fitted_model_exceeds_the_attainable(monkeypatch):
-    """At small size; `python -m experiments ceiling` does the same on hundreds of thousands."""
-    small = {"_PART": 6_000, "_TEST_PATIENTS": 3_000, "_TEST_DRAWS": 60, "_ROUNDS": 150}
-    small |= {"_CORRECTED_PATIENTS": 3_000, "_CORRECTED_DRAWS": 40}
-    for name, value in small.items():
-        monkeypatch.setattr(ceiling, name, value)
-    losses = ceiling.measure_ceiling(WORLD, 6_000, 0)
+def draw_courses(seed, count, draws):
+    """Draw courses: recorded values, true probability, and attainable log-odds."""
+    simulation = simulate(WORLD, count, seed, intake=True, draws=draws)
+    columns = read_simulated(simulation)
+    names = (*(name for name in LATENTS if name != "female"), "sex", "condition", "route")
+    sites = columns.get_texts("site")[:, None] == [SITES.names]
+    day = columns.get_numbers("assessed_on")[:, None]
+    matrix = np.hstack([build_matrix(columns, list_features(names)), day, sites])
+    truth = simulation.truth.to_pandas()
+    return matrix, truth["probability"], special.logit(truth["probability_observed"])
+
+
+def boost(matrix, truth, margin):
+    """Boost trees from given log-odds towards the truth, until a tenth of it gains no more."""
+    checked = np.arange(len(truth)) % 10 == 0
+    fitted, stopped = (
+        xgboost.DMatrix(matrix[rows], truth[rows], base_margin=margin[rows])
+        for rows in (~checked, checked)
+    )
+    settings = {"objective": "binary:logistic", "max_depth": 4, "eta": 0.04, "nthread": 1}
+    settings |= {"min_child_weight": 20.0, "subsample": 0.7, "colsample_bytree": 0.5, "seed": 1}
+    return xgboost.train(
+        settings,
+        fitted,
+        150,
+        evals=[(stopped, "checked")],
+        early_stopping_rounds=40,
+        verbose_eval=False,
+    )
+
+
+def predict(model, matrix, margin):
+    rounds = (0, model.best_iteration + 1)
+    return model.predict(xgboost.DMatrix(matrix, base_margin=margin), iteration_range=rounds)
+
+
+def test_no_fitted_model_exceeds_the_attainable():
+    """Models learn from the true probabilities, as informative as many times as many courses.
+
+    One starts from a linear model, the other from the attainable probability, looking for
+    anything that it leaves out.
+    """
+    matrix, truth, _ = draw_courses(seed=1, count=6_000, draws=2)
+    few, few_truth, few_margin = draw_courses(seed=900_002, count=3_000, draws=40)
+    tested, true, margin = draw_courses(seed=900_001, count=3_000, draws=60)
+    line = make_pipeline(SimpleImputer(add_indicator=True), LinearRegression())
+    line.fit(matrix, special.logit(truth))
+    model = boost(matrix, truth, line.predict(matrix))
+    correction = boost(few, few_truth, few_margin)
+    estimates = {
+        "base_rate": np.full(len(true), truth.mean()),
+        "model": predict(model, tested, line.predict(tested)),
+        "attainable": special.expit(margin),
+        "corrected": predict(correction, tested, margin),
+        "truth": true,
+    }
+    losses = {name: expect_loss(values, true) for name, values in estimates.items()}
     assert losses["truth"] < losses["attainable"] < losses["model"] < losses["base_rate"]
     assert losses["corrected"] > losses["attainable"] - 5e-4
     gained = losses["base_rate"] - losses["model"]

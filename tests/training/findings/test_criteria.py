@@ -2,7 +2,8 @@
 
 import pytest
 
-from experiments.docs.reference import describe_gate_criteria
+from experiments.__main__ import app
+from experiments.docs.reference import render_page
 from training.findings.criteria import RULES
 from training.findings.findings import InstabilityFacts
 from training.findings.rule import Case, Standing, decide, judge_rule
@@ -209,6 +210,6 @@ def test_nan_is_not_measured():
 
 def test_reference_page_has_every_criterion():
     """`docs/reference/gate.md` is written from the same table."""
-    page = describe_gate_criteria()
+    page = render_page("gate.md", app)
     assert all(f"| `{rule.name}` |" in page for rule in RULES)
     assert "{" not in page

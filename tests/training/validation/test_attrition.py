@@ -8,6 +8,7 @@ import pytest
 from experiments.simulator import WORLDS, simulate, write_simulation
 from features.model.prediction import compute_probability
 from training.candidates.registry import make_candidates
+from training.measures.logistic import fit_intercept
 from training.measures.predictions import Predictions
 from training.study.courses import list_enrolled, load_courses, make_design
 from training.study.parts import ODDS_RATIOS, AttritionPart
@@ -49,7 +50,8 @@ class Stressed:
         )
         known = dict(zip(codes, truth, strict=True))
         patients = self.enrolment.columns.get_texts("patient_id")
-        self.truth = float(np.mean([known[code] for code in patients]))
+        self.probability = np.array([known[code] for code in patients])
+        self.truth = float(self.probability.mean())
         self.held_out = cross_validate(STRESS, self.design, CANDIDATES, jobs=1).held_out
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
@@ -84,6 +86,18 @@ def test_true_odds_ratio_gives_true_base_rate(stressed):
     assert rates[1 / 2.2] == pytest.approx(stressed.truth, abs=2 * stressed.error)
     assert rates[1.0] > stressed.truth + 4 * stressed.error
     assert rates[0.33] < stressed.truth - 2 * stressed.error
+
+
+def test_true_odds_ratio_gives_true_calibration(stressed):
+    """Of all courses: held-out predictions of those with follow-up, the model's of the others."""
+    log_odds = stressed.equation.compute_log_odds(stressed.enrolment.columns)[:, 0]
+    held_out = stressed.held_out["elastic_net"].average_repeats()
+    log_odds[stressed.enrolment.reported] = held_out.log_odds
+    (true,) = fit_intercept(log_odds, stressed.probability, np.ones((1, len(log_odds))))
+    rows = {row.odds_ratio: row for row in stressed.describe().scenarios}
+    nearest = min(rows, key=lambda ratio: abs(rows[ratio].intercept - true))
+    assert 0.33 < nearest <= 0.5
+    assert true < -0.3
 
 
 def test_each_row_moves_base_rate_and_calibration_further(stressed):

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from experiments.benchmarks.validation.cost import Cost
 from experiments.benchmarks.validation.report import (
     VALIDATION_TYPES,
     list_site_shares,
@@ -36,8 +35,8 @@ def make_result(auc, low, high, true, next_site=(0.6, 0.5, 0.7), sites=(0.55, 0.
 RESULTS = [make_result(0.70, 0.65, 0.75, 0.68), make_result(0.66, 0.62, 0.67, 0.68)]
 
 
-def report(results, costs=(), sites_only=False):
-    return report_validation(results, costs, QUICK, sites_only)
+def report(results, sites_only=False):
+    return report_validation(results, QUICK, sites_only)
 
 
 def test_error_is_figure_minus_truth():
@@ -69,13 +68,6 @@ def test_coverage_has_its_sides_and_standard_error():
     assert text.startswith("SIMULATED")
 
 
-def test_costs_are_compared_with_a_single_fit():
-    cost = Cost("full", 5000, 12, 6, 200, 2, 300.0, 1.5)
-    text = report(RESULTS, [cost]).text
-    (row,) = [line for line in text.splitlines() if line.startswith("| full")]
-    assert row == "| full | 200 | 300 | 1.5 | 200 |"
-
-
 def test_expected_performance_is_that_of_endless_outcomes():
     generator = np.random.default_rng(1)
     true = generator.uniform(0.2, 0.8, 400)
@@ -94,7 +86,7 @@ def test_measures_are_kept_with_their_intervals():
 
 
 def test_quick_check_prints_json_and_is_not_repeated(fresh_commands):
-    command = ("benchmark", "validation", "--quick", "--no-costs", "--json")
+    command = ("benchmark", "validation", "--quick", "--json")
     printed = json.loads(fresh_commands.run("experiments", *command).stdout)
     assert printed["data"] == "SIMULATED"
     assert [world["world"] for world in printed["worlds"]] == ["world-301", "world-302"]
@@ -117,7 +109,6 @@ def test_new_sites_alone_need_no_refits(fresh_commands):
     command = ("benchmark", "validation", "--quick", "--sites-only")
     found_sites = json.loads(fresh_commands.run("experiments", *command, "--json").stdout)
     assert found_sites["request"]["bootstraps"] == 0
-    assert found_sites["costs"] == []
     assert all("auc" in world["next_site"] for world in found_sites["worlds"])
     text = report(RESULTS, sites_only=True).text
     assert "prediction interval for a new site" in text
