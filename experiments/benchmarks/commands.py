@@ -174,14 +174,13 @@ def benchmark_serving(
     """
     _refuse_docs(docs, {"--quick": quick, "--only": only, "--champion": champion})
     enter_home()
-    from experiments.benchmarks.serving.report import report_serving
+    from experiments.benchmarks.serving.report import has_answered_all, report_serving
     from experiments.benchmarks.serving.serving import (
         QUICK,
         ServingRequest,
         choose_contestants,
         run_serving,
     )
-    from experiments.benchmarks.serving.verdicts import has_answered_all
 
     with explain_errors(as_json):
         request = replace(

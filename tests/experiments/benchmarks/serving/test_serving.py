@@ -10,13 +10,13 @@ from experiments.benchmarks.serving.answers import check_batch, check_estimates,
 from experiments.benchmarks.serving.assessments import Questions, draw_assessments
 from experiments.benchmarks.serving.contestants.roster import CONTESTANTS
 from experiments.benchmarks.serving.load import Measurement
-from experiments.benchmarks.serving.report import report_serving
-from experiments.benchmarks.serving.serving import QUICK, ServingResults, choose_contestants
-from experiments.benchmarks.serving.verdicts import (
+from experiments.benchmarks.serving.report import (
     combine_rounds,
     has_answered_all,
     judge_serving,
+    report_serving,
 )
+from experiments.benchmarks.serving.serving import QUICK, ServingResults, choose_contestants
 from experiments.processes import Cores, Memory
 from features.base.errors import InputError
 from features.records.assessment import read_assessments
