@@ -6,13 +6,14 @@ errors, takes weights, and with few courses becomes the straight line of the cal
 Errors are those of Austin and Steyerberg (Stat Med 2019).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.prediction import compute_probability
+from training.measures.bootstrap import IntervalSettings, measure_resampled
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
@@ -20,17 +21,19 @@ from training.measures.intervals import (
     correct_few,
     fill_weights,
     find_reach,
-    measure_resampled,
     number_patients,
     sum_by_patient,
 )
 from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_logistic, logit
+from training.measures.predictions import Predictions
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
-KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
+_KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
 # Courses of the smaller class that splines of 3 and 5 knots need; with fewer, a line. Assumed:
 # ten for each of two slopes; and 200, as Van Calster et al. advise (J Clin Epidemiol 2016).
 _NEEDED = {3: 20, 5: 200}
+# Each resample is a regression of its own; the distances need no more.
+_MAX_RESAMPLES = 200
 ERRORS = ("ici", "e50", "e90", "emax")
 
 
@@ -185,7 +188,7 @@ def _choose_knots(outcome: Numbers) -> int:
 
 def _place_knots(log_odds: Numbers, count: int) -> Numbers:
     # If knots coincide, as with few distinct estimates, a line is fitted.
-    knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
+    knots = np.quantile(log_odds, np.array(_KNOTS.get(count, ()))).astype(np.float64)
     return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
 
 
@@ -218,16 +221,14 @@ def _fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
 
 
 def measure_curve(
-    probability: Numbers,
-    outcome: Numbers,
-    patients: Patients,
-    samples: int,
-    level: float,
-    seed: int,
-    weights: Numbers | None = None,
-    count: int | None = None,
+    predictions: Predictions, settings: IntervalSettings, count: int | None = None
 ) -> dict[str, Measure]:
     """Measure the distance of the curve from perfect calibration, over all estimates.
+
+    Parameters
+    ----------
+    count
+        How many knots; see :func:`fit_curve`.
 
     Returns
     -------
@@ -236,7 +237,10 @@ def measure_curve(
         resampled patients, the knots fixed. They cannot be negative, so with few courses those of
         a perfect model are well above 0.
     """
-    curve = fit_curve(probability, outcome, weights, count=count)
+    probability, outcome = predictions.probability, predictions.outcome
+    curve = None
+    if not predictions.is_constant:
+        curve = fit_curve(probability, outcome, predictions.weights, count=count)
     if curve is None:
         return dict.fromkeys(ERRORS, Measure(value=None))
     # Knots stay fixed, so that one basis serves all bootstrap samples.
@@ -251,7 +255,8 @@ def measure_curve(
             ]
         )
 
-    return measure_resampled(ERRORS, compute, patients, samples, level, seed, weights)
+    fewer = replace(settings, samples=min(settings.samples, _MAX_RESAMPLES))
+    return measure_resampled(ERRORS, compute, predictions, fewer)
 
 
 def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:

@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
@@ -31,12 +30,12 @@ from training.measures.intervals import (
     LOGIT,
     PLAIN,
     Estimated,
-    Patients,
     find_reach,
     make_measure,
     return_from,
 )
 from training.measures.logistic import logit
+from training.measures.predictions import Predictions
 
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 # Courses of each class below which a site's measures, and their errors, are not estimable.
@@ -75,39 +74,18 @@ class Pooled:
     left_out: int
 
 
-def estimate_sites(
-    probability: Numbers,
-    outcome: Numbers,
-    sites: NDArray[np.int64],
-    weights: Numbers | None = None,
-    patients: Patients | None = None,
-) -> dict[str, list[Estimated]]:
-    """Estimate AUC, observed over expected, intercept and slope at every site.
-
-    Parameters
-    ----------
-    sites
-        Sites with fewer than five events, or non-events, are excluded.
-
-    Returns
-    -------
-    dict
-        For each of :data:`SCALES`, one per site in the order of their numbers.
-    """
-    log_odds = logit(probability)
-    estimates: dict[str, list[Estimated]] = {name: [] for name in SCALES}
-    for site in np.unique(sites):
-        rows = sites == site
-        truth = outcome[rows]
-        if min(truth.sum(), len(truth) - truth.sum()) < _MIN_CLASS:
-            continue
-        counted = None if weights is None else weights[rows]
-        people = None if patients is None else np.unique(patients[rows], return_inverse=True)[1]
-        estimates["auc"].append(estimate_auc(probability[rows], truth, counted, people))
-        estimates["ratio"].append(estimate_ratio(probability[rows], truth, counted, people))
-        estimates["intercept"].append(estimate_intercept(log_odds[rows], truth, counted, people))
-        estimates["slope"].append(estimate_slope(log_odds[rows], truth, counted, people))
-    return estimates
+def estimate_site(predictions: Predictions) -> dict[str, Estimated]:
+    """Estimate each of :data:`SCALES` at one site; nothing with few events, or non-events."""
+    probability, outcome = predictions.probability, predictions.outcome
+    if min(outcome.sum(), len(outcome) - outcome.sum()) < _MIN_CLASS:
+        return {}
+    log_odds, rest = logit(probability), predictions.courses
+    return {
+        "auc": estimate_auc(probability, *rest),
+        "ratio": estimate_ratio(probability, *rest),
+        "intercept": estimate_intercept(log_odds, *rest),
+        "slope": estimate_slope(log_odds, *rest),
+    }
 
 
 def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | None:
@@ -181,7 +159,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     if len(values) < _MIN_SITES:
         return float("nan"), float("nan")
     nodes, parts = np.polynomial.legendre.leggauss(_QUANTILES)
-    quantiles = stats.chi2.ppf((1 + nodes) / 2, len(values) - 1)
+    quantiles = 2 * special.gammaincinv((len(values) - 1) / 2, (1 + nodes) / 2)
     spreads = _find_spreads(values, variances, quantiles)
     weights = 1 / (variances + spreads[:, None])
     means = weights @ values / weights.sum(axis=1)
@@ -189,7 +167,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
 
     def exceed(end: float, share: float) -> float:
         # The quadrature's weights sum to 2.
-        return float(parts @ stats.norm.cdf((end - means) / errors) / 2 - share)
+        return float(parts @ special.ndtr((end - means) / errors) / 2 - share)
 
     # No normal distribution has as much beyond these; one more error, for rounding.
     reach = (find_reach(level) + 1) * errors
@@ -246,7 +224,7 @@ def _find_error(values: Numbers, weights: Numbers, mean: float) -> float:
 
 
 def _find_reach(level: float, freedom: int) -> float:
-    return float(stats.t.ppf((1 + level) / 2, freedom)) if freedom > 0 else float("nan")
+    return float(special.stdtrit(freedom, (1 + level) / 2)) if freedom > 0 else float("nan")
 
 
 def _find_inconsistency(variances: Numbers, between: float) -> float:

@@ -50,16 +50,9 @@ def format_length(value: str | float) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """Map values to positions along an axis.
+    """Map values, from low to high, to positions along an axis, from start to end.
 
-    Parameters
-    ----------
-    low, high
-        Values at both ends.
-    start, end
-        Positions of the ends.
-    multiplies
-        Whether equal factors have equal lengths: a logarithmic axis.
+    The axis is logarithmic if it ``multiplies``: equal factors have equal lengths.
     """
 
     low: float

@@ -155,13 +155,10 @@ class CrossValidation:
         By each candidate.
     nested
         By the whole procedure: in each fold by the candidate that the other folds selected.
-    picked
-        How many folds selected each candidate.
     """
 
     held_out: Mapping[str, Predictions]
     nested: Predictions
-    picked: Mapping[str, int]
 
 
 def cross_validate(
@@ -187,11 +184,9 @@ def cross_validate(
         unit.key: result
         for unit, result in run_units(contest, design, units, store, jobs, "cross-validation")
     }
-    selected = [result.selected for result in results.values()]
     return CrossValidation(
         {name: _collect_held_out(design, repeats, results, name) for name in study.candidates},
         _collect_held_out(design, repeats, results),
-        {name: selected.count(name) for name in study.candidates},
     )
 
 

@@ -33,12 +33,8 @@ from features.model.card import Measure
 from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
 from training.findings.comparison import compare
-from training.measures.performance import (
-    MEASURES,
-    compute_performance,
-    make_interval_settings,
-    measure_performance,
-)
+from training.measures.bootstrap import make_interval_settings
+from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.courses import evaluate_outcome
 from training.study.design import Design
 from training.study.parts import MEASURE_LEVEL

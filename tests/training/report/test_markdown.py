@@ -6,7 +6,8 @@ import pytest
 from features.model.card import Measure
 from training.findings.gate import judge
 from training.findings.words import MEASURES
-from training.measures.performance import IntervalSettings, measure_performance
+from training.measures.bootstrap import IntervalSettings
+from training.measures.performance import measure_performance
 from training.measures.predictions import Predictions
 from training.report.layout import write_table
 from training.report.page import render_report, write_report

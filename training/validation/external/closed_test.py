@@ -7,11 +7,11 @@ coefficients, is left to a study. Courses count as independent: if patients have
 proposes somewhat too readily.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from features.base.arrays import Indices, Numbers
 from features.model.equation import Equation
@@ -26,44 +26,7 @@ _SIGNIFICANT = 0.05
 _FOLDS = 10
 
 
-@dataclass(frozen=True)
-class ClosedTest:
-    """The proposed recalibration: log-odds times the slope, plus the intercept.
-
-    Parameters
-    ----------
-    kind
-        ``none`` if nothing is proposed; intercept and slope are then 0 and 1.
-    p_any
-        Of intercept and slope against the model as it is, 2 degrees of freedom; 1 without a slope.
-    p_slope
-        Of intercept and slope against the intercept alone; None without a slope.
-    reason
-        In words.
-    """
-
-    kind: Literal["none", "intercept", "both"]
-    intercept: float
-    slope: float
-    p_any: float
-    p_slope: float | None
-    reason: str
-
-    def as_facts(self) -> RecalibrationFacts | None:
-        """Return the proposal as findings hold it; None if nothing is proposed."""
-        if self.kind == "none":
-            return None
-        return RecalibrationFacts(
-            intercept=self.intercept,
-            slope=self.slope,
-            kind=self.kind,
-            p_any=self.p_any,
-            p_slope=self.p_slope,
-            because=self.reason,
-        )
-
-
-def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
+def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
     """Run the closed test on predictions of courses that the model was not fitted on.
 
     Parameters
@@ -92,7 +55,7 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
         if p_any >= _SIGNIFICANT:
             return propose_nothing(p_any, None, f"the intercept is not needed ({_show_p(p_any)})")
         reason = f"the base rate differs from the expected one ({_show_p(p_any)}); no slope exists"
-        return ClosedTest("intercept", intercept, 1.0, p_any, None, reason)
+        return _propose("intercept", intercept, 1.0, p_any, None, reason)
     stretched = _sum_log_likelihood(both[0] + both[1] * log_odds, outcome)
     p_any = _compare_likelihoods(as_it_is, stretched, 2)
     p_slope = _compare_likelihoods(shifted, stretched, 1)
@@ -101,7 +64,7 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> ClosedTest:
 
 def choose_recalibration(
     intercept: float, both: tuple[float, float], p_any: float, p_slope: float
-) -> ClosedTest:
+) -> RecalibrationFacts:
     """Choose the least that the tests ask for.
 
     Parameters
@@ -117,7 +80,7 @@ def choose_recalibration(
     improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
     if p_slope >= _SIGNIFICANT:
         reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
-        return ClosedTest("intercept", intercept, 1.0, p_any, p_slope, reason)
+        return _propose("intercept", intercept, 1.0, p_any, p_slope, reason)
     if both[1] <= 0:
         reason = (
             f"the slope would be {both[1]:.2f}: higher estimates do not mean more responses here, "
@@ -125,12 +88,25 @@ def choose_recalibration(
         )
         return propose_nothing(p_any, p_slope, reason)
     reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"
-    return ClosedTest("both", *both, p_any, p_slope, reason)
+    return _propose("both", *both, p_any, p_slope, reason)
 
 
-def propose_nothing(p_any: float, p_slope: float | None, reason: str) -> ClosedTest:
+def propose_nothing(p_any: float, p_slope: float | None, reason: str) -> RecalibrationFacts:
     """Propose to leave the model as it is."""
-    return ClosedTest("none", 0.0, 1.0, p_any, p_slope, reason)
+    return _propose("none", 0.0, 1.0, p_any, p_slope, reason)
+
+
+def _propose(
+    kind: Literal["none", "intercept", "both"],
+    intercept: float,
+    slope: float,
+    p_any: float,
+    p_slope: float | None,
+    reason: str,
+) -> RecalibrationFacts:
+    return RecalibrationFacts(
+        kind=kind, intercept=intercept, slope=slope, p_any=p_any, p_slope=p_slope, because=reason
+    )
 
 
 def _sum_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
@@ -144,7 +120,7 @@ def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
     0.05
     """
     # Rounding can leave the larger model's maximum just below the smaller one's.
-    return float(stats.chi2.sf(max(0.0, 2 * (larger - smaller)), freedom))
+    return float(special.chdtrc(freedom, max(0.0, 2 * (larger - smaller))))
 
 
 def _show_p(value: float) -> str:

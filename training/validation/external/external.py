@@ -13,16 +13,16 @@ from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.comparison import list_leakage_alarms
-from training.findings.findings import ValidationType
+from training.findings.findings import RecalibrationFacts, ValidationType
 from training.findings.format import format_measure
+from training.measures.bootstrap import MEASURE_SEED, IntervalSettings
 from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
-from training.measures.performance import MEASURE_SEED, IntervalSettings
 from training.measures.predictions import Predictions
 from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
 from training.study.split import derive_seed
-from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
+from training.validation.external.closed_test import propose_nothing, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 
 # As in a study by default: there is no study here that could set it.
@@ -72,7 +72,7 @@ class ExternalValidation:
     known: bool
     simulated: bool
     bounds: GatePart
-    proposal: ClosedTest
+    proposal: RecalibrationFacts
 
     @property
     def type(self) -> ValidationType:
@@ -211,9 +211,9 @@ def _predict_base_rate(validation: ExternalValidation) -> Numbers:
     return logit(rates)
 
 
-def _describe_proposal(proposal: ClosedTest) -> str:
+def _describe_proposal(proposal: RecalibrationFacts) -> str:
     if proposal.kind == "none":
-        return f"No recalibration is proposed: {proposal.reason}."
+        return f"No recalibration is proposed: {proposal.because}."
     stretched = f"times {proposal.slope:.3f}, " if proposal.kind == "both" else ""
     shifted = f"the log-odds {stretched}plus {proposal.intercept:.3f}"
-    return f"Proposed: {shifted}; {proposal.reason}."
+    return f"Proposed: {shifted}; {proposal.because}."

@@ -8,11 +8,10 @@ from typer.testing import CliRunner
 from features.base.errors import ArtifactError, UnavailableError
 from features.model.artifact import CHAMPION_ALIAS
 from training.__main__ import app
-from training.card import read_registered_card
+from training.card import read_registered_card, write_model_card
 from training.findings.findings import Performance
 from training.findings.gate import judge
 from training.registry.reference import parse_reference
-from training.report.model_card import write_model_card
 from training.study.parts import GatePart
 
 NAME = "phq9.acute.response"
