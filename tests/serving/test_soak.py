@@ -77,7 +77,7 @@ class Soak:
         self.answered = defaultdict(list)  # when each version answered
         self.statuses = defaultdict(Counter)  # by kind of request
         self.latencies, self.memory, self.kills, self.lost = [], [], [], []
-        self.request_ids, self.complaints = set(), []
+        self.request_ids, self.complaints, self.changing = set(), [], True
         self.expect("1")
 
     @property
@@ -100,7 +100,7 @@ class Soak:
         # Callers take turns, so that requests arrive evenly.
         pause = CALLERS / RATE
         await asyncio.sleep(pause * number / CALLERS)
-        while self.now < self.seconds:
+        while self.now < self.seconds or self.changing:
             sent = self.now
             await self.ask(client, *self.draw_question())
             # From the start of the request: a slow answer does not lower the rate.
@@ -166,6 +166,10 @@ class Soak:
             store, spread = self.store_champion, int(version) / 10
             await asyncio.to_thread(store, self.service.home, version, spread=spread)
             self.stored[version] = self.now
+        # On a busy machine the last one may need more time than is left.
+        while version not in self.answered and self.now < self.stored[version] + TAKE_UP:
+            await asyncio.sleep(0.1)
+        self.changing = False
 
     async def kill_workers(self):
         every = min(120, self.seconds / 2.5)
@@ -234,7 +238,7 @@ def test_connections_are_lost_only_around_a_kill(soak):
 
 def test_new_champions_replace_old_ones_within_seconds(soak):
     assert set(soak.answered) == set(soak.stored)
-    for version, replaced in zip(soak.answered, list(soak.stored.values())[1:], strict=False):
+    for version, replaced in zip(soak.stored, list(soak.stored.values())[1:], strict=False):
         assert max(soak.answered[version]) <= replaced + TAKE_UP
 
 
