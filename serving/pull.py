@@ -67,10 +67,8 @@ def _pull_champion(name: str, version: str) -> Pulled:
 
 # Intact, too: a damaged copy is replaced.
 def _is_same(present: Any, version: str, digest: str) -> bool:
-    if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
-        version,
-        digest,
-    ):
+    recorded = present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)
+    if recorded != (version, digest):
         return False
     try:
         ResponseModel.load(Path(present.path), digest)

@@ -15,6 +15,7 @@ from serving.base.exchange import CLOSE, refuse
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
+HTML_TYPE, TEXT_TYPE = "text/html", "text/plain"
 # A batch of assessments is three deep; anything deeper is not one.
 MAX_DEPTH = 8
 # Digits of a content length; Python needs quadratic time for numbers of thousands of digits.

@@ -1,6 +1,7 @@
 """The roster: the champions that answer, loaded from BentoML's store while others serve."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,23 +32,13 @@ LATEST_FILE = "latest"
 
 @dataclass
 class Roster:
-    """The champions that answer, and the reasons why others do not.
+    """The champions that answer, and the reasons why others do not."""
 
-    Parameters
-    ----------
-    folder
-        Of the models in BentoML's store.
-    tags
-        The models of a Bento; None if the latest of each name in the store is followed.
-    reasons
-        Why the service is degraded; empty if it is not.
-    """
-
-    folder: Path
+    folder: Path  # Of the models in BentoML's store
     least_sample_size: float
-    tags: Sequence[str] | None = None
+    tags: Sequence[str] | None = None  # Of a Bento; None to follow the latest of each name
     predictor: Predictor | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # Why the service is degraded; empty if it is not
     _seen: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -125,15 +116,11 @@ class Roster:
         older = []
         for path in (self.folder / name).glob("*/"):
             if path.name != version:
-                try:
+                with suppress(KetamineResponseError):
                     older.append(_get_stored(f"{name}:{path.name}"))
-                except KetamineResponseError:
-                    continue
         for stored in sorted(older, key=lambda model: model.creation_time, reverse=True):
-            try:
+            with suppress(KetamineResponseError):
                 return _try_champion(stored)
-            except KetamineResponseError:
-                continue
         return None
 
 
