@@ -158,6 +158,7 @@ def _score_batch(
 
 def _tabulate(estimates: Estimates, numbers: Any) -> Any:
     card, prediction = estimates.model.card, estimates.prediction
+    made_up = card.simulated or bool((estimates.columns.get_numbers("simulated") == 1).any())
     count, withheld = len(estimates.rows), estimates.withheld
 
     def show(values: Any) -> Any:
@@ -178,7 +179,7 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
             "abstained_fields": fields,
             "model_version": [estimates.version] * count,
             "model_digest": [estimates.model.digest] * count,
-            "data": [_label_data(card.simulated, estimates.columns)] * count,
+            "data": ["SIMULATED" if made_up else "real"] * count,
         },
         schema=SCORE_SCHEMA,
     )
@@ -191,11 +192,6 @@ def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
         "patient_id": pa.array([patient for patient, _ in courses], pa.string()),
         "course": pa.array([int(course) for _, course in courses], pa.int64()),
     }
-
-
-def _label_data(simulated: bool, columns: Columns) -> str:
-    made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
-    return "SIMULATED" if made_up else "real"
 
 
 def _write_rejects(path: Path, tally: Tally) -> None:

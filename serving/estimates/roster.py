@@ -15,7 +15,6 @@ from features.base.errors import (
     UnavailableError,
 )
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
 from serving.models.models import (
@@ -151,21 +150,15 @@ def _get_stored(tag: str) -> Any:
 def _try_champion(stored: Any) -> Champion:
     champion = load_champion(stored)
     card = champion.model.card
-    columns, _ = parse_rows([_make_example(card)], dictionary=card.dictionary)
+    lows = {r.field: r.low for r in card.ranges if r.low is not None}
+    instrument = card.outcome.instrument
+    # Within the range that the model was developed on.
+    example: dict[str, Any] = {"patient_id": "example", "condition": card.conditions[0]}
+    example[instrument] = lows.get(instrument, 0)
+    columns, _ = parse_rows([example], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
         # Without the cause, whose message may hold values.
         raise ArtifactError(f"{champion.tag}: it cannot estimate") from None
     return champion
-
-
-# Within the range that the model was developed on.
-def _make_example(card: ModelCard) -> dict[str, Any]:
-    lows = {r.field: r.low for r in card.ranges if r.low is not None}
-    instrument = card.outcome.instrument
-    return {
-        "patient_id": "example",
-        "condition": card.conditions[0],
-        instrument: lows.get(instrument, 0),
-    }

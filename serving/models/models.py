@@ -54,11 +54,6 @@ def list_latest() -> list[Any]:
     return [bentoml.models.get(f"{name}:latest") for name in names]
 
 
-def find_latest(name: str) -> Any | None:
-    """Find the latest model of a name; None if there is none."""
-    return next((model for model in list_latest() if model.tag.name == name), None)
-
-
 def load_champions() -> tuple[Champion, ...]:
     """Load the latest champion of each name, verifying every byte.
 

@@ -14,16 +14,22 @@ from functools import partial
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Engine, Row, Select, func, literal, select
+from sqlalchemy import Engine, Row, Select, column, func, literal, select, table
 from sqlalchemy.pool import PoolProxiedConnection
 
 from features.base.errors import UnavailableError
 from serving.store.database import SWIFT, explain_store
-from serving.store.tables import AUDIT, HEAD
 
 Kind = Literal["changed", "missing", "reordered", "cut off", "added"]
 
-COLUMNS = tuple(column.name for column in AUDIT.columns)
+COLUMNS = (
+    *("number", "request_id", "time", "route", "key_id", "models", "answers"),
+    *("inputs_digest", "inputs", "previous", "digest"),
+)
+# Names alone: types and constraints are the migrations'.
+AUDIT = table("audit", *map(column, COLUMNS))
+# One row: where the chain ends.
+HEAD = table("audit_head", *map(column, ("id", "number", "digest", "seal")))
 HEAD_QUERY = "SELECT number, digest, seal FROM audit_head WHERE id = 1"
 INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 UPDATE = "UPDATE audit_head SET number = ?, digest = ?, seal = ? WHERE id = 1"
