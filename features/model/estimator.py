@@ -6,7 +6,7 @@ The service, ``score``, MLflow's pyfunc and Python programs all estimate through
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,16 +60,8 @@ class Estimates:
         return np.array([reason is not None for reason in self.abstained], dtype=bool)
 
 
-# What only ``full`` detail gives.
-class _Evidence(NamedTuple):
-    interval: IntervalPart | None
-    effective_sample_size: float | None
-    intercept: float | None
-    factors: list[FactorPart]
-    imputed: list[str]
-
-
-_NO_EVIDENCE = _Evidence(None, None, None, [], [])
+# What only full detail gives: interval, effective sample size, intercept, factors, imputed fields.
+_Evidence = tuple[IntervalPart | None, float | None, float | None, list[FactorPart], list[str]]
 
 
 class Estimator:
@@ -177,22 +169,22 @@ class Estimator:
             {
                 "outcome": self._outcome,
                 "probability": probability if abstained is None else None,
-                "interval": evidence.interval,
-                "effective_sample_size": evidence.effective_sample_size,
+                "interval": interval,
+                "effective_sample_size": size,
                 "base_rate": self._base_rate,
                 "abstained": abstained,
-                "intercept": evidence.intercept,
-                "factors": evidence.factors,
-                "imputed": evidence.imputed,
+                "intercept": intercept,
+                "factors": factors,
+                "imputed": imputed,
                 "model": self._model_part,
                 "note": self._note,
             }
-            for probability, abstained, evidence in rows
+            for probability, abstained, (interval, size, intercept, factors, imputed) in rows
         ]
 
     def _list_evidence(self, estimates: Estimates) -> Iterator[_Evidence]:
         if estimates.explanation is None:
-            yield from repeat(_NO_EVIDENCE)
+            yield from repeat((None, None, None, [], []))
             return
         prediction, facts = estimates.prediction, self.model.card.interval
         rows = zip(
@@ -214,9 +206,9 @@ class Estimator:
                     "level": level,
                     "method": method,
                 }
-                yield _Evidence(interval, size, intercept, factors, imputed)
+                yield interval, size, intercept, factors, imputed
             else:
-                yield _Evidence(None, None, None, [], imputed)
+                yield None, None, None, [], imputed
 
     def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
         sizes = np.abs(explanation.contributions)

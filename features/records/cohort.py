@@ -111,7 +111,7 @@ def _choose_columns(
     table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
 ) -> dict[str, str]:
     renamed = {
-        name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
+        name: mapper.rename.get(name, name) for name in table.names if name not in mapper.ignore
     }
     known = dictionary.cohort_fields
     problems = check_names(renamed.values(), dictionary, known)

@@ -71,10 +71,6 @@ class Mapper(BaseModel):
         """Texts that stand for a missing value."""
         return (*MISSING_TOKENS, *self.missing)
 
-    def rename_column(self, name: str) -> str:
-        """Return our name of one of their columns."""
-        return self.rename.get(name, name)
-
     def get_factor(self, field: Field) -> float:
         """Return what a field's numbers are multiplied by."""
         return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0

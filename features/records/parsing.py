@@ -74,10 +74,6 @@ def read_text(field: Field, value: Any) -> str:
     return value
 
 
-def _read_date(field: Field, value: Any) -> float:
-    return count_days(value)
-
-
 def count_days(value: Any) -> float:
     """Count the days from 1970-01-01 to an ISO date."""
     if type(value) is not str:
@@ -116,7 +112,7 @@ JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
         Kind.FLAG: read_flag,
         Kind.CATEGORY: _read_category,
         Kind.TEXT: read_text,
-        Kind.DATE: _read_date,
+        Kind.DATE: lambda _, value: count_days(value),
     }
 )
 TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(

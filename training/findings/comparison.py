@@ -18,24 +18,15 @@ from training.study.study import Study
 
 @dataclass(frozen=True)
 class Comparison:
-    """Performance of the candidates on held-out courses.
-
-    Parameters
-    ----------
-    measures
-        For each candidate, each measure with its interval.
-    losses
-        For each candidate, ``[courses]``.
-    to_base
-        For each candidate, its log loss minus that of the base rate.
-    chosen
-        By the one-standard-error rule; the preferred candidate if nothing could be measured.
-    """
+    """Performance of the candidates on held-out courses; all by candidate."""
 
     held_out: Mapping[str, Predictions]
     measures: Mapping[str, Mapping[str, Measure]]
+    # Log loss of each course, ``[courses]``.
     losses: Mapping[str, Numbers]
+    # Log loss minus that of the base rate.
     to_base: Mapping[str, Difference]
+    # By the one-standard-error rule; the preferred candidate if nothing could be measured.
     chosen: str
 
     @property

@@ -17,59 +17,41 @@ class Standing(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What a criterion judges: a model's findings, the study's bounds, and the champion now.
-
-    ``champion`` is None if there is none.
-    """
+    """What a criterion judges."""
 
     findings: Findings
     bounds: GatePart
+    # None if there is none now.
     champion: Standing | None
 
 
 class Judgement(NamedTuple):
-    """A figure, None if it could not be measured, and its bounds, both inclusive.
-
-    Parameters
-    ----------
-    reason
-        Why it was not measured, or what it means if it is outside its bounds.
-    source
-        The validation type of the figure; empty if there is only one.
-    failure
-        Why it fails even within its bounds; empty if it does not.
-    waiver
-        Why the criterion does not apply; empty if it applies.
-    """
+    """A figure, None if it could not be measured, and its bounds, both inclusive."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    # Why it was not measured, or what it means if it is outside its bounds.
     reason: str = ""
+    # The validation type of the figure; empty if there is only one.
     source: str = ""
+    # Why it fails even within its bounds, and why it does not apply; empty if neither is so.
     failure: str = ""
     waiver: str = ""
 
 
 @dataclass(frozen=True)
 class GateRule:
-    """One criterion.
-
-    Parameters
-    ----------
-    figure, required
-        What is measured, and within which bounds; fields of the study's bounds in braces.
-    purpose
-        Why the gate requires it.
-    development_only
-        Whether a cohort that the model has never seen cannot measure it.
-    """
+    """One criterion."""
 
     name: str
+    # What is measured, and within which bounds; fields of the study's bounds in braces.
     figure: str
     required: str
+    # Why the gate requires it.
     purpose: str
     judge: Callable[[Case], Judgement]
+    # Whether a cohort that the model has never seen cannot measure it.
     development_only: bool = False
 
 

@@ -25,20 +25,14 @@ _FACTORS = (0.25, 4.0)
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
-
-    Parameters
-    ----------
-    detail
-        After the label: counts, or why nothing is drawn.
-    kind
-        A ``head`` has neither measure nor mark. ``pooled`` is a diamond, ``next`` a hollow bar,
-        ``bar`` starts at the reference.
-    """
+    """One row."""
 
     label: str
     measure: Measure | None = None
+    # After the label: counts, or why nothing is drawn.
     detail: Markup = Markup("")  # noqa: RUF009  # as unchangeable as a str
+    # A ``head`` has neither measure nor mark. ``pooled`` is a diamond, ``next`` a hollow bar,
+    # ``bar`` starts at the reference.
     kind: Literal["point", "pooled", "next", "bar", "head"] = "point"
 
     def list_ends(self) -> list[float]:

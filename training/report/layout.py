@@ -14,16 +14,14 @@ Cell = str | Markup
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first cell of each row names the row.
-
-    ``wordy`` tables have sentences as cells, which wrap; numbers do not. ``hints`` explain the
-    names of the rows, in the HTML report alone.
-    """
+    """A table; the first cell of each row names the row."""
 
     caption: Cell
     head: Sequence[Cell]
     rows: Sequence[Sequence[Cell]]
+    # Whether its cells are sentences: these wrap, numbers do not.
     wordy: bool = False
+    # Explain the names of the rows, in the HTML report alone.
     hints: Sequence[str] = ()
 
 

@@ -28,23 +28,15 @@ _EXTERNAL_ELSEWHERE = "external validation has a report of its own"
 
 @dataclass(frozen=True)
 class PlainSummary:
-    """What clinicians read of the findings.
+    """What clinicians read of the findings."""
 
-    Parameters
-    ----------
-    performance
-        By the type of validation closest to new patients; None if nothing was tested.
-    points
-        Of the calibration curve, to be read as frequencies.
-    chosen
-        Among the candidates; None if none were compared.
-    against_base
-        Whether it beats the base rate; empty if that was not measured.
-    """
-
+    # By the type of validation closest to new patients; None if nothing was tested.
     performance: Performance | None
+    # Of the calibration curve, to be read as frequencies.
     points: tuple[CurvePoint, ...]
+    # Among the candidates; None if none were compared.
     chosen: Compared | None
+    # Whether it beats the base rate; empty if that was not measured.
     against_base: str
 
 
