@@ -185,9 +185,8 @@ def card(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
-        from training.card import read_registered_card
+        from training.card import read_registered_card, write_model_card
         from training.registry.registry import Registry
-        from training.report.model_card import write_model_card
 
         registered = read_registered_card(Registry(home), reference)
     text = write_model_card(registered)

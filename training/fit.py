@@ -1,5 +1,6 @@
 """A study's way from its cohort to a registered model and the champion."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from features.base.commands import say
 from features.base.home import Home
 from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
-from features.model.card import ModelCard
+from features.model.card import Measure, ModelCard
 from features.model.response_model import ResponseModel
 from features.records.columns import Columns
 from training.candidates.base import Candidate, Fit
@@ -20,8 +21,7 @@ from training.findings.findings import Findings
 from training.findings.gate import list_failed
 from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, name_report
 from training.report.figures import save_figures
-from training.report.html.page import render_report
-from training.report.markdown import plain_measures, summarise_candidates, write_report
+from training.report.page import render_report, write_report
 from training.study.courses import list_enrolled, make_design
 from training.study.design import Design
 from training.study.outer_split import split_outer
@@ -71,7 +71,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary for JSON."""
         findings, population = self.findings, self.card.population
-        performance = {row.way: plain_measures(row.measures) for row in findings.performance}
+        compared = self.comparison.measures
         return {
             "run_id": self.run_id,
             "outcome": self.card.outcome.id,
@@ -83,8 +83,8 @@ class Summary:
             "beats_base_rate": self.comparison.beats_base_rate,
             "verdict": findings.verdict,
             "data": self.card.data,
-            "candidates": summarise_candidates(self.comparison),
-            "performance": performance,
+            "candidates": {name: _list_values(measures) for name, measures in compared.items()},
+            "performance": {row.way: _list_values(row.measures) for row in findings.performance},
             "report": self.report_file,
             "gate": {"passed": findings.passed, "failed": list_failed(findings.gate)},
             "attrition": None if findings.attrition is None else findings.attrition.model_dump(),
@@ -94,6 +94,12 @@ class Summary:
                 "candidate": self.champion.model.card.candidate,
             },
         }
+
+
+def _list_values(measures: Mapping[str, Measure]) -> dict[str, Any]:
+    values: dict[str, Any] = {key: measure.value for key, measure in measures.items()}
+    values["intervals"] = {key: [measure.low, measure.high] for key, measure in measures.items()}
+    return values
 
 
 def run_study(study: Study, cohort: Columns, home: Home, jobs: int) -> Summary:

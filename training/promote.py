@@ -8,15 +8,21 @@ from features.model.card import SIMULATED_NOTE, ModelCard
 from training.candidates.registry import BASE_RATE
 from training.findings.findings import Criterion
 from training.findings.gate import format_gate, judge_with_champion, list_failed, passes
-from training.findings.rule import Standing, decide
+from training.findings.rule import Standing
 from training.registry.history import Action, Event
 from training.registry.reference import Reference
 from training.registry.registry import RegisteredModel, Registry
 
 # The event, reason included, is one tag in MLflow, whose length is limited.
 _MAX_REASON = 1000
-_WITHOUT_FINDINGS = decide(
-    "findings", "what validation found", None, reason="registered without findings: fit again"
+_WITHOUT_FINDINGS = Criterion(
+    name="findings",
+    question="what validation found",
+    value=None,
+    low=None,
+    high=None,
+    passed=False,
+    because="registered without findings: fit again",
 )
 
 

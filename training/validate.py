@@ -12,8 +12,9 @@ from training.findings.findings import Findings, RecalibrationFacts
 from training.findings.gate import list_failed
 from training.registry.reference import Reference
 from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
-from training.report.html.page import render_report
-from training.report.markdown import tabulate_measures
+from training.report.layout import write_table
+from training.report.page import render_report
+from training.report.tables import tabulate_performance
 from training.study.parts import GatePart
 from training.validation.external.external import ExternalValidation, validate_on_cohort
 from training.validation.external.findings import describe_external
@@ -126,13 +127,14 @@ def describe_validation(done: Validated, register: bool) -> str:
     findings = done.findings
     failed = ", ".join(list_failed(findings.gate))
     gate = f"not met here: {failed}" if failed else "every criterion that applies is met"
+    table = tabulate_performance(findings.performance)
     parts = [
         f"# {findings.card.name} version {findings.version}, on a cohort",
         *([f"**{SIMULATED_NOTE}**"] if findings.simulated else []),
         *(f"**{alarm}**" for alarm in findings.alarms),
         findings.verdict,
         f"Tested on {findings.cohort}.",
-        tabulate_measures([row for row in findings.performance if row.measures]),
+        *([] if table is None else [write_table(table)]),
         f"Gate: {gate}.",
         *([_describe_new_version(done)] if register else []),
     ]

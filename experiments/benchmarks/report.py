@@ -10,7 +10,6 @@ from features.base.files import write_bytes_atomic
 
 DOCS = Path(__file__).parents[2] / "docs"
 END = "<!-- end -->"
-UNDEFINED = "–"  # noqa: RUF001
 _WORDS = {True: "met", False: "NOT MET", None: "cannot tell"}
 
 
@@ -110,11 +109,6 @@ def format_verdicts(verdicts: Iterable[Verdict]) -> str:
     """Format verdicts as a table."""
     rows = [[verdict.aim, verdict.word, verdict.result] for verdict in verdicts]
     return format_table(["target", "verdict", "result"], rows)
-
-
-def format_number(value: float | None, form: str) -> str:
-    """Format a number, or a dash if it is undefined."""
-    return UNDEFINED if value is None else format(value, form)
 
 
 def format_skipped(skipped: Mapping[str, str]) -> list[str]:

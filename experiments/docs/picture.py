@@ -7,28 +7,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.demo import serve_champions
+from experiments.demo import ASSESSMENT, serve_champions
 from features.base.errors import UnavailableError
 
 _IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _PAGE_PICTURE, _REPORT_PICTURE = _IMAGES / "page.png", _IMAGES / "report.png"
 _WIDTH, _HEIGHT = 1000, 830
-_ENTERED = {
-    "condition": "depression",
-    "agent": "ketamine",
-    "route": "iv",
-    "site": "site-03",
-    "phq9": "17",
-    "gad7": "12",
-    "age": "44",
-    "sex": "female",
-    "bmi": "31.5",
-    "failed_antidepressants": "3",
-    "episode_months": "14",
-    "family_alcohol_use_disorder": "yes",
-    "anxiety_comorbid": "yes",
-    "benzodiazepine_mg": "0",
-}
+# What is filled in of the demonstration's patient.
+_ENTERED = (
+    *("condition", "agent", "route", "site", "phq9", "gad7", "age", "sex", "bmi"),
+    *("failed_antidepressants", "episode_months", "family_alcohol_use_disorder"),
+    *("anxiety_comorbid", "benzodiazepine_mg"),
+)
 # Without its sandbox, which containers do not allow; the pages are our own.
 _QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
@@ -63,7 +53,8 @@ def take_page_picture(out: Path = _PAGE_PICTURE) -> Path:
         serve_champions(Path(folder) / "service.log") as address,
     ):
         page.goto(address)
-        for name, value in _ENTERED.items():
+        for name in _ENTERED:
+            value = "yes" if ASSESSMENT[name] is True else str(ASSESSMENT[name])
             control = page.locator(f"#{name}")
             is_list = control.evaluate("element => element.tagName") == "SELECT"
             control.select_option(value) if is_list else control.fill(value)

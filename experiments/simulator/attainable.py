@@ -22,20 +22,18 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, measure_field
 from experiments.simulator.published import LATENTS
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import World
+from experiments.simulator.world import Sites, World
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.prediction import compute_probability
 
-DRAWS = 300
 _CHUNK = 2_000
 # Nodes of the Gauss-Hermite rule over sites: exact to five decimals for the spreads in use.
-NODES = 9
+_NODES = 9
 
 
 def compute_attainable(
-    world: World, sites: Sites, known: Patients, draws: int = DRAWS, seed: int = 0
+    world: World, sites: Sites, known: Patients, draws: int = 300, seed: int = 0
 ) -> tuple[Numbers, Numbers]:
     """Compute the probability of acute response given the recorded fields alone.
 
@@ -124,7 +122,7 @@ def _complete_patients(
 
 def integrate_sites(world: World, level: Numbers, moved: Numbers) -> Numbers:
     """Compute the mean probability over the distribution of sites."""
-    nodes, weights = special.roots_hermitenorm(NODES)
+    nodes, weights = special.roots_hermitenorm(_NODES)
     spread = np.hypot(world.site_spread, world.slope_spread * moved)
     average: Numbers = np.zeros_like(moved)
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):

@@ -22,8 +22,7 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import World, make_sites
+from experiments.simulator.world import Sites, World, make_sites
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import open_atomic
@@ -34,7 +33,8 @@ from features.records.scoring import prorate_total
 _BUILT_IN = load_dictionary()
 _LABEL = "SIMULATED"
 _TOTAL_KEYS = (*PRIMARY, "madrs")
-# Planned by route: agent, mg/kg, mg, sessions, weeks, setting. P.
+_PLANNED = ("route", "agent", "dose_mg_kg", "dose_mg", "sessions", "weeks", "setting")
+# By route; P.
 _REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
     "iv": ("ketamine", 0.5, np.nan, 6, 3, "clinic"),
     "intranasal": ("esketamine", np.nan, 84, 8, 4, "clinic"),
@@ -43,6 +43,7 @@ _REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
     "sc": ("ketamine", 0.6, np.nan, 6, 3, "clinic"),
     "oral": ("ketamine", 1.0, np.nan, 8, 4, "home"),
 }
+_TYPES = {Kind.FLAG: pa.bool_(), Kind.INTEGER: pa.int64()}
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,19 @@ def simulate(
     followups = list(make_followups(world, sites, patients, generator))
     lost = lose_baseline(sites, patients, generator)
     recorded = _record_baseline(sites, patients, lost, generator)
-    totals = {key: _get_baseline(key, recorded, patients) for key in _TOTAL_KEYS}
-    truth = _describe_truth(patients, followups, totals)
+    totals = _get_totals(recorded)
+    # Response is judged against the recorded total or, if there is none, the true one.
+    baseline = {
+        key: np.where(np.isnan(total), patients[key], total) for key, total in totals.items()
+    }
+    acute = {part.instrument: part for part in followups if part.horizon == "acute"}
+    truth = _describe_truth(patients, acute, baseline)
     if draws:
-        known = list_known(recorded, _get_totals(recorded), patients)
-        truth |= _describe_attainable(world, sites, known, draws, seed)
+        known = list_known(recorded, totals, patients)
+        probabilities = compute_attainable(world, sites, known, draws, seed)
+        truth |= zip(("probability_observed", "probability_new_site"), probabilities, strict=True)
     if not intake:
-        responded = _flag_responders(followups, patients, totals)
+        responded = _flag_responders(patients, acute, baseline)
         missed = lose_followups(world, sites, patients, responded, generator)
         recorded |= _record_followups(followups, patients, lost, missed)
     identity = _identify(sites, patients, seed)
@@ -147,53 +154,32 @@ def _record_items(
 
 
 def _plan_regimen(patients: Patients) -> dict[str, Any]:
-    agents, by_weight, fixed, sessions, weeks, settings = zip(
-        *(_REGIMENS[route] for route in ROUTES), strict=True
-    )
-    route = patients["route"].astype(int)
-    positions = {
-        "agent": [_BUILT_IN.cohort_fields["agent"].categories.index(agent) for agent in agents],
-        "route": [_BUILT_IN.cohort_fields["route"].categories.index(route) for route in ROUTES],
-        "setting": [
-            _BUILT_IN.cohort_fields["setting"].categories.index(setting) for setting in settings
-        ],
-        "dose_mg_kg": by_weight,
-        "dose_mg": fixed,
-        "sessions": sessions,
-        "weeks": weeks,
-    }
-    return {name: np.array(values, dtype=float)[route] for name, values in positions.items()}
-
-
-def _get_total(key: str, recorded: dict[str, Any]) -> Numbers:
-    # The recorded total, or the one derived from items; NaN if there is neither.
-    total: Numbers = recorded[key]
-    names = _BUILT_IN.instruments[key].item_fields
-    if names[0] not in recorded:
-        return total
-    items = np.column_stack([recorded[name] for name in names])
-    return np.where(np.isnan(total), prorate_total(_BUILT_IN.instruments[key], items), total)
+    by_route = zip(*((route, *_REGIMENS[route]) for route in ROUTES), strict=True)
+    planned = {}
+    for name, values in zip(_PLANNED, by_route, strict=True):
+        categories = _BUILT_IN.cohort_fields[name].categories
+        codes = [categories.index(value) for value in values] if categories else values
+        planned[name] = np.array(codes, dtype=float)[patients["route"].astype(int)]
+    return planned
 
 
 def _get_totals(recorded: dict[str, Any]) -> dict[str, Numbers]:
-    return {key: _get_total(key, recorded) for key in _TOTAL_KEYS}
-
-
-def _get_baseline(key: str, recorded: dict[str, Any], patients: Patients) -> Numbers:
-    # Response is judged against the recorded total or, if there is none, the true one.
-    total = _get_total(key, recorded)
-    return np.where(np.isnan(total), patients[key], total)
+    # Recorded, or derived from items; NaN if there is neither.
+    totals = {}
+    for key in _TOTAL_KEYS:
+        instrument, total = _BUILT_IN.instruments[key], recorded[key]
+        if instrument.item_fields[0] in recorded:
+            items = np.column_stack([recorded[name] for name in instrument.item_fields])
+            total = np.where(np.isnan(total), prorate_total(instrument, items), total)
+        totals[key] = total
+    return totals
 
 
 def _describe_truth(
-    patients: Patients, followups: list[Followup], totals: dict[str, Numbers]
+    patients: Patients, acute: dict[str, Followup], baseline: dict[str, Numbers]
 ) -> dict[str, Any]:
     # Of response on the condition's own instrument at the end of the series.
-    by_key = {
-        acute.instrument: compute_truth(acute, patients[acute.instrument], totals[acute.instrument])
-        for acute in followups
-        if acute.horizon == "acute"
-    }
+    by_key = {key: compute_truth(acute[key], patients[key], baseline[key]) for key in PRIMARY}
     outcomes = np.array([f"{key}.acute.response" for key in PRIMARY], dtype=object)
     return {
         "outcome": outcomes[patients["condition"].astype(int)],
@@ -201,24 +187,14 @@ def _describe_truth(
     }
 
 
-def _describe_attainable(
-    world: World, sites: Sites, known: Patients, draws: int, seed: int
-) -> dict[str, Numbers]:
-    at_site, at_new_site = compute_attainable(world, sites, known, draws, seed)
-    return {"probability_observed": at_site, "probability_new_site": at_new_site}
-
-
 def _flag_responders(
-    followups: list[Followup], patients: Patients, totals: dict[str, Numbers]
+    patients: Patients, acute: dict[str, Followup], baseline: dict[str, Numbers]
 ) -> Flags:
     met = {
-        acute.instrument: load_dictionary()
-        .instruments[acute.instrument]
-        .has_responded(totals[acute.instrument], acute.score)
-        for acute in followups
-        if acute.horizon == "acute"
+        key: _BUILT_IN.instruments[key].has_responded(baseline[key], acute[key].score)
+        for key in PRIMARY
     }
-    return pick_primary({key: met[key] for key in PRIMARY}, patients["condition"]).astype(bool)
+    return pick_primary(met, patients["condition"]).astype(bool)
 
 
 def _record_followups(
@@ -246,18 +222,12 @@ def _make_array(name: str, values: Any) -> Any:
     field = _BUILT_IN.cohort_fields.get(name)
     if values.dtype == object or field is None:
         return pa.array(values.tolist())
-    missing = np.isnan(values)
+    numbers = pa.array(values, from_pandas=True)  # NaN is missing
     if field.kind is Kind.CATEGORY:
-        words = np.array(field.categories, dtype=object)
-        texts = words[np.where(missing, 0, values).astype(int)]
-        return pa.array(texts, pa.string(), mask=missing)
-    if field.kind is Kind.FLAG:
-        return pa.array(np.where(missing, 0, values).astype(bool), mask=missing)
+        return pa.array(field.categories).take(numbers.cast(pa.int64()))
     if field.kind is Kind.DATE:
-        return pa.array(values.astype(int).astype("datetime64[D]"), pa.date32())
-    if field.kind is Kind.INTEGER:
-        return pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing)
-    return pa.array(values, mask=missing)
+        return numbers.cast(pa.int32()).cast(pa.date32())
+    return numbers.cast(_TYPES.get(field.kind, pa.float64()))
 
 
 def write_simulation(table: Any, path: Path) -> None:

@@ -6,6 +6,7 @@ The published ones are shrunk for non-replication; a drawn world has its own siz
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -18,64 +19,37 @@ Scale = Callable[[Numbers], Numbers]
 ROUTES = ("iv", "intranasal", "im", "sublingual", "sc", "oral")
 
 
-def _scale(centre: float, step: float) -> Scale:
-    return lambda values: (values - centre) / step
+def _is_route(route: str, routes: Numbers) -> Numbers:
+    return np.where(routes == ROUTES.index(route), 1.0, 0.0)
 
 
-def _scale_log(centre: float, step: float) -> Scale:
-    return lambda values: (np.log(values) - centre) / step
-
-
-def _mark_above(limit: float) -> Scale:
-    return lambda values: (values > limit).astype(float)
-
-
-def _mark_from(limit: float) -> Scale:
-    return lambda values: (values >= limit).astype(float)
-
-
-def _mark_route(route: str) -> Scale:
-    return lambda values: (values == ROUTES.index(route)).astype(float)
-
-
-def _count_beyond_2(values: Numbers) -> Numbers:
-    # Antidepressants that failed after the second, up to the eighth.
-    counted: Numbers = np.clip(values - 2, 0, 6)
-    return counted
-
-
-def _identity(values: Numbers) -> Numbers:
-    return values
-
-
+# Whose value is 0 or 1; from `female` on without a published effect.
+_FLAGS = (
+    *("family_alcohol_use_disorder", "heavy_drinking", "failed_ect", "anxiety_comorbid"),
+    *("ptsd_comorbid", "suicide_attempt", "chronic_pain"),
+    *("female", "bipolar", "personality_disorder", "alcohol_use_disorder"),
+)
 # What effects are counted in: a patient's field, and how it becomes a unit.
 UNITS: Mapping[str, tuple[str, Scale]] = MappingProxyType(
     {
-        "bmi_sd": ("bmi", _scale_log(3.32, 0.22)),
-        "family_alcohol_use_disorder": ("family_alcohol_use_disorder", _identity),
-        "heavy_drinking": ("heavy_drinking", _identity),
-        "benzodiazepine_above_8_mg": ("benzodiazepine_mg", _mark_above(8)),
-        "failed_antidepressants_beyond_2": ("failed_antidepressants", _count_beyond_2),
-        "failed_ect": ("failed_ect", _identity),
-        "log_episode_sd": ("episode_months", _scale_log(3.0, 1.3)),
-        "phq9_sd": ("phq9", _scale(17, 5)),
-        "age_decades": ("age", _scale(45, 10)),
-        "age_from_65": ("age", _mark_from(65)),
-        "anxiety_comorbid": ("anxiety_comorbid", _identity),
-        "ace_sd": ("ace_score", _scale(2.4, 2.3)),
-        "ptsd_comorbid": ("ptsd_comorbid", _identity),
-        "suicide_attempt": ("suicide_attempt", _identity),
-        "chronic_pain": ("chronic_pain", _identity),
-        "expectancy_sd": ("expectancy", _scale(7, 2)),
-        # Decoys: no published effect.
-        "female": ("female", _identity),
-        "bipolar": ("bipolar", _identity),
-        "personality_disorder": ("personality_disorder", _identity),
-        "alcohol_use_disorder": ("alcohol_use_disorder", _identity),
-        "systolic_sd": ("systolic", _scale(126, 14)),
-        "gad7_sd": ("gad7", _scale(13, 5.5)),
-        "pcl5_sd": ("pcl5", _scale(27, 17)),
-        **{f"route_{route}": ("route", _mark_route(route)) for route in ROUTES[1:]},
+        "bmi_sd": ("bmi", lambda bmi: (np.log(bmi) - 3.32) / 0.22),
+        "benzodiazepine_above_8_mg": ("benzodiazepine_mg", lambda dose: (dose > 8).astype(float)),
+        "failed_antidepressants_beyond_2": (
+            "failed_antidepressants",
+            lambda failed: np.clip(failed - 2, 0, 6),
+        ),
+        "log_episode_sd": ("episode_months", lambda months: (np.log(months) - 3.0) / 1.3),
+        "phq9_sd": ("phq9", lambda total: (total - 17) / 5),
+        "age_decades": ("age", lambda age: (age - 45) / 10),
+        "age_from_65": ("age", lambda age: (age >= 65).astype(float)),
+        "ace_sd": ("ace_score", lambda score: (score - 2.4) / 2.3),
+        "expectancy_sd": ("expectancy", lambda score: (score - 7) / 2),
+        # Without a published effect.
+        "systolic_sd": ("systolic", lambda pressure: (pressure - 126) / 14),
+        "gad7_sd": ("gad7", lambda total: (total - 13) / 5.5),
+        "pcl5_sd": ("pcl5", lambda total: (total - 27) / 17),
+        **{f"route_{route}": ("route", partial(_is_route, route)) for route in ROUTES[1:]},
+        **{flag: (flag, np.asarray) for flag in _FLAGS},
     }
 )
 

@@ -12,8 +12,7 @@ from scipy import optimize, stats
 from experiments.simulator.effects import ROUTES, combine_effects
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.published import CONDITIONS, MADRS_ESKETAMINE_ACUTE, SPREADS, TARGETS
-from experiments.simulator.sites import Sites
-from experiments.simulator.world import World, make_sites
+from experiments.simulator.world import Sites, World, make_sites
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
 from features.model.prediction import compute_probability
@@ -29,7 +28,7 @@ _DRIFT_FROM = (np.datetime64("2024-01-01") - np.datetime64("1970-01-01")).astype
 PRIMARY = ("phq9", "gad7", "pcl5")
 
 # Correlations of the follow-ups' latent noise; 0.45, 0.60 and 0.45 are published, the others P.
-FOLLOWUPS = (
+_FOLLOWUPS = (
     ("phq9", "acute"),
     ("gad7", "acute"),
     ("pcl5", "acute"),
@@ -38,7 +37,7 @@ FOLLOWUPS = (
     ("phq9", "week12"),
     ("gad7", "week12"),
 )
-NOISE = np.array(
+_NOISE = np.array(
     [
         [1.00, 0.60, 0.45, 0.85, 0.45, 0.60, 0.40],
         [0.60, 1.00, 0.45, 0.55, 0.35, 0.40, 0.60],
@@ -158,9 +157,9 @@ def make_followups(
 ) -> Iterator[Followup]:
     """Draw every follow-up score of every patient."""
     count = len(patients["age"])
-    normal = generator.standard_normal((count, len(FOLLOWUPS))) @ np.linalg.cholesky(NOISE).T
+    normal = generator.standard_normal((count, len(_FOLLOWUPS))) @ np.linalg.cholesky(_NOISE).T
     noise = stats.logistic.ppf(np.clip(stats.norm.cdf(normal), 1e-12, 1 - 1e-12))
-    for index, (instrument, horizon) in enumerate(FOLLOWUPS):
+    for index, (instrument, horizon) in enumerate(_FOLLOWUPS):
         linear = _compute_improvement(world, sites, patients, instrument, horizon)
         baseline = patients[instrument]
         latent = linear + noise[:, index] + _compute_rounding_shift(instrument, baseline)

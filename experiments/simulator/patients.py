@@ -16,7 +16,7 @@ from experiments.simulator.published import (
     TOTALS,
     make_correlations,
 )
-from experiments.simulator.sites import Sites
+from experiments.simulator.world import Sites
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
 
@@ -71,18 +71,6 @@ def _measure_total(key: str, latent: Numbers, condition: NDArray[np.int64]) -> N
     return np.round(_truncate(latent, mean, spread, np.array(lows)[condition], high))
 
 
-def _measure_between(mean: float, spread: float, low: float, high: float) -> Measure:
-    return lambda latent: np.round(_truncate(latent, mean, spread, low, high))
-
-
-def _measure_bmi(latent: Numbers) -> Numbers:
-    return np.clip(np.round(np.exp(3.32 + 0.22 * latent), 1), 15, 70)
-
-
-def _measure_episode(latent: Numbers) -> Numbers:
-    return np.clip(np.round(np.exp(3.0 + 1.3 * latent)), 1, 600)
-
-
 def _measure_benzodiazepine(latent: Numbers) -> Numbers:
     # 60% take none, the others mg of diazepam per day by halves.
     share = special.ndtr(latent)
@@ -100,15 +88,15 @@ def _measure_count(shape: float, mean: float, first: int, high: int) -> Measure:
 
 _MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        "age": _measure_between(45, 14.5, 18, 85),
-        "bmi": _measure_bmi,
-        "systolic": _measure_between(126, 14, 95, 200),
-        "diastolic": _measure_between(79, 9, 50, 94),
+        "age": lambda latent: np.round(_truncate(latent, 45, 14.5, 18, 85)),
+        "bmi": lambda latent: np.clip(np.round(np.exp(3.32 + 0.22 * latent), 1), 15, 70),
+        "systolic": lambda latent: np.round(_truncate(latent, 126, 14, 95, 200)),
+        "diastolic": lambda latent: np.round(_truncate(latent, 79, 9, 50, 94)),
         "failed_antidepressants": _measure_count(2.2, 2.9, first=1, high=20),
-        "episode_months": _measure_episode,
+        "episode_months": lambda latent: np.clip(np.round(np.exp(3.0 + 1.3 * latent)), 1, 600),
         "benzodiazepine_mg": _measure_benzodiazepine,
         "ace_score": _measure_count(1.5, 2.5, first=0, high=10),
-        "expectancy": _measure_between(7, 2, 0, 10),
+        "expectancy": lambda latent: np.round(_truncate(latent, 7, 2, 0, 10)),
     }
 )
 

@@ -6,15 +6,8 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from features.base.errors import InputError, KetamineResponseError
 
@@ -67,19 +60,10 @@ def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item
     If stderr is not a terminal, one line at the end replaces the bar.
     """
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total)
-        for item in items:
-            progress.advance(task)
-            yield item
-    if not console.is_terminal:
+    if console.is_terminal:
+        yield from progress.track(items, label, total=total, console=console)
+    else:
+        yield from items
         typer.echo(f"{label}: done", err=True)
 
 

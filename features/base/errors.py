@@ -1,17 +1,4 @@
-"""Errors, as one tree.
-
-::
-
-    KetamineResponseError
-    ├── InputError            input cannot be used: exit code 2, HTTP 400
-    │   ├── DictionaryError   a file of instruments breaks a rule
-    │   ├── AssessmentError   an assessment breaks a rule
-    │   ├── CohortError       a cohort file breaks rules
-    │   ├── MappingError      a mapping file breaks a rule
-    │   ├── OutcomeError      an outcome does not exist, or cannot be measured
-    │   └── StudyError        a study file breaks a rule, or does not fit its cohort
-    ├── ArtifactError         a stored model is damaged, unreadable or not the one registered
-    └── UnavailableError      something needed is missing: no champion, no registry
+"""Errors, as one tree under :class:`KetamineResponseError`.
 
 No error carries a patient's value: a problem names the field, the rule and what is allowed.
 """
@@ -29,22 +16,15 @@ SHOWN_ROWS = 6
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One rule broken by one field.
+    """One rule broken by one field, column or setting.
 
-    Parameters
-    ----------
-    field
-        Name of the field, column or setting.
-    rule
-        Short name of the rule, stable for machines: ``range``, ``type``, ``unknown`` …
-    message
-        What is allowed, in words; never the value that broke the rule.
-    rows
-        Rows of the cohort that break it, counted from 1; empty if rows do not apply.
+    `rows` are those of the cohort, counted from 1; empty if rows do not apply.
     """
 
     field: str
+    # Short and stable, for machines: "range", "type", "unknown" …
     rule: str
+    # What is allowed, in words; never the value that broke the rule.
     message: str
     rows: tuple[int, ...] = ()
 
@@ -71,15 +51,6 @@ def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
 
 
 def _describe_rows(rows: Sequence[int]) -> str:
-    """Name the first few rows and count the rest.
-
-    Examples
-    --------
-    >>> _describe_rows([4])
-    'row 4'
-    >>> _describe_rows(range(1, 10))
-    'rows 1, 2, 3, 4, 5, 6 and 3 more'
-    """
     if len(rows) == 1:
         return f"row {rows[0]}"
     named = ", ".join(str(row) for row in rows[:SHOWN_ROWS])
@@ -92,23 +63,18 @@ class KetamineResponseError(Exception):
 
 
 class InputError(KetamineResponseError):
-    """Input that cannot be used; lists every problem.
+    """Input that cannot be used: exit code 2, HTTP 400. It lists every problem, not the first only.
 
-    Parameters
-    ----------
-    problems
-        All problems at once, never only the first.
-    source
-        Name of the file, or ``request``.
+    `source` is the name of the file, or ``request``.
     """
 
     def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
         self.problems = tuple(problems)
         self.source = source
-        super().__init__(self.describe())
+        super().__init__(self._describe())
 
-    def describe(self) -> str:
-        """Describe the problems on one screen."""
+    # All that fits on one screen.
+    def _describe(self) -> str:
         count = len(self.problems)
         head = f"{self.source}: " if self.source else ""
         lines = [f"{head}{count} problem{'s' if count != 1 else ''}"]
@@ -151,4 +117,4 @@ class ArtifactError(KetamineResponseError):
 
 
 class UnavailableError(KetamineResponseError):
-    """Something needed is missing."""
+    """Something needed is missing: no champion, no registry."""

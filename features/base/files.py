@@ -1,14 +1,17 @@
-"""Atomic writing of files, and digests of content."""
+"""Atomic writing of files, digests of content, and TOML that users write."""
 
 import contextlib
 import hashlib
 import json
 import os
 import secrets
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
+
+from features.base.errors import InputError, Problem
 
 
 def digest_bytes(content: bytes) -> str:
@@ -78,3 +81,14 @@ def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def read_toml(path: Path, kind: str, error: type[InputError]) -> dict[str, Any]:
+    """Read a user's TOML file; raise `error` if it is not one of that kind, e.g. "a study file"."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        problem = Problem("file", "exists", f"must be {kind} in TOML")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        problem = Problem("file", "toml", str(broken))
+    raise error([problem], path.name)

@@ -13,26 +13,15 @@ DEFAULT_HOME = ".ketamine-response"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder of all data, and the paths in it.
-
-    Parameters
-    ----------
-    folder
-        Absolute path.
-    tracking_uri
-        MLflow's store: a database in the folder, or a team's server.
-    bento_folder
-        BentoML's home, with its model store.
-    user
-        The user, for the history of champions.
-    database_url
-        A team's server for keys and audit, its password included; None if a file in the folder.
-    """
+    """The folder of all data, an absolute path, and the paths in it."""
 
     folder: Path
+    # MLflow's store: a database in the folder, or a team's server.
     tracking_uri: str
     bento_folder: Path
+    # For the history of champions.
     user: str = "unknown"
+    # A team's server for keys and audit, its password included; None if a file in the folder.
     database_url: str | None = field(default=None, repr=False)
 
     @property
@@ -73,13 +62,7 @@ class Home:
 
 
 def find_home(environment: Mapping[str, str]) -> Home:
-    """Read from the environment where data and runs live.
-
-    Examples
-    --------
-    >>> find_home({"KETAMINE_RESPONSE_HOME": "/srv/kr"}).tracking_uri
-    'sqlite:////srv/kr/mlflow.db'
-    """
+    """Read from the environment where data and runs live."""
     folder = Path(environment.get(HOME_VARIABLE, DEFAULT_HOME)).absolute()
     tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     bento_folder = Path(environment.get("BENTOML_HOME", folder / "bentoml")).absolute()

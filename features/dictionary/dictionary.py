@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from typing import Any
 from features.base.errors import DictionaryError, Problem
 from features.dictionary.field import Field, Group, Kind
 from features.dictionary.horizon import CHECKPOINTS, HORIZONS, Horizon
-from features.dictionary.instrument import Instrument, parse_instruments, read_instruments
+from features.dictionary.instrument import Instrument, read_instruments
 
 # A process meets few dictionaries: the built-in one, and one for each set of added instruments.
 KNOWN_DICTIONARIES = 32
@@ -29,22 +28,14 @@ class Dictionary:
     """What can be said of a patient. Use :func:`load_dictionary` or :func:`make_dictionary`.
 
     Equal instruments give the same object, so that tables derived from it are made once.
-
-    Parameters
-    ----------
-    instruments
-        By key.
-    fields
-        Fields of an assessment by name, in the order in which forms and files show them.
-    followups
-        Follow-up totals by name: every instrument at every horizon at which it can be read.
-    added
-        The instruments that are not built in.
     """
 
     instruments: Mapping[str, Instrument]
+    # Those of an assessment, in the order in which forms and files show them.
     fields: Mapping[str, Field]
+    # Totals of every instrument at every horizon at which it can be read.
     followups: Mapping[str, Field]
+    # The instruments that are not built in.
     added: tuple[Instrument, ...] = ()
 
     @cached_property
@@ -89,12 +80,7 @@ class Dictionary:
 
 
 def load_dictionary(extra: Path | None = None) -> Dictionary:
-    """Load the built-in dictionary, with the instruments of a file if one is given.
-
-    Parameters
-    ----------
-    extra
-        TOML in the form of ``instruments.toml``.
+    """Load the built-in dictionary, with the instruments of a file like ``instruments.toml``.
 
     Raises
     ------
@@ -108,10 +94,7 @@ def load_dictionary(extra: Path | None = None) -> Dictionary:
 def make_dictionary(added: tuple[Instrument, ...]) -> Dictionary:
     """Make the built-in dictionary with some instruments added.
 
-    Parameters
-    ----------
-    added
-        One that has meanwhile been built in, just as it is, adds nothing.
+    One that has meanwhile been built in, just as it is, adds nothing.
 
     Raises
     ------
@@ -132,13 +115,7 @@ def make_dictionary(added: tuple[Instrument, ...]) -> Dictionary:
 
 
 def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
-    """Make the dictionary that knows the instruments of all.
-
-    Raises
-    ------
-    DictionaryError
-        If two define one instrument differently.
-    """
+    """Make the dictionary that knows the instruments of all; none may define one its own way."""
     added = dict.fromkeys(scale for dictionary in dictionaries for scale in dictionary.added)
     return make_dictionary(tuple(added))
 
@@ -165,13 +142,12 @@ def _list_names(instruments: Iterable[Instrument]) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _read_built_in() -> tuple[Instrument, ...]:
-    name = "instruments.toml"
-    return parse_instruments(files(__package__).joinpath(name).read_text("utf-8"), name)
+    return read_instruments(Path(__file__).with_name("instruments.toml"))
 
 
 @lru_cache(maxsize=1)
 def _read_declared() -> dict[Group, list[Field]]:
-    table = tomllib.loads(files(__package__).joinpath("fields.toml").read_text("utf-8"))
+    table = tomllib.loads(Path(__file__).with_name("fields.toml").read_text("utf-8"))
     return {
         Group(group): [
             _make_declared(Group(group), name, **facts) for name, facts in fields.items()
@@ -208,8 +184,9 @@ def _make_fields(instruments: tuple[Instrument, ...]) -> Iterator[Field]:
 
 def _make_total(instrument: Instrument) -> Field:
     rater = "Clinician-rated" if instrument.clinician_rated else "Self-rated"
-    return Field(
-        **_describe_score(instrument, Group.SCORE),
+    return _make_score(
+        instrument,
+        Group.SCORE,
         name=instrument.key,
         label=f"{instrument.name} total",
         high=instrument.high,
@@ -224,13 +201,8 @@ def _make_items(instrument: Instrument) -> Iterator[Field]:
     codes = instrument.loinc_items or (None,) * len(instrument.item_highs)
     items = zip(instrument.item_fields, instrument.item_highs, codes, strict=True)
     for number, (name, high, code) in enumerate(items, 1):
-        yield Field(
-            **_describe_score(instrument, Group.ITEM),
-            name=name,
-            label=f"{instrument.name} item {number}",
-            high=high,
-            loinc=code,
-        )
+        label = f"{instrument.name} item {number}"
+        yield _make_score(instrument, Group.ITEM, name=name, label=label, high=high, loinc=code)
 
 
 def _make_followups(
@@ -238,8 +210,9 @@ def _make_followups(
 ) -> Iterator[Field]:
     for instrument, horizon in product(instruments, horizons):
         if instrument.can_read(horizon):
-            yield Field(
-                **_describe_score(instrument, Group.FOLLOWUP),
+            yield _make_score(
+                instrument,
+                Group.FOLLOWUP,
                 name=instrument.name_followup(horizon),
                 label=f"{instrument.name} total, {horizon.label}",
                 high=instrument.high,
@@ -248,6 +221,5 @@ def _make_followups(
             )
 
 
-def _describe_score(instrument: Instrument, group: Group) -> dict[str, Any]:
-    facts = {"kind": Kind.INTEGER, "unit": "points", "instrument": instrument.key}
-    return {"group": group, **facts}
+def _make_score(instrument: Instrument, group: Group, **facts: Any) -> Field:
+    return Field(kind=Kind.INTEGER, group=group, unit="points", instrument=instrument.key, **facts)

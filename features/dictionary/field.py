@@ -38,34 +38,26 @@ DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field, declared once and used everywhere.
-
-    Parameters
-    ----------
-    low, high
-        Lowest and highest value accepted, both included; for numbers only.
-    step
-        Unit to which a studied range is rounded outward before it is published on a card, which
-        should not show one patient's exact value.
-    required
-        Whether an assessment without it is refused.
-    instrument
-        Key of the instrument whose total, item or follow-up it is; None if it is neither.
-    """
+    """A field, declared once and used everywhere."""
 
     name: str
     kind: Kind
     group: Group
     label: str
+    # Lowest and highest number accepted, both included.
     low: float = 0
     high: float = 0
     unit: str = ""
     categories: tuple[str, ...] = ()
+    # A studied range is rounded outward to it on a card, which should not show one patient's
+    # exact value.
     step: float = 1
+    # An assessment without it is refused.
     required: bool = False
     help: str = ""
     loinc: str | None = None
     source: str = ""
+    # Key of the instrument whose total, item or follow-up it is.
     instrument: str | None = None
 
     @property
@@ -75,15 +67,7 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What is accepted, in words.
-
-        Examples
-        --------
-        >>> from features.dictionary.dictionary import load_dictionary
-        >>> fields = load_dictionary().fields
-        >>> fields["phq9"].allowed, fields["sex"].allowed
-        ('a whole number from 0 to 27 points', 'one of: female, male, other')
-        """
+        """What is accepted, in words."""
         match self.kind:
             case Kind.NUMBER | Kind.INTEGER:
                 word = "a whole number" if self.kind is Kind.INTEGER else "a number"

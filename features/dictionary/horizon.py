@@ -16,15 +16,7 @@ class Horizon:
     latest_days: float
 
     def comes_after(self, other: "Horizon") -> bool:
-        """Return whether it both begins and ends later than another.
-
-        Examples
-        --------
-        >>> HORIZONS["acute"].comes_after(HORIZONS["week2"])
-        True
-        >>> HORIZONS["week1"].comes_after(HORIZONS["week2"])
-        False
-        """
+        """Return whether it both begins and ends later than another."""
         later = self.latest_days > other.latest_days
         return later and self.earliest_days > other.earliest_days
 

@@ -1,6 +1,5 @@
 """What an instrument is: a rating scale's items, range, bands, recall window and cut-offs."""
 
-import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
@@ -8,7 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.base.arrays import Flags, Numbers
-from features.base.errors import DictionaryError, Problem, list_problems
+from features.base.errors import DictionaryError, list_problems
+from features.base.files import read_toml
 from features.dictionary.horizon import Horizon
 
 # Limits on what a user's own file may hold; no scale comes near them.
@@ -26,50 +26,32 @@ class Band(BaseModel):
 
 
 class Instrument(BaseModel):
-    """A rating scale, as ``instruments.toml`` has it.
-
-    Parameters
-    ----------
-    key
-        Its name in fields and outcomes. Without underscores, which separate it from what follows.
-    measures
-        What it measures, in words.
-    condition
-        The category of the field `condition` whose severity it measures, which is the key of
-        published base rates; None if it measures none.
-    item_highs
-        Highest score of each item, in order; every item starts at 0.
-    domains
-        Items (counted from 1) of which only the highest counts; all others count alone.
-    bands
-        From the lowest total upwards.
-    recall_days
-        Days that the scale asks about.
-    shortest_recall_days
-        The same for its shortest validated form, e.g. the 24-hour MADRS.
-    response_percent
-        Fall from baseline, in per cent, that counts as response.
-    remission_at_most
-        Highest total in remission; None if no total defines it.
-    missing_items_allowed
-        Items that may be missing when a total is pro-rated from the rest.
-    """
+    """A rating scale, as ``instruments.toml`` has it."""
 
     # hide_input_in_errors: pydantic's messages would quote the file.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    # Its name in fields and outcomes. No underscores: they separate it from what follows.
     key: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
     name: Text
     measures: Text
+    # The category of the field `condition` whose severity it measures, None if of none: the key
+    # of published base rates. `measures` is for readers.
     condition: str | None = None
+    # Of each item the highest score, in order; every item starts at 0.
     item_highs: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)]
     recall_days: Annotated[int, Field(ge=1, le=400)]
     source: Text
+    # Items (counted from 1) of which only the highest counts; all others count alone.
     domains: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] = ()
     bands: tuple[Band, ...] = ()
+    # Of its shortest validated form, e.g. the 24-hour MADRS.
     shortest_recall_days: Annotated[int, Field(ge=1)] | None = None
+    # Fall from baseline, in per cent, that counts as response.
     response_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    # None if no total defines remission.
     remission_at_most: Count | None = None
+    # With no more missing, a total is pro-rated from the other items.
     missing_items_allowed: Count = 0
     clinician_rated: bool = False
     loinc_total: str | None = None
@@ -116,15 +98,7 @@ class Instrument(BaseModel):
 
     @property
     def scoring(self) -> tuple[tuple[int, ...], ...]:
-        """Item positions (from 0) of each scored unit; a unit scores its highest item.
-
-        Examples
-        --------
-        >>> from features.dictionary.dictionary import load_dictionary
-        >>> known = load_dictionary().instruments
-        >>> len(known["qids"].scoring), len(known["phq9"].scoring)
-        (9, 9)
-        """
+        """Item positions (from 0) of each scored unit; a unit scores its highest item."""
         units = [tuple(item - 1 for item in domain) for domain in self.domains]
         shared = {item for unit in units for item in unit}
         units += [(item,) for item in range(len(self.item_highs)) if item not in shared]
@@ -132,15 +106,7 @@ class Instrument(BaseModel):
 
     @property
     def high(self) -> int:
-        """Highest total.
-
-        Examples
-        --------
-        >>> from features.dictionary.dictionary import load_dictionary
-        >>> known = load_dictionary().instruments
-        >>> {key: known[key].high for key in ("phq9", "hamd17", "qids")}
-        {'phq9': 27, 'hamd17': 52, 'qids': 27}
-        """
+        """Highest total."""
         return sum(max(self.item_highs[item] for item in unit) for unit in self.scoring)
 
     @property
@@ -172,75 +138,30 @@ class Instrument(BaseModel):
         )
 
     def name_band(self, total: float) -> str | None:
-        """Name the band of a total; None if it has no bands.
-
-        Examples
-        --------
-        >>> from features.dictionary.dictionary import load_dictionary
-        >>> load_dictionary().instruments["phq9"].name_band(17)
-        'moderately severe'
-        """
+        """Name the band of a total; None if it has no bands."""
         below = [band.label for band in self.bands if band.low <= total]
         return below[-1] if below else None
 
     def has_responded(self, baseline: Numbers, followup: Numbers) -> Flags:
-        """Return whether each course responded; integers, so that no rounding decides.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from features.dictionary.dictionary import load_dictionary
-        >>> known = load_dictionary().instruments
-        >>> known["phq9"].has_responded(np.array([17.0, 17.0]), np.array([8.0, 9.0]))
-        array([ True, False])
-        >>> known["caps5"].has_responded(np.array([40.0, 40.0]), np.array([28.0, 29.0]))
-        array([ True, False])
-        """
+        """Return whether each course responded; integers, so that no rounding decides."""
         return 100 * followup <= (100 - self.response_percent) * baseline
 
     def is_in_remission(self, followup: Numbers) -> Flags:
-        """Return whether each course is in remission.
-
-        Raises
-        ------
-        ValueError
-            If no total of this instrument defines remission.
-        """
+        """Return whether each course is in remission; ValueError if no total defines it."""
         if self.remission_at_most is None:
             raise ValueError(f"{self.name} has no remission cut-off")
         return followup <= self.remission_at_most
 
 
 def read_instruments(path: Path) -> tuple[Instrument, ...]:
-    """Read a file of instruments, each checked by itself.
-
-    Raises
-    ------
-    DictionaryError
-        If it is not TOML of that form; lists every problem.
-    """
-    try:
-        return parse_instruments(path.read_text("utf-8"), path.name)
-    except OSError:
-        problem = Problem("file", "exists", "must be a file of instruments in TOML")
-        raise DictionaryError([problem], source=path.name) from None
-    except UnicodeDecodeError as error:
-        raise DictionaryError([Problem("file", "toml", str(error))], path.name) from None
-
-
-def parse_instruments(text: str, source: str) -> tuple[Instrument, ...]:
-    """Parse instruments from TOML; see :func:`read_instruments`."""
-    try:
-        entries = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DictionaryError([Problem("file", "toml", str(error))], source) from None
+    """Read a file of instruments, each checked by itself; `DictionaryError` lists all problems."""
     problems, instruments = [], []
-    for key, entry in entries.items():
+    for key, entry in read_toml(path, "a file of instruments", DictionaryError).items():
+        facts = entry if isinstance(entry, dict) else {}
         try:
-            facts = entry if isinstance(entry, dict) else {}
             instruments.append(Instrument.model_validate({**facts, "key": key}))
         except ValidationError as error:
             problems += list_problems(error, key)
     if problems:
-        raise DictionaryError(problems, source)
+        raise DictionaryError(problems, path.name)
     return tuple(instruments)

@@ -4,7 +4,7 @@ An update outcome is estimated again after treatment has begun, from the baselin
 read up to a checkpoint: ``hamd17.acute.response.after-week2``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -22,23 +22,15 @@ UPDATE_MARK = ".after-"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a model predicts.
-
-    Use :func:`parse_outcome`, which refuses what cannot be read.
-
-    Parameters
-    ----------
-    checkpoint
-        When the estimate is updated; None if it is made before treatment.
-    early_scores
-        Fields of the follow-up totals, of any instrument, that are read by the checkpoint and so
-        may be features; empty before treatment.
-    """
+    """What a model predicts. :func:`parse_outcome` makes it, and refuses what cannot be read."""
 
     instrument: Instrument
     horizon: Horizon
     criterion: str
+    # When the estimate is updated; None if it is made before treatment.
     checkpoint: Horizon | None = None
+    # Fields of the follow-up totals, of any instrument, that are read by the checkpoint and so may
+    # be features.
     early_scores: tuple[str, ...] = ()
 
     @property
@@ -75,12 +67,6 @@ class Outcome:
 
         It is unknown without both totals, and if the baseline leaves nothing to improve: a total of
         0 for response, one already in remission for remission.
-
-        Examples
-        --------
-        >>> outcome = parse_outcome("phq9.acute.response")
-        >>> outcome.evaluate(np.array([17.0, 17, 0, np.nan]), np.array([8.0, 9, 0, 3]))
-        array([ 1.,  0., nan, nan])
         """
         if self.criterion == "response":
             met, open_to_change = self.instrument.has_responded(baseline, followup), baseline > 0
@@ -121,11 +107,6 @@ class Outcome:
 def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
     """Read ``instrument.horizon.criterion``, and ``.after-horizon`` for an update outcome.
 
-    Parameters
-    ----------
-    dictionary
-        Whose instruments are meant; None if the built-in ones.
-
     Raises
     ------
     OutcomeError
@@ -135,8 +116,6 @@ def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
 
     Examples
     --------
-    >>> parse_outcome("phq9.acute.response").followup_field
-    'phq9_acute'
     >>> parse_outcome("pas.acute.remission.after-week1").early_scores[:3]
     ('madrs_day1', 'hamd17_day1', 'hama_day1')
     >>> parse_outcome("phq9.day1.response")
@@ -149,7 +128,17 @@ def parse_outcome(text: str, dictionary: Dictionary | None = None) -> Outcome:
     parts = named.split(".")
     key, horizon, criterion = [*parts, "", "", ""][:3]
     until = checkpoint if mark else None
-    unknown = list(_check_parts(known, key, horizon, criterion, until))
+    allowed: list[tuple[str, str | None, Iterable[str]]] = [
+        ("instrument", key, known),
+        ("horizon", horizon, HORIZONS),
+        ("criterion", criterion, CRITERIA),
+        ("checkpoint", until, HORIZONS),
+    ]
+    unknown = [
+        Problem("outcome", part, f"must be one of: {', '.join(names)}")
+        for part, name, names in allowed
+        if name is not None and name not in names
+    ]
     if not unknown and len(parts) != 3:
         message = f"must be instrument.horizon.criterion, or that and {UPDATE_MARK}horizon"
         unknown = [Problem("outcome", "form", message)]
@@ -165,25 +154,6 @@ def _list_early(instruments: Iterable[Instrument], until: Horizon) -> Iterator[s
     for horizon, instrument in product(HORIZONS.values(), instruments):
         if horizon.latest_days <= until.latest_days and instrument.can_read(horizon):
             yield instrument.name_followup(horizon)
-
-
-def _check_parts(
-    instruments: Mapping[str, Instrument],
-    key: str,
-    horizon: str,
-    criterion: str,
-    checkpoint: str | None,
-) -> Iterator[Problem]:
-    allowed: dict[str, tuple[str, tuple[str, ...]]] = {
-        "instrument": (key, tuple(instruments)),
-        "horizon": (horizon, tuple(HORIZONS)),
-        "criterion": (criterion, CRITERIA),
-    }
-    if checkpoint is not None:
-        allowed["checkpoint"] = (checkpoint, tuple(HORIZONS))
-    for part, (name, known) in allowed.items():
-        if name not in known:
-            yield Problem("outcome", part, f"must be one of: {', '.join(known)}")
 
 
 def _check_readable(

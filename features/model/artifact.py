@@ -21,13 +21,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def read_file(folder: Path, name: str) -> bytes:
-    """Read a file of a model.
-
-    Raises
-    ------
-    ArtifactError
-        If it cannot be read, or lies outside the folder.
-    """
+    """Read a file of a model; `ArtifactError` if it cannot be read, or lies outside the folder."""
     if Path(name).name != name:
         raise ArtifactError("the card names a file outside its folder")
     try:

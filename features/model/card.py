@@ -39,27 +39,18 @@ class OutcomeFacts(Facts):
 
 
 class Population(Facts):
-    """The patients whom the model was developed on.
+    """The patients whom the model was developed on."""
 
-    Parameters
-    ----------
-    courses
-        Treatment courses with a known outcome, on which it was trained.
-    without_outcome
-        Courses excluded because their outcome is missing.
-    weighted_rate
-        Event rate with courses weighted for missing outcomes; None if all are equally weighted.
-    published_rate
-        Published response or remission rate, if none of their outcomes is known yet; None if some
-        are, or if no rate is published.
-    """
-
+    # Treatment courses with a known outcome.
     courses: int
     events: int
     patients: int
     sites: int
+    # Courses excluded because their outcome is missing.
     without_outcome: int
+    # Event rate with courses weighted for missing outcomes; None if all are equally weighted.
     weighted_rate: float | None = None
+    # Published response or remission rate; None if some outcome is known, or no rate published.
     published_rate: float | None = None
 
     @property
@@ -100,16 +91,9 @@ class IntervalFacts(Facts):
 
 
 class Recalibrated(Facts):
-    """A cohort on which a model was recalibrated after its development.
+    """A cohort on which a model was recalibrated after its development."""
 
-    Parameters
-    ----------
-    intercept, slope
-        New log-odds are the slope times the old ones, plus the intercept.
-    data_digest
-        SHA-256 of the canonical content of that cohort.
-    """
-
+    # New log-odds are the slope times the old ones, plus the intercept.
     intercept: float
     slope: float
     courses: int
@@ -119,25 +103,7 @@ class Recalibrated(Facts):
 
 
 class ModelCard(Facts):
-    """Facts that travel with the model.
-
-    Parameters
-    ----------
-    features
-        Columns of the matrix, in order.
-    sites
-        Sites whose own effect the model knows.
-    performance
-        Cross-validated measures of every candidate.
-    data_digest
-        SHA-256 of the canonical content of the cohort.
-    recalibrated
-        The cohorts on which it was recalibrated since, the latest last.
-    instruments
-        The instruments that its study added to the built-in ones.
-    files
-        SHA-256 of each file next to the card.
-    """
+    """Facts that travel with the model."""
 
     format: Literal[1] = 1
     name: str
@@ -149,18 +115,25 @@ class ModelCard(Facts):
     created: str
     seed: int
     population: Population
+    # Columns of the matrix, in order.
     features: tuple[Feature, ...]
+    # Those whose own effect the model knows.
     sites: tuple[str, ...] = ()
     ranges: tuple[StudiedRange, ...]
     interval: IntervalFacts
+    # Cross-validated measures of every candidate.
     performance: Mapping[str, Mapping[str, Measure]]
     validation: str
     verdict: str
+    # SHA-256 of the canonical content of the cohort.
     data_digest: str
     versions: Mapping[str, str]
     note: str = NOTE
+    # The latest last.
     recalibrated: tuple[Recalibrated, ...] = ()
+    # Those that its study added to the built-in ones.
     instruments: tuple[Instrument, ...] = ()
+    # SHA-256 of each file next to the card.
     files: Mapping[str, str] = Field(default_factory=dict)
 
     @property

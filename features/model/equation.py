@@ -26,7 +26,7 @@ from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 from features.model.calibration import calibrate_log_odds, compute_chord_slope
 from features.model.matrix import Feature
-from features.model.plan import Plan, Rows, list_fields
+from features.model.plan import Plan, Rows
 from features.model.terms import LINEAR, Terms
 from features.model.trees import (
     join_boosters,
@@ -42,46 +42,26 @@ ALL_VERSIONS = slice(None)
 
 @dataclass(frozen=True)
 class Explanation:
-    """Contributions to the log-odds; each row's, with its intercept, sum to its log-odds.
+    """Contributions to the log-odds; each row's, with its intercept, sum to its log-odds."""
 
-    Parameters
-    ----------
-    intercept
-        ``[rows]``.
-    fields
-        What each contribution belongs to, the site last if the equation knows sites.
-    contributions
-        ``[rows, fields]``.
-    """
-
+    # `[rows]`
     intercept: Numbers
     fields: tuple[str, ...]
+    # `[rows, fields]`
     contributions: Numbers
 
 
 @dataclass(frozen=True)
 class Equation:
-    """Everything that turns columns into log-odds.
-
-    Parameters
-    ----------
-    sites
-        Names of the sites that have an effect of their own.
-    boosters
-        Boosted trees, one for each version of `terms`, or none.
-    joined
-        The same in one, see :attr:`prepared`; None if they were not joined.
-
-    Raises
-    ------
-    ArtifactError
-        If the parts do not belong together.
-    """
+    """Everything that turns columns into log-odds; `ArtifactError` if the parts do not fit."""
 
     features: tuple[Feature, ...]
+    # Those that have an effect of their own.
     sites: tuple[str, ...]
     terms: Terms
+    # Boosted trees, one for each version of `terms`, or none.
     boosters: tuple[Any, ...] = ()
+    # The same in one, see `prepared`.
     joined: Any = None
 
     def __post_init__(self) -> None:
@@ -92,7 +72,7 @@ class Equation:
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields that the equation reads, the site last."""
-        return list_fields(self.features, self.sites)
+        return self.plan.fields
 
     @cached_property
     def plan(self) -> Plan:

@@ -6,7 +6,7 @@ The service, ``score``, MLflow's pyfunc and Python programs all estimate through
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import compress, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,28 +41,17 @@ NO_CONTRIBUTION = 1e-12
 
 @dataclass(frozen=True)
 class Estimates:
-    """A model's predictions for the rows of the conditions that it was developed on.
-
-    Parameters
-    ----------
-    model, version
-        The model, and its version in the registry.
-    rows
-        ``int64[estimates]``: indices of those rows among all.
-    columns
-        Those rows.
-    abstained
-        For each, why no probability is given, or None.
-    explanation
-        None if the detail was not ``full``.
-    """
+    """A model's predictions for the rows of the conditions that it was developed on."""
 
     model: ResponseModel
     version: str
+    # Those rows, and their indices among all.
     rows: NDArray[np.int64]
     columns: Columns
     prediction: Prediction
+    # Why no probability is given, for each.
     abstained: list[AbstainedPart | None]
+    # Of full detail only.
     explanation: Explanation | None = None
 
     @property
@@ -71,31 +60,14 @@ class Estimates:
         return np.array([reason is not None for reason in self.abstained], dtype=bool)
 
 
-# What only ``full`` detail gives.
-class _Evidence(NamedTuple):
-    interval: IntervalPart | None
-    effective_sample_size: float | None
-    intercept: float | None
-    factors: list[FactorPart]
-    imputed: list[str]
-
-
-_NO_EVIDENCE = _Evidence(None, None, None, [], [])
+# What only full detail gives: interval, effective sample size, intercept, factors, imputed fields.
+_Evidence = tuple[IntervalPart | None, float | None, float | None, list[FactorPart], list[str]]
 
 
 class Estimator:
     """Estimates with one model; what all of its estimates share is prepared once.
 
-    Parameters
-    ----------
-    version
-        The model's version in the registry; empty if it has none.
-    min_sample_size
-        Effective sample size below which no probability is given.
-
-    Examples
-    --------
-    ::
+    Below `min_sample_size`, an effective sample size, no probability is given. To use it::
 
         model = ResponseModel.load(folder)
         estimates = Estimator(model).list_estimates(read_assessments(rows))
@@ -135,13 +107,7 @@ class Estimator:
     def estimate(
         self, columns: Columns, eligibility: Eligibility, detail: Detail = "full"
     ) -> Estimates:
-        """Predict the rows of the model's conditions, and find which predictions are withheld.
-
-        Parameters
-        ----------
-        eligibility
-            Of the same rows, see :func:`features.records.eligibility.check_eligibility`.
-        """
+        """Predict the rows of the model's conditions, and find which predictions are withheld."""
         studied = (columns.get_numbers("condition") == self._conditions).any(axis=0)
         columns, eligibility = columns.select(studied), eligibility.select(studied)
         model, explanation = self._prepared, None
@@ -203,22 +169,22 @@ class Estimator:
             {
                 "outcome": self._outcome,
                 "probability": probability if abstained is None else None,
-                "interval": evidence.interval,
-                "effective_sample_size": evidence.effective_sample_size,
+                "interval": interval,
+                "effective_sample_size": size,
                 "base_rate": self._base_rate,
                 "abstained": abstained,
-                "intercept": evidence.intercept,
-                "factors": evidence.factors,
-                "imputed": evidence.imputed,
+                "intercept": intercept,
+                "factors": factors,
+                "imputed": imputed,
                 "model": self._model_part,
                 "note": self._note,
             }
-            for probability, abstained, evidence in rows
+            for probability, abstained, (interval, size, intercept, factors, imputed) in rows
         ]
 
     def _list_evidence(self, estimates: Estimates) -> Iterator[_Evidence]:
         if estimates.explanation is None:
-            yield from repeat(_NO_EVIDENCE)
+            yield from repeat((None, None, None, [], []))
             return
         prediction, facts = estimates.prediction, self.model.card.interval
         rows = zip(
@@ -240,9 +206,9 @@ class Estimator:
                     "level": level,
                     "method": method,
                 }
-                yield _Evidence(interval, size, intercept, factors, imputed)
+                yield interval, size, intercept, factors, imputed
             else:
-                yield _Evidence(None, None, None, [], imputed)
+                yield None, None, None, [], imputed
 
     def _list_factors(self, explanation: Explanation) -> list[list[FactorPart]]:
         sizes = np.abs(explanation.contributions)

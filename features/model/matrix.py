@@ -25,35 +25,24 @@ Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
 class Feature(BaseModel):
     """One column of the matrix: a transform of one field.
 
-    Parameters
-    ----------
-    reference
-        Baseline total from which the field's fall is computed, in per cent, before the transform;
-        None if the field is taken as it is.
-    transform
-        ``value`` as it is; ``level`` 1 if the category is at position `parameter`; ``log1p``
-        natural logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` the part
-        beyond `parameter`, at most 6; ``years`` years from day `parameter` to a date before it,
-        negative, and 0 from that day on.
+    ``value`` as it is; ``level`` 1 if the category is at position `parameter`; ``log1p`` natural
+    logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` the part beyond
+    `parameter`, at most 6; ``years`` years from day `parameter` to a date before it, negative, and
+    0 from that day on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     field: str
+    # Baseline total from which the field's fall is computed, in per cent, before the transform.
     reference: str | None = None
     transform: Transform
     parameter: float = 0.0
 
 
 def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
-    """Compute the fall from baseline in per cent, at worst -100; NaN without both, or from 0.
-
-    Examples
-    --------
-    >>> compute_fall(np.array([8.0, 40, 3, np.nan]), np.array([16.0, 10, 0, 20]))
-    array([  50., -100.,   nan,   nan])
-    """
+    """Compute the fall from baseline in per cent, at worst -100; NaN without both, or from 0."""
     some = np.where(baseline > 0, baseline, np.nan)
     return np.maximum(100 * (baseline - early) / some, WORST_FALL)
 
@@ -84,25 +73,7 @@ EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = Mappin
 )
 
 
-def _make_features(field: Field, offered: Container[str | None] = ()) -> Iterator[Feature]:
-    """Make the features of one field.
-
-    Parameters
-    ----------
-    offered
-        Names of the fields offered with it. An early score whose baseline is among them has its
-        fall from it as a second feature.
-
-    Examples
-    --------
-    >>> fields = load_dictionary().fields
-    >>> [feature.name for feature in _make_features(fields["sex"])]
-    ['sex=female', 'sex=male', 'sex=other']
-    >>> [feature.name for feature in _make_features(fields["age"])]
-    ['age', 'age_from_65']
-    >>> [feature.name for feature in _make_features(fields["madrs_day1"], ["madrs"])]
-    ['madrs_day1', 'madrs_day1_fall']
-    """
+def _make_features(field: Field, offered: Container[str | None]) -> Iterator[Feature]:
     if field.kind in (Kind.TEXT, Kind.DATE):
         return
     if field.kind is Kind.CATEGORY:
@@ -113,6 +84,7 @@ def _make_features(field: Field, offered: Container[str | None] = ()) -> Iterato
     plain: tuple[tuple[str, Transform, float], ...] = ((field.name, "value", 0),)
     for name, transform, parameter in EVIDENCED_FORMS.get(field.name, plain):
         yield Feature(name=name, field=field.name, transform=transform, parameter=parameter)
+    # An early score offered with its baseline has its fall from it as a second feature.
     if field.group is Group.FOLLOWUP and field.instrument in offered:
         name, baseline = f"{field.name}_fall", field.instrument
         yield Feature(name=name, field=field.name, reference=baseline, transform="value")
@@ -121,24 +93,24 @@ def _make_features(field: Field, offered: Container[str | None] = ()) -> Iterato
 def list_features(
     names: Iterable[str], dictionary: Dictionary | None = None
 ) -> tuple[Feature, ...]:
-    """List the features of some fields, in the dictionary's order whatever the order of names."""
+    """List the features of some fields, in the dictionary's order whatever the order of names.
+
+    Examples
+    --------
+    >>> [feature.name for feature in list_features(["sex", "age"])]
+    ['age', 'age_from_65', 'sex=female', 'sex=male', 'sex=other']
+    """
     known, wanted = (dictionary or load_dictionary()).fields, set(names)
     fields = (field for name, field in known.items() if name in wanted)
     return tuple(feature for field in fields for feature in _make_features(field, wanted))
 
 
 class MatrixPlan:
-    """How some features are computed, prepared once: whole groups of transforms at a time.
-
-    Parameters
-    ----------
-    order
-        Positions of the features as the plan computes them: plain values first, then scaled ones,
-        logarithms, and indicators.
-    """
+    """How some features are computed, prepared once: whole groups of transforms at a time."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
         groups = [GROUPS[feature.transform] for feature in features]
+        # Positions of the features as they are computed, group by group.
         self.order = np.argsort(groups, kind="stable")
         self._back = np.argsort(self.order)
         planned = [features[index] for index in self.order]
@@ -158,14 +130,9 @@ class MatrixPlan:
         self._levels = _list_bounds(planned[self._marks], 2)
 
     def compute(self, columns: Columns) -> tuple[Numbers, Flags]:
-        """Compute the features in the plan's order.
+        """Compute the features in the plan's order, and which are missing: ``[features, rows]``.
 
-        Returns
-        -------
-        ndarray
-            ``float64[features, rows]``; arbitrary where a feature is missing.
-        ndarray
-            ``bool[features, rows]``: whether it is missing.
+        A value is arbitrary where the feature is missing.
         """
         fields = columns.stack(self._fields)
         values: Numbers = fields.take(self._field_lines, axis=0)
@@ -189,7 +156,7 @@ class MatrixPlan:
         return np.ascontiguousarray(matrix.take(self._back, axis=0).T)
 
 
-# ``[width, features, 1]``
+# `[width, features, 1]`
 def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
     numbers = [_describe_transform(feature) for feature in features]
     return np.array(numbers, dtype=np.float64).reshape(-1, width).T[:, :, None]
@@ -213,12 +180,7 @@ def _describe_transform(feature: Feature) -> tuple[float, ...]:
 
 
 def build_matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
-    """Compute the feature matrix.
-
-    Returns
-    -------
-    ndarray
-        ``float32[rows, features]``, NaN for missing.
+    """Compute the feature matrix, ``float32[rows, features]`` with NaN for missing.
 
     Examples
     --------

@@ -27,20 +27,12 @@ ROUNDING = float(np.finfo(np.float32).eps) / 2
 
 
 class Rows(NamedTuple):
-    """What an equation reads of some rows.
+    """What an equation reads of some rows, each array ``[…, rows]``."""
 
-    Parameters
-    ----------
-    values, missing
-        ``[features, rows]``, as :meth:`features.model.matrix.MatrixPlan.compute` gives them.
-    inputs
-        ``[inputs, rows]``: what the weights multiply.
-    chosen
-        Which of the plan's inputs these are; all others are 0 in every row.
-    """
-
+    # As `MatrixPlan.compute` gives them.
     values: Numbers
     missing: Flags
+    # What the weights multiply, and which of the plan's inputs these are; all others are 0.
     inputs: Numbers
     chosen: slice | Indices
 
@@ -50,35 +42,14 @@ class Rows(NamedTuple):
         return Rows(self.values[:, kept], self.missing[:, kept], inputs, self.chosen)
 
 
-def list_fields(features: Sequence[Feature], sites: Sequence[str]) -> tuple[str, ...]:
-    """List the fields that an equation reads, the site last."""
-    fields = dict.fromkeys(feature.field for feature in features)
-    return (*fields, "site") if sites else tuple(fields)
-
-
 class Plan:
-    """The plan of an equation, for all its versions.
-
-    Parameters
-    ----------
-    matrix
-        How the features are computed.
-    fields
-        What contributions belong to, the site last if the equation knows sites.
-    intercepts
-        ``[versions]``: log-odds of a row of zeros.
-    weights
-        ``[inputs, versions]``: for deviations of features, their missingness indicators, site
-        indicators, products.
-    trees
-        ``[versions]``: weight of the boosted trees.
-    bent
-        Whether calibrations remain to be applied, because some are not linear.
-    """
+    """The plan of an equation, for all its versions."""
 
     def __init__(self, features: Sequence[Feature], sites: Sequence[str], terms: Terms) -> None:
         self.matrix = MatrixPlan(features)
-        self.fields = list_fields(features, sites)
+        # What contributions belong to, the site last if the equation knows sites.
+        fields = tuple(dict.fromkeys(feature.field for feature in features))
+        self.fields = (*fields, "site") if sites else fields
         order = self.matrix.order
         self._read = [features[index].field for index in order]
         self._sites = {site: index for index, site in enumerate(sites)}
@@ -86,18 +57,21 @@ class Plan:
         self._centre, self._scale = terms.centre[order, None], terms.scale[order, None]
         self._first, self._second = (np.argsort(order)[side] for side in terms.pairs.T)
         shift, below, above = terms.calibration.T
+        # Whether calibrations remain to be applied, because some are not linear.
         self.bent = bool((below != above).any())
         slope, start = (1.0, 0.0) if self.bent else (above, shift)
         # Squares have 1 subtracted; the intercept holds that, and a missing feature takes it back.
         squares = self._sum_squares(terms.products)
         gaps = (terms.missing - terms.present * terms.centre)[:, order] + squares
+        # `[inputs, versions]`: deviations, missingness indicators, site indicators, products.
         weights = np.hstack([terms.present[:, order], gaps, terms.sites, terms.products])
         self.weights: Numbers = np.ascontiguousarray(weights.T * slope)
+        # `[versions]`: log-odds of a row of zeros.
         starts = terms.intercept + terms.present @ terms.centre - squares.sum(axis=1)
         self.intercepts: Numbers = start + slope * starts
         self.trees: Numbers = slope * terms.trees
 
-    # ``[versions, features]``: the weights of each feature's square.
+    # `[versions, features]`: the weights of each feature's square.
     def _sum_squares(self, products: Numbers) -> Numbers:
         squares = np.zeros((len(products), len(self._centre)))
         same = np.flatnonzero(self._first == self._second)
@@ -131,18 +105,7 @@ class Plan:
         return marks
 
     def sum_terms(self, rows: Rows, versions: slice, block_rows: int) -> Iterator[Numbers]:
-        """Sum the terms of some versions, trees aside.
-
-        Parameters
-        ----------
-        block_rows
-            Rows that are summed together.
-
-        Yields
-        ------
-        ndarray
-            ``[rows, versions]``.
-        """
+        """Sum the terms of some versions, trees aside, as ``[rows, versions]`` block by block."""
         weights = self.weights[:, versions][rows.chosen]
         for start in range(0, max(rows.inputs.shape[1], 1), block_rows):
             sums: Numbers = rows.inputs[:, start : start + block_rows].T @ weights
@@ -152,14 +115,9 @@ class Plan:
     def sum_roughly(self, rows: Rows) -> tuple[Singles, Numbers]:
         """Sum the terms of all re-developments in single precision: half the time of `sum_terms`.
 
-        Returns
-        -------
-        ndarray
-            ``float32[rows, versions - 1]``.
-        ndarray
-            ``[rows]``: error bound: n roundings of the sum of n absolute products (Higham, Accuracy
-            and Stability of Numerical Algorithms, 2002, 3.1), plus 4 for both factors and the
-            intercept.
+        Returns ``float32[rows, versions - 1]``, and each row's error bound: n roundings of the sum
+        of n absolute products (Higham, Accuracy and Stability of Numerical Algorithms, 2002, 3.1),
+        plus 4 for both factors and the intercept.
         """
         # Fast path of sum_terms for brief estimates; within the bound by
         # tests/features/model/test_response_model.py.
@@ -177,12 +135,8 @@ class Plan:
     def split_terms(self, rows: Rows) -> tuple[float, Numbers]:
         """Split the sum of the model's own terms.
 
-        Returns
-        -------
-        float
-            Log-odds with every feature at its centre.
-        ndarray
-            Contribution of each field, ``[fields, rows]``.
+        Returns the log-odds with every feature at its centre, and the contribution of each field,
+        ``[fields, rows]``.
         """
         shares, squares = self._shares
         added: Numbers = shares[:, rows.chosen] @ rows.inputs

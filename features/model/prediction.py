@@ -19,22 +19,16 @@ Real = TypeVar("Real", np.float32, np.float64)
 
 @dataclass(frozen=True)
 class Prediction:
-    """Probabilities of many assessments, each array ``[rows]``.
-
-    Parameters
-    ----------
-    low, high
-        Interval for the patient's own probability at the card's level; NaN without
-        re-developments, or if no interval was asked for.
-    effective_sample_size
-        Number of patients like this one whose event rate would be as precise: p(1-p)/var(p),
-        Thomassen et al., Stat Med 2024.
-    """
+    """Probabilities of many assessments, each array ``[rows]``."""
 
     log_odds: Numbers
     probability: Numbers
+    # Interval for the patient's own probability at the card's level; NaN without re-developments,
+    # or if no interval was asked for.
     low: Numbers
     high: Numbers
+    # Number of patients like this one whose event rate would be as precise: p(1-p)/var(p),
+    # Thomassen et al., Stat Med 2024.
     effective_sample_size: Numbers
 
 
@@ -45,8 +39,6 @@ def compute_probability(log_odds: NDArray[Real]) -> NDArray[Real]:
     --------
     >>> compute_probability(np.array([0.0, 800.0, -800.0]))
     array([0.5, 1. , 0. ])
-    >>> float(compute_probability(np.array(0.0)))
-    0.5
     """
     # Negating an array of no dimension gives a number, into which nothing can be written.
     odds_against = np.asarray(np.negative(log_odds))
@@ -94,12 +86,8 @@ def compare_sizes(
     ----------
     probability
         ``[rows]``: the model's own.
-    log_odds
-        ``float32[rows, re-developments]``.
-    error
-        ``[rows]``: the largest error of each of those.
-    limit
-        Effective sample size.
+    log_odds, error
+        ``float32[rows, re-developments]``, and the largest error in each row.
 
     Returns
     -------
@@ -120,13 +108,9 @@ def compare_sizes(
 
 @lru_cache(maxsize=64)
 def weigh_ordered(count: int, level: float | None) -> Numbers:
-    """Make the weights that turn sorted values into quantiles and a mean.
+    """Make the weights, ``[count, 3]``, that turn sorted values into quantiles and a mean.
 
-    Returns
-    -------
-    ndarray
-        ``[count, 3]``: the interval's ends, interpolated between the two nearest values, and the
-        mean; without a level the first two are 0.
+    The interval's ends are interpolated between the two nearest values; 0 without a level.
 
     Examples
     --------

@@ -28,18 +28,10 @@ class ResponseFunction:
         self._estimator = Estimator(model)
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> Any:
-        """Estimate probabilities for a data frame of assessments.
+        """Return `ANSWER_COLUMNS` for each row of a pandas frame of assessments.
 
-        Returns
-        -------
-        pandas.DataFrame
-            ``probability``, ``low``, ``high`` and ``effective_sample_size``, a row for each of
-            `frame`; NaN where the service would give no probability.
-
-        Raises
-        ------
-        AssessmentError
-            If a row breaks a rule, as everywhere else.
+        They are NaN where the service would give no probability; `AssessmentError` if a row breaks
+        a rule.
         """
         table = pa.Table.from_pandas(frame, preserve_index=False)
         dictionary = self.model.card.dictionary

@@ -34,16 +34,11 @@ READ_ROWS, SUM_ROWS = 512, 128
 
 @dataclass(frozen=True)
 class ResponseModel:
-    """A fitted model with its card.
-
-    Parameters
-    ----------
-    digest
-        SHA-256 of the card as stored, and so of the whole model; empty before it is saved.
-    """
+    """A fitted model with its card."""
 
     card: ModelCard
     equation: Equation
+    # SHA-256 of the card as stored, and so of the whole model; empty before it is saved.
     digest: str = ""
 
     def predict(self, columns: Columns) -> Prediction:
@@ -54,11 +49,8 @@ class ResponseModel:
     def predict_briefly(self, columns: Columns, min_sample_size: float = 0.0) -> Prediction:
         """Estimate probabilities without intervals.
 
-        Parameters
-        ----------
-        min_sample_size
-            Limit of effective sample sizes, which are only as exact as it takes to be on the right
-            side of it. With 0 they are NaN, and re-developments are not computed.
+        Effective sample sizes are only as exact as it takes to be on the right side of
+        `min_sample_size`. If that is 0 they are NaN, and re-developments are not computed.
         """
         return join_predictions(
             [self._compare(rows, min_sample_size) for rows in self._read(columns)]
@@ -102,12 +94,9 @@ class ResponseModel:
             yield self.equation.plan.read(columns.select(rows))
 
     def save(self, folder: Path) -> str:
-        """Write the model into a new folder.
+        """Write the model into a new folder, and return its digest.
 
-        Returns
-        -------
-        str
-            SHA-256 of the card, which holds those of the other files: the model's digest.
+        It is the SHA-256 of the card, which holds those of the other files.
         """
         folder.mkdir(parents=True)
         contents = {TERMS_FILE: dump_terms(self.equation.terms)}
@@ -118,12 +107,7 @@ class ResponseModel:
 
     @classmethod
     def load(cls, folder: Path, digest: str | None = None) -> "ResponseModel":
-        """Read a model and check every byte of it.
-
-        Parameters
-        ----------
-        digest
-            The model's registered digest; the card is trusted if it is None.
+        """Read a model and check every byte of it; without its registered digest, trust the card.
 
         Raises
         ------

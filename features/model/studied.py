@@ -31,19 +31,12 @@ def find_unread(columns: Columns, early: Sequence[str]) -> Flags:
 class StudiedRanges:
     """A model's studied ranges, prepared to be compared with many rows.
 
-    Parameters
-    ----------
-    dictionary
-        The model's own, which lists the categories of a field.
-
-    Attributes
-    ----------
-    fields
-        The fields with a range, in the card's order.
+    Its dictionary lists the categories of a field.
     """
 
     def __init__(self, ranges: Sequence[StudiedRange], dictionary: Dictionary) -> None:
         unseen = {studied.field: list(_list_unseen(studied, dictionary)) for studied in ranges}
+        # In the card's order; a field of which every category was studied has nothing outside.
         self.fields = tuple(field for field, intervals in unseen.items() if intervals)
         counts = [len(unseen[field]) for field in self.fields]
         self._first = np.cumsum([0, *counts])[:-1]
@@ -60,15 +53,6 @@ class StudiedRanges:
 
 
 def _list_unseen(studied: StudiedRange, dictionary: Dictionary) -> Iterator[Interval]:
-    """List the values that a model has never seen, as intervals.
-
-    Examples
-    --------
-    >>> from features.dictionary.dictionary import load_dictionary
-    >>> studied = StudiedRange(field="sex", categories=("female", "male"))
-    >>> list(_list_unseen(studied, load_dictionary()))
-    [(2.0, 2.0)]
-    """
     if studied.categories:
         for position, name in enumerate(dictionary.fields[studied.field].categories):
             if name not in studied.categories:
@@ -78,9 +62,3 @@ def _list_unseen(studied: StudiedRange, dictionary: Dictionary) -> Iterator[Inte
         yield make_interval("below", studied.low)
     if studied.high is not None:
         yield make_interval("above", studied.high)
-
-
-def find_outside(columns: Columns, studied: StudiedRange) -> Flags:
-    """Return which rows have a value never studied, ``bool[rows]``; a missing one is not."""
-    outside = StudiedRanges([studied], columns.dictionary).find_outside(columns)
-    return np.asarray(outside.any(axis=0))

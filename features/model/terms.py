@@ -22,48 +22,29 @@ LINEAR = ("intercept", "present", "missing", "sites", "trees", "products")
 class Terms:
     """Coefficients of the log-odds, for each version: the model, then its re-developments.
 
-    Parameters
-    ----------
-    intercept
-        ``[versions]``; the model itself first.
-    present, missing
-        ``[versions, features]``: per unit of a recorded value, and for a missing one.
-    sites
-        ``[versions, sites + 1]``: effect of each known site, and last of a new site: 0 for the
-        model, drawn from the between-site distribution for re-developments. Without known sites
-        ``[versions, 0]``.
-    trees
-        ``[versions]``: weight of the boosted trees.
-    centre, scale
-        ``[features]``: value from which a feature's contribution is counted, and the unit in which
-        products count it.
-    pairs
-        ``int64[products, 2]``: features multiplied; a feature with itself is its square.
-    products
-        ``[versions, products]``: per unit of each product.
-    calibration
-        ``[versions, 3]``: see :mod:`features.model.calibration`.
+    :meth:`check` has the shapes.
     """
 
     intercept: Numbers
+    # Per unit of a recorded value, and for a missing one.
     present: Numbers
     missing: Numbers
+    # Effect of each known site, and last of a new site: 0 for the model, drawn from the
+    # between-site distribution for re-developments.
     sites: Numbers
+    # Weight of the boosted trees.
     trees: Numbers
+    # From where a feature's contribution is counted, and the unit in which products count it.
     centre: Numbers
     scale: Numbers
+    # Features multiplied; a feature with itself is its square.
     pairs: NDArray[np.int64]
     products: Numbers
+    # See features/model/calibration.py.
     calibration: Numbers
 
     def check(self, features: int, sites: int) -> None:
-        """Check that the arrays' shapes fit each other.
-
-        Raises
-        ------
-        ArtifactError
-            If they do not, or an array holds anything but finite numbers.
-        """
+        """Raise `ArtifactError` unless all shapes fit each other and all numbers are finite."""
         versions = len(self.intercept)
         shapes = {
             "intercept": (versions,),
@@ -90,10 +71,7 @@ class Terms:
 
 
 def stack_terms(versions: Sequence[Terms]) -> Terms:
-    """Join a model's terms with those of its re-developments.
-
-    All must share centres, scales and pairs.
-    """
+    """Join a model's terms with those of its re-developments, which share its centres and pairs."""
     names = (*LINEAR, "calibration")
     joined = {name: np.concatenate([getattr(v, name) for v in versions]) for name in names}
     return replace(versions[0], **joined)
@@ -107,13 +85,7 @@ def dump_terms(terms: Terms) -> bytes:
 
 
 def parse_terms(content: bytes) -> Terms:
-    """Read terms back.
-
-    Raises
-    ------
-    ArtifactError
-        If the content is anything but those arrays.
-    """
+    """Read terms back; raise `ArtifactError` if the content is anything but those arrays."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             contents = {name: arrays[name].astype(np.float64) for name in arrays.files}
@@ -123,13 +95,7 @@ def parse_terms(content: bytes) -> Terms:
 
 
 def count_units(matrix: NDArray[np.float32], centre: Numbers, scale: Numbers) -> Numbers:
-    """Standardise features as products take them, within `MAX_UNITS` either way.
-
-    Examples
-    --------
-    >>> count_units(np.array([[17.0, 90.0]]), np.array([12.0, 28.0]), np.array([5.0, 6.0]))
-    array([[1., 3.]])
-    """
+    """Standardise features as products take them, within `MAX_UNITS` either way."""
     return limit_units((matrix - centre) / scale)
 
 

@@ -12,13 +12,7 @@ from features.base.errors import ArtifactError
 
 
 def parse_booster(content: bytes) -> Any:
-    """Read boosted trees from UBJSON.
-
-    Raises
-    ------
-    ArtifactError
-        If they cannot be read.
-    """
+    """Read boosted trees from UBJSON, or raise `ArtifactError`."""
     import xgboost  # a heavy import, needed by models with trees alone
 
     # One thread: the workers of a service share the cores among them.

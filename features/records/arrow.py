@@ -41,10 +41,10 @@ ARROW_READERS: Mapping[Kind, Reader] = MappingProxyType(
 def parse_arrow(field: Field, array: Any, text: bool, factor: float = 1.0) -> Parsed:
     """Read one Arrow array.
 
+    Null, and NaN among numbers, is missing.
+
     Parameters
     ----------
-    array
-        ``pyarrow.Array`` or ``ChunkedArray``; null, and NaN among numbers, is missing.
     text
         Whether texts may stand for numbers and flags, as in CSV.
     factor

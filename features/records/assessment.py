@@ -6,7 +6,6 @@ Once treatment has begun, they may hold early scores too.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, create_model
@@ -38,27 +37,19 @@ def _make_constraint(field: Field) -> Any:
     }
     match field.kind:
         case Kind.NUMBER:
-            annotation: Any = Annotated[float, Constraint(**limits, **facts)]
+            return Annotated[float, Constraint(**limits, **facts)]
         case Kind.INTEGER:
-            whole: dict[str, Any] = {"multipleOf": 1}
-            annotation = Annotated[
-                float,
-                Constraint(json_schema_extra=whole, **limits, **facts),
-                AfterValidator(_check_whole),
-            ]
+            whole = Constraint(json_schema_extra={"multipleOf": 1}, **limits, **facts)
+            return Annotated[float, whole, AfterValidator(_check_whole)]
         case Kind.FLAG:
-            annotation = Annotated[bool, Constraint(strict=True, **facts)]
+            return Annotated[bool, Constraint(strict=True, **facts)]
         case Kind.CATEGORY:
-            annotation = Annotated[Literal[field.categories], Constraint(**facts)]
+            return Annotated[Literal[field.categories], Constraint(**facts)]
         case Kind.TEXT:
-            annotation = Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
+            return Annotated[str, Constraint(pattern=TEXT_PATTERN, strict=True, **facts)]
         case Kind.DATE:
-            annotation = Annotated[
-                str,
-                Constraint(pattern=DATE_PATTERN, strict=True, **facts),
-                AfterValidator(_check_date),
-            ]
-    return annotation
+            day = Constraint(pattern=DATE_PATTERN, strict=True, **facts)
+            return Annotated[str, day, AfterValidator(_check_date)]
 
 
 # pydantic's own check lets tiny fractions pass.
@@ -102,7 +93,6 @@ def make_assessment_model(dictionary: Dictionary) -> type[BaseModel]:
 
 def parse_rows(
     rows: Sequence[JsonRow],
-    first_row: int = 1,
     readers: Mapping[Kind, Reader] = JSON_READERS,
     dictionary: Dictionary | None = None,
 ) -> tuple[Columns, list[Problem]]:
@@ -110,19 +100,15 @@ def parse_rows(
 
     Parameters
     ----------
-    first_row
-        Number of the first row, for the problems.
     readers
         How values are read; those for texts take what a web form sends.
-    dictionary
-        None if only the built-in fields exist.
 
     Returns
     -------
     Columns
         One entry per row.
     list of Problem
-        Every problem of every row, with row numbers counted from `first_row`.
+        Every problem of every row, with row numbers counted from 1.
 
     Examples
     --------
@@ -130,33 +116,18 @@ def parse_rows(
     >>> print(problems[0])
     phq9 (range), row 1: must be a whole number from 0 to 27 points
     """
-    known = dictionary or load_dictionary()
-    strange = _list_strange(rows, known.names)
-    raw = list_values(_keep_known(rows, known.names) if strange else rows)
-    columns, broken = read_columns(len(rows), raw, known, readers)
-    columns, problems = check_columns(columns, broken, first_row)
-    return columns, _locate_strange(strange, rows, first_row, known) + problems
+    known, strange = dictionary or load_dictionary(), []
+    if not known.names.issuperset(set[str]().union(*rows)):
+        strange = _locate_strange(rows, known)
+        # An unknown name would take memory in every other row.
+        rows = [{name: row[name] for name in row if name in known.names} for row in rows]
+    columns, broken = read_columns(len(rows), _list_values(rows), known, readers)
+    columns, problems = check_columns(columns, broken)
+    return columns, strange + problems
 
 
-def _list_strange(rows: Sequence[JsonRow], known: frozenset[str]) -> list[str]:
-    if known.issuperset(set[str]().union(*rows)):
-        return []
-    return [name for name in dict.fromkeys(chain.from_iterable(rows)) if name not in known]
-
-
-# An unknown name would take memory in every other row.
-def _keep_known(rows: Sequence[JsonRow], known: frozenset[str]) -> list[JsonRow]:
-    return [{name: row[name] for name in row if name in known} for row in rows]
-
-
-def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
-    """List the values of every name that any row has; None if a row lacks it.
-
-    Examples
-    --------
-    >>> list_values([{"age": 44, "bmi": 31}, {"age": 50}])
-    {'age': (44, 50), 'bmi': (31, None)}
-    """
+# None if a row lacks a name that any other has.
+def _list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
     names: JsonRow = {}
     for row in rows:
         names |= row
@@ -166,23 +137,19 @@ def list_values(rows: Sequence[JsonRow]) -> dict[str, Sequence[Any]]:
 
 
 # Only the first of a row with very many are named, whatever its neighbours have.
-def _locate_strange(
-    names: Sequence[str], rows: Sequence[JsonRow], first_row: int, dictionary: Dictionary
-) -> list[Problem]:
-    if not names:
-        return []
+def _locate_strange(rows: Sequence[JsonRow], dictionary: Dictionary) -> list[Problem]:
     having: dict[str, list[int]] = {}
     crowded = []
-    for number, row in enumerate(rows, first_row):
+    for number, row in enumerate(rows, 1):
         strange = [name for name in row if name not in dictionary.names]
         for name in strange[:MAX_NAMED]:
             having.setdefault(name, []).append(number)
         if len(strange) > MAX_NAMED:
             crowded.append(number)
-    named = [name for name in names if name in having]
+    problems = check_names(having, dictionary)
     located = [
-        replace(problem, rows=tuple(having[name]))
-        for name, problem in zip(named, check_names(named, dictionary), strict=True)
+        replace(problem, rows=tuple(numbers))
+        for problem, numbers in zip(problems, having.values(), strict=True)
     ]
     if crowded:
         message = f"has more than {MAX_NAMED} unknown names"
@@ -191,13 +158,7 @@ def _locate_strange(
 
 
 def read_assessments(rows: Sequence[JsonRow], dictionary: Dictionary | None = None) -> Columns:
-    """Read assessments given as JSON objects, all valid.
-
-    Raises
-    ------
-    AssessmentError
-        If any rule is broken; lists every problem of every row.
-    """
+    """Read assessments given as JSON objects; `AssessmentError` lists every problem of any."""
     columns, problems = parse_rows(rows, dictionary=dictionary)
     if problems:
         raise AssessmentError(problems, source="assessment")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -24,14 +23,9 @@ from features.records.tables import RawTable, open_table
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows of a cohort, and what is wrong with them.
+    """Some rows of a cohort, and what is wrong with them."""
 
-    Parameters
-    ----------
-    first_row
-        Position of the first row among the rows read, counted from 1.
-    """
-
+    # Position among the rows read, counted from 1.
     first_row: int
     columns: Columns
     problems: list[Problem]
@@ -49,8 +43,6 @@ def read_cohort(
     ----------
     ignore_unknown
         Whether columns that are not fields are left out instead of refused.
-    dictionary
-        None if only the built-in fields exist.
 
     Raises
     ------
@@ -94,33 +86,20 @@ def read_batches(
         If a column may not come in; problems of rows are left to the caller.
     """
     known = dictionary or load_dictionary()
-    names = _choose_columns(table, mapper, ignore_unknown, known)
+    names, fields = _choose_columns(table, mapper, ignore_unknown, known), known.cohort_fields
     first_row = 1
     for batch in table.batches:
-        raw = {
-            ours: mapper.map_values(ours, batch.column(theirs)) for theirs, ours in names.items()
-        }
-        raw |= mapper.list_constants(batch.num_rows)
-        parsed = _parse_batch(raw, batch.num_rows, first_row, table.text, mapper, known)
-        yield replace(parsed, problems=_renumber(table, parsed.problems))
+        parsed: dict[str, Parsed] = {}
+        for theirs, ours in names.items():
+            array = mapper.map_values(ours, batch.column(theirs))
+            text = table.text or ours in mapper.values
+            parsed[ours] = parse_arrow(fields[ours], array, text, mapper.get_factor(fields[ours]))
+        for name, array in mapper.list_constants(batch.num_rows).items():
+            factor = mapper.get_factor(fields[name])
+            parsed[name] = parse_arrow(fields[name], array, False, factor)
+        columns, problems = validate(batch.num_rows, parsed, known, first_row)
+        yield Batch(first_row, columns, _renumber(table, problems))
         first_row += batch.num_rows
-
-
-def _parse_batch(
-    raw: dict[str, Any],
-    size: int,
-    first_row: int,
-    text: bool,
-    mapper: Mapper,
-    dictionary: Dictionary,
-) -> Batch:
-    parsed: dict[str, Parsed] = {}
-    for name, array in raw.items():
-        texts = (text or name in mapper.values) and name not in mapper.constants
-        field = dictionary.cohort_fields[name]
-        parsed[name] = parse_arrow(field, array, texts, mapper.get_factor(field))
-    columns, problems = validate(size, parsed, dictionary, first_row)
-    return Batch(first_row, columns, problems)
 
 
 def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
@@ -132,7 +111,7 @@ def _choose_columns(
     table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
 ) -> dict[str, str]:
     renamed = {
-        name: mapper.rename_column(name) for name in table.names if name not in mapper.ignore
+        name: mapper.rename.get(name, name) for name in table.names if name not in mapper.ignore
     }
     known = dictionary.cohort_fields
     problems = check_names(renamed.values(), dictionary, known)

@@ -18,15 +18,10 @@ KNOWN_FORMS = 256
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers of many fields in one array, from which any of them are gathered at once.
-
-    Parameters
-    ----------
-    numbers
-        ``float64[names + 1, rows]``, the last line all NaN.
-    """
+    """Numbers of many fields in one array, from which any of them are gathered at once."""
 
     names: tuple[str, ...]
+    # `float64[names + 1, rows]`: fields that are not here have the last line, which is all NaN.
     numbers: Numbers
 
     def list_values(self) -> dict[str, Numbers]:
@@ -38,7 +33,6 @@ class Table:
         return self.numbers.take(_find_lines(names, self.names), axis=0)
 
 
-# A field that is not there has the line after the last, which is all NaN.
 @lru_cache(maxsize=KNOWN_FORMS)
 def _find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
     lines = {name: line for line, name in enumerate(names)}
@@ -47,24 +41,16 @@ def _find_lines(wanted: tuple[str, ...], names: tuple[str, ...]) -> Indices:
 
 @dataclass(frozen=True)
 class Columns:
-    """Values by field, one entry per row; a field that no row has may be absent.
+    """Values by field, one entry for each of `size` rows; a field that no row has may be absent.
 
-    Parameters
-    ----------
-    size
-        Number of rows.
-    values
-        ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1, categories
-        as their position in the dictionary, dates as days since 1970-01-01. Texts are
-        ``object[size]``, None if missing.
-    table
-        All the numbers among `values` once more, if they lie in one array anyway.
-    dictionary
-        What the fields are.
+    Values are ``float64[size]`` with NaN for missing: numbers as they are, flags as 0 and 1,
+    categories as their position in the dictionary, dates as days since 1970-01-01. Texts are
+    ``object[size]``, None if missing.
     """
 
     size: int
     values: Mapping[str, NDArray[Any]]
+    # All the numbers among `values` once more, if they lie in one array anyway.
     table: Table | None = None
     dictionary: Dictionary = field(default_factory=load_dictionary)
 

@@ -36,15 +36,10 @@ def make_interval(comparison: str, value: float) -> Interval:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Fields and the intervals they are compared with; a field may occur many times.
-
-    Parameters
-    ----------
-    lows, highs
-        ``float64[comparisons, 1]``, both ends included.
-    """
+    """Fields and the intervals they are compared with; a field may occur many times."""
 
     fields: tuple[str, ...]
+    # `float64[comparisons, 1]`, both ends included.
     lows: Numbers
     highs: Numbers
 

@@ -7,7 +7,7 @@ refuses stops the estimate. They read built-in fields only, whatever instruments
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -43,17 +43,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the table.
-
-    Parameters
-    ----------
-    needs_all
-        Whether all tests must be met, or any.
-    """
+    """One rule of the table."""
 
     name: str
     action: Action
     tests: tuple[Check, ...]
+    # Otherwise one test that is met is enough.
     needs_all: bool
     text: str
     source: str
@@ -75,7 +70,7 @@ class Rule:
 
 
 def _read_rules() -> tuple[Rule, ...]:
-    table = tomllib.loads(files("features.records").joinpath("eligibility.toml").read_text("utf-8"))
+    table = tomllib.loads(Path(__file__).with_name("eligibility.toml").read_text("utf-8"))
     return tuple(map(_make_rule, table["rules"]))
 
 
@@ -112,14 +107,9 @@ TEST_ENDS = RULE_ENDS.repeat([len(rule.tests) for rule in RULES], axis=0)
 
 @dataclass(frozen=True)
 class Eligibility:
-    """The state of every rule for many assessments.
+    """The state of every rule for many assessments."""
 
-    Parameters
-    ----------
-    states
-        ``int8[rules, rows]``: `NOT_MET`, `UNKNOWN` for want of a field, or `APPLIES`.
-    """
-
+    # `int8[rules, rows]`: `NOT_MET`, `UNKNOWN` for want of a field, or `APPLIES`.
     states: NDArray[np.int8]
 
     def select(self, rows: Flags) -> "Eligibility":
@@ -135,23 +125,13 @@ class Eligibility:
         """Return which rows any rule refuses, ``bool[rows]``."""
         return np.asarray(self.find_refusing().any(axis=0))
 
-    def list_notices(self, row: int) -> list[Notice]:
-        """List what applies to a row, and what it was not screened for."""
-        return _list_notices(self.states[:, row].tobytes())
-
-    def list_all_notices(self) -> list[list[Notice]]:
-        """List the notices of every row; equal rows share one list."""
+    def list_notices(self) -> list[list[Notice]]:
+        """List what applies to each row, and what it was not screened for; equal rows share it."""
         return describe_equal_rows(self.states, _list_notices)
 
 
 def list_refusing_fields(marks: Sequence[int]) -> list[str]:
-    """List the fields for which a row is refused.
-
-    Parameters
-    ----------
-    marks
-        For each refusing rule whether it applies, see :meth:`Eligibility.find_refusing`.
-    """
+    """List the fields for which a row is refused; see :meth:`Eligibility.find_refusing`."""
     applying = (RULES[index] for index, mark in zip(REFUSING, marks, strict=True) if mark)
     return list(dict.fromkeys(rule.tests[0].field for rule in applying))
 

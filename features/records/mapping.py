@@ -19,7 +19,6 @@ A mapping is one TOML file::
     condition = "depression"
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
 from features.base.errors import MappingError, Problem, list_problems
+from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Kind
 from features.records.tables import MISSING_TOKENS
@@ -71,10 +71,6 @@ class Mapper(BaseModel):
         """Texts that stand for a missing value."""
         return (*MISSING_TOKENS, *self.missing)
 
-    def rename_column(self, name: str) -> str:
-        """Return our name of one of their columns."""
-        return self.rename.get(name, name)
-
     def get_factor(self, field: Field) -> float:
         """Return what a field's numbers are multiplied by."""
         return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0
@@ -100,11 +96,6 @@ class Mapper(BaseModel):
 def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Mapper:
     """Read a mapping file; without one, columns keep their names and values.
 
-    Parameters
-    ----------
-    dictionary
-        None if only the built-in fields exist.
-
     Raises
     ------
     MappingError
@@ -113,13 +104,9 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     """
     if path is None:
         return Mapper()
+    table = read_toml(path, "a mapping file", MappingError)
     try:
-        mapper = Mapper.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        problems = [Problem("file", "exists", "must be a mapping file in TOML")]
-        raise MappingError(problems, source=path.name) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise MappingError([Problem("file", "toml", str(error))], source=path.name) from None
+        mapper = Mapper.model_validate(table)
     except ValidationError as error:
         raise MappingError(list_problems(error), source=path.name) from None
     if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):

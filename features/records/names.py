@@ -45,25 +45,12 @@ HINTED_NAMES = 8
 
 
 def _split_words(name: str) -> str:
-    """Spell a column name as words.
-
-    Examples
-    --------
-    >>> _split_words("Patient_firstName2"), _split_words("DOB")
-    ('patient first name', 'dob')
-    """
+    # "Patient_firstName2" gives "patient first name".
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return " ".join(re.findall(r"[a-z]+", spaced.lower()))
 
 
 def _names_person(name: str) -> bool:
-    """Return whether a column looks like a direct identifier.
-
-    Examples
-    --------
-    >>> [_names_person(name) for name in ("last_name", "E-Mail", "MRN", "site_name", "phq9")]
-    [True, True, True, False, False]
-    """
     words = _split_words(name)
     if words.endswith(" name") and words.startswith(NOT_A_PERSON):
         return False
@@ -71,15 +58,6 @@ def _names_person(name: str) -> bool:
 
 
 def _known_after_baseline(name: str) -> bool:
-    """Return whether a column looks like something measured after the first dose.
-
-    Examples
-    --------
-    >>> [_known_after_baseline(name) for name in ("cadss_40min", "hamd17_last", "response_week6")]
-    [True, True, True]
-    >>> _known_after_baseline("prior_response_ketamine")
-    False
-    """
     if name == BASELINE_RESPONSE:
         return False
     words = f" {_split_words(name)} "
@@ -89,12 +67,7 @@ def _known_after_baseline(name: str) -> bool:
 def check_names(
     names: Iterable[str], dictionary: Dictionary, known: Mapping[str, Field] | None = None
 ) -> list[Problem]:
-    """Explain every name that is not accepted.
-
-    Parameters
-    ----------
-    known
-        The fields accepted; None if those of an assessment.
+    """Explain every name that is not among the `known` fields, by default those of an assessment.
 
     Examples
     --------

@@ -29,17 +29,11 @@ class RuleBroken(Exception):  # noqa: N818 - control flow inside this module's r
 
 @dataclass(frozen=True)
 class Parsed:
-    """One field's values and the rows that broke a rule.
+    """One field's values and the rows that broke a rule."""
 
-    Parameters
-    ----------
-    values
-        As in :class:`features.records.columns.Columns`; missing if a rule is broken.
-    broken
-        For each rule, ``bool[rows]``.
-    """
-
+    # As in `Columns`; missing if a rule is broken.
     values: NDArray[Any]
+    # For each rule, `bool[rows]`.
     broken: Mapping[str, Flags]
 
 
@@ -80,10 +74,6 @@ def read_text(field: Field, value: Any) -> str:
     return value
 
 
-def _read_date(field: Field, value: Any) -> float:
-    return count_days(value)
-
-
 def count_days(value: Any) -> float:
     """Count the days from 1970-01-01 to an ISO date."""
     if type(value) is not str:
@@ -122,7 +112,7 @@ JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
         Kind.FLAG: read_flag,
         Kind.CATEGORY: _read_category,
         Kind.TEXT: read_text,
-        Kind.DATE: _read_date,
+        Kind.DATE: lambda _, value: count_days(value),
     }
 )
 TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(

@@ -30,18 +30,9 @@ from features.records.parsing import (
 Raw = Mapping[str, Sequence[Any]]
 Convert = Callable[[Sequence[Any]], Sequence[Any] | None]
 
-MISSING = type(None)
+MISSING: type = type(None)
+_TEXTS = frozenset({str, MISSING})
 NAN = float("nan")
-# Exact types: a bool is an int, and a subclass may convert in its own way. All else goes to the
-# readers.
-USUAL: Mapping[Kind, frozenset[type]] = {
-    Kind.NUMBER: frozenset({int, float, MISSING}),
-    Kind.INTEGER: frozenset({int, float, MISSING}),
-    Kind.FLAG: frozenset({bool, MISSING}),
-    Kind.CATEGORY: frozenset({str, MISSING}),
-    Kind.DATE: frozenset({str, MISSING}),
-    Kind.TEXT: frozenset({str, MISSING}),
-}
 # Eleven years of days, of which assessments recur most.
 KNOWN_DAYS = 4096
 # One text per line, each matching TEXT_PATTERN.
@@ -50,19 +41,13 @@ LINES = re.compile(rf"(?:{TEXT_PATTERN.strip('^$')}\n)*+")
 
 
 class Reading(NamedTuple):
-    """How the usual values of one field are read.
+    """How the usual values of one field are read."""
 
-    Parameters
-    ----------
-    types
-        What usual values are, exactly.
-    convert
-        Turns them into numbers, NaN for missing; returns None if any is unusual.
-    """
-
+    # Exactly these: a bool is an int, and a subclass may convert in its own way. All else goes to
+    # the readers.
     types: frozenset[type]
-    text: bool
-    convert: Convert
+    # Into numbers, NaN for missing, or None if any is unusual; None for texts, which stay texts.
+    convert: Convert | None
 
 
 # Fast path of `count_days`: the same days recur.
@@ -93,19 +78,19 @@ def _number_categories(
 
 
 def _make_reading(field: Field) -> Reading:
-    convert: Convert = _mark_missing
-    if field.kind is Kind.DATE:
-        convert = _number_days
-    elif field.kind is Kind.CATEGORY:
-        positions: dict[str | None, float] = {None: NAN}
-        positions |= {name: float(index) for index, name in enumerate(field.categories)}
-        convert = partial(_number_categories, positions)
-    return Reading(USUAL[field.kind], field.kind is Kind.TEXT, convert)
-
-
-def _list_bounds(field: Field) -> tuple[float, float, bool]:
-    low, high = (field.low, field.high) if field.numeric else (-np.inf, np.inf)
-    return low, high, field.kind is Kind.INTEGER
+    match field.kind:
+        case Kind.TEXT:
+            return Reading(_TEXTS, None)
+        case Kind.DATE:
+            return Reading(_TEXTS, _number_days)
+        case Kind.CATEGORY:
+            positions: dict[str | None, float] = {None: NAN}
+            positions |= {name: float(index) for index, name in enumerate(field.categories)}
+            return Reading(_TEXTS, partial(_number_categories, positions))
+        case Kind.FLAG:
+            return Reading(frozenset({bool, MISSING}), _mark_missing)
+        case Kind.NUMBER | Kind.INTEGER:
+            return Reading(frozenset({int, float, MISSING}), _mark_missing)
 
 
 @lru_cache(maxsize=8)
@@ -156,12 +141,10 @@ def read_usual(size: int, raw: Raw, dictionary: Dictionary) -> Columns:
         types = {*map(type, column)}
         if not types <= reading.types:
             continue
-        if reading.text:
+        if reading.convert is None:
             if _are_codes(column):
                 texts[name] = np.array(column, dtype=object)
-            continue
-        converted = reading.convert(column)
-        if converted is not None:
+        elif (converted := reading.convert(column)) is not None:
             numbers[name] = converted
             absent.append(column.count(None) if MISSING in types else 0)
     table = _read_numbers(size, numbers, absent, dictionary)
@@ -195,11 +178,15 @@ def _read_numbers(size: int, columns: Raw, absent: Sequence[int], dictionary: Di
     return Table(names, numbers)
 
 
-# The last line, which is all NaN, has no bounds.
 @lru_cache(maxsize=KNOWN_FORMS)
 def _gather_bounds(
     names: tuple[str, ...], dictionary: Dictionary
 ) -> tuple[Numbers, Numbers, Flags]:
-    bounds = [_list_bounds(dictionary.fields[name]) for name in names]
-    low, high, whole = np.array([*bounds, (-np.inf, np.inf, False)]).T[:, :, None]
+    unbounded = (-np.inf, np.inf, False)
+    bounds = [
+        (field.low, field.high, field.kind is Kind.INTEGER) if field.numeric else unbounded
+        for field in map(dictionary.fields.__getitem__, names)
+    ]
+    # The last line, which is all NaN, has no bounds either.
+    low, high, whole = np.array([*bounds, unbounded]).T[:, :, None]
     return low, high, whole > 0

@@ -21,24 +21,7 @@ ESKETAMINE_DOSES = (28.0, 56.0, 84.0)
 def validate(
     size: int, parsed: Mapping[str, Parsed], dictionary: Dictionary, first_row: int = 1
 ) -> tuple[Columns, list[Problem]]:
-    """Build columns from parsed fields and find every problem in them.
-
-    Parameters
-    ----------
-    size
-        Number of rows.
-    parsed
-        Fields by name, only those of the dictionary.
-    first_row
-        Number of the first row, for the problems.
-
-    Returns
-    -------
-    Columns
-        Totals derived from items where they were missing.
-    list of Problem
-        Empty if every row is valid.
-    """
+    """Build columns of `size` rows from parsed fields; see :func:`check_columns`."""
     values = {name: field.values for name, field in parsed.items()}
     columns = Columns(size, values, dictionary=dictionary)
     return check_columns(columns, parsed, first_row)
@@ -47,12 +30,14 @@ def validate(
 def check_columns(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int = 1
 ) -> tuple[Columns, list[Problem]]:
-    """Derive totals and apply every rule.
+    """Derive totals that are missing from their items, and find every problem.
 
     Parameters
     ----------
     parsed
         At least the fields in which some value broke a rule of its own.
+    first_row
+        Number of the first row, for the problems.
     """
     scored = list_scored(columns)
     columns = derive_totals(columns, scored)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.base.arrays import Numbers
+from features.base.arrays import Indices, Numbers
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
@@ -18,38 +17,28 @@ from features.records.columns import Columns
 
 @dataclass(frozen=True)
 class Scoring:
-    """How an instrument's items make its total.
-
-    Parameters
-    ----------
-    fields
-        Names of the items.
-    singles
-        Positions of the items that count by themselves.
-    shared
-        Positions of the items of each unit that scores its highest.
-    highs
-        ``float64[items]``: each item's highest score.
-    """
+    """How an instrument's items make its total."""
 
     instrument: Instrument
     fields: tuple[str, ...]
-    singles: NDArray[np.int64]
-    shared: tuple[NDArray[np.int64], ...]
+    # Positions of the items that count by themselves, and of those of which the highest counts.
+    singles: Indices
+    shared: tuple[Indices, ...]
+    # `float64[items, 1]`: each item's highest score.
     highs: Numbers
 
     def sum(self, items: Numbers) -> Numbers:
-        """Sum items of which none is missing."""
-        total: Numbers = items[:, self.singles].sum(axis=1)
+        """Sum ``[items, rows]`` of which none is missing."""
+        total: Numbers = items[self.singles].sum(axis=0)
         for unit in self.shared:
-            total += items[:, unit].max(axis=1)
+            total += items[unit].max(axis=0)
         return total
 
 
 def _make_scoring(instrument: Instrument) -> Scoring:
-    singles = np.array([unit[0] for unit in instrument.scoring if len(unit) == 1], dtype=np.int64)
+    singles = np.array([unit[0] for unit in instrument.scoring if len(unit) == 1], dtype=np.intp)
     shared = tuple(np.array(unit) for unit in instrument.scoring if len(unit) > 1)
-    highs = np.array(instrument.item_highs, dtype=np.float64)
+    highs = np.array(instrument.item_highs, dtype=np.float64)[:, None]
     return Scoring(instrument, instrument.item_fields, singles, shared, highs)
 
 
@@ -60,19 +49,13 @@ def _list_scorings(dictionary: Dictionary) -> dict[str, Scoring]:
 
 @dataclass(frozen=True)
 class Scored:
-    """What items say of their total, each ``[rows]``.
-
-    Parameters
-    ----------
-    lowest, highest
-        The total if missing items scored 0, or as much as they can.
-    prorated
-        The total; NaN if too many items are missing.
-    """
+    """What items say of their total, each ``[rows]``."""
 
     scoring: Scoring
+    # If missing items scored 0, or as much as they can.
     lowest: Numbers
     highest: Numbers
+    # NaN if too many items are missing.
     prorated: Numbers
 
 
@@ -84,8 +67,8 @@ def _score_items(scoring: Scoring, items: Numbers) -> Scored:
         return Scored(scoring, total, total, total)
     lowest = scoring.sum(np.where(absent, 0.0, items))
     highest = scoring.sum(np.where(absent, scoring.highs, items))
-    count = items.shape[1]
-    present = count - absent.sum(axis=1)
+    count = len(items)
+    present = count - absent.sum(axis=0)
     # Not np.round, which rounds halves to the even number.
     prorated = np.floor(lowest * count / np.maximum(present, 1) + 0.5)
     enough = (present >= count - instrument.missing_items_allowed) & (present > 0)
@@ -102,18 +85,8 @@ def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
     ----------
     items
         ``float64[rows, items]``.
-
-    Examples
-    --------
-    >>> items = np.full((1, 9), 2.0); items[0, 3] = np.nan
-    >>> from features.dictionary.dictionary import load_dictionary
-    >>> known = load_dictionary().instruments
-    >>> prorate_total(known["phq9"], items)
-    array([18.])
-    >>> prorate_total(known["qids"], np.array([[3.0, 1, 0, 2] + [1.0] * 12]))
-    array([11.])
     """
-    return _score_items(_make_scoring(instrument), items).prorated
+    return _score_items(_make_scoring(instrument), items.T).prorated
 
 
 def list_scored(columns: Columns) -> list[Scored]:
@@ -122,7 +95,7 @@ def list_scored(columns: Columns) -> list[Scored]:
     itemised = {owners[name] for name in columns.values if name in owners}
     scorings = _list_scorings(columns.dictionary)
     return [
-        _score_items(scoring, columns.stack(scoring.fields).T)
+        _score_items(scoring, columns.stack(scoring.fields))
         for key, scoring in scorings.items()
         if key in itemised
     ]

@@ -25,22 +25,14 @@ MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 
 @dataclass(frozen=True)
 class RawTable:
-    """A cohort file that is open for reading.
-
-    Parameters
-    ----------
-    batches
-        Record batches, to be consumed once.
-    text
-        Whether texts may stand for numbers and flags, as in CSV.
-    ragged
-        Numbers of the rows skipped so far because they have too few or too many values.
-    """
+    """A cohort file that is open for reading; its record batches are consumed once."""
 
     source: str
     names: tuple[str, ...]
     batches: Iterator[Any]
+    # Texts may stand for numbers and flags, as in CSV.
     text: bool
+    # Numbers of the rows skipped so far because they have too few or too many values.
     ragged: list[int] = field(default_factory=list)
 
     def number_rows(self, rows: Iterable[int]) -> tuple[int, ...]:
@@ -64,12 +56,7 @@ class RawTable:
 
 
 def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
-    """Open a cohort file.
-
-    Parameters
-    ----------
-    missing
-        Texts that stand for a missing value, in text files.
+    """Open a cohort file; in text files, the texts `missing` stand for a missing value.
 
     Raises
     ------

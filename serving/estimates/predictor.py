@@ -53,7 +53,7 @@ class Predictor:
         """
         eligibility = check_eligibility(columns)
         results: list[dict[str, Any]] = [
-            {"estimates": [], "eligibility": notices} for notices in eligibility.list_all_notices()
+            {"estimates": [], "eligibility": notices} for notices in eligibility.list_notices()
         ]
         for estimator in self._estimators:
             estimates = estimator.estimate(columns, eligibility, detail)

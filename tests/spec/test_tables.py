@@ -68,6 +68,6 @@ def test_rule_agrees_with_the_table(known, rule, action):
     person = {"patient_id": "a", "condition": "depression", "gad7": 12, "age": 44}
     pressure = {"systolic": 120, "diastolic": 80}
     columns = read_assessments([person | pressure | read_known(known)])
-    notices = check_eligibility(columns).list_notices(0)
+    (notices,) = check_eligibility(columns).list_notices()
     actions = {notice["rule"]: notice["action"] for notice in notices}
     assert actions.get(rule, "nothing") == action

@@ -19,7 +19,7 @@ from training.study.study import Study
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
-from training.validation.procedure import FullRefit
+from training.validation.procedure import Contest
 from training.validation.runs import cross_validate
 
 CANDIDATES = make_candidates()
@@ -100,7 +100,9 @@ def find(design, candidate, study=STUDY):
     # Judge this candidate, whichever the one-standard-error rule would select.
     comparison = replace(compare(study, design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
-    evidence = gather_evidence(study, design, FullRefit({NAME: candidate}), equation, crossed)
+    evidence = gather_evidence(
+        study, design, Contest({NAME: candidate}, inner_folds=3), equation, crossed
+    )
     card = make_card(study, design.columns, design, comparison, NAME, equation)
     model, reported = ResponseModel(card, equation), np.ones(design.size, dtype=bool)
     enrolment = Enrolment(

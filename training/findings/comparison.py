@@ -7,8 +7,9 @@ from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
+from training.measures.bootstrap import make_interval_settings
 from training.measures.losses import Difference, choose_candidate, compare_losses
-from training.measures.performance import COMPARED, make_interval_settings, measure_candidate
+from training.measures.performance import COMPARED, measure_candidate
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.study.parts import LEAKAGE_AUC
@@ -17,24 +18,15 @@ from training.study.study import Study
 
 @dataclass(frozen=True)
 class Comparison:
-    """Performance of the candidates on held-out courses.
-
-    Parameters
-    ----------
-    measures
-        For each candidate, each measure with its interval.
-    losses
-        For each candidate, ``[courses]``.
-    to_base
-        For each candidate, its log loss minus that of the base rate.
-    chosen
-        By the one-standard-error rule; the preferred candidate if nothing could be measured.
-    """
+    """Performance of the candidates on held-out courses; all by candidate."""
 
     held_out: Mapping[str, Predictions]
     measures: Mapping[str, Mapping[str, Measure]]
+    # Log loss of each course, ``[courses]``.
     losses: Mapping[str, Numbers]
+    # Log loss minus that of the base rate.
     to_base: Mapping[str, Difference]
+    # By the one-standard-error rule; the preferred candidate if nothing could be measured.
     chosen: str
 
     @property

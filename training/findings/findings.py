@@ -21,56 +21,38 @@ ValidationType = Literal["apparent", "corrected", "nested", "sites", "temporal",
 
 
 class Compared(Facts):
-    """One candidate among the others, on held-out courses.
-
-    Parameters
-    ----------
-    difference, error
-        Log loss minus that of the base rate, and its standard error over patients.
-    picked
-        Proportion of bootstrap refits that chose it; None without refits.
-    """
+    """One candidate among the others, on held-out courses."""
 
     name: str
     label: str
     chosen: bool
     measures: Mapping[str, Measure]
+    # Log loss minus that of the base rate, and its standard error over patients.
     difference: float
     error: float
+    # Proportion of bootstrap refits that chose it; None without refits.
     picked: float | None = None
 
 
 class Performance(Facts):
-    """Performance by one type of validation.
+    """Performance by one type of validation, ``way``.
 
-    Parameters
-    ----------
-    way
-        The type of validation. ``apparent``: on the training courses. ``corrected``: the same,
-        minus the optimism of bootstrap refits. ``nested``: cross-validation of the whole
-        procedure. ``sites``: leave-one-site-out. ``temporal``: the latest courses, fitted on the
-        earlier ones. ``external``: another cohort.
-    method
-        In words, with the numbers of folds, refits, sites.
-    courses, events
-        Tested on; 0 if this was not done.
-    measures
-        By the keys of ``training.findings.words.MEASURES``; empty if this was not done.
-    optimism
-        Mean over bootstrap refits; only for ``corrected``.
-    shrinkage
-        Factor that corrects the apparent slope; only for ``corrected``.
-    because
-        Why this was not done; empty if it was.
+    ``apparent``: on the training courses. ``corrected``: the same, minus the optimism of bootstrap
+    refits. ``nested``: cross-validation of the whole procedure. ``sites``: leave-one-site-out.
+    ``temporal``: the latest courses, fitted on the earlier ones. ``external``: another cohort.
     """
 
     way: ValidationType
     method: str
+    # Tested on; 0 if this was not done.
     courses: int
     events: int
+    # By the keys of training.findings.words.MEASURES; empty if this was not done.
     measures: Mapping[str, Measure]
+    # Mean over bootstrap refits, and the factor that corrects the slope; only for ``corrected``.
     optimism: Mapping[str, float] = {}
     shrinkage: float | None = None
+    # Why this was not done; empty if it was.
     because: str = ""
 
 
@@ -92,61 +74,39 @@ class CurvePoint(Facts):
 
 
 class CalibrationFacts(Facts):
-    """Calibration over all estimates.
-
-    Parameters
-    ----------
-    way
-        The type of validation that it shows.
-    points
-        Of the flexible curve; empty if there is none.
-    at, versions
-        Estimates at which the curves of bootstrap refits were read, and each refit's observed
-        proportion on the original sample; None if a refit has no curve.
-    """
+    """Calibration over all estimates, by one type of validation."""
 
     way: ValidationType
+    # Of the flexible curve; empty if there is none.
     points: tuple[CurvePoint, ...]
     histogram: tuple[Bin, ...]
+    # Estimates at which the curves of bootstrap refits were read, and each refit's observed
+    # proportion on the original sample; None if a refit has no curve.
     at: tuple[float, ...] = ()
     versions: tuple[tuple[float | None, ...], ...] = ()
 
 
 class DecisionFacts(Facts):
-    """The decision curve.
-
-    Parameters
-    ----------
-    versions
-        Net benefit of each bootstrap refit at the points' thresholds.
-    """
+    """The decision curve, by one type of validation."""
 
     way: ValidationType
     points: tuple[DecisionPoint, ...]
+    # Net benefit of each bootstrap refit at the points' thresholds.
     versions: tuple[tuple[float, ...], ...] = ()
 
 
 class InstabilityFacts(Facts):
-    """How much the estimates change with other patients.
+    """How much the estimates change with other patients."""
 
-    Parameters
-    ----------
-    versions
-        Number of bootstrap refits; if 0, all else is empty.
-    method
-        What was repeated.
-    level
-        Of the bands' limits.
-    error
-        Mean over courses of the mean absolute difference between the estimate and its refits.
-    threshold, flips
-        Mean proportion of refits on the other side of that threshold.
-    """
-
+    # Number of bootstrap refits; if 0, all else is empty.
     versions: int
+    # What was repeated.
     method: str = "fitted again on resampled patients"
+    # Of the bands' limits.
     level: float
+    # Mean over courses of the mean absolute difference between the estimate and its refits.
     error: float | None = None
+    # Mean proportion of refits on the other side of that threshold.
     threshold: float | None = None
     flips: float | None = None
     bands: tuple[InstabilityBand, ...] = ()
@@ -170,108 +130,69 @@ class AcrossSites(Facts):
 
 
 class SampleSizeFacts(Facts):
-    """Whether the courses are enough; see training.measures.sample_size.
+    """Whether the courses are enough; see training.measures.sample_size."""
 
-    Parameters
-    ----------
-    parameters
-        Candidate parameters.
-    effective
-        Number of unpenalised parameters with the same optimism; None if not measured.
-    auc
-        From which the expected fit was derived; None if the model does not discriminate.
-    courses
-        Needed by each criterion; empty if the model does not discriminate.
-    """
-
+    # Candidate parameters, and the number of unpenalised ones with the same optimism.
     parameters: int
     effective: float | None
     prevalence: float
+    # From which the expected fit was derived; None if the model does not discriminate.
     auc: float | None
+    # Needed by each criterion; empty if the model does not discriminate.
     courses: Mapping[str, int]
     binding: str | None
     verdict: str
 
 
 class FactorFacts(Facts):
-    """How much one field moves estimates.
-
-    Parameters
-    ----------
-    deviation
-        Standard deviation over courses of its contribution to the log-odds, with the interval
-        over the model's refits.
-    recorded
-        Proportion of courses in which the field is recorded.
-    """
+    """How much one field moves estimates."""
 
     field: str
     label: str
+    # Standard deviation over courses of its contribution to the log-odds, with the interval over
+    # the model's refits.
     deviation: Measure
+    # Proportion of courses in which the field is recorded.
     recorded: float
 
 
 @dataclass(frozen=True)
 class BaselineGap:
-    """Difference at baseline, in one field, between courses with missing and known outcome.
-
-    Parameters
-    ----------
-    feature
-        The feature of the field that differs most.
-    difference
-        Mean with missing outcome minus mean with known outcome, in standard deviations.
-    """
+    """Difference at baseline, in one field, between courses with missing and known outcome."""
 
     field: str
     label: str
+    # The feature of the field that differs most.
     feature: str
+    # Mean with missing outcome minus mean with known outcome, in standard deviations.
     difference: float
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One row of the sensitivity table: what follows if missing outcomes differ.
+    """One row of the sensitivity table: what follows if missing outcomes differ."""
 
-    Parameters
-    ----------
-    odds_ratio
-        Odds of the outcome if missing, relative to the same baseline with known outcome.
-    missing_rate, base_rate
-        Proportion with the event among missing outcomes, and among all courses.
-    predicted
-        Mean estimate over all courses.
-    intercept
-        Calibration intercept among all courses.
-    slope
-        Calibration slope; None if predictions are constant.
-    """
-
+    # Odds of the outcome if missing, relative to the same baseline with known outcome.
     odds_ratio: float
+    # Proportion with the event among missing outcomes, and among all courses.
     missing_rate: float
     base_rate: float
+    # Mean estimate and calibration among all courses; no slope if predictions are constant.
     predicted: float
     intercept: float
     slope: float | None
 
 
 class Attrition(Facts):
-    """What is known of missing outcomes.
+    """What is known of missing outcomes."""
 
-    Parameters
-    ----------
-    courses, missing
-        Courses whose outcome could have been judged, and those of them with a missing outcome.
-    unmeasured
-        Further courses, without a baseline total to judge a change by.
-    effective, largest
-        Effective number of courses and largest weight; None without weights.
-    """
-
+    # Courses whose outcome could have been judged, and those of them with a missing outcome.
     courses: int
     missing: int
+    # Further courses, without a baseline total to judge a change by.
     unmeasured: int
     gaps: tuple[BaselineGap, ...]
+    # Effective number of courses and largest weight; None without weights.
     effective: float | None
     largest: float | None
     scenarios: tuple[Scenario, ...]
@@ -279,44 +200,28 @@ class Attrition(Facts):
 
 
 class Criterion(Facts):
-    """One criterion of the gate.
-
-    Parameters
-    ----------
-    name
-        Such as ``calibration_slope``.
-    question
-        In words, with the bounds.
-    value
-        None if it could not be measured.
-    low, high
-        Bounds, both inclusive; None if unbounded.
-    passed
-        None if the criterion does not apply.
-    because
-        Why it failed, was not measured or does not apply; empty if it passed.
-    """
+    """One criterion of the gate."""
 
     name: str
+    # In words, with the bounds.
     question: str
+    # None if it could not be measured.
     value: float | None
+    # Bounds, both inclusive; None if unbounded.
     low: float | None
     high: float | None
+    # None if the criterion does not apply.
     passed: bool | None
+    # Why it failed, was not measured or does not apply; empty if it passed.
     because: str = ""
 
 
 class ChampionFacts(Facts):
-    """The champion at the time, on the same courses and the same resamples.
-
-    Parameters
-    ----------
-    difference, error
-        Log loss of the model minus that of the champion, and its standard error over patients.
-    """
+    """The champion at the time, on the same courses and the same resamples."""
 
     version: str
     candidate: str
+    # Log loss of the model minus that of the champion, and its standard error over patients.
     difference: float
     error: float
 
@@ -332,76 +237,47 @@ class ChecklistItem(Facts):
 
 
 class RecalibrationFacts(Facts):
-    """A proposed recalibration: the log-odds times the slope, plus the intercept.
-
-    Parameters
-    ----------
-    version
-        Of the recalibrated model in the registry; None if it was not registered.
-    kind
-        ``intercept``: the slope stays 1.
-    p_any, p_slope
-        Of the closed test; see training.validation.external.closed_test. The latter is None if
-        predictions are constant.
-    because
-        Why it is proposed.
-    """
+    """A proposed recalibration: the log-odds times the slope, plus the intercept."""
 
     intercept: float
     slope: float
+    # Of the recalibrated model in the registry; None if it was not registered.
     version: str | None = None
-    kind: Literal["intercept", "both"] = "both"
+    # ``intercept``: the slope stays 1. ``none``: nothing is proposed; findings then hold None.
+    kind: Literal["none", "intercept", "both"] = "both"
+    # Of the closed test (training.validation.external.closed_test); the latter is None if
+    # predictions are constant.
     p_any: float | None = None
     p_slope: float | None = None
     because: str = ""
 
 
 class Findings(Facts):
-    """All findings of one model.
-
-    Parameters
-    ----------
-    purpose
-        ``development``: by the study that fitted it. ``external``: on another cohort.
-    profile
-        ``full`` or ``quick``: the latter makes few refits, with hyperparameters fixed.
-    card
-        The model's facts. For ``external``, those of its development.
-    version
-        In the registry; None before it is registered.
-    verdict
-        In one to three plain sentences.
-    alarms
-        What a reader must know before trusting any number.
-    cohort
-        The courses that it was tested on, in words.
-    level
-        Of the intervals around measures.
-    base_rate
-        Proportion of events, weighted if the study weights courses; None if not computed.
-    mean_estimate
-        Mean prediction, by the type of validation that calibration shows.
-    recorded
-        For each field offered, the proportion of courses in which it is recorded.
-    bounds
-        The gate's bounds in the study; `gate` is the result.
-    """
+    """All findings of one model."""
 
     # Stored with every report, so that a later format can be recognised.
     format: Literal[1] = 1
+    # By the study that fitted it, or on another cohort; the card is that of its development.
     purpose: Literal["development", "external"]
+    # ``quick`` makes few refits, with hyperparameters fixed.
     profile: Literal["full", "quick"]
     card: ModelCard
+    # In the registry; None before it is registered.
     version: str | None = None
     verdict: str
+    # What a reader must know before trusting any number.
     alarms: tuple[str, ...] = ()
+    # The courses that it was tested on, in words.
     cohort: str
     courses: int
     events: int
     patients: int
     simulated: bool
+    # Of the intervals around measures.
     level: float = 0.95
+    # Proportion of events, weighted if the study weights courses; None if not computed.
     base_rate: float | None = None
+    # Mean prediction, by the type of validation that calibration shows.
     mean_estimate: float | None = None
     candidates: tuple[Compared, ...] = ()
     performance: tuple[Performance, ...]
@@ -413,6 +289,7 @@ class Findings(Facts):
     sample_size: SampleSizeFacts | None = None
     factors: tuple[FactorFacts, ...] = ()
     attrition: Attrition | None = None
+    # For each field offered, the proportion of courses in which it is recorded.
     recorded: Mapping[str, float] = {}
     champion: ChampionFacts | None = None
     # Stored, so that a later promotion is judged by the bounds of the study itself.

@@ -17,112 +17,66 @@ class Standing(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What a criterion judges: a model's findings, the study's bounds, and the champion now.
-
-    ``champion`` is None if there is none.
-    """
+    """What a criterion judges."""
 
     findings: Findings
     bounds: GatePart
+    # None if there is none now.
     champion: Standing | None
 
 
 class Judgement(NamedTuple):
-    """A figure and its bounds.
-
-    Parameters
-    ----------
-    value
-        None if it could not be measured.
-    low, high
-        Bounds, both inclusive; None if unbounded.
-    reason
-        Why it was not measured, or what it means if it is outside its bounds.
-    source
-        The validation type of the figure; empty if there is only one.
-    failure
-        Why it fails even within its bounds; empty if it does not.
-    waiver
-        Why the criterion does not apply; empty if it applies.
-    """
+    """A figure, None if it could not be measured, and its bounds, both inclusive."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    # Why it was not measured, or what it means if it is outside its bounds.
     reason: str = ""
+    # The validation type of the figure; empty if there is only one.
     source: str = ""
+    # Why it fails even within its bounds, and why it does not apply; empty if neither is so.
     failure: str = ""
     waiver: str = ""
 
 
 @dataclass(frozen=True)
 class GateRule:
-    """One criterion.
-
-    Parameters
-    ----------
-    name
-        Such as ``calibration_slope``.
-    figure, required
-        What is measured, and within which bounds; fields of the study's bounds in braces.
-    purpose
-        Why the gate requires it.
-    development_only
-        Whether a cohort that the model has never seen cannot measure it.
-    """
+    """One criterion."""
 
     name: str
+    # What is measured, and within which bounds; fields of the study's bounds in braces.
     figure: str
     required: str
+    # Why the gate requires it.
     purpose: str
     judge: Callable[[Case], Judgement]
+    # Whether a cohort that the model has never seen cannot measure it.
     development_only: bool = False
-
-
-def decide(
-    name: str,
-    question: str,
-    value: float | None,
-    low: float | None = None,
-    high: float | None = None,
-    reason: str = "",
-) -> Criterion:
-    """Judge one figure by its bounds.
-
-    Parameters
-    ----------
-    reason
-        Why it was not measured, or what it means if it is outside its bounds.
-
-    Examples
-    --------
-    >>> decide("slope", "slope", 0.5, low=0.7, reason="too extreme").passed
-    False
-    >>> decide("slope", "slope", None, low=0.7).because
-    'not measured'
-    """
-    # NaN is not valid JSON, and means the same: not measured.
-    known = None if value is None or math.isnan(value) else value
-    met = known is not None and (low is None or known >= low) and (high is None or known <= high)
-    because = "" if met else reason or "not measured"
-    return Criterion(
-        name=name, question=question, value=known, low=low, high=high, passed=met, because=because
-    )
 
 
 def judge_rule(rule: GateRule, case: Case) -> Criterion:
     """Judge a case by one criterion; one that applies and was not measured has failed."""
     judgement = rule.judge(case)
     figure = rule.figure.format(**dict(case.bounds))
-    question = f"{figure}, {judgement.source}" if judgement.source else figure
-    low, high = judgement.low, judgement.high
-    criterion = decide(rule.name, question, judgement.value, low, high, judgement.reason)
-    # First: what does not apply can neither pass nor fail.
-    if judgement.waiver:
-        return waive_criterion(criterion, judgement.waiver)
-    if judgement.failure and criterion.value is not None:
-        return criterion.model_copy(update={"passed": False, "because": judgement.failure})
-    return criterion
+    low, high, value = judgement.low, judgement.high, judgement.value
+    # NaN is not valid JSON, and means the same: not measured.
+    known = None if value is None or math.isnan(value) else value
+    met = known is not None and (low is None or known >= low) and (high is None or known <= high)
+    because = "" if met else judgement.reason or "not measured"
+    if judgement.failure and known is not None:
+        met, because = False, judgement.failure
+    criterion = Criterion(
+        name=rule.name,
+        question=f"{figure}, {judgement.source}" if judgement.source else figure,
+        value=known,
+        low=low,
+        high=high,
+        passed=met,
+        because=because,
+    )
+    # What does not apply can neither pass nor fail.
+    return waive_criterion(criterion, judgement.waiver) if judgement.waiver else criterion
 
 
 def waive_criterion(criterion: Criterion, reason: str) -> Criterion:

@@ -6,13 +6,14 @@ errors, takes weights, and with few courses becomes the straight line of the cal
 Errors are those of Austin and Steyerberg (Stat Med 2019).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.prediction import compute_probability
+from training.measures.bootstrap import IntervalSettings, measure_resampled
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
@@ -20,17 +21,19 @@ from training.measures.intervals import (
     correct_few,
     fill_weights,
     find_reach,
-    measure_resampled,
     number_patients,
     sum_by_patient,
 )
 from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_logistic, logit
+from training.measures.predictions import Predictions
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
-KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
+_KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
 # Courses of the smaller class that splines of 3 and 5 knots need; with fewer, a line. Assumed:
 # ten for each of two slopes; and 200, as Van Calster et al. advise (J Clin Epidemiol 2016).
 _NEEDED = {3: 20, 5: 200}
+# Each resample is a regression of its own; the distances need no more.
+_MAX_RESAMPLES = 200
 ERRORS = ("ici", "e50", "e90", "emax")
 
 
@@ -44,12 +47,6 @@ def estimate_ratio(
 
     The expected number is taken as known (Debray et al., BMJ 2017). Without weights and patients
     the error of the logarithm is ``sqrt((1 - share) / events)``.
-
-    Examples
-    --------
-    >>> ratio = estimate_ratio(np.full(10, 0.4), np.array([1.0] * 5 + [0.0] * 5))
-    >>> round(ratio.value, 3), round(ratio.move("log").error, 4)
-    (1.25, 0.3162)
     """
     each = fill_weights(weights, len(outcome))
     events, expected = float(each @ outcome), float(each @ probability)
@@ -185,17 +182,12 @@ def _choose_knots(outcome: Numbers) -> int:
 
 def _place_knots(log_odds: Numbers, count: int) -> Numbers:
     # If knots coincide, as with few distinct estimates, a line is fitted.
-    knots = np.quantile(log_odds, np.array(KNOTS.get(count, ()))).astype(np.float64)
+    knots = np.quantile(log_odds, np.array(_KNOTS.get(count, ()))).astype(np.float64)
     return knots if np.all(np.diff(knots) > 1e-6) else np.empty(0)
 
 
 def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
-    """Make the columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
-
-    >>> _make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
-    array([[1.  , 1.  , 0.25],
-           [1.  , 3.  , 3.  ]])
-    """
+    # The columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
     columns = [np.ones_like(log_odds), log_odds]
     # Cubes that cancel to a line beyond the last knot, over the squared range so that columns are
     # of like size (Harrell, Regression Modeling Strategies, 2015).
@@ -218,16 +210,14 @@ def _fit_basis(basis: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
 
 
 def measure_curve(
-    probability: Numbers,
-    outcome: Numbers,
-    patients: Patients,
-    samples: int,
-    level: float,
-    seed: int,
-    weights: Numbers | None = None,
-    count: int | None = None,
+    predictions: Predictions, settings: IntervalSettings, count: int | None = None
 ) -> dict[str, Measure]:
     """Measure the distance of the curve from perfect calibration, over all estimates.
+
+    Parameters
+    ----------
+    count
+        How many knots; see :func:`fit_curve`.
 
     Returns
     -------
@@ -236,7 +226,10 @@ def measure_curve(
         resampled patients, the knots fixed. They cannot be negative, so with few courses those of
         a perfect model are well above 0.
     """
-    curve = fit_curve(probability, outcome, weights, count=count)
+    probability, outcome = predictions.probability, predictions.outcome
+    curve = None
+    if not predictions.is_constant:
+        curve = fit_curve(probability, outcome, predictions.weights, count=count)
     if curve is None:
         return dict.fromkeys(ERRORS, Measure(value=None))
     # Knots stay fixed, so that one basis serves all bootstrap samples.
@@ -251,15 +244,12 @@ def measure_curve(
             ]
         )
 
-    return measure_resampled(ERRORS, compute, patients, samples, level, seed, weights)
+    fewer = replace(settings, samples=min(settings.samples, _MAX_RESAMPLES))
+    return measure_resampled(ERRORS, compute, predictions, fewer)
 
 
 def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
-    """Summarise absolute errors: mean, median, 90th percentile, maximum.
-
-    >>> _summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
-    array([0.125, 0.15 , 0.2  , 0.2  ])
-    """
+    # In the order of ERRORS.
     middle, most = _find_quantiles(errors, weights, np.array([0.5, 0.9]))
     mean = weights @ errors / weights.sum()
     # A course that was not drawn must not set the maximum.
@@ -267,11 +257,8 @@ def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
 
 
 def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
-    """Find quantiles as if each value occurred `weights` times (R's type 7 if all occur once).
-
-    >>> _find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
-    array([2. , 2.7])
-    """
+    # As if each value occurred `weights` times: R's type 7 if all occur once. NumPy's weighted
+    # quantiles are of another type.
     order = np.argsort(values)
     ends = np.cumsum(weights[order])
     rank = at * (ends[-1] - 1)

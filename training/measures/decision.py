@@ -12,7 +12,8 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
-from training.measures.intervals import Patients, fill_weights, resample, summarise_draws
+from training.measures.bootstrap import IntervalSettings, resample, summarise_draws
+from training.measures.predictions import Predictions
 
 # Rounded: multiples of 0.05 are not exact, and reports print them.
 THRESHOLDS = tuple(np.round(np.arange(0.20, 0.601, 0.05), 2).tolist())
@@ -54,7 +55,7 @@ def compute_benefits(
     probability, outcome
         ``[courses]``; treated are those with a probability of at least the threshold.
     thresholds
-        ``[thresholds]``, above 0 and below 1.
+        Above 0 and below 1.
     weights
         ``[samples, courses]``.
 
@@ -62,12 +63,6 @@ def compute_benefits(
     -------
     ndarray
         ``[samples, thresholds]``.
-
-    Examples
-    --------
-    >>> probability, outcome = np.array([0.8, 0.5, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
-    >>> compute_benefits(probability, outcome, np.array([0.25, 0.5]), np.ones((1, 4))).round(4)
-    array([[0.4167, 0.25  ]])
     """
     # The odds of the threshold are what one treatment without response costs, in responses.
     odds = thresholds / (1 - thresholds)
@@ -77,44 +72,35 @@ def compute_benefits(
     return benefits
 
 
-def _compute_decisions(
-    probability: Numbers, outcome: Numbers, thresholds: Numbers, weights: Numbers
-) -> Numbers:
-    # ``[samples, 4, thresholds]``, in the order of :class:`DecisionPoint`: all four of the same
-    # samples, so that gain and benefit agree.
-    benefit = compute_benefits(probability, outcome, thresholds, weights)
-    treat_all = compute_benefits(np.ones_like(probability), outcome, thresholds, weights)
-    share = (weights @ outcome / weights.sum(axis=1))[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        standardised = np.where(share > 0, benefit / share, np.nan)
-    return np.stack([benefit, treat_all, standardised, benefit - np.maximum(treat_all, 0)], axis=1)
-
-
 def measure_decisions(
-    probability: Numbers,
-    outcome: Numbers,
-    patients: Patients,
-    samples: int,
-    level: float,
-    seed: int,
-    weights: Numbers | None = None,
+    predictions: Predictions,
+    settings: IntervalSettings,
     thresholds: tuple[float, ...] = THRESHOLDS,
 ) -> list[DecisionPoint]:
     """Measure the decision curve, with percentile intervals over resampled patients."""
-    at, each = np.array(thresholds), fill_weights(weights, len(outcome))
+    probability, outcome, at = predictions.probability, predictions.outcome, np.array(thresholds)
 
-    def compute(drawn: Numbers) -> Numbers:
-        return _compute_decisions(probability, outcome, at, drawn)
+    def compute(weights: Numbers) -> Numbers:
+        # ``[samples, 4, thresholds]``, in the order of :class:`DecisionPoint`: all four of the same
+        # samples, so that gain and benefit agree.
+        benefit = compute_benefits(probability, outcome, at, weights)
+        treat_all = compute_benefits(np.ones_like(probability), outcome, at, weights)
+        share = (weights @ outcome / weights.sum(axis=1))[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            standardised = np.where(share > 0, benefit / share, np.nan)
+        gain = benefit - np.maximum(treat_all, 0)
+        return np.stack([benefit, treat_all, standardised, gain], axis=1)
 
+    each = predictions.weights_or_ones
     whole = compute(each[None, :])[0]
-    drawn = resample(compute, patients, samples, seed, weights)
+    drawn = resample(compute, predictions, settings)
     treated = each @ (probability[:, None] >= at) / each.sum()
     return [
         DecisionPoint(
             threshold,
             float(treated[index]),
             *(
-                summarise_draws(float(whole[kind, index]), drawn[:, kind, index], level)
+                summarise_draws(float(whole[kind, index]), drawn[:, kind, index], settings.level)
                 for kind in range(4)
             ),
         )

@@ -1,15 +1,12 @@
-"""Discrimination: the AUC, its standard error, and the difference between two on the same courses.
+"""Discrimination: the AUC and its standard error.
 
 The variance is that of DeLong, DeLong and Clarke-Pearson (Biometrics 1988), computed by ranks in
 O(n log n) as Sun and Xu do (IEEE Signal Processing Letters 2014). If patients have several
 courses it is that of Obuchowski (Biometrics 1997), which is DeLong's if each has one.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from features.base.arrays import Numbers
 from training.measures.intervals import (
@@ -21,16 +18,6 @@ from training.measures.intervals import (
     number_patients,
     sum_by_patient,
 )
-
-
-@dataclass(frozen=True)
-class _Contrast(Estimated):
-    @property
-    def p_value(self) -> float:
-        """Two-sided; NaN if the error is 0."""
-        if not self.error > 0:
-            return float("nan")
-        return float(2 * stats.norm.sf(abs(self.value / self.error)))
 
 
 def estimate_auc(
@@ -54,77 +41,30 @@ def estimate_auc(
     -------
     Estimated
         NaN without pairs; the error is NaN if a class has fewer than two patients.
-
-    Examples
-    --------
-    >>> auc = estimate_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0, 1, 1]))
-    >>> auc.value, round(auc.error**2, 6)  # placements .5 and 1, 1 and .5: .125/2 + .125/2
-    (0.75, 0.125)
     """
     if np.ptp(outcome) == 0:
         return UNDEFINED
-    aucs, covariance = _compute_aucs(score[None, :], outcome, weights, patients)
-    return Estimated(float(aucs[0]), float(np.sqrt(covariance[0, 0])))
-
-
-def compare_aucs(
-    score: Numbers,
-    other: Numbers,
-    outcome: Numbers,
-    weights: Numbers | None = None,
-    patients: Patients | None = None,
-) -> _Contrast:
-    """Compare two scores of the same courses: the AUC of the first minus that of the second.
-
-    Examples
-    --------
-    >>> truth = np.array([0.0, 0, 1, 1])
-    >>> compare_aucs(np.arange(4.0), np.array([0.0, 2, 1, 3]), truth).value
-    0.25
-    """
-    if np.ptp(outcome) == 0:
-        return _Contrast(np.nan, np.nan)
-    aucs, covariance = _compute_aucs(np.stack([score, other]), outcome, weights, patients)
-    signs = np.array([1.0, -1.0])
-    # Of scores with the same ranks the variance is 0, and rounding may go below it.
-    variance = np.maximum(signs @ covariance @ signs, 0)
-    return _Contrast(float(aucs[0] - aucs[1]), float(np.sqrt(variance)))
-
-
-def _compute_aucs(
-    scores: Numbers, outcome: Numbers, weights: Numbers | None, patients: Patients | None
-) -> tuple[Numbers, Numbers]:
-    # A patient may have courses of both classes: Obuchowski's cross terms account for that.
     each = fill_weights(weights, len(outcome))
     people = number_patients(patients, len(outcome))
-    placements = np.stack([place_courses(score, outcome, each) for score in scores], axis=1)
+    placements = place_courses(score, outcome, each)
     shares = [each * outcome, each * (1 - outcome)]
-    aucs: Numbers = shares[0] @ placements / shares[0].sum()
+    auc = float(shares[0] @ placements / shares[0].sum())
     first, second = (
-        sum_by_patient(share[:, None] / share.sum() * (placements - aucs), people)
-        for share in shares
+        sum_by_patient(share / share.sum() * (placements - auc), people) for share in shares
     )
-    cross = first.T @ second
-    covariance: Numbers = (
-        correct_few(count_patients(people, shares[0])) * first.T @ first
-        + correct_few(count_patients(people, shares[1])) * second.T @ second
-        + correct_few(len(np.unique(people))) * (cross + cross.T)
+    # A patient may have courses of both classes: Obuchowski's cross term accounts for that.
+    variance = (
+        correct_few(count_patients(people, shares[0])) * first @ first
+        + correct_few(count_patients(people, shares[1])) * second @ second
+        + correct_few(len(np.unique(people))) * 2 * (first @ second)
     )
-    return aucs, covariance
+    return Estimated(auc, float(np.sqrt(variance)))
 
 
 def place_courses(score: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
     """Compute each course's placement: the share of the other class with which it is concordant.
 
-    Returns
-    -------
-    ndarray
-        ``[courses]``; ties count half.
-
-    Examples
-    --------
-    >>> place_courses(np.array([1.0, 2, 2, 3]), np.array([0.0, 1, 0, 1]), np.ones(4))
-    array([1.  , 0.75, 0.75, 1.  ])
+    Ties count half.
     """
     # Fast path of comparing every event with every non-event, O(n log n) by ranks; equal by
     # ``test_a_hundred_thousand_courses_agree_with_wilcoxon``.
@@ -154,15 +94,13 @@ def compute_grouped_auc(
 
     Parameters
     ----------
-    score, outcome, groups
-        ``[courses]``; ties count half.
     weights
         ``[samples, courses]``.
 
     Returns
     -------
     ndarray
-        ``[samples]``; NaN without pairs.
+        ``[samples]``; ties count half, NaN without pairs.
     """
     concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for group in np.unique(groups):
@@ -186,11 +124,6 @@ def count_pairs(score: Numbers, outcome: Numbers, weights: Numbers) -> tuple[Num
     -------
     concordant, pairs
         ``[samples]`` each; ties count half.
-
-    Examples
-    --------
-    >>> count_pairs(np.array([1.0, 2, 2]), np.array([0.0, 1, 0]), np.ones((1, 3)))
-    (array([1.5]), array([2.]))
     """
     values, ranks = np.unique(score, return_inverse=True)
     # Sums per distinct score, for all samples at once: courses are sorted once, not once per

@@ -1,129 +1,104 @@
 """Performance: every measure of predictions, with intervals over patients."""
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.prediction import compute_probability
+from training.measures.bootstrap import IntervalSettings, measure_resampled
 from training.measures.calibration_curve import (
-    ERRORS,
     estimate_intercept,
     estimate_ratio,
     estimate_slope,
     measure_curve,
 )
 from training.measures.discrimination import compute_grouped_auc, estimate_auc
-from training.measures.intervals import LOG, LOGIT, resample, summarise_draws
-from training.measures.logistic import fit_intercept, fit_intercept_slope
-from training.measures.overall import OVERALL, compute_overall, measure_overall
+from training.measures.intervals import LOG, LOGIT, UNDEFINED
+from training.measures.logistic import fit_intercept, fit_intercept_slope, logit
+from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT, Predictions
-from training.study.parts import MEASURE_LEVEL
-from training.study.split import derive_seed
-from training.study.study import Study
 
+OVERALL = ("log_loss", "brier", "scaled_brier")
 MEASURES = ("auc", *OVERALL, "ratio", "intercept", "slope")
 # What candidates are compared by: the others are measured of the chosen one alone.
 COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
-# Each resample of the curve is a regression of its own; its distances need no more.
-_CURVE_RESAMPLES = 200
-# Index among the seeds derived from the study's own.
-MEASURE_SEED = 3
-
-
-@dataclass(frozen=True)
-class IntervalSettings:
-    """How intervals are made: bootstrap samples, level, seed."""
-
-    samples: int
-    level: float
-    seed: int
-
-
-def make_interval_settings(study: Study) -> IntervalSettings:
-    """Return how a study makes the intervals of its measures."""
-    # One seed for all measures and models: they are compared on the same bootstrap samples.
-    seed = derive_seed(study.seed, MEASURE_SEED)
-    return IntervalSettings(study.validation.resamples, MEASURE_LEVEL, seed)
 
 
 def measure_performance(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
     """Measure everything; a measure that is not defined has no value."""
-    return {
-        "auc": _measure_auc(predictions, settings),
-        **_measure_overall(predictions, settings),
-        **_measure_calibration(predictions, settings),
-        **_measure_curve(predictions, settings),
-    }
+    return _measure_all(predictions, settings) | measure_curve(predictions, settings)
 
 
 def measure_candidate(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
     """Measure what candidates are compared by, in the order of :data:`COMPARED`."""
-    measures = {
-        **_measure_overall(predictions, settings),
-        "auc": _measure_auc(predictions, settings),
-        **_measure_calibration(predictions, settings),
-    }
+    measures = _measure_all(predictions, settings)
     return {name: measures[name] for name in COMPARED}
 
 
-def _measure_overall(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
-    return measure_overall(
-        predictions.probability,
-        predictions.outcome,
-        predictions.patients,
-        settings.samples,
-        settings.level,
-        settings.seed,
-        predictions.weights,
-    )
+def _measure_all(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
+    # All of MEASURES, in its order.
+    ratio = estimate_ratio(predictions.probability, *predictions.courses)
+    intercept = estimate_intercept(predictions.log_odds, *predictions.courses)
+    slope = UNDEFINED
+    if not predictions.is_constant:
+        slope = estimate_slope(predictions.log_odds, *predictions.courses)
+    return {
+        "auc": _measure_auc(predictions, settings),
+        **measure_overall(predictions, settings),
+        "ratio": ratio.make_interval(settings.level, LOG),
+        "intercept": intercept.make_interval(settings.level),
+        "slope": slope.make_interval(settings.level),
+    }
+
+
+def measure_overall(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
+    """Measure :data:`OVERALL`, with percentile intervals over resampled patients."""
+    compute = partial(compute_overall, predictions.probability, predictions.outcome)
+    return measure_resampled(OVERALL, compute, predictions, settings)
+
+
+def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
+    """Compute :data:`OVERALL` in every weighted sample.
+
+    The scaled Brier score, or index of prediction accuracy (Kattan and Gerds, Diagn Progn Res
+    2018), is 1 minus the Brier score over that of the sample's own base rate: 1 is perfect, 0 no
+    better than the base rate, below 0 worse; NaN in a sample of one class.
+
+    Parameters
+    ----------
+    weights
+        ``[samples, courses]``.
+
+    Returns
+    -------
+    ndarray
+        ``[samples, 3]``, in the order of :data:`OVERALL`.
+    """
+    log_odds, total = logit(probability), weights.sum(axis=1)
+    losses = compute_log_loss(log_odds, outcome)
+    brier = weights @ (probability - outcome) ** 2 / total
+    share = weights @ outcome / total
+    constant = share * (1 - share)
+    # A bootstrap sample may hold one class alone: its base rate leaves nothing to improve.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = np.where(constant > 0, 1 - brier / constant, np.nan)
+    return np.column_stack([weights @ losses / total, brier, scaled])
 
 
 def _measure_auc(predictions: Predictions, settings: IntervalSettings) -> Measure:
     # Of a single group the interval is DeLong's or Obuchowski's, of several by the bootstrap: pairs
     # are formed within groups, for which neither has a variance.
-    outcome, weights, patients = predictions.outcome, predictions.weights, predictions.patients
-    if np.ptp(predictions.groups) == 0:
-        auc = estimate_auc(predictions.probability, outcome, weights, patients)
+    outcome, groups = predictions.outcome, predictions.groups
+    if np.ptp(groups) == 0:
+        auc = estimate_auc(predictions.probability, *predictions.courses)
         return auc.make_interval(settings.level, LOGIT)
 
     def compute(drawn: Numbers) -> Numbers:
-        return compute_grouped_auc(predictions.log_odds, outcome, drawn, predictions.groups)
+        return compute_grouped_auc(predictions.log_odds, outcome, drawn, groups)[:, None]
 
-    value = float(compute(predictions.weights_or_ones[None, :])[0])
-    draws = resample(compute, patients, settings.samples, settings.seed, weights)
-    return summarise_draws(value, draws, settings.level)
-
-
-def _measure_calibration(
-    predictions: Predictions, settings: IntervalSettings
-) -> dict[str, Measure]:
-    rest = (predictions.outcome, predictions.weights, predictions.patients)
-    ratio = estimate_ratio(predictions.probability, *rest)
-    intercept = estimate_intercept(predictions.log_odds, *rest)
-    slope = Measure(value=None)
-    if not predictions.is_constant:
-        slope = estimate_slope(predictions.log_odds, *rest).make_interval(settings.level)
-    return {
-        "ratio": ratio.make_interval(settings.level, LOG),
-        "intercept": intercept.make_interval(settings.level),
-        "slope": slope,
-    }
-
-
-def _measure_curve(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
-    if predictions.is_constant:
-        return dict.fromkeys(ERRORS, Measure(value=None))
-    return measure_curve(
-        predictions.probability,
-        predictions.outcome,
-        predictions.patients,
-        min(settings.samples, _CURVE_RESAMPLES),
-        settings.level,
-        settings.seed,
-        predictions.weights,
-    )
+    return measure_resampled(("auc",), compute, predictions, settings)["auc"]
 
 
 def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:
@@ -132,7 +107,7 @@ def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     Parameters
     ----------
     log_odds, outcome
-        ``[courses]``, of a single group.
+        ``[courses]``, ranked as a single group.
     weights
         ``[samples, courses]``.
 

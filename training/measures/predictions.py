@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags, Numbers
+from features.base.arrays import Flags, Indices, Numbers
 from features.model.prediction import compute_probability
 from training.measures.intervals import Patients, fill_weights
 from training.measures.losses import compute_log_loss
@@ -52,8 +52,6 @@ class Predictions:
         ----------
         log_odds, folds
             ``[repeats, courses]``: predictions, and the fold in which each course was held out.
-        outcome, patients, weights
-            ``[courses]``.
         """
         repeats = len(log_odds)
         # Fold 0 of one repeat is another model than fold 0 of the next: their predictions are not
@@ -74,6 +72,11 @@ class Predictions:
         return compute_probability(self.log_odds)
 
     @property
+    def courses(self) -> tuple[Numbers, Numbers | None, Patients]:
+        """Outcome, weights and patients, as estimates of a measure take them."""
+        return self.outcome, self.weights, self.patients
+
+    @property
     def weights_or_ones(self) -> Numbers:
         """How much each course counts; ones if all are equally weighted."""
         return fill_weights(self.weights, len(self.outcome))
@@ -91,7 +94,7 @@ class Predictions:
         """Number of courses."""
         return len(self.outcome) // self.repeats
 
-    def select(self, rows: Flags) -> "Predictions":
+    def select(self, rows: Flags | Indices) -> "Predictions":
         """Keep some predictions of a single repeat; patients are renumbered."""
         return Predictions(
             self.log_odds[rows],

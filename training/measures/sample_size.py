@@ -7,7 +7,7 @@ overfitting, an apparent fit that is near the true one, and a precise base rate.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 # As Riley et al. advise: expected shrinkage of at least 0.9; apparent minus true Nagelkerke R2, and
 # half the interval of the base rate, of at most 0.05.
@@ -46,8 +46,6 @@ class _SampleSize:
     def judge(self, courses: int) -> str:
         """Describe whether the courses are enough, and if not, by which criterion.
 
-        Examples
-        --------
         >>> print(compute_sample_size(24, 0.174, r2=0.288).judge(300))
         300 courses are too few: 662 are needed (apparent_fit), 116 with the outcome. 300 would do \
 for at most 10 parameters.
@@ -64,50 +62,35 @@ for at most 10 parameters.
         )
 
 
-def compute_sample_size(
-    parameters: int, prevalence: float, r2: float | None = None, auc: float | None = None
-) -> _SampleSize:
+def compute_sample_size(parameters: int, prevalence: float, r2: float) -> _SampleSize:
     """Compute how many courses are needed.
 
     Parameters
     ----------
-    r2, auc
-        One of them: the expected Cox-Snell R2, or the AUC from which to derive it.
+    r2
+        The expected Cox-Snell R2; see :func:`derive_r2`.
 
     Raises
     ------
     ValueError
         Naming the argument and what is allowed.
-
-    Examples
-    --------
-    >>> needed = compute_sample_size(24, 0.174, r2=0.288)  # the example of pmsampsize
-    >>> needed.courses
-    {'overfitting': 623, 'apparent_fit': 662, 'base_rate': 221}
-    >>> needed.required, needed.binding, needed.events
-    (662, 'apparent_fit', 116)
     """
     if parameters < 1 or not 0 < prevalence < 1:
         raise ValueError("parameters must be 1 or more, prevalence between 0 and 1")
-    if (r2 is None) == (auc is None):
-        raise ValueError("one of r2 and auc must be given")
-    expected = derive_r2(auc, prevalence) if r2 is None and auc is not None else r2
-    if expected is None or not 0 < expected < _compute_highest_r2(prevalence):
+    if not 0 < r2 < _compute_highest_r2(prevalence):
         raise ValueError("r2 must be above 0 and below what the prevalence allows")
     courses = {
-        _OVERFITTING: parameters * _count_for(_SHRINKAGE, expected),
-        _FIT: parameters * _count_for(_find_shrinkage(expected, prevalence), expected),
+        _OVERFITTING: parameters * _count_for(_SHRINKAGE, r2),
+        _FIT: parameters * _count_for(_find_shrinkage(r2, prevalence), r2),
         BASE_RATE: count_for_base_rate(prevalence, _MARGIN),
     }
     whole = {criterion: int(np.ceil(needed)) for criterion, needed in courses.items()}
-    return _SampleSize(parameters, prevalence, expected, whole)
+    return _SampleSize(parameters, prevalence, r2, whole)
 
 
 def count_for_base_rate(prevalence: float, margin: float) -> int:
     """Count the courses from which the base rate is known to within a margin, with 95% confidence.
 
-    Examples
-    --------
     >>> count_for_base_rate(0.5, 0.05), count_for_base_rate(0.5, 0.1)
     (385, 97)
     """
@@ -117,8 +100,6 @@ def count_for_base_rate(prevalence: float, margin: float) -> int:
 def count_parameters(courses: int, prevalence: float, r2: float) -> int:
     """Count the parameters that the courses are enough for; 0 if not even for the base rate.
 
-    Examples
-    --------
     >>> count_parameters(662, 0.174, 0.288), count_parameters(661, 0.174, 0.288)
     (24, 23)
     """
@@ -129,11 +110,6 @@ def count_parameters(courses: int, prevalence: float, r2: float) -> int:
 
 
 def _compute_highest_r2(prevalence: float) -> float:
-    """Compute the highest Cox-Snell R2 that a prevalence allows.
-
-    >>> round(_compute_highest_r2(0.5), 4), round(_compute_highest_r2(0.174), 4)
-    (0.75, 0.6032)
-    """
     entropy = special.entr(prevalence) + special.entr(1 - prevalence)
     return float(-np.expm1(-2 * entropy))
 
@@ -143,16 +119,11 @@ def derive_r2(auc: float, prevalence: float) -> float:
 
     Log-odds are taken as normal with one spread among events and among non-events.
     The paper draws a million of them; here the expectation is computed by quadrature.
-
-    Examples
-    --------
-    >>> round(derive_r2(0.89, 0.174), 3)
-    0.291
     """
     if not 0.5 < auc < 1:
         raise ValueError("auc must be above 0.5 and below 1")
     # Two normals of unit variance this far apart have that AUC; the log-odds follow by Bayes' rule.
-    apart = np.sqrt(2) * stats.norm.ppf(auc)
+    apart = np.sqrt(2) * special.ndtri(auc)
     nodes, shares = np.polynomial.hermite_e.hermegauss(_NODES)
     shares = shares / shares.sum()
     intercept = special.logit(prevalence) - apart**2 / 2

@@ -4,23 +4,17 @@ Random-effects meta-analysis, as Debray et al. (BMJ 2017) and Riley et al. (BMJ 
 prediction models: AUC on the logit scale, observed over expected on the log scale, intercept and
 slope as they are. The interval of the mean is that of Hartung, Knapp, Sidik and Jonkman.
 
-The prediction interval does not take the between-site SD as known: of a dozen sites its estimate
-may be 0 although it is not. It is averaged over a confidence distribution of the SD, as Nagashima,
-Noma and Furukawa advise (Stat Methods Med Res 2019), here from Viechtbauer's generalised Q (Stat
-Med 2007). The usual interval, mean and t with k - 2 degrees of freedom times the root of spread and
-error (Higgins, Thompson and Spiegelhalter, 2009), is too narrow if sites differ no more than by
-sampling error (Partlett and Riley, Stat Med 2017).
-
-Folds of a cross-validation share most of their training courses: their errors are not independent,
-and the interval of the mean over folds is too narrow. Leave-one-site-out validation is less so.
+The prediction interval does not take the between-site SD as known, since the estimate of a dozen
+sites may be 0 although it is not. It is averaged over a confidence distribution of the SD, as
+Nagashima, Noma and Furukawa advise (Stat Methods Med Res 2019), here from Viechtbauer's generalised
+Q (Stat Med 2007).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
@@ -31,12 +25,12 @@ from training.measures.intervals import (
     LOGIT,
     PLAIN,
     Estimated,
-    Patients,
     find_reach,
     make_measure,
     return_from,
 )
 from training.measures.logistic import logit
+from training.measures.predictions import Predictions
 
 SCALES = {"auc": LOGIT, "ratio": LOG, "intercept": PLAIN, "slope": PLAIN}
 # Courses of each class below which a site's measures, and their errors, are not estimable.
@@ -56,7 +50,7 @@ class Pooled:
     Parameters
     ----------
     mean
-        With its interval; without one for a single site.
+        Without an interval for a single site.
     next_site
         The same with its prediction interval; without one for fewer than three sites.
     spread
@@ -75,39 +69,18 @@ class Pooled:
     left_out: int
 
 
-def estimate_sites(
-    probability: Numbers,
-    outcome: Numbers,
-    sites: NDArray[np.int64],
-    weights: Numbers | None = None,
-    patients: Patients | None = None,
-) -> dict[str, list[Estimated]]:
-    """Estimate AUC, observed over expected, intercept and slope at every site.
-
-    Parameters
-    ----------
-    sites
-        Sites with fewer than five events, or non-events, are excluded.
-
-    Returns
-    -------
-    dict
-        For each of :data:`SCALES`, one per site in the order of their numbers.
-    """
-    log_odds = logit(probability)
-    estimates: dict[str, list[Estimated]] = {name: [] for name in SCALES}
-    for site in np.unique(sites):
-        rows = sites == site
-        truth = outcome[rows]
-        if min(truth.sum(), len(truth) - truth.sum()) < _MIN_CLASS:
-            continue
-        counted = None if weights is None else weights[rows]
-        people = None if patients is None else np.unique(patients[rows], return_inverse=True)[1]
-        estimates["auc"].append(estimate_auc(probability[rows], truth, counted, people))
-        estimates["ratio"].append(estimate_ratio(probability[rows], truth, counted, people))
-        estimates["intercept"].append(estimate_intercept(log_odds[rows], truth, counted, people))
-        estimates["slope"].append(estimate_slope(log_odds[rows], truth, counted, people))
-    return estimates
+def estimate_site(predictions: Predictions) -> dict[str, Estimated]:
+    """Estimate each of :data:`SCALES` at one site; nothing with few events, or non-events."""
+    probability, outcome = predictions.probability, predictions.outcome
+    if min(outcome.sum(), len(outcome) - outcome.sum()) < _MIN_CLASS:
+        return {}
+    log_odds, rest = logit(probability), predictions.courses
+    return {
+        "auc": estimate_auc(probability, *rest),
+        "ratio": estimate_ratio(probability, *rest),
+        "intercept": estimate_intercept(log_odds, *rest),
+        "slope": estimate_slope(log_odds, *rest),
+    }
 
 
 def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | None:
@@ -124,12 +97,6 @@ def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | N
     -------
     Pooled
         None if none is left.
-
-    Examples
-    --------
-    >>> sites = pool([Estimated(1.0, 0.5), Estimated(2.0, 0.5), Estimated(3.0, 0.5)], "plain", 0.95)
-    >>> sites.mean.value, round(sites.spread**2, 6), round(sites.inconsistency, 6)  # 1 - .25
-    (2.0, 0.75, 0.75)
     """
     moved = [estimate.move(scale) for estimate in estimates]
     kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
@@ -142,7 +109,8 @@ def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | N
     mean = float(weights @ values / weights.sum())
     error = _find_error(values, weights, mean)
     count = len(kept)
-    reach = error * _find_reach(level, count - 1)
+    # NaN without a degree of freedom.
+    reach = error * float(special.stdtrit(count - 1, (1 + level) / 2))
     around, ahead = (
         make_measure(*(return_from(scale, end) for end in (mean, *ends)))
         for ends in ((mean - reach, mean + reach), predict_site(values, variances, level))
@@ -165,23 +133,12 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     around the mean that it gives, with the variance of that mean added. The ends are quantiles of
     all of these together.
 
-    Parameters
-    ----------
-    values, variances
-        ``[sites]``, on the scale on which sites are taken as normal.
-
-    Examples
-    --------
-    Without sampling error this is the textbook's: t with 2 degrees of freedom times root 4 / 3.
-
-    >>> low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-9), 0.95)
-    >>> round(high - 2, 2), round(4.302653 * (4 / 3) ** 0.5, 2)
-    (4.97, 4.97)
+    Values and variances are on the scale on which sites are taken as normal, ``[sites]``.
     """
     if len(values) < _MIN_SITES:
         return float("nan"), float("nan")
     nodes, parts = np.polynomial.legendre.leggauss(_QUANTILES)
-    quantiles = stats.chi2.ppf((1 + nodes) / 2, len(values) - 1)
+    quantiles = 2 * special.gammaincinv((len(values) - 1) / 2, (1 + nodes) / 2)
     spreads = _find_spreads(values, variances, quantiles)
     weights = 1 / (variances + spreads[:, None])
     means = weights @ values / weights.sum(axis=1)
@@ -189,7 +146,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
 
     def exceed(end: float, share: float) -> float:
         # The quadrature's weights sum to 2.
-        return float(parts @ stats.norm.cdf((end - means) / errors) / 2 - share)
+        return float(parts @ special.ndtr((end - means) / errors) / 2 - share)
 
     # No normal distribution has as much beyond these; one more error, for rounding.
     reach = (find_reach(level) + 1) * errors
@@ -243,10 +200,6 @@ def _find_error(values: Numbers, weights: Numbers, mean: float) -> float:
         return float("nan")
     spread = weights @ (values - mean) ** 2 / (len(values) - 1)
     return float(np.sqrt(spread / weights.sum()))
-
-
-def _find_reach(level: float, freedom: int) -> float:
-    return float(stats.t.ppf((1 + level) / 2, freedom)) if freedom > 0 else float("nan")
 
 
 def _find_inconsistency(variances: Numbers, between: float) -> float:

@@ -5,67 +5,42 @@ others, until what is hidden together is large enough: otherwise totals, known f
 give them away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from features.base.arrays import Flags, Numbers, Texts
+from features.dictionary.instrument import Instrument
 from features.model.card import Measure
+from features.records.columns import Columns
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import count_patients, estimate_auc
-from training.measures.intervals import (
-    LOG,
-    LOGIT,
-    Estimated,
-    Patients,
-    fill_weights,
-    number_patients,
-)
+from training.measures.intervals import LOG, LOGIT, Estimated, find_reach
+from training.measures.predictions import Predictions
 
 TOO_FEW = "too few"
 HIDDEN = "hidden: its counts would give away another row's"
 _UNKNOWN = "unknown"
 # The power by convention: see `detectable`.
 _POWER = 0.8
-AGES = (18, 30, 45, 60, 75)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a row needs. All assumed.
-
-    Parameters
-    ----------
-    cell
-        Patients with the outcome, and without, below which counts are hidden.
-    courses, events
-        Courses, and courses of either class, below which nothing is measured.
-    ranked
-        Courses of either class below which no AUC is given.
-    """
-
-    cell: int = 10
-    courses: int = 30
-    events: int = 10
-    ranked: int = 20
-
-
-LIMITS = Limits()
+# All assumed. Patients with the outcome, and without, below which counts are hidden; courses, and
+# courses of either class, below which nothing is measured; the same for an AUC.
+MIN_PATIENTS, _MIN_COURSES, _MIN_CLASS, _MIN_RANKED = 10, 30, 10, 20
+_AGES = (18, 30, 45, 60, 75)
+_CATEGORIES = ("sex", "condition", "route")
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One subgroup.
+    """One subgroup, such as `female` of the grouping `sex`.
 
     Parameters
     ----------
-    grouping, name
-        Such as `sex` and `female`.
     courses, events
         None if hidden.
     estimate
@@ -92,90 +67,64 @@ class Subgroup:
 
 
 def tabulate_subgroups(
-    probability: Numbers,
-    outcome: Numbers,
-    groupings: Mapping[str, NDArray[Any]],
-    level: float,
-    weights: Numbers | None = None,
-    patients: Patients | None = None,
-    limits: Limits = LIMITS,
+    predictions: Predictions, groupings: Mapping[str, NDArray[Any]], level: float
 ) -> list[Subgroup]:
     """Tabulate performance by subgroup.
 
     Parameters
     ----------
+    predictions
+        Of a single repeat. Weights move estimates, ratios and AUCs; counts are of courses.
     groupings
         For each, such as `sex`, each course's label; None, NaN or nothing for unknown.
-    weights
-        They move estimates, ratios and AUCs; counts are of courses.
 
     Returns
     -------
     list of Subgroup
         In the order of the groupings, and by name within.
     """
-    courses = Courses(probability, outcome, weights, number_patients(patients, len(outcome)))
     rows: list[Subgroup] = []
     for grouping, labels in groupings.items():
         names = _name_labels(labels)
         parts = {name: names == name for name in sorted(set(names.tolist()))}
-        measured = [courses.measure(grouping, *part, level, limits) for part in parts.items()]
-        hidden = hide_small([courses._count_people(part) for part in parts.values()], limits.cell)
-        rows += [withhold(row) if hide else row for row, hide in zip(measured, hidden, strict=True)]
+        people = [count_class_patients(predictions.select(part)) for part in parts.values()]
+        for (name, part), hide in zip(parts.items(), hide_small(people), strict=True):
+            row = _measure_subgroup(grouping, name, predictions, part, level)
+            if hide:
+                row = Subgroup(grouping, name, None, None, note=row.note or HIDDEN)
+            rows.append(row)
     return rows
 
 
-@dataclass(frozen=True)
-class Courses:
-    """Predictions and outcomes of courses, ``[courses]`` each."""
+def count_class_patients(predictions: Predictions) -> tuple[int, int]:
+    """Count the patients with an event, and those with a non-event."""
+    patients, outcome = predictions.patients, predictions.outcome
+    return count_patients(patients, outcome), count_patients(patients, 1 - outcome)
 
-    probability: Numbers
-    outcome: Numbers
-    weights: Numbers | None
-    patients: Patients
 
-    def _count_people(self, rows: Flags) -> tuple[int, int]:
-        share = self.outcome[rows]
-        people = self.patients[rows]
-        return count_patients(people, share), count_patients(people, 1 - share)
-
-    def measure(
-        self, grouping: str, name: str, rows: Flags, level: float, limits: Limits
-    ) -> Subgroup:
-        """Measure one subgroup; only counts if there are too few courses."""
-        count, events = int(rows.sum()), int(self.outcome[rows].sum())
-        row = Subgroup(grouping, name, count, events)
-        rarer = min(events, count - events)
-        if count < limits.courses or rarer < limits.events:
-            return replace(row, note=TOO_FEW)
-        each = fill_weights(self.weights, len(self.outcome))[rows]
-        few_to_rank = rarer < limits.ranked
-        return replace(
-            row,
-            estimate=float(np.average(self.probability[rows], weights=each)),
-            ratio=self._find_ratio(rows).make_interval(level, LOG),
-            auc=None if few_to_rank else self._find_auc(rows).make_interval(level, LOGIT),
-            detectable=_find_detectable(self._find_ratio(rows), self._find_ratio(~rows), level),
-            note="too few for an AUC" if few_to_rank else "",
-        )
-
-    def _find_ratio(self, rows: Flags) -> Estimated:
-        return estimate_ratio(self.probability[rows], self.outcome[rows], *self._count(rows))
-
-    def _find_auc(self, rows: Flags) -> Estimated:
-        return estimate_auc(self.probability[rows], self.outcome[rows], *self._count(rows))
-
-    def _count(self, rows: Flags) -> tuple[Numbers | None, Patients]:
-        weights = None if self.weights is None else self.weights[rows]
-        return weights, np.unique(self.patients[rows], return_inverse=True)[1]
+def _measure_subgroup(
+    grouping: str, name: str, predictions: Predictions, rows: Flags, level: float
+) -> Subgroup:
+    # Only counts if there are too few courses.
+    members, others = predictions.select(rows), predictions.select(~rows)
+    count, events = members.size, int(members.outcome.sum())
+    row, rarer = Subgroup(grouping, name, count, events), min(events, count - events)
+    if count < _MIN_COURSES or rarer < _MIN_CLASS:
+        return replace(row, note=TOO_FEW)
+    few_to_rank = rarer < _MIN_RANKED
+    ratio, other = (estimate_ratio(part.probability, *part.courses) for part in (members, others))
+    auc = estimate_auc(members.probability, *members.courses).make_interval(level, LOGIT)
+    return replace(
+        row,
+        estimate=float(np.average(members.probability, weights=members.weights_or_ones)),
+        ratio=ratio.make_interval(level, LOG),
+        auc=None if few_to_rank else auc,
+        detectable=_find_detectable(ratio, other, level),
+        note="too few for an AUC" if few_to_rank else "",
+    )
 
 
 def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
-    """Name each course's subgroup; None, NaN and nothing are unknown.
-
-    >>> _name_labels(np.array(["iv", None, "", float("nan")], dtype=object)).tolist()
-    ['iv', 'unknown', 'unknown', 'unknown']
-    """
     return np.array(
         [
             # Only NaN differs from itself.
@@ -185,64 +134,47 @@ def _name_labels(labels: NDArray[Any]) -> NDArray[np.str_]:
     )
 
 
-def hide_small(people: Sequence[tuple[int, int]], cell: int) -> list[bool]:
-    """Return which rows of a grouping to hide.
+def hide_small(people: Sequence[tuple[int, int]]) -> list[bool]:
+    """Return which rows of a grouping to hide, by their patients with and without the outcome.
 
-    Parameters
-    ----------
-    people
-        For each row, patients with the outcome and patients without.
-
-    Examples
-    --------
-    >>> hide_small([(40, 50), (2, 1), (20, 30)], 10)  # 2 and 1 would follow from the others
+    >>> hide_small([(40, 50), (2, 1), (20, 30)])  # 2 and 1 would follow from the others
     [False, True, True]
-    >>> hide_small([(40, 50), (20, 30)], 10)
+    >>> hide_small([(40, 50), (20, 30)])
     [False, False]
     """
-    hidden = [min(pair) < cell for pair in people]
+    hidden = [min(pair) < MIN_PATIENTS for pair in people]
     # The smallest first: hiding them loses least.
     smallest_first = sorted(range(len(people)), key=lambda index: sum(people[index]))
     for index in smallest_first:
         # Hidden rows can be summed by subtraction from known totals: their sum must be large, too.
         together = np.array([pair for pair, hide in zip(people, hidden, strict=True) if hide])
-        if not len(together) or together.sum(axis=0).min() >= cell:
+        if not len(together) or together.sum(axis=0).min() >= MIN_PATIENTS:
             break
         hidden[index] = True
     return hidden
 
 
-def withhold(row: Subgroup) -> Subgroup:
-    """Withhold a row's counts and all that would give them away."""
-    return Subgroup(row.grouping, row.name, None, None, note=row.note or HIDDEN)
-
-
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
-    """Compute the smallest detectable ratio of two ratios.
-
-    >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
-    2.01
-    """
     error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
     # The usual formula of power, on the log scale: 1.96 + 0.84 standard errors at 95% and 80%.
-    reach = stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(_POWER)
+    reach = find_reach(level) + special.ndtri(_POWER)
     return float(np.exp(reach * error))
 
 
-def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
-    """Label numbers by band; None if unknown or below the first.
+def _band_numbers(values: Numbers, lows: Sequence[float]) -> Texts:
+    """Label numbers by the band that they lie in; None if unknown or below the first.
 
     Parameters
     ----------
     lows
-        The lowest whole number of each band: ages, or an instrument's severity bands.
+        The lowest whole number of each band.
 
     Examples
     --------
-    >>> band_numbers(np.array([17.0, 18, 44.5, 80, np.nan])).tolist()
-    [None, '18 to 29', '30 to 44', '75 and more', None]
+    >>> _band_numbers(np.array([17.0, 18, 44.5, 80, np.nan]), [18, 30, 45]).tolist()
+    [None, '18 to 29', '30 to 44', '45 and more', None]
     """
     names = [f"{low} to {high - 1}" for low, high in pairwise(lows)]
     labels = np.array([None, *names, f"{lows[-1]} and more"], dtype=object)
@@ -250,3 +182,42 @@ def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
     known = np.nan_to_num(values, nan=-np.inf)
     banded: Texts = labels[np.searchsorted(lows, known, side="right")]
     return banded
+
+
+def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Texts]:
+    """Label each course by sex, age, condition, route, site and severity at baseline.
+
+    Parameters
+    ----------
+    instrument
+        The outcome's, whose bands give severity; thirds of its range if it has none.
+
+    Returns
+    -------
+    mapping
+        For each grouping with at least two subgroups here, ``object[courses]``, None if unknown.
+    """
+    labels = {name: _name_categories(columns, name) for name in _CATEGORIES}
+    labels["age"] = _band_numbers(columns.get_numbers("age"), _AGES)
+    labels["site"] = columns.get_texts("site")
+    labels["severity"] = _name_severity(columns.get_numbers(instrument.key), instrument)
+    order = ("sex", "age", "condition", "route", "site", "severity")
+    return {name: labels[name] for name in order if len(set(labels[name].tolist()) - {None}) > 1}
+
+
+def _name_categories(columns: Columns, name: str) -> Texts:
+    categories = columns.dictionary.fields[name].categories
+    return _name_each(columns.get_numbers(name), lambda value: categories[int(value)])
+
+
+def _name_severity(totals: Numbers, instrument: Instrument) -> Texts:
+    if instrument.bands:
+        return _name_each(totals, instrument.name_band)
+    # Thirds of the possible range, not of the cohort's: the same for every cohort.
+    thirds = np.ceil(np.array([0, 1, 2]) * (instrument.high + 1) / 3).astype(int)
+    return _band_numbers(totals, thirds.tolist())
+
+
+def _name_each(values: Numbers, name: Callable[[float], str | None]) -> Texts:
+    named = [None if np.isnan(value) else name(value) for value in values.tolist()]
+    return np.array(named, dtype=object)

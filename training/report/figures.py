@@ -10,8 +10,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
 
-from features.base.arrays import Numbers
 from features.model.card import ModelCard
 from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
@@ -55,27 +55,13 @@ def _draw_roc(comparison: Comparison) -> Figure:
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="chance")
     for name, held_out in comparison.held_out.items():
         if name != BASE_RATE:
-            false, true = _trace_roc(held_out.log_odds, held_out.outcome)
+            false, true, _ = roc_curve(held_out.outcome, held_out.log_odds, drop_intermediate=False)
             auc = comparison.measures[name]["auc"].value or np.nan
             label = f"{label_candidate(name)}, AUC {auc:.2f}"
             axes.plot(false, true, color=colour_candidate(name), label=label)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
     axes.legend(loc="lower right", frameon=False)
     return figure
-
-
-def _trace_roc(log_odds: Numbers, outcome: Numbers) -> tuple[Numbers, Numbers]:
-    """Trace false and true positive rates over all thresholds.
-
-    >>> _trace_roc(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
-    (array([0., 0., 1.]), array([0., 1., 1.]))
-    """
-    order = np.argsort(-log_odds, kind="stable")
-    # A threshold cannot pass between equal predictions.
-    last_of_ties = np.append(np.diff(log_odds[order]) != 0, True)
-    true = np.cumsum(outcome[order])[last_of_ties] / outcome.sum()
-    false = np.cumsum(1 - outcome[order])[last_of_ties] / (1 - outcome).sum()
-    return np.append(0.0, false), np.append(0.0, true)
 
 
 def _draw_contributions(equation: Equation, design: Design) -> Figure:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from features.base.errors import InputError, Problem, StudyError, list_problems
+from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import OFFERED_GROUPS, Group, Kind
 from features.dictionary.outcome import Outcome, parse_outcome
@@ -97,14 +98,7 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     DictionaryError
         If the file of instruments that it names breaks a rule.
     """
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError:
-        raise StudyError(
-            [Problem("file", "exists", "must be a study file in TOML")], path.name
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError([Problem("file", "toml", str(error))], path.name) from None
+    table = read_toml(path, "a study file", StudyError)
     for setting in settings:
         _apply_setting(table, setting)
     try:

@@ -2,13 +2,17 @@
 
 import numpy as np
 
-from features.model.card import Measure
 from training.findings.findings import AcrossSites, SiteFacts
-from training.measures.discrimination import count_patients
 from training.measures.intervals import Estimated
 from training.measures.predictions import Predictions
-from training.measures.sites import SCALES, estimate_sites, pool
-from training.measures.subgroups import HIDDEN, LIMITS, TOO_FEW, hide_small
+from training.measures.sites import SCALES, estimate_site, pool
+from training.measures.subgroups import (
+    HIDDEN,
+    MIN_PATIENTS,
+    TOO_FEW,
+    count_class_patients,
+    hide_small,
+)
 
 
 def measure_across_sites(
@@ -25,8 +29,8 @@ def measure_across_sites(
         names[site]: predictions.select(predictions.groups == site)
         for site in np.unique(predictions.groups)
     }
-    estimates = {name: _estimate_site(site) for name, site in by_site.items()}
-    hidden = hide_small([_count_patients(site) for site in by_site.values()], LIMITS.cell)
+    estimates = {name: estimate_site(site) for name, site in by_site.items()}
+    hidden = hide_small([count_class_patients(site) for site in by_site.values()])
     sites = [
         _describe_site(name, by_site[name], estimates[name], level, hide)
         for name, hide in zip(by_site, hidden, strict=True)
@@ -41,31 +45,14 @@ def measure_across_sites(
     )
 
 
-def _estimate_site(predictions: Predictions) -> dict[str, Estimated]:
-    estimates = estimate_sites(
-        predictions.probability,
-        predictions.outcome,
-        predictions.groups,
-        predictions.weights,
-        predictions.patients,
-    )
-    # A single site: each list holds one estimate, or none.
-    return {name: values[0] for name, values in estimates.items() if values}
-
-
-def _count_patients(predictions: Predictions) -> tuple[int, int]:
-    patients, outcome = predictions.patients, predictions.outcome
-    return count_patients(patients, outcome), count_patients(patients, 1 - outcome)
-
-
 def _describe_site(
     name: str, predictions: Predictions, estimates: dict[str, Estimated], level: float, hide: bool
 ) -> SiteFacts:
     # Small counts, and whatever would reveal them by subtraction, are withheld with their measures.
     if hide:
-        small = not estimates or min(_count_patients(predictions)) < LIMITS.cell
+        small = not estimates or min(count_class_patients(predictions)) < MIN_PATIENTS
         return SiteFacts(name=name, courses=None, events=None, note=TOO_FEW if small else HIDDEN)
-    measures: dict[str, Measure] = {
+    measures = {
         measure: estimate.make_interval(level, SCALES[measure])
         for measure, estimate in estimates.items()
     }

@@ -16,11 +16,11 @@ from features.model.prediction import compute_probability
 from training.findings.findings import Attrition, BaselineGap, Scenario
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.predictions import Predictions
-from training.study.design import Design, Enrolment
+from training.study.design import Enrolment
 from training.study.parts import ODDS_RATIOS
 from training.study.weighting import count_effective
 
-ASSUMPTION = (
+_ASSUMPTION = (
     "given what is recorded at baseline and the site, whether an outcome is reported does not "
     "depend on the outcome"
 )
@@ -31,20 +31,25 @@ MIN_COMPARED = 10
 
 
 def describe_attrition(
-    design: Design, enrolment: Enrolment, held_out: Predictions | None, equation: Equation
+    enrolment: Enrolment, held_out: Predictions | None, equation: Equation
 ) -> Attrition:
     """Describe which courses have a missing outcome, and vary what is assumed of them.
 
     Parameters
     ----------
     held_out
-        Of the design's courses by the chosen candidate; None if no outcome is known.
+        Of the courses with a known outcome, by the model; None if there are none.
     equation
-        The chosen candidate, fitted on the whole design.
+        Of the model.
     """
-    weights = design.given_weights
+    weights = None
+    if held_out is not None and held_out.weights is not None:
+        weights = held_out.weights[: held_out.size]
     missing = enrolment.columns.select(~enrolment.reported)
-    missing_log_odds = equation.compute_log_odds(missing)[:, 0]
+    scenarios: tuple[Scenario, ...] = ()
+    if held_out is not None and missing.size:
+        log_odds = equation.compute_log_odds(missing)[:, 0]
+        scenarios = tuple(vary_odds(ratio, held_out, log_odds) for ratio in ODDS_RATIOS)
     return Attrition(
         courses=enrolment.columns.size,
         missing=missing.size,
@@ -52,8 +57,8 @@ def describe_attrition(
         gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
-        scenarios=tuple(list_scenarios(held_out, missing_log_odds)),
-        assumption=ASSUMPTION,
+        scenarios=scenarios,
+        assumption=_ASSUMPTION,
     )
 
 
@@ -86,23 +91,14 @@ def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
             )
 
 
-def list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> Iterator[Scenario]:
-    """List what follows from each assumed odds ratio; nothing if no outcome is missing, or known.
+def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
+    """Compute base rate and calibration over all courses under one odds ratio.
 
     Parameters
     ----------
-    held_out
-        Of courses with a known outcome.
     missing_log_odds
         ``[courses]``: the model's log-odds of the courses with a missing outcome.
     """
-    if held_out is not None and len(missing_log_odds):
-        for odds_ratio in ODDS_RATIOS:
-            yield vary_odds(odds_ratio, held_out, missing_log_odds)
-
-
-def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:
-    """Compute base rate and calibration over all courses under one odds ratio."""
     # Each missing outcome counts as both classes, by its assumed probability.
     imputed = compute_probability(missing_log_odds + np.log(odds_ratio))
     log_odds = np.append(held_out.log_odds, missing_log_odds)

@@ -1,14 +1,15 @@
 """Results for the report: what it draws and tabulates, from held-out predictions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from features.base.arrays import Numbers
-from features.dictionary.instrument import Instrument
 from features.model.card import Measure
 from features.model.equation import Equation
+from features.model.response_model import ResponseModel
 from features.records.columns import Columns
 from training.findings.findings import (
     Bin,
@@ -21,22 +22,21 @@ from training.findings.findings import (
     SampleSizeFacts,
     ValidationType,
 )
+from training.measures.bootstrap import IntervalSettings, summarise_draws
 from training.measures.calibration_curve import fit_curve
-from training.measures.decision import THRESHOLDS, measure_decisions
+from training.measures.decision import THRESHOLDS, compute_benefits, measure_decisions
 from training.measures.instability import (
     band_estimates,
     compute_errors,
     compute_flips,
-    draw_benefits,
     draw_curves,
 )
-from training.measures.intervals import summarise_draws
-from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
-from training.measures.sample_size import compute_sample_size
-from training.measures.subgroups import Subgroup, tabulate_subgroups
+from training.measures.sample_size import compute_sample_size, derive_r2
+from training.measures.subgroups import label_courses, tabulate_subgroups
 from training.study.design import Design
-from training.validation.groups import label_courses
+from training.study.parts import GatePart
+from training.validation.across_sites import measure_across_sites
 
 # Bootstrap refits drawn as thin lines; more would hide the curve.
 _MAX_LINES = 50
@@ -51,43 +51,79 @@ _MAX_COURSES, _MAX_REFITS = 1000, 50
 _MIN_AUC = 0.505
 
 
-def describe_calibration(
-    predictions: Predictions,
-    way: ValidationType,
-    settings: IntervalSettings,
-    versions: Numbers,
-    outcome: Numbers,
-) -> CalibrationFacts:
-    """Describe the calibration curve, and those of bootstrap refits.
+@dataclass(frozen=True)
+class Shown:
+    """What the figures of a report show: predictions of courses, and how refits would differ.
 
     Parameters
     ----------
-    versions
-        ``[versions, courses]``: probabilities by bootstrap refits; may be empty.
-    outcome
-        ``[courses]`` that the refits predict.
+    way
+        The type of validation.
+    predictions, columns
+        Of the courses; the latter once, however often they were predicted.
+    estimates, versions
+        Probabilities by the model itself, ``[courses]``, and by its bootstrap refits,
+        ``[versions, courses]``; the latter may be empty.
+    method
+        What was repeated to obtain the refits.
+    by_site
+        Predictions grouped by site, with the sites' names; None if there is nothing to compare.
     """
-    at = _space_points(predictions.probability)
-    curve = None
+
+    way: ValidationType
+    predictions: Predictions
+    columns: Columns
+    estimates: Numbers
+    versions: Numbers
+    method: str
+    by_site: tuple[Predictions, tuple[str, ...]] | None
+
+    @property
+    def outcome(self) -> Numbers:
+        """Outcomes of the courses, ``[courses]``."""
+        return self.predictions.outcome[: self.predictions.size]
+
+
+def describe_figures(
+    model: ResponseModel, shown: Shown, bounds: GatePart, settings: IntervalSettings
+) -> dict[str, Any]:
+    """Describe what a report draws of a model, by the fields of the findings."""
+    predictions, columns, level = shown.predictions, shown.columns, settings.level
+    # The middle of the range in which treatment is debated.
+    threshold = float(np.mean(bounds.thresholds))
+    instrument = model.card.parse_outcome().instrument
+    courses = predictions.average_repeats()
+    subgroups = tabulate_subgroups(courses, label_courses(columns, instrument), level)
+    return {
+        "mean_estimate": float(np.average(predictions.probability, weights=predictions.weights)),
+        "calibration": describe_calibration(shown, settings),
+        "decision": describe_decisions(shown, settings),
+        "instability": describe_instability(shown, level, threshold),
+        "across_sites": measure_across_sites(*shown.by_site, level) if shown.by_site else None,
+        "subgroups": tuple(subgroups),
+        "factors": describe_factors(model.equation, columns, model.card.interval.level),
+    }
+
+
+def describe_calibration(shown: Shown, settings: IntervalSettings) -> CalibrationFacts:
+    """Describe the calibration curve, and those of bootstrap refits."""
+    predictions, versions = shown.predictions, shown.versions[:_MAX_LINES]
+    at, curve = _space_points(predictions.probability), None
     if not predictions.is_constant:
-        curve = fit_curve(
-            predictions.probability, predictions.outcome, predictions.weights, predictions.patients
-        )
+        curve = fit_curve(predictions.probability, *predictions.courses)
     points: tuple[CurvePoint, ...] = ()
     if curve is not None:
         rows = zip(at, curve.read(at), *curve.read_interval(at, settings.level), strict=True)
         points = tuple(
             CurvePoint(estimate=x, observed=y, low=low, high=high) for x, y, low, high in rows
         )
-    lines = draw_curves(versions[:_MAX_LINES].T, outcome, at) if len(versions) else np.empty((0, 0))
+    lines = draw_curves(versions, shown.outcome, at).tolist()
     return CalibrationFacts(
-        way=way,
+        way=shown.way,
         points=points,
-        histogram=count_bins(
-            predictions.probability, len(predictions.outcome) // max(1, len(outcome))
-        ),
+        histogram=count_bins(predictions.probability, predictions.repeats),
         at=tuple(at.tolist()),
-        versions=tuple(tuple(None if np.isnan(y) else y for y in line) for line in lines.tolist()),
+        versions=tuple(tuple(None if np.isnan(y) else y for y in line) for line in lines),
     )
 
 
@@ -98,20 +134,13 @@ def _space_points(probability: Numbers) -> Numbers:
 
 
 def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
-    """Count courses by estimate; small counts become 0.
+    """Count courses by estimate, of several predictions each; small counts become 0.
 
-    Parameters
-    ----------
-    repeats
-        Predictions per course.
-
-    Examples
-    --------
     >>> [bar.courses for bar in count_bins(np.repeat([0.02, 0.07], [6, 4]))][:2]
     [6, 0]
     """
     counts, edges = np.histogram(probability, _BINS, (0, 1))
-    shown = np.round(counts / max(1, repeats)).astype(int)
+    shown = np.round(counts / repeats).astype(int)
     return tuple(
         Bin(
             low=round(float(low), 2),
@@ -122,78 +151,34 @@ def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
     )
 
 
-def describe_decisions(
-    predictions: Predictions,
-    way: ValidationType,
-    settings: IntervalSettings,
-    versions: Numbers,
-    outcome: Numbers,
-) -> DecisionFacts:
+def describe_decisions(shown: Shown, settings: IntervalSettings) -> DecisionFacts:
     """Describe the decision curve, and those of bootstrap refits."""
-    points = measure_decisions(
-        predictions.probability,
-        predictions.outcome,
-        predictions.patients,
-        settings.samples,
-        settings.level,
-        settings.seed,
-        predictions.weights,
-    )
-    lines = np.empty((0, 0))
-    if len(versions):
-        lines = draw_benefits(versions[:_MAX_LINES].T, outcome, np.array(THRESHOLDS))
+    thresholds, each = np.array(THRESHOLDS), np.ones((1, len(shown.outcome)))
+    lines = [
+        compute_benefits(version, shown.outcome, thresholds, each)[0].tolist()
+        for version in shown.versions[:_MAX_LINES]
+    ]
     return DecisionFacts(
-        way=way,
-        points=tuple(points),
-        versions=tuple(tuple(line) for line in lines.tolist()),
+        way=shown.way,
+        points=tuple(measure_decisions(shown.predictions, settings)),
+        versions=tuple(map(tuple, lines)),
     )
 
 
-def describe_instability(
-    probability: Numbers, versions: Numbers, method: str, level: float, threshold: float
-) -> InstabilityFacts:
-    """Describe how much estimates change between bootstrap refits.
-
-    Parameters
-    ----------
-    probability, versions
-        ``[courses]`` by the model, and ``[versions, courses]`` by its refits.
-    method
-        What was repeated to obtain the refits.
-    """
+def describe_instability(shown: Shown, level: float, threshold: float) -> InstabilityFacts:
+    """Describe how much estimates change between bootstrap refits."""
+    estimates, versions = shown.estimates, shown.versions
     if not len(versions):
         return InstabilityFacts(versions=0, level=level)
-    by_course = versions.T
     return InstabilityFacts(
         versions=len(versions),
-        method=method,
+        method=shown.method,
         level=level,
-        error=float(compute_errors(probability, by_course).mean()),
+        error=float(compute_errors(estimates, versions).mean()),
         threshold=threshold,
-        flips=float(compute_flips(probability, by_course, threshold).mean()),
-        bands=tuple(band_estimates(probability, by_course, level)),
+        flips=float(compute_flips(estimates, versions, threshold).mean()),
+        bands=tuple(band_estimates(estimates, versions, level)),
     )
-
-
-def describe_subgroups(
-    predictions: Predictions, columns: Columns, instrument: Instrument, level: float
-) -> tuple[Subgroup, ...]:
-    """Describe performance by subgroup.
-
-    Parameters
-    ----------
-    columns
-        Of the courses that were predicted, in the same order.
-    """
-    rows = tabulate_subgroups(
-        predictions.probability,
-        predictions.outcome,
-        label_courses(columns, instrument),
-        level,
-        predictions.weights,
-        predictions.patients,
-    )
-    return tuple(rows)
 
 
 def describe_sample_size(
@@ -218,7 +203,7 @@ def describe_sample_size(
     if not parameters or auc is None or auc < _MIN_AUC:
         verdict = "It does not discriminate: only the base rate has to be precise."
         return SampleSizeFacts(**facts, auc=None, courses={}, binding=None, verdict=verdict)
-    needed = compute_sample_size(parameters, prevalence, auc=auc)
+    needed = compute_sample_size(parameters, prevalence, derive_r2(auc, prevalence))
     return SampleSizeFacts(
         **facts,
         auc=auc,

@@ -11,17 +11,12 @@ from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
 from training.study.design import Design, Enrolment
-from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import Study
-from training.validation.across_sites import measure_across_sites
 from training.validation.attrition import describe_attrition
 from training.validation.description import (
-    describe_calibration,
-    describe_decisions,
-    describe_factors,
-    describe_instability,
+    Shown,
+    describe_figures,
     describe_sample_size,
-    describe_subgroups,
     share_recorded,
 )
 from training.validation.evidence import Evidence, describe_refits, list_performance
@@ -64,13 +59,13 @@ def describe_development(
         candidates=tuple(_list_compared(study, comparison, evidence)),
         performance=(),
         base_rate=card.population.base_rate,
-        attrition=describe_attrition(design, enrolment, held_out, model.equation),
+        attrition=describe_attrition(enrolment, held_out, model.equation),
         recorded=share_recorded(described.columns, study.list_fields()),
     )
     if evidence is not None:
         auc = comparison.measures[comparison.chosen]["auc"].value
         alarms = list_leakage_alarms(auc, study.parse_outcome(), card.simulated)
-        facts = _collect_evidence_facts(study, design, model.equation, evidence)
+        facts = _collect_evidence_facts(study, design, model, evidence)
         findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
     return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})
 
@@ -94,33 +89,25 @@ def _list_compared(
 
 
 def _collect_evidence_facts(
-    study: Study, design: Design, equation: Equation, evidence: Evidence
+    study: Study, design: Design, model: ResponseModel, evidence: Evidence
 ) -> dict[str, Any]:
-    nested, settings = evidence.nested, evidence.settings
     performance = tuple(list_performance(study, evidence))
-    curves = (nested, _SHOWN, settings, evidence.refit_probability, design.outcome)
-    sites, names, level = evidence.sites, evidence.site_names, settings.level
+    shown = Shown(
+        way=_SHOWN,
+        predictions=evidence.nested,
+        columns=design.columns,
+        estimates=evidence.apparent.probability,
+        versions=evidence.refit_probability,
+        method=describe_refits(study),
+        by_site=None if evidence.sites is None else (evidence.sites, evidence.site_names),
+    )
     # A constant prediction has no coefficient that the data chose.
     is_constant = evidence.apparent.is_constant
-    parameters = 0 if is_constant else _count_parameters(equation)
+    parameters = 0 if is_constant else _count_parameters(model.equation)
     return {
-        "mean_estimate": float(np.average(nested.probability, weights=nested.weights)),
         "performance": performance,
-        "calibration": describe_calibration(*curves),
-        "decision": describe_decisions(*curves),
-        "instability": describe_instability(
-            evidence.apparent.probability,
-            evidence.refit_probability,
-            describe_refits(study),
-            level,
-            float(np.mean(study.gate.thresholds)),
-        ),
-        "across_sites": None if sites is None else measure_across_sites(sites, names, level),
-        "subgroups": describe_subgroups(
-            nested.average_repeats(), design.columns, study.parse_outcome().instrument, level
-        ),
         "sample_size": describe_sample_size(parameters, design, performance),
-        "factors": describe_factors(equation, design.columns, ESTIMATE_LEVEL),
+        **describe_figures(model, shown, study.gate, evidence.settings),
     }
 
 

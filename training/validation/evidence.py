@@ -1,21 +1,18 @@
 """Evidence: a study's procedure repeated, and its performance by each type of validation."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.base.arrays import Indices, Numbers
+from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from training.findings.findings import Performance, ValidationType
 from training.findings.format import format_folds, format_percent
-from training.measures.performance import (
-    IntervalSettings,
-    make_interval_settings,
-    measure_performance,
-)
+from training.measures.bootstrap import IntervalSettings, make_interval_settings
+from training.measures.performance import measure_performance
 from training.measures.predictions import Predictions
 from training.study.design import Design, number_sites
 from training.study.study import Study
@@ -46,8 +43,6 @@ class Evidence:
         there is a single site.
     temporal
         Of the latest courses, fitted on the earlier ones; None without dates.
-    settings
-        How the intervals of their measures are made.
     """
 
     apparent: Predictions
@@ -77,20 +72,26 @@ def gather_evidence(
 ) -> Evidence:
     """Repeat a procedure on bootstrap samples, without each site, and without the latest courses.
 
-    Parameters
-    ----------
-    equation
-        Of the model, fitted on all courses.
+    The equation is that of the model, fitted on all courses.
     """
+    one_group = np.zeros(design.size, dtype=np.int64)
+    log_odds = equation.compute_log_odds(design.columns)[:, 0]
+    apparent = Predictions(
+        log_odds, design.outcome, design.patients, one_group, design.given_weights
+    )
+    site_numbers, site_names = number_sites(design.columns)
+    # Base rates differ between sites: ranked together, patients would be compared across them.
+    by_site = replace(apparent, groups=site_numbers)
 
     def predict(units: Sequence[Unit], label: str) -> Predictions | None:
         if not units:
             return None
         results = list(run_units(procedure, design, units, store, jobs, label))
-        log_odds = np.concatenate([result.selected_log_odds for _, result in results])
-        return _group_by_site(design, np.concatenate([unit.test for unit in units]), log_odds)
+        tested = by_site.select(np.concatenate([unit.test for unit in units]))
+        held_out = np.concatenate([result.selected_log_odds for _, result in results])
+        return replace(tested, log_odds=held_out)
 
-    apparent, refits = _predict_apparent(design, equation), None
+    refits = None
     # The same predictions shrink the model that redraws outcomes and are corrected afterwards.
     if samples := list_bootstraps(study, design, count_bootstraps(study)):
         redrawing = choose_redrawing(study, design, apparent, crossed.nested)
@@ -103,7 +104,7 @@ def gather_evidence(
         nested=crossed.nested,
         refits=refits,
         sites=predict(list_sites(study, design), "sites held out"),
-        site_names=number_sites(design.columns)[1],
+        site_names=site_names,
         temporal=predict(list_latest_courses(study, design), "latest courses held out"),
         settings=make_interval_settings(study),
     )
@@ -113,27 +114,6 @@ def count_bootstraps(study: Study) -> int:
     """Return the number of bootstrap samples by a study's profile."""
     count, quick = study.validation.bootstraps, study.validation.profile == "quick"
     return min(count, MAX_QUICK_BOOTSTRAPS) if quick else count
-
-
-def _predict_apparent(design: Design, equation: Equation) -> Predictions:
-    return Predictions(
-        equation.compute_log_odds(design.columns)[:, 0],
-        design.outcome,
-        design.patients,
-        np.zeros(design.size, dtype=np.int64),
-        design.given_weights,
-    )
-
-
-def _group_by_site(design: Design, rows: Indices, log_odds: Numbers) -> Predictions:
-    # Base rates differ between sites: ranked together, patients would be compared across them.
-    return Predictions(
-        log_odds,
-        design.outcome[rows],
-        np.unique(design.patients[rows], return_inverse=True)[1],
-        number_sites(design.columns)[0][rows],
-        None if design.given_weights is None else design.given_weights[rows],
-    )
 
 
 def list_performance(study: Study, evidence: Evidence) -> Iterator[Performance]:
@@ -175,13 +155,7 @@ def describe_performance(
     settings: IntervalSettings,
     reason: str = "",
 ) -> Performance:
-    """Describe performance by one type of validation.
-
-    Parameters
-    ----------
-    reason
-        Why there are no predictions, if there are none.
-    """
+    """Describe performance by one type of validation; without predictions, give the reason."""
     if predictions is None:
         return Performance(
             way=validation_type, method=method, courses=0, events=0, measures={}, because=reason

@@ -18,7 +18,7 @@ from training.study.design import Design
 from training.study.study import Study
 
 # Inner folds of a bootstrap refit: fewer than the study's five, since there are 200 refits.
-_INNER_FOLDS = 3
+_REFIT_FOLDS = 3
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class UnitResult:
     Parameters
     ----------
     log_odds
-        ``[courses]`` by each candidate, or by the selected one alone.
+        ``[courses]`` by each candidate.
     """
 
     selected: str
@@ -49,37 +49,28 @@ class Procedure(Protocol):
 
 @dataclass(frozen=True)
 class Contest:
-    """Fits every candidate as the study does, and predicts by each.
+    """The whole procedure: fits every candidate, selects one, and predicts by each.
 
     Parameters
     ----------
     candidates
         Those that the study compares, in its order of preference.
+    inner_folds
+        On which candidates are tuned and selected; None for as many as the design has.
     """
 
     candidates: Mapping[str, Candidate]
+    inner_folds: int | None = None
 
     def run(self, train: Design, test: Design, seed: int) -> UnitResult:
         """Fit all candidates and predict by each."""
-        fits = _fit_all(self.candidates, train, seed)
+        train = replace(train, inner_folds=self.inner_folds or train.inner_folds)
+        # One seed for all, so that they are tested on the same inner folds.
+        fits = {name: candidate.fit(train, seed) for name, candidate in self.candidates.items()}
         log_odds = {
             name: fit.equation.compute_log_odds(test.columns)[:, 0] for name, fit in fits.items()
         }
         return UnitResult(select_candidate(fits, train), log_odds)
-
-
-@dataclass(frozen=True)
-class FullRefit:
-    """Fits every candidate on fewer inner folds, selects one, and predicts by it."""
-
-    candidates: Mapping[str, Candidate]
-
-    def run(self, train: Design, test: Design, seed: int) -> UnitResult:
-        """Fit all candidates, select one, and predict by it."""
-        fits = _fit_all(self.candidates, replace(train, inner_folds=_INNER_FOLDS), seed)
-        selected = select_candidate(fits, train)
-        log_odds = fits[selected].equation.compute_log_odds(test.columns)[:, 0]
-        return UnitResult(selected, {selected: log_odds})
 
 
 @dataclass(frozen=True)
@@ -102,12 +93,7 @@ def choose_procedure(
     """Choose what a study's profile repeats: the whole procedure, or the chosen candidate's fit."""
     if study.validation.profile == "quick":
         return FixedRefit(candidates[name], fit.settings)
-    return FullRefit({name: candidates[name] for name in study.candidates})
-
-
-def _fit_all(candidates: Mapping[str, Candidate], design: Design, seed: int) -> dict[str, Fit]:
-    # One seed for all, so that they are tested on the same inner folds.
-    return {name: candidate.fit(design, seed) for name, candidate in candidates.items()}
+    return Contest({name: candidates[name] for name in study.candidates}, _REFIT_FOLDS)
 
 
 def select_candidate(fits: Mapping[str, Fit], design: Design) -> str:

@@ -155,13 +155,10 @@ class CrossValidation:
         By each candidate.
     nested
         By the whole procedure: in each fold by the candidate that the other folds selected.
-    picked
-        How many folds selected each candidate.
     """
 
     held_out: Mapping[str, Predictions]
     nested: Predictions
-    picked: Mapping[str, int]
 
 
 def cross_validate(
@@ -173,12 +170,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Test every candidate of a study on held-out courses, and the selection among them.
 
-    All that a candidate fits or chooses, it does within the other folds.
-
-    Parameters
-    ----------
-    candidates
-        By name; those that the study does not compare are ignored.
+    All that a candidate fits or chooses, it does within the other folds. Candidates that the study
+    does not compare are ignored.
     """
     repeats = list_folds(study, design)
     contest = Contest({name: candidates[name] for name in study.candidates})
@@ -187,11 +180,9 @@ def cross_validate(
         unit.key: result
         for unit, result in run_units(contest, design, units, store, jobs, "cross-validation")
     }
-    selected = [result.selected for result in results.values()]
     return CrossValidation(
         {name: _collect_held_out(design, repeats, results, name) for name in study.candidates},
         _collect_held_out(design, repeats, results),
-        {name: selected.count(name) for name in study.candidates},
     )
 
 

@@ -1,8 +1,8 @@
 """Methods: our candidates, the choice that `fit` makes among them, and peers, on equal terms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from time import process_time
@@ -11,13 +11,15 @@ import numpy as np
 
 import features
 import training
-from experiments.benchmarks.methods import peers, regressions, table
-from experiments.benchmarks.samples import Plan, Prepared, prepare_world, take_courses
+from experiments import simulator
+from experiments.benchmarks import samples, scores
+from experiments.benchmarks.methods import peers
+from experiments.benchmarks.results import make_key
+from experiments.benchmarks.samples import STUDY, Plan, Prepared, prepare_world, take_courses
 from features.base.arrays import Numbers
 from features.base.files import digest_sources, list_sources
 from features.model.equation import ALL_VERSIONS, Equation
 from features.model.prediction import Prediction, summarise_versions
-from features.records.columns import Columns
 from training.candidates.registry import make_candidates
 from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
@@ -27,7 +29,7 @@ from training.study.parts import ESTIMATE_LEVEL
 from training.study.split import derive_seed
 from training.study.study import Study
 from training.validation.procedure import Contest
-from training.validation.resample import redevelop
+from training.validation.resample import FINAL_SEED, redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
 
@@ -36,18 +38,23 @@ CANDIDATES = make_candidates()
 CHOSEN, BASE_RATE = "chosen", "base_rate"
 OURS = (CHOSEN, *CANDIDATES)
 PREDICTS_WITHOUT_COURSES = (CHOSEN, "evidence_prior", "anchored_xgboost", BASE_RATE)
-# Which of the study's derived seeds the final fit has, as in a run; a run would import MLflow.
-FINAL_SEED = 4
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where a method is tried: a world, one of its cohorts, a number of training courses."""
+class ModelTask:
+    """One method, fitted once."""
 
     world: str
-    cohort: int
-    courses: int
+    cohort: int  # The world's cohort, by number
+    courses: int  # Number of training courses
+    method: str
     plan: Plan
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that the result depends on."""
+        digests = {"sources": _digest_samples(), "version": digest_method(self.method)}
+        return make_key(asdict(self) | digests)
 
     def prepare(self) -> tuple[Prepared, Design]:
         """Draw the world's samples, and the training courses."""
@@ -68,6 +75,14 @@ class SamplePredictions:
     seconds: float
 
 
+@cache
+def _digest_samples() -> str:
+    # Worlds are drawn about the evidence table of training.
+    paths = [*list_sources(simulator, ["*.py", "*.toml"]), STUDY]
+    paths += [Path(str(module.__file__)) for module in (samples, scores)]
+    return digest_sources(paths, {})
+
+
 def label_method(name: str) -> str:
     """Return a method's name for people."""
     if name == CHOSEN:
@@ -78,7 +93,7 @@ def label_method(name: str) -> str:
 def digest_method(name: str) -> str:
     """Digest what a method's predictions depend on: its sources and packages."""
     if name in peers.PEERS:
-        paths = [Path(str(module.__file__)) for module in (peers, regressions, table)]
+        paths = [Path(str(peers.__file__))]
         versions: Mapping[str, str] = peers.PEERS[name].versions
     else:
         # Everything, rather than a list of files that would silently go out of date.
@@ -88,18 +103,19 @@ def digest_method(name: str) -> str:
     return digest_sources(paths, versions)
 
 
-def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions:
-    """Fit a method and predict both samples."""
-    if name in peers.PEERS:
-        return _predict_by_peer(name, setting, seed)
-    world, design = setting.prepare()
+def predict_samples(task: ModelTask, seed: int) -> SamplePredictions:
+    """Fit the task's method and predict both samples."""
+    if task.method in peers.PEERS:
+        return _predict_by_peer(task, seed)
+    world, design = task.prepare()
     start = process_time()
     study = world.study.model_copy(update={"seed": seed})
-    selected = _choose_candidate(study, design) if name == CHOSEN else name
+    selected = _choose_candidate(study, design) if task.method == CHOSEN else task.method
     choosing = process_time() - start
-    equation, fitting = _develop(selected, setting, seed)
+    equation, fitting = _develop(replace(task, method=selected), seed)
     known, unseen = (
-        predict_courses(equation, sample.columns, ESTIMATE_LEVEL)
+        # As serving does.
+        summarise_versions(equation.compute_log_odds(sample.columns, ALL_VERSIONS), ESTIMATE_LEVEL)
         for sample in (world.known, world.unseen)
     )
     return SamplePredictions(known, unseen, selected, choosing + fitting)
@@ -107,13 +123,14 @@ def predict_samples(name: str, setting: Setting, seed: int) -> SamplePredictions
 
 # The seconds are of the fit alone, without its bootstrap refits.
 @lru_cache(maxsize=len(CANDIDATES))  # the choice is one of the candidates that are tried alone too
-def _develop(name: str, setting: Setting, seed: int) -> tuple[Equation, float]:
-    world, design = setting.prepare()
+def _develop(task: ModelTask, seed: int) -> tuple[Equation, float]:
+    world, design = task.prepare()
+    candidate = CANDIDATES[task.method]
     study = world.study.model_copy(update={"seed": seed})
     start = process_time()
-    fit = CANDIDATES[name].fit(design, derive_seed(seed, FINAL_SEED))
+    fit = candidate.fit(design, derive_seed(seed, FINAL_SEED))
     seconds = process_time() - start
-    return redevelop(study, design, CANDIDATES[name], fit, jobs=1), seconds
+    return redevelop(study, design, candidate, fit, jobs=1), seconds
 
 
 # As `fit` chooses: one repeat of nested cross-validation, the rule of one error.
@@ -133,23 +150,18 @@ def _choose_candidate(study: Study, design: Design) -> str:
     return choose_candidate(losses, design.patients)
 
 
-def predict_courses(equation: Equation, columns: Columns, level: float) -> Prediction:
-    """Predict courses by an equation, as serving does."""
-    return summarise_versions(equation.compute_log_odds(columns, ALL_VERSIONS), level)
-
-
-def _predict_by_peer(name: str, setting: Setting, seed: int) -> SamplePredictions:
-    world, design = setting.prepare()
+def _predict_by_peer(task: ModelTask, seed: int) -> SamplePredictions:
+    world, design = task.prepare()
     fields = world.study.list_fields()
-    training_table = table.make_table(design.columns, fields)
+    table = peers.make_table(design.columns, fields)
     start = process_time()
-    predict = peers.PEERS[name].fit(training_table, design.outcome, seed)
+    predict = peers.PEERS[task.method].fit(table, design.outcome, seed)
     seconds = process_time() - start
     known, unseen = (
-        _without_intervals(predict(table.make_table(sample.columns, fields)))
+        _without_intervals(predict(peers.make_table(sample.columns, fields)))
         for sample in (world.known, world.unseen)
     )
-    return SamplePredictions(known, unseen, name, seconds)
+    return SamplePredictions(known, unseen, task.method, seconds)
 
 
 def _without_intervals(probability: Numbers) -> Prediction:

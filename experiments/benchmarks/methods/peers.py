@@ -7,21 +7,35 @@ itself come with `pip install ketamine-response[peers]`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xgboost
+from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from experiments.benchmarks.installed import list_absent, list_versions
-from experiments.benchmarks.methods.regressions import fit_elastic_net, fit_ridge
-from experiments.benchmarks.methods.table import Predict, Table, match_categories
 from features.base.arrays import Numbers
+from features.dictionary.field import Field, Kind
+from features.records.columns import Columns
+
+# A pandas data frame; pandas comes without types here.
+Table = Any
+Predict = Callable[[Any], Numbers]
 
 _TRIALS, _FOLDS = 30, 5
+# saga alone fits mixed penalties; lbfgs is faster for the ridge.
+_RIDGE = {"l1_ratios": (0.0,), "solver": "lbfgs", "max_iter": 1000}
+_ELASTIC_NET = {"l1_ratios": (0.1, 0.5, 0.9), "solver": "saga", "max_iter": 500, "tol": 1e-3}
+_PENALTIES = np.geomspace(1e-4, 10, 11)
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,32 @@ class Peer:
     def versions(self) -> Mapping[str, str]:
         """Versions of what is installed of its packages."""
         return list_versions(self.packages)
+
+
+def make_table(columns: Columns, fields: Sequence[str]) -> Table:
+    """Make the table of some fields; the site's categories are those of these courses."""
+    known = columns.dictionary.fields
+    return pd.DataFrame({name: _make_series(columns, known[name]) for name in fields})
+
+
+def _make_series(columns: Columns, field: Field) -> Any:
+    if field.kind is Kind.TEXT:
+        return pd.Categorical(columns.get_texts(field.name).tolist())
+    values = columns.get_numbers(field.name)
+    if field.kind is not Kind.CATEGORY:
+        return values
+    codes = np.nan_to_num(values, nan=-1).astype(int)
+    return pd.Categorical.from_codes(codes, categories=list(field.categories))
+
+
+def match_categories(table: Table, fitted: Table) -> Table:
+    """Give categories the coding of the table fitted on; one that it lacks becomes missing."""
+    known = {
+        name: table[name].cat.set_categories(fitted[name].cat.categories)
+        for name in table
+        if isinstance(table[name].dtype, pd.CategoricalDtype)
+    }
+    return table.assign(**known)
 
 
 def _fit_xgboost(table: Table, outcome: Numbers, seed: int) -> Predict:
@@ -142,6 +182,34 @@ def _take_second(probabilities: Any) -> Numbers:
     return second
 
 
+# As scikit-learn's own guide would build them; the penalty is selected by cross-validated log loss.
+def _fit_regression(
+    table: Table, outcome: Numbers, seed: int, settings: Mapping[str, Any]
+) -> Predict:
+    regression = LogisticRegressionCV(
+        Cs=_PENALTIES,
+        cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),
+        scoring="neg_log_loss",
+        random_state=seed,
+        use_legacy_attributes=False,
+        **settings,
+    )
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+    )
+    preparation = ColumnTransformer(
+        [
+            ("numbers", numbers, make_column_selector(dtype_exclude=pd.CategoricalDtype)),
+            ("categories", OneHotEncoder(handle_unknown="ignore"),
+             make_column_selector(dtype_include=pd.CategoricalDtype)),
+        ]
+    )  # fmt: skip
+    model = make_pipeline(preparation, regression)
+    model.fit(table, outcome.astype(int))
+    return lambda tested: _take_second(model.predict_proba(tested))
+
+
 _XGBOOST = ("xgboost", "xgboost-cpu")
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
@@ -165,9 +233,20 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
                 ("sklearn",),
                 _fit_histogram_boosting,
             ),
-            Peer("peer_ridge", "ridge of scikit-learn", ("scikit-learn",), ("sklearn",), fit_ridge),
-            Peer("peer_elastic_net", "elastic net of scikit-learn", ("scikit-learn",), ("sklearn",),
-                 fit_elastic_net),
+            Peer(
+                "peer_ridge",
+                "ridge of scikit-learn",
+                ("scikit-learn",),
+                ("sklearn",),
+                partial(_fit_regression, settings=_RIDGE),
+            ),
+            Peer(
+                "peer_elastic_net",
+                "elastic net of scikit-learn",
+                ("scikit-learn",),
+                ("sklearn",),
+                partial(_fit_regression, settings=_ELASTIC_NET),
+            ),
         )
     }
-)  # fmt: skip
+)

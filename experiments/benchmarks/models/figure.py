@@ -1,6 +1,6 @@
 """The figure of the model benchmark: share of the attainable gain by number of courses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.benchmarks.charts import EMPHASIS, OURS_COLOUR, draw_panels
 from experiments.benchmarks.methods.methods import CHOSEN, OURS, label_method
-from experiments.benchmarks.models.summary import SITE_KINDS, Board
+from experiments.benchmarks.models.summary import SITE_KINDS
 from features.base.arrays import Numbers
 
 _TITLES = {"known": "at the training sites", "unseen": "at new sites"}
@@ -22,27 +22,28 @@ _PEER_COLOURS = (
 _LINE_HEIGHT = 0.042
 
 
-def draw_shares(board: Board, path: Path) -> None:
-    """Draw each method's share of the attainable gain as PNG."""
-    worlds = max((row.worlds for row in board.list_rows()), default=0)
+def draw_shares(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw each method's share of the attainable gain as PNG, from the summaries of all."""
+    worlds = max((row["worlds"] for row in rows), default=0)
     title = f"SIMULATED patients, mean of {worlds} drawn worlds"
     with draw_panels(path, (11, 5.4), len(SITE_KINDS), title) as (_, panels):
         for kind, axes in zip(SITE_KINDS, panels, strict=True):
-            _draw_lines(axes, board, kind)
+            _draw_lines(axes, rows, kind)
         panels[0].set_ylabel("share of the attainable gain in log loss over the base rate")
 
 
-def _draw_lines(axes: Any, board: Board, kind: str) -> None:
-    rows = [row for row in board.list_rows() if row.site_kind == kind and row.share is not None]
-    positions = {courses: index for index, courses in enumerate(board.sizes)}
+def _draw_lines(axes: Any, rows: Sequence[Mapping[str, Any]], kind: str) -> None:
+    sizes = sorted({row["courses"] for row in rows})
+    positions = {courses: index for index, courses in enumerate(sizes)}
+    rows = [row for row in rows if row["place"] == kind and row["share"] is not None]
     axes.axhline(0, color="#bbbbbb", linewidth=1)
     ends: list[tuple[float, str, str]] = []
-    for number, name in enumerate(dict.fromkeys(row.method for row in rows)):
-        line = [row for row in rows if row.method == name]
-        shares = np.clip([row.share or 0 for row in line], _LOWEST, _HIGHEST)
+    for number, name in enumerate(dict.fromkeys(row["method"] for row in rows)):
+        line = [row for row in rows if row["method"] == name]
+        shares = np.clip([row["share"] for row in line], _LOWEST, _HIGHEST)
         colour, style = _choose_style(name, number)
-        axes.plot([positions[row.courses] for row in line], shares, color=colour, **style)
-        below = " ↓" if (line[-1].share or 0) < _LOWEST else ""
+        axes.plot([positions[row["courses"]] for row in line], shares, color=colour, **style)
+        below = " ↓" if line[-1]["share"] < _LOWEST else ""
         ends.append((float(shares[-1]), label_method(name).replace("`", "") + below, colour))
     _write_labels(axes, ends, len(positions) - 0.9)
     axes.set_xticks(list(positions.values()), [f"{courses:,}" for courses in positions])

@@ -4,49 +4,28 @@ import contextlib
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 from joblib import delayed
 
-from experiments import simulator
-from experiments.benchmarks import samples, scores
+from experiments.benchmarks import scores
 from experiments.benchmarks.methods.methods import (
     OURS,
     PREDICTS_WITHOUT_COURSES,
-    Setting,
-    digest_method,
+    ModelTask,
     predict_samples,
 )
 from experiments.benchmarks.methods.peers import PEERS
 from experiments.benchmarks.models.summary import NULL
-from experiments.benchmarks.results import Result, Results, complete_results, make_key, parse_names
-from experiments.benchmarks.samples import STUDY, Plan, prepare_world
+from experiments.benchmarks.results import Result, Results, complete_results, parse_names
+from experiments.benchmarks.samples import Plan, prepare_world
 from features.base.commands import track
 from features.base.errors import InputError, Problem
-from features.base.files import digest_sources, list_sources
 from training.study.split import derive_seed
 from training.validation.resample import spread
 
 METHODS = (*OURS, *PEERS)
 _METHOD_SEED = 5
-
-
-@dataclass(frozen=True)
-class ModelTask:
-    """One method, fitted once."""
-
-    world: str
-    cohort: int  # The world's cohort, by number
-    courses: int  # Number of training courses
-    method: str
-    plan: Plan
-
-    @property
-    def key(self) -> str:
-        """Digest of everything that the result depends on."""
-        digests = {"sources": _digest_samples(), "version": digest_method(self.method)}
-        return make_key(asdict(self) | digests)
 
 
 @dataclass(frozen=True)
@@ -76,14 +55,6 @@ def _can_answer(method: str, world: str, courses: int) -> bool:
     if method in PEERS:
         return courses > 0 and world != NULL
     return courses > 0 or method in PREDICTS_WITHOUT_COURSES
-
-
-@cache
-def _digest_samples() -> str:
-    # Worlds are drawn about the evidence table of training.
-    paths = [*list_sources(simulator, ["*.py", "*.toml"]), STUDY]
-    paths += [Path(str(module.__file__)) for module in (samples, scores)]
-    return digest_sources(paths, {})
 
 
 def choose_methods(only: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -119,9 +90,8 @@ def run_models(
 def _run_task(task: ModelTask, key: str, log: Path) -> Result:
     with _redirect_output(log, task):
         world = prepare_world(task.world, task.cohort, task.plan)
-        setting = Setting(task.world, task.cohort, task.courses, task.plan)
         seed = derive_seed(task.plan.seed, task.cohort, _METHOD_SEED)
-        prediction = predict_samples(task.method, setting, seed)
+        prediction = predict_samples(task, seed)
     facts = {name: value for name, value in asdict(task).items() if name != "plan"}
     return {
         "key": key,

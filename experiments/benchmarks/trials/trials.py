@@ -22,8 +22,9 @@ from features.base.commands import say
 from features.base.errors import StudyError
 from training.candidates.registry import BASE_RATE
 from training.findings.comparison import compare
+from training.measures.bootstrap import IntervalSettings
 from training.measures.losses import compare_losses
-from training.measures.performance import IntervalSettings, measure_candidate
+from training.measures.performance import measure_candidate
 from training.measures.predictions import Predictions
 from training.study.courses import make_design
 from training.study.design import Design

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import delayed
 
 import training
-from experiments.benchmarks.results import Result, Results, complete_results, make_key
+from experiments.benchmarks.results import Result, Results, complete_results, make_key, parse_names
 from experiments.benchmarks.samples import (
     KNOWN_SEED,
     OFFERED,
@@ -28,18 +28,13 @@ from experiments.benchmarks.samples import (
 from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
 from features.base.arrays import Numbers
 from features.base.commands import track
-from features.base.errors import InputError, Problem
 from features.base.files import digest_sources, list_sources
 from features.model.card import Measure
 from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, list_candidates, make_candidates
 from training.findings.comparison import compare
-from training.measures.performance import (
-    MEASURES,
-    compute_performance,
-    make_interval_settings,
-    measure_performance,
-)
+from training.measures.bootstrap import make_interval_settings
+from training.measures.performance import MEASURES, compute_performance, measure_performance
 from training.study.courses import evaluate_outcome
 from training.study.design import Design
 from training.study.parts import MEASURE_LEVEL
@@ -101,11 +96,9 @@ def choose_offered(only: str) -> tuple[str, ...]:
     InputError
         If it is unknown.
     """
-    names = tuple(list_candidates())
-    if only not in names:
-        message = f"has no such candidate; there are: {', '.join(names)}"
-        raise InputError([Problem("--only", "category", message)])
-    return tuple(name for name in names if name in (only, BASE_RATE))
+    known = tuple(list_candidates())
+    names = (*parse_names(only, known), BASE_RATE)
+    return tuple(name for name in known if name in names)
 
 
 def run_checks(request: ValidationRequest, results: Results, jobs: int) -> list[Result]:

@@ -8,7 +8,12 @@ import pytest
 from sklearn import metrics
 
 from experiments.simulator import WORLDS, draw_new_sites, find_world, make_sites, simulate
-from experiments.simulator.drawn import (
+from experiments.simulator.effects import PUBLISHED, UNITS, combine_effects
+from experiments.simulator.outcomes import compute_truth, make_followups
+from experiments.simulator.patients import make_patients
+from experiments.simulator.published import MISSING
+from experiments.simulator.world import BY_FORM
+from experiments.simulator.worlds import (
     DECOYS,
     compute_oracle_auc,
     draw_plain_patients,
@@ -16,11 +21,6 @@ from experiments.simulator.drawn import (
     draw_world,
     get_evidence_spread,
 )
-from experiments.simulator.effects import PUBLISHED, UNITS, combine_effects
-from experiments.simulator.outcomes import compute_truth, make_followups
-from experiments.simulator.patients import make_patients
-from experiments.simulator.published import MISSING
-from experiments.simulator.world import BY_FORM
 from features.base.errors import InputError
 from features.dictionary.dictionary import load_dictionary
 

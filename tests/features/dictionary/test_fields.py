@@ -42,6 +42,20 @@ def test_field_says_what_it_accepts(field):
         assert len(set(field.categories)) == len(field.categories) > 1
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("phq9", "a whole number from 0 to 27 points"),
+        ("age", "a number from 0 to 120 years"),
+        ("sex", "one of: female, male, other"),
+        ("bipolar", "true or false"),
+        ("assessed_on", "a date as YYYY-MM-DD, from 1990 to 2100"),
+    ],
+)
+def test_field_puts_what_it_accepts_into_words(name, allowed):
+    assert BUILT_IN.fields[name].allowed == allowed
+
+
 def test_every_instrument_has_total_items_and_follow_ups():
     for key, instrument in BUILT_IN.instruments.items():
         assert BUILT_IN.fields[key].high == instrument.high

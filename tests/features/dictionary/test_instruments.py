@@ -59,6 +59,19 @@ def test_phq9_has_the_loinc_code_of_its_score():
     assert phq9.loinc_items[8] == "44260-8"
 
 
+def test_a_total_falls_into_its_band():
+    phq9 = BUILT_IN.instruments["phq9"]
+    bands = {14: "moderate", 15: "moderately severe", 19: "moderately severe", 20: "severe"}
+    assert {total: phq9.name_band(total) for total in bands} == bands
+    assert phq9.model_copy(update={"bands": ()}).name_band(17) is None
+
+
+def test_only_the_worst_item_of_a_domain_counts():
+    units = BUILT_IN.instruments["qids"].scoring
+    assert (len(units), len(BUILT_IN.instruments["phq9"].scoring)) == (9, 9)
+    assert sorted(item for unit in units for item in unit) == list(range(16))
+
+
 def test_remission_is_refused_where_no_total_defines_it():
     with pytest.raises(ValueError, match="CAPS-5 has no remission cut-off"):
         BUILT_IN.instruments["caps5"].is_in_remission(np.array([0.0]))

@@ -8,7 +8,7 @@ import pytest
 from features.base.errors import ArtifactError
 from features.model.calibration import calibrate_log_odds, compute_chord_slope
 from features.model.matrix import Feature, build_matrix, compute_fall, list_features
-from features.model.prediction import summarise_versions, weigh_ordered
+from features.model.prediction import compute_probability, summarise_versions, weigh_ordered
 from features.model.terms import Terms, count_units, dump_terms, multiply_pairs, parse_terms
 from features.records.assessment import read_assessments
 
@@ -125,6 +125,11 @@ def test_falls_are_bounded_at_minus_100_percent():
     """A larger rise counts as one of 100 percent."""
     fall = compute_fall(np.array([20.0, 30, 5, 5]), np.array([10.0, 10, 10, 0]))
     assert fall.tolist() == pytest.approx([-100, -100, 50, np.nan], nan_ok=True)
+
+
+def test_probability_of_one_number_is_one_number():
+    """An array without a dimension negates to a number, into which nothing can be written."""
+    assert float(compute_probability(np.array(0.0))) == 0.5
 
 
 def test_quantiles_are_interpolated_as_numpy_does():

@@ -69,8 +69,8 @@ def test_halves_round_up_within_the_range():
 
 def test_rows_without_any_baseline_total_are_refused(make_assessment):
     rows = [make_assessment(), make_assessment(patient_id="b", phq9=None)]
-    _, (problem,) = parse_rows(rows, first_row=5)
-    assert (problem.field, problem.rule, problem.rows) == ("baseline_score", "required", (6,))
+    _, (problem,) = parse_rows(rows)
+    assert (problem.field, problem.rule, problem.rows) == ("baseline_score", "required", (2,))
 
 
 def test_a_broken_total_is_not_missing_too(list_rules):

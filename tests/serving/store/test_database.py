@@ -1,10 +1,10 @@
 import logging
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_python
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text, inspect
@@ -75,7 +75,7 @@ def test_migrating_again_changes_nothing(engine):
 
 
 def test_concurrent_migrations_all_find_the_store_ready(url):
-    command = [sys.executable, "-c", MIGRATING, url]
+    command = [*warm_python.COMMAND, "-c", MIGRATING, url]
     started = [
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]

@@ -6,7 +6,7 @@ from experiments.__main__ import app
 from experiments.docs.reference import render_page
 from training.findings.criteria import RULES
 from training.findings.findings import InstabilityFacts
-from training.findings.rule import Case, Standing, decide, judge_rule
+from training.findings.rule import Case, Standing, judge_rule
 from training.measures.subgroups import Subgroup
 from training.study.parts import GatePart
 
@@ -204,8 +204,10 @@ def test_number_of_courses_follows_the_base_rate(judge_one):
     assert judge_one("courses", courses=0, events=0).low == 97
 
 
-def test_nan_is_not_measured():
-    assert decide("x", "x", float("nan"), low=0).because == "not measured"
+def test_nan_is_not_measured(judge_one):
+    judged = judge_one("instability", **refitted(error=float("nan")))
+    assert (judged.value, judged.passed) == (None, False)
+    assert judge_one("leakage", **corrected(auc=float("nan"))).because == "not measured"
 
 
 def test_reference_page_has_every_criterion():

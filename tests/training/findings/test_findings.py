@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from training.findings.findings import Findings
-from training.report.html.page import render_report
+from training.report.page import render_report
 
 STORED = Path(__file__).with_name("stored.json")
 

@@ -14,11 +14,13 @@ from training.findings.findings import (
 )
 from training.findings.gate import format_gate, judge, judge_with_champion, list_failed, passes
 from training.findings.rule import Standing
+from training.measures.bootstrap import IntervalSettings
 from training.measures.calibration_curve import estimate_ratio, estimate_slope
 from training.measures.decision import THRESHOLDS, compute_benefits, measure_decisions
 from training.measures.discrimination import estimate_auc
 from training.measures.instability import compute_errors
 from training.measures.losses import compare_losses
+from training.measures.predictions import Predictions
 from training.measures.subgroups import tabulate_subgroups
 from training.study.parts import GatePart
 
@@ -158,10 +160,13 @@ def validate(fit, matrix, outcome, make_findings, versions=25):
         base[out] = outcome[~out].mean()
     losses = [-np.log(np.where(outcome == 1, p, 1 - p)) for p in (held_out, base)]
     gap = compare_losses(*losses, np.arange(size))
-    curve = measure_decisions(held_out, outcome, np.arange(size), 100, 0.95, 1)
+    predictions = Predictions(
+        to_log_odds(held_out), outcome, np.arange(size), np.zeros(size, dtype=int)
+    )
+    curve = measure_decisions(predictions, IntervalSettings(100, 0.95, 1))
     sexes = np.where(generator.random(size) < 0.5, "female", "male")
-    rows = tabulate_subgroups(held_out, outcome, {"sex": sexes}, 0.95)
-    error = compute_errors(model(matrix), np.array(others).T).mean()
+    rows = tabulate_subgroups(predictions, {"sex": sexes}, 0.95)
+    error = compute_errors(model(matrix), np.array(others)).mean()
     return make_findings(
         difference=gap.mean,
         error=gap.error,

@@ -1,9 +1,12 @@
 """Calibration against R: regressions by glm, splines by rms, sandwiches by robcov."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
+from training.measures.bootstrap import IntervalSettings
 from training.measures.calibration_curve import (
     estimate_intercept,
     estimate_ratio,
@@ -14,18 +17,12 @@ from training.measures.calibration_curve import (
 from training.measures.logistic import logit
 
 KNOTS = {"three_knots": 3, "five_knots": 5}
-FEW = {"samples": 100, "level": 0.95, "seed": 1}
+FEW = IntervalSettings(samples=100, level=0.95, seed=1)
 
 
 @pytest.fixture(scope="module")
 def reference(truth):
     return truth["calibration"]
-
-
-def measure_errors(courses, count=None, weights=None):
-    return measure_curve(
-        courses.probability, courses.outcome, courses.patients, **FEW, weights=weights, count=count
-    )
 
 
 def test_intercept_and_slope_agree_with_glm(courses, reference):
@@ -84,35 +81,34 @@ def test_curve_and_interval_agree_with_rms(courses, reference, kind):
 
 
 @pytest.mark.parametrize(("kind", "count"), [*KNOTS.items(), ("line", 0)])
-def test_errors_of_the_curve_agree_with_r(courses, reference, kind, count):
-    for name, measure in measure_errors(courses, count).items():
+def test_errors_of_the_curve_agree_with_r(predicted, reference, kind, count):
+    for name, measure in measure_curve(predicted, FEW, count).items():
         assert measure.value == pytest.approx(reference[kind][name], abs=1e-7)
         assert measure.low < measure.high
 
 
-def test_loess_and_lowess_see_the_same_miscalibration(courses, reference):
+def test_loess_and_lowess_see_the_same_miscalibration(predicted, reference):
     """Other smoothers give other numbers, so these agree only roughly."""
-    ici = measure_errors(courses, 3)["ici"].value
+    ici = measure_curve(predicted, FEW, 3)["ici"].value
     assert ici == pytest.approx(reference["loess"]["ici"], abs=0.025)
     assert ici == pytest.approx(reference["val_prob"]["Eavg"], abs=0.025)
 
 
-def test_even_weights_change_nothing_and_uneven_ones_do(courses):
-    plain = measure_errors(courses, 3)["ici"].value
-    assert measure_errors(courses, 3, np.ones(200))["ici"].value == pytest.approx(plain, abs=1e-9)
-    assert abs(measure_errors(courses, 3, courses.weights)["ici"].value - plain) > 1e-4
+def test_even_weights_change_nothing_and_uneven_ones_do(courses, predicted):
+    plain, even, uneven = (
+        measure_curve(replace(predicted, weights=weights), FEW, 3)["ici"].value
+        for weights in (None, np.ones(200), courses.weights)
+    )
+    assert even == pytest.approx(plain, abs=1e-9)
+    assert abs(uneven - plain) > 1e-4
 
 
-def test_weight_of_2_equals_two_courses(courses):
+def test_weight_of_2_equals_two_courses(predicted):
     """Without knots, since weights and copies would place them differently."""
     rows = np.repeat(np.arange(200), 1 + (np.arange(200) % 2))
     counted = 1.0 + (np.arange(200) % 2)
-    once = measure_curve(
-        courses.probability, courses.outcome, courses.patients, **FEW, weights=counted, count=0
-    )
-    twice = measure_curve(
-        courses.probability[rows], courses.outcome[rows], courses.patients[rows], **FEW, count=0
-    )
+    once = measure_curve(replace(predicted, weights=counted), FEW, count=0)
+    twice = measure_curve(predicted.select(rows), FEW, count=0)
     for name, measure in once.items():
         assert measure.value == pytest.approx(twice[name].value, abs=1e-9)
 
@@ -129,13 +125,13 @@ def test_thirty_courses_have_a_line_with_wide_interval():
     assert curve.coefficients[1] == pytest.approx(slope, abs=1e-7)
 
 
-def test_small_samples_never_break_it():
+def test_small_samples_never_break_it(predict):
     """Separated resamples are excluded; if all are separated, there is no interval."""
     generator = np.random.default_rng(11)
     for size in (6, 10, 15, 30):
         probability = expit(generator.normal(0, 0.8, size))
         outcome = np.arange(size) % 3 == 0
-        measures = measure_curve(probability, outcome.astype(float), np.arange(size), **FEW)
+        measures = measure_curve(predict(probability, outcome.astype(float)), FEW)
         assert set(measures) == {"ici", "e50", "e90", "emax"}
 
 
@@ -144,10 +140,10 @@ def test_small_samples_never_break_it():
     [([0.5] * 4, [0, 1, 0, 1]), ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), ([0.1, 0.2], [1, 1])],
     ids=["constant", "separated", "one class"],
 )
-def test_undefined_curve_is_none(probability, outcome):
+def test_undefined_curve_is_none(predict, probability, outcome):
     estimates, truth = np.array(probability), np.array(outcome, float)
     assert fit_curve(estimates, truth) is None
-    measures = measure_curve(estimates, truth, np.arange(len(estimates)), **FEW)
+    measures = measure_curve(predict(estimates, truth), FEW)
     assert all(measure.value is None for measure in measures.values())
 
 

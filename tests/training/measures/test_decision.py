@@ -3,20 +3,14 @@
 import numpy as np
 import pytest
 
+from training.measures.bootstrap import IntervalSettings
 from training.measures.decision import THRESHOLDS, compute_benefits, measure_decisions
 
 
 @pytest.fixture(scope="module")
-def decisions(courses, truth):
-    return measure_decisions(
-        courses.probability,
-        courses.outcome,
-        courses.patients,
-        samples=4000,
-        level=0.95,
-        seed=2,
-        thresholds=tuple(row["threshold"] for row in truth["decisions"]),
-    )
+def decisions(predicted, truth):
+    thresholds = tuple(row["threshold"] for row in truth["decisions"])
+    return measure_decisions(predicted, IntervalSettings(4000, 0.95, seed=2), thresholds)
 
 
 def test_net_benefit_agrees_with_r_at_every_threshold(decisions, truth):
@@ -59,19 +53,16 @@ def test_ten_courses_by_hand():
     assert benefits[0, 0] == pytest.approx(0.3 - 0.4 / 3)
 
 
-def test_treating_every_patient_gains_nothing(courses):
-    points = measure_decisions(
-        np.full(200, 0.99), courses.outcome, courses.patients, 200, 0.95, 1, thresholds=(0.2, 0.3)
-    )
-    for row in points:
+def test_treating_every_patient_gains_nothing(courses, predict):
+    everyone = predict(np.full(200, 0.99), courses.outcome, courses.patients)
+    for row in measure_decisions(everyone, IntervalSettings(200, 0.95, 1), (0.2, 0.3)):
         assert row.benefit.value == row.treat_all.value
         assert row.gain.value == pytest.approx(0)
 
 
-def test_knowing_the_outcome_is_worth_the_base_rate(courses):
-    (row,) = measure_decisions(
-        courses.outcome, courses.outcome, courses.patients, 50, 0.95, 1, thresholds=(0.4,)
-    )
+def test_knowing_the_outcome_is_worth_the_base_rate(courses, predict):
+    known = predict(courses.outcome, courses.outcome, courses.patients)
+    (row,) = measure_decisions(known, IntervalSettings(50, 0.95, 1), (0.4,))
     assert row.benefit.value == pytest.approx(courses.outcome.mean())
     assert row.standardised.value == pytest.approx(1)
     assert row.standardised.low == pytest.approx(1)

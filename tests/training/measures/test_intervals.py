@@ -1,17 +1,15 @@
-"""Intervals: their scales, clustering by patient, and undefined ends."""
+"""Intervals: their scales, sums over patients, and undefined ends."""
 
 import numpy as np
 import pytest
 
 from features.model.card import Measure
+from training.measures.bootstrap import summarise_draws
 from training.measures.intervals import (
     Estimated,
     correct_few,
     make_measure,
-    resample,
-    resample_patients,
     sum_by_patient,
-    summarise_draws,
 )
 
 
@@ -19,11 +17,6 @@ def test_an_interval_is_symmetric_on_its_scale():
     interval = Estimated(2.0, 0.5).make_interval(0.9, "log")
     assert interval.low * interval.high == pytest.approx(4.0)
     assert interval.high == pytest.approx(2 * np.exp(1.6448536 * 0.25))
-
-
-def test_a_share_stays_within_0_and_1():
-    assert Estimated(0.95, 0.1).make_interval(0.95, "share").high == 1.0
-    assert Estimated(0.95, 0.1).make_interval(0.95, "plain").high > 1.0
 
 
 @pytest.mark.parametrize(("value", "scale"), [(0.0, "log"), (1.0, "logit"), (0.0, "logit")])
@@ -45,19 +38,3 @@ def test_one_patient_tells_nothing_of_how_patients_differ():
 def test_sums_over_patients_keep_columns_apart():
     parts = np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]])
     assert sum_by_patient(parts, np.array([1, 0, 1])).tolist() == [[2.0, 20.0], [5.0, 50.0]]
-
-
-def test_patients_are_drawn_whole_and_keep_weights():
-    patients, weights = np.array([0, 0, 1, 2]), np.array([1.0, 3.0, 1.0, 0.5])
-    drawn = resample(lambda each: each, patients, samples=50, seed=1, weights=weights)
-    assert drawn.shape == (50, 4)
-    assert np.array_equal(drawn[:, 1], 3 * drawn[:, 0])
-    assert np.array_equal(drawn[:, 0] + drawn[:, 2] + 2 * drawn[:, 3], np.full(50, 3.0))
-
-
-def test_resampling_keeps_a_patients_courses_together():
-    patients = np.array([0, 0, 1, 2, 2, 2])
-    weights = resample_patients(patients, 50, seed=1)
-    assert (weights[:, 0] == weights[:, 1]).all()
-    assert (weights[:, 3] == weights[:, 5]).all()
-    assert (weights[:, [0, 2, 3]].sum(axis=1) == 3).all()

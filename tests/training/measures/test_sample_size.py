@@ -13,9 +13,14 @@ PUBLISHED = [
 ]
 
 
+def expect(prevalence, r2=None, auc=None):
+    """Return the expected fit, or derive it from the AUC."""
+    return derive_r2(auc, prevalence) if r2 is None else r2
+
+
 @pytest.mark.parametrize(("known", "expected"), PUBLISHED, ids=str)
 def test_sizes_agree_with_published_examples(known, expected):
-    sample_size = compute_sample_size(24, 0.174, **known)
+    sample_size = compute_sample_size(24, 0.174, expect(0.174, **known))
     assert tuple(sample_size.courses.values()) == expected
     assert sample_size.required == max(expected)
     assert sample_size.binding == "apparent_fit"
@@ -38,16 +43,16 @@ def test_r2_from_auc_agrees_with_the_papers_simulation(truth):
     ("auc", "prevalence", "expected"), [(0.70, 0.5, 2081), (0.65, 0.5, 3756), (0.70, 0.3, 2459)]
 )
 def test_thirty_parameters_need_what_the_docs_say(auc, prevalence, expected):
-    assert compute_sample_size(30, prevalence, auc=auc).required == expected
+    assert compute_sample_size(30, prevalence, derive_r2(auc, prevalence)).required == expected
 
 
 def test_binding_criterion_depends_on_the_model():
-    assert compute_sample_size(30, 0.5, auc=0.7).binding == "overfitting"
+    assert compute_sample_size(30, 0.5, derive_r2(0.7, 0.5)).binding == "overfitting"
     assert compute_sample_size(2, 0.5, r2=0.3).binding == "base_rate"
 
 
 def test_verdict_names_the_criterion_and_size_needed():
-    needed = compute_sample_size(30, 0.5, auc=0.7)
+    needed = compute_sample_size(30, 0.5, derive_r2(0.7, 0.5))
     assert needed.judge(needed.required).startswith(f"{needed.required} courses are enough")
     assert "too few" in needed.judge(needed.required - 1)
     assert "at most 5 parameters" in needed.judge(400)
@@ -56,9 +61,10 @@ def test_verdict_names_the_criterion_and_size_needed():
 
 def test_allowed_parameters_are_consistent_with_the_size():
     for courses in (385, 800, 2081):
-        most = count_parameters(courses, 0.5, derive_r2(0.7, 0.5))
-        assert compute_sample_size(most, 0.5, auc=0.7).required <= courses
-        assert compute_sample_size(most + 1, 0.5, auc=0.7).required > courses
+        r2 = derive_r2(0.7, 0.5)
+        most = count_parameters(courses, 0.5, r2)
+        assert compute_sample_size(most, 0.5, r2).required <= courses
+        assert compute_sample_size(most + 1, 0.5, r2).required > courses
 
 
 @pytest.mark.parametrize(
@@ -66,12 +72,10 @@ def test_allowed_parameters_are_consistent_with_the_size():
     [
         (0, 0.3, {"r2": 0.1}, "parameters"),
         (3, 1.0, {"r2": 0.1}, "prevalence"),
-        (3, 0.3, {}, "one of r2 and auc"),
-        (3, 0.3, {"r2": 0.1, "auc": 0.7}, "one of r2 and auc"),
         (3, 0.3, {"auc": 0.5}, "auc"),
         (3, 0.3, {"r2": 0.8}, "r2"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(parameters, prevalence, known, message):
     with pytest.raises(ValueError, match=message):
-        compute_sample_size(parameters, prevalence, **known)
+        compute_sample_size(parameters, prevalence, expect(prevalence, **known))

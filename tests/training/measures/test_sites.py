@@ -1,22 +1,37 @@
 """Pooling over sites against metafor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from training.measures.calibration_curve import estimate_ratio, estimate_slope
+from training.measures.discrimination import estimate_auc
 from training.measures.intervals import Estimated, return_from
+from training.measures.logistic import logit
 from training.measures.sites import (
     SCALES,
     estimate_between,
-    estimate_sites,
+    estimate_site,
     pool,
     predict_site,
 )
 
 
+def estimate_by_site(probability, outcome, sites):
+    """Estimate what is pooled at every site, with R's errors: those of maximum likelihood."""
+    parts = [(probability[sites == site], outcome[sites == site]) for site in np.unique(sites)]
+    return {
+        "auc": [estimate_auc(*part) for part in parts],
+        "ratio": [estimate_ratio(*part) for part in parts],
+        "slope": [estimate_slope(logit(part[0]), part[1]) for part in parts],
+    }
+
+
 @pytest.fixture(scope="module")
 def estimates(courses):
-    return estimate_sites(courses.probability, courses.outcome, courses.sites)
+    return estimate_by_site(courses.probability, courses.outcome, courses.sites)
 
 
 def unscale(scale, measure):
@@ -109,7 +124,7 @@ def test_prediction_interval_covers_at_its_level():
 def hold_next(generator):
     """Compute the share of new sites in the usual interval and in ours, for AUC and slope."""
     log_odds, outcome, sites = draw_sites(generator)
-    estimates = estimate_sites(1 / (1 + np.exp(-log_odds)), outcome, sites)
+    estimates = estimate_by_site(1 / (1 + np.exp(-log_odds)), outcome, sites)
     own = draw_own(generator, 20)
     true = {"auc": [find_true_auc(*coefficients) for coefficients in own], "slope": own[:, 1]}
     return [
@@ -185,23 +200,26 @@ def test_estimates_without_error_are_excluded_and_counted():
     assert pool(undefined, "plain", 0.95).left_out == 1
 
 
-def test_sites_with_few_events_are_not_measured(courses):
+def test_sites_with_few_events_are_not_measured(courses, predicted):
     """Five events are enough, four are not."""
-    events = np.flatnonzero((courses.sites == 0) & (courses.outcome == 1))
-    for count, expected in ((5, 6), (4, 5)):
-        rows = np.setdiff1d(np.arange(200), events[count:])
-        kept = estimate_sites(courses.probability[rows], courses.outcome[rows], courses.sites[rows])
-        assert {len(sites) for sites in kept.values()} == {expected}
+    site = courses.sites == 0
+    events = np.flatnonzero(site & (courses.outcome == 1))
+    for count, expected in ((5, tuple(SCALES)), (4, ())):
+        rows = np.setdiff1d(np.flatnonzero(site), events[count:])
+        assert tuple(estimate_site(predicted.select(rows))) == expected
 
 
-def test_patients_and_weights_reach_every_sites_measures(courses):
-    plain = estimate_sites(courses.probability, courses.outcome, courses.sites)
-    full = estimate_sites(
-        courses.probability, courses.outcome, courses.sites, courses.weights, courses.patients
-    )
-    for name in SCALES:
-        assert all(a.error != b.error for a, b in zip(plain[name], full[name], strict=True))
-        assert all(a.value != b.value for a, b in zip(plain[name], full[name], strict=True))
+def test_patients_and_weights_reach_every_sites_measures(courses, predicted, predict):
+    single = predict(courses.probability, courses.outcome)
+    weighted = replace(predicted, weights=courses.weights)
+    for site in range(6):
+        rows = courses.sites == site
+        plain, full = (
+            estimate_site(predictions.select(rows)) for predictions in (single, weighted)
+        )
+        for name in SCALES:
+            assert plain[name].error != full[name].error
+            assert plain[name].value != full[name].value
 
 
 def test_reml_is_the_highest_point_of_its_likelihood():

@@ -3,15 +3,22 @@
 import numpy as np
 import pytest
 
+from features.model.prediction import compute_probability
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import estimate_auc
-from training.measures.subgroups import Limits, hide_small, tabulate_subgroups
+from training.measures.logistic import logit
+from training.measures.subgroups import hide_small, tabulate_subgroups
 
 
-def tabulate(courses, labels, **options):
-    return tabulate_subgroups(
-        courses.probability, courses.outcome, {"sex": np.asarray(labels)}, 0.95, **options
-    )
+@pytest.fixture
+def tabulate(courses, predict):
+    """Tabulates R's courses by label, each a patient of its own by default."""
+
+    def make(labels, patients=None, weights=None):
+        predictions = predict(courses.probability, courses.outcome, patients, weights)
+        return tabulate_subgroups(predictions, {"sex": np.asarray(labels)}, 0.95)
+
+    return make
 
 
 def label(*counts):
@@ -20,12 +27,12 @@ def label(*counts):
     return np.random.default_rng(1).permutation(names)
 
 
-def test_rows_are_measured_on_their_courses_alone(courses):
+def test_rows_are_measured_on_their_courses_alone(courses, tabulate):
     labels = label(120, 80)
-    for row in tabulate(courses, labels, patients=courses.patients, weights=courses.weights):
+    for row in tabulate(labels, courses.patients, courses.weights):
         members = labels == row.name
         arguments = (
-            courses.probability[members],
+            compute_probability(logit(courses.probability))[members],
             courses.outcome[members],
             courses.weights[members],
             np.unique(courses.patients[members], return_inverse=True)[1],
@@ -38,38 +45,38 @@ def test_rows_are_measured_on_their_courses_alone(courses):
         assert row.note == ""
 
 
-def test_small_group_is_withheld(courses):
-    small = tabulate(courses, label(80, 95, 25))[2]
+def test_small_group_is_withheld(tabulate):
+    small = tabulate(label(80, 95, 25))[2]
     assert small.note == "too few"
     assert (small.estimate, small.ratio, small.auc, small.detectable) == (None,) * 4
 
 
-def test_small_cells_are_hidden_with_what_reveals_them(courses):
-    large, middle, small = tabulate(courses, label(130, 60, 10))
+def test_small_cells_are_hidden_with_what_reveals_them(tabulate):
+    large, middle, small = tabulate(label(130, 60, 10))
     assert (small.courses, small.events, small.note) == (None, None, "too few")
     assert (middle.courses, middle.events, middle.ratio) == (None, None, None)
     assert "give away" in middle.note
     assert large.courses == 130
 
 
-def test_group_of_one_class_is_hidden(courses):
+def test_group_of_one_class_is_hidden(courses, tabulate):
     labels = np.where(courses.outcome == 1, "yes", "no")
-    assert [row.events for row in tabulate(courses, labels)] == [None, None]
+    assert [row.events for row in tabulate(labels)] == [None, None]
 
 
-def test_single_group_of_all_patients_is_shown(courses):
-    (row,) = tabulate(courses, np.full(200, "all"))
+def test_single_group_of_all_patients_is_shown(tabulate):
+    (row,) = tabulate(np.full(200, "all"))
     assert row.courses == 200
     assert row.detectable is None  # there is no other group to differ from
 
 
-def test_cells_count_patients_and_not_courses(courses):
+def test_cells_count_patients_and_not_courses(tabulate):
     """Sixty courses of two patients are enough courses, but too few patients."""
     labels = np.where(np.arange(200) < 60, "few", "many")
     patients = np.where(np.arange(200) < 60, np.arange(200) % 2, np.arange(200))
     patients = np.unique(patients, return_inverse=True)[1]
-    assert tabulate(courses, labels)[0].courses == 60
-    assert tabulate(courses, labels, patients=patients)[0].courses is None
+    assert tabulate(labels)[0].courses == 60
+    assert tabulate(labels, patients=patients)[0].courses is None
 
 
 @pytest.mark.parametrize(
@@ -82,28 +89,30 @@ def test_cells_count_patients_and_not_courses(courses):
     ],
 )
 def test_what_is_hidden_together_is_large_enough(people, expected):
-    assert hide_small(people, 10) == expected
+    assert hide_small(people) == expected
 
 
-def test_an_auc_needs_more_courses_than_a_ratio(courses):
-    rows = tabulate(courses, label(160, 40), limits=Limits(ranked=25))
+def test_an_auc_needs_more_courses_than_a_ratio(tabulate):
+    rows = tabulate(label(165, 35))
     assert rows[1].ratio.value is not None
     assert rows[1].auc is None
     assert rows[1].note == "too few for an AUC"
 
 
-def test_unknown_labels_are_a_group_of_their_own(courses):
-    labels = np.where(np.arange(200) < 100, None, "iv").astype(object)
-    assert [row.name for row in tabulate(courses, labels)] == ["iv", "unknown"]
+def test_unknown_labels_are_a_group_of_their_own(tabulate):
+    unknown = np.array([None, "", np.nan], dtype=object)[np.arange(200) % 3]
+    labels = np.where(np.arange(200) < 100, unknown, "iv").astype(object)
+    assert [row.name for row in tabulate(labels)] == ["iv", "unknown"]
 
 
-def test_detectable_difference_has_its_power():
+def test_detectable_difference_has_its_power(predict):
     """The simulated ratio between the groups is the detectable one, 400 times."""
     generator, detections, size = np.random.default_rng(2), 0, 400
     outcome = (generator.random(2 * size) < 0.4).astype(float)
     labels = np.repeat(["a", "b"], size)
     probability = np.full(2 * size, 0.4)
-    factor = tabulate_subgroups(probability, outcome, {"x": labels}, 0.95)[0].detectable
+    predictions = predict(probability, outcome)
+    factor = tabulate_subgroups(predictions, {"x": labels}, 0.95)[0].detectable
     shares = np.repeat([0.4 * factor**0.5, 0.4 / factor**0.5], size)
     for _ in range(400):
         truth = (generator.random(2 * size) < shares).astype(float)

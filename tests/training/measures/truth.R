@@ -78,14 +78,12 @@ discriminate <- function(d) {
   two <- roc(d$outcome, d$other, quiet = TRUE, direction = "<")
   plain <- as.numeric(ci.auc(one, method = "delong"))
   ties <- as.numeric(ci.auc(two, method = "delong"))
-  test <- roc.test(one, two, paired = TRUE, method = "delong")
   error <- sqrt(var(one, method = "delong"))
   auc <- as.numeric(auc(one))
   odds <- qlogis(auc) + c(-1, 1) * reach * error / (auc * (1 - auc))
   list(
     auc = auc, error = error, interval = plain[c(1, 3)], logit_interval = plogis(odds),
     other_auc = ties[2], other_interval = ties[c(1, 3)],
-    difference = auc - as.numeric(auc(two)), z = unname(test$statistic), p = test$p.value,
     clustered = clustered(d$probability, d$outcome, d$patient),
     weighted = clustered(d$probability, d$outcome, d$patient, d$weight)
   )

@@ -6,10 +6,12 @@ import pytest
 from features.model.card import Measure
 from training.findings.gate import judge
 from training.findings.words import MEASURES
-from training.measures.performance import IntervalSettings, measure_performance
+from training.measures.bootstrap import IntervalSettings
+from training.measures.performance import measure_performance
 from training.measures.predictions import Predictions
-from training.report.html.page import render_report
-from training.report.markdown import tabulate_measures, write_report
+from training.report.layout import write_table
+from training.report.page import render_report, write_report
+from training.report.tables import tabulate_performance
 from training.study.parts import GatePart
 
 
@@ -45,7 +47,7 @@ def test_report_starts_with_notes_and_verdict(study_findings):
 
 
 def test_types_of_validation_are_columns(study_findings):
-    table = tabulate_measures(study_findings.performance)
+    table = write_table(tabulate_performance(study_findings.performance))
     heading = [cell.strip() for cell in table.splitlines()[0].split("|")[1:-1]]
     assert heading == ["Measure", "Corrected for optimism", "Nested cross-validation"]
     assert "| Calibration slope     | 1.00 " in table

@@ -56,9 +56,7 @@ class Stressed:
         self.equation = CANDIDATES["elastic_net"].fit(self.design, 1).equation
 
     def describe(self):
-        return describe_attrition(
-            self.design, self.enrolment, self.held_out["elastic_net"], self.equation
-        )
+        return describe_attrition(self.enrolment, self.held_out["elastic_net"], self.equation)
 
     @property
     def error(self):
@@ -174,7 +172,5 @@ def test_without_missing_outcomes_nothing_is_varied(stressed):
         matrix=stressed.design.matrix[:, :0],
         reported=np.ones(stressed.design.size, dtype=bool),
     )
-    attrition = describe_attrition(
-        stressed.design, complete, stressed.held_out["elastic_net"], stressed.equation
-    )
+    attrition = describe_attrition(complete, stressed.held_out["elastic_net"], stressed.equation)
     assert (attrition.missing, attrition.scenarios, attrition.gaps) == (0, (), ())

@@ -1,24 +1,26 @@
 """Descriptions for drawings and tables, from estimates made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import read_assessments
 from training.candidates.registry import make_candidates
+from training.measures.bootstrap import IntervalSettings
 from training.measures.logistic import logit
-from training.measures.performance import IntervalSettings
 from training.measures.predictions import Predictions
-from training.measures.subgroups import LIMITS
+from training.measures.subgroups import MIN_PATIENTS, label_courses
 from training.validation.across_sites import measure_across_sites
 from training.validation.description import (
+    Shown,
     count_bins,
     describe_calibration,
     describe_decisions,
     describe_factors,
     describe_instability,
 )
-from training.validation.groups import label_courses
 
 CANDIDATES = make_candidates()
 
@@ -33,11 +35,21 @@ def make_predictions(size=400, sites=1, seed=1, slope=1.0):
     return Predictions(slope * log_odds, outcome, np.arange(size), np.arange(size) % sites)
 
 
-def test_curve_of_true_probabilities_is_the_diagonal():
-    predictions = make_predictions(4000)
-    calibration = describe_calibration(
-        predictions, "nested", SETTINGS, np.empty((0, 4000)), predictions.outcome
+def show(predictions, versions=()):
+    """Show predictions by a model and by its refits; one prediction per course."""
+    return Shown(
+        way="nested",
+        predictions=predictions,
+        columns=None,
+        estimates=predictions.probability,
+        versions=np.reshape(versions, (len(versions), predictions.size)),
+        method="by hand",
+        by_site=None,
     )
+
+
+def test_curve_of_true_probabilities_is_the_diagonal():
+    calibration = describe_calibration(show(make_predictions(4000)), SETTINGS)
     for point in calibration.points:
         assert point.low <= point.observed <= point.high
         assert point.observed == pytest.approx(point.estimate, abs=0.06)
@@ -46,10 +58,8 @@ def test_curve_of_true_probabilities_is_the_diagonal():
 
 def test_curves_of_refits_share_their_estimates():
     predictions = make_predictions(300)
-    versions = np.stack([predictions.probability, np.full(300, 0.4)])
-    calibration = describe_calibration(
-        predictions, "nested", SETTINGS, versions, predictions.outcome
-    )
+    versions = [predictions.probability, np.full(300, 0.4)]
+    calibration = describe_calibration(show(predictions, versions), SETTINGS)
     assert len(calibration.at) == len(calibration.points) == len(calibration.versions[0])
     assert calibration.versions[0] == pytest.approx(
         [point.observed for point in calibration.points], abs=1e-6
@@ -67,22 +77,20 @@ def test_bars_of_few_courses_are_hidden():
 
 def test_decision_curves_of_refits_are_drawn():
     predictions = make_predictions(300)
-    decisions = describe_decisions(
-        predictions, "nested", SETTINGS, predictions.probability[None, :], predictions.outcome
-    )
+    decisions = describe_decisions(show(predictions, [predictions.probability]), SETTINGS)
     assert decisions.versions[0] == pytest.approx(
         [point.benefit.value for point in decisions.points]
     )
 
 
 def test_instability_is_the_mean_distance_of_versions():
-    estimates = np.repeat(0.5, 40)
-    versions = np.stack([np.repeat(0.4, 40), np.repeat(0.7, 40)])
-    instability = describe_instability(estimates, versions, "by hand", 0.95, threshold=0.45)
+    even = replace(make_predictions(40), log_odds=np.zeros(40))
+    shown = show(even, [np.repeat(0.4, 40), np.repeat(0.7, 40)])
+    instability = describe_instability(shown, 0.95, threshold=0.45)
     assert (instability.versions, instability.method) == (2, "by hand")
     assert instability.error == pytest.approx(0.15)
     assert instability.flips == pytest.approx(0.5)
-    assert describe_instability(estimates, np.empty((0, 40)), "by hand", 0.95, 0.45).error is None
+    assert describe_instability(show(even), 0.95, 0.45).error is None
 
 
 def test_factors_are_the_spread_of_contributions(make_design):
@@ -128,7 +136,7 @@ def test_small_sites_are_hidden_with_another():
     assert "c" in hidden
     assert len(hidden) >= 2  # else the total would disclose it
     assert all(not site.measures for site in across_sites.sites if site.courses is None)
-    assert LIMITS.cell == 10
+    assert MIN_PATIENTS == 10
 
 
 def test_constant_predictions_have_no_curve():
@@ -136,5 +144,4 @@ def test_constant_predictions_have_no_curve():
     predictions = Predictions(
         np.full(100, logit(np.array(0.5))), outcome, np.arange(100), np.zeros(100, int)
     )
-    calibration = describe_calibration(predictions, "nested", SETTINGS, np.empty((0, 100)), outcome)
-    assert calibration.points == ()
+    assert describe_calibration(show(predictions), SETTINGS).points == ()

@@ -16,7 +16,7 @@ from training.validation.evidence import (
     gather_evidence,
     list_performance,
 )
-from training.validation.procedure import FixedRefit, FullRefit, choose_procedure, select_candidate
+from training.validation.procedure import Contest, FixedRefit, choose_procedure, select_candidate
 from training.validation.runs import cross_validate
 from training.validation.units import draw_bootstrap
 
@@ -102,7 +102,9 @@ def test_the_quick_profile_fixes_hyperparameters(make_design):
     fixed = choose_procedure(quick, CANDIDATES, "evidence_prior", fit)
     assert isinstance(fixed, FixedRefit)
     assert fixed.settings == fit.settings
-    assert isinstance(choose_procedure(full, CANDIDATES, "evidence_prior", fit), FullRefit)
+    whole = choose_procedure(full, CANDIDATES, "evidence_prior", fit)
+    assert isinstance(whole, Contest)
+    assert (tuple(whole.candidates), whole.inner_folds) == (NAMES, 3)
     assert (count_bootstraps(quick), count_bootstraps(full)) == (MAX_QUICK_BOOTSTRAPS, 200)
 
 

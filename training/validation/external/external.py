@@ -8,21 +8,20 @@ import numpy as np
 from features.base.arrays import Indices, Numbers
 from features.model.card import Measure, ModelCard
 from features.model.equation import ALL_VERSIONS
-from features.model.prediction import compute_probability
 from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
 from training.findings.comparison import list_leakage_alarms
-from training.findings.findings import ValidationType
+from training.findings.findings import RecalibrationFacts, ValidationType
 from training.findings.format import format_measure
+from training.measures.bootstrap import MEASURE_SEED, IntervalSettings
 from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
-from training.measures.performance import MEASURE_SEED, IntervalSettings
 from training.measures.predictions import Predictions
 from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
 from training.study.split import derive_seed
-from training.validation.external.closed_test import ClosedTest, propose_nothing, run_closed_test
+from training.validation.external.closed_test import propose, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 
 # As in a study by default: there is no study here that could set it.
@@ -48,18 +47,12 @@ class ExternalValidation:
         ``[courses, versions]``, the model itself first.
     folds
         ``[courses]``: courses are ranked within their own fold. All 0 unless recalibrated.
-    method
-        In words.
     digest
         SHA-256 of the cohort's canonical content.
     known
         Whether the model was fitted on these very courses.
     simulated
         Whether the cohort is.
-    bounds
-        Of the gate.
-    proposal
-        Of the closed test.
     """
 
     model: ResponseModel
@@ -72,7 +65,7 @@ class ExternalValidation:
     known: bool
     simulated: bool
     bounds: GatePart
-    proposal: ClosedTest
+    proposal: RecalibrationFacts
 
     @property
     def type(self) -> ValidationType:
@@ -90,11 +83,6 @@ class ExternalValidation:
         """Predictions by the model itself."""
         selection = self.selection
         return Predictions(self.log_odds[:, 0], selection.outcome, selection.patients, self.folds)
-
-    @property
-    def version_probability(self) -> Numbers:
-        """Probabilities by the bootstrap models stored with the model, ``[versions, courses]``."""
-        return compute_probability(self.log_odds[:, 1:].T)
 
     def group_by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
         """Return predictions grouped by site, with the sites' names; None if fewer than two."""
@@ -119,7 +107,7 @@ def validate_on_cohort(
     known = _is_fitted_on(model.card, cohort)
     proposal = run_closed_test(log_odds[:, 0], selection.outcome)
     if known:
-        proposal = propose_nothing(1.0, None, "the model was fitted on these courses")
+        proposal = propose("none", 1.0, None, "the model was fitted on these courses")
     return ExternalValidation(
         model=model,
         version=version,
@@ -211,9 +199,9 @@ def _predict_base_rate(validation: ExternalValidation) -> Numbers:
     return logit(rates)
 
 
-def _describe_proposal(proposal: ClosedTest) -> str:
+def _describe_proposal(proposal: RecalibrationFacts) -> str:
     if proposal.kind == "none":
-        return f"No recalibration is proposed: {proposal.reason}."
+        return f"No recalibration is proposed: {proposal.because}."
     stretched = f"times {proposal.slope:.3f}, " if proposal.kind == "both" else ""
     shifted = f"the log-odds {stretched}plus {proposal.intercept:.3f}"
-    return f"Proposed: {shifted}; {proposal.reason}."
+    return f"Proposed: {shifted}; {proposal.because}."

@@ -9,20 +9,12 @@ from features.base.arrays import Numbers
 from features.model.card import Measure, ModelCard
 from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
-from training.findings.findings import Attrition, Findings, Performance, ValidationType
+from training.findings.findings import Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
 from training.study.courses import arrange_enrolled
 from training.study.design import Enrolment
-from training.validation.across_sites import measure_across_sites
-from training.validation.attrition import ASSUMPTION, compare_baseline, list_scenarios
-from training.validation.description import (
-    describe_calibration,
-    describe_decisions,
-    describe_factors,
-    describe_instability,
-    describe_subgroups,
-    share_recorded,
-)
+from training.validation.attrition import describe_attrition
+from training.validation.description import Shown, describe_figures, share_recorded
 from training.validation.evidence import describe_performance
 from training.validation.external.external import ExternalValidation, list_alarms, write_verdict
 from training.validation.external.selection import describe_selection
@@ -35,11 +27,8 @@ _WIDTHS = {"ratio": ("O/E ratio", 0.2), "slope": ("slope", 0.3), "auc": ("AUC", 
 
 def describe_external(validation: ExternalValidation) -> Findings:
     """Describe all that is known of a registered model on a cohort, before the gate judges it."""
-    card, selection, predictions = (
-        validation.model.card,
-        validation.selection,
-        validation.predictions,
-    )
+    card, predictions = validation.model.card, validation.predictions
+    selection, proposal = validation.selection, validation.proposal
     performance = tuple(_list_performance(validation))
     measures = next(row.measures for row in performance if row.way == validation.type)
     findings = Findings(
@@ -56,12 +45,13 @@ def describe_external(validation: ExternalValidation) -> Findings:
         simulated=card.simulated or validation.simulated,
         level=validation.settings.level,
         base_rate=float(predictions.outcome.mean()),
-        mean_estimate=float(predictions.probability.mean()),
         performance=performance,
-        attrition=_describe_missing(validation),
+        attrition=describe_attrition(
+            _arrange_enrolled(validation), predictions, validation.model.equation
+        ),
         recorded=share_recorded(selection.columns, _list_fields(card)),
         bounds=validation.bounds,
-        recalibration=validation.proposal.as_facts(),
+        recalibration=None if proposal.kind == "none" else proposal,
         **_describe_figures(validation),
     )
     limitations = (
@@ -92,50 +82,25 @@ def _list_performance(validation: ExternalValidation) -> Iterator[Performance]:
 
 
 def _describe_figures(validation: ExternalValidation) -> dict[str, Any]:
-    predictions, level = validation.predictions, validation.settings.level
-    versions, selection = validation.version_probability, validation.selection
-    curves = (predictions, validation.type, validation.settings, versions, predictions.outcome)
-    by_site, model = validation.group_by_site(), validation.model
-    return {
-        "calibration": describe_calibration(*curves),
-        "decision": describe_decisions(*curves),
-        "instability": describe_instability(
-            predictions.probability,
-            versions,
-            "stored with it",
-            level,
-            # The middle of the range in which treatment is debated.
-            float(np.mean(validation.bounds.thresholds)),
-        ),
-        "across_sites": None if by_site is None else measure_across_sites(*by_site, level),
-        "subgroups": describe_subgroups(
-            predictions, selection.columns, selection.target.instrument, level
-        ),
-        "factors": describe_factors(model.equation, selection.columns, model.card.interval.level),
-    }
-
-
-def _describe_missing(validation: ExternalValidation) -> Attrition:
-    selection, equation = validation.selection, validation.model.equation
-    awaiting, known = selection.awaiting, len(selection.outcome)
-    missing_log_odds = equation.compute_log_odds(awaiting)[:, 0]
-    return Attrition(
-        courses=known + awaiting.size,
-        missing=awaiting.size,
-        unmeasured=selection.size - known - awaiting.size,
-        gaps=tuple(compare_baseline(_list_enrolled(validation))),
-        effective=None,
-        largest=None,
-        scenarios=tuple(list_scenarios(validation.predictions, missing_log_odds)),
-        assumption=ASSUMPTION,
+    predictions, settings = validation.predictions, validation.settings
+    shown = Shown(
+        way=validation.type,
+        predictions=predictions,
+        columns=validation.selection.columns,
+        estimates=predictions.probability,
+        versions=compute_probability(validation.log_odds[:, 1:].T),
+        method="stored with it",
+        by_site=validation.group_by_site(),
     )
+    return describe_figures(validation.model, shown, validation.bounds, settings)
 
 
-def _list_enrolled(validation: ExternalValidation) -> Enrolment:
+def _arrange_enrolled(validation: ExternalValidation) -> Enrolment:
     selection = validation.selection
     columns = concatenate_columns([selection.columns, selection.awaiting])
     reported = np.arange(columns.size) < len(selection.outcome)
-    return arrange_enrolled(columns, validation.model.card.features, reported)
+    unmeasured = selection.size - columns.size
+    return arrange_enrolled(columns, validation.model.card.features, reported, unmeasured)
 
 
 def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:

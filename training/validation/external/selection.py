@@ -9,7 +9,7 @@ from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import CohortError, Problem
 from features.dictionary.outcome import Outcome
 from features.model.card import ModelCard
-from features.model.studied import find_outside, find_unread, list_early
+from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from training.study.courses import find_same_reading, have_baseline
@@ -32,10 +32,8 @@ class Selection:
 
     Parameters
     ----------
-    columns, outcome
-        Of courses that the service would answer and whose outcome is known.
-    awaiting
-        Courses that the service would answer and whose outcome is missing.
+    columns, outcome, awaiting
+        Of courses that the service would answer: with a known outcome, and with a missing one.
     excluded
         How many others there are, by key of `REASONS`; each counts for the first that applies.
     size
@@ -90,7 +88,8 @@ def select_courses(card: ModelCard, cohort: Columns) -> Selection:
 
 
 def _mark_excluded(card: ModelCard, target: Outcome, cohort: Columns) -> dict[str, Flags]:
-    outside = {studied.field: find_outside(cohort, studied) for studied in card.ranges}
+    ranges = StudiedRanges(card.ranges, card.dictionary)
+    outside = dict(zip(ranges.fields, ranges.find_outside(cohort), strict=True))
     nothing = np.zeros(cohort.size, dtype=bool)
     return {
         "condition": outside.pop("condition", nothing),

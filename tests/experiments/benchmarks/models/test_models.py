@@ -11,18 +11,17 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.methods import peers
-from experiments.benchmarks.methods.table import make_table, match_categories
+from experiments.benchmarks.methods.methods import ModelTask
+from experiments.benchmarks.methods.peers import make_table, match_categories
 from experiments.benchmarks.models.figure import spread_apart
 from experiments.benchmarks.models.models import (
     METHODS,
     ModelRequest,
-    ModelTask,
     choose_methods,
     parse_sizes,
 )
-from experiments.benchmarks.models.report import report_models
-from experiments.benchmarks.models.summary import arrange_results
-from experiments.benchmarks.models.verdicts import judge_models
+from experiments.benchmarks.models.report import judge_models, report_models
+from experiments.benchmarks.models.summary import arrange_results, summarise_methods
 from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
 from experiments.benchmarks.samples import Plan, prepare_world, take_courses
@@ -246,7 +245,8 @@ def test_shares_are_ratios_of_means():
         for world, losses in (("world-1", (0.65, 0.70)), ("world-2", (0.62, 0.64)))
         for method, loss in zip(("chosen", "base_rate"), losses, strict=True)
     ]
-    shares = {row.share for row in arrange_results(results).list_rows() if row.method == "chosen"}
+    rows = summarise_methods(arrange_results(results))
+    shares = {row["share"] for row in rows if row["method"] == "chosen"}
     assert list(shares) == pytest.approx([(0.05 + 0.02) / (0.10 + 0.04)])
 
 

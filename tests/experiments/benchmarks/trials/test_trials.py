@@ -13,7 +13,7 @@ from sklearn import metrics
 
 from experiments.benchmarks.report import DOCS
 from experiments.benchmarks.results import Results
-from experiments.benchmarks.trials.report import report_trials
+from experiments.benchmarks.trials.report import judge_trials, report_trials
 from experiments.benchmarks.trials.tasks import (
     FILES,
     QUICK,
@@ -24,7 +24,6 @@ from experiments.benchmarks.trials.tasks import (
     open_study,
 )
 from experiments.benchmarks.trials.trials import choose_inside, run_nested, run_trial, run_trials
-from experiments.benchmarks.trials.verdicts import judge_trials
 from features.base.errors import InputError
 from training.candidates.registry import make_candidates
 from training.study.outer_split import split_outer

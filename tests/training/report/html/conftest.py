@@ -1,6 +1,7 @@
 """Findings made by hand: rich, sparse, of the base rate, of another cohort; all SIMULATED."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -458,7 +459,8 @@ class Element:
 
     @property
     def text(self):
-        return " ".join(text for text, _ in self.list_texts())
+        # As a browser shows it: line breaks of the source are spaces.
+        return re.sub(r"[ \n]+", " ", " ".join(text for text, _ in self.list_texts()))
 
 
 class Reader(HTMLParser):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.report.html.page import render_report
+from training.report.page import render_report
 
 # Texts of a drawing that lie outside it, or on each other.
 CROWDED = """

@@ -5,9 +5,10 @@ import math
 import pytest
 
 from training.findings.findings import Bin
-from training.report.html.forest import Row, scale_factors
-from training.report.html.page import render_report
-from training.report.html.svg import Scale, draw, draw_line
+from training.report.chart import Chart
+from training.report.forest_plot import Row, scale_factors
+from training.report.page import render_report
+from training.report.svg import Scale, draw
 
 
 @pytest.fixture(scope="module")
@@ -183,4 +184,8 @@ def test_ticks_are_round_and_few():
 
 def test_what_is_drawn_is_escaped():
     assert "<script>" not in draw("text", "<script>", class_='"><script>')
-    assert draw_line([None, None], "version") == ""
+
+
+def test_line_without_values_is_not_drawn():
+    chart = Chart(Scale(0, 1, 0, 300), Scale(0, 1, 300, 0), "x", "y")
+    assert chart.draw_line([(0.2, None), (0.4, None)], "version") == ""

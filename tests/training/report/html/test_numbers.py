@@ -6,7 +6,7 @@ import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from training.findings.words import MEASURES, SAMPLE_SIZES
-from training.report.html.page import render_report
+from training.report.page import render_report
 
 # Numbers in fixed prose.
 PROSE = ("TRIPOD+AI (2024)", "SHA-256", "chance would give 50")

@@ -14,7 +14,7 @@ from training.findings.findings import (
     Criterion,
 )
 from training.measures.subgroups import Subgroup
-from training.report.html.page import read_style, render_report
+from training.report.page import read_style, render_report
 
 OPTIONAL = (
     "calibration",

@@ -7,7 +7,7 @@ from features.base.errors import CohortError
 from features.dictionary.outcome import parse_outcome
 from features.model.card import StudiedRange
 from features.records.cohort import digest_cohort
-from training.report.html.page import render_report
+from training.report.page import render_report
 from training.study.parts import GatePart
 from training.validation.external.external import validate_on_cohort
 from training.validation.external.findings import describe_external

@@ -3,16 +3,13 @@
 Figures are 400 units wide, about the width of a phone, so that their text stays readable there.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 from markupsafe import Markup
 
-from features.model.card import Measure
-from training.findings.format import MINUS, format_rounded
+from training.findings.format import MINUS
 
 WIDTH = 400
 _MAX_TICKS = 6
@@ -21,7 +18,12 @@ _STEPS = (1, 2, 5, 10)
 _FACTORS = (1, 2, 0.5, 4, 0.25, 1.5, 0.67, 1.25, 0.8, 3, 0.33)
 # Or their labels would overlap.
 _MIN_TICK_DISTANCE = 34
-Point = tuple[float, float]
+_IN_SVG = [
+    (Markup("<data value="), Markup("<tspan data-value=")),
+    (Markup("</data>"), Markup("</tspan>")),
+    (Markup("<small>"), Markup("")),
+    (Markup("</small>"), Markup("")),
+]
 
 
 def draw(tag: str, *inside: str, **attributes: str | float) -> Markup:
@@ -33,7 +35,7 @@ def draw(tag: str, *inside: str, **attributes: str | float) -> Markup:
     <text x="1" class="tick">&lt; 1</text>
     """
     pairs = (
-        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _format_length(value))
+        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), format_length(value))
         for name, value in attributes.items()
     )
     return Markup("<{}{}>{}</{}>").format(
@@ -41,22 +43,16 @@ def draw(tag: str, *inside: str, **attributes: str | float) -> Markup:
     )
 
 
-def _format_length(value: str | float) -> str:
+def format_length(value: str | float) -> str:
+    """Write a length in the drawing's units, to the hundredth."""
     return value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Map values to positions along an axis.
+    """Map values, from low to high, to positions along an axis, from start to end.
 
-    Parameters
-    ----------
-    low, high
-        Values at both ends.
-    start, end
-        Positions of the ends.
-    multiplies
-        Whether equal factors have equal lengths: a logarithmic axis.
+    The axis is logarithmic if it ``multiplies``: equal factors have equal lengths.
     """
 
     low: float
@@ -127,35 +123,8 @@ def cover(values: Iterable[float | None], step: float, *within: float) -> tuple[
     return round(float(low * step), 10), round(float(max(high, low + 1) * step), 10)
 
 
-def draw_line(points: Iterable[Point | None], kind: str) -> Markup:
-    """Draw a line through points, broken where one is missing."""
-    runs = (list(run) for known, run in groupby(points, key=bool) if known)
-    return Markup("").join(
-        draw(
-            "polyline", points=" ".join(_format_point(point) for point in run if point), class_=kind
-        )
-        for run in runs
-    )
-
-
-def draw_band(points: Sequence[Point], back: Sequence[Point], kind: str) -> Markup:
-    """Draw the area between two lines."""
-    around = [*points, *reversed(back)]
-    return draw("polygon", points=" ".join(_format_point(point) for point in around), class_=kind)
-
-
-def _format_point(point: Point) -> str:
-    return ",".join(_format_length(float(coordinate)) for coordinate in point)
-
-
 def draw_x_axis(x: Scale, bottom: float, top: float, name: str, percent: bool = True) -> Markup:
-    """Draw the horizontal axis; screen readers skip its ticks, since a table has the numbers.
-
-    Parameters
-    ----------
-    percent
-        Whether ticks are in percent.
-    """
+    """Draw the horizontal axis; screen readers skip its ticks, since a table has the numbers."""
     drawn = []
     for tick in x.list_ticks():
         at = x.place(tick)
@@ -186,28 +155,6 @@ def _draw_tick(x: float, y: float, value: float, percent: bool, anchor: str) -> 
     return draw("text", text, x=x, y=y, class_=f"tick {anchor}")
 
 
-def draw_key(entries: Sequence[tuple[str, str]]) -> Markup:
-    """Draw the legend, two entries per row."""
-    drawn = []
-    for number, (kind, text) in enumerate(entries):
-        x, y = 4 + 200 * (number % 2), 12 + 17 * (number // 2)
-        mark = (
-            draw("rect", x=x, y=y - 5, width=24, height=10, class_=kind)
-            if kind == "band"
-            else draw("line", x1=x, x2=x + 24, y1=y, y2=y, class_=kind)
-        )
-        drawn += [mark, draw("text", text, x=x + 30, y=y + 4, class_="tick")]
-    return draw("g", *drawn, aria_hidden="true")
-
-
-def clip(name: str, x: Scale, y: Scale, *inside: str) -> Markup:
-    """Clip drawings to the area between the axes."""
-    left, top = min(x.start, x.end), min(y.start, y.end)
-    area = draw("rect", x=left, y=top, width=abs(x.end - x.start), height=abs(y.end - y.start))
-    area_clip = draw("clipPath", area, id=f"{name}-area")
-    return Markup("").join([area_clip, draw("g", *inside, clip_path=f"url(#{name}-area)")])
-
-
 def frame(name: str, title: str, description: str, height: float, *inside: str) -> Markup:
     """Frame a drawing, with a title and a description for screen readers."""
     return draw(
@@ -215,31 +162,20 @@ def frame(name: str, title: str, description: str, height: float, *inside: str) 
         draw("title", title, id=f"{name}-title"),
         draw("desc", description, id=f"{name}-description"),
         *inside,
-        viewBox=f"0 0 {WIDTH} {_format_length(float(height))}",
+        viewBox=f"0 0 {WIDTH} {format_length(height)}",
         role="img",
         aria_labelledby=f"{name}-title {name}-description",
     )
 
 
-def draw_number(value: float | None, digits: int = 0) -> Markup:
-    """Write a number into a drawing, with the value that it was rounded from."""
-    if value is None:
-        return Markup("\u2013")
-    return draw("tspan", format_rounded(value, digits), data_value=json.dumps(value))
+def draw_shown(shown: Markup) -> Markup:
+    """Turn numbers as pages show them into SVG, which has no ``data`` element.
 
-
-def draw_percent(value: float) -> Markup:
-    """Write a proportion into a drawing, in percent."""
-    text = f"{format_rounded(100 * value, 0)}%"
-    return draw("tspan", text, data_value=json.dumps(value))
-
-
-def draw_measure(measure: Measure | None, digits: int) -> Markup:
-    """Write a measure with its interval into a drawing."""
-    if measure is None or measure.value is None:
-        return Markup("")
-    value = draw_number(measure.value, digits)
-    if measure.low is None or measure.high is None:
-        return value
-    ends = draw_number(measure.low, digits), draw_number(measure.high, digits)
-    return Markup("{} ({} to {})").format(value, *ends)
+    Examples
+    --------
+    >>> print(draw_shown(Markup('<data value="0.65123">0.651</data>')))
+    <tspan data-value="0.65123">0.651</tspan>
+    """
+    for html, svg in _IN_SVG:
+        shown = shown.replace(html, svg)
+    return shown

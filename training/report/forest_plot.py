@@ -7,7 +7,8 @@ from typing import Literal
 from markupsafe import Markup
 
 from features.model.card import Measure
-from training.report.html.svg import WIDTH, Scale, cover, draw, draw_measure, draw_x_axis, frame
+from training.report.numbers import show_measure
+from training.report.svg import WIDTH, Scale, cover, draw, draw_shown, draw_x_axis, frame
 
 _LEFT, _RIGHT = 14, 386
 # A row holds a label above its mark; heights and lengths in the drawing's units.
@@ -24,26 +25,27 @@ _FACTORS = (0.25, 4.0)
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
-
-    Parameters
-    ----------
-    detail
-        After the label: counts, or why nothing is drawn.
-    kind
-        A ``head`` has neither measure nor mark. ``pooled`` is a diamond, ``next`` a hollow bar,
-        ``bar`` starts at the reference.
-    """
+    """One row."""
 
     label: str
     measure: Measure | None = None
+    # After the label: counts, or why nothing is drawn.
     detail: Markup = Markup("")  # noqa: RUF009  # as unchangeable as a str
+    # A ``head`` has neither measure nor mark. ``pooled`` is a diamond, ``next`` a hollow bar,
+    # ``bar`` starts at the reference.
     kind: Literal["point", "pooled", "next", "bar", "head"] = "point"
+
+    def list_ends(self) -> list[float]:
+        """List its value and the ends of its interval; empty if it was not measured."""
+        measure = self.measure
+        if measure is None or measure.value is None:
+            return []
+        return [x for x in (measure.value, measure.low, measure.high) if x is not None]
 
 
 def scale_factors(rows: Sequence[Row]) -> Scale:
     """Make the logarithmic axis of a ratio, from at most a half to at least two."""
-    ends = [end for row in rows for end in _list_ends(row)]
+    ends = [end for row in rows for end in row.list_ends()]
     low = max(min([0.5, *(end * 0.95 for end in ends)]), _FACTORS[0])
     high = min(max([2.0, *(end * 1.05 for end in ends)]), _FACTORS[1])
     return Scale(low, high, _LEFT, _RIGHT, multiplies=True)
@@ -52,14 +54,8 @@ def scale_factors(rows: Sequence[Row]) -> Scale:
 def scale_plain(rows: Sequence[Row], step: float, *within: float) -> Scale:
     """Make a linear axis that holds every interval and the reference."""
     return Scale(
-        *cover((end for row in rows for end in _list_ends(row)), step, *within), _LEFT, _RIGHT
+        *cover((end for row in rows for end in row.list_ends()), step, *within), _LEFT, _RIGHT
     )
-
-
-def _list_ends(row: Row) -> Iterator[float]:
-    measure = row.measure
-    if measure is not None and measure.value is not None:
-        yield from (x for x in (measure.value, measure.low, measure.high) if x is not None)
 
 
 def draw_forest_plot(
@@ -92,12 +88,14 @@ def draw_forest_plot(
 def _draw_row(row: Row, x: Scale, y: float, reference: float, digits: int) -> Markup:
     if row.kind == "head":
         return draw("text", row.label, x=4, y=y + 17, class_="head")
-    value = draw_measure(row.measure, digits)
+    detail, value = draw_shown(row.detail), Markup("")
+    if row.list_ends():
+        value = draw_shown(show_measure(row.measure, digits))
     bold = "label strong" if row.kind in ("pooled", "next") else "label"
-    label = draw("tspan", _shorten(row.label, row.detail, value), class_=bold)
+    label = draw("tspan", _shorten(row.label, detail, value), class_=bold)
     texts = [
         draw("rect", x=0, y=y, width=WIDTH, height=15, class_="paper"),
-        draw("text", label, " ", row.detail, x=4, y=y + 12, class_="tick"),
+        draw("text", label, " ", detail, x=4, y=y + 12, class_="tick"),
         draw("text", value, x=WIDTH - 4, y=y + 12, class_="tick end"),
     ]
     return draw("g", *texts, *_draw_mark(row, x, y + 22, reference))

@@ -8,11 +8,10 @@ from typer.testing import CliRunner
 from features.base.errors import ArtifactError, UnavailableError
 from features.model.artifact import CHAMPION_ALIAS
 from training.__main__ import app
-from training.card import read_registered_card
+from training.card import read_registered_card, write_model_card
 from training.findings.findings import Performance
 from training.findings.gate import judge
 from training.registry.reference import parse_reference
-from training.report.model_card import write_model_card
 from training.study.parts import GatePart
 
 NAME = "phq9.acute.response"
@@ -71,7 +70,8 @@ def test_card_has_findings_and_what_was_not_done(validated, read):
         "| AUC ",
         "- Later courses: not done (no dates)",
         "differ from the model's by 4.0 percentage points",
-        "| sex: female | 80      | 1.02 (0.80 to 1.30)",
+        "| Sex: female | 80      | 36     |",
+        "| 1.02 (0.80 to 1.30)",
         "- Two clinics of one town.",
         "calibration_slope: estimates are too extreme (overfitting)",
         validated_version.digest,

@@ -1,1 +1,0 @@
-"""The validation report: one HTML file."""
