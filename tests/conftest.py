@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+import warm_python
 from progress import Progress
 from typer.testing import CliRunner, Result
 
@@ -39,15 +41,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # after the terminal reporter exists
 def pytest_configure(config: pytest.Config) -> None:
-    """Report progress from the main process; xdist's workers do not show results."""
-    if config.getoption("by_file") and not hasattr(config, "workerinput"):
+    """Report progress and start the warm Python in the main process, not in xdist's workers."""
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("by_file"):
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         config.pluginmanager.register(Progress(reporter))
+    folder = tempfile.mkdtemp()
+    os.environ[warm_python.ADDRESS_VARIABLE] = f"{folder}/socket"
+    server = warm_python.start(f"{folder}/socket")
+    config.add_cleanup(lambda: shutil.rmtree(folder))
+    config.add_cleanup(server.wait)
+    config.add_cleanup(server.kill)
 
 
-# Files run in this order, so that no worker starts a long one at the end: first the docs' pages,
-# the longest file, then tests that start processes or fit studies, then the rest.
-SLOW = (("clone",), ("commands", "fresh_commands", "make_commands", "start_service", "home"))
+# Files run in this order, so that no worker starts a long one at the end: first the longest, then
+# tests that start processes or fit studies, then pages that wait for the first's demonstration.
+FIRST = "test_tutorial.py"
+SLOW = (("commands", "fresh_commands", "make_commands", "start_service", "home"), ("clone",))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -58,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             used = set(getattr(item, "fixturenames", ()))
             rank = next((n for n, names in enumerate(SLOW) if used & set(names)), len(SLOW))
             ranks[item.path] = min(rank, ranks.get(item.path, rank))
-        items.sort(key=lambda item: ranks[item.path])
+        items.sort(key=lambda item: (item.path.name != FIRST, ranks[item.path]))
     journal = find_journal(config)
     if journal is not None and journal.exists():
         passed = set(journal.read_text("utf-8").splitlines())
@@ -152,8 +163,8 @@ class Commands:
     def run(
         self, package: str, *arguments: object, code: int = 0, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a command in its own process and check its exit code."""
-        command = [sys.executable, "-m", package, *map(str, arguments)]
+        """Run a command in its own process, forked warm, and check its exit code."""
+        command = [*warm_python.COMMAND, "-m", package, *map(str, arguments)]
         done = subprocess.run(
             command,
             cwd=ROOT,
@@ -184,10 +195,15 @@ class Commands:
         *arguments: object,
         log: Path | None = None,
         cwd: Path = ROOT,
+        warm: bool = False,
         **environment: str,
     ) -> "subprocess.Popen[str]":
-        """Start a command and leave it running; with much output it needs a log file."""
-        command = [sys.executable, "-m", package, *map(str, arguments)]
+        """Start a command and leave it running; with much output it needs a log file.
+
+        Forked warm, it can be killed, but gets no other signal.
+        """
+        python = warm_python.COMMAND if warm else (sys.executable,)
+        command = [*python, "-m", package, *map(str, arguments)]
         with log.open("ab") if log else nullcontext(subprocess.PIPE) as out:
             return subprocess.Popen(
                 command,
@@ -255,31 +271,35 @@ def make_once(
 
 def write_cohort(
     path: Path, patients: int, seed: int, *, world: str = "default", intake: bool = False
-) -> Path:
+) -> None:
     """Simulate patients and write them."""
     from experiments.simulator import WORLDS, simulate, write_simulation
 
     write_simulation(simulate(WORLDS[world], patients, seed, intake=intake).cohort, path)
-    return path
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cohort(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A simulated cohort with outcomes."""
-    return write_cohort(tmp_path_factory.mktemp("cohort") / "cohort.parquet", 1200, seed=7)
+    name = "cohort.parquet"
+    return make_once("cohort", lambda folder: write_cohort(folder / name, 1200, seed=7)) / name
 
 
 @pytest.fixture(scope="session")
-def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_cohort(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A third of the cohort, for tests of a study's run and not of its results."""
-    return write_cohort(tmp_path_factory.mktemp("small") / "cohort.parquet", 400, seed=7)
+    name = "cohort.parquet"
+    return make_once("small", lambda folder: write_cohort(folder / name, 400, seed=7)) / name
 
 
 @pytest.fixture(scope="session")
-def intake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def intake(make_once: Callable[[str, Callable[[Path], None]], Path]) -> Path:
     """A simulated intake cohort, without any follow-up."""
-    path = tmp_path_factory.mktemp("intake") / "intake.parquet"
-    return write_cohort(path, 400, seed=8, intake=True)
+
+    def write(folder: Path) -> None:
+        write_cohort(folder / "intake.parquet", 400, seed=8, intake=True)
+
+    return make_once("intake", write) / "intake.parquet"
 
 
 QUICK = (
@@ -299,7 +319,8 @@ def commands(
         made, folder = Commands(home), tmp_path_factory.mktemp("fitted")
         # Effects are strong, so that the champion has features whatever the folds: in the default
         # world the base rate may win, and estimates would all be the same.
-        cohort = write_cohort(folder / "cohort.parquet", 1200, seed=7, world="strong")
+        cohort = folder / "cohort.parquet"
+        write_cohort(cohort, 1200, seed=7, world="strong")
         made.run("training", "fit", "experiments/studies/demo.toml", "--cohort", cohort, *QUICK)
         made.run("serving", "pull")
 

@@ -61,7 +61,7 @@ def test_killed_score_leaves_all_output_or_none(
 ):
     def start():
         out = ("--out", tmp_path / "scores.parquet", "--rejects", tmp_path / "rejects.csv")
-        return commands.start("serving", "score", large_intake, *out)
+        return commands.start("serving", "score", large_intake, *out, warm=True)
 
     whole = time_whole_run(start)
     expected = pd.read_parquet(tmp_path / "scores.parquet")
@@ -101,7 +101,7 @@ def check_store(home):
 
 def test_killed_fit_leaves_a_readable_store(fresh_commands, small_cohort, choose_count, chance):
     def start():
-        return fresh_commands.start("training", "fit", *STUDY, "--cohort", small_cohort)
+        return fresh_commands.start("training", "fit", *STUDY, "--cohort", small_cohort, warm=True)
 
     home = find_home({"KETAMINE_RESPONSE_HOME": str(fresh_commands.home)})
     kills, killed = choose_count(*FIT_KILLS), 0

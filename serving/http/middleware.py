@@ -1,8 +1,6 @@
-"""ASGI middleware through which every request and response of the service passes.
+"""ASGI middleware of every request: its route, the capacity, its key and its body are checked.
 
-Every request is checked in the same order: capacity, route, key, body. A response
-leaves with its security headers, is counted and has its line in the log. Errors are answered here:
-the server around it would log too much of them.
+Errors are answered here: the server around it would log too much of them.
 """
 
 import asyncio
@@ -95,7 +93,9 @@ class RequestMiddleware:
             route = _choose_route(exchange.method, methods)
             parts = self._admit(request, exchange, route)
             if parts is not None and route.takes:
-                await _take_body(request, exchange, parts, route.content_type)
+                exchange.body = await read_body(request, parts.settings, route.content_type)
+                if route.content_type == JSON_TYPE:
+                    exchange.content = parse_json(exchange.body)
             # BentoML's own `/readyz` comes before what is mounted, and knows of no champions.
             app = self.app
             if route.endpoint is not None:
@@ -166,15 +166,6 @@ def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
     if method not in methods:
         refuse(405, "path", "405", "Method Not Allowed", {"allow": ", ".join(methods)})
     return methods[method]
-
-
-async def _take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
-    settings = parts.settings
-    exchange.body = await read_body(
-        request, settings.most_body_bytes, settings.body_seconds, content_type
-    )
-    if content_type == JSON_TYPE:
-        exchange.content = parse_json(exchange.body)
 
 
 # Browsers add the cookie by themselves, so it is valid only for requests that change nothing.

@@ -1,6 +1,7 @@
 """A copy of the repository, in which the docs' commands are run."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import warm_python
+from pages import ROOT, find_unprinted, list_commands
 
-ROOT = Path(__file__).parent.parent.parent
-LEFT_OUT = (".venv", ".git", ".ketamine-response", "__pycache__", ".*_cache", ".hypothesis")
+PROJECT, HOME = "ketamine-response", ".ketamine-response"
+LEFT_OUT = (".venv", ".git", HOME, "__pycache__", ".*_cache", ".hypothesis")
 END = "--end-of-command--"
 # Servers that a page starts, and the address that answers once they are ready.
 SERVERS = {
@@ -65,6 +68,18 @@ class Clone:
             lines.append(line)
         raise AssertionError(f"the shell ended: {''.join(lines)}")
 
+    def check(self, page: Path) -> None:
+        """Run a page's commands and compare what they print with what it shows."""
+        self.open_page()
+        try:
+            for command, expected in list_commands(page):
+                printed = self.run(command)
+                missing = find_unprinted(expected, printed)
+                assert missing is None, f"$ {command}\nnever printed: {missing}\n{printed[-3000:]}"
+                assert "Traceback" not in printed, printed
+        finally:
+            self.close_page()
+
     def open_page(self) -> None:
         """Start a new shell, as for each page."""
         self.shell = subprocess.Popen(
@@ -77,6 +92,8 @@ class Clone:
             text=True,
             start_new_session=True,
         )
+        # A function comes before any program of the PATH, whatever a page does to it.
+        self.type_in(f'python() {{ {shlex.join(warm_python.COMMAND)} "$@"; }}')
 
     def close_page(self) -> None:
         """Stop what the page has started."""
@@ -108,19 +125,32 @@ class Clone:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory, wait_ready):
-    """A copy in which the demonstration has been run."""
+def demonstrated(make_once, wait_ready):
+    """A copy of the repository in which the demonstration has been run, and what it printed."""
     if shutil.which("curl") is None:
         pytest.skip("NO CURL: the commands of the docs were not run")
-    folder = tmp_path_factory.mktemp("clone") / "ketamine-response"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    trials = ROOT.parent / "shared" / "data"
-    if trials.is_dir():
-        (folder / "ds005917").symlink_to(trials / "openneuro-ds005917")
-        (folder / "dia_antidepressant.csv").symlink_to(trials / "dia_antidepressant.csv")
-    copied = Clone(folder, wait_ready)
-    copied.open_page()
-    copied.run("make demo")
-    copied.close_page()
-    return copied
+
+    def demonstrate(made):
+        folder = made / PROJECT
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        trials = ROOT.parent / "shared" / "data"
+        if trials.is_dir():
+            (folder / "ds005917").symlink_to(trials / "openneuro-ds005917")
+            (folder / "dia_antidepressant.csv").symlink_to(trials / "dia_antidepressant.csv")
+        copied = Clone(folder, wait_ready)
+        copied.open_page()
+        (made / "printed.txt").write_text(copied.run("make demo"), "utf-8")
+        copied.close_page()
+
+    return make_once("demonstrated", demonstrate)
+
+
+@pytest.fixture(scope="module")
+def clone(demonstrated, wait_ready, move_home, tmp_path_factory):
+    """This module's own copy of what was demonstrated."""
+    source, folder = demonstrated / PROJECT, tmp_path_factory.mktemp("clone") / PROJECT
+    shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns(HOME))
+    move_home(source / HOME, folder / HOME)
+    printed = (demonstrated / "printed.txt").read_text("utf-8")
+    return Clone(folder, wait_ready, printed={"make demo": printed})

@@ -6,13 +6,13 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import threading
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import warm_python
 
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
 NAME = "phq9.acute.response"
@@ -156,7 +156,7 @@ def test_champion_stored_by_another_process_is_loaded(service, make_champion, tm
         "print(store_model(Path(sys.argv[1]), sys.argv[2], '5', sys.argv[3]))"
     )
     environment = {**os.environ, "BENTOML_HOME": str(service.home / "bentoml")}
-    command = [sys.executable, "-c", script, tmp_path / "model", NAME, digest]
+    command = [*warm_python.COMMAND, "-c", script, tmp_path / "model", NAME, digest]
     stored = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )

@@ -4,12 +4,12 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import bentoml
 import pytest
+import warm_python
 from bentoml.exceptions import BentoMLException
 from starlette.testclient import TestClient
 
@@ -68,7 +68,7 @@ def read_probability(answer):
 
 
 def run_python(script, *arguments, cwd=ROOT, **environment):
-    command = [sys.executable, "-c", script, *arguments]
+    command = [*warm_python.COMMAND, "-c", script, *arguments]
     done = subprocess.run(
         command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,8 @@
 """Fixtures of training's tests: designs and findings with known truth."""
 
 import shutil
+from functools import cache
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -179,14 +181,40 @@ def make_findings():
     return make
 
 
+DEVELOPED = "phq9.acute.response"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def newest_revision():
+    """Let MLflow look for its newest schema once, not at each store: it reads every migration."""
+    from mlflow.store.db import utils
+
+    cached = cache(utils._get_latest_schema_revision)
+    with patch.object(utils, "_get_latest_schema_revision", cached):
+        yield
+
+
 @pytest.fixture(scope="session")
-def developed(cohort, tmp_path_factory):
+def developed(make_once, empty_store, cohort):
     """Two models as developed by studies, by candidate."""
-    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("developed"))})
+
+    def develop(folder):
+        shutil.copytree(empty_store, folder, dirs_exist_ok=True)
+        run_studies(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}), cohort)
+
+    folder = make_once("developed", develop)
+    registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
+    versions = registry.client.search_model_versions(f"name='{DEVELOPED}'")
+    models = [registry.load_version(DEVELOPED, str(version.version)).model for version in versions]
+    return {model.card.candidate: model for model in models}
+
+
+def run_studies(home, cohort):
+    """Run a study for each of the two models."""
     facts = {
         "name": "developed",
         "question": "?",
-        "outcome": "phq9.acute.response",
+        "outcome": DEVELOPED,
         "seed": 3,
         "cohort": {"where": {"condition": ["depression"]}},
         "validation": {"folds": 3, "repeats": 1, "resamples": 100, "profile": "quick"},
@@ -196,12 +224,6 @@ def developed(cohort, tmp_path_factory):
     for candidates in (("severity_only", "base_rate"), ("base_rate",)):
         study = Study(**facts, candidates=candidates)
         run_study(study, load_courses(study, cohort), home, jobs=1)
-    registry = Registry(home)
-    versions = registry.client.search_model_versions(f"name='{study.outcome}'")
-    models = [
-        registry.load_version(study.outcome, str(version.version)).model for version in versions
-    ]
-    return {model.card.candidate: model for model in models}
 
 
 @pytest.fixture

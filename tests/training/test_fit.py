@@ -1,6 +1,7 @@
 """Runs against a real MLflow store: what is logged, registered, named champion."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -72,9 +73,11 @@ def noise(cohort, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def fitted(cohort, tmp_path_factory):
+def fitted(cohort, empty_store, tmp_path_factory):
     """A run on simulated patients, and a client of its store."""
-    home = find_home({"KETAMINE_RESPONSE_HOME": str(tmp_path_factory.mktemp("fitted"))})
+    folder = tmp_path_factory.mktemp("fitted")
+    shutil.copytree(empty_store, folder, dirs_exist_ok=True)
+    home = find_home({"KETAMINE_RESPONSE_HOME": str(folder)})
     study = make_study(candidates=("elastic_net", *CHEAP))
     summary = run_file(study, home, cohort)
     return summary, Registry(home).client

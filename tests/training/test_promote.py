@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import mlflow
 import pytest
+import warm_python
 from typer.testing import CliRunner
 
 from features.base.errors import ArtifactError, InputError, UnavailableError
@@ -262,7 +262,7 @@ print(promote_version(registry, asked, "ada").state)
 
 def start(script, *words):
     return subprocess.Popen(
-        [sys.executable, "-c", script, *words],
+        [*warm_python.COMMAND, "-c", script, *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -311,6 +311,7 @@ def test_a_killed_promotion_leaves_one_champion(register, ask, home, history):
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.7)
         process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert history.verify() == ()
     history.resume()
     head = history.read().head

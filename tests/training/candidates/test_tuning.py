@@ -280,7 +280,7 @@ def test_killed_tuning_resumes_to_the_same_numbers(cohort, make_commands, tmp_pa
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     fit = ("fit", *FIT, "--cohort", cohort)
     expected = json.loads(make_commands(whole).call(*fit).stdout)
-    process = make_commands(broken).start("training", *fit)
+    process = make_commands(broken).start("training", *fit, warm=True)
     while process.poll() is None and sum(count_trials(broken).values()) < 9:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)

@@ -5,12 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import warm_python
 
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import find_home
@@ -30,9 +30,10 @@ PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def model_home(tmp_path_factory):
+def model_home(empty_store, tmp_path_factory):
     """A home whose registry holds five versions of a model; copied for each test."""
     folder = tmp_path_factory.mktemp("model")
+    shutil.copytree(empty_store, folder, dirs_exist_ok=True)
     client = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)})).client
     client.create_registered_model(NAME)
     for _ in range(5):
@@ -195,12 +196,13 @@ while True:
 
 @pytest.mark.parametrize("delay", [0.05, 0.17])
 def test_a_killed_promotion_leaves_an_intact_history(recorded, tmp_path, delay):
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    path = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [*warm_python.COMMAND, "-c", KILLED, str(tmp_path)]
+    path = {**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT, env=path) as process:
         assert process.stdout.readline() == b"ready\n"
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
+        process.communicate()
     assert recorded.verify() == ()
     recorded.resume()
     head = recorded.read().head

@@ -1,6 +1,7 @@
 """A model with a known equation, and cohorts whose outcomes follow it to a chosen degree."""
 
 import csv
+import shutil
 
 import mlflow
 import numpy as np
@@ -167,10 +168,11 @@ def write():
 
 
 @pytest.fixture(scope="session")
-def make_registered():
-    """Registers the known model in a home, and makes it champion."""
+def make_registered(empty_store):
+    """Registers the known model in a new home, and makes it champion."""
 
     def make(folder):
+        shutil.copytree(empty_store, folder, dirs_exist_ok=True)
         registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(folder)}))
         with mlflow.start_run(experiment_id=registry.experiment):
             added = registry.register(make_model())

@@ -46,10 +46,10 @@ def tell(done):
 def test_a_killed_run_resumes_to_the_same_numbers(fit, make_commands, tmp_path):
     broken, whole = (make_commands(tmp_path / name) for name in ("broken", "whole"))
     spread = ("training", *fit, "--jobs", "2")
-    kill_once_kept(broken.start(*spread), broken.home, 2)
+    kill_once_kept(broken.start(*spread, warm=True), broken.home, 2)
     kept = {path: path.stat().st_mtime_ns for path in broken.home.rglob("bootstrap-*.npz")}
     assert len(kept) >= 2
-    kill_once_kept(broken.start(*spread), broken.home, len(kept) + 1)
+    kill_once_kept(broken.start(*spread, warm=True), broken.home, len(kept) + 1)
     after = {path: path.stat().st_mtime_ns for path in broken.home.rglob("bootstrap-*.npz")}
     assert kept.items() <= after.items()
     assert tell(broken.call(*fit, "--jobs", "1")) == tell(whole.call(*fit, "--jobs", "1"))

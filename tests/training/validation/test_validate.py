@@ -164,7 +164,7 @@ def test_kill_during_logging_leaves_nothing_half_written(home, registry, draw, w
     moved = write(tmp_path / "elsewhere.csv", draw(400, intercept=0.5, slope=0.5))
     command = ("training", "validate", OUTCOME, moved, "--out", out, "--register")
     for moment in (0.0, 1.5):
-        process = home.start(*command)
+        process = home.start(*command, warm=True)
         opened = len(list_runs(registry))
         while len(list_runs(registry)) == opened and process.poll() is None:
             time.sleep(0.05)
