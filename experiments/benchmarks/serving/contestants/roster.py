@@ -96,13 +96,13 @@ def _ask_batches(
 def _ask_records(questions: Questions) -> Iterator[tuple[Any, Any]]:
     names = {field.name for field in list_inputs(questions.predictor.champions[0].model.card)}
     texts = {name for name in names if load_dictionary().fields[name].kind in _TEXTS}
-    for assessment, probability in zip(questions.assessments, questions.probabilities, strict=True):
+    for assessment, answer in zip(questions.assessments, questions.answers, strict=True):
         row = {
             name: value if name in texts else float(value)
             for name, value in assessment.items()
             if name in names
         }
-        yield {"dataframe_records": [row]}, probability
+        yield {"dataframe_records": [row]}, answer["estimates"][0]["probability"]
 
 
 def _make_batch_task(patients: int, brief: bool) -> Task:

@@ -6,7 +6,12 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from experiments.benchmarks.serving.answers import check_batch, check_estimates, is_shortened
+from experiments.benchmarks.serving.answers import (
+    check_batch,
+    check_estimates,
+    check_mlflow,
+    is_shortened,
+)
 from experiments.benchmarks.serving.assessments import Questions, draw_assessments
 from experiments.benchmarks.serving.contestants.roster import CONTESTANTS
 from experiments.benchmarks.serving.load import Measurement
@@ -176,6 +181,19 @@ def test_brief_answer_is_part_of_the_full_one(questions):
     assert not is_shortened(shorten(probability=0.123), full)
     assert not is_shortened(shorten(probability=None), full)
     assert not is_shortened(shorten(guess=1), full)
+
+
+def test_mlflow_must_abstain_as_the_library():
+    for shown, expected, complaint in (
+        ("0.25", 0.25, None),
+        ("0.25", 0.26, "probability"),
+        ("0.25", None, "probability"),
+        ("NaN", None, None),
+        ("null", None, None),
+        ("NaN", 0.25, "probability"),
+    ):
+        body = f'{{"predictions": [{{"probability": {shown}}}]}}'
+        assert check_mlflow(expected, body) == complaint
 
 
 @needs_wrk
