@@ -54,11 +54,8 @@ def resample(
     statistic
         From weights ``[samples, predictions]`` to ``[samples, ...]``.
     """
-    weights, patients, samples = (
-        predictions.weights_or_ones,
-        predictions.patients,
-        settings.samples,
-    )
+    weights, patients = predictions.weights_or_ones, predictions.patients
+    samples = settings.samples
     block = max(1, min(samples, _BLOCK_CELLS // len(patients)))
     return np.concatenate(
         [

@@ -47,12 +47,6 @@ def estimate_ratio(
 
     The expected number is taken as known (Debray et al., BMJ 2017). Without weights and patients
     the error of the logarithm is ``sqrt((1 - share) / events)``.
-
-    Examples
-    --------
-    >>> ratio = estimate_ratio(np.full(10, 0.4), np.array([1.0] * 5 + [0.0] * 5))
-    >>> round(ratio.value, 3), round(ratio.move("log").error, 4)
-    (1.25, 0.3162)
     """
     each = fill_weights(weights, len(outcome))
     events, expected = float(each @ outcome), float(each @ probability)
@@ -193,12 +187,7 @@ def _place_knots(log_odds: Numbers, count: int) -> Numbers:
 
 
 def _make_basis(log_odds: Numbers, knots: Numbers) -> Numbers:
-    """Make the columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
-
-    >>> _make_basis(np.array([1.0, 3.0]), np.array([0.0, 1.0, 2.0]))
-    array([[1.  , 1.  , 0.25],
-           [1.  , 3.  , 3.  ]])
-    """
+    # The columns of a restricted cubic spline: ones, the log-odds, one per knot but two.
     columns = [np.ones_like(log_odds), log_odds]
     # Cubes that cancel to a line beyond the last knot, over the squared range so that columns are
     # of like size (Harrell, Regression Modeling Strategies, 2015).
@@ -260,11 +249,7 @@ def measure_curve(
 
 
 def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
-    """Summarise absolute errors: mean, median, 90th percentile, maximum.
-
-    >>> _summarise_errors(np.array([0.0, 0.1, 0.2]), np.array([1.0, 1, 2])).round(3)
-    array([0.125, 0.15 , 0.2  , 0.2  ])
-    """
+    # In the order of ERRORS.
     middle, most = _find_quantiles(errors, weights, np.array([0.5, 0.9]))
     mean = weights @ errors / weights.sum()
     # A course that was not drawn must not set the maximum.
@@ -272,11 +257,8 @@ def _summarise_errors(errors: Numbers, weights: Numbers) -> Numbers:
 
 
 def _find_quantiles(values: Numbers, weights: Numbers, at: Numbers) -> Numbers:
-    """Find quantiles as if each value occurred `weights` times (R's type 7 if all occur once).
-
-    >>> _find_quantiles(np.array([3.0, 1, 2]), np.array([1.0, 1, 2]), np.array([0.5, 0.9]))
-    array([2. , 2.7])
-    """
+    # As if each value occurred `weights` times: R's type 7 if all occur once. NumPy's weighted
+    # quantiles are of another type.
     order = np.argsort(values)
     ends = np.cumsum(weights[order])
     rank = at * (ends[-1] - 1)

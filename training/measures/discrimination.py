@@ -41,12 +41,6 @@ def estimate_auc(
     -------
     Estimated
         NaN without pairs; the error is NaN if a class has fewer than two patients.
-
-    Examples
-    --------
-    >>> auc = estimate_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.0, 0, 1, 1]))
-    >>> auc.value, round(auc.error**2, 6)  # placements .5 and 1, 1 and .5: .125/2 + .125/2
-    (0.75, 0.125)
     """
     if np.ptp(outcome) == 0:
         return UNDEFINED

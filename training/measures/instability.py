@@ -64,8 +64,9 @@ def band_estimates(probability: Numbers, versions: Numbers, level: float) -> lis
         [probability, *find_limits(versions, level), compute_errors(probability, versions)]
     )
     return [
-        InstabilityBand(int(rows.sum()), *(values @ rows / rows.sum()).tolist())
-        for rows in (bands_of == band for band in np.unique(bands_of))
+        # A product, not a mean, which would differ in the last digit from findings of earlier runs.
+        InstabilityBand(len(rows), *(values[:, rows] @ np.ones(len(rows)) / len(rows)).tolist())
+        for rows in (np.flatnonzero(bands_of == band) for band in np.unique(bands_of))
     ]
 
 

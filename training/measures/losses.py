@@ -12,8 +12,6 @@ from training.measures.intervals import Patients, fill_weights, sum_by_patient
 def compute_log_loss(log_odds: Numbers, outcome: Numbers) -> Numbers:
     """Compute the log loss of log-odds, each against its outcome; shapes as NumPy broadcasts them.
 
-    Examples
-    --------
     >>> compute_log_loss(np.zeros(2), np.array([1.0, 0.0])).round(3)
     array([0.693, 0.693])
     """
@@ -24,13 +22,7 @@ def compute_log_loss(log_odds: Numbers, outcome: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference in log loss between two candidates on the same held-out courses.
-
-    Parameters
-    ----------
-    error
-        Standard error, over patients.
-    """
+    """Mean difference in log loss on the same courses, and its standard error over patients."""
 
     mean: float
     error: float
@@ -39,17 +31,8 @@ class Difference:
 def compare_losses(
     losses: Numbers, others: Numbers, patients: Patients, weights: Numbers | None = None
 ) -> Difference:
-    """Compare losses course by course; negative if the first are lower.
+    """Compare losses course by course, ``[courses]`` each; negative if the first are lower.
 
-    Parameters
-    ----------
-    losses, others
-        ``[courses]``.
-    weights
-        ``[courses]``; None if all courses are equally weighted.
-
-    Examples
-    --------
     >>> gap = compare_losses(np.array([0.5, 0.8]), np.array([0.6, 0.6]), np.array([0, 1]))
     >>> round(gap.mean, 3), round(gap.error, 3)
     (0.05, 0.15)
@@ -76,8 +59,6 @@ def choose_candidate(
     ----------
     losses
         Each candidate's losses, ``[courses]``, in the order of preference.
-    weights
-        ``[courses]``; None if all courses are equally weighted.
     """
     best = min(losses.values(), key=lambda loss: np.average(loss, weights=weights))
     gaps = {name: compare_losses(loss, best, patients, weights) for name, loss in losses.items()}

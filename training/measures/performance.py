@@ -15,7 +15,7 @@ from training.measures.calibration_curve import (
     measure_curve,
 )
 from training.measures.discrimination import compute_grouped_auc, estimate_auc
-from training.measures.intervals import LOG, LOGIT
+from training.measures.intervals import LOG, LOGIT, UNDEFINED
 from training.measures.logistic import fit_intercept, fit_intercept_slope, logit
 from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT, Predictions
@@ -28,22 +28,29 @@ COMPARED = ("log_loss", "brier", "auc", "intercept", "slope")
 
 def measure_performance(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
     """Measure everything; a measure that is not defined has no value."""
-    return {
-        "auc": _measure_auc(predictions, settings),
-        **measure_overall(predictions, settings),
-        **_measure_calibration(predictions, settings),
-        **measure_curve(predictions, settings),
-    }
+    return _measure_all(predictions, settings) | measure_curve(predictions, settings)
 
 
 def measure_candidate(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
     """Measure what candidates are compared by, in the order of :data:`COMPARED`."""
-    measures = {
-        **measure_overall(predictions, settings),
-        "auc": _measure_auc(predictions, settings),
-        **_measure_calibration(predictions, settings),
-    }
+    measures = _measure_all(predictions, settings)
     return {name: measures[name] for name in COMPARED}
+
+
+def _measure_all(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
+    # All of MEASURES, in its order.
+    ratio = estimate_ratio(predictions.probability, *predictions.courses)
+    intercept = estimate_intercept(predictions.log_odds, *predictions.courses)
+    slope = UNDEFINED
+    if not predictions.is_constant:
+        slope = estimate_slope(predictions.log_odds, *predictions.courses)
+    return {
+        "auc": _measure_auc(predictions, settings),
+        **measure_overall(predictions, settings),
+        "ratio": ratio.make_interval(settings.level, LOG),
+        "intercept": intercept.make_interval(settings.level),
+        "slope": slope.make_interval(settings.level),
+    }
 
 
 def measure_overall(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
@@ -68,12 +75,6 @@ def compute_overall(probability: Numbers, outcome: Numbers, weights: Numbers) ->
     -------
     ndarray
         ``[samples, 3]``, in the order of :data:`OVERALL`.
-
-    Examples
-    --------
-    >>> probability, outcome = np.array([0.8, 0.4, 0.6, 0.2]), np.array([1.0, 1, 0, 0])
-    >>> compute_overall(probability, outcome, np.ones((1, 4))).round(4)  # 0.8 / 4; 1 - 0.2 / 0.25
-    array([[0.5697, 0.2   , 0.2   ]])
     """
     log_odds, total = logit(probability), weights.sum(axis=1)
     losses = compute_log_loss(log_odds, outcome)
@@ -98,23 +99,6 @@ def _measure_auc(predictions: Predictions, settings: IntervalSettings) -> Measur
         return compute_grouped_auc(predictions.log_odds, outcome, drawn, groups)[:, None]
 
     return measure_resampled(("auc",), compute, predictions, settings)["auc"]
-
-
-def _measure_calibration(
-    predictions: Predictions, settings: IntervalSettings
-) -> dict[str, Measure]:
-    ratio = estimate_ratio(predictions.probability, *predictions.courses)
-    intercept = estimate_intercept(predictions.log_odds, *predictions.courses)
-    slope = Measure(value=None)
-    if not predictions.is_constant:
-        slope = estimate_slope(predictions.log_odds, *predictions.courses).make_interval(
-            settings.level
-        )
-    return {
-        "ratio": ratio.make_interval(settings.level, LOG),
-        "intercept": intercept.make_interval(settings.level),
-        "slope": slope,
-    }
 
 
 def compute_performance(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:

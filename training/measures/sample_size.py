@@ -74,14 +74,6 @@ def compute_sample_size(parameters: int, prevalence: float, r2: float) -> _Sampl
     ------
     ValueError
         Naming the argument and what is allowed.
-
-    Examples
-    --------
-    >>> needed = compute_sample_size(24, 0.174, r2=0.288)  # the example of pmsampsize
-    >>> needed.courses
-    {'overfitting': 623, 'apparent_fit': 662, 'base_rate': 221}
-    >>> needed.required, needed.binding, needed.events
-    (662, 'apparent_fit', 116)
     """
     if parameters < 1 or not 0 < prevalence < 1:
         raise ValueError("parameters must be 1 or more, prevalence between 0 and 1")
@@ -127,11 +119,6 @@ def derive_r2(auc: float, prevalence: float) -> float:
 
     Log-odds are taken as normal with one spread among events and among non-events.
     The paper draws a million of them; here the expectation is computed by quadrature.
-
-    Examples
-    --------
-    >>> round(derive_r2(0.89, 0.174), 3)
-    0.291
     """
     if not 0.5 < auc < 1:
         raise ValueError("auc must be above 0.5 and below 1")

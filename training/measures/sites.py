@@ -4,15 +4,10 @@ Random-effects meta-analysis, as Debray et al. (BMJ 2017) and Riley et al. (BMJ 
 prediction models: AUC on the logit scale, observed over expected on the log scale, intercept and
 slope as they are. The interval of the mean is that of Hartung, Knapp, Sidik and Jonkman.
 
-The prediction interval does not take the between-site SD as known: of a dozen sites its estimate
-may be 0 although it is not. It is averaged over a confidence distribution of the SD, as Nagashima,
-Noma and Furukawa advise (Stat Methods Med Res 2019), here from Viechtbauer's generalised Q (Stat
-Med 2007). The usual interval, mean and t with k - 2 degrees of freedom times the root of spread and
-error (Higgins, Thompson and Spiegelhalter, 2009), is too narrow if sites differ no more than by
-sampling error (Partlett and Riley, Stat Med 2017).
-
-Folds of a cross-validation share most of their training courses: their errors are not independent,
-and the interval of the mean over folds is too narrow. Leave-one-site-out validation is less so.
+The prediction interval does not take the between-site SD as known, since the estimate of a dozen
+sites may be 0 although it is not. It is averaged over a confidence distribution of the SD, as
+Nagashima, Noma and Furukawa advise (Stat Methods Med Res 2019), here from Viechtbauer's generalised
+Q (Stat Med 2007).
 """
 
 from collections.abc import Sequence
@@ -55,7 +50,7 @@ class Pooled:
     Parameters
     ----------
     mean
-        With its interval; without one for a single site.
+        Without an interval for a single site.
     next_site
         The same with its prediction interval; without one for fewer than three sites.
     spread
@@ -102,12 +97,6 @@ def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | N
     -------
     Pooled
         None if none is left.
-
-    Examples
-    --------
-    >>> sites = pool([Estimated(1.0, 0.5), Estimated(2.0, 0.5), Estimated(3.0, 0.5)], "plain", 0.95)
-    >>> sites.mean.value, round(sites.spread**2, 6), round(sites.inconsistency, 6)  # 1 - .25
-    (2.0, 0.75, 0.75)
     """
     moved = [estimate.move(scale) for estimate in estimates]
     kept = [estimate for estimate in moved if np.isfinite(estimate.value) and estimate.error > 0]
@@ -120,7 +109,8 @@ def pool(estimates: Sequence[Estimated], scale: str, level: float) -> Pooled | N
     mean = float(weights @ values / weights.sum())
     error = _find_error(values, weights, mean)
     count = len(kept)
-    reach = error * _find_reach(level, count - 1)
+    # NaN without a degree of freedom.
+    reach = error * float(special.stdtrit(count - 1, (1 + level) / 2))
     around, ahead = (
         make_measure(*(return_from(scale, end) for end in (mean, *ends)))
         for ends in ((mean - reach, mean + reach), predict_site(values, variances, level))
@@ -143,18 +133,7 @@ def predict_site(values: Numbers, variances: Numbers, level: float) -> tuple[flo
     around the mean that it gives, with the variance of that mean added. The ends are quantiles of
     all of these together.
 
-    Parameters
-    ----------
-    values, variances
-        ``[sites]``, on the scale on which sites are taken as normal.
-
-    Examples
-    --------
-    Without sampling error this is the textbook's: t with 2 degrees of freedom times root 4 / 3.
-
-    >>> low, high = predict_site(np.array([1.0, 2.0, 3.0]), np.full(3, 1e-9), 0.95)
-    >>> round(high - 2, 2), round(4.302653 * (4 / 3) ** 0.5, 2)
-    (4.97, 4.97)
+    Values and variances are on the scale on which sites are taken as normal, ``[sites]``.
     """
     if len(values) < _MIN_SITES:
         return float("nan"), float("nan")
@@ -221,10 +200,6 @@ def _find_error(values: Numbers, weights: Numbers, mean: float) -> float:
         return float("nan")
     spread = weights @ (values - mean) ** 2 / (len(values) - 1)
     return float(np.sqrt(spread / weights.sum()))
-
-
-def _find_reach(level: float, freedom: int) -> float:
-    return float(special.stdtrit(freedom, (1 + level) / 2)) if freedom > 0 else float("nan")
 
 
 def _find_inconsistency(variances: Numbers, between: float) -> float:

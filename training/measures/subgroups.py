@@ -5,7 +5,7 @@ others, until what is hidden together is large enough: otherwise totals, known f
 give them away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from features.base.arrays import Flags, Numbers, Texts
+from features.dictionary.instrument import Instrument
 from features.model.card import Measure
+from features.records.columns import Columns
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import count_patients, estimate_auc
 from training.measures.intervals import LOG, LOGIT, Estimated, find_reach
@@ -29,7 +31,8 @@ _POWER = 0.8
 # All assumed. Patients with the outcome, and without, below which counts are hidden; courses, and
 # courses of either class, below which nothing is measured; the same for an AUC.
 MIN_PATIENTS, _MIN_COURSES, _MIN_CLASS, _MIN_RANKED = 10, 30, 10, 20
-AGES = (18, 30, 45, 60, 75)
+_AGES = (18, 30, 45, 60, 75)
+_CATEGORIES = ("sex", "condition", "route")
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,6 @@ def hide_small(people: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float | None:
-    """Compute the smallest detectable ratio of two ratios.
-
-    >>> round(_find_detectable(Estimated(1.0, 0.15), Estimated(1.0, 0.2), 0.95), 2)  # e^(2.8 x .25)
-    2.01
-    """
     error = np.hypot(ratio.move(LOG).error, other.move(LOG).error)
     if not np.isfinite(error):
         return None
@@ -165,7 +163,7 @@ def _find_detectable(ratio: Estimated, other: Estimated, level: float) -> float 
     return float(np.exp(reach * error))
 
 
-def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
+def _band_numbers(values: Numbers, lows: Sequence[float]) -> Texts:
     """Label numbers by the band that they lie in; None if unknown or below the first.
 
     Parameters
@@ -175,8 +173,8 @@ def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
 
     Examples
     --------
-    >>> band_numbers(np.array([17.0, 18, 44.5, 80, np.nan])).tolist()
-    [None, '18 to 29', '30 to 44', '75 and more', None]
+    >>> _band_numbers(np.array([17.0, 18, 44.5, 80, np.nan]), [18, 30, 45]).tolist()
+    [None, '18 to 29', '30 to 44', '45 and more', None]
     """
     names = [f"{low} to {high - 1}" for low, high in pairwise(lows)]
     labels = np.array([None, *names, f"{lows[-1]} and more"], dtype=object)
@@ -184,3 +182,42 @@ def band_numbers(values: Numbers, lows: Sequence[float] = AGES) -> Texts:
     known = np.nan_to_num(values, nan=-np.inf)
     banded: Texts = labels[np.searchsorted(lows, known, side="right")]
     return banded
+
+
+def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Texts]:
+    """Label each course by sex, age, condition, route, site and severity at baseline.
+
+    Parameters
+    ----------
+    instrument
+        The outcome's, whose bands give severity; thirds of its range if it has none.
+
+    Returns
+    -------
+    mapping
+        For each grouping with at least two subgroups here, ``object[courses]``, None if unknown.
+    """
+    labels = {name: _name_categories(columns, name) for name in _CATEGORIES}
+    labels["age"] = _band_numbers(columns.get_numbers("age"), _AGES)
+    labels["site"] = columns.get_texts("site")
+    labels["severity"] = _name_severity(columns.get_numbers(instrument.key), instrument)
+    order = ("sex", "age", "condition", "route", "site", "severity")
+    return {name: labels[name] for name in order if len(set(labels[name].tolist()) - {None}) > 1}
+
+
+def _name_categories(columns: Columns, name: str) -> Texts:
+    categories = columns.dictionary.fields[name].categories
+    return _name_each(columns.get_numbers(name), lambda value: categories[int(value)])
+
+
+def _name_severity(totals: Numbers, instrument: Instrument) -> Texts:
+    if instrument.bands:
+        return _name_each(totals, instrument.name_band)
+    # Thirds of the possible range, not of the cohort's: the same for every cohort.
+    thirds = np.ceil(np.array([0, 1, 2]) * (instrument.high + 1) / 3).astype(int)
+    return _band_numbers(totals, thirds.tolist())
+
+
+def _name_each(values: Numbers, name: Callable[[float], str | None]) -> Texts:
+    named = [None if np.isnan(value) else name(value) for value in values.tolist()]
+    return np.array(named, dtype=object)

@@ -46,7 +46,10 @@ def describe_attrition(
     if held_out is not None and held_out.weights is not None:
         weights = held_out.weights[: held_out.size]
     missing = enrolment.columns.select(~enrolment.reported)
-    missing_log_odds = equation.compute_log_odds(missing)[:, 0]
+    scenarios: tuple[Scenario, ...] = ()
+    if held_out is not None and missing.size:
+        log_odds = equation.compute_log_odds(missing)[:, 0]
+        scenarios = tuple(vary_odds(ratio, held_out, log_odds) for ratio in ODDS_RATIOS)
     return Attrition(
         courses=enrolment.columns.size,
         missing=missing.size,
@@ -54,7 +57,7 @@ def describe_attrition(
         gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
-        scenarios=tuple(_list_scenarios(held_out, missing_log_odds)),
+        scenarios=scenarios,
         assumption=_ASSUMPTION,
     )
 
@@ -86,12 +89,6 @@ def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
             yield BaselineGap(
                 field=feature.field, label=label, feature=feature.name, difference=difference
             )
-
-
-def _list_scenarios(held_out: Predictions | None, missing_log_odds: Numbers) -> Iterator[Scenario]:
-    if held_out is not None and len(missing_log_odds):
-        for odds_ratio in ODDS_RATIOS:
-            yield vary_odds(odds_ratio, held_out, missing_log_odds)
 
 
 def vary_odds(odds_ratio: float, held_out: Predictions, missing_log_odds: Numbers) -> Scenario:

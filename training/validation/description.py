@@ -33,11 +33,10 @@ from training.measures.instability import (
 )
 from training.measures.predictions import Predictions
 from training.measures.sample_size import compute_sample_size, derive_r2
-from training.measures.subgroups import tabulate_subgroups
+from training.measures.subgroups import label_courses, tabulate_subgroups
 from training.study.design import Design
 from training.study.parts import GatePart
 from training.validation.across_sites import measure_across_sites
-from training.validation.groups import label_courses
 
 # Bootstrap refits drawn as thin lines; more would hide the curve.
 _MAX_LINES = 50
@@ -135,20 +134,13 @@ def _space_points(probability: Numbers) -> Numbers:
 
 
 def count_bins(probability: Numbers, repeats: int = 1) -> tuple[Bin, ...]:
-    """Count courses by estimate; small counts become 0.
+    """Count courses by estimate, of several predictions each; small counts become 0.
 
-    Parameters
-    ----------
-    repeats
-        Predictions per course.
-
-    Examples
-    --------
     >>> [bar.courses for bar in count_bins(np.repeat([0.02, 0.07], [6, 4]))][:2]
     [6, 0]
     """
     counts, edges = np.histogram(probability, _BINS, (0, 1))
-    shown = np.round(counts / max(1, repeats)).astype(int)
+    shown = np.round(counts / repeats).astype(int)
     return tuple(
         Bin(
             low=round(float(low), 2),

@@ -43,8 +43,6 @@ class Evidence:
         there is a single site.
     temporal
         Of the latest courses, fitted on the earlier ones; None without dates.
-    settings
-        How the intervals of their measures are made.
     """
 
     apparent: Predictions
@@ -74,10 +72,7 @@ def gather_evidence(
 ) -> Evidence:
     """Repeat a procedure on bootstrap samples, without each site, and without the latest courses.
 
-    Parameters
-    ----------
-    equation
-        Of the model, fitted on all courses.
+    The equation is that of the model, fitted on all courses.
     """
     one_group = np.zeros(design.size, dtype=np.int64)
     log_odds = equation.compute_log_odds(design.columns)[:, 0]
@@ -160,13 +155,7 @@ def describe_performance(
     settings: IntervalSettings,
     reason: str = "",
 ) -> Performance:
-    """Describe performance by one type of validation.
-
-    Parameters
-    ----------
-    reason
-        Why there are no predictions, if there are none.
-    """
+    """Describe performance by one type of validation; without predictions, give the reason."""
     if predictions is None:
         return Performance(
             way=validation_type, method=method, courses=0, events=0, measures={}, because=reason

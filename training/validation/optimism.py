@@ -6,10 +6,9 @@ the model's apparent performance (Harrell, Regression Modeling Strategies, 2015,
 are as recorded, as Harrell has them, or redrawn from the model. If redrawn, the original sample is
 judged by the probabilities that they were drawn from, which are known, and not by another draw.
 
-The slope is a scale: halving all log-odds doubles it, on either sample. So its optimism is a
-factor. A model without shrinkage has an apparent slope of 1, and then the factor equals the usual
-difference. The distances of the calibration curve cannot be corrected in this way: those of a
-shrunken model are largest on its own sample.
+The slope is a scale: halving all log-odds doubles it, so its optimism is a factor. The distances of
+the calibration curve cannot be corrected in this way: those of a shrunken model are largest on its
+own sample.
 
 The interval is that of the apparent performance, shifted: it reflects the sampling error of the
 courses tested on, not that of the procedure (Noma et al., Stat Med 2021, on what that leaves out).
@@ -22,6 +21,7 @@ import numpy as np
 
 from features.base.arrays import Numbers
 from features.model.card import Measure
+from features.model.prediction import compute_probability
 from training.measures.intervals import make_measure
 from training.measures.performance import MEASURES, compute_performance
 from training.study.design import Design
@@ -39,8 +39,6 @@ class BootstrapRefits:
 
     Parameters
     ----------
-    selected
-        The candidate that each refit selected.
     log_odds
         ``[refits, courses]`` of the original sample.
     on_sample, on_original
@@ -73,13 +71,7 @@ class BootstrapRefits:
 def measure_refits(
     design: Design, results: Iterable[tuple[Unit, UnitResult]], redrawing: Redrawing | None = None
 ) -> BootstrapRefits:
-    """Measure each refit on its own sample and on the original one.
-
-    Parameters
-    ----------
-    redrawing
-        Of the outcomes in samples; None if they were those recorded.
-    """
+    """Measure each refit on its own sample and on the original one."""
     selected, log_odds, on_sample, on_original = [], [], [], []
     for unit, result in results:
         predicted = result.selected_log_odds
@@ -109,7 +101,7 @@ def _measure_redrawn(
     drawn = redrawing.redraw(design, unit.train, unit.seed)
     (own,) = compute_performance(log_odds[unit.train], drawn.outcome, drawn.weights[None, :])
     # Each course of the original sample counts as both outcomes, by its true probability.
-    true, both = redrawing.probability, np.repeat([1.0, 0.0], design.size)
+    true, both = compute_probability(redrawing.log_odds), np.repeat([1.0, 0.0], design.size)
     weights = np.concatenate([true, 1 - true]) * np.tile(design.weights, 2)
     (original,) = compute_performance(np.tile(log_odds, 2), both, weights[None, :])
     return own, original

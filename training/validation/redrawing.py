@@ -12,7 +12,6 @@ outcomes. So its log-odds are shrunk first, as far as cross-validation shows the
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import expit
 
 from features.base.arrays import Indices, Numbers
 from training.candidates.evidence.laplace import HessianCache, Prior, find_posterior
@@ -45,12 +44,6 @@ class Redrawing:
     thresholds: Numbers
     pools: tuple[Numbers, ...]
 
-    @property
-    def probability(self) -> Numbers:
-        """The true probability of each course's outcome, ``[courses]``."""
-        probability: Numbers = expit(self.log_odds)
-        return probability
-
     def redraw(self, design: Design, rows: Indices, seed: int) -> Design:
         """Select courses of the original sample and redraw their outcomes.
 
@@ -73,15 +66,7 @@ class Redrawing:
 def choose_redrawing(
     study: Study, design: Design, apparent: Predictions, nested: Predictions
 ) -> Redrawing | None:
-    """Choose the model that redraws bootstrap outcomes; None if they stay as recorded.
-
-    Parameters
-    ----------
-    apparent
-        By the model, of the courses it was fitted on.
-    nested
-        By its procedure in cross-validation.
-    """
+    """Choose the model that redraws bootstrap outcomes; None if they stay as recorded."""
     if not study.validation.redraw_outcomes:
         return None
     return make_redrawing(design, shrink_log_odds(apparent, nested))
@@ -92,10 +77,7 @@ def make_redrawing(design: Design, log_odds: Numbers) -> Redrawing:
 
     Categories follow by proportional odds, with the thresholds of the original sample.
 
-    Parameters
-    ----------
-    log_odds
-        Of the outcome, ``[courses]``.
+    Log-odds are those of the outcome, ``[courses]``.
     """
     grades = categorise_courses(design.outcome, design.improvement)
     likelihood = Likelihood(grades, design.effective_weights)

@@ -170,12 +170,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Test every candidate of a study on held-out courses, and the selection among them.
 
-    All that a candidate fits or chooses, it does within the other folds.
-
-    Parameters
-    ----------
-    candidates
-        By name; those that the study does not compare are ignored.
+    All that a candidate fits or chooses, it does within the other folds. Candidates that the study
+    does not compare are ignored.
     """
     repeats = list_folds(study, design)
     contest = Contest({name: candidates[name] for name in study.candidates})

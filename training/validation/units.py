@@ -17,14 +17,9 @@ FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
 
 @dataclass(frozen=True)
 class Unit:
-    """One run of a procedure.
+    """One run of a procedure; `train` and `test` are positions of courses.
 
-    Parameters
-    ----------
-    key
-        Unique within a study; names the file of its result.
-    train, test
-        Positions of courses; `train` may repeat some.
+    Its key is unique within a study, and names the file of its result.
     """
 
     key: str

@@ -11,7 +11,7 @@ from training.candidates.registry import make_candidates
 from training.measures.bootstrap import IntervalSettings
 from training.measures.logistic import logit
 from training.measures.predictions import Predictions
-from training.measures.subgroups import MIN_PATIENTS
+from training.measures.subgroups import MIN_PATIENTS, label_courses
 from training.validation.across_sites import measure_across_sites
 from training.validation.description import (
     Shown,
@@ -21,7 +21,6 @@ from training.validation.description import (
     describe_factors,
     describe_instability,
 )
-from training.validation.groups import label_courses
 
 CANDIDATES = make_candidates()
 

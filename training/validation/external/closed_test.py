@@ -27,20 +27,7 @@ _FOLDS = 10
 
 
 def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
-    """Run the closed test on predictions of courses that the model was not fitted on.
-
-    Parameters
-    ----------
-    log_odds, outcome
-        ``[courses]``.
-
-    Examples
-    --------
-    >>> outcome = np.repeat([1.0, 0.0], [60, 40])
-    >>> proposal = run_closed_test(np.zeros(100), outcome)
-    >>> proposal.kind, round(proposal.intercept, 6), round(proposal.p_any, 4)
-    ('intercept', 0.405465, 0.0448)
-    """
+    """Run the closed test on predictions of courses that the model was not fitted on."""
     ones = np.ones((1, len(outcome)))
     intercept = float(fit_intercept(log_odds, outcome, ones)[0])
     both = np.full(2, np.nan)
@@ -48,14 +35,14 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
         both = fit_intercept_slope(log_odds, outcome, ones)[0]
     # Without both classes there is no maximum to find.
     if np.isnan(intercept):
-        return propose_nothing(1.0, None, "only one class is there")
+        return propose("none", 1.0, None, "only one class is there")
     as_it_is, shifted = (_sum_log_likelihood(log_odds + by, outcome) for by in (0.0, intercept))
     if np.isnan(both).any():
         p_any = _compare_likelihoods(as_it_is, shifted, 1)
         if p_any >= _SIGNIFICANT:
-            return propose_nothing(p_any, None, f"the intercept is not needed ({_show_p(p_any)})")
+            return propose("none", p_any, None, f"the intercept is not needed ({_show_p(p_any)})")
         reason = f"the base rate differs from the expected one ({_show_p(p_any)}); no slope exists"
-        return _propose("intercept", intercept, 1.0, p_any, None, reason)
+        return propose("intercept", p_any, None, reason, intercept)
     stretched = _sum_log_likelihood(both[0] + both[1] * log_odds, outcome)
     p_any = _compare_likelihoods(as_it_is, stretched, 2)
     p_slope = _compare_likelihoods(shifted, stretched, 1)
@@ -76,34 +63,30 @@ def choose_recalibration(
     """
     if p_any >= _SIGNIFICANT:
         reason = f"intercept and slope together are not needed ({_show_p(p_any)})"
-        return propose_nothing(p_any, p_slope, reason)
+        return propose("none", p_any, p_slope, reason)
     improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
     if p_slope >= _SIGNIFICANT:
         reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
-        return _propose("intercept", intercept, 1.0, p_any, p_slope, reason)
+        return propose("intercept", p_any, p_slope, reason, intercept)
     if both[1] <= 0:
         reason = (
             f"the slope would be {both[1]:.2f}: higher estimates do not mean more responses here, "
             "and no recalibration can correct the ranking of patients"
         )
-        return propose_nothing(p_any, p_slope, reason)
+        return propose("none", p_any, p_slope, reason)
     reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"
-    return _propose("both", *both, p_any, p_slope, reason)
+    return propose("both", p_any, p_slope, reason, *both)
 
 
-def propose_nothing(p_any: float, p_slope: float | None, reason: str) -> RecalibrationFacts:
-    """Propose to leave the model as it is."""
-    return _propose("none", 0.0, 1.0, p_any, p_slope, reason)
-
-
-def _propose(
+def propose(
     kind: Literal["none", "intercept", "both"],
-    intercept: float,
-    slope: float,
     p_any: float,
     p_slope: float | None,
     reason: str,
+    intercept: float = 0.0,
+    slope: float = 1.0,
 ) -> RecalibrationFacts:
+    """Propose a recalibration, or ``none``: to leave the model as it is."""
     return RecalibrationFacts(
         kind=kind, intercept=intercept, slope=slope, p_any=p_any, p_slope=p_slope, because=reason
     )
@@ -114,11 +97,7 @@ def _sum_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
 
 
 def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
-    """Compute the p-value of a likelihood ratio test.
-
-    >>> round(_compare_likelihoods(-101.920729, -100.0, 1), 4)
-    0.05
-    """
+    # The p-value of a likelihood ratio test.
     # Rounding can leave the larger model's maximum just below the smaller one's.
     return float(special.chdtrc(freedom, max(0.0, 2 * (larger - smaller))))
 
@@ -148,10 +127,8 @@ def cross_recalibrate(
 
     Returns
     -------
-    log_odds
-        ``[courses, versions]``, recalibrated on the other folds.
-    folds
-        ``[courses]``: the fold in which each course was held out.
+    log_odds, folds
+        Recalibrated on the other folds; and the fold in which each course was held out.
     """
     count = min(_FOLDS, count_smaller_class(outcome, patients))
     recalibrated, folds = log_odds.copy(), np.zeros(len(outcome), dtype=np.int64)

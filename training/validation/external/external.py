@@ -8,7 +8,6 @@ import numpy as np
 from features.base.arrays import Indices, Numbers
 from features.model.card import Measure, ModelCard
 from features.model.equation import ALL_VERSIONS
-from features.model.prediction import compute_probability
 from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
@@ -22,7 +21,7 @@ from training.measures.predictions import Predictions
 from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
 from training.study.split import derive_seed
-from training.validation.external.closed_test import propose_nothing, run_closed_test
+from training.validation.external.closed_test import propose, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 
 # As in a study by default: there is no study here that could set it.
@@ -48,18 +47,12 @@ class ExternalValidation:
         ``[courses, versions]``, the model itself first.
     folds
         ``[courses]``: courses are ranked within their own fold. All 0 unless recalibrated.
-    method
-        In words.
     digest
         SHA-256 of the cohort's canonical content.
     known
         Whether the model was fitted on these very courses.
     simulated
         Whether the cohort is.
-    bounds
-        Of the gate.
-    proposal
-        Of the closed test.
     """
 
     model: ResponseModel
@@ -91,11 +84,6 @@ class ExternalValidation:
         selection = self.selection
         return Predictions(self.log_odds[:, 0], selection.outcome, selection.patients, self.folds)
 
-    @property
-    def version_probability(self) -> Numbers:
-        """Probabilities by the bootstrap models stored with the model, ``[versions, courses]``."""
-        return compute_probability(self.log_odds[:, 1:].T)
-
     def group_by_site(self) -> tuple[Predictions, tuple[str, ...]] | None:
         """Return predictions grouped by site, with the sites' names; None if fewer than two."""
         sites, names = number_sites(self.selection.columns)
@@ -119,7 +107,7 @@ def validate_on_cohort(
     known = _is_fitted_on(model.card, cohort)
     proposal = run_closed_test(log_odds[:, 0], selection.outcome)
     if known:
-        proposal = propose_nothing(1.0, None, "the model was fitted on these courses")
+        proposal = propose("none", 1.0, None, "the model was fitted on these courses")
     return ExternalValidation(
         model=model,
         version=version,

@@ -88,7 +88,7 @@ def _describe_figures(validation: ExternalValidation) -> dict[str, Any]:
         predictions=predictions,
         columns=validation.selection.columns,
         estimates=predictions.probability,
-        versions=validation.version_probability,
+        versions=compute_probability(validation.log_odds[:, 1:].T),
         method="stored with it",
         by_site=validation.group_by_site(),
     )

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from features.base.arrays import Indices, Numbers
 from features.base.errors import CohortError, Problem
 from features.model.card import ModelCard, Recalibrated
 from features.model.response_model import ResponseModel
@@ -14,7 +13,7 @@ from training.study.split import derive_seed
 from training.validation.external.closed_test import (
     count_smaller_class,
     cross_recalibrate,
-    propose_nothing,
+    propose,
     recalibrate,
 )
 from training.validation.external.external import ExternalValidation
@@ -43,18 +42,12 @@ def make_recalibrated(
         )
         raise CohortError([Problem(card.name, "recalibration", message)], source="cohort")
     seed = derive_seed(card.seed, _RECALIBRATION_SEED)
-    crossed = cross_recalibrate(validation.log_odds, selection.outcome, selection.patients, seed)
+    log_odds, folds = cross_recalibrate(
+        validation.log_odds, selection.outcome, selection.patients, seed
+    )
     equation = recalibrate(validation.model.equation, proposed.intercept, proposed.slope)
     model = ResponseModel(card, equation)
-    findings = describe_external(_replace_predictions(validation, model, *crossed))
-    card = _write_card(validation, proposed, findings)
-    return replace(model, card=card), findings.model_copy(update={"card": card})
-
-
-def _replace_predictions(
-    validation: ExternalValidation, model: ResponseModel, log_odds: Numbers, folds: Indices
-) -> ExternalValidation:
-    return replace(
+    tested = replace(
         validation,
         model=model,
         version=None,
@@ -62,8 +55,11 @@ def _replace_predictions(
         folds=folds,
         method="recalibration by the closed test in "
         f"{len(np.unique(folds))}-fold cross-validation, patients held out",
-        proposal=propose_nothing(1.0, None, "this is the recalibrated model"),
+        proposal=propose("none", 1.0, None, "this is the recalibrated model"),
     )
+    findings = describe_external(tested)
+    card = _write_card(validation, proposed, findings)
+    return replace(model, card=card), findings.model_copy(update={"card": card})
 
 
 def _write_card(

@@ -32,10 +32,8 @@ class Selection:
 
     Parameters
     ----------
-    columns, outcome
-        Of courses that the service would answer and whose outcome is known.
-    awaiting
-        Courses that the service would answer and whose outcome is missing.
+    columns, outcome, awaiting
+        Of courses that the service would answer: with a known outcome, and with a missing one.
     excluded
         How many others there are, by key of `REASONS`; each counts for the first that applies.
     size
