@@ -10,8 +10,8 @@ _TOLERANCE = 1e-9
 _PARTS = ("estimates", "eligibility")
 
 
-# What must be answered to one request, and the body of the answer.
-Check = Callable[[Any, str], str | None]
+# Compares the body of an answer with what is expected; returns what is wrong, or None.
+CheckAnswer = Callable[[Any, str], str | None]
 
 
 def check_echo(expected: Any, body: str) -> str | None:
