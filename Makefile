@@ -61,9 +61,9 @@ test: $(PROJECT) $(GENERATOR) browser postgresql wrk  ## Run all tests
 	  --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder --quiet
 
 # Both parts note what is done in $(ENDURANCE) and go on from there; remove it to begin again.
-endurance: $(PROJECT)  ## Kill, damage and mutate at length, for hours; resumes where it was stopped
+endurance: $(PROJECT)  ## Kill, load, damage and mutate at length, for hours; resumes where it was stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file --quiet --seed $(SEED) --endurance $(ENDURANCE) \
-	  tests/test_kills.py tests/serving/http/test_fuzz.py
+	  tests/test_kills.py tests/serving/http/test_fuzz.py tests/serving/test_soak.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/endurance/mutants.py \
 	  --count $(MUTANTS) --seed $(SEED) --jobs $(JOBS) --out $(ENDURANCE)
 

@@ -46,21 +46,10 @@ def serve(
 ) -> None:
     """Serve the champions in BentoML's model store."""
     home = enter_home()
-    from serving.serve import (
-        become_service,
-        check_access,
-        check_settings,
-        check_tls,
-        describe_champions,
-    )
+    from serving.serve import start_service
 
     with explain_errors():
-        check_settings()
-        check_tls(tls_certificate, tls_key)
-        check_access(home, host)
-        for line in describe_champions(home):
-            say(line)
-        become_service(host, port, workers, tls_certificate, tls_key)
+        start_service(home, host, port, workers, tls_certificate, tls_key)
 
 
 @app.command()

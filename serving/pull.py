@@ -17,7 +17,7 @@ from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import Home
 from features.model.artifact import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG
 from features.model.response_model import ResponseModel
-from serving.models.models import DIGEST_FACT, VERSION_LABEL, find_latest, store_model
+from serving.models.models import DIGEST_FACT, VERSION_LABEL, list_latest, store_model
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _pull_champion(name: str, version: str) -> Pulled:
     digest = registered.tags.get(DIGEST_TAG)
     if digest is None:
         raise ArtifactError(f"{name} version {version} was not registered by training")
-    present = find_latest(name)
+    present = next((model for model in list_latest() if model.tag.name == name), None)
     if present is not None and _is_same(present, str(version), digest):
         # Stored again it would be a new version, which every running service would load.
         return Pulled(name, str(version), str(present.tag), new=False)
@@ -67,10 +67,8 @@ def _pull_champion(name: str, version: str) -> Pulled:
 
 # Intact, too: a damaged copy is replaced.
 def _is_same(present: Any, version: str, digest: str) -> bool:
-    if (present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)) != (
-        version,
-        digest,
-    ):
+    recorded = present.info.labels.get(VERSION_LABEL), present.info.metadata.get(DIGEST_FACT)
+    if recorded != (version, digest):
         return False
     try:
         ResponseModel.load(Path(present.path), digest)

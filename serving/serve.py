@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from features.base.commands import say
 from features.base.errors import InputError, Problem
 from features.base.home import Home, read_environment
 from serving.base.settings import PREFIX, read_settings
@@ -23,43 +24,25 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 MAX_FILES = 65_536
 
 
-def check_tls(certificate: Path | None, key: Path | None) -> None:
-    """Require a certificate and its key, or neither; raise InputError otherwise."""
-    if (certificate is None) != (key is None):
-        missing = "--tls-key" if key is None else "--tls-certificate"
-        raise InputError([Problem(missing, "required", "TLS needs a certificate and its key")])
-
-
-def check_settings() -> None:
-    """Raise InputError for settings with which no process could start."""
-    environment = read_environment()
-    choose_seal(read_settings(environment), environment)
-
-
-def check_access(home: Home, host: str) -> None:
-    """Raise InputError for an address that other machines reach, as long as no key exists."""
-    ring = KeyRing(prepare_store(home.store_url))
-    ring.refresh()
-    if host not in LOOPBACK and ring.empty:
-        message = "without keys only this machine may connect: 127.0.0.1, ::1 or localhost; "
-        message += "create one with `python -m serving keys create`"
-        raise InputError([Problem("--host", "loopback", message)])
-
-
-def describe_champions(home: Home) -> Iterator[str]:
-    """Describe which champions will answer, and why others will not."""
-    roster = Roster(home.models_folder, read_settings().least_sample_size)
-    roster.refresh()
-    for champion in roster.require().champions:
-        yield f"serving {champion.model.card.name} version {champion.version} ({champion.tag})"
-    yield from (f"degraded: {reason}" for reason in roster.reasons)
-
-
-def become_service(
-    host: str, port: int, workers: int | None, certificate: Path | None, key: Path | None
+def start_service(
+    home: Home,
+    host: str,
+    port: int,
+    workers: int | None,
+    certificate: Path | None,
+    key: Path | None,
 ) -> NoReturn:
-    """Replace this process by BentoML's, so that signals and exit codes are its own."""
+    """Check what a service needs, say which champions answer, then become the service.
+
+    Raises InputError for settings or options with which it could not start or would be open to
+    other machines, UnavailableError if the store does not answer or there is no champion.
+    """
     environment = dict(read_environment())
+    choose_seal(read_settings(environment), environment)
+    _check_tls(certificate, key)
+    _check_access(home, host)
+    for line in _describe_champions(home):
+        say(line)
     if workers is not None:
         environment[f"{PREFIX}WORKERS"] = str(workers)
     _raise_file_limit()
@@ -69,7 +52,31 @@ def become_service(
         # BentoML announces https by its configuration, but uses it only by its command line.
         command += ["--ssl-certfile", str(certificate.absolute())]
         command += ["--ssl-keyfile", str(key.absolute()), "--ssl-ciphers", CIPHERS]
+    # This process is replaced, so that signals and exit codes are BentoML's own.
     os.execve(sys.executable, [*command, "--host", address, "--port", str(port)], environment)
+
+
+def _check_tls(certificate: Path | None, key: Path | None) -> None:
+    if (certificate is None) != (key is None):
+        missing = "--tls-key" if key is None else "--tls-certificate"
+        raise InputError([Problem(missing, "required", "TLS needs a certificate and its key")])
+
+
+def _check_access(home: Home, host: str) -> None:
+    ring = KeyRing(prepare_store(home.store_url))
+    ring.refresh()
+    if host not in LOOPBACK and ring.empty:
+        message = "without keys only this machine may connect: 127.0.0.1, ::1 or localhost; "
+        message += "create one with `python -m serving keys create`"
+        raise InputError([Problem("--host", "loopback", message)])
+
+
+def _describe_champions(home: Home) -> Iterator[str]:
+    roster = Roster(home.models_folder, read_settings().least_sample_size)
+    roster.refresh()
+    for champion in roster.require().champions:
+        yield f"serving {champion.model.card.name} version {champion.version} ({champion.tag})"
+    yield from (f"degraded: {reason}" for reason in roster.reasons)
 
 
 # Each connection takes one open file.

@@ -151,23 +151,6 @@ def benchmark_validation(
         _publish(report_validation(results, request, sites_only), docs, as_json)
 
 
-@app.command("store")
-def benchmark_store(
-    rows: Annotated[int, typer.Option(min=100, help="rows of each measurement")] = 2000,
-    server: Annotated[
-        str | None, typer.Option(help="URL of an empty PostgreSQL database, to measure it too")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the cost of auditing every answer, on the home's disk."""
-    home = enter_home()
-    from experiments.benchmarks.serving.store import measure_stores, report_stores
-
-    with explain_errors(as_json):
-        home.folder.mkdir(parents=True, exist_ok=True)
-        _publish(report_stores(measure_stores(home.folder, rows, server)), False, as_json)
-
-
 @app.command("serving")
 def benchmark_serving(
     quick: Annotated[
@@ -191,14 +174,13 @@ def benchmark_serving(
     """
     _refuse_docs(docs, {"--quick": quick, "--only": only, "--champion": champion})
     enter_home()
-    from experiments.benchmarks.serving.report import report_serving
+    from experiments.benchmarks.serving.report import has_answered_all, report_serving
     from experiments.benchmarks.serving.serving import (
         QUICK,
         ServingRequest,
         choose_contestants,
         run_serving,
     )
-    from experiments.benchmarks.serving.verdicts import has_answered_all
 
     with explain_errors(as_json):
         request = replace(
@@ -209,31 +191,6 @@ def benchmark_serving(
         results = run_serving(request)
         _publish(report_serving(results), docs, as_json)
     if not has_answered_all(results):
-        raise typer.Exit(FAILED)
-
-
-@app.command("soak")
-def benchmark_soak(
-    minutes: Annotated[float, typer.Option(min=0.1, help="how long")] = 30.0,
-    rate: Annotated[float, typer.Option(min=1, help="requests per second")] = 200.0,
-    quick: Annotated[bool, typer.Option("--quick", help="with small models")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Put the service through mixed load, changes of champion and killed workers (SIMULATED).
-
-    Exits with 1 if an answer is wrong, a status is undocumented, a request is missing from the
-    audit log, or a new champion is not taken up.
-    """
-    enter_home()
-    from experiments.benchmarks.serving.soak import SoakPlan, run_soak
-    from experiments.benchmarks.serving.soak_report import report_soak
-
-    with explain_errors(as_json):
-        plan = SoakPlan(minutes, rate)
-        small = replace(plan, patients=800, redevelopments=20)
-        report = report_soak(run_soak(small if quick else plan))
-        _publish(report, False, as_json)
-    if report.has_failed:
         raise typer.Exit(FAILED)
 
 

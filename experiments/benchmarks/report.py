@@ -93,11 +93,6 @@ class Report:
         judged = [verdict.as_dict() for verdict in self.verdicts]
         return {**self.data, **({"verdicts": judged} if judged else {})}
 
-    @property
-    def has_failed(self) -> bool:
-        """Whether a target was missed."""
-        return any(verdict.met is False for verdict in self.verdicts)
-
 
 def format_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Format a Markdown table."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.benchmarks.scores import Sample
 from experiments.simulator import (
     Simulation,
     Sites,
@@ -15,7 +16,7 @@ from experiments.simulator import (
     make_sites,
     simulate,
 )
-from features.base.arrays import Indices, Numbers
+from features.base.arrays import Indices
 from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
@@ -52,17 +53,6 @@ class Plan:
     # Candidates that `fit` chooses from, in the study's order of preference
     offered: tuple[str, ...] = OFFERED
     seed: int = 20261123
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Test courses."""
-
-    columns: Columns
-    # ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
-    # it. At a new site its effect is integrated out
-    attainable: Numbers
-    at_site: Numbers  # ``[courses]``: the same with the site's effect known, new or not
 
 
 @dataclass(frozen=True)

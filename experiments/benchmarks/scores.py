@@ -4,12 +4,13 @@ No outcome is drawn, so chance in the tested courses' outcomes blurs no comparis
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.benchmarks.samples import Sample
 from features.base.arrays import Numbers
 from features.model.prediction import Prediction
+from features.records.columns import Columns
 from training.measures.discrimination import count_pairs
 from training.measures.logistic import fit_intercept_slope, logit
 
@@ -18,6 +19,17 @@ Scores = Mapping[str, float | None]
 THIRDS = ("low", "middle", "high")
 # Probabilities are clipped to this, so that one certain and wrong estimate costs much, yet not all.
 MIN_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Test courses."""
+
+    columns: Columns
+    # ``[courses]``: the best possible probability; a course counts as both outcomes, weighted by
+    # it. At a new site its effect is integrated out
+    attainable: Numbers
+    at_site: Numbers  # ``[courses]``: the same with the site's effect known, new or not
 
 
 def score_prediction(prediction: Prediction, sample: Sample) -> Scores:

@@ -4,7 +4,8 @@ These patients do not exist: every file says SIMULATED, in a column and in its m
 """
 
 from experiments.simulator.cohort import Simulation, simulate, write_simulation
-from experiments.simulator.world import Sites, World, draw_new_sites, make_sites
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World, draw_new_sites, make_sites
 from experiments.simulator.worlds import WORLDS, find_world
 
 __all__ = [

@@ -22,7 +22,8 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, measure_field
 from experiments.simulator.published import LATENTS
-from experiments.simulator.world import Sites, World
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World
 from features.base.arrays import Numbers
 from features.base.commands import track
 from features.model.prediction import compute_probability

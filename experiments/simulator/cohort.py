@@ -22,7 +22,8 @@ from experiments.simulator.outcomes import (
 )
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
-from experiments.simulator.world import Sites, World, make_sites
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World, make_sites
 from features.base.arrays import Flags, Numbers
 from features.base.errors import InputError, Problem
 from features.base.files import open_atomic

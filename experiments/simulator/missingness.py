@@ -5,7 +5,8 @@ from scipy import optimize
 
 from experiments.simulator.patients import Patients
 from experiments.simulator.published import MISSING
-from experiments.simulator.world import Sites, World
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World
 from features.base.arrays import Flags, Numbers
 from features.model.prediction import compute_probability
 

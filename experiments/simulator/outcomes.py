@@ -12,7 +12,8 @@ from scipy import optimize, stats
 from experiments.simulator.effects import ROUTES, combine_effects
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.published import CONDITIONS, MADRS_ESKETAMINE_ACUTE, SPREADS, TARGETS
-from experiments.simulator.world import Sites, World, make_sites
+from experiments.simulator.sites import Sites
+from experiments.simulator.world import World, make_sites
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
 from features.model.prediction import compute_probability

@@ -16,7 +16,7 @@ from experiments.simulator.published import (
     TOTALS,
     make_correlations,
 )
-from experiments.simulator.world import Sites
+from experiments.simulator.sites import Sites
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
 

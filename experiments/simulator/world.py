@@ -6,7 +6,8 @@ import numpy as np
 
 from experiments.simulator.effects import PUBLISHED, ROUTES, Effect
 from experiments.simulator.published import MISSING
-from features.base.arrays import Flags, Indices, Numbers
+from experiments.simulator.sites import Sites
+from features.base.arrays import Flags, Numbers
 
 _SITE_COUNT = 12
 VETERANS_SITE = 7
@@ -44,24 +45,6 @@ class World:
     # Whether one site is like the veterans' clinics and the others are centred; else all sites are
     # plain draws from their distribution
     veterans: bool = True
-
-
-@dataclass(frozen=True)
-class Sites:
-    """The sites of a world."""
-
-    names: tuple[str, ...]
-    weights: Numbers  # ``[sites]``: share of all patients
-    # effects, slopes: ``[sites]``: log-odds added to the base rate, and factor on the strength of
-    # effects
-    effects: Numbers
-    slopes: Numbers
-    skipped: dict[str, Flags]  # For each field, ``bool[sites]``: the form does not ask
-    # For each instrument, ``bool[sites]``: items are recorded, and no total
-    items: dict[str, Flags]
-    routes: Indices  # ``[sites]``: index of the main route
-    habits: Numbers  # ``[sites]``: how readily patients miss visits, in standard deviations
-    new: bool = False  # Whether these are sites that no model was trained on
 
 
 def make_sites(world: World) -> Sites:

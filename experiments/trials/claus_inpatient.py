@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from experiments.trials.table import Row, read_rows
+from experiments.trials.table import read_texts
 from features.dictionary.dictionary import load_dictionary
 
 # How the table's columns with the items of our instruments begin.
@@ -31,26 +31,16 @@ def read_inpatients(path: Path | None) -> Any:
     CohortError
         If it is not the trial's table.
     """
-    needed = tuple(name for key in _PREFIXES for name in _list_columns(key))
-    rows = read_rows(path, needed)
-    return pa.Table.from_pylist([_drop_contradictions(row) for row in rows])
+    columns = {key: _list_columns(key) for key in _PREFIXES}
+    rows = read_texts(path, tuple(name for names in columns.values() for name in names))
+    for key, (total, *items) in columns.items():
+        scores = rows[[total, *items]].astype(float)
+        beyond = scores[items] > list(load_dictionary().instruments[key].item_highs)
+        wrong = beyond.any(axis=1) | (scores[items].sum(axis=1) != scores[total])
+        rows.loc[scores.notna().all(axis=1) & wrong, [total, *items]] = None
+    return pa.Table.from_pandas(rows, preserve_index=False)
 
 
 def _list_columns(key: str) -> tuple[str, ...]:
     count = len(load_dictionary().instruments[key].item_highs)
     return (f"{key}_baseline", *(f"{_PREFIXES[key]}{number}" for number in range(1, count + 1)))
-
-
-def _drop_contradictions(row: Row) -> Row:
-    wrong = [name for key in _PREFIXES if _contradicts(row, key) for name in _list_columns(key)]
-    return {**row, **dict.fromkeys(wrong)}
-
-
-def _contradicts(row: Row, key: str) -> bool:
-    total, *items = (row[name] for name in _list_columns(key))
-    highs = load_dictionary().instruments[key].item_highs
-    if total is None or None in items:
-        return False
-    scores = [float(text or 0) for text in items]
-    beyond = any(score > high for score, high in zip(scores, highs, strict=True))
-    return beyond or sum(scores) != float(total)

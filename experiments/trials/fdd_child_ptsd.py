@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from experiments.trials.table import read_rows
+from experiments.trials.table import read_texts
 
 BASELINE = "yp1"
 
@@ -24,5 +24,5 @@ def read_children(path: Path | None) -> Any:
     CohortError
         If it is not the trial's table.
     """
-    rows = read_rows(path, (BASELINE,))
-    return pa.Table.from_pylist([row for row in rows if row[BASELINE] is not None])
+    rows = read_texts(path, (BASELINE,))
+    return pa.Table.from_pandas(rows[rows[BASELINE].notna()], preserve_index=False)

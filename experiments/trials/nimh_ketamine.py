@@ -4,11 +4,10 @@ A cohort needs one row per infusion: the baseline scan's measurements, what was 
 scores two and ten days after it.
 """
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from features.base.errors import CohortError, Problem
@@ -16,9 +15,7 @@ from features.base.errors import CohortError, Problem
 _SCALES = {"madrs": "MADRS_Total", "hamd17": "HAM17_Total"}
 _PATIENT_GROUPS = ("MDD", "BP")
 _NOT_AVAILABLE = "n/a"
-
-Row = dict[str, str]
-_Scans = dict[tuple[str, str], Row]
+_DESCRIBED = ("participant_id", "age", "sex", "BMI", "group", "infusion", "order")
 
 
 def read_infusions(folder: Path | None) -> Any:
@@ -38,44 +35,33 @@ def read_infusions(folder: Path | None) -> Any:
     """
     if folder is None:
         raise CohortError([Problem("cohort", "required", "name the folder with --cohort")])
-    participants = _read_table(folder, "participants.tsv")
-    scans = {
-        (row["participant_id"], row["session_id"]): row
-        for row in _read_table(folder, "phenotype/phenotype.tsv")
+    people = _read_table(folder, "participants.tsv")
+    people = people[people["group"].isin(_PATIENT_GROUPS)]
+    by_order = [
+        people.assign(infusion=people[f"infusion_{order}"], order=order) for order in ("1", "2")
+    ]
+    infusions = pd.concat(by_order).sort_index(kind="stable")[list(_DESCRIBED)]
+    infusions = infusions[infusions["infusion"] != _NOT_AVAILABLE]
+    scans = _read_table(folder, "phenotype/phenotype.tsv")
+    scans = scans.set_index(["participant_id", "session_id"]).replace(_NOT_AVAILABLE, None)
+    # The baseline scan precedes both: no score was taken between the first infusion's last scan
+    # and the second infusion.
+    sessions = {
+        "": "ses-b0",
+        "_day2": "ses-" + infusions["infusion"] + "2",
+        "_day10": "ses-" + infusions["infusion"] + "10",
     }
-    infusions = [row for person in participants for row in _list_infusions(person, scans)]
-    return pa.Table.from_pylist(infusions)
+    for name, column in _SCALES.items():
+        for suffix, session in sessions.items():
+            scanned = infusions[["participant_id"]].assign(session=session)
+            scores = scans[column].reindex(pd.MultiIndex.from_frame(scanned))
+            infusions[name + suffix] = scores.to_numpy()
+    return pa.Table.from_pandas(infusions.astype(object), preserve_index=False)
 
 
-def _read_table(folder: Path, name: str) -> list[Row]:
+def _read_table(folder: Path, name: str) -> Any:
     try:
-        with (folder / name).open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError):
+        return pd.read_csv(folder / name, sep="\t", dtype=object, keep_default_na=False)
+    except (OSError, ValueError):  # pandas's errors of parsing are ValueErrors
         message = f"must be in the folder given with --cohort, as in OpenNeuro ds005917: {name}"
         raise CohortError([Problem(name, "exists", message)], source=folder.name) from None
-
-
-# The baseline scan precedes both: no score was taken between the first infusion's last scan and
-# the second infusion.
-def _list_infusions(person: Row, scans: _Scans) -> Iterator[dict[str, Any]]:
-    if person["group"] not in _PATIENT_GROUPS:
-        return
-    for order in (1, 2):
-        infusion = person[f"infusion_{order}"]
-        if infusion != _NOT_AVAILABLE:
-            yield {
-                **{name: person[name] for name in ("participant_id", "age", "sex", "BMI", "group")},
-                "infusion": infusion,
-                "order": str(order),
-                **_read_scores(scans, person["participant_id"], infusion),
-            }
-
-
-def _read_scores(scans: _Scans, participant: str, infusion: str) -> dict[str, str | None]:
-    scores: dict[str, str | None] = {}
-    for name, column in _SCALES.items():
-        for suffix, session in (("", "b0"), ("_day2", f"{infusion}2"), ("_day10", f"{infusion}10")):
-            text = scans.get((participant, f"ses-{session}"), {}).get(column, _NOT_AVAILABLE)
-            scores[name + suffix] = None if text == _NOT_AVAILABLE else text
-    return scores

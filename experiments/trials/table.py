@@ -1,15 +1,15 @@
-"""A trial's one table in CSV, for readers that must look at it row by row."""
+"""A trial's one table in CSV, for readers that must look at its values."""
 
-import csv
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from features.base.errors import CohortError, Problem
 
-Row = dict[str, str | None]
 
-
-def read_rows(path: Path | None, needed: tuple[str, ...]) -> list[Row]:
-    """Read a table as rows of texts, an empty one missing.
+def read_texts(path: Path | None, needed: tuple[str, ...]) -> Any:
+    """Read a table as a data frame of texts, an empty one missing.
 
     Raises
     ------
@@ -19,13 +19,11 @@ def read_rows(path: Path | None, needed: tuple[str, ...]) -> list[Row]:
     if path is None:
         raise CohortError([Problem("cohort", "required", "name the table with --cohort")])
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            rows = [{name: text or None for name, text in row.items()} for row in table]
-            absent = [name for name in needed if name not in (table.fieldnames or ())]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        rows = pd.read_csv(path, dtype=object, na_values=[""], keep_default_na=False)
+    except (OSError, ValueError):  # pandas's errors of parsing are ValueErrors
         problem = Problem("file", "exists", "must be the trial's table in CSV")
         raise CohortError([problem], source=path.name) from None
+    absent = [name for name in needed if name not in rows]
     if absent:
         problems = [Problem(name, "missing_column", "the trial's table has it") for name in absent]
         raise CohortError(problems, source=path.name)

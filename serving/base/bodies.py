@@ -12,9 +12,11 @@ import orjson
 from starlette.requests import Request
 
 from serving.base.exchange import CLOSE, refuse
+from serving.base.settings import ServingSettings
 
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
+HTML_TYPE, TEXT_TYPE = "text/html", "text/plain"
 # A batch of assessments is three deep; anything deeper is not one.
 MAX_DEPTH = 8
 # Digits of a content length; Python needs quadratic time for numbers of thousands of digits.
@@ -22,12 +24,13 @@ MAX_DIGITS = 18
 CONTAINERS = (dict, list)
 
 
-async def read_body(request: Request, max_bytes: int, seconds: float, content_type: str) -> bytes:
+async def read_body(request: Request, settings: ServingSettings, content_type: str) -> bytes:
     """Read a body of one type, up to a size and within a time.
 
     Raises RequestError 415 for another type, 413 if it is larger, 408 if it does not arrive in
     time; ClientDisconnect if the client disconnects before its end.
     """
+    max_bytes, seconds = settings.most_body_bytes, settings.body_seconds
     headers = request.headers
     received_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if received_type != content_type:

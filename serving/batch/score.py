@@ -49,20 +49,14 @@ REJECT_SCHEMA = pa.schema(
 
 @dataclass
 class Tally:
-    """Counts of a cohort's rows by result.
-
-    Parameters
-    ----------
-    problems
-        Every problem of the rejected rows.
-    """
+    """Counts of a cohort's rows by result."""
 
     rows: int = 0
     estimates: int = 0
     abstained: int = 0
     without_model: int = 0
     rejected: set[int] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # Of the rejected rows
 
     def reject(self, problems: list[Problem]) -> None:
         """Note rejected rows."""
@@ -76,12 +70,9 @@ def score_cohort(
     """Score a cohort file into another file.
 
     One line per course and outcome; a course for whose condition there is no model has one line
-    that says so. Rejected rows go to `rejects`, each problem with its row, field and rule.
-
-    Raises
-    ------
-    InputError
-        If the cohort cannot be read at all, or a path has an unknown suffix; nothing is written.
+    that says so. Rejected rows go to `rejects`, each problem with its row, field and rule. Raises
+    InputError if the cohort cannot be read at all, or a path has an unknown suffix; nothing is
+    written.
     """
     for target in (out, rejects):
         _check_ending(target)
@@ -94,7 +85,9 @@ def score_cohort(
         for batch in track(
             _list_valid(table, mapper, predictor.dictionary, tally), None, "scoring"
         ):
-            scores = pa.concat_tables(_score_batch(predictor, table, batch, tally))
+            scored = _score_batch(predictor, table, batch, tally)
+            # Courses without a model lack most columns: those are null.
+            scores = pa.concat_tables(scored, promote_options="default")
             # Champions answer one after the other; the reader expects the order of the cohort.
             writer.write(scores.sort_by("row"))
     if rejects is not None:
@@ -158,11 +151,14 @@ def _score_batch(
         tally.estimates += len(estimates.rows) - withheld
         yield _tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
-    yield _tabulate_unanswered(columns.select(~answered), numbers[~answered])
+    unanswered = columns.select(~answered)
+    reasons = pa.array([NO_MODEL] * unanswered.size, pa.string())
+    yield pa.table({**_describe_courses(unanswered, numbers[~answered]), "abstained": reasons})
 
 
 def _tabulate(estimates: Estimates, numbers: Any) -> Any:
     card, prediction = estimates.model.card, estimates.prediction
+    made_up = card.simulated or bool((estimates.columns.get_numbers("simulated") == 1).any())
     count, withheld = len(estimates.rows), estimates.withheld
 
     def show(values: Any) -> Any:
@@ -173,30 +169,20 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
     return pa.table(
         {
             **_describe_courses(estimates.columns, numbers),
-            "outcome": pa.array([card.outcome.id] * count, pa.string()),
+            "outcome": [card.outcome.id] * count,
             "probability": show(prediction.probability),
             "low": show(prediction.low),
             "high": show(prediction.high),
             "effective_sample_size": show(prediction.effective_sample_size),
-            "base_rate": pa.array([card.population.base_rate] * count, pa.float64()),
-            "abstained": pa.array(reasons, pa.string()),
-            "abstained_fields": pa.array(fields, pa.string()),
-            "model_version": pa.array([estimates.version] * count, pa.string()),
-            "model_digest": pa.array([estimates.model.digest] * count, pa.string()),
-            "data": pa.array([_label_data(card.simulated, estimates.columns)] * count, pa.string()),
+            "base_rate": [card.population.base_rate] * count,
+            "abstained": reasons,
+            "abstained_fields": fields,
+            "model_version": [estimates.version] * count,
+            "model_digest": [estimates.model.digest] * count,
+            "data": ["SIMULATED" if made_up else "real"] * count,
         },
         schema=SCORE_SCHEMA,
     )
-
-
-def _tabulate_unanswered(columns: Columns, numbers: Any) -> Any:
-    filled = _describe_courses(columns, numbers)
-    filled["abstained"] = pa.array([NO_MODEL] * columns.size, pa.string())
-    blank = {
-        name: filled.get(name, pa.nulls(columns.size, SCORE_SCHEMA.field(name).type))
-        for name in SCORE_SCHEMA.names
-    }
-    return pa.table(blank, schema=SCORE_SCHEMA)
 
 
 def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
@@ -206,11 +192,6 @@ def _describe_courses(columns: Columns, numbers: Any) -> dict[str, Any]:
         "patient_id": pa.array([patient for patient, _ in courses], pa.string()),
         "course": pa.array([int(course) for _, course in courses], pa.int64()),
     }
-
-
-def _label_data(simulated: bool, columns: Columns) -> str:
-    made_up = simulated or bool((columns.get_numbers("simulated") == 1).any())
-    return "SIMULATED" if made_up else "real"
 
 
 def _write_rejects(path: Path, tally: Tally) -> None:

@@ -1,6 +1,7 @@
 """The roster: the champions that answer, loaded from BentoML's store while others serve."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from features.base.errors import (
     UnavailableError,
 )
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.model.card import ModelCard
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
 from serving.models.models import (
@@ -31,23 +31,13 @@ LATEST_FILE = "latest"
 
 @dataclass
 class Roster:
-    """The champions that answer, and the reasons why others do not.
+    """The champions that answer, and the reasons why others do not."""
 
-    Parameters
-    ----------
-    folder
-        Of the models in BentoML's store.
-    tags
-        The models of a Bento; None if the latest of each name in the store is followed.
-    reasons
-        Why the service is degraded; empty if it is not.
-    """
-
-    folder: Path
+    folder: Path  # Of the models in BentoML's store
     least_sample_size: float
-    tags: Sequence[str] | None = None
+    tags: Sequence[str] | None = None  # Of a Bento; None to follow the latest of each name
     predictor: Predictor | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # Why the service is degraded; empty if it is not
     _seen: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -125,15 +115,11 @@ class Roster:
         older = []
         for path in (self.folder / name).glob("*/"):
             if path.name != version:
-                try:
+                with suppress(KetamineResponseError):
                     older.append(_get_stored(f"{name}:{path.name}"))
-                except KetamineResponseError:
-                    continue
         for stored in sorted(older, key=lambda model: model.creation_time, reverse=True):
-            try:
+            with suppress(KetamineResponseError):
                 return _try_champion(stored)
-            except KetamineResponseError:
-                continue
         return None
 
 
@@ -164,21 +150,15 @@ def _get_stored(tag: str) -> Any:
 def _try_champion(stored: Any) -> Champion:
     champion = load_champion(stored)
     card = champion.model.card
-    columns, _ = parse_rows([_make_example(card)], dictionary=card.dictionary)
+    lows = {r.field: r.low for r in card.ranges if r.low is not None}
+    instrument = card.outcome.instrument
+    # Within the range that the model was developed on.
+    example: dict[str, Any] = {"patient_id": "example", "condition": card.conditions[0]}
+    example[instrument] = lows.get(instrument, 0)
+    columns, _ = parse_rows([example], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
     except Exception:
         # Without the cause, whose message may hold values.
         raise ArtifactError(f"{champion.tag}: it cannot estimate") from None
     return champion
-
-
-# Within the range that the model was developed on.
-def _make_example(card: ModelCard) -> dict[str, Any]:
-    lows = {r.field: r.low for r in card.ranges if r.low is not None}
-    instrument = card.outcome.instrument
-    return {
-        "patient_id": "example",
-        "condition": card.conditions[0],
-        instrument: lows.get(instrument, 0),
-    }

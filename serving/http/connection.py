@@ -21,24 +21,16 @@ MALFORMED = Problem("request", "http", f"must be HTTP/1.1, its headers {MOST_HEA
 
 
 class Connection(HttpToolsProtocol):
-    """One connection, closed if no whole request line and headers come in time and size.
-
-    Attributes
-    ----------
-    passed
-        Heads and bodies that came to their end.
-    head_bytes
-        Bytes of a head that is not complete.
-    head_timer
-        Closes the connection while a head is awaited.
-    """
+    """One connection, closed if no whole request line and headers come in time and size."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         # A web socket would have a protocol of its own, without any of these limits.
         self.ws_protocol_class = None
-        self.passed = self.head_bytes = 0
+        self.passed = 0  # Heads and bodies that came to their end
+        self.head_bytes = 0  # Of a head that is not complete
         self.in_head = self.in_body = False
+        # Closes the connection while a head is awaited.
         self.head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,11 +1,11 @@
-"""ASGI middleware through which every request and response of the service passes.
+"""ASGI middleware of every request: its route, the capacity, its key and its body are checked.
 
-Every request is checked in the same order: capacity, route, key, body. A response
-leaves with its security headers, is counted and has its line in the log. Errors are answered here:
-the server around it would log too much of them.
+Errors are answered here: the server around it would log too much of them.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
 
@@ -34,6 +34,7 @@ for _route in ROUTES:
     ROUTES_BY_PATH.setdefault(_route.path, {})[_route.method] = _route
 # Requested every few seconds by machines: counted, but not logged.
 PROBES = ("/livez", "/healthz", "/readyz", "/metrics")
+TOO_LARGE = 413
 # As nginx has it: the client closed the connection before it was answered.
 CLIENT_CLOSED = 499
 # What BentoML adds to a response: it names the software, and has a request id of its own.
@@ -92,7 +93,9 @@ class RequestMiddleware:
             route = _choose_route(exchange.method, methods)
             parts = self._admit(request, exchange, route)
             if parts is not None and route.takes:
-                await _take_body(request, exchange, parts, route.content_type)
+                exchange.body = await read_body(request, parts.settings, route.content_type)
+                if route.content_type == JSON_TYPE:
+                    exchange.content = parse_json(exchange.body)
             # BentoML's own `/readyz` comes before what is mounted, and knows of no champions.
             app = self.app
             if route.endpoint is not None:
@@ -109,6 +112,8 @@ class RequestMiddleware:
             response = answer_failure(error, exchange, metrics)
             # Once a response has begun, no other can be sent.
             if not exchange.status:
+                if response.status_code == TOO_LARGE and self.state.parts is not None:
+                    send = _drop_rest(request.receive, send, self.state.parts.settings.body_seconds)
                 await response(request.scope, request.receive, send)
 
     # Probes pass even before the service has started.
@@ -138,6 +143,22 @@ def _finish(send: Send, exchange: Exchange) -> Send:
     return send_finished
 
 
+# Closed with unread bytes, a connection is reset, and a client that is still sending may lose the
+# answer. So the rest of the body is read before (RFC 9112, 9.6), for as long as any body may take.
+def _drop_rest(receive: Receive, send: Send, seconds: float) -> Send:
+    async def send_and_drop(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while (await receive()).get("more_body"):
+                        pass
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_and_drop
+
+
 def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
     if not methods:
         refuse(404, "path", "404", "Not Found")
@@ -145,15 +166,6 @@ def _choose_route(method: str, methods: Mapping[str, Route]) -> Route:
     if method not in methods:
         refuse(405, "path", "405", "Method Not Allowed", {"allow": ", ".join(methods)})
     return methods[method]
-
-
-async def _take_body(request: Request, exchange: Exchange, parts: Parts, content_type: str) -> None:
-    settings = parts.settings
-    exchange.body = await read_body(
-        request, settings.most_body_bytes, settings.body_seconds, content_type
-    )
-    if content_type == JSON_TYPE:
-        exchange.content = parse_json(exchange.body)
 
 
 # Browsers add the cookie by themselves, so it is valid only for requests that change nothing.

@@ -1,6 +1,6 @@
 """The OpenAPI document, built from the routes and the types of their bodies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +9,13 @@ from pydantic import TypeAdapter
 from features import __version__
 from features.dictionary.dictionary import Dictionary
 from features.records.assessment import make_assessment_model
-from serving.base.bodies import FORM_TYPE, JSON_TYPE
+from serving.base.bodies import FORM_TYPE, HTML_TYPE, JSON_TYPE
 from serving.http.access import OPEN
 from serving.http.contract import EXAMPLE, AssessmentBody, Errors, Readiness
 
 if TYPE_CHECKING:  # a route shows this document
     from serving.http.routes import Route
 
-HTML = "text/html"
 REFERENCE = "#/components/schemas/{model}"
 BODY_REFUSALS = {
     "400": "the body breaks a rule",
@@ -29,9 +28,8 @@ KEY_REFUSALS = {
     "403": "the key lacks the scope; without keys, the request is not from this machine",
     "429": "too many requests with this key",
 }
-UNAVAILABLE = {"503": "unavailable; retry after `Retry-After` seconds"}
-UNREADY = {"503": "the service cannot answer"}
-FAILED = {"500": "the service failed"}
+FAILURES = {"503": "unavailable; retry after `Retry-After` seconds", "500": "the service failed"}
+REQUIRED_TEXT = {"required": True, "schema": {"type": "string"}}
 HEADERS = {"401": ("WWW-Authenticate",), "429": ("Retry-After",), "503": ("Retry-After",)}
 KEY_SCHEME = {
     "type": "http",
@@ -64,17 +62,20 @@ def describe_api(routes: tuple["Route", ...], dictionary: Dictionary) -> dict[st
 
 
 def _describe_route(route: "Route") -> dict[str, Any]:
-    refused = _list_refusals(route)
+    refused = BODY_REFUSALS if route.takes else {}
+    if route.scope is not None:
+        refused = refused | KEY_REFUSALS | FAILURES
     answers = {status: _describe_body(reason, Errors) for status, reason in refused.items()}
     if route.gives is Readiness:
-        answers |= {status: _describe_body(reason, Readiness) for status, reason in UNREADY.items()}
-    if route.gives == HTML:
+        answers["503"] = _describe_body("the service cannot answer", Readiness)
+    if route.gives == HTML_TYPE:
         # The page shows errors of the key itself.
         for status in KEY_REFUSALS:
-            answers[status]["content"] |= _describe_body("", HTML)["content"]
+            answers[status]["content"] |= _describe_body("", HTML_TYPE)["content"]
     responses = {"200": _describe_body(route.summary, route.gives), **answers}
     for status, response in responses.items():
-        response["headers"] = _describe_headers(status)
+        names = ("X-Request-ID", *HEADERS.get(status, ()))
+        response["headers"] = dict.fromkeys(names, REQUIRED_TEXT)
     described: dict[str, Any] = {
         "operationId": route.method.lower() + route.path.replace("/", "_").replace(".", "_"),
         "summary": route.summary,
@@ -87,16 +88,6 @@ def _describe_route(route: "Route") -> dict[str, Any]:
         described["security"] = [{"key": []}]
         described["x-scope"] = route.scope
     return described
-
-
-def _list_refusals(route: "Route") -> Mapping[str, str]:
-    refused = {} if route.scope is None else KEY_REFUSALS | UNAVAILABLE | FAILED
-    return (BODY_REFUSALS if route.takes else {}) | refused
-
-
-def _describe_headers(status: str) -> dict[str, Any]:
-    names = ("X-Request-ID", *HEADERS.get(status, ()))
-    return {name: {"required": True, "schema": {"type": "string"}} for name in names}
 
 
 def _describe_body(description: str, kind: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from serving.base.bodies import FORM_TYPE, JSON_TYPE
+from serving.base.bodies import FORM_TYPE, HTML_TYPE, JSON_TYPE, TEXT_TYPE
 from serving.base.exchange import RETRY_AFTER, Exchange, RequestError
 from serving.base.metrics import METRICS_TYPE
 from serving.estimates.predictor import Predictor
@@ -40,7 +40,6 @@ from serving.page.page import (
     render_page,
 )
 
-HTML, TEXT = "text/html", "text/plain"
 Endpoint = Callable[[Request, Exchange, State], Awaitable[Response]]
 
 
@@ -53,7 +52,7 @@ class Route:
     scope: str | None  # What a key must be valid for; None if it needs no key, as probes
     summary: str
     takes: Any = None  # Its body: a type, or a media type
-    gives: Any = TEXT  # The response's
+    gives: Any = TEXT_TYPE  # The response's
     endpoint: Endpoint | None = None  # What answers it; None if BentoML does
     limited: bool = True  # Whether it counts against the capacity; probes do not
 
@@ -149,16 +148,16 @@ async def _show_file(request: Request, exchange: Exchange, state: State) -> Resp
 
 
 ROUTES = (
-    Route("GET", "/", OPEN, "The clinician's page", None, HTML, _show_page),
+    Route("GET", "/", OPEN, "The clinician's page", None, HTML_TYPE, _show_page),
     # The key may be in the form, so the endpoint checks it.
-    Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML, _answer_page),
+    Route("POST", "/", OPEN, "The page with an estimate", FORM_TYPE, HTML_TYPE, _answer_page),
     Route("POST", "/predict", "predict", "Estimate one assessment", AssessmentBody, Answer),
     Route("POST", "/predict_batch", "batch", "Estimate many assessments", Batch, BatchAnswer),
     Route("GET", "/model", ANY_SCOPE, "Cards of all champions", None, Cards, _show_models),
     Route("GET", "/docs.json", OPEN, "This document", None, Document, _show_api),
     Route("GET", "/schema.json", OPEN, "For BentoML's clients", None, Document, _show_schema),
     Route(
-        *("GET", "/metrics", "admin", "Metrics for Prometheus", None, TEXT, _show_metrics),
+        *("GET", "/metrics", "admin", "Metrics for Prometheus", None, TEXT_TYPE, _show_metrics),
         limited=False,
     ),
     Route(

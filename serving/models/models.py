@@ -21,18 +21,10 @@ NO_CHAMPION = "no champion in BentoML's model store; run `python -m serving pull
 
 @dataclass(frozen=True)
 class Champion:
-    """A model that serves.
+    """A model that serves."""
 
-    Parameters
-    ----------
-    tag
-        Its name and version in BentoML's store.
-    version
-        Its version in MLflow's registry.
-    """
-
-    tag: str
-    version: str
+    tag: str  # Name and version in BentoML's store
+    version: str  # In MLflow's registry
     model: ResponseModel
 
 
@@ -49,25 +41,17 @@ def store_model(folder: Path, name: str, version: str, digest: str) -> str:
     return str(stored.tag)
 
 
-def _list_stored() -> list[Any]:
+def list_latest() -> list[Any]:
+    """List the latest model of each name; raise UnavailableError if one is incomplete."""
     try:
         stored = bentoml.models.list()
     except BentoMLException:
         raise UnavailableError(
             "BentoML's model store has an incomplete model; run `python -m serving pull`"
         ) from None
-    return [model for model in stored if model.info.labels.get(PROJECT_LABEL) == PROJECT]
-
-
-def list_latest() -> list[Any]:
-    """List the latest model of each name."""
-    names = dict.fromkeys(model.tag.name for model in _list_stored())
+    ours = (model for model in stored if model.info.labels.get(PROJECT_LABEL) == PROJECT)
+    names = dict.fromkeys(model.tag.name for model in ours)
     return [bentoml.models.get(f"{name}:latest") for name in names]
-
-
-def find_latest(name: str) -> Any | None:
-    """Find the latest model of a name; None if there is none."""
-    return next((model for model in list_latest() if model.tag.name == name), None)
 
 
 def load_champions() -> tuple[Champion, ...]:

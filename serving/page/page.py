@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
-from features.dictionary.field import Field, Group
+from features.dictionary.field import Group
 from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
@@ -36,11 +36,11 @@ KEY_COOKIE = "ketamine_response_key"
 KEPT_SECONDS = 8 * 3600
 
 SECTIONS = (
-    ("Condition and plan", (Group.REGIMEN,), ("condition",)),
-    ("Baseline scores", (Group.SCORE,), ()),
-    ("Background", (Group.BACKGROUND,), ()),
-    ("History", (Group.HISTORY,), ()),
-    ("Screening", (Group.SCREENING,), ()),
+    ("Condition and plan", Group.REGIMEN),
+    ("Baseline scores", Group.SCORE),
+    ("Background", Group.BACKGROUND),
+    ("History", Group.HISTORY),
+    ("Screening", Group.SCREENING),
 )
 REASONS = {
     REFUSED: "No estimate: a screening rule says this patient should not be treated as planned.",
@@ -128,20 +128,17 @@ def _list_sections(predictor: Predictor) -> Iterator[tuple[str, list[Any]]]:
     read = {name for c in predictor.champions for name in c.model.equation.fields}
     read |= {champion.model.card.outcome.instrument for champion in predictor.champions}
     sites = {site for c in predictor.champions for site in c.model.equation.sites}
-    for index, (title, groups, first) in enumerate(SECTIONS):
-        fields = [known.fields[name] for name in first]
-        fields += [field for field in known.list_fields(*groups) if field.name != "condition"]
-        shown = [(f, f.name in read, f.categories) for f in _order_fields(fields, read)]
-        if sites and index == 0:
+    for title, group in SECTIONS:
+        first = [known.fields["condition"]] if group is Group.REGIMEN else []
+        fields = [*first, *(f for f in known.list_fields(group) if f.name != "condition")]
+        fields.sort(key=lambda field: (not field.required, field.name not in read))
+        shown = [(field, field.name in read, field.categories) for field in fields]
+        if sites and group is Group.REGIMEN:
             shown.append((known.fields["site"], True, tuple(sorted(sites))))
         yield title, shown
     if early := sorted({name for c in predictor.champions for name in list_early(c.model.card)}):
         shown = [(known.fields[name], name in read, ()) for name in early]
         yield "Scores since treatment began", shown
-
-
-def _order_fields(fields: list[Field], read: set[str]) -> list[Field]:
-    return sorted(fields, key=lambda field: (not field.required, field.name not in read))
 
 
 @cache

@@ -14,16 +14,22 @@ from functools import partial
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Engine, Row, Select, func, literal, select
+from sqlalchemy import Engine, Row, Select, column, func, literal, select, table
 from sqlalchemy.pool import PoolProxiedConnection
 
 from features.base.errors import UnavailableError
 from serving.store.database import SWIFT, explain_store
-from serving.store.tables import AUDIT, HEAD
 
 Kind = Literal["changed", "missing", "reordered", "cut off", "added"]
 
-COLUMNS = tuple(column.name for column in AUDIT.columns)
+COLUMNS = (
+    *("number", "request_id", "time", "route", "key_id", "models", "answers"),
+    *("inputs_digest", "inputs", "previous", "digest"),
+)
+# Names alone: types and constraints are the migrations'.
+AUDIT = table("audit", *map(column, COLUMNS))
+# One row: where the chain ends.
+HEAD = table("audit_head", *map(column, ("id", "number", "digest", "seal")))
 HEAD_QUERY = "SELECT number, digest, seal FROM audit_head WHERE id = 1"
 INSERT = f"INSERT INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 UPDATE = "UPDATE audit_head SET number = ?, digest = ?, seal = ? WHERE id = 1"
@@ -86,20 +92,13 @@ Watch = Callable[[Batches, int], Batches]
 
 
 class AuditLog:
-    """The chain in a store. It keeps a connection, so use it from one thread at a time.
-
-    Parameters
-    ----------
-    key
-        Secret key of the chain; every process that appends needs the same.
-    waits
-        Whether `append` waits for other writers and for disks. Only with SQLite it need not:
-        while another process writes it raises `BusyError`, and it never checkpoints.
-    """
+    """The chain in a store. It keeps a connection, so use it from one thread at a time."""
 
     def __init__(self, engine: Engine, key: bytes, waits: bool = True) -> None:
         self.engine = engine
-        self._key = key
+        self._key = key  # Every process that appends needs the same
+        # For other writers and for disks. Only with SQLite it need not: while another process
+        # writes, `append` raises `BusyError`, and it never checkpoints.
         self._waits = waits
         self._append = _append_sqlite if engine.dialect.name == "sqlite" else _append_postgresql
         self._connection: PoolProxiedConnection | None = None
@@ -188,12 +187,8 @@ class AuditLog:
     def verify(self, expected: Head | None = None, watch: Watch | None = None) -> Verdict:
         """Read the entire chain, in short reads that block no writer, and find its first breach.
 
-        Parameters
-        ----------
-        expected
-            A head saved off-host earlier, which must still be in the chain.
-        watch
-            Passes on the batches, given their number, to show progress.
+        An expected head, saved off-host earlier, must still be in the chain. To show progress,
+        `watch` passes on the batches, given their number.
         """
         head_row, last = self._read_end()
         head = Head(last, "") if head_row is None else Head(head_row[0], head_row[1])

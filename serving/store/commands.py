@@ -10,7 +10,7 @@ import typer
 
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, show_json, track
 from features.base.errors import InputError, Problem, UnavailableError
-from features.base.home import Home, enter_home
+from features.base.home import enter_home
 
 if TYPE_CHECKING:  # SQLAlchemy is loaded only by commands that need it
     from serving.store.audit import AuditLog, Head, Verdict
@@ -34,19 +34,17 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a key; its token is printed once and is not stored."""
-    home = enter_home()
     with explain_errors(as_json):
         lifetime = None if expires_days is None else timedelta(days=expires_days)
-        issued = _open_keys(home).create(name, scope, datetime.now(UTC), lifetime, per_minute)
+        issued = _open_keys().create(name, scope, datetime.now(UTC), lifetime, per_minute)
     _show_issued(issued, as_json)
 
 
 @keys.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """List keys with their scopes, expiry and last use."""
-    home = enter_home()
     with explain_errors(as_json):
-        listed = _open_keys(home).list()
+        listed = _open_keys().list()
     if as_json:
         show_json({"keys": [key.as_dict() for key in listed]})
         return
@@ -63,18 +61,16 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Replace a key by a new one; the old one remains valid for a while."""
-    home = enter_home()
     with explain_errors(as_json):
-        issued = _open_keys(home).rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
+        issued = _open_keys().rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
     _show_issued(issued, as_json)
 
 
 @keys.command()
 def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     """Revoke a key; running services reject it within seconds."""
-    home = enter_home()
     with explain_errors(as_json):
-        key = _open_keys(home).revoke(key_id, datetime.now(UTC))
+        key = _open_keys().revoke(key_id, datetime.now(UTC))
     show_json(key.as_dict()) if as_json else typer.echo(f"{key.id} is revoked")
 
 
@@ -86,10 +82,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify the entire log; exit code 1 if it was tampered with."""
-    home = enter_home()
     with explain_errors(as_json):
         expected = None if expect is None else _read_head(expect)
-        verdict = _open_log(home).verify(expected, partial(track, label="verifying"))
+        verdict = _open_log().verify(expected, partial(track, label="verifying"))
     _show_verdict(verdict, as_json)
     if verdict.breach is not None:
         raise typer.Exit(FAILED)
@@ -102,9 +97,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the last rows, or those of one request."""
-    home = enter_home()
     with explain_errors(as_json):
-        rows = _open_log(home).show(request, last)
+        rows = _open_log().show(request, last)
     if as_json:
         show_json({"answers": rows})
         return
@@ -117,7 +111,6 @@ def inputs(
     request_id: Annotated[str, typer.Argument(metavar="REQUEST_ID")],
 ) -> None:
     """Decrypt the body of a request, if bodies are kept, and print it."""
-    home = enter_home()
     from serving.store.secrets import INPUTS_VARIABLE, read_inputs_seal
 
     with explain_errors():
@@ -125,7 +118,7 @@ def inputs(
         if seal is None:
             problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys that encrypt inputs")
             raise InputError([problem], source="environment")
-        sealed = _open_log(home).read_inputs(request_id)
+        sealed = _open_log().read_inputs(request_id)
         if sealed is None:
             raise UnavailableError("the audit log has no inputs of this request")
         body = seal.unseal(sealed)
@@ -133,14 +126,16 @@ def inputs(
     sys.stdout.buffer.flush()
 
 
-def _open_keys(home: Home) -> "KeyStore":
+def _open_keys() -> "KeyStore":
+    home = enter_home()
     from serving.store.database import prepare_store
     from serving.store.keys import KeyStore
 
     return KeyStore(prepare_store(home.store_url))
 
 
-def _open_log(home: Home) -> "AuditLog":
+def _open_log() -> "AuditLog":
+    home = enter_home()
     from serving.store.audit import AuditLog
     from serving.store.database import prepare_store
     from serving.store.secrets import read_secrets

@@ -47,18 +47,9 @@ SYNCHRONOUS = ("normal", "full")
 def open_store(url: str) -> Engine:
     """Open the store at a URL, without connecting; only its owner can read a new SQLite file.
 
-    Parameters
-    ----------
-    url
-        ``sqlite:////absolute/path``, with ``?synchronous=full`` if every commit must survive a
-        power cut; or ``postgresql://user@host/name``.
-
-    Raises
-    ------
-    InputError
-        If it is not such a URL.
-    UnavailableError
-        If PostgreSQL's driver is not installed, or the file cannot be created.
+    The URL is ``sqlite:////absolute/path``, with ``?synchronous=full`` if every commit must survive
+    a power cut, or ``postgresql://user@host/name``. Raises InputError for another, UnavailableError
+    if PostgreSQL's driver is not installed or the file cannot be created.
     """
     try:
         parsed = make_url(url)

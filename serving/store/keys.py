@@ -13,16 +13,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, column, insert, select, table, update
 
 from features.base.errors import InputError, Problem
 from serving.store.database import begin_writing, explain_store
-from serving.store.tables import KEYS
 
 SCOPES = ("predict", "batch", "outcomes", "admin")
 PREFIX = "kr"
 # Stored as text in ISO 8601, so that SQLite and PostgreSQL order them the same way.
 TIMES = ("created", "expires", "revoked", "last_used")
+COLUMNS = ("id", "secret_digest", "name", "scopes", *TIMES, "per_minute", "replaced_by")
+# Names alone: types and constraints are the migrations'.
+KEYS = table("keys", *map(column, COLUMNS))
 # Compared with if no key has the id, so that this takes as long; no secret has this digest.
 NO_DIGEST = secrets.token_hex(32)
 
@@ -91,7 +93,8 @@ class KeyStore:
     def list(self) -> list[Key]:
         """List every key, oldest first, revoked and expired ones too."""
         with explain_store(), self.engine.connect() as connection:
-            return [_read_key(row) for row in connection.execute(select(KEYS).order_by(*BY_AGE))]
+            rows = connection.execute(select(KEYS).order_by(KEYS.c.created, KEYS.c.id))
+            return [_read_key(row) for row in rows]
 
     def rotate(self, key_id: str, now: datetime, overlap: timedelta) -> Issued:
         """Replace a key by a new one; the old one remains valid for a while.
@@ -104,8 +107,7 @@ class KeyStore:
             if not old.is_active(now) or old.replaced_by is not None:
                 message = "the key is already revoked, expired or replaced"
                 raise InputError([Problem("id", "active", message)])
-            lifetime = None if old.expires is None else old.expires - old.created
-            expires = None if lifetime is None else now + lifetime
+            expires = None if old.expires is None else now + (old.expires - old.created)
             issued = _issue(replace(old, created=now, expires=expires, last_used=None))
             # Rotation must not extend a key that expires sooner.
             until = min(now + overlap, old.expires or now + overlap)
@@ -181,7 +183,6 @@ class KeyRing:
                 connection.execute(NOTE_USE, used)
 
 
-BY_AGE = (KEYS.c.created, KEYS.c.id)
 # Several processes write uses; only a later one replaces what is there.
 NOTE_USE = (
     update(KEYS)

@@ -33,15 +33,7 @@ LATE = "the audit log does not answer in time"
 
 
 class AuditWriter:
-    """Writes rows to the log for the requests of one event loop.
-
-    Parameters
-    ----------
-    most_waiting
-        Rows that may wait; a further one is rejected at once.
-    deadline
-        Seconds that a request waits for its row.
-    """
+    """Writes rows to the log for the requests of one event loop."""
 
     def __init__(
         self, log: AuditLog, *, most_waiting: int = MAX_WAITING, deadline: float = DEADLINE
@@ -52,7 +44,8 @@ class AuditWriter:
         # Rows written, transactions that wrote them, and transactions that failed.
         self.rows = self.groups = self.failures = 0
         self._log, self._near = log, log.make_unwaiting()
-        self._most_waiting, self._deadline = most_waiting, deadline
+        self._most_waiting = most_waiting  # Rows; a further one is rejected at once
+        self._deadline = deadline
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gathered: list[Waiting] = []
         self._waiting = self._unmoved = 0

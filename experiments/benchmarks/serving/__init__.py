@@ -1,1 +1,1 @@
-"""The benchmark of serving, the soak, and the load that they put on a service."""
+"""The benchmark of serving, and the load that it puts on a service."""

@@ -10,8 +10,8 @@ _TOLERANCE = 1e-9
 _PARTS = ("estimates", "eligibility")
 
 
-# What must be answered to one request, and the body of the answer.
-Check = Callable[[Any, str], str | None]
+# Compares the body of an answer with what is expected; returns what is wrong, or None.
+CheckAnswer = Callable[[Any, str], str | None]
 
 
 def check_echo(expected: Any, body: str) -> str | None:
@@ -41,9 +41,14 @@ def check_brief_batch(expected: Any, body: str) -> str | None:
 
 
 def check_mlflow(expected: Any, body: str) -> str | None:
-    """Compare MLflow's table with the library's probability."""
+    """Compare MLflow's table with the library's probability, or with none."""
     (row,) = json.loads(body)["predictions"]
-    same = math.isclose(row["probability"], expected, rel_tol=0, abs_tol=_TOLERANCE)
+    probability = row["probability"]
+    # It has not a number, or null, where the library gives no probability.
+    absent = probability is None or math.isnan(probability)
+    if absent or expected is None:
+        return None if absent and expected is None else "probability"
+    same = math.isclose(probability, expected, rel_tol=0, abs_tol=_TOLERANCE)
     return None if same else "probability"
 
 

@@ -44,14 +44,6 @@ class Questions:
         """The library's answer to each."""
         return self.answer(range(len(self.assessments)))
 
-    @cached_property
-    def probabilities(self) -> list[float]:
-        """Probability of each by the first champion, whether or not it would abstain."""
-        columns = read_assessments(self.assessments)
-        champion = self.predictor.champions[0].model
-        probabilities: list[float] = champion.predict(columns).probability.tolist()
-        return probabilities
-
     def take(self, start: int, count: int) -> list[int]:
         """List consecutive numbers of assessments, from the first again after the last."""
         return [(start + offset) % len(self.assessments) for offset in range(count)]

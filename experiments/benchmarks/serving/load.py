@@ -10,22 +10,21 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from experiments.benchmarks.serving.answers import CheckAnswer
 from experiments.processes import read_cpu, stay_on
 from experiments.server import HOST, Server
 from features.base.errors import UnavailableError
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
-JSON_TYPE = "application/json"
 _PATIENCE_SECONDS = 30
-# Compares an answer's body with the expected one; returns what is wrong, or None.
-CheckAnswer = Callable[[Any, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,13 @@ class HttpRequest:
     path: str
     body: bytes
     token: str | None = None
-    content_type: str = JSON_TYPE
     expected: Any = None  # What a checker compares the answer with
 
     @property
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> dict[str, str]:
         """Its own headers; the length and the host are added."""
         key = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        return {"Content-Type": self.content_type, **key}
+        return {"Content-Type": "application/json", **key}
 
     def render(self) -> bytes:
         """Write it as HTTP/1.1."""
@@ -76,20 +74,13 @@ class Measurement:
     # rate, patients_rate: answers below status 400 per second, and patients in them
     rate: float
     patients_rate: float
-    cpu: float | None  # Processor time of the server, ms per request
-    patients_cpu: float | None  # Patients per second of processor time
+    cpu: float  # Processor time of the server, ms per request
+    patients_cpu: float  # Patients per second of processor time
     failed: int  # Refused, lost and unanswered requests, of wrk and of the checker
     # checked, wrong: answers compared with the library's, and those that differ
     checked: int
     wrong: int
     complaint: str = ""  # What was wrong, in words
-
-
-@dataclass
-class _Checked:
-    compared: int = 0
-    wrong: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
 
 
 def find_wrk() -> str:
@@ -124,15 +115,34 @@ def measure_load(load: Load, server: Server, core: int | None = None) -> Measure
     """
     # Apart from the server's core, so that the generator does not slow it.
     with stay_on(core):
-        checked = asyncio.run(_check_all(load, server))
+        checked = asyncio.run(_check_answers(load, server))
         before = read_cpu(server.pid)
         counts = _run_wrk(load, server)
         cpu = read_cpu(server.pid) - before
-    return _summarise(load, counts, cpu, checked)
+    answers, seconds = counts["answers"], counts["seconds"]
+    accepted = answers - counts["refused"]
+    errors = {name: counts[name] for name in ("refused", "lost", "unanswered")}
+    complaints = [f"{count} {name}" for name, count in errors.items() if count]
+    complaints += [f"{kind}: {checked[kind][0]}" for kind in ("checker", "wrong") if checked[kind]]
+    return Measurement(
+        connections=load.connections,
+        answers=answers,
+        p50=counts["p50"],
+        p99=counts["p99"],
+        slowest=counts["slowest"],
+        rate=accepted / seconds,
+        patients_rate=accepted * load.patients / seconds,
+        cpu=1000 * cpu / answers if cpu and answers else nan,
+        patients_cpu=accepted * load.patients / cpu if cpu else nan,
+        failed=sum(errors.values()) + len(checked["checker"]),
+        checked=len(checked["right"]) + len(checked["wrong"]),
+        wrong=len(checked["wrong"]),
+        complaint="; ".join(complaints),
+    )
 
 
-async def _check_all(load: Load, server: Server) -> _Checked:
-    checked = _Checked()
+async def _check_answers(load: Load, server: Server) -> dict[str, list[str]]:
+    checked: dict[str, list[str]] = {"right": [], "wrong": [], "checker": []}
     limits = httpx.Limits(max_connections=load.connections)
     async with httpx.AsyncClient(
         base_url=server.address, limits=limits, timeout=_PATIENCE_SECONDS
@@ -140,38 +150,24 @@ async def _check_all(load: Load, server: Server) -> _Checked:
 
         async def ask(request: HttpRequest) -> None:
             try:
-                answer = await send_request(client, request)
+                answer = await client.post(
+                    request.path, content=request.body, headers=request.headers
+                )
             except httpx.TransportError as error:
-                checked.failed.append(type(error).__name__)
+                checked["checker"].append(type(error).__name__)
                 return
             if answer.status_code != 200:
-                checked.failed.append(f"answered {answer.status_code}")
-                return
-            checked.compared += 1
-            if complaint := load.check(request.expected, answer.text):
-                checked.wrong.append(complaint)
+                checked["checker"].append(f"answered {answer.status_code}")
+            elif complaint := load.check(request.expected, answer.text):
+                checked["wrong"].append(complaint)
+            else:
+                checked["right"].append("")
 
         requests = load.requests[: load.checked]
         # The pool's timeout is for a connection: only as many may wait as there are connections.
         for start in range(0, len(requests), load.connections):
             await asyncio.gather(*map(ask, requests[start : start + load.connections]))
     return checked
-
-
-def dump_json(plain: Any) -> bytes:
-    """Write JSON without spaces, as clients do."""
-    return json.dumps(plain, separators=(",", ":")).encode()
-
-
-async def send_request(client: httpx.AsyncClient, request: HttpRequest) -> httpx.Response:
-    """Send a request, and return its answer.
-
-    Raises
-    ------
-    httpx.TransportError
-        If there is no answer.
-    """
-    return await client.post(request.path, content=request.body, headers=dict(request.headers))
 
 
 def _run_wrk(load: Load, server: Server) -> dict[str, Any]:
@@ -191,27 +187,3 @@ def _run_wrk(load: Load, server: Server) -> dict[str, Any]:
         raise UnavailableError(f"wrk failed: {' '.join((done.stdout + done.stderr).split())}")
     counts: dict[str, Any] = json.loads(lines[-1])
     return counts
-
-
-def _summarise(load: Load, counts: Mapping[str, Any], cpu: float, checked: _Checked) -> Measurement:
-    answers = counts["answers"]
-    accepted = answers - counts["refused"]
-    errors = {name: counts[name] for name in ("refused", "lost", "unanswered")}
-    complaints = [f"{count} {name}" for name, count in errors.items() if count]
-    complaints += [f"checker: {text}" for text in checked.failed[:1]]
-    complaints += [f"wrong: {text}" for text in checked.wrong[:1]]
-    return Measurement(
-        load.connections,
-        answers,
-        counts["p50"],
-        counts["p99"],
-        counts["slowest"],
-        accepted / counts["seconds"],
-        accepted * load.patients / counts["seconds"],
-        1000 * cpu / answers if cpu and answers else None,
-        accepted * load.patients / cpu if cpu else None,
-        sum(errors.values()) + len(checked.failed),
-        checked.compared,
-        len(checked.wrong),
-        "; ".join(complaints),
-    )

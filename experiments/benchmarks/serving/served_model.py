@@ -1,4 +1,4 @@
-"""A home made for one benchmark: a simulated cohort, models fitted on it, champions pulled."""
+"""A home made for one benchmark: with a model fitted on simulated patients."""
 
 import json
 import shutil
@@ -16,11 +16,10 @@ from serving.estimates.predictor import Predictor
 from serving.models.models import Champion
 
 OUTCOME = "phq9.acute.response"
-_STUDY, _COHORT = "experiments/studies/demo.toml", "cohort.parquet"
-_CANDIDATES = 'candidates=["evidence_prior","base_rate"]'
+_STUDY = "experiments/studies/demo.toml"
+_SETTINGS = ("validation.resamples=100", 'candidates=["evidence_prior","base_rate"]', "seed=1")
 # A benchmark asks more than any client may, so its key has no limit.
-_KEY = ("keys", "create", "--name", "benchmark", "--scope", "predict", "--scope", "batch")
-_NO_LIMIT = ("--per-minute", "0", "--json")
+_KEY = ("--name", "benchmark", "--scope", "predict", "--scope", "batch", "--per-minute", "0")
 
 
 @dataclass(frozen=True)
@@ -53,64 +52,44 @@ class ServedHome:
         UnavailableError
             If it fails.
         """
-        done = self.try_to(package, *arguments)
+        command = [sys.executable, "-m", package, *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             shown = " ".join((package, *arguments[:2]))
             raise UnavailableError(f"python -m {shown} failed: {done.stdout}{done.stderr}")
         return done.stdout
 
-    def read_help(self, package: str, *arguments: str) -> str:
-        """Read a command's help; empty if there is no such command."""
-        done = self.try_to(package, *arguments, "--help")
-        return "" if done.returncode else done.stdout
-
-    def try_to(self, package: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command that may fail."""
-        command = [sys.executable, "-m", package, *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-        )
-
-    def simulate(self, patients: int) -> None:
-        """Simulate the training cohort."""
-        size = ("--patients", str(patients), "--seed", "1")
-        self.run("experiments", "simulate", *size, "--out", str(self.folder / _COHORT))
-
-    def fit(self, redevelopments: int, seed: int) -> str:
-        """Fit the demonstration's study by the evidence, and register it; return its version."""
-        settings = (
-            *("--set", _CANDIDATES, "--set", "validation.resamples=100", "--set", f"seed={seed}"),
-            *("--set", f"uncertainty.redevelopments={redevelopments}"),
-        )
-        cohort = ("--cohort", str(self.folder / _COHORT), "--jobs", "1", "--json")
-        registered = json.loads(self.run("training", "fit", _STUDY, *settings, *cohort))
-        return str(registered["model"]["version"])
-
     def pull(self) -> Predictor:
         """Pull the champions; return a predictor with the same champions."""
+        models = self.folder / "bentoml" / "models"
         pulled = json.loads(self.run("serving", "pull", "--json"))["champions"]
-        champions = [self._load(entry["tag"], entry["version"]) for entry in pulled]
+        champions = [
+            Champion(tag, entry["version"], ResponseModel.load(models / tag.replace(":", "/")))
+            for entry in pulled
+            for tag in [entry["tag"]]
+        ]
         return Predictor(champions, ServingSettings().least_sample_size)
 
-    def _load(self, tag: str, version: str) -> Champion:
-        folder = self.folder / "bentoml" / "models" / tag.replace(":", "/")
-        facts = (folder / "model.yaml").read_text("utf-8")
-        model = ResponseModel.load(folder)
-        if model.digest not in facts:
-            raise UnavailableError(f"{tag} does not match the digest in its store")
-        return Champion(tag, version, model)
-
-    def create_key(self) -> str | None:
-        """Create a key without a limit; None if the service has no keys."""
-        if not self.read_help("serving", "keys", "create"):
-            return None
-        return str(json.loads(self.run("serving", *_KEY, *_NO_LIMIT))["token"])
+    def create_key(self) -> str:
+        """Create a key without a limit."""
+        return str(json.loads(self.run("serving", "keys", "create", *_KEY, "--json"))["token"])
 
 
-def make_home(folder: Path) -> ServedHome:
-    """Make an empty home."""
+def make_home(folder: Path, patients: int, redevelopments: int) -> ServedHome:
+    """Make a home with the demonstration's study, fitted on simulated patients and registered."""
     folder.mkdir(parents=True, exist_ok=True)
-    return ServedHome(folder, f"sqlite:///{folder / 'mlflow.db'}")
+    home, cohort = (
+        ServedHome(folder, f"sqlite:///{folder / 'mlflow.db'}"),
+        folder / "cohort.parquet",
+    )
+    size = ("--patients", str(patients), "--seed", "1")
+    home.run("experiments", "simulate", *size, "--out", str(cohort))
+    settings = [*_SETTINGS, f"uncertainty.redevelopments={redevelopments}"]
+    changes = [part for setting in settings for part in ("--set", setting)]
+    home.run("training", "fit", _STUDY, *changes, "--cohort", str(cohort), "--jobs", "1")
+    return home
 
 
 def borrow_home(folder: Path, source: Path) -> ServedHome:

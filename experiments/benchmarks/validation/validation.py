@@ -19,12 +19,12 @@ from experiments.benchmarks.samples import (
     PATIENTS_PER_COURSE,
     UNSEEN_SEED,
     Plan,
-    Sample,
     list_study_rows,
     prepare_world,
     read_simulated,
     take_courses,
 )
+from experiments.benchmarks.scores import Sample
 from experiments.simulator import Sites, World, draw_new_sites, find_world, make_sites, simulate
 from features.base.arrays import Numbers
 from features.base.commands import track

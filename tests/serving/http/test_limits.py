@@ -1,11 +1,13 @@
 """Limits: clients that send too much, too slowly, or nothing do not block other clients."""
 
+import asyncio
 import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import httpx
 import pytest
 
 MOST = 8
@@ -102,6 +104,32 @@ def test_a_body_without_a_length_is_limited_too(service, read_one):
         status, headers, content = read_one(connection)
     assert (status, headers["connection"]) == (413, "close")
     assert json.loads(content)["errors"][0]["rule"] == "size"
+
+
+def test_too_large_body_gets_its_answer(service):
+    """Also if a client sends all of it before it reads, or drops what it received on a reset."""
+    body = json.dumps({**PERSON, "note": "x" * (20 << 20)}).encode()
+
+    async def send_at_once():
+        async with httpx.AsyncClient(base_url=service.address, timeout=60) as client:
+            headers = {"content-type": "application/json"}
+            sent = [client.post("/predict", content=body, headers=headers) for _ in range(4)]
+            return await asyncio.gather(*sent)
+
+    assert {answer.status_code for answer in asyncio.run(send_at_once())} == {413}
+    status, headers, content = service.ask("/predict", body)
+    assert (status, headers["connection"]) == (413, "close")
+    assert json.loads(content)["errors"][0]["rule"] == "size"
+
+
+def test_rest_of_a_too_large_body_is_awaited_for_a_time(service, read_one):
+    head = b"POST /predict HTTP/1.1\r\n" + HOST + TYPE + b"Content-Length: 99999999\r\n\r\n"
+    with service.connect(head) as connection:
+        start = time.monotonic()
+        assert read_one(connection)[0] == 413
+        assert connection.recv(10) == b""
+        # Two seconds are given to every body.
+        assert time.monotonic() - start < 15
 
 
 def test_a_chunked_body_is_answered(service, read_one):

@@ -1,16 +1,15 @@
 """The contestants: how each is started, what it is asked, and how its answers are checked."""
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from experiments.benchmarks.installed import list_absent
 from experiments.benchmarks.serving import answers
-from experiments.benchmarks.serving.assessments import Assessment, Questions
-from experiments.benchmarks.serving.load import CheckAnswer, HttpRequest, dump_json
+from experiments.benchmarks.serving.assessments import Questions
 from experiments.benchmarks.serving.served_model import OUTCOME
 from experiments.server import HOST, ROOT
 from features.dictionary.dictionary import load_dictionary
@@ -22,8 +21,6 @@ _PACKAGE = "experiments.benchmarks.serving.contestants"
 _BATCHES = 9
 _TEXTS = (Kind.CATEGORY, Kind.TEXT, Kind.DATE)
 
-WriteRequests = Callable[[Questions, str | None], list[HttpRequest]]
-
 
 @dataclass(frozen=True)
 class Task:
@@ -31,8 +28,9 @@ class Task:
 
     name: str
     label: str
-    write: WriteRequests
-    check: CheckAnswer
+    path: str
+    ask: Callable[[Questions], Iterable[tuple[Any, Any]]]  # Bodies, and what must be answered
+    check: answers.CheckAnswer
     patients: int = 1  # In each request
     # Numbers of them at which it is measured. A second batch at a time would only wait for the same
     # core
@@ -46,8 +44,8 @@ class Contestant:
     name: str
     modules: tuple[str, ...]  # That it needs
     command: Callable[[int], list[str]]  # Makes the command that starts it at a port
-    ready: str  # Path that answers 200 once it is ready
     tasks: tuple[Task, ...]
+    ready: str = "/readyz"  # Path that answers 200 once it is ready
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -55,8 +53,7 @@ class Contestant:
         return list_absent(self.modules)
 
 
-def start_ours(port: int) -> list[str]:
-    """Make the command that starts our service."""
+def _start_ours(port: int) -> list[str]:
     return [sys.executable, "-m", "serving", "serve", "--port", str(port)]
 
 
@@ -65,11 +62,11 @@ def _start_echo(port: int) -> list[str]:
     return [sys.executable, "-m", "bentoml", "serve", f"{_PACKAGE}.echo:Echo", *options]
 
 
-def _start_fastapi(factory: str, port: int) -> list[str]:
+def _start_fastapi(port: int) -> list[str]:
     # With the faster loop and parser, as ours.
     fast = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
-    options = ("--factory", f"{_PACKAGE}.{factory}", "--host", HOST, "--port", str(port))
-    return [sys.executable, "-m", "uvicorn", *options, *fast]
+    app = ("--factory", f"{_PACKAGE}.fastapi_predictor:build_predictor_app")
+    return [sys.executable, "-m", "uvicorn", *app, "--host", HOST, "--port", str(port), *fast]
 
 
 def _start_mlflow(port: int) -> list[str]:
@@ -78,59 +75,43 @@ def _start_mlflow(port: int) -> list[str]:
     return [sys.executable, "-m", "mlflow", "models", "serve", *model, *options]
 
 
-def _write_echoed(questions: Questions, token: str | None) -> list[HttpRequest]:
-    return [
-        HttpRequest("/predict", dump_json(assessment), token, expected=assessment)
-        for assessment in questions.assessments
-    ]
+def _ask_echo(questions: Questions) -> Iterable[tuple[Any, Any]]:
+    return zip(questions.assessments, questions.assessments, strict=True)
 
 
-def _write_assessments(questions: Questions, token: str | None) -> list[HttpRequest]:
-    return [
-        HttpRequest("/predict", dump_json(assessment), token, expected=answer)
-        for assessment, answer in zip(questions.assessments, questions.answers, strict=True)
-    ]
+def _ask_estimates(questions: Questions) -> Iterable[tuple[Any, Any]]:
+    return zip(questions.assessments, questions.answers, strict=True)
 
 
-def _write_batches(
-    patients: int, extra: Mapping[str, str], questions: Questions, token: str | None
-) -> list[HttpRequest]:
-    requests = []
+def _ask_batches(
+    patients: int, extra: Mapping[str, str], questions: Questions
+) -> Iterator[tuple[Any, Any]]:
     for batch in range(_BATCHES):
         numbers = questions.take(batch * patients, patients)
         body = {"assessments": [questions.assessments[number] for number in numbers], **extra}
-        expected = [questions.answers[number] for number in numbers]
-        requests.append(HttpRequest("/predict_batch", dump_json(body), token, expected=expected))
-    return requests
+        yield body, [questions.answers[number] for number in numbers]
 
 
-def _write_records(questions: Questions, token: str | None) -> list[HttpRequest]:
-    # MLflow wants a data frame of what the signature has.
-    names = [field.name for field in list_inputs(questions.predictor.champions[0].model.card)]
-    rows = [_convert_record(assessment, names) for assessment in questions.assessments]
-    bodies = [dump_json({"dataframe_records": [row]}) for row in rows]
-    return [
-        HttpRequest("/invocations", body, token, expected=probability)
-        for body, probability in zip(bodies, questions.probabilities, strict=True)
-    ]
-
-
-def _convert_record(assessment: Assessment, names: list[str]) -> dict[str, Any]:
-    # Flags and integers become floating-point numbers: the signature has no other numbers.
-    return {
-        name: value if load_dictionary().fields[name].kind in _TEXTS else float(value)
-        for name, value in assessment.items()
-        if name in names
-    }
+# MLflow wants a data frame of what the signature has, and its signature has no integers or flags.
+def _ask_records(questions: Questions) -> Iterator[tuple[Any, Any]]:
+    names = {field.name for field in list_inputs(questions.predictor.champions[0].model.card)}
+    texts = {name for name in names if load_dictionary().fields[name].kind in _TEXTS}
+    for assessment, answer in zip(questions.assessments, questions.answers, strict=True):
+        row = {
+            name: value if name in texts else float(value)
+            for name, value in assessment.items()
+            if name in names
+        }
+        yield {"dataframe_records": [row]}, answer["estimates"][0]["probability"]
 
 
 def _make_batch_task(patients: int, brief: bool) -> Task:
-    check = answers.check_brief_batch if brief else answers.check_batch
     return Task(
         f"batch_{patients}{'_brief' if brief else ''}",
         f"ours, batch of {patients:,}{', brief' if brief else ''}",
-        partial(_write_batches, patients, {"detail": "brief"} if brief else {}),
-        check,
+        "/predict_batch",
+        partial(_ask_batches, patients, {"detail": "brief"} if brief else {}),
+        answers.check_brief_batch if brief else answers.check_batch,
         patients,
         (1,),
     )
@@ -138,22 +119,24 @@ def _make_batch_task(patients: int, brief: bool) -> Task:
 
 _BENTOML = ("bentoml",)
 _FASTAPI = ("fastapi", "uvicorn", "uvloop", "httptools", "orjson")
-_ECHO = Task("echo", "BentoML, echo", _write_echoed, answers.check_echo)
-_OURS = Task("ours", "ours", _write_assessments, answers.check_estimates)
-_OUR_BATCHES = tuple(_make_batch_task(n, brief) for brief in (False, True) for n in (100, 1000))
-_PREDICTOR = Task("fastapi", "FastAPI, our predictor", _write_assessments, answers.check_estimates)
-_MLFLOW = Task("mlflow", "`mlflow models serve`", _write_records, answers.check_mlflow)
-
-_START_PREDICTOR = partial(_start_fastapi, "fastapi_predictor:build_predictor_app")
+_ECHO = Task("echo", "BentoML, echo", "/predict", _ask_echo, answers.check_echo)
+_OURS = Task("ours", "ours", "/predict", _ask_estimates, answers.check_estimates)
+_BATCH = tuple(
+    _make_batch_task(patients, brief) for brief in (False, True) for patients in (100, 1000)
+)
+_PREDICTOR = replace(_OURS, name="fastapi", label="FastAPI, our predictor")
+_MLFLOW = Task(
+    "mlflow", "`mlflow models serve`", "/invocations", _ask_records, answers.check_mlflow
+)
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
     {
         contestant.name: contestant
         for contestant in (
-            Contestant("echo", _BENTOML, _start_echo, "/readyz", (_ECHO,)),
-            Contestant("ours", _BENTOML, start_ours, "/readyz", (_OURS,)),
-            Contestant("batch", _BENTOML, start_ours, "/readyz", _OUR_BATCHES),
-            Contestant("fastapi", _FASTAPI, _START_PREDICTOR, "/readyz", (_PREDICTOR,)),
-            Contestant("mlflow", ("mlflow", "uvicorn"), _start_mlflow, "/ping", (_MLFLOW,)),
+            Contestant("echo", _BENTOML, _start_echo, (_ECHO,)),
+            Contestant("ours", _BENTOML, _start_ours, (_OURS,)),
+            Contestant("batch", _BENTOML, _start_ours, _BATCH),
+            Contestant("fastapi", _FASTAPI, _start_fastapi, (_PREDICTOR,)),
+            Contestant("mlflow", ("mlflow", "uvicorn"), _start_mlflow, (_MLFLOW,), "/ping"),
         )
     }
 )

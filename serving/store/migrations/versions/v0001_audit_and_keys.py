@@ -6,6 +6,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+# SQLite numbers its rows itself only where the type is spelt so; then the number is the row.
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 

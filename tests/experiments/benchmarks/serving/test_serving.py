@@ -1,33 +1,27 @@
-"""The serving benchmark and the soak: verdicts, detection of wrong answers, a small run."""
+"""The serving benchmark: verdicts, detection of wrong answers, a small run."""
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
-import httpx
 import pytest
 
-from experiments.benchmarks.serving.answers import check_batch, check_estimates, is_shortened
-from experiments.benchmarks.serving.assessments import Questions, draw_assessments
-from experiments.benchmarks.serving.batch_profile import profile_batches
-from experiments.benchmarks.serving.contestants.roster import CONTESTANTS
-from experiments.benchmarks.serving.load import HttpRequest, Measurement
-from experiments.benchmarks.serving.report import report_serving
-from experiments.benchmarks.serving.serving import (
-    QUICK,
-    Round,
-    ServingResults,
-    choose_contestants,
+from experiments.benchmarks.serving.answers import (
+    check_batch,
+    check_estimates,
+    check_mlflow,
+    is_shortened,
 )
-from experiments.benchmarks.serving.soak import SoakAudit, SoakPlan, SoakResult
-from experiments.benchmarks.serving.soak_questions import INVALID, SoakQuestion, draw_questions
-from experiments.benchmarks.serving.soak_report import compute_memory_slope, judge_soak
-from experiments.benchmarks.serving.soak_watch import Watch
-from experiments.benchmarks.serving.verdicts import (
+from experiments.benchmarks.serving.assessments import Questions, draw_assessments
+from experiments.benchmarks.serving.contestants.roster import CONTESTANTS
+from experiments.benchmarks.serving.load import Measurement
+from experiments.benchmarks.serving.report import (
+    combine_rounds,
     has_answered_all,
     judge_serving,
-    list_speed_rows,
+    report_serving,
 )
+from experiments.benchmarks.serving.serving import QUICK, ServingResults, choose_contestants
 from experiments.processes import Cores, Memory
 from features.base.errors import InputError
 from features.records.assessment import read_assessments
@@ -40,27 +34,28 @@ MODEL = {
     "redevelopments": 20,
     "courses": 300,
     "assessments": 450,
-    "key": False,
 }
 
 
-def make_measurement(rate, p50=1.0, **changes):
-    made = Measurement(
-        connections=1, answers=100, p50=p50, p99=3 * p50, slowest=9.0, rate=rate,
-        patients_rate=rate, cpu=1.0, patients_cpu=1000.0, failed=0, checked=5, wrong=0,
-    )  # fmt: skip
-    return replace(made, **changes)
-
-
-def make_round(task, rate, p50=1.0, **changes):
-    measured = {(task, n): make_measurement(rate, p50, connections=n, **changes) for n in (1, 16)}
-    return Round(4.0, Memory(200.0, 150.0, 220.0), measured)
-
-
 def make_results(**rates):
-    """Results of three rounds for each contestant."""
-    rounds = {name: [make_round(name, rate) for rate in part] for name, part in rates.items()}
-    return ServingResults(replace(QUICK, rounds=3), Cores(0, 1), rounds, {}, MODEL)
+    """Results of rounds with these rates, for each contestant."""
+    results = ServingResults(replace(QUICK, rounds=3), Cores(0, 1), MODEL)
+    for name, part in rates.items():
+        for number, rate in enumerate(part):
+            add_round(results, name, number, rate)
+    return results
+
+
+def add_round(results, name, number, rate, **changes):
+    for connections in (1, 16):
+        measured = Measurement(
+            connections=connections, answers=100, p50=1.0, p99=3.0, slowest=9.0, rate=rate,
+            patients_rate=rate, cpu=1.0, patients_cpu=1000.0, failed=0, checked=5, wrong=0,
+        )  # fmt: skip
+        task = {"round": number, "task": name, "label": name}
+        results.measured.append({**task, **asdict(measured), **changes})
+    memory = asdict(Memory(200.0, 150.0, 220.0))
+    results.starts.append({"contestant": name, "seconds": 4.0, **memory})
 
 
 def find_verdict(verdicts, start):
@@ -84,15 +79,30 @@ def test_missed_target_is_reported():
     assert "| NOT MET | 0.30 |" in report_serving(results).text
 
 
+def test_what_was_not_measured_is_not_judged():
+    verdicts = judge_serving(make_results())
+    assert {verdict.word for verdict in verdicts} == {"cannot tell"}
+    assert not has_answered_all(make_results())
+
+
+def test_batches_are_judged_by_patients_per_processor_second():
+    results = make_results(batch_1000=[1, 1], ours=[1, 1])
+    verdicts = judge_serving(results)
+    full = find_verdict(verdicts, "estimates per second of processor time, batches of 1,000, in f")
+    assert (full.result, full.met) == ("1,000", False)
+    tail = find_verdict(verdicts, "p99 at 16, times p50")
+    assert (tail.result, tail.met) == ("3.00", True)
+
+
 def test_rows_are_medians_and_counts_are_sums():
-    (row, _) = list_speed_rows(make_results(ours=[900, 500, 400]))
+    row, _ = combine_rounds(make_results(ours=[900, 500, 400])).itertuples()
     assert (row.rate, row.answers, row.checked, row.rounds) == (500, 300, 15, 3)
 
 
 def test_one_wrong_answer_is_enough_to_fail():
     results = make_results(ours=[900, 500], echo=[1000, 900])
     assert has_answered_all(results)
-    results.rounds["ours"].append(make_round("ours", 800, wrong=1, complaint="wrong: estimates"))
+    add_round(results, "ours", 2, 800, wrong=1, complaint="wrong: estimates")
     assert not has_answered_all(results)
     verdict = find_verdict(judge_serving(results), "every answer below status 400")
     assert verdict.word == "NOT MET"
@@ -173,114 +183,17 @@ def test_brief_answer_is_part_of_the_full_one(questions):
     assert not is_shortened(shorten(guess=1), full)
 
 
-# The soak.
-
-
-@pytest.fixture
-def watch(questions):
-    numbers = range(len(questions.assessments))
-    digest = questions.predictor.champions[0].model.digest
-    return Watch({digest: questions.answer(numbers)})
-
-
-REQUEST = HttpRequest("/predict", b"{}")
-
-
-def answer_with(plain, status=200, **headers):
-    return httpx.Response(status, headers=headers, json={"request_id": "r1", **plain})
-
-
-def test_soak_accepts_only_the_librarys_answer(questions, watch):
-    (right,) = questions.answer([2])
-    question = SoakQuestion("predict", REQUEST, 200, (2,))
-    watch.note_answer(question, answer_with(right))
-    assert (watch.compared, watch.wrong, watch.request_ids) == (1, [], {"r1"})
-    watch.note_answer(replace(question, numbers=(3,)), answer_with(right))
-    assert watch.wrong == ["predict: other estimates after 0 s"]
-
-
-def test_soak_knows_only_registered_champions(questions, watch):
-    (answer,) = questions.answer([2])
-    answer["estimates"][0]["model"]["digest"] = "0" * 64
-    watch.note_answer(SoakQuestion("predict", REQUEST, 200, (2,)), answer_with(answer))
-    assert watch.wrong == ["predict: no estimate of one of the champions after 0 s"]
-
-
-def test_bad_row_in_a_batch_harms_no_neighbour(questions, watch):
-    results = [{"errors": [{}]}, *questions.answer([0, 1])]
-    question = SoakQuestion("batch", REQUEST, 200, (None, 0, 1))
-    watch.note_answer(question, answer_with({"results": results}))
-    assert (watch.compared, watch.wrong) == (3, [])
-    watch.note_answer(question, answer_with({"results": [*results[1:], results[0]]}))
-    assert len(watch.wrong) == 3
-
-
-def test_503_needs_retry_after_and_500_is_forbidden(watch):
-    question = SoakQuestion("predict", REQUEST, 200, (0,))
-    watch.note_answer(question, answer_with({}, 503, **{"retry-after": "1"}))
-    assert watch.forbidden == []
-    watch.note_answer(question, answer_with({}, 503))
-    watch.note_answer(question, answer_with({}, 500))
-    assert watch.forbidden == ["predict: 503 after 0 s", "predict: 500 after 0 s"]
-
-
-def test_questions_are_mostly_valid_with_every_invalid_kind(questions):
-    drawn = draw_questions(questions.assessments, None, seed=1)
-    kinds = [next(drawn).kind for _ in range(3000)]
-    assert 0.88 < kinds.count("predict") / len(kinds) < 0.92
-    assert 0.03 < kinds.count("batch") / len(kinds) < 0.07
-    assert set(INVALID) <= set(kinds)
-
-
-INTACT = SoakAudit(True, 5, 0)
-
-
-def make_soaked(watch, audit=INTACT, left=2):
-    return SoakResult(SoakPlan(minutes=4), watch, audit, workers=2, workers_left=left)
-
-
-def test_reset_after_a_large_body_is_not_lost(watch):
-    for status in (413, 200):
-        watch.note_lost(SoakQuestion("any", REQUEST, status))
-    assert len(watch.lost) == 1
-
-
-def test_only_a_kill_excuses_lost_connections(watch):
-    watch.kills, watch.lost = [100.0], [100.5, 104.0]
-    aim = "connections are lost"
-    assert find_verdict(judge_soak(make_soaked(watch)), aim).met
-    watch.lost.append(150.0)
-    assert not find_verdict(judge_soak(make_soaked(watch)), aim).met
-
-
-def test_new_champion_must_replace_the_old_one(watch):
-    aim = "a new champion answers"
-    watch.changes = [(60.0, 70.0, "b"), (120.0, 130.0, "a")]
-    watch.champions.update({(second, "b"): 1 for second in range(72, 120)})
-    watch.champions.update({(second, "a"): 1 for second in range(135, 240)})
-    watch.champions[90, "a"] = 1  # within thirty seconds
-    assert find_verdict(judge_soak(make_soaked(watch)), aim).met
-    watch.champions[105, "a"] = 1
-    assert not find_verdict(judge_soak(make_soaked(watch)), aim).met
-
-
-def test_missing_worker_or_audit_row_fails(watch):
-    assert not find_verdict(judge_soak(make_soaked(watch, left=1)), "every killed worker").met
-    for audit, met in (
-        (INTACT, True),
-        (SoakAudit(True, 5, 1), False),
-        (SoakAudit(False, 5, 0), False),
-        (SoakAudit(None), None),
+def test_mlflow_must_abstain_as_the_library():
+    for shown, expected, complaint in (
+        ("0.25", 0.25, None),
+        ("0.25", 0.26, "probability"),
+        ("0.25", None, "probability"),
+        ("NaN", None, None),
+        ("null", None, None),
+        ("NaN", 0.25, "probability"),
     ):
-        assert find_verdict(judge_soak(make_soaked(watch, audit)), "the audit log").met is met
-
-
-def test_memory_slope_is_that_after_the_first_third(watch):
-    # 36 MiB per hour, after a start that counts nothing; one look fell into a restart.
-    watch.memory = [(float(t), 500.0 - t) for t in range(0, 80, 10)]
-    watch.memory += [(float(t), 200 + t / 100) for t in range(80, 240, 10)]
-    watch.memory[12] = (120.0, 60.0)
-    assert compute_memory_slope(watch, 240) == pytest.approx(36, rel=0.01)
+        body = f'{{"predictions": [{{"probability": {shown}}}]}}'
+        assert check_mlflow(expected, body) == complaint
 
 
 @needs_wrk
@@ -307,10 +220,3 @@ def test_quick_benchmark_measures_echo_and_ours(fresh_commands, commands):
 def test_quick_benchmark_writes_no_page(fresh_commands):
     done = fresh_commands.run("experiments", "benchmark", "serving", "--quick", "--docs", code=2)
     assert "not with --quick" in done.stderr
-
-
-def test_batch_is_timed_step_by_step(questions):
-    steps = profile_batches(questions, None)
-    assert [step.name for step in steps][-1] == "for comparison: orjson alone, in and out"
-    assert all(step.full > 0 and step.brief > 0 for step in steps)
-    assert steps[-1].full < sum(step.full for step in steps[:-1])
