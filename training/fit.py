@@ -22,13 +22,14 @@ from training.registry.registry import REPORT_FILE, RegisteredModel, Registry, n
 from training.report.figures import save_figures
 from training.report.page import render_report, write_report
 from training.study.design import Design
-from training.study.split import derive_seed, split_outer
+from training.study.seeds import FINAL_SEED, derive_seed
+from training.study.split import split_outer
 from training.study.weighting import weigh_courses
 from training.validation.development import describe_development
 from training.validation.evidence import gather_evidence
 from training.validation.judgement import judge_development
 from training.validation.procedure import choose_procedure
-from training.validation.resample import FINAL_SEED, redevelop
+from training.validation.resample import redevelop
 from training.validation.runs import cross_validate, open_result_store
 
 

@@ -23,7 +23,7 @@ from features.records.mapping import Mapper
 from features.records.tables import wrap_table
 from training.study.courses import filter_courses, prepare_design
 from training.study.design import Design
-from training.study.split import derive_seed
+from training.study.seeds import derive_seed
 from training.study.study import Study, read_study
 
 STUDY = Path(__file__).parents[1] / "studies" / "demo.toml"

@@ -20,7 +20,7 @@ import training
 from features.base.files import Journal, digest_sources, list_sources
 from features.records.cohort import digest_cohort
 from training.study.design import Design
-from training.study.split import derive_seed
+from training.study.seeds import derive_seed
 
 # Random trials before Optuna models the earlier ones, and trials before any may be pruned.
 _RANDOM_TRIALS, UNPRUNED_TRIALS = 10, 5

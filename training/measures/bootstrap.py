@@ -10,13 +10,11 @@ from features.model.card import Measure
 from training.measures.intervals import Patients, make_measure
 from training.measures.predictions import Predictions
 from training.study.parts import MEASURE_LEVEL
-from training.study.split import derive_seed
+from training.study.seeds import MEASURE_SEED, derive_seed
 from training.study.study import Study
 
 # Bootstrap samples are weighed in blocks of at most 32 MB, whatever the size of the cohort.
 _BLOCK_CELLS = 4_000_000
-# Index among the seeds derived from the study's own.
-MEASURE_SEED = 3
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from features.base.arrays import Numbers
 from features.base.errors import Problem, StudyError
 from training.study.design import UNKNOWN_SITE, Design, number_sites
+from training.study.seeds import derive_seed
 
 Rows = NDArray[np.int64]
 # An AUC of a fold has a standard error only with two patients of either class.
@@ -140,12 +141,6 @@ def _deal_units(counts: NDArray[np.int64], folds: int) -> list[int]:
         dealt[fold] += unit
         dealt_to.append(fold)
     return dealt_to
-
-
-def derive_seed(*parts: int) -> int:
-    """Derive a seed from a study's seed and the place in the run where it is used."""
-    # SeedSequence mixes its parts: neighbouring numbers give unrelated streams.
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 def draw_patients(design: Design, generator: np.random.Generator) -> Rows:

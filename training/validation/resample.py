@@ -15,11 +15,9 @@ from training.candidates.base import Candidate, Fit
 from training.candidates.calibration import Calibration
 from training.candidates.evidence.published import SITE_SPREAD
 from training.study.design import Design
-from training.study.split import derive_seed, draw_patients
+from training.study.seeds import REDEVELOPMENT_SEED, derive_seed
+from training.study.split import draw_patients
 
-# Indices among the seeds derived from the study's own; see training.validation.units.
-_REDEVELOPMENT_SEED = 2
-FINAL_SEED = 4
 # Trees are slow to grow, and with a posterior, refits add little: a share of them is enough.
 _SHARE = 4
 # As many give a standard deviation to a tenth of itself.
@@ -47,7 +45,7 @@ def redevelop(design: Design, candidate: Candidate, fit: Fit, jobs: int) -> Equa
     refits = [by_number[number] for number in numbers]
     if fit.posterior is None:
         return join_versions([fit.equation, *refits])
-    generator = np.random.default_rng(derive_seed(study.seed, _REDEVELOPMENT_SEED))
+    generator = np.random.default_rng(derive_seed(study.seed, REDEVELOPMENT_SEED))
     draws = fit.posterior.draw(count, generator)
     shifted = shift_draws(draws, join_versions(refits)) if refits else draws
     calibration = Calibration(*fit.equation.terms.calibration[0])
@@ -58,7 +56,7 @@ def redevelop_once(
     design: Design, candidate: Candidate, fit: Fit, number: int
 ) -> tuple[int, Equation]:
     """Fit on one bootstrap sample of patients; returns the equation with the sample's number."""
-    fit_seed = derive_seed(design.study.seed, _REDEVELOPMENT_SEED, number)
+    fit_seed = derive_seed(design.study.seed, REDEVELOPMENT_SEED, number)
     generator = np.random.default_rng(fit_seed)
     rows = draw_patients(design, generator)
     if fit.posterior is not None:

@@ -7,10 +7,8 @@ import numpy as np
 
 from features.base.arrays import Indices
 from training.study.design import Design, number_sites
-from training.study.split import derive_seed, draw_patients, has_both_classes, split_outer
-
-# Indices among the seeds derived from the study's own; see training.validation.resample.
-FOLD_SEED, BOOTSTRAP_SEED, SITE_SEED, LATEST_SEED = 1, 6, 7, 8
+from training.study.seeds import BOOTSTRAP_SEED, FOLD_SEED, LATEST_SEED, SITE_SEED, derive_seed
+from training.study.split import draw_patients, has_both_classes, split_outer
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from training.measures.logistic import logit
 from training.measures.losses import choose_candidate, compute_log_loss
 from training.study.design import Design
 from training.study.parts import ESTIMATE_LEVEL
-from training.study.split import MIN_CLASS_PER_FOLD, derive_seed
+from training.study.seeds import FINAL_SEED, derive_seed
+from training.study.split import MIN_CLASS_PER_FOLD
 from training.validation.procedure import Contest
-from training.validation.resample import FINAL_SEED, redevelop
+from training.validation.resample import redevelop
 from training.validation.runs import run_unit
 from training.validation.units import list_folds
 

@@ -21,7 +21,7 @@ from experiments.benchmarks.results import Result, Results, complete_results, pa
 from experiments.benchmarks.samples import Plan, prepare_world
 from features.base.commands import track
 from features.base.errors import InputError, Problem
-from training.study.split import derive_seed
+from training.study.seeds import derive_seed
 from training.validation.resample import spread
 
 METHODS = (*OURS, *PEERS)

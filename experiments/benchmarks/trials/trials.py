@@ -29,7 +29,8 @@ from training.measures.predictions import Predictions
 from training.study.courses import prepare_design
 from training.study.design import Design
 from training.study.parts import MEASURE_LEVEL
-from training.study.split import derive_seed, number_units, split_outer
+from training.study.seeds import derive_seed
+from training.study.split import number_units, split_outer
 from training.validation.runs import cross_validate
 
 # Which of the seeds derived for a choice inside an outer fold.

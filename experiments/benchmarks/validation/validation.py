@@ -38,7 +38,7 @@ from training.measures.performance import MEASURES, compute_performance, measure
 from training.study.courses import evaluate_outcome
 from training.study.design import Design
 from training.study.parts import MEASURE_LEVEL
-from training.study.split import derive_seed
+from training.study.seeds import FINAL_SEED, derive_seed
 from training.study.study import Study
 from training.validation.across_sites import measure_across_sites
 from training.validation.evidence import (
@@ -49,7 +49,7 @@ from training.validation.evidence import (
 )
 from training.validation.optimism import correct_optimism, measure_refits
 from training.validation.procedure import Procedure, choose_procedure
-from training.validation.resample import FINAL_SEED, spread
+from training.validation.resample import spread
 from training.validation.runs import KEEP_NOTHING, cross_validate, run_units
 from training.validation.units import list_bootstraps
 

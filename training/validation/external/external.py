@@ -14,13 +14,13 @@ from features.records.columns import Columns
 from training.findings.comparison import list_leakage_alarms
 from training.findings.findings import RecalibrationFacts, ValidationType
 from training.findings.format import format_measure
-from training.measures.bootstrap import MEASURE_SEED, IntervalSettings
+from training.measures.bootstrap import IntervalSettings
 from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
 from training.measures.predictions import Predictions
 from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
-from training.study.split import derive_seed
+from training.study.seeds import MEASURE_SEED, derive_seed
 from training.validation.external.closed_test import propose, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 

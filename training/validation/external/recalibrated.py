@@ -9,7 +9,7 @@ from features.base.errors import CohortError, Problem
 from features.model.card import ModelCard, Recalibrated
 from features.model.response_model import ResponseModel
 from training.findings.findings import Findings, RecalibrationFacts
-from training.study.split import derive_seed
+from training.study.seeds import RECALIBRATION_SEED, derive_seed
 from training.validation.external.closed_test import (
     count_smaller_class,
     cross_recalibrate,
@@ -19,8 +19,6 @@ from training.validation.external.closed_test import (
 from training.validation.external.external import ExternalValidation
 from training.validation.external.findings import describe_external
 
-# Index among the seeds derived from the study's own; see training.validation.units.
-_RECALIBRATION_SEED = 9
 # Patients of the smaller outcome class, so that every fold has some of them.
 _MIN_PATIENTS = 20
 
@@ -41,7 +39,7 @@ def make_recalibrated(
             f"to validate a recalibration, both classes need at least {_MIN_PATIENTS} patients"
         )
         raise CohortError([Problem(card.name, "recalibration", message)], source="cohort")
-    seed = derive_seed(card.seed, _RECALIBRATION_SEED)
+    seed = derive_seed(card.seed, RECALIBRATION_SEED)
     log_odds, folds = cross_recalibrate(
         validation.log_odds, selection.outcome, selection.patients, seed
     )
