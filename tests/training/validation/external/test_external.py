@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from features.base.errors import CohortError
-from features.dictionary.outcome import parse_outcome
 from features.model.card import StudiedRange
 from features.records.cohort import digest_cohort
 from training.report.page import render_report
