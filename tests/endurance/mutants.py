@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import chdir
@@ -148,11 +149,13 @@ def time_room(module: str) -> dict[str, float]:
     Those of the whole room are under an empty name.
     """
     began = time.monotonic()
-    outcome, output = run_tests(f"{make_test_command(Path(), module, {})} --by-file", 3600)
+    outcome, output = run_tests(f"{make_test_command(Path(), module, {})} --durations=0", 3600)
     if outcome is not TestOutcome.SURVIVED:
         raise SystemExit(f"the tests of {module} fail without any change:\n{output[-3000:]}")
-    files = re.findall(r"(tests/\S+\.py)  .* in (\d+) s$", output, re.MULTILINE)
-    return {file: float(taken) for file, taken in files} | {"": time.monotonic() - began}
+    files: Counter[str] = Counter()
+    for taken, file in re.findall(r"^([\d.]+)s (?:setup|call|teardown) +(\S+?)::", output, re.M):
+        files[file] += float(taken)
+    return {**files, "": time.monotonic() - began}
 
 
 def test_mutant(mutant: Mutant, seconds: Mapping[str, float]) -> dict[str, Any]:
