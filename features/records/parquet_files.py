@@ -19,7 +19,11 @@ _PANDAS_INDEX = "__index_level_"
 # Spark and Dask note there what they did, and leave there what they did not finish.
 _HIDDEN = ("_", ".")
 # Their folders also keep rows that were deleted, which only their own readers leave out.
-_TABLE_FORMATS = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table", "metadata": "an Iceberg table"}
+_TABLE_FORMATS = {
+    "_delta_log": "a Delta table",
+    ".hoodie": "a Hudi table",
+    "metadata": "an Iceberg table",
+}
 _HIVE_MISSING = "__HIVE_DEFAULT_PARTITION__"
 
 

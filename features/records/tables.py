@@ -1,7 +1,7 @@
 """Cohort files: CSV, TSV and Parquet, opened and read in batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -72,10 +72,9 @@ def open_table(path: Path) -> RawTable:
 def wrap_table(table: Any, source: str) -> RawTable:
     """Treat an Arrow table in memory as an open file."""
     names, unreadable = without_index(table.column_names), list_unreadable(table.schema)
-    wrapped = RawTable(source, names, iter(()), unreadable=unreadable)
-    _refuse_repeated(wrapped)
-    readable = table.select([name for name in names if name not in unreadable])
-    return replace(wrapped, batches=iter(readable.to_batches(max_chunksize=BATCH_ROWS)))
+    readable = [i for i, name in enumerate(table.column_names) if name not in unreadable]
+    batches = table.select(readable).to_batches(max_chunksize=BATCH_ROWS)
+    return _refuse_repeated(RawTable(source, names, iter(batches), unreadable=unreadable))
 
 
 def _refuse_repeated(table: RawTable) -> RawTable:

@@ -131,7 +131,11 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         ('[rename]\na = "phq9"\n[constants]\nphq9 = 3\n', "phq9", "duplicate"),
         ('[values.sex]\nW = "woman"\n', "values.sex.W", "category"),
         ('missing = ["99"]\n[values.sex]\n"99.0" = "other"\n', "values.sex.99.0", "missing"),
-        ('[values.hepatic_impairment]\nNone = "none"\n', "values.hepatic_impairment.None", "missing"),
+        (
+            '[values.hepatic_impairment]\nNone = "none"\n',
+            "values.hepatic_impairment.None",
+            "missing",
+        ),
         ('[values.sex]\n1 = "female"\n"1.0" = "male"\n', "values.sex.1.0", "duplicate"),
         ('[values.bipolar]\nja = "perhaps"\n', "values.bipolar.ja", "type"),
         ('[values.phq9]\nsevere = "270"\n', "values.phq9.severe", "range"),
