@@ -60,15 +60,15 @@ def _check_output(name: str, path: Path, inputs: Iterable[tuple[str, Path]]) -> 
         # Written atomically, an output replaces what bears its name: the link, not its target.
         message = f"{path.name} is a symbolic link; name the file that it leads to"
         yield Problem(name, "symlink", message)
-    elif os.path.exists(path) and not path.is_file():
+    elif path.exists() and not path.is_file():
         yield Problem(name, "file", "must be a file, or not exist yet")
-    elif not next(folder for folder in real.parents if os.path.exists(folder)).is_dir():
+    elif not next(folder for folder in real.parents if folder.exists()).is_dir():
         yield Problem(name, "folder", "must lie in a folder, or where one can be made")
 
 
 def _is_same_file(path: Path, other: Path) -> bool:
     # Both are real paths. Of what does not exist yet, only names can be compared.
-    if os.path.exists(path) and os.path.exists(other):
+    if path.exists() and other.exists():
         return path.samefile(other)
     if path == path.parent or _fold_name(path) != _fold_name(other):
         return path == other
