@@ -1,6 +1,6 @@
 """Reading Arrow columns, from Parquet or from text files, into typed columns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -38,7 +38,9 @@ ARROW_READERS: Mapping[Kind, Reader] = MappingProxyType(
 )
 
 
-def parse_arrow(field: Field, array: Any, text: bool, factor: float = 1.0) -> Parsed:
+def parse_arrow(
+    field: Field, array: Any, text: bool, convert: Callable[[Any], Any] | None = None
+) -> Parsed:
     """Read one Arrow array.
 
     Null, and NaN among numbers, is missing.
@@ -47,12 +49,12 @@ def parse_arrow(field: Field, array: Any, text: bool, factor: float = 1.0) -> Pa
     ----------
     text
         Whether texts may stand for numbers and flags, as in CSV.
-    factor
-        Unit conversion by which numbers are multiplied before their range is checked.
+    convert
+        Turns numbers into the field's unit before their range is checked; None if they are in it.
     """
     parsed = _parse_plain_numbers(field, array) or _parse_distinct(field, array, text)
-    if factor != 1.0:
-        parsed = Parsed(parsed.values * factor, parsed.broken)
+    if convert is not None:
+        parsed = Parsed(convert(parsed.values), parsed.broken)
     return check_numbers(field, parsed)
 
 

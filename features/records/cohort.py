@@ -17,7 +17,8 @@ from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
 from features.records.names import check_names
 from features.records.parsing import Parsed
-from features.records.rules import validate
+from features.records.rules import is_without_baseline, validate
+from features.records.short_forms import ShortForms
 from features.records.tables import RawTable, open_table
 
 
@@ -36,6 +37,7 @@ def read_cohort(
     mapper: Mapper | None = None,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
+    incomplete: bool = False,
 ) -> Columns:
     """Read a cohort file of which every row is valid.
 
@@ -43,6 +45,8 @@ def read_cohort(
     ----------
     ignore_unknown
         Whether columns that are not fields are left out instead of refused.
+    incomplete
+        Whether rows without any baseline total are read, to be counted, instead of refused.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def read_cohort(
     """
     mapper = mapper or Mapper()
     table = open_table(path, mapper.missing_tokens)
-    return collect_cohort(table, mapper, ignore_unknown, dictionary)
+    return collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
 
 
 def collect_cohort(
@@ -59,11 +63,17 @@ def collect_cohort(
     mapper: Mapper,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
+    incomplete: bool = False,
 ) -> Columns:
     """Read an open table of which every row is valid; see :func:`read_cohort`."""
     batches = list(read_batches(table, mapper, ignore_unknown, dictionary))
     problems = _merge_problems(problem for batch in batches for problem in batch.problems)
+    if incomplete:
+        problems = [problem for problem in problems if not is_without_baseline(problem)]
     columns = concatenate_columns([batch.columns for batch in batches])
+    forms = ShortForms()
+    forms.add(columns)
+    problems += forms.list_problems()
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))
     problems += _renumber(table, find_duplicates(columns)) + table.list_ragged()
@@ -93,10 +103,11 @@ def read_batches(
         for theirs, ours in names.items():
             array = mapper.map_values(ours, batch.column(theirs))
             text = table.text or ours in mapper.values
-            parsed[ours] = parse_arrow(fields[ours], array, text, mapper.get_factor(fields[ours]))
+            convert = mapper.get_conversion(fields[ours])
+            parsed[ours] = parse_arrow(fields[ours], array, text, convert)
         for name, array in mapper.list_constants(batch.num_rows).items():
-            factor = mapper.get_factor(fields[name])
-            parsed[name] = parse_arrow(fields[name], array, False, factor)
+            convert = mapper.get_conversion(fields[name])
+            parsed[name] = parse_arrow(fields[name], array, False, convert)
         columns, problems = validate(batch.num_rows, parsed, known, first_row)
         yield Batch(first_row, columns, _renumber(table, problems))
         first_row += batch.num_rows

@@ -19,16 +19,19 @@ A mapping is one TOML file::
     condition = "depression"
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
+from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
@@ -36,11 +39,18 @@ from features.dictionary.field import Field, Kind
 from features.records.tables import MISSING_TOKENS
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
-DAYS_PER_MONTH = 365.25 / 12
+DAYS_PER_YEAR = 365.25
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12
+# By so much a converted number may differ from a whole one and still be that: 1 / 12 of 216 months
+# need not be exactly 18 years, at which rules change.
+ROUNDING_ERROR = 1e-9
+# Between two birthdays lie up to a day more or less than 365.25 per year: an age within a day of a
+# whole number of years is that number. Anyone's 18th birthday is 6,574 or 6,575 days after birth.
+BIRTHDAY_ERROR = 1 / DAYS_PER_YEAR
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "months": {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "years": 12.0},
-        "years": {"days": 1 / 365.25, "months": 1 / 12},
+        "years": {"days": 1 / DAYS_PER_YEAR, "months": 1 / 12},
         "weeks": {"days": 1 / 7, "months": DAYS_PER_MONTH / 7},
         "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
         "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
@@ -52,6 +62,25 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 Words = Mapping[str, str]
+Conversion = Callable[[Numbers], Numbers]
+
+
+def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
+    """Convert numbers; those that are whole but for rounding, or for leap days, become whole.
+
+    Examples
+    --------
+    >>> convert_unit("years", "days", np.array([6573.0, 6574, 6575, 6600]))
+    array([17.99589322, 18.        , 18.        , 18.06981520])
+    """
+    converted = values * UNITS[ours][theirs]
+    whole = np.round(converted)
+    error = ROUNDING_ERROR * np.maximum(1.0, np.abs(whole))
+    if (ours, theirs) == ("years", "days"):
+        # Four years have exactly one leap day: a day before the birthday is not within a day of it.
+        error = BIRTHDAY_ERROR - error
+    nearest: Numbers = np.where(np.abs(converted - whole) < error, whole, converted)
+    return nearest
 
 
 class Mapper(BaseModel):
@@ -71,9 +100,10 @@ class Mapper(BaseModel):
         """Texts that stand for a missing value."""
         return (*MISSING_TOKENS, *self.missing)
 
-    def get_factor(self, field: Field) -> float:
-        """Return what a field's numbers are multiplied by."""
-        return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0
+    def get_conversion(self, field: Field) -> Conversion | None:
+        """Return what turns a field's numbers into our unit; None if they are in it."""
+        unit = self.units.get(field.name)
+        return None if unit is None else partial(convert_unit, field.unit, unit)
 
     def map_values(self, name: str, array: Any) -> Any:
         """Replace their values by ours; a value that the mapping does not name stays as it is."""

@@ -21,8 +21,20 @@ IDENTIFIER_ENDINGS = (
     *("mrn", "record number", "medical record", "chart number", "passport", "insurance number"),
     *("national id", "ip address"),
 )
-# "site name" names a place and "drug name" a drug; "name" alone names a person.
-NOT_A_PERSON = ("site", "clinic", "study", "drug", "medication", "instrument", "scale", "file")
+# The word before "name" says what is named: "redcap event name" an event, "site contact name" a
+# person, and so does "name" alone. A word that is not listed is taken to name a person.
+NAMED_THINGS = frozenset(
+    {
+        *("site", "clinic", "center", "centre", "hospital", "practice", "ward", "department"),
+        *("study", "trial", "project", "protocol", "cohort", "program", "programme", "country"),
+        *("event", "visit", "arm", "phase", "timepoint", "session", "cycle", "period", "epoch"),
+        *("instrument", "scale", "test", "measure", "assessment", "questionnaire", "survey"),
+        *("form", "item", "question", "subscale", "outcome", "diagnosis", "condition", "disorder"),
+        *("drug", "medication", "agent", "product", "brand", "generic", "substance", "treatment"),
+        *("therapy", "intervention", "device", "dose", "regimen", "group", "stratum", "category"),
+        *("file", "table", "sheet", "field", "variable", "column", "dataset", "database"),
+    }
+)
 
 # Known only once treatment has begun; as a feature it would let the outcome leak into its estimate.
 AFTER_BASELINE = (
@@ -52,7 +64,8 @@ def _split_words(name: str) -> str:
 
 def _names_person(name: str) -> bool:
     words = _split_words(name)
-    if words.endswith(" name") and words.startswith(NOT_A_PERSON):
+    *_, thing, last = ["", *words.split(" ")]
+    if last == "name" and thing in NAMED_THINGS:
         return False
     return f" {words}".endswith(LAST_WORDS)
 

@@ -119,7 +119,8 @@ def test_report_and_summary_describe_missing_outcomes(fitted):
     summary = fitted[0]
     attrition = summary.as_dict()["attrition"]
     counted = summary.card.population
-    assert attrition["missing"] + attrition["unmeasured"] == counted.without_outcome
+    aside = attrition["unmeasured"] + attrition["settled"]
+    assert attrition["missing"] + aside == counted.without_outcome
     assert attrition["courses"] - attrition["missing"] == counted.courses
     assert attrition["effective"] is None
     assert [row["odds_ratio"] for row in attrition["scenarios"]] == list(ODDS_RATIOS)

@@ -88,6 +88,8 @@ def count_population(design: Design) -> Population:
         patients=len(np.unique(design.patients)),
         sites=len(sites),
         without_outcome=design.courses.size - design.size,
+        unmeasured=count_unmeasured(design.target, design.courses),
+        settled=count_settled(design.target, design.courses),
         weighted_rate=weighted,
         published_rate=_look_up_published_rate(design),
     )

@@ -1,11 +1,12 @@
 """Mapping files: a clinic's own columns are translated into ours."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from features.base.errors import CohortError, MappingError
 from features.records.cohort import read_cohort
-from features.records.mapping import UNITS, read_mapping
+from features.records.mapping import UNITS, convert_unit, read_mapping
 
 CLINIC = """Pat,Dx,PHQ_Total,Ill_since,Gender,Dose_ug,On_AD,note
 1,MDD,17,1.5,W,500,J,x
@@ -101,6 +102,20 @@ def test_ranges_are_checked_after_the_conversion(clinic):
     (clinic / "clinic.csv").write_text(CLINIC.replace("500", "5000"))
     with pytest.raises(CohortError, match=r"dose_mg_kg \(range\), row 1"):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+def test_whole_numbers_are_whole_after_the_conversion():
+    """At 18 a rule changes: no rounding error, and no leap day, may decide."""
+    years = np.arange(121.0)
+    assert convert_unit("years", "months", 12 * years).tolist() == years.tolist()
+    assert convert_unit("weeks", "days", 7 * years).tolist() == years.tolist()
+    shortest = 365 * years + years // 4
+    assert convert_unit("years", "days", shortest).tolist() == years.tolist()
+    longest = 365 * years + np.ceil(years / 4)
+    assert convert_unit("years", "days", longest).tolist() == years.tolist()
+    assert (convert_unit("years", "days", shortest[1:] - 1) < years[1:]).all()
+    days = np.arange(44_000.0)
+    assert (np.diff(convert_unit("years", "days", days)) >= 0).all()
 
 
 @pytest.mark.parametrize(
