@@ -73,7 +73,7 @@ def collect_cohort(
     columns = concatenate_columns([batch.columns for batch in batches])
     forms = ShortForms()
     forms.add(columns)
-    problems += forms.list_problems()
+    problems += forms.explain_short()
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))
     problems += _renumber(table, find_duplicates(columns)) + table.list_ragged()

@@ -75,7 +75,7 @@ class ShortForms:
             blank = _Answers(scoring, np.zeros(len(answered), dtype=bool))
             self.answers.setdefault(key, blank).add(columns, score, answered)
 
-    def list_problems(self) -> Iterator[Problem]:
+    def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""
         for key, answers in self.answers.items():
             if answers.is_short():

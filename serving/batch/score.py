@@ -128,7 +128,7 @@ def _list_valid(
     tally.reject(table.list_ragged())
     tally.rows += len(table.ragged)
     # Only the last row shows that an item is in none.
-    if problems := list(forms.list_problems()):
+    if problems := list(forms.explain_short()):
         raise CohortError(problems, source=table.source)
 
 

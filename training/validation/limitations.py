@@ -24,7 +24,7 @@ def list_limitations(findings: Findings) -> Iterator[str]:
         yield "The patients are simulated: nothing here applies to real ones."
     yield from _describe_size(findings)
     yield from _describe_high_auc(findings)
-    yield from _describe_prorated(findings)
+    yield from describe_prorated(findings)
     yield from _describe_missing_outcomes(findings)
     yield from _describe_validation(findings)
     if findings.profile == "quick":
@@ -72,7 +72,8 @@ def _find_auc(findings: Findings) -> Measure:
     return measures.get("auc", Measure(value=None))
 
 
-def _describe_prorated(findings: Findings) -> Iterator[str]:
+def describe_prorated(findings: Findings) -> Iterator[str]:
+    """Describe how many baseline totals were derived from part of their items."""
     instruments = findings.card.dictionary.instruments
     for key, count in findings.prorated.items():
         yield (
