@@ -93,7 +93,8 @@ def _check_units(study: Study, units: int) -> Iterator[Problem]:
         return
     advice = f"{units} {noun}s make at most {units} folds"
     if units < 2:
-        advice = f"all courses are of one {noun}, or of {noun}s that share patients"
+        shared = ", or of sites that share patients" if noun == "site" else ""
+        advice = f"all courses are of one {noun}{shared}"
     yield Problem("validation.folds", noun, f"{folds} folds need as many {noun}s: {advice}")
 
 
@@ -103,7 +104,7 @@ def _describe_uneven_units(design: Design, units: Rows) -> Problem:
     having = min(len(np.unique(units[design.outcome == known])) for known in (0, 1))
     message = (
         f"no division of the {noun}s into {count} folds leaves {MIN_CLASS_PER_FOLD} events and "
-        f"{MIN_CLASS_PER_FOLD} non-events in each: the smaller class is in {having} of the "
+        f"{MIN_CLASS_PER_FOLD} non-events in each: one class is in {having} of the "
         f"{len(np.unique(units))} {noun}s; ask for fewer folds"
     )
     return Problem("validation.folds", noun, message)

@@ -155,7 +155,7 @@ def test_fewer_sites_than_folds_are_refused_as_such(make_design):
 def test_events_in_too_few_sites_are_refused_as_such(make_design):
     design = make_design(120, site_effects=(0, 0, 0, 0))
     one_site = replace(design, outcome=(design.sites == 0).astype(float))
-    with pytest.raises(StudyError, match="the smaller class is in 1 of the 4 sites"):
+    with pytest.raises(StudyError, match="one class is in 1 of the 4 sites"):
         split_outer(replace(one_site, study=make_study(folds=3, hold_out="site")), 0)
 
 
