@@ -39,8 +39,8 @@ class Scoring:
         A unit of several items, of which the highest counts, is answered by any of them.
         """
         answered = ~np.isnan(items)
-        shared = [answered[unit].any(axis=0) for unit in self.shared]
-        units: Flags = np.concatenate([answered[self.singles], *(row[None, :] for row in shared)])
+        shared = [answered[unit].any(axis=0, keepdims=True) for unit in self.shared]
+        units: Flags = np.concatenate([answered[self.singles], *shared])
         return units
 
     def sum(self, items: Numbers) -> Numbers:

@@ -27,6 +27,7 @@ from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_folds, format_percent
+from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design, is_simulated
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import list_early

@@ -88,7 +88,7 @@ def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
 
 
 def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
-    columns, features, reported, _ = enrolment
+    columns, features, reported = enrolment.columns, enrolment.features, enrolment.reported
     matrix = build_matrix(columns, features).astype(np.float64)
     for feature, values in zip(features, matrix.T, strict=True):
         recorded = ~np.isnan(values)

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,13 @@ import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from features.records.arrow import parse_arrow
+from features.records.mapping import convert_unit
 
 FIELDS = load_dictionary().fields
 
 
-def read(name, values, kind=None, text=False, factor=1.0):
-    parsed = parse_arrow(FIELDS[name], pa.array(values, kind), text, factor)
+def read(name, values, kind=None, text=False, convert=None):
+    parsed = parse_arrow(FIELDS[name], pa.array(values, kind), text, convert)
     broken = {rule: np.flatnonzero(mask).tolist() for rule, mask in parsed.broken.items()}
     return parsed.values.tolist(), broken
 
@@ -50,8 +52,9 @@ def test_nan_null_and_empty_columns_are_missing():
 
 
 def test_units_are_converted_before_the_range_is_checked():
-    assert read("dose_mg_kg", [500.0, 5000.0], factor=1e-3)[1] == {"range": [1]}
-    assert read("dose_mg_kg", [500.0], factor=1e-3)[0] == [0.5]
+    to_milligrams = partial(convert_unit, "mg/kg", "µg/kg")
+    assert read("dose_mg_kg", [500.0, 5000.0], convert=to_milligrams)[1] == {"range": [1]}
+    assert read("dose_mg_kg", [500.0], convert=to_milligrams)[0] == [0.5]
 
 
 def test_equal_values_share_one_reading_in_every_row():

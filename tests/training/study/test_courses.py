@@ -46,9 +46,9 @@ def test_courses_that_start_in_remission_have_nothing_to_improve(write):
 def test_a_cohort_that_starts_at_zero_is_refused_as_such(write):
     with pytest.raises(CohortError, match="10 start at 0: nothing to improve"):
         load_design(make_study(), write(AT_ZERO))
+    awaiting = write("".join(f"z{n},depression,0,\n" for n in range(10)))
     with pytest.raises(CohortError, match="10 start at 0: nothing to improve"):
-        awaiting = "".join(f"z{n},depression,0,\n" for n in range(10))
-        load_design(make_study(outcomes="none-yet"), write(awaiting))
+        load_design(make_study(outcomes="none-yet"), awaiting)
 
 
 def test_courses_without_a_baseline_are_left_aside_on_request(write):
