@@ -111,7 +111,7 @@ def test_prorated_totals_are_named_and_counted(score, tmp_path):
     summary, out = score(path, "--rejects", tmp_path / "rejects.csv", code=3)
     assert (summary["rows"], summary["rejected"], summary["prorated"]) == (5, 2, 1)
     scores = pd.read_parquet(out).set_index("patient_id")
-    assert scores["prorated"].to_dict() == {"a": "phq9", "b": None, "c": None}
+    assert scores["prorated"].fillna("").to_dict() == {"a": "phq9", "b": "", "c": ""}
     assert len(set(scores["probability"])) == 1
     rejected = pd.read_csv(tmp_path / "rejects.csv")
     assert rejected["field"].tolist() == ["phq9", "baseline_score"]
