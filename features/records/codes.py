@@ -20,7 +20,7 @@ _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
 Key = str | Decimal
 
 
-def make_code_key(field: Field, text: str) -> Key:
+def make_key(field: Field, text: str) -> Key:
     """Return what all texts of one code have in common.
 
     Of an identifier the digits count: 007 is not 7.
@@ -29,9 +29,9 @@ def make_code_key(field: Field, text: str) -> Key:
     --------
     >>> from features.dictionary.dictionary import load_dictionary
     >>> fields = load_dictionary().fields
-    >>> make_code_key(fields["sex"], "1.0") == make_code_key(fields["sex"], "01")
+    >>> make_key(fields["sex"], "1.0") == make_key(fields["sex"], "01")
     True
-    >>> make_code_key(fields["site"], "7.0"), make_code_key(fields["site"], "007")
+    >>> make_key(fields["site"], "7.0"), make_key(fields["site"], "007")
     ('7', '007')
     """
     if field.kind is Kind.TEXT:
@@ -66,13 +66,11 @@ class Codes:
         return [None if text is None else self._translate_one(text) for text in kept]
 
     def _translate_one(self, text: str) -> str | None:
-        key = make_code_key(self.field, text)
+        key = make_key(self.field, text)
         return None if key in self.missing else self.words.get(key, text)
 
 
 def make_codes(field: Field, missing: Iterable[str], words: Mapping[str, str]) -> Codes:
     """Make a field's codes from a mapping's entries."""
-    keys = frozenset(make_code_key(field, text) for text in missing)
-    return Codes(
-        field, keys, {make_code_key(field, theirs): ours for theirs, ours in words.items()}
-    )
+    keys = frozenset(make_key(field, text) for text in missing)
+    return Codes(field, keys, {make_key(field, theirs): ours for theirs, ours in words.items()})

@@ -33,7 +33,7 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
-from features.records.codes import MISSING_TOKENS, Codes, Key, make_codes, make_code_key
+from features.records.codes import MISSING_TOKENS, Codes, Key, make_codes, make_key
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12
@@ -128,10 +128,10 @@ def _check_words(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Proble
 
 
 def _check_field_words(mapper: Mapper, field: Field, words: Words) -> Iterator[Problem]:
-    missing = {make_code_key(field, text) for text in (*MISSING_TOKENS, *mapper.missing)}
+    missing = {make_key(field, text) for text in (*MISSING_TOKENS, *mapper.missing)}
     known: dict[Key, str] = {}
     for theirs, ours in words.items():
-        label, key = f"values.{field.name}.{theirs}", make_code_key(field, theirs)
+        label, key = f"values.{field.name}.{theirs}", make_key(field, theirs)
         if key in missing:
             yield Problem(label, "missing", "can never match: this code is a missing value")
         elif known.setdefault(key, ours) != ours:
