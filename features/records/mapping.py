@@ -2,6 +2,8 @@
 
 A mapping is one TOML file::
 
+    delimiter = ";"                    # of a text file, if not that of its ending
+    decimal = ","                      # 44,5 in a text file is 44.5
     missing = ["n/a", "-9"]            # more texts that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
@@ -19,12 +21,14 @@ A mapping is one TOML file::
     condition = "depression"
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
@@ -51,6 +55,8 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
+DECIMAL_COMMA = r"^\s*[+-]?[0-9]*,[0-9]+\s*$"
+
 Words = Mapping[str, str]
 
 
@@ -65,6 +71,8 @@ class Mapper(BaseModel):
     constants: Mapping[str, str | bool | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    decimal: Literal[".", ","] = "."
 
     @property
     def missing_tokens(self) -> tuple[str, ...]:
@@ -87,6 +95,21 @@ class Mapper(BaseModel):
         texts = array.cast(pa.string()).dictionary_encode()
         distinct = [words.get(text, text) for text in texts.dictionary.to_pylist()]
         return pa.array(distinct, pa.string()).take(texts.indices)
+
+    def point_decimals(self, field: Field, array: Any) -> Any:
+        """Write the texts of a number field with decimal points, if the mapping has commas."""
+        if self.decimal == "." or not field.numeric or not types.is_string(array.type):
+            return array
+        # Exchanged, so that 1.234 (a thousand and more) becomes 1,234 and is refused.
+        for theirs, ours in ((".", "\0"), (",", "."), ("\0", ",")):
+            array = compute.replace_substring(array, theirs, ours)
+        return array
+
+    def has_decimal_commas(self, array: Any) -> bool:
+        """Return whether texts are numbers with decimal commas, which the mapping does not name."""
+        if self.decimal == "," or not types.is_string(array.type):
+            return False
+        return compute.any(compute.match_substring_regex(array, DECIMAL_COMMA)).as_py() is True
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""
@@ -125,8 +148,8 @@ def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Prob
         for name in names:
             if name not in fields:
                 yield Problem(f"{part}: {name}", "unknown", "not a known field")
-    targets = [*mapper.rename.values(), *mapper.constants]
-    for name in sorted({name for name in targets if targets.count(name) > 1}):
+    targets = Counter([*mapper.rename.values(), *mapper.constants])
+    for name in sorted(name for name, count in targets.items() if count > 1):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
     yield from _check_words(mapper, fields)
     yield from _check_units(mapper, fields)

@@ -82,7 +82,9 @@ def check_names(
 
 
 def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
-    shown = "".join(letter for letter in name[:SHOWN_LETTERS] if letter.isprintable())
+    shown = name[:SHOWN_LETTERS]
+    if not shown.isprintable():
+        shown = "".join(filter(str.isprintable, shown))
     if _names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)

@@ -115,6 +115,8 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         ("[surprise]\n", "surprise", "extra_forbidden"),
         ("rename = 3\n", "rename", "dict_type"),
         ("[rename\n", "file", "toml"),
+        ('delimiter = "and"\n', "delimiter", "literal_error"),
+        ('decimal = ";"\n', "decimal", "literal_error"),
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule):
@@ -123,6 +125,16 @@ def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule
     with pytest.raises(MappingError) as refused:
         read_mapping(path)
     assert (field, rule) in {(p.field, p.rule) for p in refused.value.problems}
+
+
+def test_mapping_may_begin_with_a_byte_order_mark(clinic):
+    """As Notepad writes it, with CR and LF."""
+    text = "\ufeff" + MAPPING.replace("\n", "\r\n")
+    (clinic / "clinic.toml").write_bytes(text.encode())
+    assert read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml")).size == 2
+    (clinic / "clinic.toml").write_bytes(MAPPING.encode("utf-16"))
+    with pytest.raises(MappingError, match="must be UTF-8"):
+        read_mapping(clinic / "clinic.toml")
 
 
 def test_mapping_of_missing_columns_is_refused(clinic):
