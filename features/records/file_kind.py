@@ -9,7 +9,11 @@ from features.base.errors import CohortError, Problem
 
 # Enough for every signature, and for the zero bytes of text in UTF-16.
 _HEAD_BYTES = 4096
-_SHEET, _UNPACK, _EXPORT = "save its sheet as CSV UTF-8", "unpack it first", "export it as CSV UTF-8"
+_SHEET, _UNPACK, _EXPORT = (
+    "save its sheet as CSV UTF-8",
+    "unpack it first",
+    "export it as CSV UTF-8",
+)
 _ZIP = b"PK\x03\x04"
 # A member by which a zip archive is a workbook.
 _WORKBOOKS = {

@@ -16,7 +16,7 @@ from features.base.arrays import Indices
 from features.base.errors import SHOWN_PROBLEMS, Problem
 
 BLOCK_BYTES = 4 << 20
-# The longest row that is read. A quotation mark that is not closed by then never will be.
+# The longest row that is read, give or take a block; a quotation mark open for longer is unclosed.
 MAX_ROW_BYTES = 16 << 20
 _QUOTE, _LF, _CR = b'"\n\r'
 _LINE_END = re.compile(rb"\r\n|\r|\n")

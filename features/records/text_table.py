@@ -12,7 +12,7 @@ import pyarrow.csv as arrow_csv
 
 from features.base.errors import CohortError
 from features.records.file_kind import refuse_file, refuse_other_kinds
-from features.records.quoting import MAX_ROW_BYTES, Survey, survey_lines
+from features.records.quoting import BLOCK_BYTES, MAX_ROW_BYTES, Survey, survey_lines
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -150,7 +150,8 @@ def _make_options(
         "read_options": arrow_csv.ReadOptions(
             # A thread still reading ahead when the process ends would crash it.
             use_threads=False,
-            block_size=MAX_ROW_BYTES,
+            # No shorter than any row that the survey lets pass.
+            block_size=MAX_ROW_BYTES + BLOCK_BYTES,
             column_names=list(names),
         ),
         "parse_options": arrow_csv.ParseOptions(

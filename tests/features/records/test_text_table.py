@@ -146,7 +146,7 @@ def test_value_that_never_ends_is_refused_without_reading_on(write, monkeypatch)
     monkeypatch.setattr("features.records.quoting.MAX_ROW_BYTES", 1 << 12)
     rows = "".join(f"b{n},depression,17,ok\n" for n in range(1000))
     refuse(write(HEADER + 'a1,depression,17,"low\n' + rows), "quotes", "line 2 ")
-    refuse(write(HEADER + f"a1,depression,17,{'x' * 5000}\n" + rows), "quotes", "line 2 ")
+    refuse(write(HEADER + f"a1,depression,17,{'x' * 9000}\n" + rows), "quotes", "line 2 ")
 
 
 def test_blank_lines_are_no_rows(write):

@@ -105,7 +105,10 @@ def test_a_mapping_is_applied(score, tmp_path):
         ("patient_id,condition,phq9,cadss\na,depression,17,3\n", "leakage"),
         ("patient_id,condition,phq9,shoes\na,depression,17,3\n", "unknown"),
         ("", "empty"),
-        ('patient_id,condition,phq9\na,depression,17\nb,depression,"18\nc,depression,19\n', "quotes"),
+        (
+            'patient_id,condition,phq9\na,depression,17\nb,depression,"18\nc,depression,19\n',
+            "quotes",
+        ),
         ("patient_id;condition;phq9\na;depression;17\n", "delimiter"),
     ],
 )
