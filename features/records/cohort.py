@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Kind
+from features.dictionary.field import Field, Kind
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
@@ -58,7 +58,7 @@ def read_cohort(
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
     mapper = mapper or Mapper()
-    table = open_table(path, mapper.missing_tokens, mapper.delimiter)
+    table = open_table(path, mapper.delimiter)
     return collect_cohort(table, mapper, ignore_unknown, dictionary)
 
 
@@ -95,20 +95,18 @@ def read_batches(
     """
     known = dictionary or load_dictionary()
     names, fields = _choose_columns(table, mapper, ignore_unknown, known), known.cohort_fields
+    codes = {ours: mapper.get_codes(fields[ours]) for ours in names.values()}
     first_row = 1
     for batch in table.batches:
         parsed: dict[str, Parsed] = {}
         commas: set[str] = set()
         for theirs, ours in names.items():
-            array = mapper.map_values(ours, batch.column(theirs))
-            array = mapper.point_decimals(fields[ours], array)
-            text = table.text or ours in mapper.values
-            parsed[ours] = parse_arrow(fields[ours], array, text, mapper.get_factor(fields[ours]))
-            if "type" in parsed[ours].broken and mapper.has_decimal_commas(array):
+            factor = mapper.get_factor(fields[ours])
+            parsed[ours] = parse_arrow(fields[ours], batch.column(theirs), factor, codes[ours])
+            if "type" in parsed[ours].broken and mapper.misses_commas(batch.column(theirs)):
                 commas.add(ours)
         for name, array in mapper.list_constants(batch.num_rows).items():
-            factor = mapper.get_factor(fields[name])
-            parsed[name] = parse_arrow(fields[name], array, False, factor)
+            parsed[name] = parse_arrow(fields[name], array, mapper.get_factor(fields[name]))
         columns, problems = validate(batch.num_rows, parsed, known, first_row)
         problems = _mention_commas(_renumber(table, problems), commas)
         yield Batch(first_row, columns, problems)
@@ -146,6 +144,8 @@ def _choose_columns(
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
+    problems += _check_doubled(table, mapper, list(renamed.values()))
+    problems += _check_types(table, renamed, known)
     if problems:
         raise CohortError(problems, source=table.source)
     return {theirs: ours for theirs, ours in renamed.items() if ours in known}
@@ -163,6 +163,17 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
     for name in mapper.rename:
         if name not in names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
+    for name in mapper.values:
+        if name not in ours:
+            message = "the mapping has values for this field, but no column becomes it"
+            yield Problem(f"values.{name}", "missing_column", message)
+    for name in mapper.units:
+        if name not in ours and name not in mapper.constants:
+            message = "the mapping has a unit for this field, but no column becomes it"
+            yield Problem(f"units.{name}", "missing_column", message)
+
+
+def _check_doubled(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
     for name in sorted(name for name, count in Counter(ours).items() if count > 1):
         yield Problem(name, "duplicate_column", "two columns become this field")
     if "" in mapper.rename and table.names.count("") > 1:
@@ -170,6 +181,16 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
     for name in mapper.constants:
         if name in ours:
             yield Problem(name, "duplicate_column", "both a constant and a column give this field")
+
+
+def _check_types(
+    table: RawTable, renamed: Mapping[str, str], known: Mapping[str, Field]
+) -> Iterator[Problem]:
+    for theirs, ours in renamed.items():
+        if ours in known and theirs in table.unreadable:
+            kind = table.unreadable[theirs]
+            message = f"must be {known[ours].allowed}; the column's type is {kind}"
+            yield Problem(ours, "type", message)
 
 
 def _merge_problems(problems: Iterator[Problem]) -> list[Problem]:

@@ -34,13 +34,11 @@ class TextTable(NamedTuple):
     surplus: list[int]
 
 
-def open_text_table(path: Path, missing: tuple[str, ...], delimiter: str | None) -> TextTable:
-    """Open a text table.
+def open_text_table(path: Path, delimiter: str | None) -> TextTable:
+    """Open a text table; every value is a text.
 
     Parameters
     ----------
-    missing
-        Texts that stand for a missing value.
     delimiter
         As the mapping names it; None for what the file itself or its ending says.
 
@@ -69,7 +67,7 @@ def open_text_table(path: Path, missing: tuple[str, ...], delimiter: str | None)
             surplus.append(row.number)
         return "skip"
 
-    options = _make_options(names, missing, delimiter, note_ragged)
+    options = _make_options(names, delimiter, note_ragged)
     return TextTable(names, _read_rows(path, survey, options, ragged), ragged, surplus)
 
 
@@ -142,7 +140,6 @@ def _split_header(path: Path, header: bytes, delimiter: str) -> tuple[str, ...]:
 
 def _make_options(
     names: tuple[str, ...],
-    missing: tuple[str, ...],
     delimiter: str,
     on_ragged: Callable[[Any], str],
 ) -> dict[str, Any]:
@@ -162,10 +159,7 @@ def _make_options(
         ),
         "convert_options": arrow_csv.ConvertOptions(
             # Arrow would guess types from the first block, and cut 007 to 7.
-            column_types=dict.fromkeys(names, pa.string()),
-            null_values=list(missing),
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
+            column_types=dict.fromkeys(names, pa.string())
         ),
     }
 
