@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -84,6 +85,20 @@ def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def remove_digest_files(folder: Path, ending: str) -> None:
+    """Remove the files that are named by a digest, and the folder if nothing else is in it.
+
+    Whatever else lies there is a user's: a home may be the folder of a clinic's own files.
+    """
+    # A write that was killed leaves a hidden part.
+    name = re.compile(rf"\.?[0-9a-f]{{16,}}{re.escape(ending)}(\.[0-9a-f]+\.part)?")
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if name.fullmatch(path.name):
+                path.unlink()
+        folder.rmdir()
 
 
 def read_toml(path: Path, kind: str, error: type[InputError]) -> dict[str, Any]:
