@@ -148,12 +148,18 @@ def _parse_distinct(field: Field, array: Any, codes: Codes | None) -> Parsed:
     encoded = _encode_distinct(array)
     texts = _list_texts(encoded.dictionary)
     if codes is not None:
-        texts = codes.translate(texts)
+        texts = codes.translate(codes.point_decimals(texts) if _is_text(array.type) else texts)
     # Arrow gives null no code, so it becomes the last one.
     parsed = parse_values(field, [*texts, None], TEXT_READERS)
     indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
     broken = {rule: mask[indices] for rule, mask in parsed.broken.items()}
     return Parsed(parsed.values[indices], {r: m for r, m in broken.items() if m.any()})
+
+
+def _is_text(kind: Any) -> bool:
+    return any(
+        test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view)
+    )
 
 
 def _encode_distinct(array: Any) -> Any:
