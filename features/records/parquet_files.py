@@ -74,7 +74,7 @@ def _list_files(folder: Path) -> list[Path]:
             _refuse_parquet(folder, f"is {kind}; export its rows as plain Parquet")
     files = []
     for file in _walk_folder(folder):
-        if file.suffix != ".parquet":
+        if file.suffix.lower() != ".parquet":
             _refuse_parquet(
                 folder, "is a folder, so all files in it must be Parquet and end in .parquet"
             )
