@@ -150,6 +150,22 @@ def test_a_file_as_output_folder_is_refused(home, moved, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_what_a_validation_reads_is_not_replaced(home, registry, moved, tmp_path):
+    """Neither a mapping by the report, nor a link in the folder."""
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / "report.html").write_text("[rename]\n")
+    mapping = ("--mapping", tmp_path / "o" / ".." / "o" / "report.html")
+    done = home.call("validate", OUTCOME, moved, "--out", out, *mapping, code=2)
+    assert "--out (same_file): must not be the same file as --mapping" in done.stderr
+    (out / "findings.json").symlink_to(tmp_path / "kept.json")
+    done = home.call("validate", OUTCOME, moved, "--out", out, "--json", code=2)
+    (problem,) = json.loads(done.stdout)["errors"]
+    assert (problem["field"], problem["rule"]) == ("--out", "symlink")
+    assert (out / "report.html").read_text() == "[rename]\n"
+    assert not list_runs(registry)
+
+
 def test_no_patient_is_logged(home, registry, draw, write, tmp_path):
     cohort = write(tmp_path / "elsewhere.csv", draw(600, intercept=0.8, first="zebra"))
     done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", "--register", "--json")
