@@ -10,9 +10,10 @@ import time
 import pytest
 
 from features.base.home import find_home
+from features.model.tracking import EXPERIMENT
 from features.records.cohort import digest_cohort, read_cohort
 from training.findings.findings import Findings
-from training.registry.registry import EXPERIMENT, Registry
+from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 
