@@ -54,7 +54,9 @@ def serve(
 
 @app.command()
 def score(
-    cohort: Annotated[Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet)")],
+    cohort: Annotated[
+        Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet), or folder of .parquet")
+    ],
     out: Annotated[Path, typer.Option(help="file to write (.parquet or .csv)")],
     rejects: Annotated[Path | None, typer.Option(help="file for rows that break a rule")] = None,
     mapping: Annotated[Path | None, typer.Option(help="mapping file (TOML)")] = None,

@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import pytest
 import warm_python
+from hypothesis import settings
 from progress import Progress
 from typer.testing import CliRunner, Result
 
@@ -28,6 +29,9 @@ ROOT = Path(__file__).parent.parent
 TRIALS = ROOT.parent / "shared" / "data"
 
 os.environ.update(QUIET)
+# No test asserts how long an example takes: the first imports libraries, and machines are busy.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

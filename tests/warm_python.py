@@ -64,6 +64,9 @@ def serve(listening: socket.socket) -> None:
             request, streams = receive_request(connection)
             os.setsid()
             command = os.fork()
+            # By both, as either may be the first: a group that can be killed without its parent.
+            with suppress(OSError):
+                os.setpgid(command, command)
             if command == 0:
                 connection.close()
                 become(request, streams)
@@ -78,7 +81,8 @@ def report_exit(command: int, connection: socket.socket) -> None:
     """Send a command's exit code to its client; if that is killed, kill the command's group."""
     ended = os.pidfd_open(command)
     if ended not in select.select([connection, ended], [], [])[0]:
-        os.killpg(0, signal.SIGKILL)
+        os.killpg(command, signal.SIGKILL)
+    # At once: a killed command that nobody has waited for still counts as alive.
     status = os.waitpid(command, 0)[1]
     with suppress(OSError):
         connection.sendall(b"%d" % os.waitstatus_to_exitcode(status))

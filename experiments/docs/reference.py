@@ -17,7 +17,7 @@ from features.dictionary.horizon import HORIZONS
 from features.records.eligibility import RULES, Check
 from features.records.mapping import UNITS
 from training.candidates.evidence.published import BASE_RATES, EFFECTS
-from training.candidates.registry import ENTRY_POINTS, list_candidates
+from training.candidates.registry import ENTRY_POINTS, list_built_in
 from training.findings.criteria import RULES as GATE_RULES
 from training.study.parts import GatePart
 
@@ -84,7 +84,7 @@ def _open_templates() -> Environment:
     environment.filters |= {"summary": _summarise_class, "check": _describe_check}
     environment.globals |= {
         "written": _WRITTEN,
-        "candidates": list_candidates(),
+        "candidates": list_built_in(),
         "entry_points": ENTRY_POINTS,
         "eligibility": RULES,
         "groups": list(Group),

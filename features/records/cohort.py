@@ -1,7 +1,7 @@
 """Cohorts: assessments with follow-up scores, read from files with every problem at once."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Kind
+from features.dictionary.field import Field, Kind
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
@@ -50,7 +50,7 @@ def read_cohort(
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
     mapper = mapper or Mapper()
-    table = open_table(path, mapper.missing_tokens)
+    table = open_table(path)
     return collect_cohort(table, mapper, ignore_unknown, dictionary)
 
 
@@ -87,16 +87,15 @@ def read_batches(
     """
     known = dictionary or load_dictionary()
     names, fields = _choose_columns(table, mapper, ignore_unknown, known), known.cohort_fields
+    codes = {ours: mapper.get_codes(fields[ours]) for ours in names.values()}
     first_row = 1
     for batch in table.batches:
         parsed: dict[str, Parsed] = {}
         for theirs, ours in names.items():
-            array = mapper.map_values(ours, batch.column(theirs))
-            text = table.text or ours in mapper.values
-            parsed[ours] = parse_arrow(fields[ours], array, text, mapper.get_factor(fields[ours]))
+            factor = mapper.get_factor(fields[ours])
+            parsed[ours] = parse_arrow(fields[ours], batch.column(theirs), factor, codes[ours])
         for name, array in mapper.list_constants(batch.num_rows).items():
-            factor = mapper.get_factor(fields[name])
-            parsed[name] = parse_arrow(fields[name], array, False, factor)
+            parsed[name] = parse_arrow(fields[name], array, mapper.get_factor(fields[name]))
         columns, problems = validate(batch.num_rows, parsed, known, first_row)
         yield Batch(first_row, columns, _renumber(table, problems))
         first_row += batch.num_rows
@@ -121,6 +120,7 @@ def _choose_columns(
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
+    problems += _check_types(table, renamed, known)
     if problems:
         raise CohortError(problems, source=table.source)
     return {theirs: ours for theirs, ours in renamed.items() if ours in known}
@@ -130,11 +130,29 @@ def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[
     for name in mapper.rename:
         if name not in table.names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
+    for name in mapper.values:
+        if name not in ours:
+            message = "the mapping has values for this field, but no column becomes it"
+            yield Problem(f"values.{name}", "missing_column", message)
+    for name in mapper.units:
+        if name not in ours and name not in mapper.constants:
+            message = "the mapping has a unit for this field, but no column becomes it"
+            yield Problem(f"units.{name}", "missing_column", message)
     for name in sorted({name for name in ours if ours.count(name) > 1}):
         yield Problem(name, "duplicate_column", "two columns become this field")
     for name in mapper.constants:
         if name in ours:
             yield Problem(name, "duplicate_column", "both a constant and a column give this field")
+
+
+def _check_types(
+    table: RawTable, renamed: Mapping[str, str], known: Mapping[str, Field]
+) -> Iterator[Problem]:
+    for theirs, ours in renamed.items():
+        if ours in known and theirs in table.unreadable:
+            kind = table.unreadable[theirs]
+            message = f"must be {known[ours].allowed}; the column's type is {kind}"
+            yield Problem(ours, "type", message)
 
 
 def _merge_problems(problems: Iterator[Problem]) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 A mapping is one TOML file::
 
-    missing = ["n/a", "-9"]            # more texts that mean a missing value
+    missing = ["refused", "-9"]        # more codes that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
     [rename]                           # theirs = ours
@@ -25,15 +25,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
 from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Field, Kind
-from features.records.tables import MISSING_TOKENS
+from features.dictionary.field import Field
+from features.records.arrow import parse_arrow
+from features.records.codes import MISSING_TOKENS, Codes, Key, make_codes, make_key
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12
@@ -62,31 +62,17 @@ class Mapper(BaseModel):
     rename: Words = Setting(default_factory=dict)
     values: Mapping[str, Words] = Setting(default_factory=dict)
     units: Words = Setting(default_factory=dict)
-    constants: Mapping[str, str | bool | float] = Setting(default_factory=dict)
+    constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-
-    @property
-    def missing_tokens(self) -> tuple[str, ...]:
-        """Texts that stand for a missing value."""
-        return (*MISSING_TOKENS, *self.missing)
 
     def get_factor(self, field: Field) -> float:
         """Return what a field's numbers are multiplied by."""
         return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0
 
-    def map_values(self, name: str, array: Any) -> Any:
-        """Replace their values by ours; a value that the mapping does not name stays as it is."""
-        words = self.values.get(name)
-        if not words:
-            return array
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        if types.is_floating(array.type):
-            array = array.cast(pa.int64(), safe=False)  # codes such as 1.0 stand for 1
-        texts = array.cast(pa.string()).dictionary_encode()
-        distinct = [words.get(text, text) for text in texts.dictionary.to_pylist()]
-        return pa.array(distinct, pa.string()).take(texts.indices)
+    def get_codes(self, field: Field) -> Codes:
+        """Return a field's codes: for missing values, and for words of ours."""
+        return make_codes(field, self.missing, self.values.get(field.name, {}))
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""
@@ -128,17 +114,43 @@ def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Prob
     targets = [*mapper.rename.values(), *mapper.constants]
     for name in sorted({name for name in targets if targets.count(name) > 1}):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
+    for name in sorted(set(mapper.rename) & set(mapper.ignore)):
+        yield Problem(name, "duplicate", "a column is either renamed or ignored")
     yield from _check_words(mapper, fields)
+    yield from _check_constants(mapper, fields)
     yield from _check_units(mapper, fields)
 
 
 def _check_words(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
     for name, words in mapper.values.items():
+        if name in fields:
+            yield from _check_field_words(mapper, fields[name], words)
+
+
+def _check_field_words(mapper: Mapper, field: Field, words: Words) -> Iterator[Problem]:
+    missing = {make_key(field, text) for text in (*MISSING_TOKENS, *mapper.missing)}
+    known: dict[Key, str] = {}
+    for theirs, ours in words.items():
+        label, key = f"values.{field.name}.{theirs}", make_key(field, theirs)
+        if key in missing:
+            yield Problem(label, "missing", "can never match: this code is a missing value")
+        elif known.setdefault(key, ours) != ours:
+            yield Problem(label, "duplicate", "can never match: an earlier line has the same code")
+        elif rule := _find_broken_rule(mapper, field, ours):
+            yield Problem(label, rule, f"must be {field.allowed}")
+
+
+def _check_constants(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
+    for name, value in mapper.constants.items():
         field = fields.get(name)
-        if field is not None and field.kind is Kind.CATEGORY:
-            for theirs, ours in words.items():
-                if ours not in field.categories:
-                    yield Problem(f"values.{name}.{theirs}", "category", f"must be {field.allowed}")
+        if field is not None and (rule := _find_broken_rule(mapper, field, value)):
+            yield Problem(f"constants.{name}", rule, f"must be {field.allowed}")
+
+
+def _find_broken_rule(mapper: Mapper, field: Field, value: str | bool | float) -> str | None:
+    # A unit that does not exist is a problem of its own.
+    factor = UNITS.get(field.unit, {}).get(mapper.units.get(field.name, ""), 1.0)
+    return next(iter(parse_arrow(field, pa.array([value]), factor).broken), None)
 
 
 def _check_units(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:

@@ -1,26 +1,21 @@
 """Cohort files: CSV, TSV and Parquet, opened and read in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as compute
 import pyarrow.csv as csv
-import pyarrow.parquet as parquet
-import pyarrow.types as types
 
 from features.base.errors import CohortError, Problem
+from features.records.arrow import list_unreadable
+from features.records.parquet_files import BATCH_ROWS, open_parquet, without_index
 
-# Bounds the memory that a batch takes, however long the file is.
-BATCH_ROWS = 65_536
 BLOCK_BYTES = 16 << 20
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*DELIMITERS, ".parquet")
-PANDAS_INDEX = "__index_level_"
-MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 
 
 @dataclass(frozen=True)
@@ -30,17 +25,17 @@ class RawTable:
     source: str
     names: tuple[str, ...]
     batches: Iterator[Any]
-    # Texts may stand for numbers and flags, as in CSV.
-    text: bool
     # Numbers of the rows skipped so far because they have too few or too many values.
     ragged: list[int] = field(default_factory=list)
+    # Columns whose Arrow type has no values for a field, with its name; they are not in `batches`.
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def number_rows(self, rows: Iterable[int]) -> tuple[int, ...]:
         """Turn positions among the rows read (from 1) into row numbers of the file.
 
         Examples
         --------
-        >>> table = RawTable("x.csv", (), iter(()), text=True, ragged=[2, 3])
+        >>> table = RawTable("x.csv", (), iter(()), ragged=[2, 3])
         >>> table.number_rows([1, 2, 3])
         (1, 4, 5)
         """
@@ -55,60 +50,46 @@ class RawTable:
         return [Problem("row", "columns", message, rows)] if rows else []
 
 
-def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
-    """Open a cohort file; in text files, the texts `missing` stand for a missing value.
+def open_table(path: Path) -> RawTable:
+    """Open a cohort file, or a folder of Parquet files.
 
     Raises
     ------
     CohortError
         If the file is absent, of an unknown format, empty, not UTF-8, or names a column twice.
     """
-    if not path.is_file():
-        _fail(path, "exists", f"must be a file; known formats: {', '.join(FORMATS)}")
-    if path.suffix not in FORMATS:
+    if not path.is_file() and not path.is_dir():
+        known = f"known formats: {', '.join(FORMATS)}"
+        _fail(path, "exists", f"must be a file or a folder of Parquet files; {known}")
+    if path.is_file() and path.suffix not in FORMATS:
         _fail(path, "format", f"must end in one of: {', '.join(FORMATS)}")
-    table = _open_parquet(path) if path.suffix == ".parquet" else _open_text(path, missing)
+    if path.is_file() and path.suffix in DELIMITERS:
+        return _refuse_repeated(_open_text(path))
+    names, batches, unreadable = open_parquet(path)
+    return _refuse_repeated(RawTable(path.name, names, batches, unreadable=unreadable))
+
+
+def wrap_table(table: Any, source: str) -> RawTable:
+    """Treat an Arrow table in memory as an open file."""
+    names, unreadable = without_index(table.column_names), list_unreadable(table.schema)
+    readable = [i for i, name in enumerate(table.column_names) if name not in unreadable]
+    batches = table.select(readable).to_batches(max_chunksize=BATCH_ROWS)
+    return _refuse_repeated(RawTable(source, names, iter(batches), unreadable=unreadable))
+
+
+def _refuse_repeated(table: RawTable) -> RawTable:
     if twice := sorted({name for name in table.names if table.names.count(name) > 1}):
         message = "the header names this column more than once"
         problems = [Problem(name, "duplicate_column", message) for name in twice]
-        raise CohortError(problems, source=path.name)
+        raise CohortError(problems, source=table.source)
     return table
-
-
-def wrap_table(table: Any, source: str, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
-    """Treat an Arrow table in memory as an open file; its texts may stand for numbers."""
-    for index, name in enumerate(table.column_names):
-        if types.is_string(table.schema.types[index]):
-            absent = compute.is_in(table[name], pa.array(missing))
-            texts = compute.if_else(absent, pa.scalar(None, pa.string()), table[name])
-            table = table.set_column(index, name, texts)
-    batches = iter(table.to_batches(max_chunksize=BATCH_ROWS))
-    return RawTable(source, tuple(table.column_names), batches, text=True)
 
 
 def _fail(path: Path, rule: str, message: str) -> NoReturn:
     raise CohortError([Problem("file", rule, message)], source=path.name)
 
 
-def _open_parquet(path: Path) -> RawTable:
-    try:
-        file = parquet.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError):
-        _fail(path, "format", "is not a readable Parquet file")
-    # pandas stores an index under such a name unless told not to.
-    columns = file.schema_arrow.names
-    names = tuple(name for name in columns if not name.startswith(PANDAS_INDEX))
-    return RawTable(path.name, names, _read_parquet_batches(path, file), text=False)
-
-
-def _read_parquet_batches(path: Path, file: Any) -> Iterator[Any]:
-    try:
-        yield from file.iter_batches(BATCH_ROWS)
-    except (pa.ArrowInvalid, OSError):
-        _fail(path, "format", "is not a readable Parquet file")
-
-
-def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
+def _open_text(path: Path) -> RawTable:
     names = _read_header(path)
     ragged: list[int] = []
 
@@ -124,15 +105,12 @@ def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
             parse_options=_make_parse_options(path, note_ragged),
             convert_options=csv.ConvertOptions(
                 # Arrow would guess types from the first block, and cut 007 to 7.
-                column_types={name: pa.string() for name in names},
-                null_values=list(missing),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
+                column_types={name: pa.string() for name in names}
             ),
         )
     except pa.ArrowInvalid:
         _fail_encoding(path)  # the first block is read on opening
-    return RawTable(path.name, names, _read_text_batches(path, reader), True, ragged)
+    return RawTable(path.name, names, _read_text_batches(path, reader), ragged)
 
 
 def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from features.records.mapping import read_mapping
 from serving.base.settings import ServingSettings
+from serving.http.routes import ROUTES
 from training.study.study import read_study
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -93,6 +94,13 @@ def test_settings_page_lists_every_setting():
         for name, field in ServingSettings.model_fields.items()
     }
     assert defaults == ServingSettings().model_dump()
+
+
+def test_http_page_lists_every_route():
+    """Except the page's own files."""
+    listed = {route for row in list_cells(REFERENCE / "http.md") for route in row[0].split(", ")}
+    routes = {f"`{route.method} {route.path}`" for route in ROUTES if "/page/" not in route.path}
+    assert routes - listed == set()
 
 
 def test_measures_page_names_functions_that_exist():

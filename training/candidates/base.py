@@ -92,7 +92,11 @@ class Candidate(ABC):
 
     @abstractmethod
     def refit(self, design: Design, settings: Settings, seed: int) -> Equation:
-        """Fit with settings chosen before, on resampled courses."""
+        """Fit with settings chosen before, on resampled courses.
+
+        The equation has the same features in the same order at every refit of the same settings:
+        the refits become versions of one equation.
+        """
 
 
 def make_equation(

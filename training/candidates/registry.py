@@ -11,7 +11,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -38,7 +38,7 @@ def list_candidates() -> Mapping[str, type[Candidate]]:
     StudyError
         If an installed package names something that is not a candidate; lists all problems.
     """
-    known = {candidate.name: candidate for candidate in _list_own()}
+    known = dict(list_built_in())
     problems = []
     for entry in entry_points(group=ENTRY_POINTS):
         loaded, fault = _load_entry(entry)
@@ -49,8 +49,12 @@ def list_candidates() -> Mapping[str, type[Candidate]]:
             known[entry.name] = loaded
     if problems:
         raise StudyError(problems, source=ENTRY_POINTS)
-    ordered = sorted(known.values(), key=lambda candidate: (candidate.preference, candidate.name))
-    return MappingProxyType({candidate.name: candidate for candidate in ordered})
+    return _order(known.values())
+
+
+def list_built_in() -> Mapping[str, type[Candidate]]:
+    """List the candidates of this package alone, in the order of preference."""
+    return _order(_list_own())
 
 
 def make_candidates(tuning: Tuning = UNTUNED) -> dict[str, Candidate]:
@@ -92,6 +96,11 @@ def colour_candidate(name: str) -> str:
     """Return a candidate's colour in figures; grey if it is not installed here."""
     candidate = list_candidates().get(name)
     return _UNKNOWN_COLOUR if candidate is None else candidate.colour
+
+
+def _order(known: Iterable[type[Candidate]]) -> Mapping[str, type[Candidate]]:
+    ordered = sorted(known, key=lambda candidate: (candidate.preference, candidate.name))
+    return MappingProxyType({candidate.name: candidate for candidate in ordered})
 
 
 def _list_own() -> Iterator[type[Candidate]]:

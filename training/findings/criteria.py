@@ -1,8 +1,9 @@
 """The criteria of the gate: one figure and its bounds each, in one table.
 
 To add a criterion, write its function and its row of :data:`RULES` here, and its test. The gate,
-the reports, ``promote`` and docs/reference/gate.md follow the table. Why the bounds are what they
-are is in docs/explanation/gate.md.
+the reports, ``promote`` and docs/reference/gate.md follow the table. A bound that a study need not
+set is 0 by default, where the criterion is waived (as for ``redevelopments``). Why the bounds are
+what they are is in docs/explanation/gate.md.
 """
 
 import math
@@ -14,7 +15,7 @@ from training.measures.sample_size import count_for_base_rate
 
 # The first that measured it counts: the bootstrap's correction is less noisy than one
 # cross-validation, but undefined for a model that separates its own patients (infinite slope).
-_EVIDENCE: tuple[ValidationType, ...] = ("corrected", "nested")
+_CORRECTED_ELSE_NESTED: tuple[ValidationType, ...] = ("corrected", "nested")
 _EXTERNAL: tuple[ValidationType, ...] = ("external",)
 # Thresholds are multiples of 0.05 in floating point.
 _TOLERANCE = 1e-9
@@ -148,7 +149,7 @@ def _judge_champion(case: Case) -> Judgement:
 
 
 def _find_evidence(findings: Findings, measure: str) -> tuple[float | None, str]:
-    for validation_type in _EXTERNAL if findings.purpose == "external" else _EVIDENCE:
+    for validation_type in _EXTERNAL if findings.purpose == "external" else _CORRECTED_ELSE_NESTED:
         performance = findings.find_performance(validation_type)
         result = None if performance is None else performance.measures.get(measure)
         if result is not None and result.value is not None and not math.isnan(result.value):

@@ -32,7 +32,7 @@ def load_cohort(study: Study, override: Path | None = None) -> Columns:
     if study.cohort.reader is not None:
         table = _find_reader(study.cohort.reader)(path)
         source = path.name if path else study.cohort.reader
-        opened = wrap_table(table, source, mapper.missing_tokens)
+        opened = wrap_table(table, source)
         return collect_cohort(opened, mapper, study.cohort.ignore_unknown, study.dictionary)
     if path is None:
         message = "name the cohort with --cohort, or with cohort.path in the study"

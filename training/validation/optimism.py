@@ -29,8 +29,8 @@ from training.validation.procedure import UnitResult
 from training.validation.redrawing import Redrawing
 from training.validation.units import Unit
 
-# Measures whose optimism is a difference.
-_ADDITIVE = ("auc", "log_loss", "brier", "scaled_brier", "ratio", "intercept")
+# The slope's optimism is a factor; that of every other measure, a new one too, is a difference.
+_ADDITIVE = tuple(name for name in MEASURES if name != "slope")
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,26 @@ def test_numeric_codes_are_mapped_however_they_are_stored(tmp_path):
     assert typed.get_numbers("sex").tolist() == [0, 1]
 
 
+def test_codes_with_a_fraction_are_not_cut_to_whole_ones(tmp_path):
+    (tmp_path / "codes.toml").write_text('[values.sex]\n1 = "female"\n"2.5" = "male"\n')
+    frame = pd.DataFrame(
+        {"patient_id": ["a", "b", "c"], "condition": "depression", "phq9": 9, "sex": [1, 2.5, 1.5]}
+    )
+    frame.to_parquet(tmp_path / "codes.parquet")
+    frame.to_csv(tmp_path / "codes.csv", index=False)
+    mapper = read_mapping(tmp_path / "codes.toml")
+    for name in ("codes.parquet", "codes.csv"):
+        with pytest.raises(CohortError, match=r"sex \(category\), row 3:"):
+            read_cohort(tmp_path / name, mapper)
+
+
+def test_whole_constants_may_be_codes(clinic):
+    text = MAPPING.replace('route = "iv"', 'route = "iv"\nsite = 3')
+    (clinic / "clinic.toml").write_text(text)
+    columns = read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+    assert columns.get_texts("site").tolist() == ["3", "3"]
+
+
 def test_unmapped_values_are_refused_by_the_field(clinic):
     (clinic / "clinic.csv").write_text(CLINIC.replace("GAD", "PTBS"))
     with pytest.raises(CohortError, match=r"condition \(category\), row 2"):
@@ -110,6 +130,17 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         ('[rename]\na = "phq9"\nb = "phq9"\n', "phq9", "duplicate"),
         ('[rename]\na = "phq9"\n[constants]\nphq9 = 3\n', "phq9", "duplicate"),
         ('[values.sex]\nW = "woman"\n', "values.sex.W", "category"),
+        ('missing = ["99"]\n[values.sex]\n"99.0" = "other"\n', "values.sex.99.0", "missing"),
+        (
+            '[values.hepatic_impairment]\nNone = "none"\n',
+            "values.hepatic_impairment.None",
+            "missing",
+        ),
+        ('[values.sex]\n1 = "female"\n"1.0" = "male"\n', "values.sex.1.0", "duplicate"),
+        ('[values.bipolar]\nja = "perhaps"\n', "values.bipolar.ja", "type"),
+        ('[values.phq9]\nsevere = "270"\n', "values.phq9.severe", "range"),
+        ('[constants]\nroute = "vein"\n', "constants.route", "category"),
+        ('ignore = ["a"]\n[rename]\na = "phq9"\n', "a", "duplicate"),
         ('[units]\nepisode_months = "fortnights"\n', "units.episode_months", "unit"),
         ('[units]\nphq9 = "years"\n', "units.phq9", "unit"),
         ("[surprise]\n", "surprise", "extra_forbidden"),
@@ -130,6 +161,23 @@ def test_mapping_of_missing_columns_is_refused(clinic):
     (clinic / "clinic.toml").write_text(text)
     with pytest.raises(CohortError, match=r"BMI_kg \(missing_column\)"):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "field"),
+    [
+        ('[values.agent]\nK = "ketamine"\n', "values.agent"),
+        ('[values.route]\nIV = "iv"\n', "values.route"),
+        ('[units]\nonset_age = "months"\n', "units.onset_age"),
+    ],
+)
+def test_codes_and_units_for_no_column_are_refused(clinic, lines, field):
+    table = lines.splitlines()[0]
+    text = MAPPING.replace(table, lines) if table in MAPPING else MAPPING + lines
+    (clinic / "clinic.toml").write_text(text)
+    with pytest.raises(CohortError) as refused:
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+    assert [(p.field, p.rule) for p in refused.value.problems] == [(field, "missing_column")]
 
 
 def test_identifier_is_refused_even_if_ignored(clinic):

@@ -116,6 +116,14 @@ def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
     assert not out.parent.exists() or not list(out.parent.iterdir())
 
 
+def test_nested_column_is_rejected_before_any_work(score, tmp_path):
+    people = pd.DataFrame({"patient_id": ["a"], "condition": "depression", "phq9": 17})
+    people.assign(age=[[44.0]]).to_parquet(tmp_path / "nested.parquet")
+    errors, out = score(tmp_path / "nested.parquet", code=2)
+    assert [(error["field"], error["rule"]) for error in errors["errors"]] == [("age", "type")]
+    assert not out.exists()
+
+
 def test_unknown_suffix_is_rejected_before_reading(score, intake):
     errors, _ = score(intake, name="scores.xlsx", code=2)
     assert errors["errors"][0]["rule"] == "format"

@@ -12,6 +12,7 @@ from training.candidates.registry import (
     colour_candidate,
     complete_study,
     label_candidate,
+    list_built_in,
     list_candidates,
     make_candidates,
 )
@@ -84,7 +85,7 @@ def make_study(**parts):
 
 
 def test_candidates_come_in_the_order_of_preference():
-    assert list(list_candidates()) == [
+    assert list(list_built_in()) == [
         "evidence_prior",
         "anchored_xgboost",
         "elastic_net",
@@ -141,6 +142,7 @@ def test_installed_candidate_goes_through_a_whole_fit(install, cohort, home):
     """Preferred, compared, refitted, validated, drawn and reported under its label."""
     install(hunch="hunches:Hunch")
     assert next(iter(list_candidates())) == "hunch"
+    assert "hunch" not in list_built_in()  # nor, therefore, on the reference page
     study = make_study(
         candidates=("hunch", "base_rate"),
         validation={"folds": 3, "repeats": 1, "resamples": 100, "profile": "quick"},

@@ -49,7 +49,7 @@ def count_classes(outcome, units, folds, seed):
     return np.array([[outcome[test].sum(), (1 - outcome[test]).sum()] for test in tests])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([2, 3, 5, 8]))
 def test_single_courses_are_dealt_evenly(seed, folds):
     """Counts of events, of non-events and of courses differ by at most one between folds."""

@@ -14,7 +14,9 @@ import bentoml
     workers=1,
     traffic={"timeout": 5},
     logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
     http={"cors": {"enabled": False}},
+    tracing={"excluded_urls": ["."]},
 )
 class Echo:
     """Returns its input."""

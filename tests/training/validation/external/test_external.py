@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from features.base.errors import CohortError
-from features.dictionary.outcome import parse_outcome
 from features.model.card import StudiedRange
 from features.records.cohort import digest_cohort
 from training.report.page import render_report
@@ -191,11 +190,9 @@ def test_a_handful_of_courses_gives_measures_without_intervals(find, known_model
 
 
 def test_an_update_needs_an_earlier_score(find, known_model, draw, read):
-    name = "phq9.acute.response.after-week2"
-    facts = {"name": name, "outcome": {**parse_outcome(name).describe()}}
     base = known_model()
     ranges = (*base.card.ranges, StudiedRange(field="phq9_week2", low=0, high=27))
-    model = known_model(**facts, ranges=ranges)
+    model = known_model(outcome="phq9.acute.response.after-week2", ranges=ranges)
     generator = np.random.default_rng(1)
     rows = [row | {"phq9_week2": int(generator.integers(0, 28))} for row in draw(400)]
     rows[0]["phq9_week2"] = ""

@@ -1,0 +1,76 @@
+"""A clinic's codes: which cells are missing, and which stand for one of our words.
+
+Cells are compared by their text, or as numbers if both are, so that an entry of a mapping matches
+however a cell was stored: 99, 99.0 and "99" are the same code.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from features.dictionary.field import Field, Kind
+from features.records.parsing import NUMBER_PATTERN
+
+MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+_ALWAYS_MISSING = frozenset(MISSING_TOKENS)
+# pandas writes whole numbers so if their column has a gap.
+_WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
+
+Key = str | Decimal
+
+
+def make_key(field: Field, text: str) -> Key:
+    """Return what all texts of one code have in common.
+
+    Of an identifier the digits count: 007 is not 7.
+
+    Examples
+    --------
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> fields = load_dictionary().fields
+    >>> make_key(fields["sex"], "1.0") == make_key(fields["sex"], "01")
+    True
+    >>> make_key(fields["site"], "7.0"), make_key(fields["site"], "007")
+    ('7', '007')
+    """
+    if field.kind is Kind.TEXT:
+        whole = _WHOLE_FLOAT.fullmatch(text)
+        return whole[1] if whole else text
+    plain = text.strip()
+    if NUMBER_PATTERN.fullmatch(plain):
+        return Decimal(plain)
+    # Python writes True, Arrow true, R TRUE.
+    return plain.lower() if plain.lower() in ("true", "false") else text
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of one field; those for missing win over words."""
+
+    field: Field
+    # In addition to `MISSING_TOKENS`.
+    missing: frozenset[Key]
+    words: Mapping[Key, str]
+
+    def list_missing_numbers(self) -> list[float]:
+        """List the numbers that stand for a missing value."""
+        return [float(key) for key in self.missing if isinstance(key, Decimal)]
+
+    def translate(self, texts: Iterable[str | None]) -> Sequence[str | None]:
+        """Replace codes by our words, and by None if they stand for a missing value."""
+        kept = [None if text in _ALWAYS_MISSING else text for text in texts]
+        # Fast path of the lines below: most fields have no codes of their own.
+        if not self.missing and not self.words:
+            return kept
+        return [None if text is None else self._translate_one(text) for text in kept]
+
+    def _translate_one(self, text: str) -> str | None:
+        key = make_key(self.field, text)
+        return None if key in self.missing else self.words.get(key, text)
+
+
+def make_codes(field: Field, missing: Iterable[str], words: Mapping[str, str]) -> Codes:
+    """Make a field's codes from a mapping's entries."""
+    keys = frozenset(make_key(field, text) for text in missing)
+    return Codes(field, keys, {make_key(field, theirs): ours for theirs, ours in words.items()})
