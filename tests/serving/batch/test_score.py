@@ -129,6 +129,17 @@ def test_nested_column_is_rejected_before_any_work(score, tmp_path):
     assert not out.exists()
 
 
+def test_folder_of_parquet_is_scored_as_one_cohort(score, intake, tmp_path):
+    people, folder = pd.read_parquet(intake).head(9), tmp_path / "parts.parquet"
+    folder.mkdir()
+    for number in range(3):
+        people[3 * number : 3 * number + 3].to_parquet(folder / f"part.{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    summary, out = score(folder)
+    assert summary["rows"] == 9
+    assert pd.read_parquet(out)["patient_id"].tolist() == people["patient_id"].tolist()
+
+
 def test_unknown_suffix_is_rejected_before_reading(score, intake):
     errors, _ = score(intake, name="scores.xlsx", code=2)
     assert errors["errors"][0]["rule"] == "format"
