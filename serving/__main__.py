@@ -7,6 +7,7 @@ import typer
 
 from features.base.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
 from features.base.home import enter_home
+from features.base.outputs import check_outputs
 from serving.store import commands
 
 app = make_app("From an assessment to an estimate.")
@@ -71,6 +72,11 @@ def score(
     from serving.models.models import load_champions
 
     with explain_errors(as_json):
+        # Before a model is loaded: nothing is written then.
+        check_outputs(
+            [("--out", out), ("--rejects", rejects)],
+            [("the cohort", cohort), ("--mapping", mapping)],
+        )
         settings = read_settings()
         predictor = Predictor(load_champions(), settings.least_sample_size)
         mapper = read_mapping(mapping, predictor.dictionary)

@@ -10,6 +10,7 @@ import typer
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show, show_json
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
+from features.base.outputs import check_outputs
 
 # Heavy imports lie inside the commands: `--help` and input errors need not wait for MLflow.
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -148,8 +149,12 @@ def validate(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
-        from training.registry.registry import Registry
+        from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 
+        check_outputs(
+            [("--out", out / file) for file in (FINDINGS_FILE, REPORT_FILE)],
+            [("the cohort", cohort), ("--mapping", mapping)],
+        )
         registry = Registry(home)
         registered = registry.load_reference(reference)
         dictionary = registered.model.card.dictionary
@@ -176,6 +181,7 @@ def card(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
+        check_outputs([("--out", out)])
         from training.card import read_registered_card, write_model_card
         from training.registry.registry import Registry
 

@@ -2,6 +2,8 @@
 
 A mapping is one TOML file::
 
+    delimiter = ";"                    # of a text file, if not that of its ending
+    decimal = ","                      # the text 44,5 is 44.5
     missing = ["refused", "-9"]        # more codes that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
@@ -19,12 +21,14 @@ A mapping is one TOML file::
     condition = "depression"
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
@@ -33,7 +37,7 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
-from features.records.codes import MISSING_TOKENS, Codes, Key, make_codes, make_key
+from features.records.codes import DECIMAL_COMMA, MISSING_TOKENS, Codes, Key, make_codes, make_key
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
 DAYS_PER_MONTH = 365.25 / 12
@@ -65,6 +69,8 @@ class Mapper(BaseModel):
     constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    decimal: Literal[".", ","] = "."
 
     def get_factor(self, field: Field) -> float:
         """Return what a field's numbers are multiplied by."""
@@ -72,7 +78,14 @@ class Mapper(BaseModel):
 
     def get_codes(self, field: Field) -> Codes:
         """Return a field's codes: for missing values, and for words of ours."""
-        return make_codes(field, self.missing, self.values.get(field.name, {}))
+        words = self.values.get(field.name, {})
+        return make_codes(field, self.missing, words, self.decimal == ",")
+
+    def misses_commas(self, array: Any) -> bool:
+        """Return whether texts are numbers with decimal commas, and the mapping does not say so."""
+        if self.decimal == "," or not types.is_string(array.type):
+            return False
+        return any(text and DECIMAL_COMMA.fullmatch(text) for text in array.unique().to_pylist())
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""
@@ -111,8 +124,8 @@ def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Prob
         for name in names:
             if name not in fields:
                 yield Problem(f"{part}: {name}", "unknown", "not a known field")
-    targets = [*mapper.rename.values(), *mapper.constants]
-    for name in sorted({name for name in targets if targets.count(name) > 1}):
+    targets = Counter([*mapper.rename.values(), *mapper.constants])
+    for name in sorted(name for name, count in targets.items() if count > 1):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
     for name in sorted(set(mapper.rename) & set(mapper.ignore)):
         yield Problem(name, "duplicate", "a column is either renamed or ignored")

@@ -8,6 +8,7 @@ The check reads column names alone, before any value is looked at.
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
@@ -36,7 +37,9 @@ AFTER_BASELINE = (
 BASELINE_RESPONSE = "prior_response_ketamine"
 # As whole words.
 LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
-LATE_WORDS = tuple(f" {late} " for late in AFTER_BASELINE)
+LATE_WORDS = re.compile(rf" ({'|'.join(AFTER_BASELINE)}) ")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[a-z]+")
 
 # Names come from clients: a long one is neither shown nor compared beyond this.
 SHOWN_LETTERS = 64
@@ -44,10 +47,11 @@ SHOWN_LETTERS = 64
 HINTED_NAMES = 8
 
 
+# Every check of a name splits it, and a file may have 100,000 of them.
+@lru_cache(maxsize=64)
 def _split_words(name: str) -> str:
     # "Patient_firstName2" gives "patient first name".
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return " ".join(re.findall(r"[a-z]+", spaced.lower()))
+    return " ".join(_WORD.findall(_CAPITAL.sub(" ", name).lower()))
 
 
 def _names_person(name: str) -> bool:
@@ -60,8 +64,7 @@ def _names_person(name: str) -> bool:
 def _known_after_baseline(name: str) -> bool:
     if name == BASELINE_RESPONSE:
         return False
-    words = f" {_split_words(name)} "
-    return any(late in words for late in LATE_WORDS)
+    return LATE_WORDS.search(f" {_split_words(name)} ") is not None
 
 
 def check_names(
@@ -82,7 +85,9 @@ def check_names(
 
 
 def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
-    shown = "".join(letter for letter in name[:SHOWN_LETTERS] if letter.isprintable())
+    shown = name[:SHOWN_LETTERS]
+    if not shown.isprintable():
+        shown = "".join(filter(str.isprintable, shown))
     if _names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)

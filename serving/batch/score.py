@@ -76,7 +76,7 @@ def score_cohort(
     """
     for target in (out, rejects):
         _check_ending(target)
-    table = open_table(path)
+    table = open_table(path, mapper.delimiter)
     tally = Tally()
     with ExitStack() as stack:
         # Atomic: an interrupted run leaves no file that looks complete.

@@ -89,6 +89,8 @@ NESTED = [
     pa.array([b"44", None]),
     pa.array([44, None], pa.duration("s")),
     pa.array([44, None], pa.time32("s")),
+    pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+    pa.array([b"0123456789abcdef", None], pa.uuid()),
 ]
 
 
@@ -133,5 +135,11 @@ def test_equal_values_share_one_reading_in_every_row():
     values, broken = read("sex", ["male", "x", "male", None, "x"])
     assert values == pytest.approx([1, np.nan, 1, np.nan, np.nan], nan_ok=True)
     assert broken == {"category": [1, 4]}
-    encoded = pa.array(["male", "female"]).dictionary_encode()
-    assert parse_arrow(FIELDS["sex"], encoded).values.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_categories_of_data_frames_are_read(kind):
+    positions = pa.array([1, 0, None], pa.int8())
+    encoded = pa.DictionaryArray.from_arrays(positions, pa.array(["male", "female"], kind))
+    values = parse_arrow(FIELDS["sex"], encoded).values.tolist()
+    assert values == pytest.approx([0, 1, np.nan], nan_ok=True)

@@ -105,6 +105,11 @@ def test_a_mapping_is_applied(score, tmp_path):
         ("patient_id,condition,phq9,cadss\na,depression,17,3\n", "leakage"),
         ("patient_id,condition,phq9,shoes\na,depression,17,3\n", "unknown"),
         ("", "empty"),
+        (
+            'patient_id,condition,phq9\na,depression,17\nb,depression,"18\nc,depression,19\n',
+            "quotes",
+        ),
+        ("patient_id;condition;phq9\na;depression;17\n", "delimiter"),
     ],
 )
 def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
@@ -124,6 +129,17 @@ def test_nested_column_is_rejected_before_any_work(score, tmp_path):
     assert not out.exists()
 
 
+def test_folder_of_parquet_is_scored_as_one_cohort(score, intake, tmp_path):
+    people, folder = pd.read_parquet(intake).head(9), tmp_path / "parts.parquet"
+    folder.mkdir()
+    for number in range(3):
+        people[3 * number : 3 * number + 3].to_parquet(folder / f"part.{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    summary, out = score(folder)
+    assert summary["rows"] == 9
+    assert pd.read_parquet(out)["patient_id"].tolist() == people["patient_id"].tolist()
+
+
 def test_unknown_suffix_is_rejected_before_reading(score, intake):
     errors, _ = score(intake, name="scores.xlsx", code=2)
     assert errors["errors"][0]["rule"] == "format"
@@ -138,3 +154,43 @@ def test_follow_up_scores_in_intake_change_nothing(score, cohort, tmp_path):
     without = pd.read_parquet(score(tmp_path / "without.parquet")[1])
     assert followups
     assert with_them["probability"].equals(without["probability"])
+
+
+@pytest.mark.parametrize("rejects", ["scores.csv", "sub/../scores.csv", "SCORES.csv"])
+def test_scores_are_not_lost_to_the_rejects(commands, intake, tmp_path, rejects):
+    (tmp_path / "sub").mkdir()
+    out = ("--out", tmp_path / "scores.csv", "--rejects", tmp_path / rejects)
+    done = commands.run("serving", "score", intake, *out, code=2)
+    assert "--out (same_file): must not be the same file as --rejects" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub"]
+
+
+@pytest.mark.parametrize("kind", ["itself", "hard link", "link to it", "rejects"])
+def test_a_cohort_is_not_replaced_by_its_scores(commands, intake, tmp_path, kind):
+    cohort, other = tmp_path / "cohort.csv", tmp_path / "other.csv"
+    pd.read_parquet(intake).head(3).to_csv(cohort, index=False)
+    before = cohort.read_bytes()
+    other.hardlink_to(cohort) if kind == "hard link" else other.symlink_to(cohort)
+    written = {
+        "itself": ("--out", cohort),
+        "hard link": ("--out", other),
+        "link to it": ("--out", other),
+        "rejects": ("--out", tmp_path / "scores.csv", "--rejects", cohort),
+    }[kind]
+    done = commands.run("serving", "score", cohort, *written, "--json", code=2)
+    first = json.loads(done.stdout)["errors"][0]
+    assert (first["rule"], first["message"]) == (
+        "same_file",
+        "must not be the same file as the cohort",
+    )
+    assert cohort.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort.csv", "other.csv"]
+
+
+def test_a_link_is_not_replaced_by_scores(commands, intake, tmp_path):
+    (tmp_path / "kept.csv").write_text("kept")
+    (tmp_path / "link.csv").symlink_to("kept.csv")
+    done = commands.run("serving", "score", intake, "--out", tmp_path / "link.csv", code=2)
+    assert "--out (symlink): link.csv is a symbolic link" in done.stderr
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "kept.csv").read_text() == "kept"
