@@ -14,12 +14,13 @@ from experiments.simulator import WORLDS, simulate, write_simulation
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import find_home
 from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
+from features.model.tracking import EXPERIMENT
 from features.records.assessment import read_assessments
 from features.records.cohort import read_cohort
 from training.candidates.trees.trees import SPACE
 from training.fit import run_study
 from training.registry.history import History
-from training.registry.registry import EXPERIMENT, Registry
+from training.registry.registry import Registry
 from training.study.courses import load_design
 from training.study.parts import ODDS_RATIOS
 from training.study.study import Study
