@@ -87,6 +87,7 @@ def score(
         "estimates": tally.estimates,
         "abstained": tally.abstained,
         "without_model": tally.without_model,
+        "prorated": tally.prorated,
         "rejected": len(tally.rejected),
         "rejects": None if rejects is None else str(rejects),
     }
@@ -97,6 +98,8 @@ def score(
             f"{out}: {tally.rows} rows, {tally.estimates} estimates, {tally.abstained} abstained, "
             f"{tally.without_model} without a model, {len(tally.rejected)} rejected"
         )
+    if tally.prorated:
+        say(f"  {tally.prorated} with a total pro-rated from part of its items: see `prorated`")
     if tally.rejected:
         say("\n".join(f"  {problem}" for problem in tally.problems[:8]))
         raise typer.Exit(SOME_REJECTED)

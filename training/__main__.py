@@ -19,6 +19,10 @@ app = make_app("From a cohort to a registered, evidenced model.")
 Model = Annotated[
     str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
 ]
+Incomplete = Annotated[
+    bool,
+    typer.Option("--incomplete", help="leave aside and count courses without a baseline total"),
+]
 Outcome = Annotated[str, typer.Argument(help="name of the registered model")]
 
 
@@ -32,6 +36,7 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the study"),
     ] = None,
+    incomplete: Incomplete = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="processes", show_default="one per core")
     ] = None,
@@ -43,7 +48,8 @@ def fit(
     from training.study.study import read_study
 
     with explain_errors(as_json):
-        design = load_design(read_study(study, settings or []), cohort)
+        extra = ["cohort.incomplete=true"] if incomplete else []
+        design = load_design(read_study(study, [*(settings or []), *extra]), cohort)
         # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
         from training.fit import run_study
 
@@ -136,6 +142,7 @@ def validate(
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
     ] = False,
+    incomplete: Incomplete = False,
     register: Annotated[
         bool, typer.Option("--register", help="register the recalibrated model as a new version")
     ] = False,
@@ -159,7 +166,7 @@ def validate(
         registered = registry.load_reference(reference)
         dictionary = registered.model.card.dictionary
         mapper = read_mapping(mapping, dictionary)
-        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
+        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
         from training.validate import describe_validation, prepare_folder, validate_version
 
         folder = prepare_folder(out)

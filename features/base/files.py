@@ -104,10 +104,13 @@ def remove_digest_files(folder: Path, ending: str) -> None:
 def read_toml(path: Path, kind: str, error: type[InputError]) -> dict[str, Any]:
     """Read a user's TOML file; raise `error` if it is not one of that kind, e.g. "a study file"."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        # Editors on Windows write a byte order mark first, which TOML does not know.
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError:
         problem = Problem("file", "exists", f"must be {kind} in TOML")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+    except UnicodeDecodeError:
+        problem = Problem("file", "toml", "must be UTF-8 (save it as UTF-8)")
+    except tomllib.TOMLDecodeError as broken:
         problem = Problem("file", "toml", str(broken))
     raise error([problem], path.name)
 

@@ -13,7 +13,13 @@ import pyarrow.types as types
 
 from features.dictionary.field import Field
 from features.records.codes import Codes
-from features.records.parsing import TEXT_READERS, Parsed, check_numbers, parse_values
+from features.records.parsing import (
+    TEXT_READERS,
+    Conversion,
+    Parsed,
+    check_numbers,
+    parse_values,
+)
 
 # Types whose values have a text; lists, structs, durations and bytes have none that is ours.
 _READABLE = (
@@ -49,14 +55,14 @@ def _is_readable(kind: Any) -> bool:
 
 
 def parse_arrow(
-    field: Field, array: Any, factor: float = 1.0, codes: Codes | None = None
+    field: Field, array: Any, convert: Conversion | None = None, codes: Codes | None = None
 ) -> Parsed:
     """Read one Arrow array; null, and NaN among numbers, is missing.
 
     Parameters
     ----------
-    factor
-        Unit conversion by which numbers are multiplied before their range is checked.
+    convert
+        Turns numbers into the field's unit before their range is checked; None if they are in it.
     codes
         Texts that stand for a missing value or another text; none by default.
     """
@@ -64,7 +70,7 @@ def parse_arrow(
         parsed = _parse_array(field, array, codes)
     except pa.ArrowException:  # No kernel for this type, or a time zone unknown on this machine.
         parsed = _refuse_all(field, array)
-    return check_numbers(field, parsed, factor)
+    return check_numbers(field, parsed, convert)
 
 
 def _parse_array(field: Field, array: Any, codes: Codes | None) -> Parsed:
@@ -92,12 +98,19 @@ def _simplify(array: Any) -> Any:
     if types.is_run_end_encoded(array.type):
         array = compute.run_end_decode(array)
     if types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = _decode_dictionary(array)
     if types.is_date64(array.type) or types.is_timestamp(array.type):
         return _find_days(array)
     if types.is_float16(array.type) or types.is_float32(array.type):
         return _widen_floats(array)
     return array
+
+
+def _decode_dictionary(array: Any) -> Any:
+    try:
+        return array.dictionary_decode()
+    except pa.ArrowNotImplementedError:  # texts as views, as in categories of Polars
+        return pa.array(_list_plain(array.dictionary)).take(array.indices)
 
 
 # By numpy, which also knows days beyond the year 9999: sentinels that stand for a missing date.
@@ -141,7 +154,7 @@ def _parse_distinct(field: Field, array: Any, codes: Codes | None) -> Parsed:
     encoded = _encode_distinct(array)
     texts = _list_texts(encoded.dictionary)
     if codes is not None:
-        texts = codes.translate(texts)
+        texts = codes.translate(codes.point_decimals(texts) if _is_text(array.type) else texts)
     # Arrow gives null no code, so it becomes the last one.
     parsed = parse_values(field, [*texts, None], TEXT_READERS)
     indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
@@ -149,11 +162,17 @@ def _parse_distinct(field: Field, array: Any, codes: Codes | None) -> Parsed:
     return Parsed(parsed.values[indices], {r: m for r, m in broken.items() if m.any()})
 
 
+def _is_text(kind: Any) -> bool:
+    return any(
+        test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view)
+    )
+
+
 def _encode_distinct(array: Any) -> Any:
     try:
         return array.dictionary_encode()
     except pa.ArrowNotImplementedError:  # short decimals, and texts as views
-        return pa.array(_list_values(array)).dictionary_encode()
+        return pa.array(_list_plain(array)).dictionary_encode()
 
 
 def _list_texts(array: Any) -> Sequence[str | None]:
@@ -162,10 +181,10 @@ def _list_texts(array: Any) -> Sequence[str | None]:
         texts: list[str] = np.datetime_as_string(days.astype(np.int64).astype("M8[D]")).tolist()
         return texts
     # NaN is the value that differs from itself.
-    return [None if value != value else str(value) for value in _list_values(array)]
+    return [None if value != value else str(value) for value in _list_plain(array)]
 
 
-def _list_values(array: Any) -> Sequence[Any]:
+def _list_plain(array: Any) -> Sequence[Any]:
     try:
         values: list[Any] = array.to_pylist()
     except UnicodeDecodeError:

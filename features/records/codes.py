@@ -17,6 +17,8 @@ _ALWAYS_MISSING = frozenset(MISSING_TOKENS)
 # pandas writes whole numbers so if their column has a gap.
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
 
+DECIMAL_COMMA = re.compile(r"(\s*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]{1,3})?\s*)")
+
 Key = str | Decimal
 
 
@@ -52,10 +54,23 @@ class Codes:
     # In addition to `MISSING_TOKENS`.
     missing: frozenset[Key]
     words: Mapping[Key, str]
+    decimal_comma: bool = False
 
     def list_missing_numbers(self) -> list[float]:
         """List the numbers that stand for a missing value."""
         return [float(key) for key in self.missing if isinstance(key, Decimal)]
+
+    def point_decimals(self, texts: Sequence[str | None]) -> Sequence[str | None]:
+        """Write the texts of numbers with decimal points, if they have commas."""
+        if not self.decimal_comma or not self.field.numeric:
+            return texts
+        return [None if text is None else self._point_decimal(text) for text in texts]
+
+    def _point_decimal(self, text: str) -> str:
+        # A point may be meant to part thousands, so that number is made none.
+        if NUMBER_PATTERN.fullmatch(text.strip()):
+            return text.replace(".", ",")
+        return DECIMAL_COMMA.sub(r"\1.\2", text) if DECIMAL_COMMA.fullmatch(text) else text
 
     def translate(self, texts: Iterable[str | None]) -> Sequence[str | None]:
         """Replace codes by our words, and by None if they stand for a missing value."""
@@ -70,7 +85,14 @@ class Codes:
         return None if key in self.missing else self.words.get(key, text)
 
 
-def make_codes(field: Field, missing: Iterable[str], words: Mapping[str, str]) -> Codes:
+def make_codes(
+    field: Field, missing: Iterable[str], words: Mapping[str, str], decimal_comma: bool = False
+) -> Codes:
     """Make a field's codes from a mapping's entries."""
-    keys = frozenset(make_key(field, text) for text in missing)
-    return Codes(field, keys, {make_key(field, theirs): ours for theirs, ours in words.items()})
+
+    def make(text: str) -> Key:
+        numeric = decimal_comma and field.numeric and DECIMAL_COMMA.fullmatch(text)
+        return make_key(field, text.replace(",", ".") if numeric else text)
+
+    keys = frozenset(map(make, missing))
+    return Codes(field, keys, {make(theirs): ours for theirs, ours in words.items()}, decimal_comma)

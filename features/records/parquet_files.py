@@ -65,29 +65,31 @@ def open_parquet(path: Path) -> ParquetTable:
     parts = [_open_part(path, file) for file in paths]
     _refuse_different(path, parts)
     unreadable = {k: v for part in parts for k, v in list_unreadable(part.schema).items()}
-    return ParquetTable(parts[0].names, _read_batches(parts, unreadable), unreadable)
+    return ParquetTable(parts[0].names, _read_parts(parts, unreadable), unreadable)
 
 
 def _list_files(folder: Path) -> list[Path]:
     for name, kind in _TABLE_FORMATS.items():
         if (folder / name).is_dir():
-            _refuse(folder, f"is {kind}; export its rows as plain Parquet")
+            _refuse_parquet(folder, f"is {kind}; export its rows as plain Parquet")
     files = []
     for file in _walk_folder(folder):
-        if file.suffix != ".parquet":
-            _refuse(folder, "is a folder, so all files in it must be Parquet and end in .parquet")
+        if file.suffix.lower() != ".parquet":
+            _refuse_parquet(
+                folder, "is a folder, so all files in it must be Parquet and end in .parquet"
+            )
         files.append(file)
     if not files:
-        _refuse(folder, "is a folder without Parquet files")
+        _refuse_parquet(folder, "is a folder without Parquet files")
     return sorted(files, key=lambda file: _split_numbers(str(file.relative_to(folder))))
 
 
 # Not rglob, which passes over folders that it may not read, and over links: rows would be lost.
 def _walk_folder(folder: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        _refuse(folder, "has a folder in it that cannot be read")
+    def refuse_folder(error: OSError) -> None:
+        _refuse_parquet(folder, "has a folder in it that cannot be read")
 
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+    for parent, folders, names in os.walk(folder, onerror=refuse_folder, followlinks=True):
         folders[:] = [name for name in folders if not _is_hidden(name)]
         yield from (Path(parent, name) for name in names if not _is_hidden(name))
 
@@ -106,15 +108,15 @@ def _open_part(path: Path, file: Path) -> _Part:
     try:
         schema = parquet.read_schema(file)
     except (pa.ArrowException, OSError):
-        _refuse(file, "is not a readable Parquet file")
+        _refuse_parquet(file, "is not a readable Parquet file")
     folders = file.relative_to(path).parts[:-1]
     pairs = (part.partition("=") for part in folders if "=" in part)
-    keys = {unquote(name): _read_key(value) for name, _, value in pairs}
+    keys = {unquote(name): _decode_folder_value(value) for name, _, value in pairs}
     return _Part(file, schema, keys)
 
 
 # A text, so that 007 is not cut to 7.
-def _read_key(value: str) -> str | None:
+def _decode_folder_value(value: str) -> str | None:
     return None if value == _HIVE_MISSING else unquote(value)
 
 
@@ -130,7 +132,7 @@ def _refuse_different(path: Path, parts: list[_Part]) -> None:
         raise CohortError(problems, source=path.name)
 
 
-def _read_batches(parts: list[_Part], unreadable: Mapping[str, str]) -> Iterator[Any]:
+def _read_parts(parts: list[_Part], unreadable: Mapping[str, str]) -> Iterator[Any]:
     for part in parts:
         wanted = [name for name in part.schema.names if name not in unreadable]
         try:
@@ -138,7 +140,7 @@ def _read_batches(parts: list[_Part], unreadable: Mapping[str, str]) -> Iterator
                 for batch in file.iter_batches(BATCH_ROWS, columns=wanted if unreadable else None):
                     yield _add_keys(batch, part.keys)
         except (pa.ArrowException, OSError):
-            _refuse(part.path, "is not a readable Parquet file")
+            _refuse_parquet(part.path, "is not a readable Parquet file")
 
 
 def _add_keys(batch: Any, keys: Mapping[str, str | None]) -> Any:
@@ -147,5 +149,5 @@ def _add_keys(batch: Any, keys: Mapping[str, str | None]) -> Any:
     return batch
 
 
-def _refuse(path: Path, message: str) -> NoReturn:
+def _refuse_parquet(path: Path, message: str) -> NoReturn:
     raise CohortError([Problem("file", "format", message)], source=path.name)

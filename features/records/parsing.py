@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags
+from features.base.arrays import Flags, Numbers
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 
 # Outside of these a date is a slip of the keyboard, or stands for a missing one (1900-01-01).
@@ -119,6 +119,7 @@ def _is_time(value: Any) -> bool:
 
 
 Reader = Callable[[Field, Any], float | str]
+Conversion = Callable[[Numbers], Numbers]
 
 JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
     {
@@ -157,12 +158,12 @@ def parse_values(field: Field, raw: Sequence[Any], readers: Mapping[Kind, Reader
     return Parsed(values, broken)
 
 
-def check_numbers(field: Field, parsed: Parsed, factor: float = 1.0) -> Parsed:
-    """Apply range and wholeness to numbers already read, once multiplied by a unit's factor."""
+def check_numbers(field: Field, parsed: Parsed, convert: Conversion | None = None) -> Parsed:
+    """Apply range and wholeness to numbers already read, once converted to the field's unit."""
     if not field.numeric:
         return parsed
-    if factor != 1.0:
-        parsed = Parsed(parsed.values * factor, parsed.broken)
+    if convert is not None:
+        parsed = Parsed(convert(parsed.values), parsed.broken)
     values = parsed.values
     with np.errstate(invalid="ignore"):
         outside = (values < field.low) | (values > field.high)

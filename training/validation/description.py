@@ -248,6 +248,11 @@ def _enclose(value: float, draws: Numbers, level: float) -> Measure:
     return Measure(value=value, low=min(measure.low, value), high=max(measure.high, value))
 
 
+def count_prorated(columns: Columns) -> Mapping[str, int]:
+    """Count the courses with a pro-rated baseline total, by instrument."""
+    return {name: int(marks.sum()) for name, marks in columns.prorated.items() if marks.any()}
+
+
 def share_recorded(columns: Columns, names: list[str]) -> Mapping[str, float]:
     """Compute the proportion of courses in which each field is recorded."""
     return {name: float(1 - columns.find_missing(name).mean()) for name in names}

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,13 @@ import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from features.records.arrow import list_unreadable, parse_arrow
+from features.records.mapping import convert_unit
 
 FIELDS = load_dictionary().fields
 
 
-def read(name, values, kind=None, factor=1.0):
-    parsed = parse_arrow(FIELDS[name], pa.array(values, kind), factor)
+def read(name, values, kind=None, convert=None):
+    parsed = parse_arrow(FIELDS[name], pa.array(values, kind), convert)
     broken = {rule: np.flatnonzero(mask).tolist() for rule, mask in parsed.broken.items()}
     return parsed.values.tolist(), broken
 
@@ -89,6 +91,8 @@ NESTED = [
     pa.array([b"44", None]),
     pa.array([44, None], pa.duration("s")),
     pa.array([44, None], pa.time32("s")),
+    pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+    pa.array([b"0123456789abcdef", None], pa.uuid()),
 ]
 
 
@@ -125,13 +129,20 @@ def test_nan_null_and_empty_columns_are_missing():
 
 
 def test_units_are_converted_before_the_range_is_checked():
-    assert read("dose_mg_kg", [500.0, 5000.0], factor=1e-3)[1] == {"range": [1]}
-    assert read("dose_mg_kg", [500.0], factor=1e-3)[0] == [0.5]
+    to_milligrams = partial(convert_unit, "mg/kg", "µg/kg")
+    assert read("dose_mg_kg", [500.0, 5000.0], convert=to_milligrams)[1] == {"range": [1]}
+    assert read("dose_mg_kg", [500.0], convert=to_milligrams)[0] == [0.5]
 
 
 def test_equal_values_share_one_reading_in_every_row():
     values, broken = read("sex", ["male", "x", "male", None, "x"])
     assert values == pytest.approx([1, np.nan, 1, np.nan, np.nan], nan_ok=True)
     assert broken == {"category": [1, 4]}
-    encoded = pa.array(["male", "female"]).dictionary_encode()
-    assert parse_arrow(FIELDS["sex"], encoded).values.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_categories_of_data_frames_are_read(kind):
+    positions = pa.array([1, 0, None], pa.int8())
+    encoded = pa.DictionaryArray.from_arrays(positions, pa.array(["male", "female"], kind))
+    values = parse_arrow(FIELDS["sex"], encoded).values.tolist()
+    assert values == pytest.approx([0, 1, np.nan], nan_ok=True)

@@ -1,11 +1,12 @@
 """Mapping files: a clinic's own columns are translated into ours."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from features.base.errors import CohortError, MappingError
 from features.records.cohort import read_cohort
-from features.records.mapping import UNITS, read_mapping
+from features.records.mapping import UNITS, convert_unit, read_mapping
 
 CLINIC = """Pat,Dx,PHQ_Total,Ill_since,Gender,Dose_ug,On_AD,note
 1,MDD,17,1.5,W,500,J,x
@@ -123,6 +124,20 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
 
 
+def test_whole_numbers_are_whole_after_the_conversion():
+    """At 18 a rule changes: no rounding error, and no leap day, may decide."""
+    years = np.arange(121.0)
+    assert convert_unit("years", "months", 12 * years).tolist() == years.tolist()
+    assert convert_unit("weeks", "days", 7 * years).tolist() == years.tolist()
+    shortest = 365 * years + years // 4
+    assert convert_unit("years", "days", shortest).tolist() == years.tolist()
+    longest = 365 * years + np.ceil(years / 4)
+    assert convert_unit("years", "days", longest).tolist() == years.tolist()
+    assert (convert_unit("years", "days", shortest[1:] - 1) < years[1:]).all()
+    days = np.arange(44_000.0)
+    assert (np.diff(convert_unit("years", "days", days)) >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("mapping", "field", "rule"),
     [
@@ -146,6 +161,8 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         ("[surprise]\n", "surprise", "extra_forbidden"),
         ("rename = 3\n", "rename", "dict_type"),
         ("[rename\n", "file", "toml"),
+        ('delimiter = "and"\n', "delimiter", "literal_error"),
+        ('decimal = ";"\n', "decimal", "literal_error"),
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule):
@@ -154,6 +171,16 @@ def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule
     with pytest.raises(MappingError) as refused:
         read_mapping(path)
     assert (field, rule) in {(p.field, p.rule) for p in refused.value.problems}
+
+
+def test_mapping_may_begin_with_a_byte_order_mark(clinic):
+    """As Notepad writes it, with CR and LF."""
+    text = "\ufeff" + MAPPING.replace("\n", "\r\n")
+    (clinic / "clinic.toml").write_bytes(text.encode())
+    assert read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml")).size == 2
+    (clinic / "clinic.toml").write_bytes(MAPPING.encode("utf-16"))
+    with pytest.raises(MappingError, match="must be UTF-8"):
+        read_mapping(clinic / "clinic.toml")
 
 
 def test_mapping_of_missing_columns_is_refused(clinic):
@@ -194,3 +221,23 @@ def test_a_known_conversion_is_right():
     assert UNITS["mmHg"]["kPa"] == pytest.approx(7.5006, abs=1e-4)
     # 150 lb and 65 in are 24.96 kg/m².
     assert 150 / 65**2 * UNITS["kg/m²"]["lb/in²"] == pytest.approx(24.96, abs=0.01)
+
+
+def test_decimal_commas_are_read_in_texts_of_any_format(tmp_path):
+    """Missing codes and words keep their own form; a column of numbers has no commas."""
+    (tmp_path / "comma.toml").write_text('decimal = ","\nmissing = ["k.A.", "99"]\n')
+    mapper = read_mapping(tmp_path / "comma.toml")
+    frame = pd.DataFrame({"patient_id": ["a.1", "b", "c"], "condition": "depression", "phq9": 9})
+    frame["age"] = ["44,5", "k.A.", "99,0"]
+    frame["bmi"] = [21.5, 22.0, 23.0]
+    frame.to_parquet(tmp_path / "texts.parquet")
+    frame["age"] = frame["age"].astype("category")
+    frame.to_parquet(tmp_path / "categories.parquet")
+    frame["bmi"] = ["21,5", "22", "23"]
+    frame.to_csv(tmp_path / "texts.csv", index=False)
+    for name in ("texts.csv", "texts.parquet", "categories.parquet"):
+        columns = read_cohort(tmp_path / name, mapper)
+        assert columns.get_numbers("age")[0] == 44.5
+        assert columns.find_missing("age").tolist() == [False, True, True]
+        assert columns.get_numbers("bmi").tolist() == [21.5, 22, 23]
+        assert columns.get_texts("patient_id")[0] == "a.1"

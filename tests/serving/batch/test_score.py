@@ -98,6 +98,46 @@ def test_a_mapping_is_applied(score, tmp_path):
     assert scores["data"].tolist() == ["SIMULATED"] * 2
 
 
+ITEMS = ",".join(f"phq9_{number}" for number in range(1, 10))
+
+
+def test_prorated_totals_are_named_and_counted(score, tmp_path):
+    """A total that takes three blank items for 0 is refused, as it is without the total."""
+    path = tmp_path / "items.csv"
+    answers = {"a,": "2,2,2,2,2,2,2,2,", "b,": "2,2,2,2,2,2,2,2,2", "c,18": "2,2,2,2,2,2,2,2,"}
+    answers |= {"d,12": "2,2,2,2,2,2,,,", "e,": "2,2,2,2,2,2,,,"}
+    lines = [f"{key.replace(',', ',depression,')},{row}" for key, row in answers.items()]
+    path.write_text("\n".join([f"patient_id,condition,phq9,{ITEMS}", *lines, ""]))
+    summary, out = score(path, "--rejects", tmp_path / "rejects.csv", code=3)
+    assert (summary["rows"], summary["rejected"], summary["prorated"]) == (5, 2, 1)
+    scores = pd.read_parquet(out).set_index("patient_id")
+    assert scores["prorated"].fillna("").to_dict() == {"a": "phq9", "b": "", "c": ""}
+    assert len(set(scores["probability"])) == 1
+    rejected = pd.read_csv(tmp_path / "rejects.csv")
+    assert rejected["field"].tolist() == ["phq9", "baseline_score"]
+
+
+def test_a_shorter_scale_is_refused_without_output(score, tmp_path):
+    path = tmp_path / "phq8.csv"
+    header = f"patient_id,condition,{ITEMS}".removesuffix(",phq9_9")
+    path.write_text(f"{header}\na,depression,2,2,2,2,2,2,2,2\nb,depression,3,3,3,3,3,3,3,3\n")
+    errors, out = score(path, code=2)
+    assert [(error["field"], error["rule"]) for error in errors["errors"]] == [("phq9", "items")]
+    assert "PHQ-8" in errors["errors"][0]["message"]
+    assert not out.exists()
+
+
+def test_the_day_of_the_eighteenth_birthday_is_not_below_eighteen(score, tmp_path):
+    """With four leap days it is day 6,574, which is not 18 times 365.25."""
+    path, mapping = tmp_path / "age.csv", tmp_path / "days.toml"
+    path.write_text("patient_id,condition,phq9,age\na,depression,17,6573\nb,depression,17,6574\n")
+    mapping.write_text('[units]\nage = "days"\n')
+    scores = pd.read_parquet(score(path, "--mapping", mapping)[1])
+    refused, birthday = scores["abstained"]
+    assert refused == "eligibility"
+    assert birthday != "eligibility"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -105,6 +145,11 @@ def test_a_mapping_is_applied(score, tmp_path):
         ("patient_id,condition,phq9,cadss\na,depression,17,3\n", "leakage"),
         ("patient_id,condition,phq9,shoes\na,depression,17,3\n", "unknown"),
         ("", "empty"),
+        (
+            'patient_id,condition,phq9\na,depression,17\nb,depression,"18\nc,depression,19\n',
+            "quotes",
+        ),
+        ("patient_id;condition;phq9\na;depression;17\n", "delimiter"),
     ],
 )
 def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
@@ -122,6 +167,17 @@ def test_nested_column_is_rejected_before_any_work(score, tmp_path):
     errors, out = score(tmp_path / "nested.parquet", code=2)
     assert [(error["field"], error["rule"]) for error in errors["errors"]] == [("age", "type")]
     assert not out.exists()
+
+
+def test_folder_of_parquet_is_scored_as_one_cohort(score, intake, tmp_path):
+    people, folder = pd.read_parquet(intake).head(9), tmp_path / "parts.parquet"
+    folder.mkdir()
+    for number in range(3):
+        people[3 * number : 3 * number + 3].to_parquet(folder / f"part.{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    summary, out = score(folder)
+    assert summary["rows"] == 9
+    assert pd.read_parquet(out)["patient_id"].tolist() == people["patient_id"].tolist()
 
 
 def test_unknown_suffix_is_rejected_before_reading(score, intake):

@@ -10,9 +10,10 @@ import time
 import pytest
 
 from features.base.home import find_home
+from features.model.tracking import EXPERIMENT
 from features.records.cohort import digest_cohort, read_cohort
 from training.findings.findings import Findings
-from training.registry.registry import EXPERIMENT, Registry
+from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 
@@ -140,6 +141,21 @@ def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path)
     (problem,) = json.loads(done.stdout)["errors"]
     assert (problem["field"], problem["rule"]) == (OUTCOME, "outcome")
     assert not list((tmp_path / "o").iterdir())
+    assert not list_runs(registry)
+
+
+def test_fit_and_validate_lose_no_row_behind_a_quotation_mark(home, registry, tmp_path):
+    """The second row would be part of the first one's remarks."""
+    cohort = tmp_path / "open.csv"
+    cohort.write_text(
+        'patient_id,condition,phq9,phq9_acute,remarks\na1,depression,17,8,"low\n'
+        "a2,depression,18,15,ok\n"
+    )
+    message = "file (quotes): line 2 opens a quotation mark that is never closed"
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", code=2)
+    assert message in done.stderr
+    done = home.call("fit", "experiments/studies/demo.toml", "--cohort", cohort, code=2)
+    assert message in done.stderr
     assert not list_runs(registry)
 
 
