@@ -8,6 +8,7 @@ import typer
 from experiments.benchmarks.commands import app as benchmark
 from features.base.commands import AsJson, explain_errors, make_app, say, show_json
 from features.base.home import enter_home
+from features.base.outputs import check_outputs
 
 _WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
 
@@ -39,6 +40,7 @@ def simulate_cohort(
     from experiments.simulator import draw_new_sites, find_world, simulate, write_simulation
 
     with explain_errors(as_json):
+        check_outputs([("--out", out), ("--truth", truth)])
         simulated = find_world(world)
         sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
         simulation = simulate(simulated, patients, seed, intake, sites, draws if truth else 0)

@@ -7,6 +7,7 @@ import typer
 
 from features.base.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
 from features.base.home import enter_home
+from features.base.outputs import check_outputs
 from serving.store import commands
 
 app = make_app("From an assessment to an estimate.")
@@ -54,7 +55,9 @@ def serve(
 
 @app.command()
 def score(
-    cohort: Annotated[Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet)")],
+    cohort: Annotated[
+        Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet), or folder of .parquet")
+    ],
     out: Annotated[Path, typer.Option(help="file to write (.parquet or .csv)")],
     rejects: Annotated[Path | None, typer.Option(help="file for rows that break a rule")] = None,
     mapping: Annotated[Path | None, typer.Option(help="mapping file (TOML)")] = None,
@@ -69,6 +72,11 @@ def score(
     from serving.models.models import load_champions
 
     with explain_errors(as_json):
+        # Before a model is loaded: nothing is written then.
+        check_outputs(
+            [("--out", out), ("--rejects", rejects)],
+            [("the cohort", cohort), ("--mapping", mapping)],
+        )
         settings = read_settings()
         predictor = Predictor(load_champions(), settings.least_sample_size)
         mapper = read_mapping(mapping, predictor.dictionary)
@@ -79,6 +87,7 @@ def score(
         "estimates": tally.estimates,
         "abstained": tally.abstained,
         "without_model": tally.without_model,
+        "prorated": tally.prorated,
         "rejected": len(tally.rejected),
         "rejects": None if rejects is None else str(rejects),
     }
@@ -89,6 +98,8 @@ def score(
             f"{out}: {tally.rows} rows, {tally.estimates} estimates, {tally.abstained} abstained, "
             f"{tally.without_model} without a model, {len(tally.rejected)} rejected"
         )
+    if tally.prorated:
+        say(f"  {tally.prorated} with a total pro-rated from part of its items: see `prorated`")
     if tally.rejected:
         say("\n".join(f"  {problem}" for problem in tally.problems[:8]))
         raise typer.Exit(SOME_REJECTED)

@@ -4,19 +4,27 @@ The only module of serving that needs MLflow. Each champion is verified against 
 digest; once it is in the store, MLflow is no longer needed.
 """
 
-import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as mlflow_database
 
 from features.base.errors import ArtifactError, UnavailableError
+from features.base.foreign import translate_errors
 from features.base.home import Home
-from features.model.artifact import ARTIFACT_FOLDER, CHAMPION_ALIAS, DIGEST_TAG
+from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.model.response_model import ResponseModel
+from features.model.tracking import (
+    MAX_ATTEMPTS,
+    check_store,
+    find_experiment,
+    list_champions,
+    quiet_mlflow,
+    relocate_artifacts,
+)
 from serving.models.models import DIGEST_FACT, VERSION_LABEL, list_latest, store_model
 
 
@@ -36,19 +44,26 @@ def pull_champions(home: Home) -> list[Pulled]:
     Raises UnavailableError if the registry cannot be read or has no champion, ArtifactError if a
     champion does not match its registered digest.
     """
-    # Both log every step of opening the registry.
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    quiet_mlflow()
+    mlflow_database.MAX_RETRY_COUNT = MAX_ATTEMPTS
     _remove_unfinished(home)
+    with translate_errors():
+        champions = _find_champions(home)
+        if not champions:
+            raise UnavailableError("the registry has no champion; run `python -m training fit`")
+        return [_pull_champion(name, version) for name, version in champions]
+
+
+def _find_champions(home: Home) -> list[tuple[str, str]]:
+    if home.database is not None and not home.database.exists():
+        return []
+    check_store(home)
     mlflow.set_tracking_uri(home.tracking_uri)
-    try:
-        registered = mlflow.MlflowClient().search_registered_models()
-    except MlflowException as error:
-        raise UnavailableError(f"MLflow's registry cannot be read: {error.error_code}") from None
-    named = [model for model in registered if CHAMPION_ALIAS in model.aliases]
-    if not named:
-        raise UnavailableError("the registry has no champion; run `python -m training fit`")
-    return [_pull_champion(model.name, model.aliases[CHAMPION_ALIAS]) for model in named]
+    client = mlflow.MlflowClient()
+    experiment = find_experiment(client)
+    if experiment is not None:
+        relocate_artifacts(home, experiment.artifact_location)
+    return list_champions(client)
 
 
 def _pull_champion(name: str, version: str) -> Pulled:

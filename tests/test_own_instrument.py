@@ -105,6 +105,7 @@ def test_the_service_reads_and_publishes_the_scale(clinic, wait_ready, make_asse
     assert estimate["outcome"]["definition"].startswith("BPI severity down by at least 30")
     assert 0 < estimate["probability"] < 1
     assert "bpi" not in estimate["imputed"], "36 of 40, pro-rated from three items"
+    assert estimate["prorated"] == ["bpi"]
     assert "BPI severity total" in page
 
 

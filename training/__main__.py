@@ -10,6 +10,7 @@ import typer
 from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show, show_json
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
+from features.base.outputs import check_outputs
 
 # Heavy imports lie inside the commands: `--help` and input errors need not wait for MLflow.
 app = make_app("From a cohort to a registered, evidenced model.")
@@ -17,6 +18,10 @@ app = make_app("From a cohort to a registered, evidenced model.")
 
 Model = Annotated[
     str, typer.Argument(metavar="OUTCOME[@ALIAS|@VERSION]", help="the champion by default")
+]
+Incomplete = Annotated[
+    bool,
+    typer.Option("--incomplete", help="leave aside and count courses without a baseline total"),
 ]
 Outcome = Annotated[str, typer.Argument(help="name of the registered model")]
 
@@ -31,6 +36,7 @@ def fit(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="override a setting of the study"),
     ] = None,
+    incomplete: Incomplete = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="processes", show_default="one per core")
     ] = None,
@@ -42,7 +48,8 @@ def fit(
     from training.study.study import read_study
 
     with explain_errors(as_json):
-        design = load_design(read_study(study, settings or []), cohort)
+        extra = ["cohort.incomplete=true"] if incomplete else []
+        design = load_design(read_study(study, [*(settings or []), *extra]), cohort)
         # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
         from training.fit import run_study
 
@@ -135,6 +142,7 @@ def validate(
     ignore_unknown: Annotated[
         bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
     ] = False,
+    incomplete: Incomplete = False,
     register: Annotated[
         bool, typer.Option("--register", help="register the recalibrated model as a new version")
     ] = False,
@@ -148,13 +156,17 @@ def validate(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
-        from training.registry.registry import Registry
+        from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 
+        check_outputs(
+            [("--out", out / file) for file in (FINDINGS_FILE, REPORT_FILE)],
+            [("the cohort", cohort), ("--mapping", mapping)],
+        )
         registry = Registry(home)
         registered = registry.load_reference(reference)
         dictionary = registered.model.card.dictionary
         mapper = read_mapping(mapping, dictionary)
-        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary)
+        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
         from training.validate import describe_validation, prepare_folder, validate_version
 
         folder = prepare_folder(out)
@@ -176,6 +188,7 @@ def card(
 
     with explain_errors(as_json):
         reference = parse_reference(model)
+        check_outputs([("--out", out)])
         from training.card import read_registered_card, write_model_card
         from training.registry.registry import Registry
 

@@ -19,6 +19,7 @@ from training.validation.external.external import ExternalValidation, validate_o
 from training.validation.external.findings import describe_external
 from training.validation.external.recalibrated import make_recalibrated
 from training.validation.judgement import judge_findings
+from training.validation.limitations import describe_prorated
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def describe_validation(done: Validated, register: bool) -> str:
         *(f"**{alarm}**" for alarm in findings.alarms),
         findings.verdict,
         f"Tested on {findings.cohort}.",
+        *describe_prorated(findings),
         *([] if table is None else [write_table(table)]),
         f"Gate: {gate}.",
         *([_describe_new_version(done)] if register else []),

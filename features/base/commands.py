@@ -1,15 +1,25 @@
-"""What all commands share: exit codes, errors on one screen, progress on stderr."""
+"""What all commands share: exit codes, errors on one screen, progress on stderr.
 
+Here every error becomes a message and an exit code, ours and those of libraries and the operating
+system; only a fault of this program still shows a traceback.
+"""
+
+import codecs
+import io
 import json
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich import progress
 from rich.console import Console
+from typer.core import TyperCommand
+from typer.models import CommandFunctionType
 
 from features.base.errors import InputError, KetamineResponseError
+from features.base.foreign import translate_errors
 
 FAILED, BAD_INPUT, SOME_REJECTED = 1, 2, 3
 
@@ -17,9 +27,56 @@ Item = TypeVar("Item")
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
+class _Command(TyperCommand):
+    """A command none of whose errors escapes, from its first import to its last line of output."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with explain_errors(bool(ctx.params.get("as_json"))):
+            return super().invoke(ctx)
+
+
+class _Commands(typer.Typer):
+    """A command group whose output goes to any terminal and into any file."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        prepare_output()
+        return super().__call__(*args, **kwargs)
+
+    def command(
+        self, name: str | None = None, *, cls: type[TyperCommand] | None = None, **settings: Any
+    ) -> Callable[[CommandFunctionType], CommandFunctionType]:
+        return super().command(name, cls=cls or _Command, **settings)
+
+
+# Names of characters that our texts use and an older encoding may lack; any other becomes "?".
+_SUBSTITUTES = str.maketrans(
+    {
+        **{"→": "->", "←": "<-", "…": "...", "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "±": "+-"},
+        **{"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "—": "-", "“": '"', "”": '"', "·": "."},
+        **{"\N{RIGHT SINGLE QUOTATION MARK}": "'", "\N{MULTIPLICATION SIGN}": "x"},
+        **{"τ": "tau", "χ": "chi", "²": "2", "√": "sqrt", "✓": "yes", "✗": "no"},
+    }
+)
+
+
+def prepare_output() -> None:
+    """Let stdout and stderr write every character, if need be by a substitute."""
+    codecs.register_error("substitute", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "backslashreplace"):
+            stream.reconfigure(errors="substitute")
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return lacking.translate(_SUBSTITUTES).encode("ascii", "replace").decode(), error.end
+
+
 def make_app(description: str) -> typer.Typer:
     """Build a command group: long help, no tracebacks with local values in them."""
-    return typer.Typer(
+    return _Commands(
         help=description,
         no_args_is_help=True,
         add_completion=False,
@@ -30,9 +87,10 @@ def make_app(description: str) -> typer.Typer:
 
 @contextmanager
 def explain_errors(as_json: bool = False) -> Iterator[None]:
-    """Turn the project's errors into a message and an exit code: 2 for bad input, 1 otherwise."""
+    """Turn errors into a message and an exit code: 2 for bad input, 1 otherwise."""
     try:
-        yield
+        with translate_errors():
+            yield
     except InputError as error:
         _show_error(str(error), error.as_dict(), as_json)
         raise typer.Exit(BAD_INPUT) from None
@@ -50,8 +108,10 @@ def _show_error(text: str, plain: dict[str, Any], as_json: bool) -> None:
 
 
 def show_json(plain: Any) -> None:
-    """Print one JSON object on stdout."""
-    typer.echo(json.dumps(plain, ensure_ascii=False, indent=1))
+    """Print one JSON object on stdout, intact whatever the encoding."""
+    # JSON is UTF-8 by its standard: in another encoding only ASCII is read by every program.
+    is_utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+    typer.echo(json.dumps(plain, ensure_ascii=not is_utf8, indent=1))
 
 
 def show(as_json: bool, plain: Any, text: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -86,13 +87,30 @@ def write_bytes_new(path: Path, content: bytes, mode: int = 0o644) -> None:
         temporary.unlink()
 
 
+def remove_digest_files(folder: Path, ending: str) -> None:
+    """Remove the files that are named by a digest, and the folder if nothing else is in it.
+
+    Whatever else lies there is a user's: a home may be the folder of a clinic's own files.
+    """
+    # A write that was killed leaves a hidden part.
+    name = re.compile(rf"\.?[0-9a-f]{{16,}}{re.escape(ending)}(\.[0-9a-f]+\.part)?")
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if name.fullmatch(path.name):
+                path.unlink()
+        folder.rmdir()
+
+
 def read_toml(path: Path, kind: str, error: type[InputError]) -> dict[str, Any]:
     """Read a user's TOML file; raise `error` if it is not one of that kind, e.g. "a study file"."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        # Editors on Windows write a byte order mark first, which TOML does not know.
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except OSError:
         problem = Problem("file", "exists", f"must be {kind} in TOML")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+    except UnicodeDecodeError:
+        problem = Problem("file", "toml", "must be UTF-8 (save it as UTF-8)")
+    except tomllib.TOMLDecodeError as broken:
         problem = Problem("file", "toml", str(broken))
     raise error([problem], path.name)
 

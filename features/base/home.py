@@ -28,7 +28,7 @@ class Home:
     def database(self) -> Path | None:
         """MLflow's database in the folder; None if a team's server is named."""
         path = self.folder / "mlflow.db"
-        return path if self.tracking_uri == f"sqlite:///{path}" else None
+        return path if self.tracking_uri == name_mlflow_store(path) else None
 
     @property
     def artifacts(self) -> Path:
@@ -38,7 +38,7 @@ class Home:
     @property
     def store_url(self) -> str:
         """Address of the service store: keys and audit."""
-        return self.database_url or f"sqlite:///{self.folder / 'service.db'}"
+        return self.database_url or f"sqlite:///{_quote_path(self.folder / 'service.db')}"
 
     @property
     def models_folder(self) -> Path:
@@ -61,17 +61,44 @@ class Home:
         return self.folder / "tuning"
 
 
+def name_mlflow_store(path: Path) -> str:
+    """Write the address of an MLflow database, whatever characters its path has.
+
+    Examples
+    --------
+    >>> name_mlflow_store(Path("/srv/clinic/mlflow.db"))
+    'sqlite:////srv/clinic/mlflow.db'
+    >>> name_mlflow_store(Path("/srv/50% off?/mlflow.db"))
+    'sqlite+pysqlite:////srv/50%25 off%3F/mlflow.db'
+    """
+    quoted = _quote_path(path)
+    # Named with its driver, since MLflow makes the folder of a plain address without unquoting it.
+    driver = "" if quoted == str(path) else "+pysqlite"
+    return f"sqlite{driver}:///{quoted}"
+
+
+def _quote_path(path: Path) -> str:
+    # Only what would end the path, or be taken for a quotation itself: old addresses stay the same.
+    return str(path).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+
+
 def find_home(environment: Mapping[str, str]) -> Home:
-    """Read from the environment where data and runs live."""
-    folder = Path(environment.get(HOME_VARIABLE, DEFAULT_HOME)).absolute()
-    tracking_uri = environment.get("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    bento_folder = Path(environment.get("BENTOML_HOME", folder / "bentoml")).absolute()
+    """Read from the environment where data and runs live; an empty variable is as good as none."""
+    folder = _expand_path(environment.get(HOME_VARIABLE) or DEFAULT_HOME)
+    tracking_uri = environment.get("MLFLOW_TRACKING_URI") or name_mlflow_store(folder / "mlflow.db")
+    bento_folder = _expand_path(environment.get("BENTOML_HOME") or folder / "bentoml")
     user = environment.get("LOGNAME") or environment.get("USER") or "unknown"
     database_url = environment.get(DATABASE_VARIABLE) or None
     return Home(folder, tracking_uri, bento_folder, user, database_url)
 
 
-# Set before the libraries are imported: no telemetry, no job runners, no progress bars but ours.
+def _expand_path(path: str | Path) -> Path:
+    # A shell leaves a `~` in quotes as it is. Unlike Path, this leaves that of an unknown user.
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
+
+
+# Set before the libraries are imported: no telemetry, no job runners, no progress bars but ours, no
+# addresses amid our output, and half a minute of patience with a server that restarts.
 QUIET = MappingProxyType(
     {
         "BENTOML_DO_NOT_TRACK": "True",
@@ -79,7 +106,9 @@ QUIET = MappingProxyType(
         "GIT_PYTHON_REFRESH": "quiet",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "OTEL_SDK_DISABLED": "true",
     }
 )
@@ -95,6 +124,9 @@ def enter_home() -> Home:
     home = find_home(os.environ)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        # Empty, it would be an address to MLflow.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     os.environ["BENTOML_HOME"] = str(home.bento_folder)
     os.environ[HOME_VARIABLE] = str(home.folder)
     return home

@@ -53,6 +53,8 @@ class Instrument(BaseModel):
     remission_at_most: Count | None = None
     # With no more missing, a total is pro-rated from the other items.
     missing_items_allowed: Count = 0
+    # Shorter scales with much the same items, which must not be taken for it.
+    short_forms: tuple[Text, ...] = ()
     clinician_rated: bool = False
     loinc_total: str | None = None
     loinc_panel: str | None = None

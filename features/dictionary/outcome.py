@@ -62,6 +62,12 @@ class Outcome:
         update = f", estimated again after {self.checkpoint.name}" if self.checkpoint else ""
         return f"{self.instrument.name} {change}, {self.horizon.label}{update}"
 
+    @property
+    def settled(self) -> str:
+        """What courses do whose baseline total leaves nothing to improve, in words."""
+        start = "start at 0" if self.criterion == "response" else "start in remission"
+        return f"{start}: nothing to improve"
+
     def evaluate(self, baseline: Numbers, followup: Numbers) -> Numbers:
         """Return each course's outcome: 1 for an event, 0 for a non-event, NaN if unknown.
 

@@ -46,8 +46,11 @@ class Population(Facts):
     events: int
     patients: int
     sites: int
-    # Courses excluded because their outcome is missing.
+    # Courses excluded because their outcome is not known; and of those, because they have no
+    # baseline total, and because theirs leaves nothing to improve.
     without_outcome: int
+    unmeasured: int = 0
+    settled: int = 0
     # Event rate with courses weighted for missing outcomes; None if all are equally weighted.
     weighted_rate: float | None = None
     # Published response or remission rate; None if some outcome is known, or no rate published.

@@ -74,5 +74,7 @@ class Estimate(TypedDict):
     intercept: float | None
     factors: list[FactorPart]
     imputed: list[str]
+    # Totals derived from part of their items, because the others are blank.
+    prorated: list[str]
     model: ModelPart
     note: str

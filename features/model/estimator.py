@@ -59,6 +59,15 @@ class Estimates:
         """Whether no probability is given, ``bool[estimates]``."""
         return np.array([reason is not None for reason in self.abstained], dtype=bool)
 
+    @property
+    def prorated(self) -> list[list[str]]:
+        """Totals that the model or its outcome rests on and that are pro-rated, for each."""
+        used = {*self.model.equation.fields, self.model.card.outcome.instrument}
+        marks = {name: rows for name, rows in self.columns.prorated.items() if name in used}
+        if not marks:
+            return [[]] * self.columns.size
+        return describe_equal_rows(np.array([*marks.values()]), lambda row: [*compress(marks, row)])
+
 
 # What only full detail gives: interval, effective sample size, intercept, factors, imputed fields.
 _Evidence = tuple[IntervalPart | None, float | None, float | None, list[FactorPart], list[str]]
@@ -162,6 +171,7 @@ class Estimator:
         rows = zip(
             estimates.prediction.probability.tolist(),
             estimates.abstained,
+            estimates.prorated,
             self._list_evidence(estimates),
             strict=False,
         )
@@ -176,10 +186,12 @@ class Estimator:
                 "intercept": intercept,
                 "factors": factors,
                 "imputed": imputed,
+                "prorated": prorated,
                 "model": self._model_part,
                 "note": self._note,
             }
-            for probability, abstained, (interval, size, intercept, factors, imputed) in rows
+            for probability, abstained, prorated, evidence in rows
+            for interval, size, intercept, factors, imputed in (evidence,)
         ]
 
     def _list_evidence(self, estimates: Estimates) -> Iterator[_Evidence]:

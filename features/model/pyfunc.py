@@ -38,7 +38,7 @@ class ResponseFunction:
         fields = [
             dictionary.fields[name] for name in table.column_names if name in dictionary.names
         ]
-        parsed = {field.name: parse_arrow(field, table[field.name], text=False) for field in fields}
+        parsed = {field.name: parse_arrow(field, table[field.name]) for field in fields}
         columns, problems = validate(table.num_rows, parsed, dictionary)
         if problems := check_names(table.column_names, dictionary) + problems:
             raise AssessmentError(problems, source="assessments")

@@ -1,7 +1,8 @@
 """Cohorts: assessments with follow-up scores, read from files with every problem at once."""
 
 import hashlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,14 +12,22 @@ import numpy as np
 from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Kind
+from features.dictionary.field import Field, Kind
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
 from features.records.names import check_names
 from features.records.parsing import Parsed
-from features.records.rules import validate
+from features.records.rules import is_without_baseline, validate
+from features.records.short_forms import ShortForms
 from features.records.tables import RawTable, open_table
+
+_UNNAMED = 'has no name: name it, leave it out, or ignore it in a mapping (`ignore = [""]`)'
+_FIRST_UNNAMED = (
+    "the first column has no name (R and pandas write row names so): leave it out, or in a mapping "
+    'rename it (`"" = "patient_id"`) or ignore it (`ignore = [""]`)'
+)
+_COMMAS = '; decimal commas: a mapping can say so (`decimal = ","`)'
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ def read_cohort(
     mapper: Mapper | None = None,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
+    incomplete: bool = False,
 ) -> Columns:
     """Read a cohort file of which every row is valid.
 
@@ -43,6 +53,8 @@ def read_cohort(
     ----------
     ignore_unknown
         Whether columns that are not fields are left out instead of refused.
+    incomplete
+        Whether rows without any baseline total are read, to be counted, instead of refused.
 
     Raises
     ------
@@ -50,8 +62,8 @@ def read_cohort(
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
     mapper = mapper or Mapper()
-    table = open_table(path, mapper.missing_tokens)
-    return collect_cohort(table, mapper, ignore_unknown, dictionary)
+    table = open_table(path, mapper.delimiter)
+    return collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
 
 
 def collect_cohort(
@@ -59,11 +71,17 @@ def collect_cohort(
     mapper: Mapper,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
+    incomplete: bool = False,
 ) -> Columns:
     """Read an open table of which every row is valid; see :func:`read_cohort`."""
     batches = list(read_batches(table, mapper, ignore_unknown, dictionary))
     problems = _merge_problems(problem for batch in batches for problem in batch.problems)
+    if incomplete:
+        problems = [problem for problem in problems if not is_without_baseline(problem)]
     columns = concatenate_columns([batch.columns for batch in batches])
+    forms = ShortForms()
+    forms.add(columns)
+    problems += forms.explain_short()
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))
     problems += _renumber(table, find_duplicates(columns)) + table.list_ragged()
@@ -87,18 +105,21 @@ def read_batches(
     """
     known = dictionary or load_dictionary()
     names, fields = _choose_columns(table, mapper, ignore_unknown, known), known.cohort_fields
+    codes = {ours: mapper.get_codes(fields[ours]) for ours in names.values()}
     first_row = 1
     for batch in table.batches:
         parsed: dict[str, Parsed] = {}
+        commas: set[str] = set()
         for theirs, ours in names.items():
-            array = mapper.map_values(ours, batch.column(theirs))
-            text = table.text or ours in mapper.values
-            parsed[ours] = parse_arrow(fields[ours], array, text, mapper.get_factor(fields[ours]))
+            convert = mapper.get_conversion(fields[ours])
+            parsed[ours] = parse_arrow(fields[ours], batch.column(theirs), convert, codes[ours])
+            if "type" in parsed[ours].broken and mapper.misses_commas(batch.column(theirs)):
+                commas.add(ours)
         for name, array in mapper.list_constants(batch.num_rows).items():
-            factor = mapper.get_factor(fields[name])
-            parsed[name] = parse_arrow(fields[name], array, False, factor)
+            parsed[name] = parse_arrow(fields[name], array, mapper.get_conversion(fields[name]))
         columns, problems = validate(batch.num_rows, parsed, known, first_row)
-        yield Batch(first_row, columns, _renumber(table, problems))
+        problems = _mention_commas(_renumber(table, problems), commas)
+        yield Batch(first_row, columns, problems)
         first_row += batch.num_rows
 
 
@@ -106,35 +127,80 @@ def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
 
 
+def _mention_commas(problems: list[Problem], fields: set[str]) -> list[Problem]:
+    return [
+        replace(problem, message=problem.message + _COMMAS)
+        if problem.rule == "type" and problem.field in fields
+        else problem
+        for problem in problems
+    ]
+
+
 # Direct identifiers are refused even if they would be ignored: they must not reach this machine.
 def _choose_columns(
     table: RawTable, mapper: Mapper, ignore_unknown: bool, dictionary: Dictionary
 ) -> dict[str, str]:
+    ignored_names = {*mapper.ignore}
     renamed = {
-        name: mapper.rename.get(name, name) for name in table.names if name not in mapper.ignore
+        name: mapper.rename.get(name, name) for name in table.names if name not in ignored_names
     }
     known = dictionary.cohort_fields
-    problems = check_names(renamed.values(), dictionary, known)
+    problems = check_names(filter(None, renamed.values()), dictionary, known)
+    if renamed.get("") == "":
+        problems += _check_unnamed(table)
     ignored = check_names(mapper.ignore, dictionary, known)
     problems += [problem for problem in ignored if problem.rule == "identifier"]
     # Ignored columns may have any name but that of an identifier.
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
     problems += _check_mapped(table, mapper, list(renamed.values()))
+    problems += _check_doubled(table, mapper, list(renamed.values()))
+    problems += _check_types(table, renamed, known)
     if problems:
         raise CohortError(problems, source=table.source)
     return {theirs: ours for theirs, ours in renamed.items() if ours in known}
 
 
+def _check_unnamed(table: RawTable) -> Iterator[Problem]:
+    for number, name in enumerate(table.names, 1):
+        if not name:
+            message = _FIRST_UNNAMED if number == 1 else _UNNAMED
+            yield Problem(f"column {number}", "unknown", message)
+
+
 def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
+    names = {*table.names}
     for name in mapper.rename:
-        if name not in table.names:
+        if name not in names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
-    for name in sorted({name for name in ours if ours.count(name) > 1}):
+    for name in mapper.values:
+        if name not in ours:
+            message = "the mapping has values for this field, but no column becomes it"
+            yield Problem(f"values.{name}", "missing_column", message)
+    for name in mapper.units:
+        if name not in ours and name not in mapper.constants:
+            message = "the mapping has a unit for this field, but no column becomes it"
+            yield Problem(f"units.{name}", "missing_column", message)
+
+
+def _check_doubled(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
+    for name in sorted(name for name, count in Counter(ours).items() if count > 1):
         yield Problem(name, "duplicate_column", "two columns become this field")
+    if "" in mapper.rename and table.names.count("") > 1:
+        yield Problem("", "duplicate_column", "more than one column has no name")
     for name in mapper.constants:
         if name in ours:
             yield Problem(name, "duplicate_column", "both a constant and a column give this field")
+
+
+def _check_types(
+    table: RawTable, renamed: Mapping[str, str], known: Mapping[str, Field]
+) -> Iterator[Problem]:
+    for theirs, ours in renamed.items():
+        if ours in known and theirs in table.unreadable:
+            kind = table.unreadable[theirs]
+            message = f"must be {known[ours].allowed}; the column's type is {kind}"
+            yield Problem(ours, "type", message)
 
 
 def _merge_problems(problems: Iterator[Problem]) -> list[Problem]:

@@ -53,6 +53,8 @@ class Columns:
     # All the numbers among `values` once more, if they lie in one array anyway.
     table: Table | None = None
     dictionary: Dictionary = field(default_factory=load_dictionary)
+    # Totals that were pro-rated from part of their items, ``bool[size]``; absent if none was.
+    prorated: Mapping[str, Flags] = field(default_factory=dict)
 
     def get_numbers(self, name: str) -> Numbers:
         """Return a field as ``float64[size]``; all NaN if it is absent."""
@@ -73,6 +75,11 @@ class Columns:
         missing: Flags = values == np.array(None) if texts else np.isnan(values)
         return missing
 
+    def find_prorated(self, name: str) -> Flags:
+        """Return in which rows a total was pro-rated from part of its items, as ``bool[size]``."""
+        marks = self.prorated.get(name)
+        return np.zeros(self.size, dtype=bool) if marks is None else marks
+
     def stack(self, names: tuple[str, ...]) -> Numbers:
         """Return some fields as ``float64[fields, size]``, NaN where missing; not the texts."""
         # Fast path of the lines below: JSON is read into one array.
@@ -91,22 +98,31 @@ class Columns:
         if rows.dtype == bool and rows.all():
             return self
         count = int(np.arange(self.size)[rows].size)
+        prorated = {name: marks[rows] for name, marks in self.prorated.items()}
         if self.table is None:
             kept = {name: values[rows] for name, values in self.values.items()}
-            return Columns(count, kept, dictionary=self.dictionary)
+            return Columns(count, kept, None, self.dictionary, prorated)
         table = Table(self.table.names, self.table.numbers[:, rows])
         kept = {**table.list_values()}
         kept |= {name: self.values[name][rows] for name in self.values if name not in kept}
-        return Columns(count, kept, table, self.dictionary)
+        return Columns(count, kept, table, self.dictionary, prorated)
 
     def replace(self, values: Mapping[str, NDArray[Any]]) -> "Columns":
         """Return a copy in which some fields have other values."""
-        return Columns(self.size, {**self.values, **values}, dictionary=self.dictionary)
+        # What replaces a pro-rated total is not that total.
+        prorated = {name: marks for name, marks in self.prorated.items() if name not in values}
+        return Columns(self.size, {**self.values, **values}, None, self.dictionary, prorated)
+
+    def mark_prorated(self, marks: Mapping[str, Flags]) -> "Columns":
+        """Return a copy that says which totals were pro-rated; none that no row has."""
+        prorated = {name: rows for name, rows in marks.items() if np.count_nonzero(rows)}
+        return Columns(self.size, self.values, self.table, self.dictionary, prorated)
 
     def keep(self, names: Sequence[str]) -> "Columns":
         """Return a copy with these fields only, as far as they are there."""
         kept = {name: self.values[name] for name in names if name in self.values}
-        return Columns(self.size, kept, dictionary=self.dictionary)
+        prorated = {name: marks for name, marks in self.prorated.items() if name in kept}
+        return Columns(self.size, kept, None, self.dictionary, prorated)
 
     def list_recorded(self) -> list[str]:
         """List the fields that at least one row has, in the dictionary's order."""
@@ -122,7 +138,13 @@ def concatenate_columns(parts: Sequence[Columns]) -> Columns:
     names = dict.fromkeys(name for part in parts for name in part.values)
     values = {name: np.concatenate([_get_any(part, name) for part in parts]) for name in names}
     size = sum(part.size for part in parts)
-    return Columns(size, values, dictionary=parts[0].dictionary) if parts else Columns(0, {})
+    if not parts:
+        return Columns(0, {})
+    prorated = {
+        name: np.concatenate([part.find_prorated(name) for part in parts])
+        for name in dict.fromkeys(name for part in parts for name in part.prorated)
+    }
+    return Columns(size, values, None, parts[0].dictionary, prorated)
 
 
 def _get_any(part: Columns, name: str) -> NDArray[Any]:

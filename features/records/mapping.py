@@ -2,7 +2,9 @@
 
 A mapping is one TOML file::
 
-    missing = ["n/a", "-9"]            # more texts that mean a missing value
+    delimiter = ";"                    # of a text file, if not that of its ending
+    decimal = ","                      # the text 44,5 is 44.5
+    missing = ["refused", "-9"]        # more codes that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
     [rename]                           # theirs = ours
@@ -19,28 +21,41 @@ A mapping is one TOML file::
     condition = "depression"
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
+from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Field, Kind
-from features.records.tables import MISSING_TOKENS
+from features.dictionary.field import Field
+from features.records.arrow import parse_arrow
+from features.records.codes import DECIMAL_COMMA, MISSING_TOKENS, Codes, Key, make_codes, make_key
+from features.records.parsing import Conversion
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
-DAYS_PER_MONTH = 365.25 / 12
+DAYS_PER_YEAR = 365.25
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12
+# By so much a converted number may differ from a whole one and still be that: 1 / 12 of 216 months
+# need not be exactly 18 years, at which rules change.
+ROUNDING_ERROR = 1e-9
+# Between two birthdays lie up to a day more or less than 365.25 per year: an age within a day of a
+# whole number of years is that number. Anyone's 18th birthday is 6,574 or 6,575 days after birth.
+BIRTHDAY_ERROR = 1 / DAYS_PER_YEAR
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "months": {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "years": 12.0},
-        "years": {"days": 1 / 365.25, "months": 1 / 12},
+        "years": {"days": 1 / DAYS_PER_YEAR, "months": 1 / 12},
         "weeks": {"days": 1 / 7, "months": DAYS_PER_MONTH / 7},
         "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
         "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
@@ -54,6 +69,24 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 Words = Mapping[str, str]
 
 
+def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
+    """Convert numbers; those that are whole but for rounding, or for leap days, become whole.
+
+    Examples
+    --------
+    >>> convert_unit("years", "days", np.array([6573.0, 6574, 6575, 6600]))
+    array([17.99589322, 18.        , 18.        , 18.06981520])
+    """
+    converted = values * UNITS[ours][theirs]
+    whole = np.round(converted)
+    error = ROUNDING_ERROR * np.maximum(1.0, np.abs(whole))
+    if (ours, theirs) == ("years", "days"):
+        # Four years have exactly one leap day: a day before the birthday is not within a day of it.
+        error = BIRTHDAY_ERROR - error
+    nearest: Numbers = np.where(np.abs(converted - whole) < error, whole, converted)
+    return nearest
+
+
 class Mapper(BaseModel):
     """A mapping, read and checked; see the module for the file."""
 
@@ -62,31 +95,30 @@ class Mapper(BaseModel):
     rename: Words = Setting(default_factory=dict)
     values: Mapping[str, Words] = Setting(default_factory=dict)
     units: Words = Setting(default_factory=dict)
-    constants: Mapping[str, str | bool | float] = Setting(default_factory=dict)
+    constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    decimal: Literal[".", ","] = "."
 
-    @property
-    def missing_tokens(self) -> tuple[str, ...]:
-        """Texts that stand for a missing value."""
-        return (*MISSING_TOKENS, *self.missing)
+    def get_conversion(self, field: Field) -> Conversion | None:
+        """Return what turns a field's numbers into our unit; None if they are in it."""
+        unit = self.units.get(field.name)
+        # A unit that does not exist is a problem of its own.
+        if unit is None or unit not in UNITS.get(field.unit, {}):
+            return None
+        return partial(convert_unit, field.unit, unit)
 
-    def get_factor(self, field: Field) -> float:
-        """Return what a field's numbers are multiplied by."""
-        return UNITS[field.unit][self.units[field.name]] if field.name in self.units else 1.0
+    def get_codes(self, field: Field) -> Codes:
+        """Return a field's codes: for missing values, and for words of ours."""
+        words = self.values.get(field.name, {})
+        return make_codes(field, self.missing, words, self.decimal == ",")
 
-    def map_values(self, name: str, array: Any) -> Any:
-        """Replace their values by ours; a value that the mapping does not name stays as it is."""
-        words = self.values.get(name)
-        if not words:
-            return array
-        if isinstance(array, pa.ChunkedArray):
-            array = array.combine_chunks()
-        if types.is_floating(array.type):
-            array = array.cast(pa.int64(), safe=False)  # codes such as 1.0 stand for 1
-        texts = array.cast(pa.string()).dictionary_encode()
-        distinct = [words.get(text, text) for text in texts.dictionary.to_pylist()]
-        return pa.array(distinct, pa.string()).take(texts.indices)
+    def misses_commas(self, array: Any) -> bool:
+        """Return whether texts are numbers with decimal commas, and the mapping does not say so."""
+        if self.decimal == "," or not types.is_string(array.type):
+            return False
+        return any(text and DECIMAL_COMMA.fullmatch(text) for text in array.unique().to_pylist())
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""
@@ -125,20 +157,45 @@ def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Prob
         for name in names:
             if name not in fields:
                 yield Problem(f"{part}: {name}", "unknown", "not a known field")
-    targets = [*mapper.rename.values(), *mapper.constants]
-    for name in sorted({name for name in targets if targets.count(name) > 1}):
+    targets = Counter([*mapper.rename.values(), *mapper.constants])
+    for name in sorted(name for name, count in targets.items() if count > 1):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
+    for name in sorted(set(mapper.rename) & set(mapper.ignore)):
+        yield Problem(name, "duplicate", "a column is either renamed or ignored")
     yield from _check_words(mapper, fields)
+    yield from _check_constants(mapper, fields)
     yield from _check_units(mapper, fields)
 
 
 def _check_words(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
     for name, words in mapper.values.items():
+        if name in fields:
+            yield from _check_field_words(mapper, fields[name], words)
+
+
+def _check_field_words(mapper: Mapper, field: Field, words: Words) -> Iterator[Problem]:
+    missing = {make_key(field, text) for text in (*MISSING_TOKENS, *mapper.missing)}
+    known: dict[Key, str] = {}
+    for theirs, ours in words.items():
+        label, key = f"values.{field.name}.{theirs}", make_key(field, theirs)
+        if key in missing:
+            yield Problem(label, "missing", "can never match: this code is a missing value")
+        elif known.setdefault(key, ours) != ours:
+            yield Problem(label, "duplicate", "can never match: an earlier line has the same code")
+        elif rule := _find_broken_rule(mapper, field, ours):
+            yield Problem(label, rule, f"must be {field.allowed}")
+
+
+def _check_constants(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
+    for name, value in mapper.constants.items():
         field = fields.get(name)
-        if field is not None and field.kind is Kind.CATEGORY:
-            for theirs, ours in words.items():
-                if ours not in field.categories:
-                    yield Problem(f"values.{name}.{theirs}", "category", f"must be {field.allowed}")
+        if field is not None and (rule := _find_broken_rule(mapper, field, value)):
+            yield Problem(f"constants.{name}", rule, f"must be {field.allowed}")
+
+
+def _find_broken_rule(mapper: Mapper, field: Field, value: str | bool | float) -> str | None:
+    convert = mapper.get_conversion(field)
+    return next(iter(parse_arrow(field, pa.array([value]), convert).broken), None)
 
 
 def _check_units(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:

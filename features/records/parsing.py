@@ -1,25 +1,26 @@
-"""Reading raw values into typed columns: strictly from JSON, leniently only from text files."""
+"""Reading raw values into typed columns: strictly from JSON, leniently from cohort files."""
 
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags
+from features.base.arrays import Flags, Numbers
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
 
 # Outside of these a date is a slip of the keyboard, or stands for a missing one (1900-01-01).
 EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
+DATE_LETTERS = len("2026-02-28")
 # Narrower than float(), which also takes `1_000`, `nan` and the digits of other scripts.
 NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 FLAG_WORDS = MappingProxyType(
-    {"true": 1.0, "yes": 1.0, "y": 1.0, "1": 1.0, "false": 0.0, "no": 0.0, "n": 0.0, "0": 0.0}
+    {"true": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "no": 0.0, "n": 0.0}
 )
 
 
@@ -50,8 +51,7 @@ def _read_number(field: Field, value: Any) -> float:
     return number
 
 
-def read_flag(field: Field, value: Any) -> float:
-    """Read true or false."""
+def _read_flag(field: Field, value: Any) -> float:
     if type(value) is not bool:
         raise RuleBroken("type")
     return float(value)
@@ -65,8 +65,7 @@ def _read_category(field: Field, value: Any) -> float:
     return float(field.categories.index(value))
 
 
-def read_text(field: Field, value: Any) -> str:
-    """Read an opaque code."""
+def _read_text(field: Field, value: Any) -> str:
     if type(value) is not str:
         raise RuleBroken("type")
     if not re.fullmatch(TEXT_PATTERN, value):
@@ -97,21 +96,38 @@ def _read_number_text(field: Field, value: Any) -> float:
 
 
 def _read_flag_text(field: Field, value: Any) -> float:
+    text = str(value).strip().lower()
+    if text in FLAG_WORDS:
+        return FLAG_WORDS[text]
+    # Also 1.0, as pandas writes flags if their column has a gap.
+    if NUMBER_PATTERN.fullmatch(text) and float(text) in (0, 1):
+        return float(text)
+    raise RuleBroken("type")
+
+
+def _read_day_text(field: Field, value: Any) -> float:
+    # A time of day is left out, as from timestamps in Parquet.
+    return count_days(value[:DATE_LETTERS] if _is_time(value) else value)
+
+
+def _is_time(value: Any) -> bool:
     try:
-        return FLAG_WORDS[str(value).strip().lower()]
-    except KeyError:
-        raise RuleBroken("type") from None
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 Reader = Callable[[Field, Any], float | str]
+Conversion = Callable[[Numbers], Numbers]
 
 JSON_READERS: Mapping[Kind, Reader] = MappingProxyType(
     {
         Kind.NUMBER: _read_number,
         Kind.INTEGER: _read_number,
-        Kind.FLAG: read_flag,
+        Kind.FLAG: _read_flag,
         Kind.CATEGORY: _read_category,
-        Kind.TEXT: read_text,
+        Kind.TEXT: _read_text,
         Kind.DATE: lambda _, value: count_days(value),
     }
 )
@@ -121,6 +137,7 @@ TEXT_READERS: Mapping[Kind, Reader] = MappingProxyType(
         Kind.NUMBER: _read_number_text,
         Kind.INTEGER: _read_number_text,
         Kind.FLAG: _read_flag_text,
+        Kind.DATE: _read_day_text,
     }
 )
 
@@ -141,10 +158,12 @@ def parse_values(field: Field, raw: Sequence[Any], readers: Mapping[Kind, Reader
     return Parsed(values, broken)
 
 
-def check_numbers(field: Field, parsed: Parsed) -> Parsed:
-    """Apply range and wholeness to numbers already read, as arrays."""
+def check_numbers(field: Field, parsed: Parsed, convert: Conversion | None = None) -> Parsed:
+    """Apply range and wholeness to numbers already read, once converted to the field's unit."""
     if not field.numeric:
         return parsed
+    if convert is not None:
+        parsed = Parsed(convert(parsed.values), parsed.broken)
     values = parsed.values
     with np.errstate(invalid="ignore"):
         outside = (values < field.low) | (values > field.high)

@@ -16,6 +16,8 @@ from features.records.scoring import Scored, derive_totals, list_scored
 
 # Milligrams in one, two and three devices of the nasal spray.
 ESKETAMINE_DOSES = (28.0, 56.0, 84.0)
+# Stands for the baseline totals of all instruments, of which a row needs one.
+_BASELINE = "baseline_score"
 
 
 def validate(
@@ -74,6 +76,11 @@ def _check_required(
             yield Problem(name, "required", message, _find_rows(missing, first_row))
 
 
+def is_without_baseline(problem: Problem) -> bool:
+    """Return whether a row is refused only because it has no baseline total."""
+    return (problem.field, problem.rule) == (_BASELINE, "required")
+
+
 # A total that was tried is already a problem, and is not reported twice.
 def _check_scores(
     columns: Columns, parsed: Mapping[str, Parsed], first_row: int
@@ -88,7 +95,7 @@ def _check_scores(
     missing &= ~_find_broken(columns.size, parsed, columns.dictionary.score_names)
     if missing.any():
         message = f"at least one baseline total (or its items): {', '.join(known)}"
-        yield Problem("baseline_score", "required", message, _find_rows(missing, first_row))
+        yield Problem(_BASELINE, "required", message, _find_rows(missing, first_row))
 
 
 def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
@@ -99,6 +106,19 @@ def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) ->
         if np.count_nonzero(wrong):
             message = f"disagrees with its items {fields[0]} … {fields[-1]}"
             yield Problem(key, "total", message, _find_rows(wrong, first_row))
+        # A form that sums what was answered gives such a total: it takes blank items for 0.
+        summed = score.is_short & (total == score.lowest)
+        if np.count_nonzero(summed):
+            yield Problem(key, "total", _explain_sum(score), _find_rows(summed, first_row))
+
+
+def _explain_sum(score: Scored) -> str:
+    instrument, fields = score.scoring.instrument, score.scoring.fields
+    return (
+        f"is the sum of those of {fields[0]} … {fields[-1]} that are answered, with blank ones "
+        f"counted as 0; more than {instrument.missing_items_allowed} are blank, so that there is "
+        "no total: leave it out, or answer the items"
+    )
 
 
 def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:

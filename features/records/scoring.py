@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from features.base.arrays import Indices, Numbers
+from features.base.arrays import Flags, Indices, Numbers
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.instrument import Instrument
 from features.records.columns import Columns
@@ -26,6 +26,22 @@ class Scoring:
     shared: tuple[Indices, ...]
     # `float64[items, 1]`: each item's highest score.
     highs: Numbers
+
+    @property
+    def units(self) -> tuple[tuple[int, ...], ...]:
+        """Item positions of each scored unit, in the order of :meth:`find_answered`."""
+        groups = (*self.singles[:, None], *self.shared)
+        return tuple(tuple(group.tolist()) for group in groups)
+
+    def find_answered(self, items: Numbers) -> Flags:
+        """Return which scored units of ``[items, rows]`` are answered, ``[units, rows]``.
+
+        A unit of several items, of which the highest counts, is answered by any of them.
+        """
+        answered = ~np.isnan(items)
+        shared = [answered[unit].any(axis=0, keepdims=True) for unit in self.shared]
+        units: Flags = np.concatenate([answered[self.singles], *shared])
+        return units
 
     def sum(self, items: Numbers) -> Numbers:
         """Sum ``[items, rows]`` of which none is missing."""
@@ -57,14 +73,25 @@ class Scored:
     highest: Numbers
     # NaN if too many items are missing.
     prorated: Numbers
+    # How many scored units are answered, and how many are blank.
+    answered: Indices
+    blank: Indices
+
+    @property
+    def is_short(self) -> Flags:
+        """Whether more is blank than a total can be derived from, though several are answered."""
+        short: Flags = self.blank > self.scoring.instrument.missing_items_allowed
+        return short & (self.answered > 1)
 
 
 def _score_items(scoring: Scoring, items: Numbers) -> Scored:
     instrument, absent = scoring.instrument, np.isnan(items)
+    units = len(scoring.singles) + len(scoring.shared)
     # Fast path of the lines below, for complete items; equal by the tables of tests/spec/items.md.
     if not np.count_nonzero(absent):
         total = scoring.sum(items)
-        return Scored(scoring, total, total, total)
+        blank = np.zeros(len(total), dtype=np.intp)
+        return Scored(scoring, total, total, total, blank + units, blank)
     lowest = scoring.sum(np.where(absent, 0.0, items))
     highest = scoring.sum(np.where(absent, scoring.highs, items))
     count = len(items)
@@ -73,7 +100,8 @@ def _score_items(scoring: Scoring, items: Numbers) -> Scored:
     prorated = np.floor(lowest * count / np.maximum(present, 1) + 0.5)
     enough = (present >= count - instrument.missing_items_allowed) & (present > 0)
     prorated = np.where(enough, np.minimum(prorated, instrument.high), np.nan)
-    return Scored(scoring, lowest, highest, prorated)
+    answered = scoring.find_answered(items).sum(axis=0)
+    return Scored(scoring, lowest, highest, prorated, answered, units - answered)
 
 
 def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
@@ -102,10 +130,13 @@ def list_scored(columns: Columns) -> list[Scored]:
 
 
 def derive_totals(columns: Columns, scored: Sequence[Scored]) -> Columns:
-    """Fill missing totals from their items."""
-    derived = {}
+    """Fill missing totals from their items, and mark those that are pro-rated."""
+    derived, prorated = {}, {}
     for score in scored:
         key = score.scoring.instrument.key
         total = columns.get_numbers(key)
-        derived[key] = np.where(np.isnan(total), score.prorated, total)
-    return columns.replace(derived) if derived else columns
+        filled = np.isnan(total) & ~np.isnan(score.prorated)
+        derived[key] = np.where(filled, score.prorated, total)
+        if np.count_nonzero(score.blank):
+            prorated[key] = filled & (score.blank > 0)
+    return columns.replace(derived).mark_prorated(prorated) if derived else columns

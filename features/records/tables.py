@@ -1,26 +1,20 @@
 """Cohort files: CSV, TSV and Parquet, opened and read in batches."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as compute
-import pyarrow.csv as csv
-import pyarrow.parquet as parquet
-import pyarrow.types as types
 
 from features.base.errors import CohortError, Problem
+from features.records.arrow import list_unreadable
+from features.records.file_kind import refuse_file
+from features.records.parquet_files import BATCH_ROWS, open_parquet, without_index
+from features.records.text_table import DELIMITERS, open_text_table
 
-# Bounds the memory that a batch takes, however long the file is.
-BATCH_ROWS = 65_536
-BLOCK_BYTES = 16 << 20
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 FORMATS = (*DELIMITERS, ".parquet")
-PANDAS_INDEX = "__index_level_"
-MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 
 
 @dataclass(frozen=True)
@@ -30,17 +24,19 @@ class RawTable:
     source: str
     names: tuple[str, ...]
     batches: Iterator[Any]
-    # Texts may stand for numbers and flags, as in CSV.
-    text: bool
     # Numbers of the rows skipped so far because they have too few or too many values.
     ragged: list[int] = field(default_factory=list)
+    # Those of them that have one value more than there are columns.
+    surplus: list[int] = field(default_factory=list)
+    # Columns whose Arrow type has no values for a field, with its name; they are not in `batches`.
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def number_rows(self, rows: Iterable[int]) -> tuple[int, ...]:
         """Turn positions among the rows read (from 1) into row numbers of the file.
 
         Examples
         --------
-        >>> table = RawTable("x.csv", (), iter(()), text=True, ragged=[2, 3])
+        >>> table = RawTable("x.csv", (), iter(()), ragged=[2, 3])
         >>> table.number_rows([1, 2, 3])
         (1, 4, 5)
         """
@@ -52,122 +48,51 @@ class RawTable:
         """Describe the skipped rows."""
         message = "must have as many values as the header has columns"
         rows = tuple(sorted(self.ragged))
+        if self.ragged and len(self.surplus) == len(self.ragged):
+            message += "; each has one more, as if row names had no column (R: row.names = FALSE)"
         return [Problem("row", "columns", message, rows)] if rows else []
 
 
-def open_table(path: Path, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
-    """Open a cohort file; in text files, the texts `missing` stand for a missing value.
+def open_table(path: Path, delimiter: str | None = None) -> RawTable:
+    """Open a cohort file, or a folder of Parquet files.
+
+    Parameters
+    ----------
+    delimiter
+        Of text files; by default the file's own ``sep=`` line or its ending tells.
 
     Raises
     ------
     CohortError
-        If the file is absent, of an unknown format, empty, not UTF-8, or names a column twice.
+        If the file is absent, of an unknown format, empty, not UTF-8, has quotation marks that do
+        not pair, or names a column twice.
     """
-    if not path.is_file():
-        _fail(path, "exists", f"must be a file; known formats: {', '.join(FORMATS)}")
-    if path.suffix not in FORMATS:
-        _fail(path, "format", f"must end in one of: {', '.join(FORMATS)}")
-    table = _open_parquet(path) if path.suffix == ".parquet" else _open_text(path, missing)
-    if twice := sorted({name for name in table.names if table.names.count(name) > 1}):
+    if not path.is_file() and not path.is_dir():
+        known = f"known formats: {', '.join(FORMATS)}"
+        refuse_file(path, "exists", f"must be a file or a folder of Parquet files; {known}")
+    suffix = path.suffix.lower()
+    if path.is_file() and suffix not in FORMATS:
+        refuse_file(path, "format", f"must end in one of: {', '.join(FORMATS)}")
+    if path.is_file() and suffix in DELIMITERS:
+        text = open_text_table(path, delimiter)
+        table = RawTable(path.name, text.names, text.batches, text.ragged, surplus=text.surplus)
+        return _refuse_repeated(table)
+    names, batches, unreadable = open_parquet(path)
+    return _refuse_repeated(RawTable(path.name, names, batches, unreadable=unreadable))
+
+
+def wrap_table(table: Any, source: str) -> RawTable:
+    """Treat an Arrow table in memory as an open file."""
+    names, unreadable = without_index(table.column_names), list_unreadable(table.schema)
+    readable = [i for i, name in enumerate(table.column_names) if name not in unreadable]
+    batches = table.select(readable).to_batches(max_chunksize=BATCH_ROWS)
+    return _refuse_repeated(RawTable(source, names, iter(batches), unreadable=unreadable))
+
+
+def _refuse_repeated(table: RawTable) -> RawTable:
+    # Several may be unnamed: a mapping can leave those out.
+    if twice := sorted(name for name, count in Counter(table.names).items() if count > 1 and name):
         message = "the header names this column more than once"
         problems = [Problem(name, "duplicate_column", message) for name in twice]
-        raise CohortError(problems, source=path.name)
+        raise CohortError(problems, source=table.source)
     return table
-
-
-def wrap_table(table: Any, source: str, missing: tuple[str, ...] = MISSING_TOKENS) -> RawTable:
-    """Treat an Arrow table in memory as an open file; its texts may stand for numbers."""
-    for index, name in enumerate(table.column_names):
-        if types.is_string(table.schema.types[index]):
-            absent = compute.is_in(table[name], pa.array(missing))
-            texts = compute.if_else(absent, pa.scalar(None, pa.string()), table[name])
-            table = table.set_column(index, name, texts)
-    batches = iter(table.to_batches(max_chunksize=BATCH_ROWS))
-    return RawTable(source, tuple(table.column_names), batches, text=True)
-
-
-def _fail(path: Path, rule: str, message: str) -> NoReturn:
-    raise CohortError([Problem("file", rule, message)], source=path.name)
-
-
-def _open_parquet(path: Path) -> RawTable:
-    try:
-        file = parquet.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError):
-        _fail(path, "format", "is not a readable Parquet file")
-    # pandas stores an index under such a name unless told not to.
-    columns = file.schema_arrow.names
-    names = tuple(name for name in columns if not name.startswith(PANDAS_INDEX))
-    return RawTable(path.name, names, _read_parquet_batches(path, file), text=False)
-
-
-def _read_parquet_batches(path: Path, file: Any) -> Iterator[Any]:
-    try:
-        yield from file.iter_batches(BATCH_ROWS)
-    except (pa.ArrowInvalid, OSError):
-        _fail(path, "format", "is not a readable Parquet file")
-
-
-def _open_text(path: Path, missing: tuple[str, ...]) -> RawTable:
-    names = _read_header(path)
-    ragged: list[int] = []
-
-    def note_ragged(row: Any) -> str:
-        # Arrow counts the header, and counts at all only without threads.
-        ragged.append(row.number - 1)
-        return "skip"
-
-    try:
-        reader = csv.open_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=_make_parse_options(path, note_ragged),
-            convert_options=csv.ConvertOptions(
-                # Arrow would guess types from the first block, and cut 007 to 7.
-                column_types={name: pa.string() for name in names},
-                null_values=list(missing),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
-    except pa.ArrowInvalid:
-        _fail_encoding(path)  # the first block is read on opening
-    return RawTable(path.name, names, _read_text_batches(path, reader), True, ragged)
-
-
-def _make_parse_options(path: Path, on_ragged: Callable[[Any], str]) -> Any:
-    # Without newlines_in_values a line break inside quotes would split its row.
-    return csv.ParseOptions(
-        delimiter=DELIMITERS[path.suffix], newlines_in_values=True, invalid_row_handler=on_ragged
-    )
-
-
-def _read_header(path: Path) -> tuple[str, ...]:
-    try:
-        options = _make_parse_options(path, lambda row: "skip")
-        # A thread still reading ahead when the process ends would crash it.
-        alone = csv.ReadOptions(use_threads=False)
-        with csv.open_csv(path, read_options=alone, parse_options=options) as reader:
-            return tuple(reader.schema.names)
-    except UnicodeDecodeError:
-        _fail_encoding(path)
-    except pa.ArrowInvalid:
-        _fail(path, "empty", "has no header line; it must name the columns")
-
-
-def _read_text_batches(path: Path, reader: Any) -> Iterator[Any]:
-    try:
-        yield from reader
-    except (pa.ArrowInvalid, UnicodeDecodeError):
-        _fail_encoding(path)
-
-
-def _fail_encoding(path: Path) -> NoReturn:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                message = f"must be UTF-8; line {number} is not (save the file as CSV UTF-8)"
-                _fail(path, "encoding", message)
-    _fail(path, "format", f"is not readable as {path.suffix}")

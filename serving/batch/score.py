@@ -12,7 +12,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from features.base.commands import track
-from features.base.errors import InputError, Problem
+from features.base.errors import CohortError, InputError, Problem
 from features.base.files import open_atomic
 from features.dictionary.dictionary import Dictionary
 from features.model.estimator import Estimates
@@ -20,6 +20,7 @@ from features.records.cohort import Batch, list_courses, read_batches
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
+from features.records.short_forms import ShortForms
 from features.records.tables import RawTable, open_table
 from serving.estimates.predictor import Predictor
 
@@ -37,6 +38,7 @@ SCORE_SCHEMA = pa.schema(
         ("base_rate", pa.float64()),
         ("abstained", pa.string()),
         ("abstained_fields", pa.string()),
+        ("prorated", pa.string()),
         ("model_version", pa.string()),
         ("model_digest", pa.string()),
         ("data", pa.string()),
@@ -55,6 +57,7 @@ class Tally:
     estimates: int = 0
     abstained: int = 0
     without_model: int = 0
+    prorated: int = 0  # Of estimated and abstained, those with a pro-rated total
     rejected: set[int] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)  # Of the rejected rows
 
@@ -71,12 +74,12 @@ def score_cohort(
 
     One line per course and outcome; a course for whose condition there is no model has one line
     that says so. Rejected rows go to `rejects`, each problem with its row, field and rule. Raises
-    InputError if the cohort cannot be read at all, or a path has an unknown suffix; nothing is
-    written.
+    InputError if the cohort cannot be read at all, its items are those of a shorter scale, or a
+    path has an unknown suffix; nothing is written.
     """
     for target in (out, rejects):
         _check_ending(target)
-    table = open_table(path, mapper.missing_tokens)
+    table = open_table(path, mapper.delimiter)
     tally = Tally()
     with ExitStack() as stack:
         # Atomic: an interrupted run leaves no file that looks complete.
@@ -111,17 +114,22 @@ def _list_valid(
     table: RawTable, mapper: Mapper, dictionary: Dictionary, tally: Tally
 ) -> Iterator[Batch]:
     seen: set[int] = set()
+    forms = ShortForms()
     for batch in read_batches(table, mapper, dictionary=dictionary):
         repeated = _find_repeated(batch.columns, seen)
         if repeated:
             rows = table.number_rows(batch.first_row + index for index in repeated)
             message = "duplicate patient and course; number repeat courses in `course`"
             batch.problems.append(Problem("patient_id", "duplicate", message, rows))
+        forms.add(batch.columns)
         tally.rows += batch.columns.size
         tally.reject(batch.problems)
         yield batch
     tally.reject(table.list_ragged())
     tally.rows += len(table.ragged)
+    # Only the last row shows that an item is in none.
+    if problems := list(forms.explain_short()):
+        raise CohortError(problems, source=table.source)
 
 
 # Hashes, not the texts, so that millions fit in memory.
@@ -149,6 +157,7 @@ def _score_batch(
         withheld = int(estimates.withheld.sum())
         tally.abstained += withheld
         tally.estimates += len(estimates.rows) - withheld
+        tally.prorated += sum(map(bool, estimates.prorated))
         yield _tabulate(estimates, numbers[estimates.rows])
     tally.without_model += int((~answered).sum())
     unanswered = columns.select(~answered)
@@ -166,6 +175,7 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
 
     reasons = [None if reason is None else reason["reason"] for reason in estimates.abstained]
     fields = [" ".join(r["fields"]) or None if r else None for r in estimates.abstained]
+    prorated = [" ".join(names) or None for names in estimates.prorated]
     return pa.table(
         {
             **_describe_courses(estimates.columns, numbers),
@@ -177,6 +187,7 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
             "base_rate": [card.population.base_rate] * count,
             "abstained": reasons,
             "abstained_fields": fields,
+            "prorated": prorated,
             "model_version": [estimates.version] * count,
             "model_digest": [estimates.model.digest] * count,
             "data": ["SIMULATED" if made_up else "real"] * count,

@@ -106,6 +106,9 @@ def test_command_shows_writes_and_prints_json(validated, home, monkeypatch, tmp_
     written = run(app, ["card", f"{NAME}@{validated}", "--out", str(tmp_path / "card.md")])
     assert (written.exit_code, written.stdout) == (0, "")
     assert (tmp_path / "card.md").read_text() == shown.stdout
+    (tmp_path / "link.md").symlink_to(tmp_path / "card.md")
+    assert run(app, ["card", NAME, "--out", str(tmp_path / "link.md")]).exit_code == 2
+    assert (tmp_path / "link.md").is_symlink()
     plain = json.loads(run(app, ["card", f"{NAME}@champion", "--json"]).stdout)
     assert plain["aliases"] == ["champion"]
     assert plain["data"] == "simulated"

@@ -14,12 +14,13 @@ from experiments.simulator import WORLDS, simulate, write_simulation
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.home import find_home
 from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
+from features.model.tracking import EXPERIMENT
 from features.records.assessment import read_assessments
 from features.records.cohort import read_cohort
 from training.candidates.trees.trees import SPACE
 from training.fit import run_study
 from training.registry.history import History
-from training.registry.registry import EXPERIMENT, Registry
+from training.registry.registry import Registry
 from training.study.courses import load_design
 from training.study.parts import ODDS_RATIOS
 from training.study.study import Study
@@ -119,7 +120,8 @@ def test_report_and_summary_describe_missing_outcomes(fitted):
     summary = fitted[0]
     attrition = summary.as_dict()["attrition"]
     counted = summary.card.population
-    assert attrition["missing"] + attrition["unmeasured"] == counted.without_outcome
+    aside = attrition["unmeasured"] + attrition["settled"]
+    assert attrition["missing"] + aside == counted.without_outcome
     assert attrition["courses"] - attrition["missing"] == counted.courses
     assert attrition["effective"] is None
     assert [row["odds_ratio"] for row in attrition["scenarios"]] == list(ODDS_RATIOS)

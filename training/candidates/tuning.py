@@ -6,7 +6,6 @@ resumes as if it had never stopped.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -17,7 +16,7 @@ from typing import Any
 
 import features
 import training
-from features.base.files import Journal, digest_sources, list_sources
+from features.base.files import Journal, digest_sources, list_sources, remove_digest_files
 from features.records.cohort import digest_cohort
 from training.study.design import Design
 from training.study.seeds import derive_seed
@@ -50,7 +49,7 @@ class Tuning:
     def forget(self) -> None:
         """Remove the journals: what they were for has been logged."""
         if self.journals is not None:
-            shutil.rmtree(self.journals, ignore_errors=True)
+            remove_digest_files(self.journals, ".jsonl")
 
 
 UNTUNED = Tuning()

@@ -27,6 +27,7 @@ from training.candidates.evidence.literature import expect_base_rate
 from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_folds, format_percent
+from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design, is_simulated
 from training.study.parts import ESTIMATE_LEVEL
 from training.study.study import list_early
@@ -88,6 +89,8 @@ def count_population(design: Design) -> Population:
         patients=len(np.unique(design.patients)),
         sites=len(sites),
         without_outcome=design.courses.size - design.size,
+        unmeasured=count_unmeasured(design.target, design.courses),
+        settled=count_settled(design.target, design.courses),
         weighted_rate=weighted,
         published_rate=_look_up_published_rate(design),
     )

@@ -7,6 +7,7 @@ from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.model.card import Measure
 from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
+from training.findings.format import format_measure
 from training.measures.bootstrap import make_interval_settings
 from training.measures.losses import Difference, choose_candidate, compare_losses
 from training.measures.performance import COMPARED, measure_candidate
@@ -92,15 +93,18 @@ def await_outcomes(study: Study) -> Comparison:
     return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
 
 
-def list_leakage_alarms(auc: float | None, target: Outcome, simulated: bool) -> list[str]:
-    """List an alarm if an AUC is higher than baseline alone can reach.
+def list_leakage_alarms(auc: Measure, target: Outcome, simulated: bool) -> list[str]:
+    """List an alarm if an AUC is higher than baseline alone can reach, its interval included.
 
-    Empty for simulated patients and for update outcomes, whose early scores predict far better.
+    With few courses an AUC is that high by chance: then a limitation says so. Empty for simulated
+    patients and for update outcomes, whose early scores predict far better.
     """
     silent = simulated or target.checkpoint is not None
-    if silent or auc is None or auc <= LEAKAGE_AUC:
+    if silent or auc.value is None or auc.value <= LEAKAGE_AUC:
+        return []
+    if auc.low is not None and auc.low <= LEAKAGE_AUC:
         return []
     return [
-        f"LEAKAGE ALARM: an AUC of {auc:.2f} from baseline alone is above {LEAKAGE_AUC:.2f}. "
-        "Look for a column that contains the outcome before you trust it."
+        f"LEAKAGE ALARM: an AUC of {format_measure(auc, 2)} from baseline alone is above "
+        f"{LEAKAGE_AUC:.2f}. Look for a column that contains the outcome before you trust it."
     ]

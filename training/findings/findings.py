@@ -189,8 +189,10 @@ class Attrition(Facts):
     # Courses whose outcome could have been judged, and those of them with a missing outcome.
     courses: int
     missing: int
-    # Further courses, without a baseline total to judge a change by.
+    # Further courses, without a baseline total to judge a change by, and with one that leaves
+    # nothing to improve: 0 for response, one in remission for remission.
     unmeasured: int
+    settled: int = 0
     gaps: tuple[BaselineGap, ...]
     # Effective number of courses and largest weight; None without weights.
     effective: float | None
@@ -291,6 +293,8 @@ class Findings(Facts):
     attrition: Attrition | None = None
     # For each field offered, the proportion of courses in which it is recorded.
     recorded: Mapping[str, float] = {}
+    # For each instrument, the courses whose baseline total is pro-rated from part of its items.
+    prorated: Mapping[str, int] = {}
     champion: ChampionFacts | None = None
     # Stored, so that a later promotion is judged by the bounds of the study itself.
     bounds: GatePart = Field(default_factory=GatePart)

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from features.base.errors import ArtifactError, UnavailableError
 from features.model.artifact import CHAMPION_ALIAS
 from features.model.card import Facts
+from features.model.tracking import PROJECT, PROJECT_TAG, read_pages
 from training.findings.findings import Criterion
 from training.findings.format import format_bounds, format_number
 
@@ -172,8 +173,10 @@ class History:
         """Return the version that has the champion's alias now."""
         try:
             champion = self.client.get_model_version_by_alias(self.model, CHAMPION_ALIAS)
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if is_absent(error):
+                return None
+            raise
         return str(champion.version)
 
     def _refuse_broken(self) -> None:
@@ -190,13 +193,13 @@ class History:
 
     def _list_stored(self) -> dict[int, Event | None]:
         # By the registry's own numbers; None if an event cannot be read.
-        versions = self.client.search_model_versions(f"name='{self.name}'")
+        versions = read_pages(self.client.search_model_versions, f"name='{self.name}'")
         stored = {int(entry.version): _parse_event(entry.tags.get(EVENT_TAG)) for entry in versions}
         return dict(sorted(stored.items()))
 
     def _store(self, event: Event) -> int:
         try:
-            self.client.create_registered_model(self.name)
+            self.client.create_registered_model(self.name, {PROJECT_TAG: PROJECT})
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -208,9 +211,17 @@ class History:
     def _read_anchor(self) -> str | None:
         try:
             anchor = self.client.get_registered_model(self.name).tags.get(HEAD_TAG)
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if is_absent(error):
+                return None
+            raise
         return None if anchor is None else str(anchor)
+
+
+def is_absent(error: MlflowException) -> bool:
+    """Return whether the registry has no such model, version or alias; not that it failed."""
+    # MLflow calls an alias that does not exist an invalid value.
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def _parse_event(text: str | None) -> Event | None:

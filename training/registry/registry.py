@@ -6,13 +6,13 @@ outcome. A validation on another cohort is a run of its own. No patient's identi
 ever logged.
 """
 
-import logging
 import os
+import secrets
 import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,37 @@ from typing import Any
 import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as mlflow_database
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from pydantic import ValidationError
 
 from features.base.errors import ArtifactError, UnavailableError
 from features.base.files import digest_bytes, write_bytes_new
-from features.base.home import Home
+from features.base.foreign import translate_errors
+from features.base.home import Home, name_mlflow_store
 from features.base.processes import is_alive
 from features.model.artifact import ARTIFACT_FOLDER, DIGEST_TAG
 from features.model.card import Measure, ModelCard
 from features.model.response_model import ResponseModel
+from features.model.tracking import (
+    CANDIDATE_TAG,
+    DATA_TAG,
+    EXPERIMENT,
+    MAX_ATTEMPTS,
+    OUTCOME_TAG,
+    PROJECT,
+    PROJECT_TAG,
+    check_store,
+    find_experiment,
+    is_ours,
+    quiet_mlflow,
+    read_pages,
+    relocate_artifacts,
+)
 from training.candidates.tuning import TuningTrial
 from training.findings.findings import Findings
 from training.findings.rule import Standing
-from training.registry.history import Event, History, find_previous_champion
+from training.registry.history import Event, History, find_previous_champion, is_absent
 from training.registry.reference import Reference
 from training.registry.signature import (
     LOADER_MODULE,
@@ -44,10 +61,12 @@ from training.registry.signature import (
 )
 from training.study.study import Study
 
-EXPERIMENT = "ketamine-response"
 FINDINGS_TAG = "findings_digest"
 FINDINGS_FILE, REPORT_FILE = "findings.json", "report.html"
-_PROCESS_TAG, _CANDIDATE_TAG = "process", "candidate"
+_PROCESS_TAG = "process"
+# Space that a run holds on the disk and frees when it ends: enough to note, on a full disk, that it
+# failed.
+_RESERVED = 256 << 10
 # MLflow refuses longer parameters.
 _MAX_PARAMETER = 500
 
@@ -64,47 +83,81 @@ class Registry:
     """MLflow's tracking store and model registry, for one home; a database is made on first use."""
 
     def __init__(self, home: Home) -> None:
-        # Both report every migration and registration at INFO, on the user's own stderr.
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        create_store(home)
-        mlflow.set_tracking_uri(home.tracking_uri)
-        self.client = mlflow.MlflowClient()
-        self.experiment = self._find_experiment(home)
+        quiet_mlflow()
+        mlflow_database.MAX_RETRY_COUNT = MAX_ATTEMPTS
+        with translate_errors():
+            create_store(home)
+            check_store(home)
+            mlflow.set_tracking_uri(home.tracking_uri)
+            self.client = mlflow.MlflowClient()
+            self.experiment = self._open_experiment(home)
+        self._reserve_folder = home.folder if home.database else None
 
-    def _find_experiment(self, home: Home) -> str:
-        try:
-            experiment = self.client.get_experiment_by_name(EXPERIMENT)
-            if experiment is not None:
-                return str(experiment.experiment_id)
-            location = home.artifacts.as_uri() if home.database else None
-            return str(self.client.create_experiment(EXPERIMENT, artifact_location=location))
-        except MlflowException as error:
-            raise UnavailableError(f"MLflow's store cannot be used: {error.error_code}") from None
+    def _open_experiment(self, home: Home) -> str:
+        experiment = find_experiment(self.client)
+        if experiment is None:
+            return self._create_experiment(home)
+        if PROJECT_TAG not in experiment.tags:
+            self.client.set_experiment_tag(experiment.experiment_id, PROJECT_TAG, PROJECT)
+        relocate_artifacts(home, experiment.artifact_location)
+        return str(experiment.experiment_id)
+
+    def _create_experiment(self, home: Home) -> str:
+        # Later it is found by its tag, so any name will do if ours is another team's.
+        taken = self.client.get_experiment_by_name(EXPERIMENT) is not None
+        name = f"{EXPERIMENT}-{secrets.token_hex(4)}" if taken else EXPERIMENT
+        location = home.artifacts.as_uri() if home.database else None
+        return str(self.client.create_experiment(name, location, {PROJECT_TAG: PROJECT}))
 
     # A study's run.
 
     @contextmanager
     def open_study(self, study: Study) -> Iterator[str]:
         """Open the run of a study and log its settings; yields the run's id."""
-        with self._open_run(study.name, {"outcome": study.outcome}) as run_id:
+        with self._open_run(study.name, {OUTCOME_TAG: study.outcome}) as run_id:
             mlflow.log_params(dict(_flatten_settings(study.model_dump(mode="json"))))
             yield run_id
 
     @contextmanager
     def _open_run(self, name: str, tags: Mapping[str, str]) -> Iterator[str]:
         self._close_abandoned()
-        tags = {**tags, **_tag_process()}
-        with mlflow.start_run(experiment_id=self.experiment, run_name=name, tags=tags) as run:
-            yield run.info.run_id
+        tags, reserve = {**tags, **_tag_process()}, self._reserve_space()
+        settings = {"experiment_id": self.experiment, "run_name": name, "tags": tags}
+        try:
+            # The reserve is freed before the run is ended.
+            with mlflow.start_run(**settings) as run, reserve:
+                yield run.info.run_id
+        except BaseException:
+            self._close_failed()
+            raise
+
+    def _reserve_space(self) -> AbstractContextManager[Any]:
+        if self._reserve_folder is None:
+            return nullcontext()
+        reserve = tempfile.TemporaryFile(dir=self._reserve_folder)  # noqa: SIM115 (entered later)
+        reserve.write(bytes(_RESERVED))
+        reserve.flush()
+        return reserve
+
+    def _close_failed(self) -> None:
+        # MLflow ends a run on its own; on a full disk that fails for those inside it.
+        ours = _tag_process()[_PROCESS_TAG]
+        with suppress(MlflowException):
+            for run in self._list_running():
+                if run.data.tags.get(_PROCESS_TAG) == ours:
+                    self.client.set_terminated(run.info.run_id, "FAILED")
 
     def _close_abandoned(self) -> None:
         # A killed process leaves its run open for ever. Those of other hosts may still be alive.
-        running = self.client.search_runs([self.experiment], "attributes.status = 'RUNNING'")
-        for run in running:
+        for run in self._list_running():
             host, _, process = run.data.tags.get(_PROCESS_TAG, "").partition(":")
-            if host == socket.gethostname() and not is_alive(int(process)):
+            is_here = host == socket.gethostname() and process.isdecimal()
+            if is_here and not is_alive(int(process)):
                 self.client.set_terminated(run.info.run_id, "KILLED")
+
+    def _list_running(self) -> list[Any]:
+        running = "attributes.status = 'RUNNING'"
+        return list(read_pages(self.client.search_runs, [self.experiment], running))
 
     def log_candidates(self, measures: Mapping[str, Mapping[str, Measure]]) -> dict[str, str]:
         """Log each candidate's performance as a child run of the open study; returns the ids."""
@@ -176,17 +229,13 @@ class Registry:
                 pip_requirements=list_requirements(),
                 metadata={DIGEST_TAG: digest},
             )
-        tags = {DIGEST_TAG: digest, _CANDIDATE_TAG: card.candidate, "data": card.data}
+        tags = {DIGEST_TAG: digest, CANDIDATE_TAG: card.candidate, DATA_TAG: card.data}
         return RegisteredModel(
             self._create_version(card, logged, tags), replace(model, digest=digest)
         )
 
     def _create_version(self, card: ModelCard, logged: Any, tags: dict[str, str]) -> str:
-        try:
-            self.client.create_registered_model(card.name, description=card.outcome.definition)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+        self._claim_name(card.name, card.outcome.definition)
         version = self.client.create_model_version(
             card.name,
             logged.model_uri,
@@ -196,6 +245,29 @@ class Registry:
             description=card.verdict,
         )
         return str(version.version)
+
+    def _claim_name(self, name: str, definition: str) -> None:
+        try:
+            self.client.create_registered_model(name, {PROJECT_TAG: PROJECT}, definition)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            self._refuse_foreign(name)
+            # One registered before there was a tag gets it now.
+            self.client.set_registered_model_tag(name, PROJECT_TAG, PROJECT)
+
+    def _refuse_foreign(self, name: str) -> None:
+        try:
+            model = self.client.get_registered_model(name)
+        except MlflowException as error:
+            if is_absent(error):
+                return
+            raise
+        versions = list(read_pages(self.client.search_model_versions, f"name='{name}'"))
+        # One without versions is what a killed run leaves.
+        if versions and not is_ours(model, versions):
+            remedy = "rename it there, or name another store by MLFLOW_TRACKING_URI"
+            raise UnavailableError(f"the registry has another team's model {name}; {remedy}")
 
     def load_version(self, name: str, version: str) -> RegisteredModel:
         """Load one version, checked against the digest in the registry.
@@ -208,7 +280,8 @@ class Registry:
         entry = self.client.get_model_version(name, version)
         if DIGEST_TAG not in entry.tags:
             raise ArtifactError(f"{name} version {version} was not registered by training")
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
+        with translate_errors():
+            folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}"))
         model = ResponseModel.load(folder / ARTIFACT_FOLDER, entry.tags[DIGEST_TAG])
         return RegisteredModel(str(version), model)
 
@@ -225,7 +298,9 @@ class Registry:
             if version is None:
                 version = self.client.get_model_version_by_alias(name, reference.alias).version
             entry = self.client.get_model_version(name, version)
-        except MlflowException:
+        except MlflowException as error:
+            if not is_absent(error):
+                raise
             missing = reference.alias if version is None else f"version {version}"
             hint = "`python -m training fit` registers one"
             raise UnavailableError(f"the registry has no {missing} of {name}; {hint}") from None
@@ -242,7 +317,14 @@ class Registry:
     # The champion.
 
     def open_history(self, name: str) -> History:
-        """Open the history of an outcome's champions."""
+        """Open the history of an outcome's champions.
+
+        Raises
+        ------
+        UnavailableError
+            If the registry's model of this name is not ours.
+        """
+        self._refuse_foreign(name)
         return History(self.client, name)
 
     def load_champion(self, name: str) -> RegisteredModel | None:
@@ -256,7 +338,7 @@ class Registry:
         if version is None:
             return None
         entry = self.client.get_model_version(name, version)
-        return Standing(version, entry.tags.get(_CANDIDATE_TAG, ""))
+        return Standing(version, entry.tags.get(CANDIDATE_TAG, ""))
 
     def roll_back(self, name: str, who: str, reason: str) -> Event:
         """Make the previous champion champion again; UnavailableError if there is none."""
@@ -298,7 +380,7 @@ class Registry:
         digest = entry.tags.get(FINDINGS_TAG)
         if digest is None:
             return None
-        path = f"{name_report(entry.tags.get(_CANDIDATE_TAG, ''))}/{FINDINGS_FILE}"
+        path = f"{name_report(entry.tags.get(CANDIDATE_TAG, ''))}/{FINDINGS_FILE}"
         findings = _parse_findings(self._download(entry.run_id, path), digest)
         if (findings.card.name, findings.version) != (name, str(version)):
             raise ArtifactError(f"{FINDINGS_FILE} is not about {name} version {version}")
@@ -342,7 +424,7 @@ def create_store(home: Home) -> None:
     # MLflow makes one table after the other: killed in between, it could never open the file again.
     with tempfile.TemporaryDirectory() as scratch:
         draft = Path(scratch) / "mlflow.db"
-        mlflow.MlflowClient(f"sqlite:///{draft}").search_experiments()
+        mlflow.MlflowClient(name_mlflow_store(draft)).search_experiments()
         write_bytes_new(path, draft.read_bytes())
 
 

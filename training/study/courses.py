@@ -28,16 +28,23 @@ NONE_YET = 'cohort.outcomes = "none-yet"'
 def load_cohort(study: Study, override: Path | None = None) -> Columns:
     """Read the cohort of a study, whole and valid."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
-    path = override or study.locate(study.cohort.path)
+    path, options = override or study.locate(study.cohort.path), _list_options(study)
     if study.cohort.reader is not None:
         table = _find_reader(study.cohort.reader)(path)
         source = path.name if path else study.cohort.reader
-        opened = wrap_table(table, source, mapper.missing_tokens)
-        return collect_cohort(opened, mapper, study.cohort.ignore_unknown, study.dictionary)
+        return collect_cohort(wrap_table(table, source), mapper, **options)
     if path is None:
         message = "name the cohort with --cohort, or with cohort.path in the study"
         raise StudyError([Problem("cohort", "required", message)], source=study.name)
-    return read_cohort(path, mapper, study.cohort.ignore_unknown, study.dictionary)
+    return read_cohort(path, mapper, **options)
+
+
+def _list_options(study: Study) -> dict[str, Any]:
+    return {
+        "ignore_unknown": study.cohort.ignore_unknown,
+        "incomplete": study.cohort.incomplete,
+        "dictionary": study.dictionary,
+    }
 
 
 def load_design(study: Study, override: Path | None = None) -> Design:
@@ -98,45 +105,60 @@ def evaluate_outcome(study: Study, columns: Columns) -> Numbers:
     known = outcome.evaluate(baseline, columns.get_numbers(outcome.followup_field))
     outcomes = known[~np.isnan(known)]
     if study.awaits_outcomes:
-        problem = _check_none_known(outcome, outcomes, have_baseline(outcome, columns))
+        problem = _check_none_known(outcome, outcomes, columns)
     else:
-        problem = _check_known(outcome, outcomes)
+        problem = _check_known(outcome, outcomes, count_settled(outcome, columns))
     if problem is not None:
         raise CohortError([problem], source=study.name)
     return known
 
 
-def _check_known(outcome: Outcome, outcomes: Numbers) -> Problem | None:
-    classes = np.unique(outcomes)
+def _check_known(outcome: Outcome, outcomes: Numbers, settled: int) -> Problem | None:
+    classes, aside = np.unique(outcomes), f"; {settled} {outcome.settled}" if settled else ""
     if len(classes) == 0:
+        open_to_change = " that leaves something to improve" if settled else ""
         message = (
-            f"no course has both {outcome.instrument.key} and {outcome.followup_field}; if there "
-            f"is no follow-up yet, ask for published evidence alone: {NONE_YET}"
+            f"no course has both {outcome.instrument.key}{open_to_change} and "
+            f"{outcome.followup_field}{aside}; if there is no follow-up yet, ask for published "
+            f"evidence alone: {NONE_YET}"
         )
         return Problem(outcome.id, "outcome", message)
     if len(classes) == 1:
         word = "every" if classes[0] == 1 else "no"
-        message = f"{word} course has the outcome; nothing can be learned from one class"
+        message = f"{word} course has the outcome; nothing can be learned from one class{aside}"
         return Problem(outcome.id, "one_class", message)
     return None
 
 
-def _check_none_known(outcome: Outcome, outcomes: Numbers, have_total: Flags) -> Problem | None:
+def _check_none_known(outcome: Outcome, outcomes: Numbers, columns: Columns) -> Problem | None:
     if len(outcomes):
         message = f"{len(outcomes)} courses have the outcome; take {NONE_YET} away to learn of them"
         return Problem(outcome.id, "outcome", message)
-    if not have_total.any():
+    if not have_baseline(outcome, columns).any():
+        settled = count_settled(outcome, columns)
         message = f"no course has a baseline {outcome.instrument.key} to judge the outcome by"
+        message += f"; {settled} {outcome.settled}" if settled else ""
         return Problem(outcome.id, "baseline", message)
     return None
 
 
 def have_baseline(outcome: Outcome, columns: Columns) -> Flags:
-    """Return which courses have the baseline total that the outcome needs; ``bool[courses]``."""
+    """Return which courses have a baseline total that can improve; ``bool[courses]``."""
     baseline = columns.get_numbers(outcome.instrument.key)
     # With any follow-up score at all, the outcome is unknown only if the baseline is.
     known: Flags = ~np.isnan(outcome.evaluate(baseline, np.zeros(columns.size)))
     return known
+
+
+def count_unmeasured(outcome: Outcome, columns: Columns) -> int:
+    """Count the courses without the baseline total that the outcome needs."""
+    return int(columns.find_missing(outcome.instrument.key).sum())
+
+
+def count_settled(outcome: Outcome, columns: Columns) -> int:
+    """Count the courses whose baseline total leaves nothing to improve."""
+    recorded = ~columns.find_missing(outcome.instrument.key)
+    return int((recorded & ~have_baseline(outcome, columns)).sum())
 
 
 def _check_early_scores(study: Study, courses: Columns) -> None:

@@ -43,6 +43,8 @@ class CohortPart(Part):
         table already.
     where
         Courses to keep: for each field, the categories or sites wanted.
+    incomplete
+        Whether courses without any baseline total are left aside and counted, instead of refused.
     outcomes
         ``none-yet`` if no outcome is known, so that estimates come from published evidence alone.
     """
@@ -53,6 +55,7 @@ class CohortPart(Part):
     instruments: str | None = None
     where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
+    incomplete: bool = False
     outcomes: Literal["known", "none-yet"] = "known"
 
 

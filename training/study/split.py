@@ -15,6 +15,7 @@ from features.base.arrays import Numbers
 from features.base.errors import Problem, StudyError
 from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.seeds import derive_seed
+from training.study.study import Study
 
 Rows = NDArray[np.int64]
 # An AUC of a fold has a standard error only with two patients of either class.
@@ -41,14 +42,14 @@ def split_outer(design: Design, repeat: int) -> list[Fold]:
     """
     study, units = design.study, number_units(design)
     count = study.validation.folds
-    smaller_class = min(design.events, design.size - design.events)
-    if smaller_class >= MIN_CLASS_PER_FOLD * count and len(np.unique(units)) >= count:
-        for shuffle in range(_SHUFFLES):
-            seed = derive_seed(study.seed, repeat, shuffle)
-            folds = list(split_stratified(design.outcome, units, count, seed))
-            if all(has_both_classes(design, fold.test) for fold in folds):
-                return folds
-    raise StudyError([_describe_shortage(count, smaller_class)], source=study.name)
+    if problems := [*_check_units(study, len(np.unique(units))), *_check_classes(design)]:
+        raise StudyError(problems, source=study.name)
+    for shuffle in range(_SHUFFLES):
+        seed = derive_seed(study.seed, repeat, shuffle)
+        folds = list(split_stratified(design.outcome, units, count, seed))
+        if all(has_both_classes(design, fold.test) for fold in folds):
+            return folds
+    raise StudyError([_describe_uneven_units(design, units)], source=study.name)
 
 
 def number_units(design: Design) -> Rows:
@@ -86,14 +87,41 @@ def has_both_classes(design: Design, rows: Rows) -> bool:
     return bool(min(events, len(rows) - events) >= MIN_CLASS_PER_FOLD)
 
 
-def _describe_shortage(folds: int, smaller_class: int) -> Problem:
+def _check_units(study: Study, units: int) -> Iterator[Problem]:
+    folds, noun = study.validation.folds, study.validation.hold_out
+    if units >= folds:
+        return
+    advice = f"{units} {noun}s make at most {units} folds"
+    if units < 2:
+        shared = ", or of sites that share patients" if noun == "site" else ""
+        advice = f"all courses are of one {noun}{shared}"
+    yield Problem("validation.folds", noun, f"{folds} folds need as many {noun}s: {advice}")
+
+
+# Both classes have enough courses, but in too few patients or sites to be divided.
+def _describe_uneven_units(design: Design, units: Rows) -> Problem:
+    noun, count = design.study.validation.hold_out, design.study.validation.folds
+    having = min(len(np.unique(units[design.outcome == known])) for known in (0, 1))
+    message = (
+        f"no division of the {noun}s into {count} folds leaves {MIN_CLASS_PER_FOLD} events and "
+        f"{MIN_CLASS_PER_FOLD} non-events in each: one class is in {having} of the "
+        f"{len(np.unique(units))} {noun}s; ask for fewer folds"
+    )
+    return Problem("validation.folds", noun, message)
+
+
+def _check_classes(design: Design) -> Iterator[Problem]:
+    folds = design.study.validation.folds
+    smaller_class = min(design.events, design.size - design.events)
+    if smaller_class >= MIN_CLASS_PER_FOLD * folds:
+        return
     allowed = smaller_class // MIN_CLASS_PER_FOLD
     advice = f"at most {allowed}" if allowed >= 2 else "none are possible: collect more outcomes"
     message = (
         f"{folds} folds need {MIN_CLASS_PER_FOLD} events and {MIN_CLASS_PER_FOLD} non-events each; "
         f"the smaller class has {smaller_class} ({advice})"
     )
-    return Problem("validation.folds", "events", message)
+    yield Problem("validation.folds", "events", message)
 
 
 def split_inner(design: Design, seed: int) -> list[Fold]:

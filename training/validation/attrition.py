@@ -33,12 +33,16 @@ MIN_COMPARED = 10
 
 
 class Enrolment(NamedTuple):
-    """Courses whose outcome could be judged, which of them had it reported, and how many not so."""
+    """Courses whose outcome could be judged, and which of them had it reported.
+
+    Of the others, how many lack a baseline total, and how many have one that cannot improve.
+    """
 
     columns: Columns
     features: tuple[Feature, ...]
     reported: Flags
     unmeasured: int
+    settled: int = 0
 
 
 def describe_attrition(
@@ -65,6 +69,7 @@ def describe_attrition(
         courses=enrolment.columns.size,
         missing=missing.size,
         unmeasured=enrolment.unmeasured,
+        settled=enrolment.settled,
         gaps=tuple(compare_baseline(enrolment)),
         effective=None if weights is None else count_effective(weights),
         largest=None if weights is None else float(weights.max()),
@@ -83,7 +88,7 @@ def compare_baseline(enrolment: Enrolment) -> list[BaselineGap]:
 
 
 def _measure_gaps(enrolment: Enrolment) -> Iterator[BaselineGap]:
-    columns, features, reported, _ = enrolment
+    columns, features, reported = enrolment.columns, enrolment.features, enrolment.reported
     matrix = build_matrix(columns, features).astype(np.float64)
     for feature, values in zip(features, matrix.T, strict=True):
         recorded = ~np.isnan(values)

@@ -110,7 +110,9 @@ def describe_calibration(shown: Shown, settings: IntervalSettings) -> Calibratio
     predictions, versions = shown.predictions, shown.versions[:_MAX_LINES]
     at, curve = _space_points(predictions.probability), None
     if not predictions.is_constant:
-        curve = fit_curve(predictions.probability, *predictions.courses)
+        curve = fit_curve(
+            predictions.probability, *predictions.courses, repeats=predictions.repeats
+        )
     points: tuple[CurvePoint, ...] = ()
     if curve is not None:
         rows = zip(at, curve.read(at), *curve.read_interval(at, settings.level), strict=True)
@@ -244,6 +246,11 @@ def _enclose(value: float, draws: Numbers, level: float) -> Measure:
         return measure
     # The model's mean over draws can spread less than every single one of them.
     return Measure(value=value, low=min(measure.low, value), high=max(measure.high, value))
+
+
+def count_prorated(columns: Columns) -> Mapping[str, int]:
+    """Count the courses with a pro-rated baseline total, by instrument."""
+    return {name: int(marks.sum()) for name, marks in columns.prorated.items() if marks.any()}
 
 
 def share_recorded(columns: Columns, names: list[str]) -> Mapping[str, float]:

@@ -10,11 +10,13 @@ from features.model.response_model import ResponseModel
 from training.candidates.registry import label_candidate
 from training.findings.comparison import Comparison, list_leakage_alarms
 from training.findings.findings import Compared, Findings, ValidationType
+from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design
 from training.study.study import Study
 from training.validation.attrition import Enrolment, describe_attrition
 from training.validation.description import (
     Shown,
+    count_prorated,
     describe_figures,
     describe_sample_size,
     share_recorded,
@@ -46,7 +48,8 @@ def describe_development(
         enrolled.columns,
         enrolled.features,
         enrolled.reported,
-        unmeasured=design.courses.size - enrolled.size,
+        unmeasured=count_unmeasured(design.target, design.courses),
+        settled=count_settled(design.target, design.courses),
     )
     held_out = comparison.held_out.get(card.candidate)
     findings = Findings(
@@ -66,9 +69,10 @@ def describe_development(
         base_rate=card.population.base_rate,
         attrition=describe_attrition(enrolment, held_out, model.equation),
         recorded=share_recorded(described.columns, study.list_fields()),
+        prorated=count_prorated(described.columns),
     )
     if evidence is not None:
-        auc = comparison.measures[comparison.chosen]["auc"].value
+        auc = comparison.measures[comparison.chosen]["auc"]
         alarms = list_leakage_alarms(auc, design.target, card.simulated)
         facts = _collect_evidence_facts(design, model, evidence)
         findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})

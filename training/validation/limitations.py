@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+from features.model.card import Measure
 from training.findings.findings import Findings
+from training.findings.format import format_measure
+from training.study.parts import LEAKAGE_AUC
 
 # Assumed: with fewer, calibration curves and subgroups are too imprecise (Van Calster et al., J
 # Clin Epidemiol 2016, from memory, unverified, ask for 200 events and 200 non-events).
@@ -20,6 +23,8 @@ def list_limitations(findings: Findings) -> Iterator[str]:
     if findings.simulated:
         yield "The patients are simulated: nothing here applies to real ones."
     yield from _describe_size(findings)
+    yield from _describe_high_auc(findings)
+    yield from describe_prorated(findings)
     yield from _describe_missing_outcomes(findings)
     yield from _describe_validation(findings)
     if findings.profile == "quick":
@@ -45,6 +50,36 @@ def _describe_size(findings: Findings) -> Iterator[str]:
     size = findings.sample_size
     if size is not None and size.binding is not None and "too few" in size.verdict:
         yield f"For a model without shrinkage, {size.verdict}"
+
+
+def _describe_high_auc(findings: Findings) -> Iterator[str]:
+    auc = _find_auc(findings)
+    if findings.simulated or findings.card.parse_outcome().checkpoint or auc.value is None:
+        return
+    # Above the bound with its whole interval, it is an alarm.
+    if auc.value > LEAKAGE_AUC and auc.low is not None and auc.low <= LEAKAGE_AUC:
+        yield (
+            f"An AUC of {format_measure(auc, 2)} is higher than baseline alone is known to reach "
+            f"({LEAKAGE_AUC:.2f}), but its interval is not: with so few courses it may be chance. "
+            "Make sure that no column contains the outcome."
+        )
+
+
+def _find_auc(findings: Findings) -> Measure:
+    chosen = (candidate.measures for candidate in findings.candidates if candidate.chosen)
+    external = findings.find_performance("external")
+    measures = next(chosen, {} if external is None else external.measures)
+    return measures.get("auc", Measure(value=None))
+
+
+def describe_prorated(findings: Findings) -> Iterator[str]:
+    """Describe how many baseline totals were derived from part of their items."""
+    instruments = findings.card.dictionary.instruments
+    for key, count in findings.prorated.items():
+        yield (
+            f"Courses whose {instruments[key].name} total is pro-rated, blank items taken to be "
+            f"the mean of the others: {count}."
+        )
 
 
 def _describe_missing_outcomes(findings: Findings) -> Iterator[str]:

@@ -250,6 +250,14 @@ def test_files_say_simulated_and_can_be_joined(fresh_commands, tmp_path):
     assert true["outcome"].tolist() == [expected[name] for name in cohort["condition"]]
 
 
+def test_cohort_and_truth_are_two_files(fresh_commands, tmp_path):
+    size = ("--patients", 5, "--seed", 1, "--draws", 0)
+    both = ("--out", tmp_path / "c.csv", "--truth", tmp_path / "sub" / ".." / "c.csv")
+    done = fresh_commands.run("experiments", "simulate", *size, *both, code=2)
+    assert "--out (same_file): must not be the same file as --truth" in done.stderr
+    assert not list(tmp_path.glob("*.csv"))
+
+
 def test_intake_cohort_has_no_follow_up():
     table = simulate(WORLDS["default"], 50, seed=1, intake=True).cohort
     assert not [name for name in table.column_names if name.endswith(("_acute", "_day1"))]

@@ -11,6 +11,7 @@ from features.base.files import (
     digest_bytes,
     digest_sources,
     open_atomic,
+    remove_digest_files,
     write_bytes_atomic,
     write_bytes_new,
 )
@@ -52,6 +53,22 @@ def test_a_new_file_never_replaces_one(tmp_path):
     write_bytes_new(path, b"second")
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["file.bin"]
+
+
+def test_only_files_named_by_a_digest_are_removed(tmp_path):
+    """A home may be the folder of a clinic's own files."""
+    digest = digest_bytes(b"content")
+    own = [f"{digest}.jsonl", f".{digest}.jsonl.0a1b2c3d.part"]
+    theirs = ["cohort.jsonl", "cohort.csv", f"{digest}.csv", "face.jsonl"]
+    for name in own + theirs:
+        (tmp_path / name).touch()
+    remove_digest_files(tmp_path, ".jsonl")
+    assert sorted(os.listdir(tmp_path)) == sorted(theirs)
+    for name in theirs:
+        (tmp_path / name).unlink()
+    remove_digest_files(tmp_path, ".jsonl")
+    assert not tmp_path.exists()
+    remove_digest_files(tmp_path, ".jsonl")
 
 
 WRITER = """

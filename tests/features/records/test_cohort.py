@@ -66,6 +66,26 @@ def test_bad_row_is_named_with_field_and_rule(write, line, field, rule):
     assert list_problems(write(GOOD + line + "\n")) == {(field, rule): (4,)}
 
 
+def test_rows_without_a_baseline_are_read_on_request(write):
+    path = write(GOOD + "d,depression,,44,female,false,,8\n")
+    assert list_problems(path) == {("baseline_score", "required"): (4,)}
+    columns = read_cohort(path, incomplete=True)
+    assert columns.size == 4
+    assert columns.find_missing("phq9").tolist() == [False, False, False, True]
+    worse = write(GOOD + "d,sadness,,44,female,false,,8\n", "worse.csv")
+    assert list_problems(worse, incomplete=True) == {("condition", "category"): (4,)}
+
+
+def test_names_of_events_and_visits_may_be_ignored(write):
+    header, *rows = GOOD.splitlines()
+    content = "\n".join([f"{header},redcap_event_name", *(f"{row},b_arm_1" for row in rows)])
+    mapping = write('ignore = ["redcap_event_name"]\n', "mapping.toml")
+    assert read_cohort(write(content), read_mapping(mapping)).size == 3
+    mapping.write_text('ignore = ["rater_name"]\n')
+    rater = write(content.replace("redcap_event_name", "rater_name"), "rater.csv")
+    assert list_problems(rater, mapper=read_mapping(mapping)) == {("rater_name", "identifier"): ()}
+
+
 def test_all_problems_of_all_rows_come_at_once(write):
     bad = "d,sadness,99,44,female,false,,8\ne,depression,x,200,female,false,,8\n"
     assert list_problems(write(GOOD + bad)) == {

@@ -1,11 +1,12 @@
 """Mapping files: a clinic's own columns are translated into ours."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from features.base.errors import CohortError, MappingError
 from features.records.cohort import read_cohort
-from features.records.mapping import UNITS, read_mapping
+from features.records.mapping import UNITS, convert_unit, read_mapping
 
 CLINIC = """Pat,Dx,PHQ_Total,Ill_since,Gender,Dose_ug,On_AD,note
 1,MDD,17,1.5,W,500,J,x
@@ -91,6 +92,26 @@ def test_numeric_codes_are_mapped_however_they_are_stored(tmp_path):
     assert typed.get_numbers("sex").tolist() == [0, 1]
 
 
+def test_codes_with_a_fraction_are_not_cut_to_whole_ones(tmp_path):
+    (tmp_path / "codes.toml").write_text('[values.sex]\n1 = "female"\n"2.5" = "male"\n')
+    frame = pd.DataFrame(
+        {"patient_id": ["a", "b", "c"], "condition": "depression", "phq9": 9, "sex": [1, 2.5, 1.5]}
+    )
+    frame.to_parquet(tmp_path / "codes.parquet")
+    frame.to_csv(tmp_path / "codes.csv", index=False)
+    mapper = read_mapping(tmp_path / "codes.toml")
+    for name in ("codes.parquet", "codes.csv"):
+        with pytest.raises(CohortError, match=r"sex \(category\), row 3:"):
+            read_cohort(tmp_path / name, mapper)
+
+
+def test_whole_constants_may_be_codes(clinic):
+    text = MAPPING.replace('route = "iv"', 'route = "iv"\nsite = 3')
+    (clinic / "clinic.toml").write_text(text)
+    columns = read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+    assert columns.get_texts("site").tolist() == ["3", "3"]
+
+
 def test_unmapped_values_are_refused_by_the_field(clinic):
     (clinic / "clinic.csv").write_text(CLINIC.replace("GAD", "PTBS"))
     with pytest.raises(CohortError, match=r"condition \(category\), row 2"):
@@ -103,6 +124,20 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
 
 
+def test_whole_numbers_are_whole_after_the_conversion():
+    """At 18 a rule changes: no rounding error, and no leap day, may decide."""
+    years = np.arange(121.0)
+    assert convert_unit("years", "months", 12 * years).tolist() == years.tolist()
+    assert convert_unit("weeks", "days", 7 * years).tolist() == years.tolist()
+    shortest = 365 * years + years // 4
+    assert convert_unit("years", "days", shortest).tolist() == years.tolist()
+    longest = 365 * years + np.ceil(years / 4)
+    assert convert_unit("years", "days", longest).tolist() == years.tolist()
+    assert (convert_unit("years", "days", shortest[1:] - 1) < years[1:]).all()
+    days = np.arange(44_000.0)
+    assert (np.diff(convert_unit("years", "days", days)) >= 0).all()
+
+
 @pytest.mark.parametrize(
     ("mapping", "field", "rule"),
     [
@@ -110,11 +145,24 @@ def test_ranges_are_checked_after_the_conversion(clinic):
         ('[rename]\na = "phq9"\nb = "phq9"\n', "phq9", "duplicate"),
         ('[rename]\na = "phq9"\n[constants]\nphq9 = 3\n', "phq9", "duplicate"),
         ('[values.sex]\nW = "woman"\n', "values.sex.W", "category"),
+        ('missing = ["99"]\n[values.sex]\n"99.0" = "other"\n', "values.sex.99.0", "missing"),
+        (
+            '[values.hepatic_impairment]\nNone = "none"\n',
+            "values.hepatic_impairment.None",
+            "missing",
+        ),
+        ('[values.sex]\n1 = "female"\n"1.0" = "male"\n', "values.sex.1.0", "duplicate"),
+        ('[values.bipolar]\nja = "perhaps"\n', "values.bipolar.ja", "type"),
+        ('[values.phq9]\nsevere = "270"\n', "values.phq9.severe", "range"),
+        ('[constants]\nroute = "vein"\n', "constants.route", "category"),
+        ('ignore = ["a"]\n[rename]\na = "phq9"\n', "a", "duplicate"),
         ('[units]\nepisode_months = "fortnights"\n', "units.episode_months", "unit"),
         ('[units]\nphq9 = "years"\n', "units.phq9", "unit"),
         ("[surprise]\n", "surprise", "extra_forbidden"),
         ("rename = 3\n", "rename", "dict_type"),
         ("[rename\n", "file", "toml"),
+        ('delimiter = "and"\n', "delimiter", "literal_error"),
+        ('decimal = ";"\n', "decimal", "literal_error"),
     ],
 )
 def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule):
@@ -125,11 +173,38 @@ def test_a_mapping_that_makes_no_sense_is_refused(tmp_path, mapping, field, rule
     assert (field, rule) in {(p.field, p.rule) for p in refused.value.problems}
 
 
+def test_mapping_may_begin_with_a_byte_order_mark(clinic):
+    """As Notepad writes it, with CR and LF."""
+    text = "\ufeff" + MAPPING.replace("\n", "\r\n")
+    (clinic / "clinic.toml").write_bytes(text.encode())
+    assert read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml")).size == 2
+    (clinic / "clinic.toml").write_bytes(MAPPING.encode("utf-16"))
+    with pytest.raises(MappingError, match="must be UTF-8"):
+        read_mapping(clinic / "clinic.toml")
+
+
 def test_mapping_of_missing_columns_is_refused(clinic):
     text = MAPPING.replace('Pat = "patient_id"', 'Pat = "patient_id"\nBMI_kg = "bmi"')
     (clinic / "clinic.toml").write_text(text)
     with pytest.raises(CohortError, match=r"BMI_kg \(missing_column\)"):
         read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "field"),
+    [
+        ('[values.agent]\nK = "ketamine"\n', "values.agent"),
+        ('[values.route]\nIV = "iv"\n', "values.route"),
+        ('[units]\nonset_age = "months"\n', "units.onset_age"),
+    ],
+)
+def test_codes_and_units_for_no_column_are_refused(clinic, lines, field):
+    table = lines.splitlines()[0]
+    text = MAPPING.replace(table, lines) if table in MAPPING else MAPPING + lines
+    (clinic / "clinic.toml").write_text(text)
+    with pytest.raises(CohortError) as refused:
+        read_cohort(clinic / "clinic.csv", read_mapping(clinic / "clinic.toml"))
+    assert [(p.field, p.rule) for p in refused.value.problems] == [(field, "missing_column")]
 
 
 def test_identifier_is_refused_even_if_ignored(clinic):
@@ -146,3 +221,23 @@ def test_a_known_conversion_is_right():
     assert UNITS["mmHg"]["kPa"] == pytest.approx(7.5006, abs=1e-4)
     # 150 lb and 65 in are 24.96 kg/m².
     assert 150 / 65**2 * UNITS["kg/m²"]["lb/in²"] == pytest.approx(24.96, abs=0.01)
+
+
+def test_decimal_commas_are_read_in_texts_of_any_format(tmp_path):
+    """Missing codes and words keep their own form; a column of numbers has no commas."""
+    (tmp_path / "comma.toml").write_text('decimal = ","\nmissing = ["k.A.", "99"]\n')
+    mapper = read_mapping(tmp_path / "comma.toml")
+    frame = pd.DataFrame({"patient_id": ["a.1", "b", "c"], "condition": "depression", "phq9": 9})
+    frame["age"] = ["44,5", "k.A.", "99,0"]
+    frame["bmi"] = [21.5, 22.0, 23.0]
+    frame.to_parquet(tmp_path / "texts.parquet")
+    frame["age"] = frame["age"].astype("category")
+    frame.to_parquet(tmp_path / "categories.parquet")
+    frame["bmi"] = ["21,5", "22", "23"]
+    frame.to_csv(tmp_path / "texts.csv", index=False)
+    for name in ("texts.csv", "texts.parquet", "categories.parquet"):
+        columns = read_cohort(tmp_path / name, mapper)
+        assert columns.get_numbers("age")[0] == 44.5
+        assert columns.find_missing("age").tolist() == [False, True, True]
+        assert columns.get_numbers("bmi").tolist() == [21.5, 22, 23]
+        assert columns.get_texts("patient_id")[0] == "a.1"

@@ -16,14 +16,19 @@ def list_rules(name):
 IDENTIFIERS = """
     name first_name LastName patient_name PatientName surname dob date_of_birth birth_date
     BirthDate phone mobile_phone e_mail Email home_address street postcode zip_code ssn MRN
-    medical_record_number nhs_number passport
+    medical_record_number nhs_number passport site_contact_name study_patient_name drug_user_name
+    visit_rater_name redcap_user_name event_phone
 """.split()
 LEAKS = """
     cadss dissociation_40min meq30_total sessions_completed infusions_completed early_response
     response_week6 responder remission hamd17_last days_in_treatment per_protocol
     antidepressant_start_day n_parental_treatments bdi_end pgi_improvement_week1 hamd17_locf
 """.split()
-UNKNOWN = ("crp", "val66met", "site_name", "drug_name", "madrs_total", "smoker")
+UNKNOWN = """
+    crp val66met site_name drug_name madrs_total smoker redcap_event_name visit_name arm_name
+    VisitName study_arm_name form_name field_name instrument_name event_name_2 treatment_group_name
+    center_name name_of_visit redcap_repeat_instrument_name medication_brand_name
+""".split()
 
 
 @pytest.mark.parametrize("name", IDENTIFIERS)

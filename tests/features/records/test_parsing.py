@@ -80,10 +80,21 @@ def test_numbers_in_text_files(text, value):
 @pytest.mark.parametrize(
     ("text", "value"),
     [("true", 1), ("Yes", 1), ("Y", 1), ("1", 1), (" FALSE ", 0), ("no", 0), ("n", 0), ("0", 0),
-     ("2", "broken"), ("maybe", "broken")],
+     ("1.0", 1), ("0.0", 0), ("2", "broken"), ("0.5", "broken"), ("maybe", "broken")],
 )  # fmt: skip
 def test_flags_in_text_files(text, value):
     assert read_text("bipolar", text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [("2026-02-28", True), ("2026-02-28 23:59", True), ("2026-02-28T23:59:00.5+01:00", True),
+     ("2026-02-28 midnight", False), ("20260228", False), ("2026-02-30 10:00", False),
+     ("20260228T235900", False)],
+)  # fmt: skip
+def test_time_of_day_is_left_out_of_dates_in_text_files(text, accepted):
+    assert read_text("assessed_on", text) == (count_days("2026-02-28") if accepted else "broken")
+    assert list_broken("assessed_on", ["2026-02-28 23:59"]) == {"date": [0]}
 
 
 @pytest.mark.parametrize(

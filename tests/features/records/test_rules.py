@@ -5,6 +5,7 @@ import pytest
 
 from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import parse_rows
+from features.records.columns import concatenate_columns
 from features.records.scoring import prorate_total
 
 INSTRUMENTS = load_dictionary().instruments
@@ -47,6 +48,45 @@ def test_total_may_be_what_missing_items_allow(list_rules):
         assert list_rules(phq9=total, **items) == problems
     assert list_rules(phq9=20, **items) == [("phq9", "total")]
     assert list_rules(phq9=18, **items, phq9_9=1) == [("phq9", "total")]
+
+
+def test_a_total_that_takes_blank_items_for_zero_is_refused(list_rules):
+    """Six answers and three blanks give no PHQ-9; a form that sums gives one all the same."""
+    six = {f"phq9_{number}": 2 for number in range(1, 7)}
+    assert list_rules(phq9=None, **six) == [("baseline_score", "required")]
+    assert list_rules(phq9=12, **six) == [("phq9", "total")]
+    assert list_rules(phq9=13, **six) == [], "a total that counts the others"
+    assert list_rules(phq9=14, **six, phq9_7=2) == [], "two may be blank"
+    assert list_rules(phq9=0, phq9_9=0) == [], "one item beside a total is no form"
+    assert list_rules(phq9=4, phq9_1=2, phq9_9=2) == [("phq9", "total")]
+
+
+def test_items_that_share_a_score_are_blank_together(list_rules):
+    """Of items 6 and 7 of the QIDS, and of 8 and 9, a patient answers one."""
+    answers = {f"qids_{number}": 1 for number in range(1, 17) if number not in (7, 9)}
+    assert list_rules(phq9=None, qids=9, **answers) == []
+    assert list_rules(phq9=None, qids=8, **answers | {"qids_5": None}) == [("qids", "total")]
+
+
+def test_only_derived_totals_of_part_of_the_items_are_prorated(make_assessment):
+    eight = {f"phq9_{number}": 2 for number in range(1, 9)}
+    rows = [
+        make_assessment(patient_id="a", phq9=None, **eight),
+        make_assessment(patient_id="b", phq9=None, **eight, phq9_9=2),
+        make_assessment(patient_id="c", phq9=18, **eight),
+        make_assessment(patient_id="d"),
+    ]
+    columns, problems = parse_rows(rows)
+    assert problems == []
+    assert columns.get_numbers("phq9").tolist() == [18, 18, 18, 17]
+    assert columns.find_prorated("phq9").tolist() == [True, False, False, False]
+    assert not columns.find_prorated("madrs").any()
+    for rows_kept in (np.array([2, 0]), np.array([True, False, True, False])):
+        assert columns.select(rows_kept).find_prorated("phq9").sum() == 1
+    assert columns.keep(["phq9"]).find_prorated("phq9")[0]
+    assert not columns.replace({"phq9": np.full(4, 9.0)}).prorated
+    both = concatenate_columns([columns.select(np.array([3])), columns])
+    assert both.find_prorated("phq9").tolist() == [False, True, False, False, False]
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=INSTRUMENTS)

@@ -87,6 +87,12 @@ def test_names_in_different_objects_are_no_duplicates(text):
     assert parse_json(text.encode()) == json.loads(text)
 
 
+def test_byte_order_mark_is_ignored_once():
+    assert parse_json(b'\xef\xbb\xbf{"a": "b"}') == {"a": "b"}
+    with pytest.raises(RequestError):
+        parse_json(b"\xef\xbb\xbf\xef\xbb\xbf{}")
+
+
 def test_deep_nesting_is_rejected_without_recursion_errors():
     deepest = "[" * MAX_DEPTH + "]" * MAX_DEPTH
     assert count_texts(parse_json(deepest.encode())) == 0

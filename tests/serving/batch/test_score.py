@@ -98,6 +98,46 @@ def test_a_mapping_is_applied(score, tmp_path):
     assert scores["data"].tolist() == ["SIMULATED"] * 2
 
 
+ITEMS = ",".join(f"phq9_{number}" for number in range(1, 10))
+
+
+def test_prorated_totals_are_named_and_counted(score, tmp_path):
+    """A total that takes three blank items for 0 is refused, as it is without the total."""
+    path = tmp_path / "items.csv"
+    answers = {"a,": "2,2,2,2,2,2,2,2,", "b,": "2,2,2,2,2,2,2,2,2", "c,18": "2,2,2,2,2,2,2,2,"}
+    answers |= {"d,12": "2,2,2,2,2,2,,,", "e,": "2,2,2,2,2,2,,,"}
+    lines = [f"{key.replace(',', ',depression,')},{row}" for key, row in answers.items()]
+    path.write_text("\n".join([f"patient_id,condition,phq9,{ITEMS}", *lines, ""]))
+    summary, out = score(path, "--rejects", tmp_path / "rejects.csv", code=3)
+    assert (summary["rows"], summary["rejected"], summary["prorated"]) == (5, 2, 1)
+    scores = pd.read_parquet(out).set_index("patient_id")
+    assert scores["prorated"].fillna("").to_dict() == {"a": "phq9", "b": "", "c": ""}
+    assert len(set(scores["probability"])) == 1
+    rejected = pd.read_csv(tmp_path / "rejects.csv")
+    assert rejected["field"].tolist() == ["phq9", "baseline_score"]
+
+
+def test_a_shorter_scale_is_refused_without_output(score, tmp_path):
+    path = tmp_path / "phq8.csv"
+    header = f"patient_id,condition,{ITEMS}".removesuffix(",phq9_9")
+    path.write_text(f"{header}\na,depression,2,2,2,2,2,2,2,2\nb,depression,3,3,3,3,3,3,3,3\n")
+    errors, out = score(path, code=2)
+    assert [(error["field"], error["rule"]) for error in errors["errors"]] == [("phq9", "items")]
+    assert "PHQ-8" in errors["errors"][0]["message"]
+    assert not out.exists()
+
+
+def test_the_day_of_the_eighteenth_birthday_is_not_below_eighteen(score, tmp_path):
+    """With four leap days it is day 6,574, which is not 18 times 365.25."""
+    path, mapping = tmp_path / "age.csv", tmp_path / "days.toml"
+    path.write_text("patient_id,condition,phq9,age\na,depression,17,6573\nb,depression,17,6574\n")
+    mapping.write_text('[units]\nage = "days"\n')
+    scores = pd.read_parquet(score(path, "--mapping", mapping)[1])
+    refused, birthday = scores["abstained"]
+    assert refused == "eligibility"
+    assert birthday != "eligibility"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -105,6 +145,11 @@ def test_a_mapping_is_applied(score, tmp_path):
         ("patient_id,condition,phq9,cadss\na,depression,17,3\n", "leakage"),
         ("patient_id,condition,phq9,shoes\na,depression,17,3\n", "unknown"),
         ("", "empty"),
+        (
+            'patient_id,condition,phq9\na,depression,17\nb,depression,"18\nc,depression,19\n',
+            "quotes",
+        ),
+        ("patient_id;condition;phq9\na;depression;17\n", "delimiter"),
     ],
 )
 def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
@@ -114,6 +159,25 @@ def test_rejected_cohort_leaves_no_output(score, tmp_path, content, message):
     assert errors["errors"][0]["rule"] == message
     assert not out.exists()
     assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+def test_nested_column_is_rejected_before_any_work(score, tmp_path):
+    people = pd.DataFrame({"patient_id": ["a"], "condition": "depression", "phq9": 17})
+    people.assign(age=[[44.0]]).to_parquet(tmp_path / "nested.parquet")
+    errors, out = score(tmp_path / "nested.parquet", code=2)
+    assert [(error["field"], error["rule"]) for error in errors["errors"]] == [("age", "type")]
+    assert not out.exists()
+
+
+def test_folder_of_parquet_is_scored_as_one_cohort(score, intake, tmp_path):
+    people, folder = pd.read_parquet(intake).head(9), tmp_path / "parts.parquet"
+    folder.mkdir()
+    for number in range(3):
+        people[3 * number : 3 * number + 3].to_parquet(folder / f"part.{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    summary, out = score(folder)
+    assert summary["rows"] == 9
+    assert pd.read_parquet(out)["patient_id"].tolist() == people["patient_id"].tolist()
 
 
 def test_unknown_suffix_is_rejected_before_reading(score, intake):
@@ -130,3 +194,43 @@ def test_follow_up_scores_in_intake_change_nothing(score, cohort, tmp_path):
     without = pd.read_parquet(score(tmp_path / "without.parquet")[1])
     assert followups
     assert with_them["probability"].equals(without["probability"])
+
+
+@pytest.mark.parametrize("rejects", ["scores.csv", "sub/../scores.csv", "SCORES.csv"])
+def test_scores_are_not_lost_to_the_rejects(commands, intake, tmp_path, rejects):
+    (tmp_path / "sub").mkdir()
+    out = ("--out", tmp_path / "scores.csv", "--rejects", tmp_path / rejects)
+    done = commands.run("serving", "score", intake, *out, code=2)
+    assert "--out (same_file): must not be the same file as --rejects" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub"]
+
+
+@pytest.mark.parametrize("kind", ["itself", "hard link", "link to it", "rejects"])
+def test_a_cohort_is_not_replaced_by_its_scores(commands, intake, tmp_path, kind):
+    cohort, other = tmp_path / "cohort.csv", tmp_path / "other.csv"
+    pd.read_parquet(intake).head(3).to_csv(cohort, index=False)
+    before = cohort.read_bytes()
+    other.hardlink_to(cohort) if kind == "hard link" else other.symlink_to(cohort)
+    written = {
+        "itself": ("--out", cohort),
+        "hard link": ("--out", other),
+        "link to it": ("--out", other),
+        "rejects": ("--out", tmp_path / "scores.csv", "--rejects", cohort),
+    }[kind]
+    done = commands.run("serving", "score", cohort, *written, "--json", code=2)
+    first = json.loads(done.stdout)["errors"][0]
+    assert (first["rule"], first["message"]) == (
+        "same_file",
+        "must not be the same file as the cohort",
+    )
+    assert cohort.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort.csv", "other.csv"]
+
+
+def test_a_link_is_not_replaced_by_scores(commands, intake, tmp_path):
+    (tmp_path / "kept.csv").write_text("kept")
+    (tmp_path / "link.csv").symlink_to("kept.csv")
+    done = commands.run("serving", "score", intake, "--out", tmp_path / "link.csv", code=2)
+    assert "--out (symlink): link.csv is a symbolic link" in done.stderr
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "kept.csv").read_text() == "kept"

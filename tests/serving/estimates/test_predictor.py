@@ -43,7 +43,7 @@ def test_every_promised_field_is_there(ask):
     (estimate,) = ask()["estimates"]
     assert set(estimate) == {
         *("outcome", "probability", "interval", "effective_sample_size", "base_rate"),
-        *("abstained", "intercept", "factors", "imputed", "model", "note"),
+        *("abstained", "intercept", "factors", "imputed", "prorated", "model", "note"),
     }
     assert set(estimate["outcome"]) == {"id", "instrument", "horizon", "criterion", "definition"}
     assert set(estimate["interval"]) == {"low", "high", "level", "method"}
@@ -58,6 +58,16 @@ def test_missing_fields_are_listed_without_effect(ask):
     assert estimate["imputed"] == ["bmi", "bipolar", "site"]
     moved = {f["field"]: f["log_odds"] for f in estimate["factors"]}
     assert moved.get("bmi", 0) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_prorated_total_is_named(ask):
+    eight = {f"phq9_{number}": 2 for number in range(1, 9)}
+    (estimate,) = ask(phq9=None, **eight)["estimates"]
+    (same,) = ask(phq9=18)["estimates"]
+    assert (estimate["prorated"], same["prorated"]) == (["phq9"], [])
+    assert estimate["probability"] == same["probability"]
+    six = {f"gad7_{number}": 2 for number in range(1, 7)}
+    assert ask(**six)["estimates"][0]["prorated"] == [], "the model does not read it"
 
 
 def test_an_unknown_site_is_an_average_one(ask):

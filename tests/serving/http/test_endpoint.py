@@ -34,6 +34,13 @@ def test_one_assessment_is_answered(client, make_assessment):
     assert answer["estimates"][0]["probability"] > 0
 
 
+def test_byte_order_mark_before_a_body_is_ignored(client, make_assessment):
+    body = b"\xef\xbb\xbf" + json.dumps(make_assessment()).encode()
+    assert post(client, "/predict", body).status_code == 200
+    batch = b'\xef\xbb\xbf{"assessments": [' + json.dumps(make_assessment()).encode() + b"]}"
+    assert post(client, "/predict_batch", batch).status_code == 200
+
+
 def test_every_problem_of_an_assessment_comes_at_once(client, make_assessment):
     response = post(client, "/predict", make_assessment(age=200, sex="f", shoe_size=3, phq9="17"))
     assert response.status_code == 400

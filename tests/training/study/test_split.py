@@ -137,6 +137,28 @@ def test_too_few_events_for_the_folds_are_refused(make_design):
         split_outer(replace(fewer, study=make_study(folds=2)), 0)
 
 
+def test_fewer_sites_than_folds_are_refused_as_such(make_design):
+    design = make_design(120, site_effects=(0.5, -0.5))
+    with pytest.raises(StudyError) as refused:
+        split_outer(replace(design, study=make_study(folds=3, hold_out="site")), 0)
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.rule) == ("validation.folds", "site")
+    assert "2 sites make at most 2 folds" in problem.message
+    assert len(split_outer(replace(design, study=make_study(folds=2, hold_out="site")), 0)) == 2
+    joined = replace(design, patients=np.zeros(120, dtype=np.int64))
+    with pytest.raises(StudyError, match="of one site, or of sites that share patients"):
+        split_outer(replace(joined, study=make_study(folds=2, hold_out="site")), 0)
+    with pytest.raises(StudyError, match="all courses are of one patient"):
+        split_outer(replace(joined, study=make_study(folds=2)), 0)
+
+
+def test_events_in_too_few_sites_are_refused_as_such(make_design):
+    design = make_design(120, site_effects=(0, 0, 0, 0))
+    one_site = replace(design, outcome=(design.sites == 0).astype(float))
+    with pytest.raises(StudyError, match="one class is in 1 of the 4 sites"):
+        split_outer(replace(one_site, study=make_study(folds=3, hold_out="site")), 0)
+
+
 def test_holding_out_sites_needs_sites(make_design):
     with pytest.raises(StudyError, match="needs the site of every course"):
         split_outer(make_design(200, study=make_study(hold_out="site")), 0)

@@ -44,6 +44,10 @@ def test_a_short_study_has_sensible_defaults(write):
     assert "psychosis" not in study.list_fields()
 
 
+def test_study_may_begin_with_a_byte_order_mark(write):
+    assert read_study(write("\ufeff" + STUDY)) == read_study(write(STUDY))
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "experiments" / "studies").glob("*.toml")), ids=lambda p: p.name
 )

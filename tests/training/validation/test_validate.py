@@ -10,9 +10,10 @@ import time
 import pytest
 
 from features.base.home import find_home
+from features.model.tracking import EXPERIMENT
 from features.records.cohort import digest_cohort, read_cohort
 from training.findings.findings import Findings
-from training.registry.registry import EXPERIMENT, Registry
+from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
 
@@ -143,11 +144,42 @@ def test_an_unusable_cohort_leaves_no_run(home, registry, draw, write, tmp_path)
     assert not list_runs(registry)
 
 
+def test_fit_and_validate_lose_no_row_behind_a_quotation_mark(home, registry, tmp_path):
+    """The second row would be part of the first one's remarks."""
+    cohort = tmp_path / "open.csv"
+    cohort.write_text(
+        'patient_id,condition,phq9,phq9_acute,remarks\na1,depression,17,8,"low\n'
+        "a2,depression,18,15,ok\n"
+    )
+    message = "file (quotes): line 2 opens a quotation mark that is never closed"
+    done = home.call("validate", OUTCOME, cohort, "--out", tmp_path / "o", code=2)
+    assert message in done.stderr
+    done = home.call("fit", "experiments/studies/demo.toml", "--cohort", cohort, code=2)
+    assert message in done.stderr
+    assert not list_runs(registry)
+
+
 def test_a_file_as_output_folder_is_refused(home, moved, tmp_path):
     (tmp_path / "file").write_text("mine")
     done = home.call("validate", OUTCOME, moved, "--out", tmp_path / "file", code=2)
     assert "--out (folder)" in done.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_a_validation_reads_is_not_replaced(home, registry, moved, tmp_path):
+    """Neither a mapping by the report, nor a link in the folder."""
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / "report.html").write_text("[rename]\n")
+    mapping = ("--mapping", tmp_path / "o" / ".." / "o" / "report.html")
+    done = home.call("validate", OUTCOME, moved, "--out", out, *mapping, code=2)
+    assert "--out (same_file): must not be the same file as --mapping" in done.stderr
+    (out / "findings.json").symlink_to(tmp_path / "kept.json")
+    done = home.call("validate", OUTCOME, moved, "--out", out, "--json", code=2)
+    (problem,) = json.loads(done.stdout)["errors"]
+    assert (problem["field"], problem["rule"]) == ("--out", "symlink")
+    assert (out / "report.html").read_text() == "[rename]\n"
+    assert not list_runs(registry)
 
 
 def test_no_patient_is_logged(home, registry, draw, write, tmp_path):

@@ -143,7 +143,7 @@ def list_alarms(validation: ExternalValidation, measures: Mapping[str, Measure])
     if is_model_simulated != validation.simulated:
         yield _MIXED
     target = validation.selection.target
-    yield from list_leakage_alarms(measures["auc"].value, target, is_model_simulated)
+    yield from list_leakage_alarms(measures["auc"], target, is_model_simulated)
 
 
 def write_verdict(validation: ExternalValidation, measures: Mapping[str, Measure]) -> str:

@@ -12,7 +12,12 @@ from features.records.columns import concatenate_columns
 from training.findings.findings import Findings, Performance, ValidationType
 from training.measures.discrimination import count_pairs
 from training.validation.attrition import Enrolment, describe_attrition
-from training.validation.description import Shown, describe_figures, share_recorded
+from training.validation.description import (
+    Shown,
+    count_prorated,
+    describe_figures,
+    share_recorded,
+)
 from training.validation.evidence import describe_performance
 from training.validation.external.external import ExternalValidation, list_alarms, write_verdict
 from training.validation.external.selection import describe_selection
@@ -48,6 +53,7 @@ def describe_external(validation: ExternalValidation) -> Findings:
             _arrange_enrolled(validation), predictions, validation.model.equation
         ),
         recorded=share_recorded(selection.columns, _list_fields(card)),
+        prorated=count_prorated(selection.columns),
         bounds=validation.bounds,
         recalibration=None if proposal.kind == "none" else proposal,
         **_describe_figures(validation),
@@ -97,8 +103,9 @@ def _arrange_enrolled(validation: ExternalValidation) -> Enrolment:
     selection = validation.selection
     columns = concatenate_columns([selection.columns, selection.awaiting])
     reported = np.arange(columns.size) < len(selection.outcome)
-    unmeasured = selection.size - columns.size
-    return Enrolment(columns, validation.model.card.features, reported, unmeasured)
+    # Courses excluded for other reasons are counted with these in the description of the cohort.
+    unmeasured, settled = (selection.excluded.get(name, 0) for name in ("baseline", "no_change"))
+    return Enrolment(columns, validation.model.card.features, reported, unmeasured, settled)
 
 
 def _describe_case_mix(validation: ExternalValidation) -> Iterator[str]:

@@ -1,0 +1,98 @@
+"""A clinic's codes: which cells are missing, and which stand for one of our words.
+
+Cells are compared by their text, or as numbers if both are, so that an entry of a mapping matches
+however a cell was stored: 99, 99.0 and "99" are the same code.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from features.dictionary.field import Field, Kind
+from features.records.parsing import NUMBER_PATTERN
+
+MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+_ALWAYS_MISSING = frozenset(MISSING_TOKENS)
+# pandas writes whole numbers so if their column has a gap.
+_WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
+
+DECIMAL_COMMA = re.compile(r"(\s*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]{1,3})?\s*)")
+
+Key = str | Decimal
+
+
+def make_key(field: Field, text: str) -> Key:
+    """Return what all texts of one code have in common.
+
+    Of an identifier the digits count: 007 is not 7.
+
+    Examples
+    --------
+    >>> from features.dictionary.dictionary import load_dictionary
+    >>> fields = load_dictionary().fields
+    >>> make_key(fields["sex"], "1.0") == make_key(fields["sex"], "01")
+    True
+    >>> make_key(fields["site"], "7.0"), make_key(fields["site"], "007")
+    ('7', '007')
+    """
+    if field.kind is Kind.TEXT:
+        whole = _WHOLE_FLOAT.fullmatch(text)
+        return whole[1] if whole else text
+    plain = text.strip()
+    if NUMBER_PATTERN.fullmatch(plain):
+        return Decimal(plain)
+    # Python writes True, Arrow true, R TRUE.
+    return plain.lower() if plain.lower() in ("true", "false") else text
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of one field; those for missing win over words."""
+
+    field: Field
+    # In addition to `MISSING_TOKENS`.
+    missing: frozenset[Key]
+    words: Mapping[Key, str]
+    decimal_comma: bool = False
+
+    def list_missing_numbers(self) -> list[float]:
+        """List the numbers that stand for a missing value."""
+        return [float(key) for key in self.missing if isinstance(key, Decimal)]
+
+    def point_decimals(self, texts: Sequence[str | None]) -> Sequence[str | None]:
+        """Write the texts of numbers with decimal points, if they have commas."""
+        if not self.decimal_comma or not self.field.numeric:
+            return texts
+        return [None if text is None else self._point_decimal(text) for text in texts]
+
+    def _point_decimal(self, text: str) -> str:
+        # A point may be meant to part thousands, so that number is made none.
+        if NUMBER_PATTERN.fullmatch(text.strip()):
+            return text.replace(".", ",")
+        return DECIMAL_COMMA.sub(r"\1.\2", text) if DECIMAL_COMMA.fullmatch(text) else text
+
+    def translate(self, texts: Iterable[str | None]) -> Sequence[str | None]:
+        """Replace codes by our words, and by None if they stand for a missing value."""
+        kept = [None if text in _ALWAYS_MISSING else text for text in texts]
+        # Fast path of the lines below: most fields have no codes of their own.
+        if not self.missing and not self.words:
+            return kept
+        return [None if text is None else self._translate_one(text) for text in kept]
+
+    def _translate_one(self, text: str) -> str | None:
+        key = make_key(self.field, text)
+        return None if key in self.missing else self.words.get(key, text)
+
+
+def make_codes(
+    field: Field, missing: Iterable[str], words: Mapping[str, str], decimal_comma: bool = False
+) -> Codes:
+    """Make a field's codes from a mapping's entries."""
+
+    def make(text: str) -> Key:
+        numeric = decimal_comma and field.numeric and DECIMAL_COMMA.fullmatch(text)
+        return make_key(field, text.replace(",", ".") if numeric else text)
+
+    keys = frozenset(map(make, missing))
+    return Codes(field, keys, {make(theirs): ours for theirs, ours in words.items()}, decimal_comma)

@@ -1,0 +1,195 @@
+"""Text tables: CSV and TSV files, with what differs between the programs that write them."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, NoReturn
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from features.base.errors import CohortError
+from features.records.file_kind import refuse_file, refuse_other_kinds
+from features.records.quoting import BLOCK_BYTES, MAX_ROW_BYTES, Survey, survey_lines
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Excel's own first line, in which a file names its delimiter.
+_DECLARATION = re.compile(rb'sep=([^"\r\n\x80-\xff])(\r\n|\r|\n|$)', re.IGNORECASE)
+_QUOTED = re.compile(rb'"[^"]*"')
+# Rows in which decimal commas are looked for.
+_SAMPLE_BYTES = 1 << 16
+
+
+class TextTable(NamedTuple):
+    """An open text table: the names of its columns, and its rows, read once."""
+
+    names: tuple[str, ...]
+    batches: Iterator[Any]
+    # Numbers of the rows skipped so far, and of those among them with one value too many.
+    ragged: list[int]
+    surplus: list[int]
+
+
+def open_text_table(path: Path, delimiter: str | None) -> TextTable:
+    """Open a text table; every value is a text.
+
+    Parameters
+    ----------
+    delimiter
+        As the mapping names it; None for what the file itself or its ending says.
+
+    Raises
+    ------
+    CohortError
+        If it is another kind of file, has no header, is not in UTF-8, is separated otherwise, or
+        has quotation marks that do not pair; names the line.
+    """
+    refuse_other_kinds(path)
+    with path.open("rb") as file:
+        start, declared = _read_declaration(file)
+        delimiter = delimiter or declared or DELIMITERS[path.suffix.lower()]
+        _check_delimiter(path, file, start, delimiter)
+        survey = survey_lines(file, start, delimiter.encode())
+    if survey.problems:
+        raise CohortError(survey.problems, source=path.name)
+    names = _split_header(path, survey.header, delimiter)
+    ragged: list[int] = []
+    surplus: list[int] = []
+
+    def note_ragged(row: Any) -> str:
+        # Arrow counts at all only without threads.
+        ragged.append(row.number)
+        if row.actual_columns == row.expected_columns + 1:
+            surplus.append(row.number)
+        return "skip"
+
+    options = _make_options(names, delimiter, note_ragged)
+    return TextTable(names, _read_rows(path, survey, options, ragged), ragged, surplus)
+
+
+def _read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
+    head = file.read(len(_BYTE_ORDER_MARK) + len("sep=;\r\n"))
+    start = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
+    declaration = _DECLARATION.match(head, start)
+    if declaration is None:
+        return start, None
+    return declaration.end(), declaration[1].decode()
+
+
+def _check_delimiter(path: Path, file: IO[bytes], start: int, delimiter: str) -> None:
+    file.seek(start)
+    header, row = (_QUOTED.sub(b"", _read_line(file)) for _ in range(2))
+    other = _find_other_delimiter(header, row, delimiter)
+    if other is None:
+        return
+    written = "\\t" if other == "\t" else other
+    settings, commas = f'`delimiter = "{written}"`', ""
+    file.seek(start)
+    if other != "," and _has_decimal_commas(file.read(_SAMPLE_BYTES), other):
+        settings, commas = f'{settings} and `decimal = ","`', "; decimal commas"
+    message = f"is separated by {_DELIMITER_NAMES[other]}{commas}; a mapping can say so: {settings}"
+    refuse_file(path, "delimiter", message)
+
+
+def _find_other_delimiter(header: bytes, row: bytes, delimiter: str) -> str | None:
+    def count(line: bytes, name: str) -> int:
+        return line.count(name.encode())
+
+    own = count(header, delimiter)
+    other = max(_DELIMITER_NAMES, key=lambda name: count(header, name))
+    if count(header, other) <= own:
+        return None
+    # Names may contain commas; a delimiter is in the header as often as in a row.
+    return other if not own or count(header, other) == count(row, other) else None
+
+
+def _read_line(file: IO[bytes]) -> bytes:
+    """Read the next line that is not blank, or the beginning of one that is too long."""
+    while line := file.readline(MAX_ROW_BYTES):
+        text = line.lstrip(b"\r\n")
+        if text:
+            # A file from an old Macintosh has CR alone, so that this is all of it.
+            first, _, rest = text.partition(b"\r")
+            file.seek(-len(rest), io.SEEK_CUR)
+            return first.rstrip(b"\n")
+    return b""
+
+
+def _has_decimal_commas(rows: bytes, delimiter: str) -> bool:
+    edge = re.escape(delimiter.encode())
+    number = rb'(^|["%b]) *[+-]?[0-9]*,[0-9]+ *($|["%b\r])' % (edge, edge)
+    return re.search(number, rows, re.MULTILINE) is not None
+
+
+def _split_header(path: Path, header: bytes, delimiter: str) -> tuple[str, ...]:
+    if not header:
+        refuse_file(path, "empty", "has no header line; it must name the columns")
+    try:
+        lines = io.StringIO(header.decode(), newline="")
+        return tuple(next(csv.reader(lines, delimiter=delimiter, strict=True)))
+    except UnicodeDecodeError:
+        _refuse_encoding(path)
+    except csv.Error:
+        limit = csv.field_size_limit()
+        refuse_file(path, "header", f"has a column name of more than {limit} characters")
+
+
+def _make_options(
+    names: tuple[str, ...],
+    delimiter: str,
+    on_ragged: Callable[[Any], str],
+) -> dict[str, Any]:
+    return {
+        "read_options": arrow_csv.ReadOptions(
+            # A thread still reading ahead when the process ends would crash it.
+            use_threads=False,
+            # No shorter than any row that the survey lets pass.
+            block_size=MAX_ROW_BYTES + BLOCK_BYTES,
+            column_names=list(names),
+        ),
+        "parse_options": arrow_csv.ParseOptions(
+            delimiter=delimiter,
+            # Without it a line break inside quotes would split its row.
+            newlines_in_values=True,
+            invalid_row_handler=on_ragged,
+        ),
+        "convert_options": arrow_csv.ConvertOptions(
+            # Arrow would guess types from the first block, and cut 007 to 7.
+            column_types=dict.fromkeys(names, pa.string())
+        ),
+    }
+
+
+def _read_rows(
+    path: Path, survey: Survey, options: dict[str, Any], ragged: list[int]
+) -> Iterator[Any]:
+    if not survey.rows:
+        return
+    count = 0
+    try:
+        with path.open("rb") as file:
+            file.seek(survey.header_end)
+            for batch in arrow_csv.open_csv(file, **options):
+                count += batch.num_rows
+                yield batch
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        _refuse_encoding(path)
+    # Should Arrow and the survey ever disagree about what a row is, none is lost in silence.
+    if count + len(ragged) != survey.rows:
+        message = f"has {survey.rows} rows, of which {count + len(ragged)} could be read"
+        refuse_file(path, "rows", message)
+
+
+def _refuse_encoding(path: Path) -> NoReturn:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                message = f"must be UTF-8; line {number} is not (save the file as CSV UTF-8)"
+                refuse_file(path, "encoding", message)
+    refuse_file(path, "format", f"is not readable as {path.suffix}")

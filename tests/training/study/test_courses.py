@@ -1,0 +1,62 @@
+"""Courses of a study: which are learned from, and which are left aside and why."""
+
+import pytest
+
+from features.base.errors import CohortError
+from features.records.cohort import read_cohort
+from training.findings.card import count_population
+from training.study.courses import count_settled, count_unmeasured, load_design
+from training.study.study import Study
+
+HEADER = "patient_id,condition,phq9,phq9_acute\n"
+LEARNED = "".join(f"p{n},depression,{12 + n},{4 + n}\n" for n in range(12))
+AT_ZERO = "".join(f"z{n},depression,0,{n % 3}\n" for n in range(10))
+
+
+def make_study(outcome="phq9.acute.response", **cohort):
+    return Study(name="t", question="?", outcome=outcome, seed=3, cohort=cohort)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(*parts):
+        path = tmp_path / "cohort.csv"
+        path.write_text("".join([HEADER, *parts]))
+        return path
+
+    return write
+
+
+def test_courses_that_start_at_zero_have_a_baseline(write):
+    design = load_design(make_study(), write(LEARNED, AT_ZERO, "m,depression,15,\n"))
+    population = count_population(design)
+    assert (population.courses, population.without_outcome) == (12, 11)
+    assert (population.settled, population.unmeasured) == (10, 0)
+    assert design.target.settled == "start at 0: nothing to improve"
+
+
+def test_courses_that_start_in_remission_have_nothing_to_improve(write):
+    mild = "".join(f"m{n},depression,{n},0\n" for n in range(5))
+    study = make_study("phq9.acute.remission")
+    design = load_design(study, write(LEARNED, mild))
+    assert count_settled(design.target, design.courses) == 5
+    assert design.target.settled == "start in remission: nothing to improve"
+
+
+def test_a_cohort_that_starts_at_zero_is_refused_as_such(write):
+    with pytest.raises(CohortError, match="10 start at 0: nothing to improve"):
+        load_design(make_study(), write(AT_ZERO))
+    awaiting = write("".join(f"z{n},depression,0,\n" for n in range(10)))
+    with pytest.raises(CohortError, match="10 start at 0: nothing to improve"):
+        load_design(make_study(outcomes="none-yet"), awaiting)
+
+
+def test_courses_without_a_baseline_are_left_aside_on_request(write):
+    path = write(LEARNED, "n,depression,,9\n")
+    with pytest.raises(CohortError, match=r"baseline_score \(required\), row 13"):
+        load_design(make_study(), path)
+    design = load_design(make_study(incomplete=True), path)
+    assert (design.size, design.courses.size) == (12, 13)
+    assert count_unmeasured(design.target, design.courses) == 1
+    assert count_population(design).unmeasured == 1
+    assert read_cohort(path, incomplete=True).size == 13
