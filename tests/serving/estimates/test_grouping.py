@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from features.base.errors import UnavailableError
-from serving.estimates.grouping import MAX_TOGETHER, Grouping
+from serving.estimates.grouping import MAX_TOGETHER, Grouping, answer_rows
 from serving.estimates.roster import Roster
 
 
@@ -57,6 +57,13 @@ def test_each_gets_its_own_errors(grouping, make_assessment):
     assert get_probability(good) > 0
     assert [problem.field for problem in first.result] == ["age"]
     assert sorted(problem.field for problem in second.result) == ["phq9", "sex"]
+
+
+def test_rows_that_are_no_objects_are_named(predictor, make_assessment):
+    answered, listed, number = answer_rows(predictor, [make_assessment(), ["age", 40], 40])
+    assert answered["estimates"][0]["probability"] > 0
+    for problems in (listed, number):
+        assert [(p.field, p.rule) for p in problems] == [("assessment", "type")]
 
 
 def test_failing_assessment_does_not_fail_the_others(grouping, make_assessment):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from features.dictionary.dictionary import load_dictionary
 from features.model.prediction import compute_probability
+from features.records.assessment import read_assessments
 from training.measures.calibration_curve import estimate_ratio
 from training.measures.discrimination import estimate_auc
 from training.measures.logistic import logit
-from training.measures.subgroups import hide_small, tabulate_subgroups
+from training.measures.subgroups import hide_small, label_courses, tabulate_subgroups
 
 
 @pytest.fixture
@@ -122,3 +124,15 @@ def test_detectable_difference_has_its_power(predict):
         gap, other = (estimate.move("log") for estimate in moved)
         detections += abs(gap.value - other.value) > 1.96 * np.hypot(gap.error, other.error)
     assert 0.72 < detections / 400 < 0.88
+
+
+def test_courses_are_labelled_by_band_and_category():
+    rows = [
+        {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
+        {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
+    ]
+    labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
+    assert labels["sex"].tolist() == ["female", "male"]
+    assert labels["severity"].tolist() == ["moderate", "severe"]
+    assert "age" not in labels  # recorded for one patient only: no groups
+    assert "condition" not in labels

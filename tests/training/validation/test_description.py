@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.dictionary.dictionary import load_dictionary
-from features.records.assessment import read_assessments
 from training.candidates.registry import make_candidates
 from training.measures.bootstrap import IntervalSettings
 from training.measures.logistic import logit
 from training.measures.predictions import Predictions
-from training.measures.subgroups import MIN_PATIENTS, label_courses
+from training.measures.subgroups import MIN_PATIENTS
 from training.validation.across_sites import measure_across_sites
 from training.validation.description import (
     Shown,
@@ -102,18 +100,6 @@ def test_factors_are_the_spread_of_contributions(make_design):
     index = equation.fields.index("phq9")
     assert factors[0].deviation.value == pytest.approx(by_hand[index], rel=1e-9)
     assert factors[0].recorded == 1.0
-
-
-def test_courses_are_labelled_by_band_and_category():
-    rows = [
-        {"patient_id": "a", "condition": "depression", "phq9": 12, "sex": "female", "age": 31},
-        {"patient_id": "b", "condition": "depression", "phq9": 22, "sex": "male"},
-    ]
-    labels = label_courses(read_assessments(rows), load_dictionary().instruments["phq9"])
-    assert labels["sex"].tolist() == ["female", "male"]
-    assert labels["severity"].tolist() == ["moderate", "severe"]
-    assert "age" not in labels  # recorded for one patient only: no groups
-    assert "condition" not in labels
 
 
 def test_sites_are_measured_singly_and_pooled():

@@ -11,9 +11,18 @@ from features.model.matrix import build_matrix, list_features
 from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
 from training.candidates.evidence.curves import list_curves
-from training.candidates.evidence.literature import expect_base_rate, read_literature
-from training.candidates.evidence.published import EFFECTS
-from training.candidates.evidence.update import compute_shrinkage, update_literature
+from training.candidates.evidence.literature import (
+    BaseRatePrior,
+    expect_base_rate,
+    read_literature,
+)
+from training.candidates.evidence.published import EFFECTS, SITE_SPREAD
+from training.candidates.evidence.update import (
+    _make_prior,
+    _PriorSetting,
+    compute_shrinkage,
+    update_literature,
+)
 from training.candidates.registry import make_candidates
 from training.study.design import Design, number_sites
 from training.study.study import Study
@@ -211,6 +220,15 @@ def test_ptsd_scales_have_published_rates_by_route():
     design = replace(make_courses(5, say_nothing), target=target)
     assert read_literature(design).size[-6:] == pytest.approx(0)
     assert expect_base_rate(design.select(np.arange(0))).is_published
+
+
+def test_spread_of_the_base_rate_is_shared_with_its_site():
+    """The prior of a clinic's base rate is as wide with sites as without."""
+    setting, base = _PriorSetting(True, 1.0, SITE_SPREAD, 0.0), BaseRatePrior(-0.2, 0.8)
+    for sites in (0, 3):
+        prior = _make_prior(make_courses(30, say_nothing, sites=sites), setting, base)
+        site = prior.deviation[1] if sites else 0.0
+        assert np.hypot(prior.deviation[0], site) == pytest.approx(0.8)
 
 
 def test_scale_without_published_rate_has_wide_prior():
