@@ -14,6 +14,7 @@ from features.base.arrays import Numbers
 from features.model.card import Measure
 from features.model.prediction import compute_probability
 from training.measures.bootstrap import IntervalSettings, measure_resampled
+from training.measures.covariance import compute_covariance, compute_sandwich
 from training.measures.intervals import (
     UNDEFINED,
     Estimated,
@@ -74,7 +75,7 @@ def estimate_intercept(
     each = fill_weights(weights, len(outcome))
     (intercept,) = fit_intercept(log_odds, outcome, each[None, :])
     design, fitted = np.ones((len(outcome), 1)), compute_probability(log_odds + intercept)
-    covariance = _compute_covariance(design, fitted, outcome, weights, patients)
+    covariance = compute_sandwich(design, fitted, outcome, weights, patients)
     return Estimated(float(intercept), float(np.sqrt(covariance[0, 0])))
 
 
@@ -91,30 +92,38 @@ def estimate_slope(
         return UNDEFINED
     design = np.column_stack([np.ones_like(log_odds), log_odds])
     fitted = compute_probability(intercept + slope * log_odds)
-    covariance = _compute_covariance(design, fitted, outcome, weights, patients)
+    covariance = compute_sandwich(design, fitted, outcome, weights, patients)
     return Estimated(float(slope), float(np.sqrt(covariance[1, 1])))
 
 
-def _compute_covariance(
-    design: Numbers,
-    fitted: Numbers,
-    outcome: Numbers,
-    weights: Numbers | None,
-    patients: Patients | None,
-) -> Numbers:
-    # The inverse information. Weights are not numbers of copies, and courses of one patient are not
-    # independent: with either it is the sandwich, summed over patients.
-    each = fill_weights(weights, len(outcome))
-    information = design.T @ (design * (each * fitted * (1 - fitted))[:, None])
-    if np.isnan(information).any():
-        return np.full_like(information, np.nan)
-    bread = np.linalg.inv(information).astype(np.float64)
-    if weights is None and patients is None:
-        return bread
-    people = number_patients(patients, len(outcome))
-    scores = sum_by_patient(design * (each * (outcome - fitted))[:, None], people)
-    covariance: Numbers = correct_few(len(scores)) * bread @ scores.T @ scores @ bread
-    return covariance
+def measure_intercept(predictions: Predictions, level: float) -> Measure:
+    """Measure calibration in the large, with an interval that holds if events are few."""
+    log_odds, outcome = predictions.log_odds, predictions.outcome
+    (intercept,) = fit_intercept(log_odds, outcome, predictions.weights_or_ones[None, :])
+    design = np.ones((len(outcome), 1))
+    return _measure_last(predictions, intercept, design, log_odds + intercept, level)
+
+
+def measure_slope(predictions: Predictions, level: float) -> Measure:
+    """Measure the calibration slope, with an interval that holds if events are few."""
+    log_odds, outcome = predictions.log_odds, predictions.outcome
+    ((intercept, slope),) = fit_intercept_slope(
+        log_odds, outcome, predictions.weights_or_ones[None, :]
+    )
+    design = np.column_stack([np.ones_like(log_odds), log_odds])
+    return _measure_last(predictions, slope, design, intercept + slope * log_odds, level)
+
+
+def _measure_last(
+    predictions: Predictions, value: float, design: Numbers, log_odds: Numbers, level: float
+) -> Measure:
+    # The coefficient of the last column.
+    if np.isnan(value):
+        return Measure(value=None)
+    covariance = compute_covariance(
+        design, compute_probability(log_odds), *predictions.courses, repeats=predictions.repeats
+    )
+    return Estimated(float(value), float(np.sqrt(covariance[-1, -1]))).make_interval(level)
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,7 @@ def fit_curve(
     weights: Numbers | None = None,
     patients: Patients | None = None,
     count: int | None = None,
+    repeats: int = 1,
 ) -> _Curve | None:
     """Fit the calibration curve.
 
@@ -148,6 +158,8 @@ def fit_curve(
     ----------
     count
         How many knots, 0 for a straight line; None if the smaller class decides.
+    repeats
+        Predictions of each course, as in :class:`Predictions`.
 
     Returns
     -------
@@ -166,7 +178,7 @@ def fit_curve(
     if np.isnan(coefficients).any():
         return None
     fitted = compute_probability(basis @ coefficients)
-    covariance = _compute_covariance(basis, fitted, outcome, weights, patients)
+    covariance = compute_covariance(basis, fitted, outcome, weights, patients, repeats)
     return _Curve(knots, coefficients, covariance)
 
 

@@ -48,8 +48,19 @@ def fit_intercept_slope(log_odds: Numbers, outcome: Numbers, weights: Numbers) -
     coefficients = fit_logistic(design, np.zeros_like(log_odds), outcome, weights)
     slope = coefficients[:, 1] / scale
     fitted = np.column_stack([coefficients[:, 0] - slope * centre, slope])
+    fitted[~_find_overlapping(log_odds, outcome, weights)] = np.nan
     fitted[np.abs(slope) > _MAX_COEFFICIENT] = np.nan
     return fitted
+
+
+def _find_overlapping(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Flags:
+    # Newton's steps may come to rest although classes are separated, where the likelihood is flat.
+    # A fraction of an event belongs to both classes.
+    classes = [(weights > 0) & part for part in (outcome > 0, outcome < 1)]
+    highest = [np.where(rows, log_odds, -np.inf).max(axis=1) for rows in classes]
+    lowest = [np.where(rows, log_odds, np.inf).min(axis=1) for rows in classes]
+    overlapping: Flags = (highest[0] > lowest[1]) & (highest[1] > lowest[0])
+    return overlapping
 
 
 def fit_intercept(log_odds: Numbers, outcome: Numbers, weights: Numbers) -> Numbers:

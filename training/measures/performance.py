@@ -9,13 +9,13 @@ from features.model.card import Measure
 from features.model.prediction import compute_probability
 from training.measures.bootstrap import IntervalSettings, measure_resampled
 from training.measures.calibration_curve import (
-    estimate_intercept,
     estimate_ratio,
-    estimate_slope,
     measure_curve,
+    measure_intercept,
+    measure_slope,
 )
 from training.measures.discrimination import compute_grouped_auc, estimate_auc
-from training.measures.intervals import LOG, LOGIT, UNDEFINED
+from training.measures.intervals import LOG, LOGIT
 from training.measures.logistic import fit_intercept, fit_intercept_slope, logit
 from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT, Predictions
@@ -40,16 +40,15 @@ def measure_candidate(predictions: Predictions, settings: IntervalSettings) -> d
 def _measure_all(predictions: Predictions, settings: IntervalSettings) -> dict[str, Measure]:
     # All of MEASURES, in its order.
     ratio = estimate_ratio(predictions.probability, *predictions.courses)
-    intercept = estimate_intercept(predictions.log_odds, *predictions.courses)
-    slope = UNDEFINED
+    slope = Measure(value=None)
     if not predictions.is_constant:
-        slope = estimate_slope(predictions.log_odds, *predictions.courses)
+        slope = measure_slope(predictions, settings.level)
     return {
         "auc": _measure_auc(predictions, settings),
         **measure_overall(predictions, settings),
         "ratio": ratio.make_interval(settings.level, LOG),
-        "intercept": intercept.make_interval(settings.level),
-        "slope": slope.make_interval(settings.level),
+        "intercept": measure_intercept(predictions, settings.level),
+        "slope": slope,
     }
 
 

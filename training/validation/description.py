@@ -110,7 +110,9 @@ def describe_calibration(shown: Shown, settings: IntervalSettings) -> Calibratio
     predictions, versions = shown.predictions, shown.versions[:_MAX_LINES]
     at, curve = _space_points(predictions.probability), None
     if not predictions.is_constant:
-        curve = fit_curve(predictions.probability, *predictions.courses)
+        curve = fit_curve(
+            predictions.probability, *predictions.courses, repeats=predictions.repeats
+        )
     points: tuple[CurvePoint, ...] = ()
     if curve is not None:
         rows = zip(at, curve.read(at), *curve.read_interval(at, settings.level), strict=True)

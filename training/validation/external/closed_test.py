@@ -2,9 +2,10 @@
 
 Vergouwe et al. (Stat Med 2017;36:4529): likelihood ratio tests from the general to the particular.
 If intercept and slope together do not improve the model, nothing is proposed; else, if the slope
-does not improve on the intercept, the intercept alone; else both. Their third step, new
-coefficients, is left to a study. Courses count as independent: if patients have several, the test
-proposes somewhat too readily.
+does not improve on the intercept, the intercept alone; else both. Nothing is proposed if estimates
+differ and their slope does not exist or is not above 0; a constant prediction has only its level to
+correct. Their third step, new coefficients, is left to a study. Courses count as independent: if
+patients have several, the test proposes somewhat too readily.
 """
 
 from dataclasses import replace
@@ -30,23 +31,30 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
     """Run the closed test on predictions of courses that the model was not fitted on."""
     ones = np.ones((1, len(outcome)))
     intercept = float(fit_intercept(log_odds, outcome, ones)[0])
-    both = np.full(2, np.nan)
-    if np.ptp(log_odds) >= CONSTANT:
-        both = fit_intercept_slope(log_odds, outcome, ones)[0]
     # Without both classes there is no maximum to find.
     if np.isnan(intercept):
         return propose("none", 1.0, None, "only one class is there")
     as_it_is, shifted = (_sum_log_likelihood(log_odds + by, outcome) for by in (0.0, intercept))
+    p_level = _compare_likelihoods(as_it_is, shifted, 1)
+    if np.ptp(log_odds) < CONSTANT:
+        return _choose_level(intercept, p_level)
+    both = fit_intercept_slope(log_odds, outcome, ones)[0]
     if np.isnan(both).any():
-        p_any = _compare_likelihoods(as_it_is, shifted, 1)
-        if p_any >= _SIGNIFICANT:
-            return propose("none", p_any, None, f"the intercept is not needed ({_show_p(p_any)})")
-        reason = f"the base rate differs from the expected one ({_show_p(p_any)}); no slope exists"
-        return propose("intercept", p_any, None, reason, intercept)
+        reason = "no slope exists: estimates separate the outcomes, as they may in few courses"
+        return propose("none", p_level, None, reason)
     stretched = _sum_log_likelihood(both[0] + both[1] * log_odds, outcome)
     p_any = _compare_likelihoods(as_it_is, stretched, 2)
     p_slope = _compare_likelihoods(shifted, stretched, 1)
     return choose_recalibration(intercept, (float(both[0]), float(both[1])), p_any, p_slope)
+
+
+def _choose_level(intercept: float, p_level: float) -> RecalibrationFacts:
+    # Of a constant prediction, as the base rate's.
+    if p_level >= _SIGNIFICANT:
+        reason = f"the intercept is not needed ({_show_p(p_level)})"
+        return propose("none", p_level, None, reason)
+    reason = f"the base rate differs from the expected one ({_show_p(p_level)}); no slope exists"
+    return propose("intercept", p_level, None, reason, intercept)
 
 
 def choose_recalibration(
@@ -64,16 +72,17 @@ def choose_recalibration(
     if p_any >= _SIGNIFICANT:
         reason = f"intercept and slope together are not needed ({_show_p(p_any)})"
         return propose("none", p_any, p_slope, reason)
-    improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
-    if p_slope >= _SIGNIFICANT:
-        reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
-        return propose("intercept", p_any, p_slope, reason, intercept)
+    # Before the second test: few courses may not tell a slope of 0 from one of 1.
     if both[1] <= 0:
         reason = (
             f"the slope would be {both[1]:.2f}: higher estimates do not mean more responses here, "
             "and no recalibration can correct the ranking of patients"
         )
         return propose("none", p_any, p_slope, reason)
+    improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
+    if p_slope >= _SIGNIFICANT:
+        reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
+        return propose("intercept", p_any, p_slope, reason, intercept)
     reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"
     return propose("both", p_any, p_slope, reason, *both)
 

@@ -131,6 +131,27 @@ def test_a_constant_model_is_tested_for_its_intercept():
     assert run_closed_test(np.zeros(100), np.repeat([1.0, 0.0], 50)).kind == "none"
 
 
+@pytest.mark.parametrize("side", [1, -1], ids=["right way", "wrong way"])
+def test_separated_outcomes_propose_nothing(side):
+    """The slope is infinite; the base rate of 0.05 differs from the expected 0.5."""
+    result = run_closed_test(side * np.linspace(-1, 1, 60), (np.arange(60) > 56).astype(float))
+    assert result.kind == "none"
+    assert "no slope exists" in result.because
+    assert result.p_any < 0.001
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.3])
+def test_slope_not_above_0_proposes_nothing_even_if_uncertain(slope):
+    """The base rate is off, and courses are too few to tell the slope from 1."""
+    assert choose_recalibration(0.9, (0.8, slope), 0.001, 0.4).kind == "none"
+    log_odds = np.repeat([-1.0, -0.2, 0.2, 1.0], 10)
+    outcome = np.tile([1.0] * 8 + [0.0] * 2, 4)
+    outcome[8] = 1.0
+    result = run_closed_test(log_odds * 0.5, outcome)
+    assert result.p_any < 0.05 < result.p_slope
+    assert result.kind == "none"
+
+
 def test_one_class_proposes_nothing():
     assert run_closed_test(np.array([0.1, 0.5]), np.ones(2)).kind == "none"
 
