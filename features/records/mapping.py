@@ -75,7 +75,7 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     Examples
     --------
     >>> convert_unit("years", "days", np.array([6573.0, 6574, 6575, 6600]))
-    array([17.99589322, 18.        , 18.        , 18.06981520])
+    array([17.99589322, 18.        , 18.        , 18.0698152 ])
     """
     converted = values * UNITS[ours][theirs]
     whole = np.round(converted)

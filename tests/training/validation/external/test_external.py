@@ -128,6 +128,19 @@ def test_a_base_rate_is_tested_for_its_level(find, known_model, flat_equation, d
     assert findings.recalibration.intercept == pytest.approx(truth, abs=1e-6)
 
 
+@pytest.mark.parametrize("responder", [3, 20, 41])
+def test_one_event_of_60_leaves_the_slope_unknown(find, known_model, draw, read, responder):
+    """Which interval excludes 1 must agree with the test that proposes a recalibration."""
+    rows = [row | {"phq9_acute": row["phq9"]} for row in draw(60)]
+    rows[responder]["phq9_acute"] = 0
+    findings = find(known_model(), read(rows))
+    slope = get_external(findings)["slope"]
+    assert findings.events == 1
+    if slope.value is not None:
+        assert slope.low < 1 < slope.high
+    assert findings.recalibration is None or findings.recalibration.kind == "intercept"
+
+
 def test_the_cohort_of_the_development_raises_an_alarm(find, known_model, draw, read):
     rows = draw(400, intercept=0.8)
     cohort = read(rows)
