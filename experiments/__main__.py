@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from experiments.benchmarks.commands import app as benchmark
-from features.base.commands import AsJson, explain_errors, make_app, say, show_json
+from features.base.commands import AsJson, make_app, say, show_json
 from features.base.home import enter_home
 from features.base.outputs import check_outputs
 
@@ -39,14 +39,13 @@ def simulate_cohort(
     """Simulate a cohort; every file of it says SIMULATED."""
     from experiments.simulator import draw_new_sites, find_world, simulate, write_simulation
 
-    with explain_errors(as_json):
-        check_outputs([("--out", out), ("--truth", truth)])
-        simulated = find_world(world)
-        sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
-        simulation = simulate(simulated, patients, seed, intake, sites, draws if truth else 0)
-        write_simulation(simulation.cohort, out)
-        if truth is not None:
-            write_simulation(simulation.truth, truth)
+    check_outputs([("--out", out), ("--truth", truth)])
+    simulated = find_world(world)
+    sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
+    simulation = simulate(simulated, patients, seed, intake, sites, draws if truth else 0)
+    write_simulation(simulation.cohort, out)
+    if truth is not None:
+        write_simulation(simulation.truth, truth)
     written = {"data": "SIMULATED", "patients": patients, "world": world, "cohort": str(out)}
     if as_json:
         show_json(written | {"truth": None if truth is None else str(truth)})
@@ -64,8 +63,7 @@ def demo(
     home = enter_home()
     from experiments.demo import run_demo
 
-    with explain_errors():
-        run_demo(home, patients, port)
+    run_demo(home, patients, port)
 
 
 @app.command()
@@ -78,8 +76,7 @@ def picture(
     enter_home()
     from experiments.docs.picture import take_page_picture, take_report_picture
 
-    with explain_errors():
-        typer.echo(str(take_page_picture() if report is None else take_report_picture(report)))
+    typer.echo(str(take_page_picture() if report is None else take_report_picture(report)))
 
 
 @app.command()
@@ -91,12 +88,11 @@ def reference(
     """Write the reference pages of the docs from the registries and the commands."""
     from experiments.docs.reference import check_pages, write_pages
 
-    with explain_errors():
-        if check:
-            check_pages(app)
-        else:
-            for path in write_pages(app):
-                typer.echo(path.name)
+    if check:
+        check_pages(app)
+    else:
+        for path in write_pages(app):
+            typer.echo(path.name)
 
 
 if __name__ == "__main__":

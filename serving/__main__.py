@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from features.base.commands import SOME_REJECTED, AsJson, explain_errors, make_app, say, show_json
+from features.base.commands import SOME_REJECTED, AsJson, make_app, say, show_json
 from features.base.home import enter_home
 from features.base.outputs import check_outputs
 from serving.store import commands
@@ -21,8 +21,7 @@ def pull(as_json: AsJson = False) -> None:
     home = enter_home()
     from serving.pull import pull_champions
 
-    with explain_errors(as_json):
-        pulled = pull_champions(home)
+    pulled = pull_champions(home)
     if as_json:
         show_json({"champions": [vars(champion) for champion in pulled]})
         return
@@ -49,8 +48,7 @@ def serve(
     home = enter_home()
     from serving.serve import start_service
 
-    with explain_errors():
-        start_service(home, host, port, workers, tls_certificate, tls_key)
+    start_service(home, host, port, workers, tls_certificate, tls_key)
 
 
 @app.command()
@@ -71,16 +69,15 @@ def score(
     from serving.estimates.predictor import Predictor
     from serving.models.models import load_champions
 
-    with explain_errors(as_json):
-        # Before a model is loaded: nothing is written then.
-        check_outputs(
-            [("--out", out), ("--rejects", rejects)],
-            [("the cohort", cohort), ("--mapping", mapping)],
-        )
-        settings = read_settings()
-        predictor = Predictor(load_champions(), settings.least_sample_size)
-        mapper = read_mapping(mapping, predictor.dictionary)
-        tally = score_cohort(predictor, cohort, out, rejects, mapper)
+    # Before a model is loaded: nothing is written then.
+    check_outputs(
+        [("--out", out), ("--rejects", rejects)],
+        [("the cohort", cohort), ("--mapping", mapping)],
+    )
+    settings = read_settings()
+    predictor = Predictor(load_champions(), settings.least_sample_size)
+    mapper = read_mapping(mapping, predictor.dictionary)
+    tally = score_cohort(predictor, cohort, out, rejects, mapper)
     summary = {
         "out": str(out),
         "rows": tally.rows,
@@ -111,8 +108,7 @@ def bundle(as_json: AsJson = False) -> None:
     enter_home()
     from serving.bundle import build_bento
 
-    with explain_errors(as_json):
-        tag = build_bento()
+    tag = build_bento()
     show_json({"bento": tag}) if as_json else typer.echo(tag)
 
 

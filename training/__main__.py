@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from features.base.commands import FAILED, AsJson, explain_errors, make_app, say, show, show_json
+from features.base.commands import FAILED, AsJson, make_app, say, show, show_json
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 from features.base.outputs import check_outputs
@@ -47,13 +47,12 @@ def fit(
     from training.study.courses import load_design
     from training.study.study import read_study
 
-    with explain_errors(as_json):
-        extra = ["cohort.incomplete=true"] if incomplete else []
-        design = load_design(read_study(study, [*(settings or []), *extra]), cohort)
-        # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
-        from training.fit import run_study
+    extra = ["cohort.incomplete=true"] if incomplete else []
+    design = load_design(read_study(study, [*(settings or []), *extra]), cohort)
+    # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
+    from training.fit import run_study
 
-        summary = run_study(design, home, jobs or os.cpu_count() or 1)
+    summary = run_study(design, home, jobs or os.cpu_count() or 1)
     if as_json:
         show_json(summary.as_dict())
         return
@@ -77,9 +76,8 @@ def history(
     from training.registry.history import describe_history
     from training.registry.registry import Registry
 
-    with explain_errors(as_json):
-        chronicle = Registry(home).open_history(outcome)
-        events, problems = chronicle.read().events, chronicle.verify()
+    chronicle = Registry(home).open_history(outcome)
+    events, problems = chronicle.read().events, chronicle.verify()
     entries = [{**event.model_dump(mode="json"), "digest": event.digest} for event in events]
     facts = {"outcome": outcome, "events": entries, "problems": list(problems)}
     show(as_json, facts, describe_history(events, problems))
@@ -97,8 +95,7 @@ def rollback(
     home = enter_home()
     from training.registry.registry import Registry
 
-    with explain_errors(as_json):
-        event = Registry(home).roll_back(outcome, home.user, reason)
+    event = Registry(home).roll_back(outcome, home.user, reason)
     text = f"Champion of {outcome}: version {event.after}, no longer {event.before}."
     show(as_json, event.model_dump(mode="json"), text)
 
@@ -118,14 +115,13 @@ def promote(
     home = enter_home()
     from training.registry.reference import parse_reference
 
-    with explain_errors(as_json):
-        reference = parse_reference(
-            outcome if version is None else f"{outcome}@{version}", "challenger"
-        )
-        from training.promote import describe_promotion, promote_version
-        from training.registry.registry import Registry
+    reference = parse_reference(
+        outcome if version is None else f"{outcome}@{version}", "challenger"
+    )
+    from training.promote import describe_promotion, promote_version
+    from training.registry.registry import Registry
 
-        done = promote_version(Registry(home), reference, home.user, override_reason)
+    done = promote_version(Registry(home), reference, home.user, override_reason)
     show(as_json, done.as_dict(), describe_promotion(done))
     if done.state == "refused":
         raise typer.Exit(FAILED)
@@ -154,23 +150,22 @@ def validate(
     from features.records.mapping import read_mapping
     from training.registry.reference import parse_reference
 
-    with explain_errors(as_json):
-        reference = parse_reference(model)
-        from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
+    reference = parse_reference(model)
+    from training.registry.registry import FINDINGS_FILE, REPORT_FILE, Registry
 
-        check_outputs(
-            [("--out", out / file) for file in (FINDINGS_FILE, REPORT_FILE)],
-            [("the cohort", cohort), ("--mapping", mapping)],
-        )
-        registry = Registry(home)
-        registered = registry.load_reference(reference)
-        dictionary = registered.model.card.dictionary
-        mapper = read_mapping(mapping, dictionary)
-        courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
-        from training.validate import describe_validation, prepare_folder, validate_version
+    check_outputs(
+        [("--out", out / file) for file in (FINDINGS_FILE, REPORT_FILE)],
+        [("the cohort", cohort), ("--mapping", mapping)],
+    )
+    registry = Registry(home)
+    registered = registry.load_reference(reference)
+    dictionary = registered.model.card.dictionary
+    mapper = read_mapping(mapping, dictionary)
+    courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
+    from training.validate import describe_validation, prepare_folder, validate_version
 
-        folder = prepare_folder(out)
-        done = validate_version(registry, registered, courses, folder, register)
+    folder = prepare_folder(out)
+    done = validate_version(registry, registered, courses, folder, register)
     for path in done.files:
         say(f"{path}: written")
     show(as_json, done.as_dict(), describe_validation(done, register))
@@ -186,13 +181,12 @@ def card(
     home = enter_home()
     from training.registry.reference import parse_reference
 
-    with explain_errors(as_json):
-        reference = parse_reference(model)
-        check_outputs([("--out", out)])
-        from training.card import read_registered_card, write_model_card
-        from training.registry.registry import Registry
+    reference = parse_reference(model)
+    check_outputs([("--out", out)])
+    from training.card import read_registered_card, write_model_card
+    from training.registry.registry import Registry
 
-        registered = read_registered_card(Registry(home), reference)
+    registered = read_registered_card(Registry(home), reference)
     text = write_model_card(registered)
     if out is not None:
         write_bytes_atomic(out, text.encode())

@@ -15,7 +15,6 @@ from features.base.commands import (
     BAD_INPUT,
     FAILED,
     AsJson,
-    explain_errors,
     make_app,
     say,
     show_json,
@@ -66,18 +65,17 @@ def benchmark_models(
     from experiments.benchmarks.models.summary import arrange_results
     from experiments.benchmarks.samples import Plan
 
-    with explain_errors(as_json):
-        methods, skipped = choose_methods(only or (_QUICK_METHODS if quick else ""))
-        _show_skipped(skipped)
-        if quick:
-            plan = Plan(
-                250, tested=800, new_sites=20, draws=40, offered=("evidence_prior", "base_rate")
-            )
-            request = ModelRequest(min(worlds, 2), 1, parse_sizes(_QUICK_SIZES), methods, plan)
-        else:
-            request = ModelRequest(worlds, -(-worlds // 4), parse_sizes(sizes), methods, Plan())
-        results = run_models(request, _open_results(home, "models"), jobs, again)
-        _publish(report_models(arrange_results(results), request, skipped), docs, as_json)
+    methods, skipped = choose_methods(only or (_QUICK_METHODS if quick else ""))
+    _show_skipped(skipped)
+    if quick:
+        plan = Plan(
+            250, tested=800, new_sites=20, draws=40, offered=("evidence_prior", "base_rate")
+        )
+        request = ModelRequest(min(worlds, 2), 1, parse_sizes(_QUICK_SIZES), methods, plan)
+    else:
+        request = ModelRequest(worlds, -(-worlds // 4), parse_sizes(sizes), methods, Plan())
+    results = run_models(request, _open_results(home, "models"), jobs, again)
+    _publish(report_models(arrange_results(results), request, skipped), docs, as_json)
 
 
 @app.command("trials")
@@ -104,11 +102,10 @@ def benchmark_trials(
     from experiments.benchmarks.trials.tasks import QUICK, TrialPlan, list_trial_tasks
     from experiments.benchmarks.trials.trials import run_trials
 
-    with explain_errors(as_json):
-        tasks, skipped = list_trial_tasks(only, data, QUICK if quick else TrialPlan())
-        _show_skipped(skipped)
-        results = run_trials(tasks, _open_results(home, "trials"), jobs, again)
-        _publish(report_trials(results, skipped), docs, as_json)
+    tasks, skipped = list_trial_tasks(only, data, QUICK if quick else TrialPlan())
+    _show_skipped(skipped)
+    results = run_trials(tasks, _open_results(home, "trials"), jobs, again)
+    _publish(report_trials(results, skipped), docs, as_json)
 
 
 @app.command("validation")
@@ -141,14 +138,13 @@ def benchmark_validation(
         run_checks,
     )
 
-    with explain_errors(as_json):
-        request = QUICK if quick else ValidationRequest(worlds)
-        if only:
-            request = replace(request, offered=choose_offered(only))
-        if sites_only:
-            request = replace(request, bootstraps=0)
-        results = run_checks(request, _open_results(home, "validation"), jobs)
-        _publish(report_validation(results, request, sites_only), docs, as_json)
+    request = QUICK if quick else ValidationRequest(worlds)
+    if only:
+        request = replace(request, offered=choose_offered(only))
+    if sites_only:
+        request = replace(request, bootstraps=0)
+    results = run_checks(request, _open_results(home, "validation"), jobs)
+    _publish(report_validation(results, request, sites_only), docs, as_json)
 
 
 @app.command("serving")
@@ -182,14 +178,13 @@ def benchmark_serving(
         run_serving,
     )
 
-    with explain_errors(as_json):
-        request = replace(
-            QUICK if quick else ServingRequest(seconds=seconds, rounds=rounds),
-            contestants=choose_contestants(only or []),
-            champion=champion,
-        )
-        results = run_serving(request)
-        _publish(report_serving(results), docs, as_json)
+    request = replace(
+        QUICK if quick else ServingRequest(seconds=seconds, rounds=rounds),
+        contestants=choose_contestants(only or []),
+        champion=champion,
+    )
+    results = run_serving(request)
+    _publish(report_serving(results), docs, as_json)
     if not has_answered_all(results):
         raise typer.Exit(FAILED)
 

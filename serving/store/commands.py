@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from features.base.commands import FAILED, AsJson, explain_errors, make_app, show_json, track
+from features.base.commands import FAILED, AsJson, make_app, show_json, track
 from features.base.errors import InputError, Problem, UnavailableError
 from features.base.home import enter_home
 
@@ -34,17 +34,15 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a key; its token is printed once and is not stored."""
-    with explain_errors(as_json):
-        lifetime = None if expires_days is None else timedelta(days=expires_days)
-        issued = _open_keys().create(name, scope, datetime.now(UTC), lifetime, per_minute)
+    lifetime = None if expires_days is None else timedelta(days=expires_days)
+    issued = _open_keys().create(name, scope, datetime.now(UTC), lifetime, per_minute)
     _show_issued(issued, as_json)
 
 
 @keys.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """List keys with their scopes, expiry and last use."""
-    with explain_errors(as_json):
-        listed = _open_keys().list()
+    listed = _open_keys().list()
     if as_json:
         show_json({"keys": [key.as_dict() for key in listed]})
         return
@@ -61,16 +59,14 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Replace a key by a new one; the old one remains valid for a while."""
-    with explain_errors(as_json):
-        issued = _open_keys().rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
+    issued = _open_keys().rotate(key_id, datetime.now(UTC), timedelta(hours=overlap_hours))
     _show_issued(issued, as_json)
 
 
 @keys.command()
 def revoke(key_id: KeyId, as_json: AsJson = False) -> None:
     """Revoke a key; running services reject it within seconds."""
-    with explain_errors(as_json):
-        key = _open_keys().revoke(key_id, datetime.now(UTC))
+    key = _open_keys().revoke(key_id, datetime.now(UTC))
     show_json(key.as_dict()) if as_json else typer.echo(f"{key.id} is revoked")
 
 
@@ -82,9 +78,8 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify the entire log; exit code 1 if it was tampered with."""
-    with explain_errors(as_json):
-        expected = None if expect is None else _read_head(expect)
-        verdict = _open_log().verify(expected, partial(track, label="verifying"))
+    expected = None if expect is None else _read_head(expect)
+    verdict = _open_log().verify(expected, partial(track, label="verifying"))
     _show_verdict(verdict, as_json)
     if verdict.breach is not None:
         raise typer.Exit(FAILED)
@@ -97,8 +92,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the last rows, or those of one request."""
-    with explain_errors(as_json):
-        rows = _open_log().show(request, last)
+    rows = _open_log().show(request, last)
     if as_json:
         show_json({"answers": rows})
         return
@@ -113,15 +107,14 @@ def inputs(
     """Decrypt the body of a request, if bodies are kept, and print it."""
     from serving.store.secrets import INPUTS_VARIABLE, read_inputs_seal
 
-    with explain_errors():
-        seal = read_inputs_seal()
-        if seal is None:
-            problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys that encrypt inputs")
-            raise InputError([problem], source="environment")
-        sealed = _open_log().read_inputs(request_id)
-        if sealed is None:
-            raise UnavailableError("the audit log has no inputs of this request")
-        body = seal.unseal(sealed)
+    seal = read_inputs_seal()
+    if seal is None:
+        problem = Problem(INPUTS_VARIABLE, "missing", "must hold the keys that encrypt inputs")
+        raise InputError([problem], source="environment")
+    sealed = _open_log().read_inputs(request_id)
+    if sealed is None:
+        raise UnavailableError("the audit log has no inputs of this request")
+    body = seal.unseal(sealed)
     sys.stdout.buffer.write(body)
     sys.stdout.buffer.flush()
 
