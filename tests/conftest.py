@@ -4,14 +4,13 @@ import fcntl
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from progress import Progress
 from typer.testing import CliRunner, Result
 
 from features.base.home import QUIET, find_home
+from features.model.tracking import relocate_artifacts
 
 ROOT = Path(__file__).parent.parent
 TRIALS = ROOT.parent / "shared" / "data"
@@ -232,19 +232,9 @@ def copy_home(source: Path, target: Path, written_as: Path | None = None) -> Non
     old, new = str(written_as or source), str(target)
     for file in target.glob("artifacts/models/*/artifacts/MLmodel"):
         file.write_text(file.read_text("utf-8").replace(old, new))
-    if not (target / "mlflow.db").exists():
-        return
-    with closing(sqlite3.connect(target / "mlflow.db")) as database, database:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-            ("model_versions", "storage_location"),
-        ):
-            database.execute(
-                f"update {table} set {column} = replace({column}, ?, ?)",
-                (f"file://{old}", f"file://{new}"),
-            )
+    if (target / "mlflow.db").exists():
+        artifacts = (written_as or source) / "artifacts"
+        relocate_artifacts(find_home({"KETAMINE_RESPONSE_HOME": str(target)}), artifacts.as_uri())
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from features.base.errors import (
     UnavailableError,
 )
 
+NO_ANSWER = "MLflow's server does not answer; start it, or correct MLFLOW_TRACKING_URI"
 _NO_SPACE = "no space is left on the disk; free some, then run the command again"
 _NO_MEMORY = "the memory was not sufficient; run it with fewer --jobs, or on a larger machine"
 _REFUSED_ADDRESS = "must be the address of an MLflow server, or sqlite:////path/mlflow.db"
@@ -45,9 +46,7 @@ _STORE_SENTENCES: Mapping[str, str] = MappingProxyType(
         r"not a database|malformed": "MLflow's database is damaged; restore it from a backup",
         r"disk I/O error": "the disk of MLflow's database is full or fails; check it",
         r"max retries|refused|timed out|timeout|resolve|unreachable|aborted|closed the connection"
-        r"|connection reset|code 50[234]|TEMPORARILY_UNAVAILABLE": (
-            "MLflow's server does not answer; start it, or correct MLFLOW_TRACKING_URI"
-        ),
+        r"|connection reset|code 50[234]|TEMPORARILY_UNAVAILABLE": NO_ANSWER,
         r"API request to": (
             "what answers at MLFLOW_TRACKING_URI is not an MLflow server; correct the address"
         ),

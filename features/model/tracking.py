@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from features.base.errors import InputError, Problem, UnavailableError
+from features.base.foreign import NO_ANSWER
 from features.base.home import Home
 from features.model.artifact import CHAMPION_ALIAS, DIGEST_TAG
 
@@ -32,7 +33,6 @@ _ANSWER_SECONDS = 5.0
 _LOCK_SECONDS = 20.0
 # To connect to a database; ten by default, over a minute and a half.
 MAX_ATTEMPTS = 3
-_SILENT = "MLflow's server does not answer; start it, or correct MLFLOW_TRACKING_URI"
 _PORTS: Mapping[str, int] = MappingProxyType({"postgresql": 5432, "mysql": 3306, "mssql": 1433})
 # MLflow's largest page of registered models.
 _PAGE = 1000
@@ -102,18 +102,18 @@ def _ask_server(address: SplitResult) -> None:
     except urllib.error.HTTPError as error:
         # Of a proxy whose server is gone. Any other answer shows that there is a server.
         if error.code in (502, 503, 504):
-            raise UnavailableError(_SILENT) from None
+            raise UnavailableError(NO_ANSWER) from None
     except (OSError, HTTPException) as error:
         # Certificates are MLflow's matter: it may be told to accept this one.
         if not isinstance(getattr(error, "reason", None), ssl.SSLError):
-            raise UnavailableError(_SILENT) from None
+            raise UnavailableError(NO_ANSWER) from None
 
 
 def _connect(host: str, port: int) -> None:
     try:
         socket.create_connection((host, port), _ANSWER_SECONDS).close()
     except OSError:
-        raise UnavailableError(_SILENT) from None
+        raise UnavailableError(NO_ANSWER) from None
 
 
 # A home that was moved.

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.parquet as parquet
 
 from features.base.errors import CohortError, Problem
 from features.records.arrow import list_unreadable
+from features.records.file_kind import refuse_file
 
 # Bounds the memory that a batch takes, however long the file is.
 BATCH_ROWS = 65_536
@@ -71,23 +72,22 @@ def open_parquet(path: Path) -> ParquetTable:
 def _list_files(folder: Path) -> list[Path]:
     for name, kind in _TABLE_FORMATS.items():
         if (folder / name).is_dir():
-            _refuse_parquet(folder, f"is {kind}; export its rows as plain Parquet")
+            refuse_file(folder, "format", f"is {kind}; export its rows as plain Parquet")
     files = []
     for file in _walk_folder(folder):
         if file.suffix.lower() != ".parquet":
-            _refuse_parquet(
-                folder, "is a folder, so all files in it must be Parquet and end in .parquet"
-            )
+            message = "is a folder, so all files in it must be Parquet and end in .parquet"
+            refuse_file(folder, "format", message)
         files.append(file)
     if not files:
-        _refuse_parquet(folder, "is a folder without Parquet files")
+        refuse_file(folder, "format", "is a folder without Parquet files")
     return sorted(files, key=lambda file: _split_numbers(str(file.relative_to(folder))))
 
 
 # Not rglob, which passes over folders that it may not read, and over links: rows would be lost.
 def _walk_folder(folder: Path) -> Iterator[Path]:
     def refuse_folder(error: OSError) -> None:
-        _refuse_parquet(folder, "has a folder in it that cannot be read")
+        refuse_file(folder, "format", "has a folder in it that cannot be read")
 
     for parent, folders, names in os.walk(folder, onerror=refuse_folder, followlinks=True):
         folders[:] = [name for name in folders if not _is_hidden(name)]
@@ -108,7 +108,7 @@ def _open_part(path: Path, file: Path) -> _Part:
     try:
         schema = parquet.read_schema(file)
     except (pa.ArrowException, OSError):
-        _refuse_parquet(file, "is not a readable Parquet file")
+        refuse_file(file, "format", "is not a readable Parquet file")
     folders = file.relative_to(path).parts[:-1]
     pairs = (part.partition("=") for part in folders if "=" in part)
     keys = {unquote(name): _decode_folder_value(value) for name, _, value in pairs}
@@ -140,14 +140,10 @@ def _read_parts(parts: list[_Part], unreadable: Mapping[str, str]) -> Iterator[A
                 for batch in file.iter_batches(BATCH_ROWS, columns=wanted if unreadable else None):
                     yield _add_keys(batch, part.keys)
         except (pa.ArrowException, OSError):
-            _refuse_parquet(part.path, "is not a readable Parquet file")
+            refuse_file(part.path, "format", "is not a readable Parquet file")
 
 
 def _add_keys(batch: Any, keys: Mapping[str, str | None]) -> Any:
     for name, value in keys.items():
         batch = batch.append_column(name, pa.array([value] * batch.num_rows, pa.string()))
     return batch
-
-
-def _refuse_parquet(path: Path, message: str) -> NoReturn:
-    raise CohortError([Problem("file", "format", message)], source=path.name)

@@ -46,7 +46,8 @@ class Reading(NamedTuple):
     # Exactly these: a bool is an int, and a subclass may convert in its own way. All else goes to
     # the readers.
     types: frozenset[type]
-    # Into numbers, NaN for missing, or None if any is unusual; None for texts, which stay texts.
+    # Converts to numbers (missing: NaN), or returns None if any value is unusual. Texts stay texts
+    # and have no converter.
     convert: Convert | None
 
 

@@ -40,7 +40,7 @@ def open_text_table(path: Path, delimiter: str | None) -> TextTable:
     Parameters
     ----------
     delimiter
-        As the mapping names it; None for what the file itself or its ending says.
+        As the mapping names it; if None, the file's own ``sep=`` line or its ending decides.
 
     Raises
     ------

@@ -35,7 +35,7 @@ class Roster:
 
     folder: Path  # Of the models in BentoML's store
     least_sample_size: float
-    tags: Sequence[str] | None = None  # Of a Bento; None to follow the latest of each name
+    tags: Sequence[str] | None = None  # Of a Bento; if None, the latest of each name is followed
     predictor: Predictor | None = None
     reasons: tuple[str, ...] = ()  # Why the service is degraded; empty if it is not
     _seen: Mapping[str, str] = field(default_factory=dict)

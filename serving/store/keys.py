@@ -40,7 +40,7 @@ class Key:
     expires: datetime | None = None
     revoked: datetime | None = None
     last_used: datetime | None = None
-    per_minute: int | None = None  # Maximum requests; 0 for no limit, None for the service's
+    per_minute: int | None = None  # Maximum requests; 0: no limit; None: the service's limit
     replaced_by: str | None = None  # By rotation; it remains valid until it expires
     digest: str = field(default="", repr=False)  # SHA-256 of the secret, in hexadecimal
 

@@ -7,24 +7,16 @@ import signal
 import sqlite3
 import subprocess
 import threading
-import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import warm_python
+from waiting import wait_for
 
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
 NAME = "phq9.acute.response"
 ROOT = Path(__file__).parents[2]
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not (last := condition()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return last
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from experiments.benchmarks.serving.answers import compare_answers
 from experiments.benchmarks.serving.assessments import Questions, draw_assessments
@@ -206,13 +207,6 @@ def soak(
     soak = Soak(service, token, seconds, seed, store_champion, make_champion)
     asyncio.run(soak.run())
     return soak
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def test_every_answer_is_the_librarys_for_its_champion(soak, choose_count):

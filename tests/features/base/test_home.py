@@ -51,7 +51,7 @@ def test_a_tilde_is_the_users_folder(monkeypatch, tmp_path):
     home = find_home({"KETAMINE_RESPONSE_HOME": "~/clinic", "BENTOML_HOME": "~/models"})
     assert home.folder == tmp_path / "clinic"
     assert home.bento_folder == tmp_path / "models"
-    assert find_home({"KETAMINE_RESPONSE_HOME": "~nobody-here"}).folder.name == "~nobody-here"
+    assert find_home({"KETAMINE_RESPONSE_HOME": "~unknown-user"}).folder.name == "~unknown-user"
 
 
 @pytest.mark.parametrize("name", ["50% off?", "ward #3", "a b+c@d:e&f=g", "Köln", "%3F", "[x]"])

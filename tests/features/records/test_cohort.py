@@ -14,18 +14,6 @@ c,anxiety,12,63.5,,yes,2025-12-01,11
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a cohort file; texts as UTF-8."""
-
-    def write(content, name="cohort.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def list_problems(path, **options):
     with pytest.raises(CohortError) as refused:
         read_cohort(path, **options)

@@ -15,18 +15,6 @@ HEADER = "patient_id,condition,phq9,remarks\n"
 NOTES = Mapper(ignore=("remarks",))
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a file; texts as UTF-8."""
-
-    def write(content, name="cohort.csv"):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def list_problems(path, mapper=NOTES):
     with pytest.raises(CohortError) as refused:
         read_cohort(path, mapper)

@@ -9,13 +9,13 @@ import signal
 import sqlite3
 import sys
 import threading
-import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from cryptography.fernet import Fernet
+from waiting import wait_for
 
 from features.dictionary.dictionary import load_dictionary
 from features.dictionary.field import Kind
@@ -133,13 +133,6 @@ def attack(service):
             with suppress(TimeoutError, ConnectionError):
                 answers[repr(data)] = (0, {}, waiting.recv(10_000))
     return answers
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def kill_worker(service):

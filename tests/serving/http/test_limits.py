@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import httpx
 import pytest
+from waiting import wait_for
 
 MOST = 8
 PERSON = {"patient_id": "a17", "condition": "depression", "phq9": 17}
@@ -37,13 +38,6 @@ def hold(service, count):
     return [service.connect(half) for _ in range(count)]
 
 
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def read_in_flight(service):
     text = service.ask("/metrics")[2].decode()
     return next(
@@ -62,7 +56,7 @@ def test_requests_beyond_capacity_may_retry(service):
     assert service.ask("/readyz")[0] == 200
     for connection in held:
         connection.close()
-    wait_for(lambda: service.predict()[0] == 200)
+    wait_for(lambda: service.predict()[0] == 200, 20)
 
 
 def test_body_that_never_arrives_times_out(service, read_one):
@@ -89,8 +83,8 @@ def test_client_disconnect_is_not_a_failure(service):
     """Nothing stays in flight, and nothing is logged."""
     for connection in hold(service, MOST - 2):
         connection.close()
-    wait_for(lambda: service.predict()[0] == 200)
-    wait_for(lambda: read_in_flight(service) == 0)
+    wait_for(lambda: service.predict()[0] == 200, 20)
+    wait_for(lambda: read_in_flight(service) == 0, 20)
     assert '"failure"' not in service.read_log()
     assert "Exception" not in service.read_log()
 
