@@ -12,7 +12,7 @@ compile() {
 uv="$1"
 all="--extra training --extra serving --extra batch"
 # The development set decides every version; the others are parts of it.
-compile development pyproject.toml $all --extra postgresql --extra trials --group dev
+compile development pyproject.toml $all --extra formats --extra onnx-export --extra postgresql --extra trials --group dev
 compile runtime pyproject.toml $all --constraint requirements/development.txt
 compile training pyproject.toml --extra training --constraint requirements/development.txt
 compile serving pyproject.toml --extra serving --constraint requirements/development.txt
