@@ -21,6 +21,7 @@ from training.study.parts import (
     FeaturePart,
     GatePart,
     Part,
+    PublishedPart,
     TuningPart,
     UncertaintyPart,
     ValidationPart,
@@ -49,6 +50,7 @@ class Study(Part):
     cohort: CohortPart = Field(default_factory=CohortPart)
     features: FeaturePart = Field(default_factory=FeaturePart)
     candidates: tuple[str, ...] = ()
+    published: tuple[PublishedPart, ...] = ()
     validation: ValidationPart = Field(default_factory=ValidationPart)
     tuning: TuningPart = Field(default_factory=TuningPart)
     uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
@@ -103,9 +105,21 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
         study = Study.model_validate(table | {"folder": path.parent})
     except ValidationError as error:
         raise StudyError(list_problems(error), path.name) from None
+    study = _read_published(study)
     if problems := _check_study(study):
         raise StudyError(problems, path.name)
     return study
+
+
+def _read_published(study: Study) -> Study:
+    # With the study, so that its runs record what was published, not the name of a file alone.
+    parts = [
+        part.model_copy(
+            update={"content": read_toml(study.folder / part.file, "an equation file", StudyError)}
+        )
+        for part in study.published
+    ]
+    return study.model_copy(update={"published": tuple(parts)})
 
 
 def _apply_setting(table: dict[str, Any], setting: str) -> None:
@@ -133,7 +147,7 @@ def _check_study(study: Study) -> list[Problem]:
     except InputError as error:
         problems += error.problems
     for name in (*(study.features.include or ()), *study.features.exclude):
-        problems += _check_feature(name, study.dictionary, outcome)
+        problems += check_feature(name, study.dictionary, outcome)
     if outcome is not None and outcome.checkpoint and not list_early(study):
         message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
         problems.append(Problem("features", "early_score", message))
@@ -151,10 +165,13 @@ def list_early(study: Study) -> list[str]:
     return [name for name in study.list_fields() if name in early]
 
 
-def _check_feature(
+def check_feature(
     name: str, dictionary: Dictionary, outcome: Outcome | None = None
 ) -> list[Problem]:
-    # An update outcome may use the scores read by its checkpoint; any other follow-up is leakage.
+    """List what forbids that candidates read a field; empty if they may.
+
+    An update outcome may use the scores read by its checkpoint; any other follow-up is leakage.
+    """
     field = dictionary.cohort_fields.get(name)
     if outcome is not None and name in outcome.early_scores:
         return []

@@ -35,11 +35,11 @@ from training.findings.findings import (
     Findings,
     InstabilityFacts,
     Performance,
-    RecalibrationFacts,
     SampleSizeFacts,
     Scenario,
     SiteFacts,
 )
+from training.measures.closed_test import RecalibrationFacts
 from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
 from training.measures.sites import Pooled
