@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from features.dictionary.field import Field, Kind
-from features.records.parsing import NUMBER_PATTERN
+from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS, NUMBER_PATTERN
 
-MISSING_TOKENS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 _ALWAYS_MISSING = frozenset(MISSING_TOKENS)
 # pandas writes whole numbers so if their column has a gap.
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
-
-DECIMAL_COMMA = re.compile(r"(\s*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]{1,3})?\s*)")
 
 Key = str | Decimal
 

@@ -20,7 +20,7 @@ from features.records.names import check_names
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms
-from features.records.tables import RawTable, open_table
+from features.sources.tables import RawTable, open_table
 
 _UNNAMED = 'has no name: name it, leave it out, or ignore it in a mapping (`ignore = [""]`)'
 _FIRST_UNNAMED = (
@@ -62,7 +62,7 @@ def read_cohort(
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
     mapper = mapper or Mapper()
-    table = open_table(path, mapper.delimiter)
+    table = open_table(path, mapper)
     return collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
 
 

@@ -26,13 +26,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
-from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
+from pydantic import ValidationError
 
 from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
@@ -40,8 +40,10 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
-from features.records.codes import DECIMAL_COMMA, MISSING_TOKENS, Codes, Key, make_codes, make_key
+from features.records.codes import Codes, Key, make_codes, make_key
 from features.records.parsing import Conversion
+from features.sources.source_form import SourceForm
+from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
 DAYS_PER_YEAR = 365.25
@@ -87,10 +89,8 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     return nearest
 
 
-class Mapper(BaseModel):
+class Mapper(SourceForm):
     """A mapping, read and checked; see the module for the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     rename: Words = Setting(default_factory=dict)
     values: Mapping[str, Words] = Setting(default_factory=dict)
@@ -98,8 +98,6 @@ class Mapper(BaseModel):
     constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
-    decimal: Literal[".", ","] = "."
 
     def get_conversion(self, field: Field) -> Conversion | None:
         """Return what turns a field's numbers into our unit; None if they are in it."""
