@@ -60,7 +60,12 @@ def load_design(study: Study, override: Path | None = None) -> Design:
     InputError
         If study or cohort break a rule, or the cohort cannot show the outcome.
     """
-    design = prepare_design(study, filter_courses(study, load_cohort(study, override)))
+    return arrange_cohort(study, load_cohort(study, override))
+
+
+def arrange_cohort(study: Study, cohort: Columns) -> Design:
+    """Arrange a cohort that was read, as :func:`load_design` does."""
+    design = prepare_design(study, filter_courses(study, cohort))
     _check_early_scores(study, design.columns)
     return design
 
