@@ -38,11 +38,15 @@ _NUMBERS = 'must be a comparison, such as ">= 10", or a range, such as "18..65"'
 _DATES = 'must be a comparison, such as ">= 2020-01-01", or a range of dates, low..high'
 
 
+# Of the keys of exclusions by conditions.
+CONDITION_KEY = "where"
+
+
 @dataclass(frozen=True)
 class Exclusion:
     """Courses left aside for one reason; each counts for the first reason that applies."""
 
-    # Stable, for machines, such as ``where.age`` and ``where.age.missing``.
+    # For machines, such as ``where.age`` and ``where.age.missing``.
     key: str
     # In words.
     reason: str
@@ -153,11 +157,11 @@ def list_exclusions(conditions: Iterable[Condition], columns: Columns) -> Iterat
     """Count the courses that conditions exclude, in their order; without a value apart."""
     left = np.ones(columns.size, dtype=bool)
     for condition in conditions:
-        name, label = condition.field.name, condition.field.label
-        missing = columns.find_missing(name)
+        key, label = f"{CONDITION_KEY}.{condition.field.name}", condition.field.label
+        missing = columns.find_missing(condition.field.name)
         unmet = ~missing & ~condition.find_met(columns)
         absent = f"{label}: not recorded"
-        yield Exclusion(f"where.{name}.missing", absent, int((left & missing).sum()))
+        yield Exclusion(f"{key}.missing", absent, int((left & missing).sum()))
         reason = f"{label}: {condition.otherwise}"
-        yield Exclusion(f"where.{name}", reason, int((left & unmet).sum()))
+        yield Exclusion(key, reason, int((left & unmet).sum()))
         left &= ~missing & ~unmet

@@ -60,7 +60,11 @@ def load_design(study: Study, override: Path | None = None) -> Design:
     InputError
         If study or cohort break a rule, or the cohort cannot show the outcome.
     """
-    cohort = load_cohort(study, override)
+    return arrange_cohort(study, load_cohort(study, override))
+
+
+def arrange_cohort(study: Study, cohort: Columns) -> Design:
+    """Arrange the courses of a cohort that a study is about; see :func:`load_design`."""
     design = prepare_design(study, filter_courses(study, cohort))
     _check_early_scores(study, design.columns)
     return replace(design, excluded=tuple(list_exclusions(study.conditions, cohort)))

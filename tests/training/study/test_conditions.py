@@ -110,7 +110,10 @@ def test_a_study_lists_every_condition_that_makes_no_sense(tmp_path):
     )
     with pytest.raises(StudyError) as refused:
         read_study(path)
-    assert [problem.field for problem in refused.value.problems] == ["where: phq9", "where: bipolar"]
+    assert [problem.field for problem in refused.value.problems] == [
+        "where: phq9",
+        "where: bipolar",
+    ]
     study = read_study(path, ["cohort.where.phq9=>= 10", "cohort.where.bipolar=false"])
     assert [condition.field.name for condition in study.conditions] == ["phq9", "bipolar", "age"]
 
