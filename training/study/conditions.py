@@ -38,6 +38,16 @@ _NUMBERS = 'must be a comparison, such as ">= 10", or a range, such as "18..65"'
 _DATES = 'must be a comparison, such as ">= 2020-01-01", or a range of dates, low..high'
 
 
+# Why courses are excluded, in the service's own order; `{}` is the instrument.
+REASONS = {
+    "condition": "of a condition that was not studied",
+    "eligibility": "that an eligibility rule refuses",
+    "baseline": "without a baseline {}",
+    "early_score": "without any early score",
+    "outside": "outside the studied ranges",
+    "no_change": "whose baseline {} leaves nothing to improve",
+    "awaiting": "without a known outcome",
+}
 # Of the keys of exclusions by conditions.
 CONDITION_KEY = "where"
 
@@ -90,9 +100,11 @@ def parse_conditions(
 def _parse_condition(name: str, wanted: Wanted, dictionary: Dictionary) -> Condition:
     field = dictionary.fields.get(name)
     if field is None or (field.kind is Kind.TEXT and name != "site"):
-        _refuse(name, "unknown", "must be a field of an assessment, or site")
+        _refuse_condition(name, "unknown", "must be a field of an assessment, or site")
     if field.group is Group.FOLLOWUP:
-        _refuse(name, "leakage", "is known only after the first dose: it would select by outcome")
+        _refuse_condition(
+            name, "leakage", "is known only after the first dose: it would select by outcome"
+        )
     if field.kind is Kind.FLAG:
         return _parse_flag(field, wanted)
     if field.kind in (Kind.CATEGORY, Kind.TEXT):
@@ -100,13 +112,13 @@ def _parse_condition(name: str, wanted: Wanted, dictionary: Dictionary) -> Condi
     return _parse_comparison(field, wanted)
 
 
-def _refuse(name: str, rule: str, message: str) -> NoReturn:
+def _refuse_condition(name: str, rule: str, message: str) -> NoReturn:
     raise StudyError([Problem(f"where: {name}", rule, message)])
 
 
 def _parse_flag(field: Field, wanted: Wanted) -> Condition:
     if not isinstance(wanted, bool):
-        _refuse(field.name, "type", "must be true or false, without quotation marks")
+        _refuse_condition(field.name, "type", "must be true or false, without quotation marks")
     interval = make_interval("is", float(wanted))
     return Condition(field, "no" if wanted else "yes", (interval,))
 
@@ -114,12 +126,12 @@ def _parse_flag(field: Field, wanted: Wanted) -> Condition:
 def _parse_names(field: Field, wanted: Wanted) -> Condition:
     names = (wanted,) if isinstance(wanted, str) else wanted
     if not isinstance(names, tuple):
-        _refuse(field.name, "type", "must be a list of categories or sites")
+        _refuse_condition(field.name, "type", "must be a list of categories or sites")
     otherwise = f"other than {' or '.join(names)}"
     if field.kind is Kind.TEXT:
         return Condition(field, otherwise, codes=names)
     if not names or not set(names) <= set(field.categories):
-        _refuse(field.name, "category", f"must be {field.allowed}")
+        _refuse_condition(field.name, "category", f"must be {field.allowed}")
     positions = (float(field.categories.index(name)) for name in names)
     return Condition(field, otherwise, tuple(make_interval("is", at) for at in positions))
 
@@ -127,29 +139,31 @@ def _parse_names(field: Field, wanted: Wanted) -> Condition:
 def _parse_comparison(field: Field, wanted: Wanted) -> Condition:
     message = _DATES if field.kind is Kind.DATE else _NUMBERS
     if isinstance(wanted, tuple):
-        _refuse(field.name, "unknown", f"has no categories; {message}")
+        _refuse_condition(field.name, "unknown", f"has no categories; {message}")
     text = wanted if isinstance(wanted, str) else f"= {wanted:g}"
     form = _FORM.fullmatch(text.strip())
     if form is None or isinstance(wanted, bool):
-        _refuse(field.name, "comparison", message)
+        _refuse_condition(field.name, "comparison", message)
     if form["sign"]:
         comparison, otherwise = _SIGNS[form["sign"]]
         interval = make_interval(comparison, _parse_end(field, form["end"], message))
         return Condition(field, otherwise.format(form["end"]), (interval,))
     low, high = (_parse_end(field, form[end], message) for end in ("low", "high"))
     if low > high:
-        _refuse(field.name, "order", "the first end of a range must not be above the second")
+        _refuse_condition(
+            field.name, "order", "the first end of a range must not be above the second"
+        )
     return Condition(field, f"outside {form['low']} to {form['high']}", ((low, high),))
 
 
 def _parse_end(field: Field, text: str, message: str) -> float:
     parsed = parse_values(field, [text], TEXT_READERS)
     if {*parsed.broken} - {"range"}:
-        _refuse(field.name, "comparison", message)
+        _refuse_condition(field.name, "comparison", message)
     end = float(parsed.values[0])
     # An end that no course can have is a slip, or in another unit.
     if parsed.broken or (field.numeric and not field.low <= end <= field.high):
-        _refuse(field.name, "range", f"each end must be {field.allowed}")
+        _refuse_condition(field.name, "range", f"each end must be {field.allowed}")
     return end
 
 

@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from training.study.conditions import Wanted
-
 # Of the intervals around measures, and of the interval around one patient's probability.
 MEASURE_LEVEL, ESTIMATE_LEVEL = 0.95, 0.8
 # Odds of response of patients with missing outcome against those with a known one and the same
@@ -55,7 +53,7 @@ class CohortPart(Part):
     reader: str | None = None
     mapping: str | None = None
     instruments: str | None = None
-    where: Mapping[str, Wanted] = Field(default_factory=dict)
+    where: Mapping[str, bool | float | str | tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     incomplete: bool = False
     outcomes: Literal["known", "none-yet"] = "known"

@@ -7,20 +7,10 @@ from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
 from features.records.columns import Columns
 from training.findings.findings import Flow
-from training.study.conditions import CONDITION_KEY, Exclusion
+from training.study.conditions import CONDITION_KEY, REASONS, Exclusion
 from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design
 
-# Why courses are excluded, in the service's own order; `{}` is the instrument.
-REASONS = {
-    "condition": "of a condition that was not studied",
-    "eligibility": "that an eligibility rule refuses",
-    "baseline": "without a baseline {}",
-    "early_score": "without any early score",
-    "outside": "outside the studied ranges",
-    "no_change": "whose baseline {} leaves nothing to improve",
-    "awaiting": "without a known outcome",
-}
 # Conditions describe patients: one that excludes fewer courses could identify them.
 _MIN_NAMED = 5
 _FEW = Exclusion(f"{CONDITION_KEY}.few", "Other conditions of the study, few courses each", 0)

@@ -12,8 +12,8 @@ from features.model.card import ModelCard
 from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
+from training.study.conditions import REASONS
 from training.study.courses import find_same_reading, have_baseline
-from training.validation.flow import REASONS
 
 
 @dataclass(frozen=True)
