@@ -64,21 +64,21 @@ __all__ = [
 
 # Imported on first use (PEP 562): MLflow and scikit-learn take seconds.
 _MODULES = {
-    "features.base.errors": (
-        "ArtifactError",
-        "InputError",
-        "KetamineResponseError",
-        "Problem",
-        "UnavailableError",
-    ),
-    "ketamine_response.champions": ("History", "history", "promote", "rollback"),
-    "ketamine_response.cohorts": ("Cohort", "read_cohort", "simulate", "simulate_with_truth"),
-    "ketamine_response.fitting": ("FitResult", "fit_study"),
-    "ketamine_response.models": ("Model", "load_model"),
-    "ketamine_response.reports": ("Report",),
-    "ketamine_response.scoring": ("Scores", "score"),
+    "ketamine_response.cohorts": ("read_cohort", "Cohort", "simulate", "simulate_with_truth"),
     "ketamine_response.studies": ("Study",),
-    "ketamine_response.validating": ("ValidationResult", "validate"),
+    "ketamine_response.fitting": ("fit_study", "FitResult"),
+    "ketamine_response.models": ("load_model", "Model"),
+    "ketamine_response.validating": ("validate", "ValidationResult"),
+    "ketamine_response.champions": ("promote", "rollback", "history", "History"),
+    "ketamine_response.scoring": ("score", "Scores"),
+    "ketamine_response.reports": ("Report",),
+    "features.base.errors": (
+        "KetamineResponseError",
+        "InputError",
+        "UnavailableError",
+        "ArtifactError",
+        "Problem",
+    ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
