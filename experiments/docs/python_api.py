@@ -85,7 +85,9 @@ def _write_signature(node: _Definition, name: str) -> str:
     if decorators & {"property", "cached_property"}:
         return f"{name}{returns}"
     arguments = ast.unparse(node.args)
+    # As the formatter writes it: spaces around the default of an annotated argument.
     arguments = re.sub(r"^self(?:, )?", "", arguments)
+    arguments = re.sub(r"(: [^=,]+)=", r"\1 = ", arguments)
     return f"{name}({arguments}){returns}"
 
 

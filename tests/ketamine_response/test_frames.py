@@ -21,7 +21,9 @@ def model(visit):
 def rows(make_assessment):
     """Three assessments, of which one breaks two rules."""
     people = [make_assessment(patient_id=f"p{number}") for number in range(3)]
-    return pd.DataFrame([people[0], people[1] | {"phq9": 99, "sex": "f"}, people[2]], index=[*"xyz"])
+    return pd.DataFrame(
+        [people[0], people[1] | {"phq9": 99, "sex": "f"}, people[2]], index=[*"xyz"]
+    )
 
 
 def test_cohort_of_a_frame_is_that_of_its_file(small_cohort):
@@ -58,9 +60,9 @@ def test_all_problems_come_at_once_without_values(rows):
 
 def test_columns_named_twice_and_identifiers_are_refused(rows):
     twice = pd.concat([rows, rows[["phq9"]]], axis="columns")
-    with pytest.raises(kr.InputError, match="phq9 .duplicate_column"):
+    with pytest.raises(kr.InputError, match=r"phq9 \(duplicate_column\)"):
         kr.read_cohort(twice)
-    with pytest.raises(kr.InputError, match="last_name .identifier"):
+    with pytest.raises(kr.InputError, match=r"last_name \(identifier\)"):
         kr.read_cohort(rows.assign(last_name="Doe"))
     with pytest.raises(kr.InputError, match="must be a data frame"):
         kr.read_cohort(17)
@@ -129,7 +131,7 @@ def test_held_out_predictions_give_the_log_loss(visit):
         assert -np.log(right).mean() == pytest.approx(expected, abs=1e-12)
     assert len(held) == visit.result.summary["courses"]
     # A fold's base rate is that of the other folds, whatever the course.
-    assert (held.groupby("fold")["base_rate"].nunique() == 1).all()
+    assert len(held.drop_duplicates(["fold", "base_rate"])) == 5
 
 
 def test_comparison_is_that_of_the_summary(visit):

@@ -11,7 +11,17 @@ import ketamine_response as kr
 
 @pytest.mark.parametrize(
     "what",
-    ["environment", "path", "folder", "address", "run", "last run", "levels", "handlers", "threads"],
+    [
+        "environment",
+        "path",
+        "folder",
+        "address",
+        "run",
+        "last run",
+        "levels",
+        "handlers",
+        "threads",
+    ],
 )
 def test_host_is_as_before(visit, what):
     assert visit.after[what] == visit.before[what]
