@@ -154,6 +154,10 @@ def test_sites_are_shrunken_and_new_ones_less_certain():
     assert unseen.std() > 1.5 * known.std()
 
 
+def test_without_sites_their_spread_is_0():
+    assert CANDIDATE.fit(make_courses(60, say_nothing), 1).settings["site_spread"] == 0
+
+
 def test_the_interval_narrows_with_patients():
     new = make_people(100, seed=9)
     widths = []
