@@ -16,7 +16,7 @@ from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_cohort
 from features.records.columns import Columns
 from features.records.mapping import read_mapping
-from features.records.tables import wrap_table
+from features.sources.tables import wrap_table
 from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.study import Study, list_early
 
