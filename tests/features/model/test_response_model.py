@@ -177,6 +177,13 @@ def test_brief_sample_size_is_right_about_the_limit(spread_out, nudge):
     assert brief.probability == pytest.approx(exact.probability, abs=1e-12)
 
 
+def test_without_a_limit_no_sample_size_is_computed(spread_out):
+    model, columns = spread_out
+    brief = model.predict_briefly(columns)
+    assert np.isnan(brief.effective_sample_size).all()
+    assert brief.probability == pytest.approx(model.predict(columns).probability, abs=1e-12)
+
+
 def test_brief_sample_size_follows_a_beta_calibration(spread_out):
     """It is not linear, so that no sum in single precision can stand in for it."""
     model, columns = spread_out
