@@ -121,6 +121,10 @@ class Eligibility:
         applies: Flags = self.states.take(REFUSING, axis=0) == APPLIES
         return applies
 
+    def find_refused(self) -> Flags:
+        """Return which rows any rule refuses, ``bool[rows]``."""
+        return np.asarray(self.find_refusing().any(axis=0))
+
     def list_notices(self) -> list[list[Notice]]:
         """List what applies to each row, and what it was not screened for; equal rows share it."""
         return describe_equal_rows(self.states, _list_notices)
