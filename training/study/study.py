@@ -68,7 +68,8 @@ class Study(Part):
     @cached_property
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the study knows."""
-        return load_dictionary(self.locate(self.cohort.instruments))
+        files = (self.cohort.instruments, self.cohort.dictionary)
+        return load_dictionary(*map(self.locate, files))
 
     def locate(self, relative: str | None) -> Path | None:
         """Find a file named in the study."""
