@@ -25,7 +25,6 @@ NAMED_THINGS = frozenset(
         *("file", "table", "sheet", "field", "variable", "column", "dataset", "database"),
     }
 )
-
 # Known only once treatment has begun; as a feature it would let the outcome leak into its estimate.
 AFTER_BASELINE = (
     *("dissociation", "cadss", "meq30", "meq", "side effects", "adverse events", "dropout"),
@@ -38,29 +37,47 @@ AFTER_BASELINE = (
 # `prior_response_ketamine` is of an earlier treatment.
 EARLIER = ("prior ", "previous ")
 # As whole words.
-LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
-LATE_WORDS = re.compile(rf" ({'|'.join(AFTER_BASELINE)}) ")
+_LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
+_LATE_WORDS = re.compile(rf" ({'|'.join(AFTER_BASELINE)}) ")
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[a-z]+")
 
 
 # Every check of a name splits it, and a file may have 100,000 of them.
 @lru_cache(maxsize=64)
-def _split_words(name: str) -> str:
-    # "Patient_firstName2" gives "patient first name".
+def split_words(name: str) -> str:
+    """Return the words of a column name, lower case and without digits.
+
+    Examples
+    --------
+    >>> split_words("Patient_firstName2")
+    'patient first name'
+    """
     return " ".join(_WORD.findall(_CAPITAL.sub(" ", name).lower()))
 
 
 def names_person(name: str) -> bool:
-    """Return whether a column of that name would name, date or locate a person."""
-    words = _split_words(name)
+    """Return whether a column of this name would hold direct identifiers.
+
+    Examples
+    --------
+    >>> names_person("LastName"), names_person("redcap_event_name")
+    (True, False)
+    """
+    words = split_words(name)
     *_, thing, last = ["", *words.split(" ")]
     if last == "name" and thing in NAMED_THINGS:
         return False
-    return f" {words}".endswith(LAST_WORDS)
+    return f" {words}".endswith(_LAST_WORDS)
 
 
 def is_known_later(name: str) -> bool:
-    """Return whether a column of that name would be known only after the first dose."""
-    words = _split_words(name)
-    return not words.startswith(EARLIER) and LATE_WORDS.search(f" {words} ") is not None
+    """Return whether a column of this name would be known only after the first dose.
+
+    Examples
+    --------
+    >>> is_known_later("early_response"), is_known_later("prior_response_ketamine")
+    (True, False)
+    """
+    words = split_words(name)
+    return not words.startswith(EARLIER) and _LATE_WORDS.search(f" {words} ") is not None
