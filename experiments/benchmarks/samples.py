@@ -20,7 +20,7 @@ from features.base.arrays import Indices
 from features.records.cohort import collect_cohort
 from features.records.columns import Columns
 from features.records.mapping import Mapper
-from features.records.tables import wrap_table
+from features.sources.tables import wrap_table
 from training.study.courses import filter_courses, prepare_design
 from training.study.design import Design
 from training.study.seeds import derive_seed

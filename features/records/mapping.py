@@ -4,6 +4,7 @@ A mapping is one TOML file::
 
     delimiter = ";"                    # of a text file, if not that of its ending
     decimal = ","                      # the text 44,5 is 44.5
+    dates = "DD/MM/YYYY"               # of dates in texts, in addition to 2026-02-28
     missing = ["refused", "-9"]        # more codes that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
@@ -26,13 +27,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
-from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
+from pydantic import ValidationError
 
 from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
@@ -40,8 +41,11 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
-from features.records.codes import DECIMAL_COMMA, MISSING_TOKENS, Codes, Key, make_codes, make_key
+from features.records.codes import Codes, Key, make_codes, make_key
 from features.records.parsing import Conversion
+from features.sources.dates import have_other_dates
+from features.sources.source_form import SourceForm
+from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
 # Factor from each of their units to ours. A month is a twelfth of 365.25 days.
 DAYS_PER_YEAR = 365.25
@@ -87,10 +91,8 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     return nearest
 
 
-class Mapper(BaseModel):
+class Mapper(SourceForm):
     """A mapping, read and checked; see the module for the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     rename: Words = Setting(default_factory=dict)
     values: Mapping[str, Words] = Setting(default_factory=dict)
@@ -98,8 +100,6 @@ class Mapper(BaseModel):
     constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
     missing: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
-    decimal: Literal[".", ","] = "."
 
     def get_conversion(self, field: Field) -> Conversion | None:
         """Return what turns a field's numbers into our unit; None if they are in it."""
@@ -112,13 +112,18 @@ class Mapper(BaseModel):
     def get_codes(self, field: Field) -> Codes:
         """Return a field's codes: for missing values, and for words of ours."""
         words = self.values.get(field.name, {})
-        return make_codes(field, self.missing, words, self.decimal == ",")
+        return make_codes(field, self.missing, words, self)
 
-    def misses_commas(self, array: Any) -> bool:
-        """Return whether texts are numbers with decimal commas, and the mapping does not say so."""
-        if self.decimal == "," or not types.is_string(array.type):
-            return False
-        return any(text and DECIMAL_COMMA.fullmatch(text) for text in array.unique().to_pylist())
+    def find_unsaid(self, array: Any) -> str:
+        """Say what the mapping would have to say of a column's texts; empty if nothing is seen."""
+        if not types.is_string(array.type):
+            return ""
+        texts = array.unique().to_pylist()
+        if self.decimal == "." and any(text and DECIMAL_COMMA.fullmatch(text) for text in texts):
+            return '; decimal commas: a mapping can say so (`decimal = ","`)'
+        if self.dates is None and have_other_dates(texts):
+            return '; other dates: a mapping can say how they are written (`dates = "DD/MM/YYYY"`)'
+        return ""
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""
@@ -136,13 +141,19 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     """
     if path is None:
         return Mapper()
-    table = read_toml(path, "a mapping file", MappingError)
+    return make_mapper(read_toml(path, "a mapping file", MappingError), dictionary, path.name)
+
+
+def make_mapper(
+    table: Mapping[str, Any], dictionary: Dictionary | None = None, source: str = "mapping"
+) -> Mapper:
+    """Make a mapping of the table that a file holds; raises as :func:`read_mapping` does."""
     try:
         mapper = Mapper.model_validate(table)
     except ValidationError as error:
-        raise MappingError(list_problems(error), source=path.name) from None
+        raise MappingError(list_problems(error), source=source) from None
     if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):
-        raise MappingError(problems, source=path.name)
+        raise MappingError(problems, source=source)
     return mapper
 
 

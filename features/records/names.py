@@ -5,79 +5,18 @@ Early scores are accepted; the outcome decides which models may read them.
 The check reads column names alone, before any value is looked at.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
 
 from features.base.errors import Problem
+from features.dictionary.column_names import is_known_later, names_person
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Group
-
-# The last words of a column name that names, dates or locates a person.
-IDENTIFIER_ENDINGS = (
-    *("name", "surname", "forename", "initials", "birth date", "birthdate", "date of birth", "dob"),
-    *("phone", "telephone", "mobile", "fax", "email", "e mail", "mail", "address", "street"),
-    *("postcode", "postal code", "zip", "zip code", "ssn", "social security number", "nhs number"),
-    *("mrn", "record number", "medical record", "chart number", "passport", "insurance number"),
-    *("national id", "ip address"),
-)
-# The word before "name" says what is named: "redcap event name" an event, "site contact name" a
-# person, and so does "name" alone. A word that is not listed is taken to name a person.
-NAMED_THINGS = frozenset(
-    {
-        *("site", "clinic", "center", "centre", "hospital", "practice", "ward", "department"),
-        *("study", "trial", "project", "protocol", "cohort", "program", "programme", "country"),
-        *("event", "visit", "arm", "phase", "timepoint", "session", "cycle", "period", "epoch"),
-        *("instrument", "scale", "test", "measure", "assessment", "questionnaire", "survey"),
-        *("form", "item", "question", "subscale", "outcome", "diagnosis", "condition", "disorder"),
-        *("drug", "medication", "agent", "product", "brand", "generic", "substance", "treatment"),
-        *("therapy", "intervention", "device", "dose", "regimen", "group", "stratum", "category"),
-        *("file", "table", "sheet", "field", "variable", "column", "dataset", "database"),
-    }
-)
-
-# Known only once treatment has begun; as a feature it would let the outcome leak into its estimate.
-AFTER_BASELINE = (
-    *("dissociation", "cadss", "meq30", "meq", "side effects", "adverse events", "dropout"),
-    *("sessions completed", "infusions completed", "completed sessions", "sessions attended"),
-    *("response", "responder", "remission", "remitter", "relapse", "improvement", "change"),
-    *("early response", "first dose response", "last", "locf", "endpoint", "end", "followup"),
-    *("days in treatment", "per protocol", "antidepressant start day", "n parental treatments"),
-    *("post", "after", "discharge"),
-)
-BASELINE_RESPONSE = "prior_response_ketamine"
-# As whole words.
-LAST_WORDS = tuple(f" {ending}" for ending in IDENTIFIER_ENDINGS)
-LATE_WORDS = re.compile(rf" ({'|'.join(AFTER_BASELINE)}) ")
-_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_WORD = re.compile(r"[a-z]+")
 
 # Names come from clients: a long one is neither shown nor compared beyond this.
 SHOWN_LETTERS = 64
 # Finding the nearest known name takes milliseconds, and a client may send thousands of names.
 HINTED_NAMES = 8
-
-
-# Every check of a name splits it, and a file may have 100,000 of them.
-@lru_cache(maxsize=64)
-def _split_words(name: str) -> str:
-    # "Patient_firstName2" gives "patient first name".
-    return " ".join(_WORD.findall(_CAPITAL.sub(" ", name).lower()))
-
-
-def _names_person(name: str) -> bool:
-    words = _split_words(name)
-    *_, thing, last = ["", *words.split(" ")]
-    if last == "name" and thing in NAMED_THINGS:
-        return False
-    return f" {words}".endswith(LAST_WORDS)
-
-
-def _known_after_baseline(name: str) -> bool:
-    if name == BASELINE_RESPONSE:
-        return False
-    return LATE_WORDS.search(f" {_split_words(name)} ") is not None
 
 
 def check_names(
@@ -101,12 +40,12 @@ def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
     shown = name[:SHOWN_LETTERS]
     if not shown.isprintable():
         shown = "".join(filter(str.isprintable, shown))
-    if _names_person(shown):
+    if names_person(shown):
         message = "looks like a direct identifier; remove the column before it comes here"
         return Problem(shown, "identifier", message)
     if name in dictionary.unreadable:
         return Problem(shown, "recall", dictionary.unreadable[name])
-    if name in dictionary.followups or _known_after_baseline(shown):
+    if name in dictionary.followups or is_known_later(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)
     return Problem(shown, "unknown", f"not a known field{hint}")

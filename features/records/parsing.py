@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.dictionary.field import DATE_PATTERN, TEXT_PATTERN, Field, Kind
+from features.sources.texts import NUMBER_PATTERN
 
 # Outside of these a date is a slip of the keyboard, or stands for a missing one (1900-01-01).
 EARLIEST_DATE, LATEST_DATE = date(1990, 1, 1), date(2100, 12, 31)
 DATE_LETTERS = len("2026-02-28")
-# Narrower than float(), which also takes `1_000`, `nan` and the digits of other scripts.
-NUMBER_PATTERN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 FLAG_WORDS = MappingProxyType(
     {"true": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "no": 0.0, "n": 0.0}
 )

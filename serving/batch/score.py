@@ -21,7 +21,7 @@ from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.short_forms import ShortForms
-from features.records.tables import RawTable, open_table
+from features.sources.tables import RawTable, open_table
 from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
@@ -79,7 +79,7 @@ def score_cohort(
     """
     for target in (out, rejects):
         _check_ending(target)
-    table = open_table(path, mapper.delimiter)
+    table = open_table(path, mapper)
     tally = Tally()
     with ExitStack() as stack:
         # Atomic: an interrupted run leaves no file that looks complete.

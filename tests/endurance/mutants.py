@@ -37,8 +37,12 @@ MUTATED = (
     *("features", "training/measures", "training/candidates", "serving/estimates"),
     *("training/findings/criteria.py", "training/findings/gate.py"),
 )
-# Rooms whose rules are tested as tables, outside their folder.
-MORE_TESTS = {"features/records": ("tests/spec",), "features/dictionary": ("tests/spec",)}
+# Rooms whose rules are tested as tables, or through another room, outside their folder.
+MORE_TESTS = {
+    "features/records": ("tests/spec",),
+    "features/sources": ("tests/features/records",),
+    "features/dictionary": ("tests/spec",),
+}
 # Operators that break any numeric code at once, or only type hints, would flatter the tests.
 LEFT_OUT = {
     *("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Is", "IsNot", "FloorDiv", "Mod", "Invert"),

@@ -72,7 +72,10 @@ def make_card(
         note=write_note(design, published),
         published=published,
         required=candidate.required,
-        instruments=study.dictionary.added,
+        instruments=study.dictionary.added.instruments,
+        added_fields=study.dictionary.added.fields,
+        added_agents=study.dictionary.added.agents,
+        added_conditions=study.dictionary.added.conditions,
     )
 
 

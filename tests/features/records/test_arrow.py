@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
-from features.records.arrow import list_unreadable, parse_arrow
+from features.records.arrow import parse_arrow
 from features.records.mapping import convert_unit
 
 FIELDS = load_dictionary().fields
@@ -101,16 +101,6 @@ NESTED = [
 def test_types_without_a_text_are_refused_by_the_field(name, array):
     parsed = parse_arrow(FIELDS[name], array)
     assert {rule: mask.tolist() for rule, mask in parsed.broken.items()} == {"type": [True, False]}
-
-
-def test_unreadable_types_are_named_without_their_parts():
-    schema = pa.schema(
-        [("a", pa.list_(pa.int8())), ("b", pa.struct([("last_name", pa.string())])),
-         ("c", pa.dictionary(pa.int8(), pa.large_string())), ("d", pa.bool8()),
-         ("e", pa.list_(pa.int8(), 3)), ("f", pa.duration("s")), ("g", pa.decimal256(50))]
-    )  # fmt: skip
-    kinds = {"a": "list", "b": "struct", "e": "fixed_size_list", "f": "duration"}
-    assert list_unreadable(schema) == kinds
 
 
 def test_text_that_is_not_utf8_is_refused_by_the_field():

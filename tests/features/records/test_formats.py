@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from features.base.errors import CohortError
 from features.records.cohort import read_batches, read_cohort
 from features.records.mapping import read_mapping
-from features.records.tables import open_table, wrap_table
+from features.sources.tables import open_table, wrap_table
 
 MAPPINGS = (
     "",

@@ -7,7 +7,7 @@ import re
 from features.base.errors import CohortError
 from features.records.cohort import read_batches
 from features.records.mapping import Mapper
-from features.records.tables import open_table
+from features.sources.tables import open_table
 
 FILES = (500, 5_000)  # in `make test`, in `make endurance`
 COLUMNS = ("patient_id", "condition", "phq9")

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from features.base.errors import CohortError
-from features.records.file_kind import refuse_file, refuse_other_kinds
-from features.records.quoting import BLOCK_BYTES, MAX_ROW_BYTES, Survey, survey_lines
+from features.sources.file_kind import refuse_file, refuse_other_kinds
+from features.sources.quoting import BLOCK_BYTES, MAX_ROW_BYTES, Survey, survey_lines
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

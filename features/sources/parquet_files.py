@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from features.base.errors import CohortError, Problem
-from features.records.arrow import list_unreadable
-from features.records.file_kind import refuse_file
+from features.sources.cells import list_unreadable
+from features.sources.file_kind import refuse_file
 
 # Bounds the memory that a batch takes, however long the file is.
 BATCH_ROWS = 65_536

@@ -124,14 +124,14 @@ def test_line_numbers_hold_across_blocks(write, monkeypatch):
     good = HEADER.replace("\n", "\r\n") + "".join(rows)
     bad = good + 'b1,depression,17,x"\r\n'
     for size in range(50, 90):
-        monkeypatch.setattr("features.records.quoting.BLOCK_BYTES", size)
+        monkeypatch.setattr("features.sources.quoting.BLOCK_BYTES", size)
         assert read_cohort(write(good), NOTES).size == 40
         refuse(write(bad), "quotes", "line 82 ")
 
 
 def test_value_that_never_ends_is_refused_without_reading_on(write, monkeypatch):
-    monkeypatch.setattr("features.records.quoting.BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr("features.records.quoting.MAX_ROW_BYTES", 1 << 12)
+    monkeypatch.setattr("features.sources.quoting.BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr("features.sources.quoting.MAX_ROW_BYTES", 1 << 12)
     rows = "".join(f"b{n},depression,17,ok\n" for n in range(1000))
     refuse(write(HEADER + 'a1,depression,17,"low\n' + rows), "quotes", "line 2 ")
     refuse(write(HEADER + f"a1,depression,17,{'x' * 9000}\n" + rows), "quotes", "line 2 ")
@@ -322,5 +322,5 @@ def test_row_names_without_a_column_are_named(write):
 
 def test_rows_that_arrow_would_not_give_are_missed(write, monkeypatch):
     """Should Arrow and the survey disagree about what a row is, the file is refused."""
-    monkeypatch.setattr("features.records.quoting.Survey.rows", property(lambda survey: 3))
+    monkeypatch.setattr("features.sources.quoting.Survey.rows", property(lambda survey: 3))
     refuse(write(HEADER + "a1,depression,17,ok\na2,depression,18,ok\n"), "rows", "3 rows", "2")

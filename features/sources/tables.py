@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from features.base.errors import CohortError, Problem
-from features.records.arrow import list_unreadable
-from features.records.file_kind import refuse_file
-from features.records.parquet_files import BATCH_ROWS, open_parquet, without_index
-from features.records.text_table import DELIMITERS, open_text_table
+from features.sources.cells import list_unreadable
+from features.sources.file_kind import refuse_file
+from features.sources.parquet_files import BATCH_ROWS, open_parquet, without_index
+from features.sources.source_form import SourceForm
+from features.sources.text_table import DELIMITERS, open_text_table
 
 FORMATS = (*DELIMITERS, ".parquet")
 
@@ -53,13 +54,14 @@ class RawTable:
         return [Problem("row", "columns", message, rows)] if rows else []
 
 
-def open_table(path: Path, delimiter: str | None = None) -> RawTable:
+def open_table(path: Path, form: SourceForm | None = None) -> RawTable:
     """Open a cohort file, or a folder of Parquet files.
 
     Parameters
     ----------
-    delimiter
-        Of text files; by default the file's own ``sep=`` line or its ending tells.
+    form
+        How the file is written, a :class:`~features.records.mapping.Mapper` for one; by default
+        the file itself and its ending tell.
 
     Raises
     ------
@@ -67,6 +69,7 @@ def open_table(path: Path, delimiter: str | None = None) -> RawTable:
         If the file is absent, of an unknown format, empty, not UTF-8, has quotation marks that do
         not pair, or names a column twice.
     """
+    form = form or SourceForm()
     if not path.is_file() and not path.is_dir():
         known = f"known formats: {', '.join(FORMATS)}"
         refuse_file(path, "exists", f"must be a file or a folder of Parquet files; {known}")
@@ -74,7 +77,7 @@ def open_table(path: Path, delimiter: str | None = None) -> RawTable:
     if path.is_file() and suffix not in FORMATS:
         refuse_file(path, "format", f"must end in one of: {', '.join(FORMATS)}")
     if path.is_file() and suffix in DELIMITERS:
-        text = open_text_table(path, delimiter)
+        text = open_text_table(path, form.delimiter)
         table = RawTable(path.name, text.names, text.batches, text.ragged, surplus=text.surplus)
         return _refuse_repeated(table)
     names, batches, unreadable = open_parquet(path)
