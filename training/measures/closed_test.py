@@ -20,7 +20,7 @@ from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT
 
 # By convention.
-_SIGNIFICANT = 0.05
+SIGNIFICANT = 0.05
 
 
 class RecalibrationFacts(Facts):
@@ -73,7 +73,7 @@ def run_closed_test(
 
 def _choose_level(intercept: float, p_level: float) -> RecalibrationFacts:
     # Of a constant prediction, as the base rate's.
-    if p_level >= _SIGNIFICANT:
+    if p_level >= SIGNIFICANT:
         reason = f"the intercept is not needed ({_show_p(p_level)})"
         return propose("none", p_level, None, reason)
     reason = f"the base rate differs from the expected one ({_show_p(p_level)}); no slope exists"
@@ -92,7 +92,7 @@ def choose_recalibration(
     both
         Intercept and slope.
     """
-    if p_any >= _SIGNIFICANT:
+    if p_any >= SIGNIFICANT:
         reason = f"intercept and slope together are not needed ({_show_p(p_any)})"
         return propose("none", p_any, p_slope, reason)
     # Before the second test: few courses may not tell a slope of 0 from one of 1.
@@ -103,7 +103,7 @@ def choose_recalibration(
         )
         return propose("none", p_any, p_slope, reason)
     improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
-    if p_slope >= _SIGNIFICANT:
+    if p_slope >= SIGNIFICANT:
         reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
         return propose("intercept", p_any, p_slope, reason, intercept)
     reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"

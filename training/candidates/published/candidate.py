@@ -21,7 +21,7 @@ from training.candidates.base import Candidate, Fit, Settings
 from training.candidates.calibration import NONE, Calibration
 from training.candidates.evidence.published import BASE_RATE_SPREAD
 from training.candidates.published.equation import PublishedEquation, read_equation
-from training.measures.closed_test import run_closed_test
+from training.measures.closed_test import SIGNIFICANT, run_closed_test
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.losses import compute_log_loss
 from training.study.design import Design
@@ -140,15 +140,14 @@ class ImportedEquation(Candidate):
             self.update
         )
         if kind is None:
-            kind = run_closed_test(log_odds, design.outcome, design.effective_weights).kind
-        # An intercept that is not published has to be estimated.
-        if kind == "none" and self.update != "as-published" and self._lacks_intercept:
-            kind = "intercept"
+            facts = run_closed_test(log_odds, design.outcome, design.effective_weights)
+            kind = facts.kind
+            # An intercept that is not published has to be estimated; and the level can be right
+            # even if the ranking is not, for which the test proposes nothing.
+            unfit = facts.p_any is not None and facts.p_any < SIGNIFICANT
+            if kind == "none" and (unfit or self.equation.file.intercept is None):
+                kind = "intercept"
         return {INTERCEPT: float(kind != "none"), SLOPE: float(kind == "both")}
-
-    @property
-    def _lacks_intercept(self) -> bool:
-        return self.equation.file.intercept is None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_as_published_learns_nothing(design):
 
 @pytest.mark.parametrize(
     ("intercept", "slope", "kind"),
-    [(0, 1, "none"), (0.7, 1, "intercept"), (0.5, 0.4, "both"), (0.6, -1, "none")],
+    [(0, 1, "none"), (0.7, 1, "intercept"), (0.5, 0.4, "both")],
 )
 def test_closed_test_updates_no_more_than_is_needed(design, intercept, slope, kind):
     moved = shift(design, intercept, slope)
@@ -113,6 +113,16 @@ def test_closed_test_updates_no_more_than_is_needed(design, intercept, slope, ki
     assert facts.kind == kind
     expected = (facts.intercept, facts.slope, facts.slope)
     assert made.equation.terms.calibration[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_wrong_ranking_leaves_the_level_to_correct(design):
+    """The closed test proposes nothing, since the slope would be below 0."""
+    moved = shift(design, 0.6, -1)
+    _, made = fit(moved, CLOSED)
+    log_odds = 0.15 * moved.columns.get_numbers("phq9") - 2.4
+    assert run_closed_test(log_odds, moved.outcome).kind == "none"
+    intercept, _ = recalibrate(log_odds, moved.outcome, moved.weights, slope=False)
+    assert made.equation.terms.calibration[0] == pytest.approx([intercept, 1, 1], abs=1e-5)
 
 
 def test_inner_losses_are_of_courses_not_recalibrated_on(design):
