@@ -34,6 +34,8 @@ MIN_WORD_ROWS = 5
 MAX_WORD_LETTERS = 40
 _NAME_ALONE, _DESCRIPTION, _PARTLY_READ = 0.4, 0.9, 0.7
 _TEXT_LETTERS = 64
+# Whose row it is, is the shape's to find.
+_KEYS = ("patient_id", "course")
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
         return Suggestion(profile.name, None, 0, reason, "Remove the column before it comes here.")
     best = Suggestion(profile.name, None, 0, "like no field", "Is it needed? If not, ignore it.")
     for name, names in list_field_names(dictionary):
+        if name in _KEYS:
+            continue
         likeness = compare_names(profile.name, names)
         likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))
         if likeness > best.confidence:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,17 +13,21 @@ import pyarrow as pa
 from features.base.arrays import Numbers
 from features.sources.cells import encode_distinct, list_texts, simplify_array
 from features.sources.dates import find_days
-from features.sources.tables import RawTable
+from features.sources.raw_table import RawTable
 from features.sources.texts import MISSING_TOKENS, NUMBER_PATTERN
 
 # Rows that are looked at; more would change no suggestion.
 MAX_ROWS = 50_000
+ISO_DATES = "YYYY-MM-DD"
 # The likeliest first; of two that read the same dates, the analyst is asked.
 DATE_PATTERNS = (
-    *("YYYY-MM-DD", "DD/MM/YYYY", "MM/DD/YYYY", "DD.MM.YYYY", "DD-MM-YYYY", "MM-DD-YYYY"),
+    *(ISO_DATES, "DD/MM/YYYY", "MM/DD/YYYY", "DD.MM.YYYY", "DD-MM-YYYY", "MM-DD-YYYY"),
     *("YYYY/MM/DD", "DD-MMM-YYYY", "DD MMM YYYY", "YYYYMMDD"),
 )
 _MIN_DATES = 0.9
+
+# Keys of a mapping that say how a file is written.
+Form = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class TableProfile:
     """One export: how it is written, and its columns."""
 
     path: Path
-    form: Mapping[str, str | int]
+    form: Form
     rows: int
     columns: Mapping[str, Profile]
 
@@ -91,7 +96,7 @@ class TableProfile:
         return any(count > 1 for name in names for count in self.columns[name].counts.values())
 
 
-def profile_table(table: RawTable, path: Path, form: Mapping[str, str | int]) -> TableProfile:
+def profile_table(table: RawTable, path: Path, form: Form) -> TableProfile:
     """Count the texts of every column of an open table, in its first `MAX_ROWS` rows."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in table.names}
     rows = 0
@@ -107,8 +112,8 @@ def profile_table(table: RawTable, path: Path, form: Mapping[str, str | int]) ->
             name,
             rows,
             counter,
-            getattr(table, "descriptions", {}).get(name, ""),
-            getattr(table, "labels", {}).get(name, {}),
+            table.descriptions.get(name, ""),
+            table.labels.get(name, {}),
             decimal,
         )
         for name, counter in counts.items()

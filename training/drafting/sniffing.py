@@ -5,11 +5,11 @@ import csv
 import io
 import re
 from collections import Counter
-from pathlib import Path
 
 from features.sources.texts import DECIMAL_COMMA, NUMBER_PATTERN
 
-_HEAD_BYTES, _MAX_LINES = 1 << 18, 200
+HEAD_BYTES = 1 << 18
+_MAX_LINES = 200
 _DELIMITERS = (",", ";", "\t", "|")
 _DECLARATION = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -48,12 +48,6 @@ def sniff_text(head: bytes, usual: str) -> Form:
     if delimiter != "," and _has_decimal_commas(lines, delimiter):
         form["decimal"] = ","
     return form
-
-
-def read_head(path: Path) -> bytes:
-    """Read the beginning of a file."""
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
 
 
 def _sniff_encoding(head: bytes) -> str:
