@@ -1,20 +1,13 @@
 """``python -m training mapping``: drafts of mappings, and what a mapping would read."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from features.base.commands import track
-from features.base.errors import InputError, MappingError, Problem
-from features.base.files import read_toml
+from features.base.errors import InputError, Problem
 from features.dictionary.dictionary import Dictionary
-from features.records.cohort import read_intake
-from features.records.mapping import DRAFT, Mapper, make_mapper, read_mapping
 from training.drafting.draft import Draft, draft_mapping
 from training.drafting.opening import list_exports, profile_export
-from training.findings.format import format_table
 
 
 def suggest_mapping(exports: Sequence[Path], dictionary: Dictionary) -> Draft:

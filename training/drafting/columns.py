@@ -26,6 +26,7 @@ from training.drafting.vocabulary import (
     translate_word,
 )
 
+IDENTIFIER = "looks like a direct identifier"
 # Below it, a suggestion is only mentioned.
 MIN_CONFIDENCE = 0.5
 # Words of a column are written into a draft if so many rows have them, or if the vocabulary does:
@@ -34,6 +35,9 @@ MIN_WORD_ROWS = 5
 MAX_WORD_LETTERS = 40
 _NAME_ALONE, _DESCRIPTION, _PARTLY_READ = 0.4, 0.9, 0.7
 _TEXT_LETTERS = 64
+# A column of so few codes may be a category or flag although no code is a word of it.
+_MAX_CODES, _CODES_FIT = 12, 0.25
+_UNKNOWN = "Is it needed? If not, it stays ignored."
 # Whose row it is, is the shape's to find.
 _KEYS = ("patient_id", "course")
 
@@ -87,7 +91,9 @@ def score(name: float, fit: float) -> float:
 
 def suggest_columns(table: TableProfile, dictionary: Dictionary) -> list[Suggestion]:
     """Suggest a field for each column of a table whose columns are fields; each field once."""
-    scores = {name: read_score_name(name, dictionary) for name in table.columns}
+    scores = {
+        name: read_score_name(profile.label, dictionary) for name, profile in table.columns.items()
+    }
     items = Counter(
         (reading.instrument, reading.slot)
         for reading in scores.values()
@@ -144,7 +150,7 @@ def _suggest_score(
         # Half of a suggestion of items is that the instrument's others are there.
         confidence *= (1 + min(1, found / len(instrument.item_highs))) / 2
         reasons.append(f"{found} of {len(instrument.item_highs)} items")
-        group, question = total, _ask_items(instrument, found, slot)
+        group, question = f"items of {total}", _ask_items(instrument, found, slot)
     target = ours if slot is None else f"{ours}_{slot}"
     return Suggestion(profile.name, target, confidence, "; ".join(reasons), question, group=group)
 
@@ -168,19 +174,23 @@ def _say_share(share: float, what: str) -> str:
 def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
     """Suggest the field that a column is most like, by name, description and values."""
     if names_person(profile.name):
-        reason = "looks like a direct identifier"
-        return Suggestion(profile.name, None, 0, reason, "Remove the column before it comes here.")
-    best = Suggestion(profile.name, None, 0, "like no field", "Is it needed? If not, ignore it.")
+        return Suggestion(
+            profile.name, None, 0, IDENTIFIER, "Remove the column before it comes here."
+        )
+    best = Suggestion(profile.name, None, 0, "like no field", _UNKNOWN)
     for name, names in list_field_names(dictionary):
         if name in _KEYS:
             continue
-        likeness = compare_names(profile.name, names)
+        likeness = compare_names(profile.label, names)
         likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))
         if likeness > best.confidence:
             suggestion = _fit_field(profile, dictionary.fields[name], likeness)
             if suggestion.confidence > best.confidence:
                 best = suggestion
-    return best
+    if best.confidence >= MIN_CONFIDENCE or best.target is None:
+        return best
+    nearest = f"like no field; the nearest is {best.target} ({best.confidence:.0%})"
+    return Suggestion(profile.name, None, best.confidence, nearest, _UNKNOWN)
 
 
 def _fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
@@ -216,7 +226,7 @@ def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion
     allowed = f"{ours.low:g} to {ours.high:g} {ours.unit}".rstrip()
     given = f" if they are in {unit}" if unit else ""
     reason = f"{base.reason}; {_say_share(fits[unit], allowed)}{given}"
-    question = f"Is it in {unit or ours.unit}?" if ours.unit else "Is it this?"
+    question = f"Is it in {unit or ours.unit}?" if ours.unit else f"Is it this: {ours.label}?"
     confidence = score(likeness, fits[unit])
     return replace(base, confidence=confidence, reason=reason, question=question, unit=unit)
 
@@ -233,10 +243,12 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
         elif translated != text and not (ours.kind is Kind.FLAG and text.lower() in _NATIVE):
             words[text] = translated
     fit = profile.share(fitting)
+    # Codes without labels: what they mean is the analyst's to say.
+    as_codes = fit == 0 and 1 < len(profile.counts) <= _MAX_CODES
     what = "true or false" if ours.kind is Kind.FLAG else "words for its categories"
     return replace(
         base,
-        confidence=score(likeness, fit),
+        confidence=score(likeness, _CODES_FIT if as_codes else fit),
         reason=f"{base.reason}; {_say_share(fit, what)}",
         question=f"Do its words mean {ours.allowed.removeprefix('one of: ')}?",
         words=words,

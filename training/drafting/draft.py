@@ -4,10 +4,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import Any
 
 from features.dictionary.dictionary import Dictionary
 from training.drafting.columns import (
+    IDENTIFIER,
     MAX_WORD_LETTERS,
     MIN_WORD_ROWS,
     Suggestion,
@@ -18,6 +20,8 @@ from training.drafting.profiles import Profile, TableProfile
 from training.drafting.shapes import Part, Shape, find_shape
 from training.drafting.vocabulary import (
     IGNORED,
+    compare_names,
+    list_role_names,
     name_instrument,
     read_score_name,
     read_slot,
@@ -32,6 +36,9 @@ draft = true
 # as values fit; for items, as far as the instrument's other items are there, too. Words of values
 # are shown if at least 5 rows have them, or if they are words of this program.
 """
+_WIDTH = 100
+# Parts of a table from which fields are derived.
+_SOURCES = ("birth_date", "birth_year", "first_dose", "height", "weight")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What a part of a table asks the analyst.
 _QUESTIONS = {
@@ -95,17 +102,22 @@ class Draft:
 
 def draft_mapping(profiles: Sequence[TableProfile], dictionary: Dictionary) -> Draft:
     """Draft a mapping for some exports."""
-    tables = [
-        _draft_table(name, profile, dictionary)
-        for name, profile in zip(_name_tables(profiles), profiles, strict=True)
-    ]
+    shapes = [find_shape(profile, dictionary) for profile in profiles]
+    tables = []
+    for name, profile, shape in zip(_name_tables(profiles), profiles, shapes, strict=True):
+        known = (s for p, s in zip(profiles, shapes, strict=True) if p.path == profile.path)
+        keys = next(({**s.parts} for s in known if "patient" in s.parts), {})
+        # A block of columns belongs to the patient and course of its file's other columns.
+        lent = {k: keys[k] for k in ("patient", "course") if k in keys and profile.is_part}
+        whole = Shape(shape.row, lent | {**shape.parts})
+        tables.append(_draft_table(name, profile, whole, dictionary))
     return Draft(tables, "\n".join(_Writer(tables, dictionary).write()).rstrip() + "\n")
 
 
 def _name_tables(profiles: Sequence[TableProfile]) -> Iterator[str]:
     taken: set[str] = set()
     for profile in profiles:
-        base = re.sub(r"[^a-z0-9]+", "_", profile.path.stem.lower()).strip("_") or "table"
+        base = re.sub(r"[^a-z0-9]+", "_", profile.name.lower()).strip("_") or "table"
         name, number = base, 2
         while name in taken:
             name, number = f"{base}_{number}", number + 1
@@ -113,12 +125,12 @@ def _name_tables(profiles: Sequence[TableProfile]) -> Iterator[str]:
         yield name
 
 
-def _draft_table(name: str, profile: TableProfile, dictionary: Dictionary) -> TableDraft:
-    shape = find_shape(profile, dictionary)
+def _draft_table(
+    name: str, profile: TableProfile, shape: Shape, dictionary: Dictionary
+) -> TableDraft:
     taken = {part.column for part in shape.parts.values()}
-    free = {key: column for key, column in profile.columns.items() if key not in taken}
-    columns = TableProfile(profile.path, profile.form, profile.rows, free)
-    return TableDraft(name, profile, shape, suggest_columns(columns, dictionary))
+    free = profile.keep(name for name in profile.columns if name not in taken)
+    return TableDraft(name, profile, shape, suggest_columns(free, dictionary))
 
 
 class _Writer:
@@ -160,6 +172,8 @@ class _Writer:
             yield f"row = {_quote(table.shape.row)}"
         if len(self.tables) > 1:
             yield f"file = {_quote(table.profile.path.name)}"
+        for column, text in table.profile.where.items():
+            yield f"where = {{ {_quote_key(column)} = [{_quote(text)}] }}"
         yield from self._write_form(table)
         for name, question in _QUESTIONS.items():
             if (part := table.shape.parts.get(name)) is not None:
@@ -179,17 +193,33 @@ class _Writer:
             for name, part in table.shape.parts.items()
             if name in {"height", "weight"} - used or (name == "first_dose" and self.is_plain)
         ]
-        identifying = [e for e in table.ignored if e.reason == "looks like a direct identifier"]
+        identifying = [e for e in table.ignored if e.reason == IDENTIFIER]
         for entry in identifying:
             yield f"# {_quote(entry.column)} {entry.reason}. {entry.question}"
-        kept = [entry for entry in (*table.ignored, *unused) if entry not in identifying]
-        if kept:
+        left_out = [entry for entry in (*table.ignored, *unused) if entry not in identifying]
+        if table.profile.is_part:
+            yield from self._write_listed(table, left_out)
+        elif left_out:
             yield "ignore = ["
-            for entry in kept:
+            for entry in left_out:
                 yield f"    # {entry.reason}. {entry.question}"
                 yield f"    {_quote(entry.column)},"
             yield "]"
         yield ""
+
+    # A part of a file names its own columns: all others are another table's, or left out.
+    def _write_listed(self, table: TableDraft, left_out: Sequence[Suggestion]) -> Iterator[str]:
+        for entry in left_out:
+            yield f"# Left out: {_quote(entry.column)}; {entry.reason}. {entry.question}"
+        listed = [part.column for name, part in table.shape.parts.items() if name in _SOURCES]
+        listed += [entry.column for entry in table.renamed]
+        yield from wrap(
+            f"columns = [{', '.join(map(_quote, listed))}]",
+            _WIDTH,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
     def _write_renamed(self, table: TableDraft, keys: bool) -> Iterator[str]:
         if keys:
@@ -257,6 +287,10 @@ class _Writer:
             return f"{reading.instrument}{item}"
         if text.isdigit():
             return text
+        for role, names in list_role_names():
+            # What a field is derived from keeps a name of its own.
+            if role in _SOURCES and compare_names(text, names) == 1:
+                return role
         suggestion = suggest_field(Profile(text, 0, {}), self.dictionary)
         return suggestion.target if suggestion.confidence > 0 else None
 

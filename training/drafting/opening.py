@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
+
+from features.sources.redcap import read_redcap_dictionary
+from features.sources.sheets.workbooks import WORKBOOK_ENDINGS
+from features.sources.streams import TextFile
 
 from features.base.errors import InputError
 from features.dictionary.dictionary import Dictionary
 from features.sources.file_kind import find_ending
-from features.sources.redcap import read_redcap_dictionary
-from features.sources.sheets.workbooks import WORKBOOK_ENDINGS
 from features.sources.source_form import SourceForm
-from features.sources.streams import TextFile
 from features.sources.tables import FORMATS, open_table
 from features.sources.text_table import DELIMITERS
 from training.drafting.columns import suggest_columns
-from training.drafting.profiles import ISO_DATES, Form, TableProfile, profile_table
+from training.drafting.profiles import ISO_DATES, Form, TableProfile, profile_table, split_blocks
 from training.drafting.shapes import find_shape
 from training.drafting.sniffing import HEAD_BYTES, sniff_text
 
@@ -74,27 +76,26 @@ def _profile_export(
         # One that describes no column of this file is another project's.
         with_labels = form | {"dictionary": str(name)}
         try:
-            yield _add_dates(_profile(path, with_labels))
+            yield from _finish(_profile(path, with_labels))
             return
         except InputError as error:
             if all(problem.field != "dictionary" for problem in error.problems):
                 raise
-    yield _add_dates(_profile(path, form))
+    yield from _finish(_profile(path, form))
 
 
-def _profile(path: Path, form: Form) -> TableProfile:
+def _profile(path: Path, form: Form) -> list[TableProfile]:
     return profile_table(open_table(path, SourceForm.model_validate(form)), path, form)
 
 
-def _add_dates(table: TableProfile) -> TableProfile:
-    """Say how dates are written: as most columns with dates have it."""
-    patterns = [column.list_date_patterns() for column in table.columns.values()]
+def _finish(tables: Sequence[TableProfile]) -> Iterator[TableProfile]:
+    """Say how dates are written, as most columns with dates have it, and part blocks of columns."""
+    columns = [column for table in tables for column in table.columns.values()]
+    patterns = [column.list_date_patterns() for column in columns]
     first = Counter(names[0] for names in patterns if names and ISO_DATES not in names)
-    if not first:
-        return table
-    return TableProfile(
-        table.path, table.form | {"dates": first.most_common(1)[0][0]}, table.rows, table.columns
-    )
+    form = {"dates": first.most_common(1)[0][0]} if first else {}
+    for table in tables:
+        yield from split_blocks(replace(table, form=table.form | form))
 
 
 def _profile_workbook(path: Path, dictionary: Dictionary) -> Iterator[TableProfile]:
@@ -109,7 +110,7 @@ def _profile_workbook(path: Path, dictionary: Dictionary) -> Iterator[TableProfi
             continue
         if table is not None:
             found += 1
-            yield _add_dates(table)
+            yield from _finish([table])
     if not found:
         raise errors[0]
 
@@ -121,7 +122,7 @@ def _choose_header(path: Path, sheet: Form, dictionary: Dictionary) -> TableProf
         form = sheet | {"skip_rows": skipped} if skipped else dict(sheet)
         form |= {"header_rows": rows} if rows > 1 else {}
         try:
-            table = _profile(path, form)
+            (table,) = _profile(path, form)
         except InputError as error:
             refused = refused or error
             continue

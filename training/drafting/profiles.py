@@ -1,19 +1,21 @@
 """Profiles: what the values of a column look like; they stay in memory, and are never written."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as compute
+from features.sources.raw_table import RawTable
 
 from features.base.arrays import Numbers
 from features.sources.cells import encode_distinct, list_texts, simplify_array
 from features.sources.dates import find_days
-from features.sources.raw_table import RawTable
 from features.sources.texts import MISSING_TOKENS, NUMBER_PATTERN
 
 # Rows that are looked at; more would change no suggestion.
@@ -25,6 +27,9 @@ DATE_PATTERNS = (
     *("YYYY/MM/DD", "DD-MMM-YYYY", "DD MMM YYYY", "YYYYMMDD"),
 )
 _MIN_DATES = 0.9
+# REDCap's column that names a repeating instrument.
+REPEATS = "redcap_repeat_instrument"
+_BLOCK = re.compile(r" ?[(\[]\d+[)\]]$")
 
 # Keys of a mapping that say how a file is written.
 Form = dict[str, Any]
@@ -41,6 +46,13 @@ class Profile:
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
+    # What ends the name because there are several such columns: ``PHQ-9 Total (2)``.
+    ending: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name without that ending."""
+        return self.name.removesuffix(self.ending)
 
     @property
     def filled(self) -> int:
@@ -84,49 +96,123 @@ class Profile:
 
 @dataclass(frozen=True)
 class TableProfile:
-    """One export: how it is written, and its columns."""
+    """One table: how its file is written, and its columns.
+
+    Parameters
+    ----------
+    where
+        Of which rows of the file it is, by column.
+    is_part
+        Whether other tables have the file's other columns or rows.
+    """
 
     path: Path
     form: Form
     rows: int
     columns: Mapping[str, Profile]
+    where: Mapping[str, str] = field(default_factory=dict)
+    is_part: bool = False
 
-    def repeats(self, *names: str) -> bool:
+    @property
+    def name(self) -> str:
+        """The file's name without its ending, and what tells its tables apart."""
+        ending = next((column.ending for column in self.columns.values()), "")
+        stem = self.path.name.partition(".")[0]
+        return " ".join([stem, *self.where.values(), ending])
+
+    def repeats(self, name: str) -> bool:
         """Return whether any text of a column occurs in several rows."""
-        return any(count > 1 for name in names for count in self.columns[name].counts.values())
+        return any(count > 1 for count in self.columns[name].counts.values())
+
+    def keep(self, names: Iterable[str], **changes: Any) -> "TableProfile":
+        """Return a copy with some columns only."""
+        kept = {name: self.columns[name] for name in names}
+        return replace(self, columns=kept, **changes)
 
 
-def profile_table(table: RawTable, path: Path, form: Form) -> TableProfile:
-    """Count the texts of every column of an open table, in its first `MAX_ROWS` rows."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in table.names}
+def profile_table(table: RawTable, path: Path, form: Form) -> list[TableProfile]:
+    """Count the texts of every column of an open table, in its first `MAX_ROWS` rows.
+
+    The rows of REDCap's repeating instruments are tables of their own.
+    """
+    counts: dict[str, dict[str, Counter[str]]] = {}
+    sizes: Counter[str] = Counter()
+    for batch in _limit_rows(table.batches):
+        for part, rows in _split_repeats(batch):
+            sizes[part] += rows.num_rows
+            columns = counts.setdefault(part, {name: Counter() for name in table.names})
+            for name, counter in columns.items():
+                counter.update(dict(_count_texts(rows, name)))
+    decimal = str(form.get("decimal", "."))
+    profiles = []
+    for part, columns in counts.items() or [("", {name: Counter() for name in table.names})]:
+        made = {
+            name: Profile(
+                name,
+                sizes[part],
+                counter,
+                table.descriptions.get(name, ""),
+                table.labels.get(name, {}),
+                decimal,
+            )
+            for name, counter in columns.items()
+        }
+        profile = TableProfile(path, form, sizes[part], made)
+        if len(counts) > 1:
+            filled = [name for name, column in made.items() if column.filled and name != REPEATS]
+            profile = profile.keep(filled, where={REPEATS: part}, is_part=True)
+        profiles.append(profile)
+    return profiles
+
+
+def _limit_rows(batches: Iterator[Any]) -> Iterator[Any]:
     rows = 0
-    for batch in table.batches:
-        for name, counter in counts.items():
-            counter.update(dict(_count_texts(batch, name)))
+    for batch in batches:
+        yield batch
         rows += batch.num_rows
         if rows >= MAX_ROWS:
-            break
-    decimal = str(form.get("decimal", "."))
-    columns = {
-        name: Profile(
-            name,
-            rows,
-            counter,
-            table.descriptions.get(name, ""),
-            table.labels.get(name, {}),
-            decimal,
-        )
-        for name, counter in counts.items()
-    }
-    return TableProfile(path, form, rows, columns)
+            return
 
 
-def _count_texts(batch: pa.RecordBatch, name: str) -> Iterator[tuple[str, int]]:
+def _split_repeats(batch: Any) -> Iterator[tuple[str, Any]]:
+    if REPEATS not in batch.schema.names:
+        yield "", batch
+        return
+    names = batch.column(REPEATS).cast(pa.string()).fill_null("")
+    for name in names.unique().to_pylist():
+        yield name, batch.filter(compute.equal(names, name))
+
+
+def split_blocks(table: TableProfile) -> list[TableProfile]:
+    """Split a table that has a block of columns for each visit: ``Date (1)``, ``PHQ-9 (1)`` …
+
+    Returns
+    -------
+    list of TableProfile
+        The columns that are in no block, then one table for each block of at least two columns.
+    """
+    blocks: dict[str, list[str]] = {}
+    for name in table.columns:
+        if match := _BLOCK.search(name):
+            blocks.setdefault(match[0], []).append(name)
+    blocks = {ending: names for ending, names in blocks.items() if len(names) > 1}
+    if len(blocks) < 2:
+        return [table]
+    inside = {name for names in blocks.values() for name in names}
+    rest = [name for name in table.columns if name not in inside]
+    parts = [table.keep(rest, is_part=True)]
+    for ending, names in blocks.items():
+        columns = {name: replace(table.columns[name], ending=ending) for name in names}
+        parts.append(replace(table, columns=columns, is_part=True))
+    return parts
+
+
+def _count_texts(batch: Any, name: str) -> Iterator[tuple[str, int]]:
     if name not in batch.schema.names:  # of a type without a text
         return
     encoded = encode_distinct(simplify_array(batch.column(name)))
     indices = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
     tally = np.bincount(indices, minlength=len(encoded.dictionary)).tolist()
     for text, count in zip(list_texts(encoded.dictionary), tally, strict=True):
-        if text is not None and text.strip() not in MISSING_TOKENS:
+        if count and text is not None and text.strip() not in MISSING_TOKENS:
             yield text.strip(), count

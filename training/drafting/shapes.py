@@ -1,6 +1,6 @@
 """Shapes: what a row of a table is, and which columns say whose, when and what it records."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features.dictionary.dictionary import Dictionary
@@ -53,7 +53,8 @@ def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
     for name, part in _list_parts(table, dictionary, parts):
         if part is not None and part.confidence >= MIN_CONFIDENCE:
             parts[name] = part
-    repeated = "patient" in parts and table.repeats(parts["patient"].column)
+    is_block = any(column.ending for column in table.columns.values())
+    repeated = is_block or ("patient" in parts and table.repeats(parts["patient"].column))
     is_timed = any(name in parts for name in ("visit", "day", "week", "date"))
     if "score" in parts or "value" in parts:
         return Shape("visit", parts)
@@ -62,7 +63,7 @@ def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
         # One row per patient or course: what would say when is a field like others.
         parts = {k: p for k, p in parts.items() if k not in ("visit", "day", "week", "date")}
         return Shape("course" if "course" in parts else "patient", parts)
-    names = (read_score_name(name, dictionary) for name in table.columns)
+    names = (read_score_name(column.label, dictionary) for column in table.columns.values())
     has_scores = any(name is not None for name in names)
     return Shape("visit" if has_scores or "date" not in parts else "dose", parts)
 
@@ -73,19 +74,26 @@ def _list_parts(
     # Each part is sought among the columns that play none yet, so that order matters.
     roles, fields = dict(list_role_names()), read_vocabulary()["fields"]
 
-    def seek(names: Iterable[str], fit: Callable[[Profile], float], what: str) -> Part | None:
+    def seek(
+        names: Sequence[str],
+        fit: Callable[[Profile], float],
+        what: str,
+        least: float = _MIN_NAME,
+    ) -> Part | None:
         free = {*table.columns} - {part.column for part in taken.values()}
         best = None
         for name in (name for name in table.columns if name in free):
-            likeness, share = compare_names(name, [*names]), fit(table.columns[name])
-            confidence = score(likeness, share) if likeness >= _MIN_NAME else 0.0
+            profile = table.columns[name]
+            likeness, share = compare_names(profile.label, names), fit(profile)
+            confidence = score(likeness, share) if likeness >= least else 0.0
             if best is None or confidence > best.confidence:
-                reason = f"named like {next(iter(names))}; {share:.0%} of values are {what}"
+                reason = f"named like {names[0]}; {share:.0%} of values are {what}"
                 best = Part(name, confidence, reason)
         return best
 
     patient = seek(["patient id", *fields["patient_id"]], _share_codes, "codes")
-    yield "patient", patient if patient and patient.confidence else _guess_patient(table)
+    guessed = None if table.is_part else _guess_patient(table)
+    yield "patient", patient if patient and patient.confidence else guessed
     yield "course", seek(["course", *fields["course"]], _share_small, "small numbers")
     yield "birth_date", seek(roles["birth_date"], _share_dates, "dates")
     yield "birth_year", seek(roles["birth_year"], _share_years, "years")
@@ -100,15 +108,24 @@ def _list_parts(
     if "item" not in taken and "instrument" in taken:
         yield "item", seek(roles["item"], _share_small, "small numbers")
     yield "visit", _seek_visit(table, taken, roles["visit"])
-    yield "day", seek(roles["day"], _share_numbers, "numbers")
-    yield "week", seek(roles["week"], _share_numbers, "numbers")
-    yield "date", seek(roles["date"], _share_dates, "dates")
+    # "Weeks" may as well be those planned: only names that are surely these.
+    yield "day", seek(roles["day"], _share_numbers, "numbers", _SURE_NAME)
+    yield "week", seek(roles["week"], _share_numbers, "numbers", _SURE_NAME)
+    date = seek(roles["date"], _share_dates, "dates", _SURE_NAME)
+    yield "date", date if date and date.confidence else _find_only_date(table, taken)
     if "item" in taken:
         yield "value", seek([*roles["value"], *roles["score"]], _share_any, "filled")
     elif "instrument" in taken:
         yield "score", seek([*roles["score"], *roles["value"]], _share_numbers, "numbers")
     yield "height", seek(roles["height"], _share_numbers, "numbers")
     yield "weight", seek(roles["weight"], _share_numbers, "numbers")
+
+
+def _find_only_date(table: TableProfile, taken: Mapping[str, Part]) -> Part | None:
+    used = {part.column for part in taken.values()}
+    dated = [name for name in table.columns if name not in used]
+    dated = [name for name in dated if _share_dates(table.columns[name])]
+    return Part(dated[0], MIN_CONFIDENCE, "the only dates") if len(dated) == 1 else None
 
 
 def _guess_patient(table: TableProfile) -> Part | None:
@@ -132,12 +149,12 @@ def _seek_words(
 
 
 def _seek_visit(
-    table: TableProfile, taken: Mapping[str, Part], names: Iterable[str]
+    table: TableProfile, taken: Mapping[str, Part], names: Sequence[str]
 ) -> Part | None:
     by_words = _seek_words(table, taken, lambda text: read_slot(text) is not None, "times")
     if by_words is not None:
         return by_words
-    likeness = {name: compare_names(name, [*names]) for name in table.columns}
+    likeness = {name: compare_names(name, names) for name in table.columns}
     best = max(likeness, key=lambda name: likeness[name], default=None)
     if best is None or likeness[best] < _SURE_NAME or _share_dates(table.columns[best]):
         return None
