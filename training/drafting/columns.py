@@ -23,6 +23,7 @@ from training.drafting.vocabulary import (
     list_field_names,
     read_score_name,
     split_name,
+    translate_answers,
     translate_word,
 )
 
@@ -140,9 +141,15 @@ def _suggest_score(
     if slot == IGNORED or total in dictionary.unreadable:
         reason = dictionary.unreadable.get(total, "no horizon contains its time")
         return Suggestion(profile.name, None, 0, reason, "May it be left out?")
-    fit = profile.share_of_range(0, high)
+    fit, words = profile.share_of_range(0, high), {}
+    if reading.item is not None and fit < MIN_CONFIDENCE:
+        words = translate_answers(profile.counts)
+        fit = profile.share(sum(profile.counts[text] for text in words)) if words else fit
     name = 1.0 if reading.is_whole else _PARTLY_READ
-    reasons = [f"named like {instrument.name}", _say_share(fit, f"whole numbers from 0 to {high}")]
+    reasons = [
+        f"named like {instrument.name}",
+        _say_share(fit, "answers" if words else _say_range(high)),
+    ]
     confidence = score(name, fit)
     question = f"Is it measured {_say_time(slot)}?"
     group = ""

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from textwrap import wrap
 from typing import Any
 
 from features.dictionary.dictionary import Dictionary
@@ -14,14 +13,13 @@ from training.drafting.columns import (
     MIN_WORD_ROWS,
     Suggestion,
     suggest_columns,
-    suggest_field,
 )
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.shapes import Part, Shape, find_shape
 from training.drafting.vocabulary import (
     IGNORED,
-    compare_names,
-    list_role_names,
+    SOURCES,
+    name_field_like,
     name_instrument,
     read_score_name,
     read_slot,
@@ -36,9 +34,6 @@ draft = true
 # as values fit; for items, as far as the instrument's other items are there, too. Words of values
 # are shown if at least 5 rows have them, or if they are words of this program.
 """
-_WIDTH = 100
-# Parts of a table from which fields are derived.
-_SOURCES = ("birth_date", "birth_year", "first_dose", "height", "weight")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What a part of a table asks the analyst.
 _QUESTIONS = {
@@ -201,25 +196,22 @@ class _Writer:
             yield from self._write_listed(table, left_out)
         elif left_out:
             yield "ignore = ["
-            for entry in left_out:
-                yield f"    # {entry.reason}. {entry.question}"
-                yield f"    {_quote(entry.column)},"
+            for reason, names in _group_reasons(left_out):
+                yield f"    # {reason}"
+                yield from (f"    {_quote(name)}," for name in names)
             yield "]"
         yield ""
 
     # A part of a file names its own columns: all others are another table's, or left out.
     def _write_listed(self, table: TableDraft, left_out: Sequence[Suggestion]) -> Iterator[str]:
-        for entry in left_out:
-            yield f"# Left out: {_quote(entry.column)}; {entry.reason}. {entry.question}"
-        listed = [part.column for name, part in table.shape.parts.items() if name in _SOURCES]
+        for reason, names in _group_reasons(left_out):
+            yield f"# Left out: {', '.join(map(_quote, names))}."
+            yield f"# ? {reason[:1].upper()}{reason[1:]}"
+        listed = [part.column for name, part in table.shape.parts.items() if name in SOURCES]
         listed += [entry.column for entry in table.renamed]
-        yield from wrap(
-            f"columns = [{', '.join(map(_quote, listed))}]",
-            _WIDTH,
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield "columns = ["
+        yield from (f"    {_quote(name)}," for name in listed)
+        yield "]"
 
     def _write_renamed(self, table: TableDraft, keys: bool) -> Iterator[str]:
         if keys:
@@ -287,21 +279,22 @@ class _Writer:
             return f"{reading.instrument}{item}"
         if text.isdigit():
             return text
-        for role, names in list_role_names():
-            # What a field is derived from keeps a name of its own.
-            if role in _SOURCES and compare_names(text, names) == 1:
-                return role
-        suggestion = suggest_field(Profile(text, 0, {}), self.dictionary)
-        return suggestion.target if suggestion.confidence > 0 else None
+        return name_field_like(text, self.dictionary)
 
     def _write_values(self) -> Iterator[str]:
         units: list[str] = []
+        answered: set[str] = set()
         for entry in (entry for table in self.tables for entry in table.renamed):
             if entry.unit is not None:
                 units += [f"# {entry.question}", f"{entry.target} = {_quote(entry.unit)}"]
-            if not (entry.words or entry.unknown or entry.hidden):
+            name = entry.target
+            if entry.group and entry.words:
+                # Once for all items of the instrument, at every visit.
+                name = f"{(entry.target or '').partition('_')[0]}_items"
+            if name in answered or not (entry.words or entry.unknown or entry.hidden):
                 continue
-            yield f"[values.{entry.target}]"
+            answered.add(name or "")
+            yield f"[values.{name}]"
             yield f"# {entry.question}"
             yield from _count_hidden(entry.hidden)
             for theirs, ours in entry.words.items():
@@ -345,6 +338,13 @@ class _Writer:
             yield "[constants]"
             yield f"# No column seems to say what is treated. Is it the same for all: {categories}?"
             yield '# condition = "depression"'
+
+
+def _group_reasons(entries: Iterable[Suggestion]) -> Iterator[tuple[str, list[str]]]:
+    groups: dict[str, list[str]] = {}
+    for entry in entries:
+        groups.setdefault(f"{entry.reason}. {entry.question}", []).append(entry.column)
+    yield from groups.items()
 
 
 def _explain(part: Part, question: str) -> Iterator[str]:

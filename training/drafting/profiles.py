@@ -120,10 +120,6 @@ class TableProfile:
         stem = self.path.name.partition(".")[0]
         return " ".join([stem, *self.where.values(), ending])
 
-    def repeats(self, name: str) -> bool:
-        """Return whether any text of a column occurs in several rows."""
-        return any(count > 1 for count in self.columns[name].counts.values())
-
     def keep(self, names: Iterable[str], **changes: Any) -> "TableProfile":
         """Return a copy with some columns only."""
         kept = {name: self.columns[name] for name in names}
@@ -184,7 +180,7 @@ def _split_repeats(batch: Any) -> Iterator[tuple[str, Any]]:
 
 
 def split_blocks(table: TableProfile) -> list[TableProfile]:
-    """Split a table that has a block of columns for each visit: ``Date (1)``, ``PHQ-9 (1)`` …
+    """Split a table with a block of columns for each visit, such as ``Date (1), PHQ-9 (1)``.
 
     Returns
     -------

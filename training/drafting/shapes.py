@@ -18,6 +18,7 @@ from training.drafting.vocabulary import (
 # A role needs a name that is nearly the vocabulary's, or as many values that speak for it.
 _MIN_NAME = _MIN_SHARE = 0.5
 _SURE_NAME = 0.8
+_MOST = 0.9
 _YEARS = (1900, 2100)
 
 
@@ -53,8 +54,11 @@ def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
     for name, part in _list_parts(table, dictionary, parts):
         if part is not None and part.confidence >= MIN_CONFIDENCE:
             parts[name] = part
+    scores = [read_score_name(c.label, dictionary) for c in table.columns.values()]
+    # Columns of several visits side by side are one row per course.
+    is_wide = any(score is not None and score.slot is not None for score in scores)
     is_block = any(column.ending for column in table.columns.values())
-    repeated = is_block or ("patient" in parts and table.repeats(parts["patient"].column))
+    repeated = is_block or (not is_wide and _repeats_courses(table, parts))
     is_timed = any(name in parts for name in ("visit", "day", "week", "date"))
     if "score" in parts or "value" in parts:
         return Shape("visit", parts)
@@ -63,9 +67,20 @@ def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
         # One row per patient or course: what would say when is a field like others.
         parts = {k: p for k, p in parts.items() if k not in ("visit", "day", "week", "date")}
         return Shape("course" if "course" in parts else "patient", parts)
-    names = (read_score_name(column.label, dictionary) for column in table.columns.values())
-    has_scores = any(name is not None for name in names)
+    has_scores = any(score is not None for score in scores)
     return Shape("visit" if has_scores or "date" not in parts else "dose", parts)
+
+
+def _repeats_courses(table: TableProfile, parts: Mapping[str, Part]) -> bool:
+    """Return whether a patient's course has several rows."""
+    if "patient" not in parts:
+        return False
+    counts = table.columns[parts["patient"].column].counts
+    if "course" not in parts:
+        return any(count > 1 for count in counts.values())
+    # Every patient has a first course: with one row for each, there are as many rows of it.
+    firsts = table.columns[parts["course"].column].counts
+    return sum(firsts.get(text, 0) for text in ("1", "1.0")) > len(counts)
 
 
 def _list_parts(
@@ -97,7 +112,7 @@ def _list_parts(
     yield "course", seek(["course", *fields["course"]], _share_small, "small numbers")
     yield "birth_date", seek(roles["birth_date"], _share_dates, "dates")
     yield "birth_year", seek(roles["birth_year"], _share_years, "years")
-    yield "first_dose", seek(roles["first_dose"], _share_dates, "dates")
+    yield "first_dose", seek(roles["first_dose"], _share_dates, "dates", _SURE_NAME)
     yield (
         "instrument",
         _seek_words(
@@ -125,6 +140,8 @@ def _find_only_date(table: TableProfile, taken: Mapping[str, Part]) -> Part | No
     used = {part.column for part in taken.values()}
     dated = [name for name in table.columns if name not in used]
     dated = [name for name in dated if _share_dates(table.columns[name])]
+    # A date that few rows have is not the rows' own.
+    dated = [name for name in dated if table.columns[name].filled >= _MOST * table.rows]
     return Part(dated[0], MIN_CONFIDENCE, "the only dates") if len(dated) == 1 else None
 
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,9 @@ from features.dictionary.field import Group
 from features.dictionary.horizon import HORIZONS
 
 BASELINE, IGNORED = "baseline", "ignore"
+# Parts of a table from which fields are derived.
+SOURCES = ("birth_date", "birth_year", "first_dose", "height", "weight")
+_SURE = 0.8
 DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
 # Similar names count as far as they share words, or else letters; below this, not at all.
 _MIN_SIMILARITY = 0.5
@@ -228,3 +231,28 @@ def translate_word(text: str, field: str, categories: Sequence[str]) -> str | No
 def _list_words(field: str) -> Mapping[str, Sequence[str]]:
     words: Mapping[str, Sequence[str]] = read_vocabulary()["words"].get(field, {})
     return words
+
+
+def translate_answers(texts: Iterable[str]) -> dict[str, str]:
+    """Return the scores of an instrument's answers in words; none if they are not all of one set.
+
+    Examples
+    --------
+    >>> translate_answers(["Several days", "Not at all"])
+    {'Several days': '1', 'Not at all': '0'}
+    """
+    words = {text: join_words(text) for text in texts}
+    for known in (entry["words"] for entry in read_vocabulary()["answers"]):
+        if words and {*words.values()} <= {*known}:
+            return {text: str(known.index(word)) for text, word in words.items()}
+    return {}
+
+
+def name_field_like(text: str, dictionary: Dictionary) -> str | None:
+    """Return the field, or the source of a field, that a word surely names."""
+    for role, names in list_role_names():
+        if role in SOURCES and compare_names(text, names) == 1:
+            return role
+    likeness = {name: compare_names(text, names) for name, names in list_field_names(dictionary)}
+    best = max(likeness, key=lambda name: likeness[name])
+    return best if likeness[best] >= _SURE else None
