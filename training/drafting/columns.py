@@ -148,7 +148,7 @@ def _suggest_score(
     name = 1.0 if reading.is_whole else _PARTLY_READ
     reasons = [
         f"named like {instrument.name}",
-        _say_share(fit, "answers" if words else _say_range(high)),
+        _say_share(fit, "answers" if words else f"whole numbers from 0 to {high}"),
     ]
     confidence = score(name, fit)
     question = f"Is it measured {_say_time(slot)}?"
@@ -159,7 +159,9 @@ def _suggest_score(
         reasons.append(f"{found} of {len(instrument.item_highs)} items")
         group, question = f"items of {total}", _ask_items(instrument, found, slot)
     target = ours if slot is None else f"{ours}_{slot}"
-    return Suggestion(profile.name, target, confidence, "; ".join(reasons), question, group=group)
+    return Suggestion(
+        profile.name, target, confidence, "; ".join(reasons), question, words=words, group=group
+    )
 
 
 def _ask_items(instrument: Instrument, found: int, slot: str | None) -> str:
