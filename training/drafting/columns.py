@@ -40,7 +40,7 @@ _TEXT_LETTERS = 64
 _MAX_CODES, _CODES_FIT = 12, 0.25
 _UNKNOWN = "Is it needed? If not, it stays ignored."
 # Whose row it is, is the shape's to find.
-_KEYS = ("patient_id", "course")
+_PATIENT = "patient_id"
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
         )
     best = Suggestion(profile.name, None, 0, "like no field", _UNKNOWN)
     for name, names in list_field_names(dictionary):
-        if name in _KEYS:
+        if name == _PATIENT:
             continue
         likeness = compare_names(profile.label, names)
         likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))

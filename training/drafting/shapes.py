@@ -109,7 +109,8 @@ def _list_parts(
     patient = seek(["patient id", *fields["patient_id"]], _share_codes, "codes")
     guessed = None if table.is_part else _guess_patient(table)
     yield "patient", patient if patient and patient.confidence else guessed
-    yield "course", seek(["course", *fields["course"]], _share_small, "small numbers")
+    # A course number in some rows only, as of REDCap's first event, is a field like others.
+    yield "course", seek(["course", *fields["course"]], _share_numbered, "small numbers")
     yield "birth_date", seek(roles["birth_date"], _share_dates, "dates")
     yield "birth_year", seek(roles["birth_year"], _share_years, "years")
     yield "first_dose", seek(roles["first_dose"], _share_dates, "dates", _SURE_NAME)
@@ -190,6 +191,10 @@ def _share_codes(profile: Profile) -> float:
 
 def _share_small(profile: Profile) -> float:
     return profile.share_of_range(1, 100)
+
+
+def _share_numbered(profile: Profile) -> float:
+    return _share_small(profile) if profile.filled >= _MOST * profile.rows else -1.0
 
 
 def _share_numbers(profile: Profile) -> float:
