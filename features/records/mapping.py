@@ -71,6 +71,12 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 Words = Mapping[str, str]
+# The key that marks a draft.
+DRAFT = "draft"
+_DRAFT_REMEDY = (
+    "this mapping is a draft: answer its questions, correct its lines, then remove this one "
+    "(`python -m training mapping check` shows what would be read)"
+)
 
 
 def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
@@ -148,6 +154,10 @@ def make_mapper(
     table: Mapping[str, Any], dictionary: Dictionary | None = None, source: str = "mapping"
 ) -> Mapper:
     """Make a mapping of the table that a file holds; raises as :func:`read_mapping` does."""
+    table = {**table}
+    # A draft is made of guesses: it must not be used before someone has read it.
+    if table.pop(DRAFT, False) is not False:
+        raise MappingError([Problem(DRAFT, "draft", _DRAFT_REMEDY)], source=source)
     try:
         mapper = Mapper.model_validate(table)
     except ValidationError as error:
