@@ -121,7 +121,7 @@ def _list_columns(
     sorter = Sorter(mapper, dictionary, fields, ignore_unknown)
     tables = mapper.list_tables()
     for table, files in find_exports(exports, mapper).tables.items():
-        # Files of one table have the same columns; those that do not are refused when they are read.
+        # All files of a table have the same columns, or are refused when they are read.
         for path in files[:1]:
             names = open_table(path, mapper.get_form(table)).names
             roles, problems = sorter.sort(table, names)
