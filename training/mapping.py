@@ -22,7 +22,7 @@ from training.findings.format import format_table
 from training.findings.intake import IntakeFacts, describe_intake
 from training.intake import summarise_intake
 
-_LEFT_OUT, _UNKNOWN, _SOURCE = "left out", "unknown", "derived from"
+_LEFT_OUT, _UNKNOWN, _SOURCE = "left out", "unknown", "source of a derived field"
 # Keys of a table in a mapping that name a column by its part.
 _PARTS = ("course", "visit", "day", "week", "date", "instrument", "score", "item", "value")
 

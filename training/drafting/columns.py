@@ -4,9 +4,8 @@ The confidence is the likeness of names times the fit of values: see :func:`scor
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Kind
@@ -193,7 +192,7 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
         likeness = compare_names(profile.label, names)
         likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))
         if likeness > best.confidence:
-            suggestion = _fit_field(profile, dictionary.fields[name], likeness)
+            suggestion = fit_field(profile, dictionary.fields[name], likeness)
             if suggestion.confidence > best.confidence:
                 best = suggestion
     if best.confidence >= MIN_CONFIDENCE or best.target is None:
@@ -202,7 +201,8 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
     return Suggestion(profile.name, None, best.confidence, nearest, _UNKNOWN)
 
 
-def _fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
+def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
+    """Say how well a column's values are those of a field."""
     base = Suggestion(profile.name, ours.name, 0, f"named like {ours.label}", "")
     if ours.numeric:
         return _fit_number(profile, ours, likeness, base)
@@ -277,8 +277,3 @@ def _translate(text: str, ours: Field) -> str | None:
     if text.lower() in ("1", "1.0") or FLAG_WORDS.get(text.lower()) == 1:
         return "true"
     return translate_word(text, "flag", ("true", "false"))
-
-
-def list_hidden(suggestions: Mapping[str, list[Suggestion]]) -> Iterator[Suggestion]:
-    """List the suggestions that hide words of few rows."""
-    yield from (entry for entry in chain(*suggestions.values()) if entry.hidden)

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from features.dictionary.dictionary import Dictionary
 from training.drafting.columns import (
@@ -12,8 +14,10 @@ from training.drafting.columns import (
     MAX_WORD_LETTERS,
     MIN_WORD_ROWS,
     Suggestion,
+    fit_field,
     suggest_columns,
 )
+from training.drafting.opening import open_items
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.shapes import Part, Shape, find_shape
 from training.drafting.vocabulary import (
@@ -58,6 +62,8 @@ class TableDraft:
     profile: TableProfile
     shape: Shape
     suggestions: Sequence[Suggestion]
+    # Of a long table: the values of each item.
+    items: Mapping[str, Profile] = field(default_factory=dict)
 
     @property
     def renamed(self) -> list[Suggestion]:
@@ -98,14 +104,16 @@ class Draft:
 def draft_mapping(profiles: Sequence[TableProfile], dictionary: Dictionary) -> Draft:
     """Draft a mapping for some exports."""
     shapes = [find_shape(profile, dictionary) for profile in profiles]
-    tables = []
+    tables: list[TableDraft] = []
     for name, profile, shape in zip(_name_tables(profiles), profiles, shapes, strict=True):
         known = (s for p, s in zip(profiles, shapes, strict=True) if p.path == profile.path)
         keys = next(({**s.parts} for s in known if "patient" in s.parts), {})
         # A block of columns belongs to the patient and course of its file's other columns.
         lent = {k: keys[k] for k in ("patient", "course") if k in keys and profile.is_part}
         whole = Shape(shape.row, lent | {**shape.parts})
-        tables.append(_draft_table(name, profile, whole, dictionary))
+        table = _keep_first(_draft_table(name, profile, whole, dictionary), tables, dictionary)
+        # A part of which nothing would be read, such as an assessment that nobody has had.
+        tables += [table] if table.renamed or not profile.is_part else []
     return Draft(tables, "\n".join(_Writer(tables, dictionary).write()).rstrip() + "\n")
 
 
@@ -125,7 +133,34 @@ def _draft_table(
 ) -> TableDraft:
     taken = {part.column for part in shape.parts.values()}
     free = profile.keep(name for name in profile.columns if name not in taken)
-    return TableDraft(name, profile, shape, suggest_columns(free, dictionary))
+    item, value = shape.get_column("item"), shape.get_column("value")
+    items = open_items(profile, item, value) if item and value else {}
+    return TableDraft(name, profile, shape, suggest_columns(free, dictionary), items)
+
+
+def _keep_first(
+    table: TableDraft, earlier: Iterable[TableDraft], dictionary: Dictionary
+) -> TableDraft:
+    """Leave out fields that an earlier table has; scores may come from many visits."""
+    given = {entry.target: other.name for other in earlier for entry in other.renamed}
+    is_visit = table.shape.row == "visit"
+
+    def is_double(entry: Suggestion) -> bool:
+        scored = read_score_name(entry.target or "", dictionary) is not None
+        return entry.is_firm and entry.target in given and not (is_visit and scored)
+
+    kept = [
+        replace(
+            entry,
+            target=None,
+            reason=f"may be {entry.target}, as a column of {given[entry.target]} may",
+            question="Which of the two is it?",
+        )
+        if is_double(entry)
+        else entry
+        for entry in table.suggestions
+    ]
+    return replace(table, suggestions=kept)
 
 
 class _Writer:
@@ -134,8 +169,7 @@ class _Writer:
     def __init__(self, tables: Sequence[TableDraft], dictionary: Dictionary) -> None:
         self.tables, self.dictionary = tables, dictionary
         self.is_plain = len(tables) == 1 and tables[0].shape.row in ("patient", "course")
-        # A field comes from one table only: the first that has it.
-        self.given: dict[str, str] = {}
+        self.given = {entry.target for table in tables for entry in table.renamed}
 
     def write(self) -> Iterator[str]:
         yield _HEAD
@@ -182,7 +216,8 @@ class _Writer:
         yield ""
 
     def _write_ignored(self, table: TableDraft) -> Iterator[str]:
-        used = {"height", "weight"} if self._has_both(table) else set()
+        lengths = {"height", "weight"}
+        used = lengths if lengths <= {*table.shape.parts} else set()
         unused = [
             Suggestion(part.column, None, 0, part.reason, "May it be left out?")
             for name, part in table.shape.parts.items()
@@ -231,10 +266,8 @@ class _Writer:
         yield f"# {names}, {min(e.confidence for e in entries):.0%}: {first.reason}."
         yield f"# ? {first.question}"
         for entry in entries:
-            given = self.given.setdefault(entry.target or "", table.name)
-            mark = "" if given == table.name else f"# also in {given}: "
-            if entry.column != entry.target or mark:
-                yield f"{mark}{_quote_key(entry.column)} = {_quote(entry.target)}"
+            if entry.column != entry.target:
+                yield f"{_quote_key(entry.column)} = {_quote(entry.target)}"
 
     def _write_words(self) -> Iterator[str]:
         """Write the sections that translate words of visits, instruments and items."""
@@ -260,7 +293,8 @@ class _Writer:
         for text, count in profile.counts.items():
             ours = self._translate_word(section, text)
             if ours is not None:
-                if ours != text:
+                # What a field is derived from is no word of ours: it must be named.
+                if ours != text or ours in SOURCES:
                     words[text] = ours
             elif count >= MIN_WORD_ROWS and len(text) <= MAX_WORD_LETTERS:
                 words[text] = IGNORED
@@ -284,7 +318,8 @@ class _Writer:
     def _write_values(self) -> Iterator[str]:
         units: list[str] = []
         answered: set[str] = set()
-        for entry in (entry for table in self.tables for entry in table.renamed):
+        entries = [entry for table in self.tables for entry in table.renamed]
+        for entry in [*entries, *self._list_item_fields()]:
             if entry.unit is not None:
                 units += [f"# {entry.question}", f"{entry.target} = {_quote(entry.unit)}"]
             name = entry.target
@@ -305,25 +340,31 @@ class _Writer:
         if units:
             yield from ("[units]", *units, "")
 
-    def _has_both(self, table: TableDraft) -> bool:
-        return {"height", "weight"} <= {*table.shape.parts}
+    def _list_item_fields(self) -> Iterator[Suggestion]:
+        """List the items of long tables that are fields, not scores."""
+        for table in self.tables:
+            for name, profile in table.items.items():
+                target = self._translate_word("items", name)
+                if (
+                    target in self.dictionary.fields
+                    and read_score_name(name, self.dictionary) is None
+                ):
+                    yield fit_field(profile, self.dictionary.fields[target], 1.0)
 
     def _write_derived(self) -> Iterator[str]:
         for table in self.tables:
-            parts, columns = table.shape.parts, table.profile.columns
-            for name in ("birth_date", "birth_year"):
-                if name in parts and "age" not in self.given:
-                    self.given["age"] = table.name
-                    yield "[derive.age]"
-                    yield from _explain(parts[name], "Is it when the patient was born?")
-                    yield f"years_since = {_quote(parts[name].column)}"
-                    yield ""
-            if self._has_both(table) and "bmi" not in self.given:
+            parts, columns = dict(table.shape.parts), dict(table.profile.columns)
+            for text, profile in table.items.items():
+                if (name := name_field_like(text, self.dictionary)) in SOURCES:
+                    parts[name], columns[name] = Part(name, 1, "an item of that name"), profile
+            yield from self._derive_age(table, parts)
+            if {"height", "weight"} <= {*parts} and "bmi" not in self.given:
+                self.given.add("bmi")
                 yield "[derive.bmi]"
                 yield "# Are these the units? They are guessed from the size of the numbers."
                 for name, guess in (("height", _guess_length), ("weight", _guess_weight)):
                     column = parts[name].column
-                    unit = guess(columns[column])
+                    unit = guess(columns.get(column))
                     yield f"{name} = {{ column = {_quote(column)}, unit = {_quote(unit)} }}"
                 yield ""
             if "first_dose" in parts and not self.is_plain:
@@ -332,8 +373,18 @@ class _Writer:
                 yield f"column = {_quote(parts['first_dose'].column)}"
                 yield ""
 
+    def _derive_age(self, table: TableDraft, parts: Mapping[str, Part]) -> Iterator[str]:
+        for name in ("birth_date", "birth_year"):
+            if name in parts and "age" not in self.given:
+                self.given.add("age")
+                yield "[derive.age]"
+                yield from _explain(parts[name], "Is it when the patient was born?")
+                yield f"years_since = {_quote(parts[name].column)}"
+                yield ""
+
     def _write_constants(self) -> Iterator[str]:
-        if "condition" not in self.given:
+        translated = {entry.target for entry in self._list_item_fields()}
+        if "condition" not in self.given | translated:
             categories = ", ".join(self.dictionary.fields["condition"].categories)
             yield "[constants]"
             yield f"# No column seems to say what is treated. Is it the same for all: {categories}?"
@@ -367,18 +418,17 @@ def _quote_key(name: str) -> str:
     return name if _BARE.fullmatch(name) else _quote(name)
 
 
-def _middle(profile: Profile) -> float:
-    values, counts = profile.numbers
-    order = values.argsort()
-    below = counts[order].cumsum()
-    return float(values[order][(below * 2 >= below[-1]).argmax()]) if len(values) else 0.0
+def _middle(profile: Profile | None) -> float | None:
+    values, counts = (np.empty(0), np.empty(0)) if profile is None else profile.numbers
+    return float(np.median(np.repeat(values, counts.astype(int)))) if len(values) else None
 
 
-def _guess_length(profile: Profile) -> str:
+def _guess_length(profile: Profile | None) -> str:
     middle = _middle(profile)
-    return "m" if middle < 3 else "in" if middle < 100 else "cm"
+    return "cm" if middle is None or middle > 100 else "m" if middle < 3 else "in"
 
 
-def _guess_weight(profile: Profile) -> str:
-    words = profile.name.lower()
-    return "lb" if "lb" in words or _middle(profile) > 130 else "kg"
+def _guess_weight(profile: Profile | None) -> str:
+    middle = _middle(profile)
+    named = profile is not None and "lb" in profile.name.lower()
+    return "lb" if named or (middle is not None and middle > 130) else "kg"

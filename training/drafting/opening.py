@@ -17,12 +17,20 @@ from features.sources.source_form import SourceForm
 from features.sources.tables import FORMATS, open_table
 from features.sources.text_table import DELIMITERS
 from training.drafting.columns import suggest_columns
-from training.drafting.profiles import ISO_DATES, Form, TableProfile, profile_table, split_blocks
-from training.drafting.shapes import find_shape
+from training.drafting.profiles import (
+    ISO_DATES,
+    Form,
+    Profile,
+    TableProfile,
+    profile_items,
+    profile_table,
+    split_blocks,
+)
+from training.drafting.shapes import find_shape, list_sentences
 from training.drafting.sniffing import HEAD_BYTES, sniff_text
 
-# Of a workbook: sheets, rows above the header and rows of the header that are tried.
-_MAX_SHEETS, _MAX_SKIPPED, _MAX_HEADERS = 12, 6, 3
+# Of a workbook: sheets, rows above the header, of the header, and below the table that are tried.
+_MAX_SHEETS, _MAX_SKIPPED, _MAX_HEADERS, _MAX_FOOTERS = 12, 6, 3, 3
 
 
 def list_exports(paths: Iterable[Path]) -> list[Path]:
@@ -98,6 +106,12 @@ def _finish(tables: Sequence[TableProfile]) -> Iterator[TableProfile]:
         yield from split_blocks(replace(table, form=table.form | form))
 
 
+def open_items(table: TableProfile, item: str, value: str) -> dict[str, Profile]:
+    """Open a long table once more, and count the values of each item."""
+    opened = open_table(table.path, SourceForm.model_validate(table.form))
+    return profile_items(opened, item, value, table.columns[value])
+
+
 def _profile_workbook(path: Path, dictionary: Dictionary) -> Iterator[TableProfile]:
     found, errors = 0, []
     for number in range(1, _MAX_SHEETS + 1):
@@ -133,7 +147,19 @@ def _choose_header(path: Path, sheet: Form, dictionary: Dictionary) -> TableProf
             break
     if best is None and refused is not None:
         raise refused
-    return best
+    return None if best is None else _cut_footer(best, dictionary)
+
+
+def _cut_footer(table: TableProfile, dictionary: Dictionary) -> TableProfile:
+    """Leave out notes below the table, by which the patient's column has more than codes."""
+    patient = find_shape(table, dictionary).get_column("patient")
+    if patient is None or not list_sentences(table.columns[patient]):
+        return table
+    for rows in range(1, _MAX_FOOTERS + 1):
+        (shorter,) = _profile(table.path, table.form | {"footer_rows": rows})
+        if not list_sentences(shorter.columns[patient]):
+            return shorter
+    return table
 
 
 def _count_known(table: TableProfile, dictionary: Dictionary) -> float:

@@ -140,8 +140,9 @@ def profile_table(table: RawTable, path: Path, form: Form) -> list[TableProfile]
             for name, counter in columns.items():
                 counter.update(dict(_count_texts(rows, name)))
     decimal = str(form.get("decimal", "."))
+    counts = counts or {"": {name: Counter() for name in table.names}}
     profiles = []
-    for part, columns in counts.items() or [("", {name: Counter() for name in table.names})]:
+    for part, columns in counts.items():
         made = {
             name: Profile(
                 name,
@@ -159,6 +160,20 @@ def profile_table(table: RawTable, path: Path, form: Form) -> list[TableProfile]
             profile = profile.keep(filled, where={REPEATS: part}, is_part=True)
         profiles.append(profile)
     return profiles
+
+
+def profile_items(table: RawTable, item: str, value: str, like: Profile) -> dict[str, Profile]:
+    """Count the values of each item of a long table, as columns of their own."""
+    counts: dict[str, Counter[str]] = {}
+    for batch in _limit_rows(table.batches):
+        names = batch.column(item).cast(pa.string())
+        for name in names.drop_null().unique().to_pylist():
+            rows = batch.filter(compute.equal(names, name))
+            counts.setdefault(name.strip(), Counter()).update(dict(_count_texts(rows, value)))
+    return {
+        name: replace(like, name=name, rows=counter.total(), counts=counter)
+        for name, counter in counts.items()
+    }
 
 
 def _limit_rows(batches: Iterator[Any]) -> Iterator[Any]:

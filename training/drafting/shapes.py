@@ -67,8 +67,10 @@ def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
         # One row per patient or course: what would say when is a field like others.
         parts = {k: p for k, p in parts.items() if k not in ("visit", "day", "week", "date")}
         return Shape("course" if "course" in parts else "patient", parts)
-    has_scores = any(score is not None for score in scores)
-    return Shape("visit" if has_scores or "date" not in parts else "dose", parts)
+    if any(score is not None for score in scores) or "date" not in parts:
+        return Shape("visit", parts)
+    # A dose has its date alone.
+    return Shape("dose", {k: p for k, p in parts.items() if k not in ("visit", "day", "week")})
 
 
 def _repeats_courses(table: TableProfile, parts: Mapping[str, Part]) -> bool:
@@ -184,9 +186,14 @@ def _is_item(text: str, dictionary: Dictionary) -> bool:
     return reading is not None and reading.item is not None
 
 
+def list_sentences(profile: Profile) -> list[str]:
+    """List the texts of a column that are no codes."""
+    return [text for text in profile.counts if " " in text or "@" in text]
+
+
 def _share_codes(profile: Profile) -> float:
-    spaced = sum(count for text, count in profile.counts.items() if " " in text or "@" in text)
-    return profile.share(profile.filled - spaced)
+    sentences = sum(profile.counts[text] for text in list_sentences(profile))
+    return profile.share(profile.filled - sentences)
 
 
 def _share_small(profile: Profile) -> float:
