@@ -16,7 +16,7 @@ from features.dictionary.field import Field, Kind
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.mapping import Mapper
-from features.records.names import check_names
+from features.intake.names import check_names
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms

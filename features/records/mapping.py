@@ -40,7 +40,7 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
-from features.records.codes import Codes, Key, make_codes, make_key
+from features.intake.codes import Codes, Key, make_codes, make_key
 from features.records.parsing import Conversion
 from features.sources.source_form import SourceForm
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS

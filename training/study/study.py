@@ -14,7 +14,7 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import OFFERED_GROUPS, Group, Kind
 from features.dictionary.outcome import Outcome, parse_outcome
-from features.records.names import check_names
+from features.intake.names import check_names
 from training.study.parts import (
     AttritionPart,
     CohortPart,

@@ -13,7 +13,6 @@ from features.dictionary.field import Field, Kind
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS, NUMBER_PATTERN
 
 _ALWAYS_MISSING = frozenset(MISSING_TOKENS)
-# pandas writes whole numbers so if their column has a gap.
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
 
 Key = str | Decimal
@@ -33,9 +32,17 @@ def make_key(field: Field, text: str) -> Key:
     >>> make_key(fields["site"], "7.0"), make_key(fields["site"], "007")
     ('7', '007')
     """
-    if field.kind is Kind.TEXT:
-        whole = _WHOLE_FLOAT.fullmatch(text)
-        return whole[1] if whole else text
+    return trim_fraction(text) if field.kind is Kind.TEXT else make_loose_key(text)
+
+
+def trim_fraction(text: str) -> str:
+    """Leave out the `.0` that pandas writes after whole numbers if their column has a gap."""
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def make_loose_key(text: str) -> Key:
+    """Return a code's number if it is one, else its text."""
     plain = text.strip()
     if NUMBER_PATTERN.fullmatch(plain):
         return Decimal(plain)
