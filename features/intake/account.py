@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Indices
 
+# The table of a mapping that declares none: a file with one row per course.
+SINGLE = "cohort"
 _OPEN, _USED = 0, -1
 
 
@@ -108,6 +110,13 @@ class Account:
             },
             "files_aside": list(self.files_aside),
         }
+
+
+def count_file(source: str, rows: int, patients: int) -> Account:
+    """Write the account of a file that already is one row per course."""
+    whole = Part(rows, rows)
+    table = TableAccount(SINGLE, {source: rows}, whole)
+    return Account((table,), Part(patients, patients), whole)
 
 
 class RowTally:

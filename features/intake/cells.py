@@ -84,7 +84,9 @@ def read_cells(parts: Sequence[Any]) -> Cells:
             continue
         encoded = encode_distinct(array)
         numbers = [
-            _BLANK if text is None or text.strip() in _MISSING else known.setdefault(text, len(known))
+            _BLANK
+            if text is None or text.strip() in _MISSING
+            else known.setdefault(text, len(known))
             for text in list_texts(encoded.dictionary)
         ]
         # Arrow gives null no code, so it becomes the last one.
@@ -96,3 +98,12 @@ def read_cells(parts: Sequence[Any]) -> Cells:
 def blank_cells(size: int) -> Cells:
     """Return a column without any value."""
     return Cells(np.full(size, _BLANK, dtype=np.int32), ())
+
+
+def coalesce_cells(columns: Sequence[Cells]) -> Cells:
+    """Return of each row the first cell that is not blank."""
+    codes, texts = columns[-1].codes, list(columns[-1].texts)
+    for column in reversed(columns[:-1]):
+        codes = np.where(column.present, column.codes + np.int32(len(texts)), codes)
+        texts += column.texts
+    return Cells(codes, texts)

@@ -1,19 +1,32 @@
-"""Days: dates and day numbers of visits, and the time between two days."""
+"""Days: what cells say of dates, day numbers and years, and the time between two days."""
 
 import re
-from collections.abc import Callable
-from datetime import date
-from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 
-from features.base.arrays import Numbers
+from features.base.arrays import Flags, Numbers
+from features.intake.cells import Cells
+from features.sources.dates import find_days
 from features.sources.texts import NUMBER_PATTERN
 
+# A month is a twelfth of 365.25 days.
 DAYS_PER_YEAR = 365.25
-_ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ][0-9:.,+\-Z ]*)?")
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 _YEAR = re.compile(r"(1[89]|20)[0-9]{2}(?:\.0+)?")
-_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def read_days(cells: Cells, pattern: str | None) -> tuple[Numbers, Flags]:
+    """Read dates as days since 1970-01-01; also return which cells are something else."""
+    days, broken = find_days(pa.array(cells.texts, pa.string()), pattern)
+    blank = cells.codes < 0
+    return np.append(days, np.nan)[cells.codes], np.append(broken, False)[cells.codes] & ~blank
+
+
+def read_numbers(cells: Cells, decimal: str) -> tuple[Numbers, Flags]:
+    """Read numbers; also return which cells are something else."""
+    numbers = cells.measure(lambda text: read_number(text, decimal))
+    return numbers, np.isnan(numbers) & cells.present
 
 
 def read_number(text: str, decimal: str = ".") -> float:

@@ -1,6 +1,6 @@
 """Frames: the tables of a mapping in memory, each column only if something reads it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,7 @@ class Origin:
     numbers: NDArray[np.int64]
     file_of: NDArray[np.int16]
 
-    def explain(
-        self, column: str, rule: str, message: str, rows: Flags | Indices
-    ) -> list[Problem]:
+    def explain(self, column: str, rule: str, message: str, rows: Flags | Indices) -> list[Problem]:
         """Describe a rule that some rows of a column break; none if there are none."""
         problems = []
         for index, file in enumerate(self.files):
@@ -93,8 +91,9 @@ def read_frame(
     Frame or None
         None if the problems, in any of its files, leave nothing to read.
     """
-    form, problems = plan.get_form(name), []
+    form = plan.get_form(name)
     opened: list[RawTable] = []
+    problems: list[Problem] = []
     for path in paths:
         try:
             opened.append(open_table(path, form))
@@ -124,7 +123,9 @@ def _name_table(name: str, path: Path, error: InputError) -> Iterator[Problem]:
 
 def _compare_headers(name: str, first: RawTable, other: RawTable) -> list[Problem]:
     return [
-        Problem(f"{name}.{column}", "missing_column", f"is in one of {first.source}, {other.source}")
+        Problem(
+            f"{name}.{column}", "missing_column", f"is in one of {first.source}, {other.source}"
+        )
         for column in sorted({*first.names} ^ {*other.names})
     ]
 
@@ -165,10 +166,3 @@ def _fill_frame(
     frame = Frame(section, origin, roles, columns, RowTally(len(file_of)))
     frame.note("columns", "left out", roles.left_out)
     return frame, []
-
-
-def concatenate_flags(size: int, positions: Iterable[int]) -> Flags:
-    """Mark some positions among rows."""
-    marks = np.zeros(size, dtype=bool)
-    marks[list(positions)] = True
-    return marks

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.horizon import HORIZONS
+from features.intake.account import SINGLE
 from features.sources.source_form import SourceForm
 
 BASELINE = "baseline"
 IGNORED = "ignore"
-# The table of a mapping that declares none: a file with one row per course.
-SINGLE = "cohort"
 # Days that readings are usually planned for; a choice, stated in docs/explanation/windows.md.
 TARGETS = {"day1": 1.0, "week1": 7.0, "week2": 14.0, "acute": 28.0, "week12": 84.0, "month6": 182.0}
 BASELINE_DAYS = 14.0
@@ -219,14 +218,31 @@ class Derivation(Section):
     def patterns(self) -> Texts:
         """The columns whose cells it is made of; stars allowed in those of boxes and sums."""
         lengths = [part.sources for part in (self.height, self.weight) if part is not None]
-        dates = tuple(filter(None, (self.since, self._dated_until)))
         single = tuple(name for sources in lengths for name in sources)
-        return (*dates, *single, *self.any, *self.checked, *self.sum, *self.first)
+        return (
+            *self.dates,
+            *self._dated_until,
+            *single,
+            *self.any,
+            *self.checked,
+            *self.sum,
+            *self.first,
+        )
 
     @property
-    def _dated_until(self) -> str | None:
+    def dates(self) -> Texts:
+        """The column from whose date time is counted, which may be a birth date."""
+        return () if self.since is None else (self.since,)
+
+    @property
+    def counted(self) -> Texts:
+        """The column of which different texts are counted."""
+        return () if self.distinct is None else (self.distinct,)
+
+    @property
+    def _dated_until(self) -> Texts:
         known = (None, "assessed_on", BASELINE, "first_dose")
-        return None if self.until in known else self.until
+        return () if self.until is None or self.until in known else (self.until,)
 
 
 class Plan(SourceForm):

@@ -6,6 +6,7 @@ from dataclasses import replace as change
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
+from features.dictionary.field import Field
 from features.intake.names import check_names
 from features.intake.plan import Plan, TableSection, matches, translate_name
 
@@ -27,7 +28,7 @@ class Sorter:
     """Sorts the columns of the tables of one mapping."""
 
     def __init__(
-        self, plan: Plan, dictionary: Dictionary, known: Mapping[str, object], ignore_unknown: bool
+        self, plan: Plan, dictionary: Dictionary, known: Mapping[str, Field], ignore_unknown: bool
     ) -> None:
         self.plan = plan
         self.dictionary = dictionary
@@ -45,7 +46,8 @@ class Sorter:
         if patient is None and section.kind != "alone":
             message = "no column joins this table: name it by `patient`"
             problems.append(Problem(f"{table}.{PATIENT}", "missing_column", message))
-        keys = dict.fromkeys(name for name in (patient, *section.keys) if name in names)
+        own = section.keys if patient is None else [patient, *section.keys]
+        keys = dict.fromkeys(name for name in own if name in names)
         fields: dict[str, str] = {}
         left_out = 0
         for name in names:
@@ -76,12 +78,9 @@ class Sorter:
         """Return whether a field is derived from this column; if asked, from its date."""
         labels = {name, ours, f"{table}.{name}", f"{table}.{ours}"}
         for rule in self.plan.derive.values():
-            if only_dates:
-                patterns = (rule.since,) if rule.since else ()
-            else:
-                patterns = rule.patterns
-                if rule.count == table:
-                    patterns = (*patterns, *rule.where, *filter(None, (rule.distinct,)))
+            patterns = rule.dates if only_dates else rule.patterns
+            if rule.count == table and not only_dates:
+                patterns = (*patterns, *rule.where, *rule.counted)
             if any(matches(label, patterns) for label in labels):
                 return True
         first = self.plan.first_dose
@@ -104,9 +103,7 @@ class Sorter:
             return section.patient if section.patient in names else None
         return next((name for name in names if self._translate(section, name) == PATIENT), None)
 
-    def _check_keys(
-        self, table: str, section: TableSection, names: Sequence[str]
-    ) -> list[Problem]:
+    def _check_keys(self, table: str, section: TableSection, names: Sequence[str]) -> list[Problem]:
         wanted = [*section.keys, *section.rename]
         message = "the mapping names it, but no column has it"
         return [

@@ -65,15 +65,17 @@ class _Answers:
 class ShortForms:
     """Finds short forms in a file that is read in batches."""
 
+    # By the field of the total: a follow-up may be short though the baseline is not.
     answers: dict[str, _Answers] = field(default_factory=dict)
 
-    def add(self, columns: Columns) -> None:
-        """Add a batch of validated columns."""
+    def add(self, columns: Columns, horizon: str = "") -> None:
+        """Add a batch of validated columns, of the baseline or of a horizon."""
         for score in list_scored(columns):
             scoring, key = score.scoring, score.scoring.instrument.key
             answered = scoring.find_answered(columns.stack(scoring.fields))
             blank = _Answers(scoring, np.zeros(len(answered), dtype=bool))
-            self.answers.setdefault(key, blank).add(columns, score, answered)
+            name = f"{key}_{horizon}" if horizon else key
+            self.answers.setdefault(name, blank).add(columns, score, answered)
 
     def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""
