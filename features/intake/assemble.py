@@ -19,19 +19,18 @@ from features.intake.cells import Cells, coalesce_cells
 from features.intake.derive import Derived, Deriver
 from features.intake.exports import Exports, Paths, find_exports, list_paths
 from features.intake.followups import list_followup_items
-from features.intake.frame import Frame, read_frame
+from features.intake.frame import Contribution, Courses, Frame, Linked
 from features.intake.grid import make_grids
+from features.intake.loading import read_frame
 from features.intake.moments import find_moments
 from features.intake.people import (
-    Courses,
-    Linked,
     assign_rows,
     find_lacking,
     link_patients,
     make_courses,
 )
 from features.intake.plan import Plan
-from features.intake.readings import Contribution, read_single, read_visits
+from features.intake.readings import read_single, read_visits
 from features.intake.roles import PATIENT, Sorter
 from features.sources.dates import write_iso_date
 from features.sources.parquet_files import BATCH_ROWS

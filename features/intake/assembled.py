@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from features.base.errors import Problem
-from features.intake.readings import Contribution
+from features.intake.frame import Contribution
 from features.sources.tables import RawTable
 
 

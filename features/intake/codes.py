@@ -111,3 +111,14 @@ def make_codes(
     return replace(
         plain, missing=keys, words={make(theirs): ours for theirs, ours in words.items()}
     )
+
+
+def fold_word(text: str) -> Key:
+    """Return what spellings of a word have in common: numbers, spaces and capitals aside."""
+    key = make_loose_key(" ".join(text.split()))
+    return key.casefold() if isinstance(key, str) else key
+
+
+def fold_letters(text: str) -> str:
+    """Return the letters and digits of a word, lower case."""
+    return "".join(filter(str.isalnum, text)).casefold()

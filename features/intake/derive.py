@@ -20,9 +20,9 @@ from features.intake.days import (
     read_numbers,
     read_year,
 )
-from features.intake.people import Courses, Linked, explain_dates, find_texts
+from features.intake.frame import Contribution, Courses, Linked
+from features.intake.people import explain_dates, find_texts
 from features.intake.plan import BASELINE, Derivation, Length, Plan, matches
-from features.intake.readings import Contribution
 
 _DIVISORS = {"days_since": 1.0, "weeks_since": 7.0, "months_since": DAYS_PER_MONTH}
 _CHECKED = {"1", "1.0", "true", "yes", "y", "checked", "x"}

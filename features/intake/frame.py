@@ -1,23 +1,29 @@
-"""Frames: the tables of a mapping in memory, each column only if something reads it."""
+"""Frames: the tables of a mapping in memory, and what later steps make of them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.base.arrays import Flags, Indices
-from features.base.errors import InputError, Problem
+from features.base.arrays import Flags, Indices, Numbers
+from features.base.errors import Problem
 from features.intake.account import Note, RowTally
-from features.intake.cells import Cells, read_cells
-from features.intake.plan import Plan, TableSection
-from features.intake.roles import Roles
-from features.sources.source_form import SourceForm
-from features.sources.tables import RawTable, open_table
+from features.intake.cells import Cells
+from features.intake.plan import BASELINE, TableSection
 
-Assign = Callable[[tuple[str, ...]], tuple[Roles, list[Problem]]]
+MAX_COURSE = 999
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of one table, by the file's own names."""
+
+    patient: str | None
+    # Columns that are read, and the name of ours under which each becomes a course's cell.
+    loaded: tuple[str, ...]
+    fields: Mapping[str, str]
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,93 +82,101 @@ class Frame:
         return self.origin.explain(column or "row", rule, message, rows)
 
 
-def read_frame(
-    name: str, paths: Sequence[Path], plan: Plan, assign: Assign
-) -> tuple[Frame | None, list[Problem]]:
-    """Read one table from its files.
+@dataclass
+class Linked:
+    """A frame whose rows are linked to patients, and then to courses."""
 
-    Parameters
-    ----------
-    assign
-        Says of a header's names what each column is for.
-
-    Returns
-    -------
-    Frame or None
-        None if the problems, in any of its files, leave nothing to read.
-    """
-    form = plan.get_form(name)
-    opened: list[RawTable] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            opened.append(open_table(path, form))
-        except InputError as error:
-            problems += _name_table(name, path, error)
-    if problems or not opened:
-        return None, problems
-    roles, problems = assign(opened[0].names)
-    for table in opened[1:]:
-        problems += _compare_headers(name, opened[0], table)
-    for table in opened:
-        problems += [
-            Problem(f"{name}.{column}", "type", f"the column's type is {table.unreadable[column]}")
-            for column in roles.loaded
-            if column in table.unreadable
-        ]
-    if problems:
-        return None, problems
-    return _fill_frame(name, opened, roles, plan, form)
+    frame: Frame
+    # `intp[rows]`, -1 if the row has none.
+    patient: Indices
+    # The course number of its own column, NaN without.
+    number: Numbers
+    # Of its date, since 1970-01-01; NaN without.
+    date: Numbers
+    # `intp[rows]`: position among the courses, -1 if of none or, for a patient's row, of all.
+    course: Indices
 
 
-def _name_table(name: str, path: Path, error: InputError) -> Iterator[Problem]:
-    for problem in error.problems:
-        message = f"{path.name}: {problem.message}"
-        yield Problem(f"{name}.{problem.field}", problem.rule, message, problem.rows)
+@dataclass(frozen=True)
+class Courses:
+    """The courses of a cohort, ordered by patient."""
 
+    names: Sequence[str]
+    # `intp[courses]` and `float64[courses]`.
+    patient: Indices
+    number: Numbers
+    # Days since 1970-01-01, NaN if unknown.
+    first_dose: Numbers
+    # Whether the tables say which course is which.
+    numbered: bool
 
-def _compare_headers(name: str, first: RawTable, other: RawTable) -> list[Problem]:
-    return [
-        Problem(
-            f"{name}.{column}", "missing_column", f"is in one of {first.source}, {other.source}"
+    @property
+    def size(self) -> int:
+        """Number of courses."""
+        return len(self.patient)
+
+    def count_by_patient(self) -> Indices:
+        """Count each patient's courses."""
+        return np.bincount(self.patient, minlength=len(self.names))
+
+    def find_first(self) -> Indices:
+        """Return the position of each patient's first course."""
+        return np.searchsorted(self.patient, np.arange(len(self.names)))
+
+    def locate(self, patient: Indices, number: Numbers) -> Indices:
+        """Return the position of patients' courses by number; -1 if there is none."""
+        if not self.size:
+            return np.full(len(patient), -1)
+        keys = self.patient * (MAX_COURSE + 1.0) + self.number
+        wanted = patient * (MAX_COURSE + 1.0) + number
+        at = np.minimum(np.searchsorted(keys, wanted), self.size - 1)
+        return np.where(keys[at] == wanted, at, -1)
+
+    def select(self, kept: Flags) -> "Courses":
+        """Keep some courses; positions of patients stay."""
+        return Courses(
+            self.names,
+            self.patient[kept],
+            self.number[kept],
+            self.first_dose[kept],
+            self.numbered,
         )
-        for column in sorted({*first.names} ^ {*other.names})
-    ]
 
 
-def _fill_frame(
-    name: str, opened: list[RawTable], roles: Roles, plan: Plan, form: SourceForm
-) -> tuple[Frame | None, list[Problem]]:
-    parts: dict[str, list[Any]] = {column: [] for column in roles.loaded}
-    numbers: list[NDArray[np.int64]] = []
-    problems: list[Problem] = []
-    files: dict[str, int] = {}
-    for table in opened:
-        count = 0
-        try:
-            for batch in table.batches:
-                count += batch.num_rows
-                for column, arrays in parts.items():
-                    arrays.append(batch.column(column))
-        except InputError as error:
-            problems += _name_table(name, Path(table.source), error)
-        problems += [
-            Problem(f"{name}.{ragged.field}", ragged.rule, ragged.message, ragged.rows)
-            for ragged in table.list_ragged()
-        ]
-        positions = np.arange(1, count + 1, dtype=np.int64)
-        numbers.append(
-            np.array(table.number_rows(positions), dtype=np.int64) if table.ragged else positions
-        )
-        files[table.source] = count
-    if problems:
-        return None, problems
-    file_of = np.repeat(np.arange(len(files), dtype=np.int16), [*files.values()])
-    origin = Origin(name, files, np.concatenate(numbers), file_of)
-    section = plan.list_tables()[name]
-    columns = {column: read_cells(arrays) for column, arrays in parts.items()}
-    for column in roles.fields:
-        columns[column] = columns[column].without(plan.missing) if plan.missing else columns[column]
-    frame = Frame(section, origin, roles, columns, RowTally(len(file_of)))
-    frame.note("columns", "left out", roles.left_out)
-    return frame, []
+@dataclass(frozen=True)
+class GridColumn:
+    """A column of a grid, the file's name for it, and the frame's row behind each cell."""
+
+    cells: Cells
+    label: str
+    # `intp[rows]`, -1 if blank.
+    rows: Indices
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a table says, by our names."""
+
+    link: Linked
+    # `intp[rows]`: of each row the first of the frame's rows that it is made of.
+    rows: Indices
+    columns: Mapping[str, GridColumn] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one table says of one column of the cohort."""
+
+    # Name of ours, and of the column in its file.
+    target: str
+    label: str
+    link: Linked
+    # `[courses]`, and of each the frame's row that it is from, -1 if blank.
+    cells: Cells
+    rows: Indices
+    slot: str = BASELINE
+
+
+def explain_duplicates(message: str) -> str:
+    """Add to a message what a mapping can say of duplicates."""
+    return f'{message}; `duplicates` of the table can read the "first" or the "last"'

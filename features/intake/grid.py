@@ -1,7 +1,6 @@
 """Grids: what a table says with one row per visit, patient, course or dose, whatever its shape."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,29 +9,9 @@ from features.base.arrays import Flags, Indices
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.intake.cells import Cells
-from features.intake.codes import Key, make_loose_key
-from features.intake.people import Linked
+from features.intake.codes import fold_letters, fold_word, make_loose_key
+from features.intake.frame import Grid, GridColumn, Linked, explain_duplicates
 from features.intake.plan import IGNORED, Plan, translate_name
-
-
-@dataclass(frozen=True)
-class GridColumn:
-    """A column of a grid, the file's name for it, and the frame's row behind each cell."""
-
-    cells: Cells
-    label: str
-    # `intp[rows]`, -1 if blank.
-    rows: Indices
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What a table says, by our names."""
-
-    link: Linked
-    # `intp[rows]`: of each row the first of the frame's rows that it is made of.
-    rows: Indices
-    columns: Mapping[str, GridColumn] = field(default_factory=dict)
 
 
 def make_grids(
@@ -57,17 +36,6 @@ def make_grids(
         return [Grid(link, rows, wide)], []
     long, problems = _pivot(link, rows, _Targets(link, plan, dictionary, accept, lenient))
     return [long, *([Grid(link, rows, wide)] if wide else [])], problems
-
-
-def fold_word(text: str) -> Key:
-    """Return what spellings of a word have in common: numbers, spaces and capitals aside."""
-    key = make_loose_key(" ".join(text.split()))
-    return key.casefold() if isinstance(key, str) else key
-
-
-def fold_letters(text: str) -> str:
-    """Return the letters and digits of a word, lower case."""
-    return "".join(filter(str.isalnum, text)).casefold()
 
 
 class _Targets:
@@ -236,11 +204,6 @@ def _settle(
     dropped = _mark(frame.size, rows[~kept & unlike])
     frame.tally.set_aside(dropped, "readings", f"duplicate: the {rule} is read")
     return kept, []
-
-
-def explain_duplicates(message: str) -> str:
-    """Add to a message what a mapping can say of duplicates."""
-    return f'{message}; `duplicates` of the table can read the "first" or the "last"'
 
 
 def _mark(size: int, rows: Indices) -> Flags:

@@ -8,9 +8,9 @@ import numpy as np
 from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.intake.cells import Cells
+from features.intake.codes import fold_word
 from features.intake.days import read_numbers
-from features.intake.grid import fold_word
-from features.intake.people import Courses, Linked
+from features.intake.frame import Courses, Linked
 from features.intake.plan import BASELINE, IGNORED, Plan
 
 _DAYS_PER_WEEK = 7

@@ -1,7 +1,6 @@
 """Patients and their courses, told over all tables, and to which course each row belongs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,71 +9,8 @@ from features.base.errors import Problem
 from features.intake.cells import Cells
 from features.intake.codes import make_loose_key, trim_fraction
 from features.intake.days import read_days, read_numbers
-from features.intake.frame import Frame
+from features.intake.frame import MAX_COURSE, Courses, Frame, Linked
 from features.intake.plan import Plan
-
-_MAX_COURSE = 999
-
-
-@dataclass
-class Linked:
-    """A frame whose rows are linked to patients, and then to courses."""
-
-    frame: Frame
-    # `intp[rows]`, -1 if the row has none.
-    patient: Indices
-    # The course number of its own column, NaN without.
-    number: Numbers
-    # Of its date, since 1970-01-01; NaN without.
-    date: Numbers
-    # `intp[rows]`: position among the courses, -1 if of none or, for a patient's row, of all.
-    course: Indices
-
-
-@dataclass(frozen=True)
-class Courses:
-    """The courses of a cohort, ordered by patient."""
-
-    names: Sequence[str]
-    # `intp[courses]` and `float64[courses]`.
-    patient: Indices
-    number: Numbers
-    # Days since 1970-01-01, NaN if unknown.
-    first_dose: Numbers
-    # Whether the tables say which course is which.
-    numbered: bool
-
-    @property
-    def size(self) -> int:
-        """Number of courses."""
-        return len(self.patient)
-
-    def count_by_patient(self) -> Indices:
-        """Count each patient's courses."""
-        return np.bincount(self.patient, minlength=len(self.names))
-
-    def find_first(self) -> Indices:
-        """Return the position of each patient's first course."""
-        return np.searchsorted(self.patient, np.arange(len(self.names)))
-
-    def locate(self, patient: Indices, number: Numbers) -> Indices:
-        """Return the position of patients' courses by number; -1 if there is none."""
-        if not self.size:
-            return np.full(len(patient), -1)
-        keys = self.patient * (_MAX_COURSE + 1.0) + self.number
-        wanted = patient * (_MAX_COURSE + 1.0) + number
-        at = np.minimum(np.searchsorted(keys, wanted), self.size - 1)
-        return np.where(keys[at] == wanted, at, -1)
-
-    def select(self, kept: Flags) -> "Courses":
-        """Keep some courses; positions of patients stay."""
-        return Courses(
-            self.names,
-            self.patient[kept],
-            self.number[kept],
-            self.first_dose[kept],
-            self.numbered,
-        )
 
 
 def filter_rows(frame: Frame) -> None:
@@ -138,9 +74,9 @@ def _read_course_numbers(frame: Frame) -> tuple[Numbers, list[Problem]]:
         return np.full(frame.size, np.nan), []
     numbers, broken = read_numbers(frame.columns[name], ".")
     with np.errstate(invalid="ignore"):
-        outside = (numbers < 1) | (numbers > _MAX_COURSE) | (numbers != np.floor(numbers))
+        outside = (numbers < 1) | (numbers > MAX_COURSE) | (numbers != np.floor(numbers))
     wrong = (broken | (outside & ~np.isnan(numbers))) & frame.tally.open
-    message = f"must be a whole number from 1 to {_MAX_COURSE}"
+    message = f"must be a whole number from 1 to {MAX_COURSE}"
     return np.where(np.isnan(numbers), 1.0, numbers), frame.explain(name, "range", message, wrong)
 
 

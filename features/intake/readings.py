@@ -11,24 +11,9 @@ from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
 from features.dictionary.horizon import HORIZONS
 from features.intake.cells import Cells
-from features.intake.grid import Grid, GridColumn, explain_duplicates
+from features.intake.frame import Contribution, Courses, Grid, GridColumn, explain_duplicates
 from features.intake.moments import Moments, find_eligible, leave_outside
-from features.intake.people import Courses, Linked
 from features.intake.plan import BASELINE, Choice, Plan
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one table says of one column of the cohort."""
-
-    # Name of ours, and of the column in its file.
-    target: str
-    label: str
-    link: Linked
-    # `[courses]`, and of each the frame's row that it is from, -1 if blank.
-    cells: Cells
-    rows: Indices
-    slot: str = BASELINE
 
 
 @dataclass(frozen=True)

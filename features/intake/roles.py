@@ -1,27 +1,16 @@
 """What each column of a table is for: a key, a field, a source of a derived one, or nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as change
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field
+from features.intake.frame import Roles
 from features.intake.names import check_names
 from features.intake.plan import Plan, TableSection, matches, translate_name
 
 PATIENT = "patient_id"
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns of one table, by the file's own names."""
-
-    patient: str | None
-    # Columns that are read, and the name of ours under which each becomes a course's cell.
-    loaded: tuple[str, ...]
-    fields: Mapping[str, str]
-    left_out: int = 0
 
 
 class Sorter:
