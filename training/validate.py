@@ -108,6 +108,8 @@ def describe_validation(done: Validated, register: bool) -> str:
     findings = done.findings
     failed = ", ".join(list_failed(findings.gate))
     gate = f"not met here: {failed}" if failed else "every criterion that applies is met"
+    if all(criterion.passed is None for criterion in findings.gate):
+        gate = f"no criterion applies: {findings.gate[0].because}"
     table = tabulate_performance(findings.performance)
     parts = [
         f"# {findings.card.name} version {findings.version}, on a cohort",

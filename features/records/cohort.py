@@ -130,8 +130,7 @@ def collect_cohort(
     forms = ShortForms()
     forms.add(columns)
     for batch in batches:
-        for horizon, followups in batch.followups.items():
-            forms.add(followups, horizon)
+        forms.add_followups(batch.followups)
     problems += forms.explain_short()
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))

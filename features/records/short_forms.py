@@ -4,7 +4,7 @@ One patient may leave an item blank. An item that no row of a file answers was n
 PHQ-8 is the PHQ-9 without its ninth item, and must not be pro-rated into a PHQ-9.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +76,11 @@ class ShortForms:
             blank = _Answers(scoring, np.zeros(len(answered), dtype=bool))
             name = f"{key}_{horizon}" if horizon else key
             self.answers.setdefault(name, blank).add(columns, score, answered)
+
+    def add_followups(self, followups: Mapping[str, Columns]) -> None:
+        """Add the items of a batch's follow-ups, by horizon."""
+        for horizon, columns in followups.items():
+            self.add(columns, horizon)
 
     def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""
