@@ -19,10 +19,10 @@ from features.intake.cells import Cells, coalesce_cells
 from features.intake.derive import Derived, Deriver
 from features.intake.exports import Exports, Paths, find_exports, list_paths
 from features.intake.followups import list_followup_items
-from features.intake.frame import Contribution, Courses, Frame, Linked
+from features.intake.frame import Contribution, Courses, Frame, Grid, Linked
 from features.intake.grid import make_grids
 from features.intake.loading import read_frame
-from features.intake.moments import find_moments
+from features.intake.moments import Moments, find_moments
 from features.intake.people import (
     assign_rows,
     find_lacking,
@@ -156,6 +156,7 @@ class _Assembly:
     ) -> tuple[list[Contribution], list[Problem]]:
         contributions: list[Contribution] = []
         problems: list[Problem] = []
+        visits: list[tuple[Grid, Moments]] = []
         for link in linked:
             kind = link.frame.section.kind
             if kind == "entry":
@@ -167,14 +168,15 @@ class _Assembly:
             if kind == "visit":
                 moments, told = find_moments(link, courses, self.plan, self.ignore_unknown)
                 problems += told
+                visits += [(grid, moments) for grid in grids]
+                continue
             for grid in grids:
-                if kind == "visit":
-                    added, told = read_visits(grid, moments, courses, self.plan, self.dictionary)
-                else:
-                    added, told = read_single(grid, courses)
+                added, told = read_single(grid, courses)
                 contributions += added
                 problems += told
-        return contributions, problems
+        grids, when = [grid for grid, _ in visits], [moments for _, moments in visits]
+        added, told = read_visits(grids, when, courses, self.plan, self.dictionary)
+        return [*contributions, *added], [*problems, *told]
 
     def _build(
         self,

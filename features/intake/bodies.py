@@ -11,10 +11,10 @@ from features.intake.cells import Cells
 from features.intake.days import read_number
 from features.intake.plan import Length
 
-# Metres and kilograms in one of theirs.
-_METRES = {"cm": 0.01, "m": 1.0, "in": 0.0254, "ft+in": 0.0254}
-_KILOGRAMS = {"kg": 1.0, "lb": 0.45359237, "g": 0.001}
-_FACTORS = {**_METRES, **_KILOGRAMS}
+# How many of theirs a metre or kilogram has, or what one of theirs is. Dividing by 100 rounds
+# right, so that 165 cm and 1.65 m are one height; multiplying by 0.01 does not.
+_PARTS = {"cm": 100, "g": 1000}
+_FACTORS = {"m": 1.0, "in": 0.0254, "ft+in": 0.0254, "kg": 1.0, "lb": 0.45359237}
 _INCHES_PER_FOOT = 12
 # Outside of these a height in metres, or a weight in kilograms, is in another unit or mistyped.
 PLAUSIBLE = {"height": (0.5, 2.5), "weight": (10.0, 400.0)}
@@ -65,7 +65,8 @@ def measure_length(
         for values, (cells, _) in zip(numbers, columns, strict=True)
     ]
     whole = numbers[0] if len(numbers) == 1 else numbers[0] * _INCHES_PER_FOOT + numbers[1]
-    converted = whole * _FACTORS[part.unit]
+    unit = part.unit
+    converted = whole / _PARTS[unit] if unit in _PARTS else whole * _FACTORS[unit]
     low, high = PLAUSIBLE[name]
     with np.errstate(invalid="ignore"):
         implausible = (converted < low) | (converted > high)

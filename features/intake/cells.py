@@ -107,3 +107,13 @@ def coalesce_cells(columns: Sequence[Cells]) -> Cells:
         codes = np.where(column.present, column.codes + np.int32(len(texts)), codes)
         texts += column.texts
     return Cells(codes, texts)
+
+
+def concatenate_cells(columns: Sequence[Cells]) -> Cells:
+    """Stack columns; equal texts get one code."""
+    texts: dict[str, int] = {}
+    codes = []
+    for column in columns:
+        numbers = [texts.setdefault(text, len(texts)) for text in column.texts]
+        codes.append(np.array([*numbers, _BLANK], dtype=np.int32)[column.codes])
+    return Cells(np.concatenate(codes), list(texts))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from features.base.errors import Problem
 from features.intake.plan import Plan
+from features.sources.tables import FORMATS
 
 Paths = Path | Sequence[Path]
 
@@ -20,8 +21,16 @@ class Exports(NamedTuple):
 
 
 def list_paths(paths: Paths) -> list[Path]:
-    """List what was given: one path, or several."""
-    return [paths] if isinstance(paths, Path) else list(paths)
+    """List what was given: one path, or several; of a folder with one export, that export."""
+    return [_find_single(path) for path in ([paths] if isinstance(paths, Path) else paths)]
+
+
+def _find_single(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = [file for file in path.iterdir() if file.suffix.lower() in FORMATS]
+    single = len(files) == 1 and files[0].suffix.lower() != ".parquet"
+    return files[0] if single else path
 
 
 def find_exports(paths: Paths, plan: Plan) -> Exports:

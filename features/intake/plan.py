@@ -3,7 +3,7 @@
 docs/reference/mappings.md has the whole language.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
@@ -298,7 +298,7 @@ class Plan(SourceForm):
         return days, own.choose or "last"
 
 
-def matches(name: str, patterns: Iterator[str] | Texts) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a name is one of some names, in which a star stands for any letters."""
     return any(name == pattern or ("*" in pattern and _fits(name, pattern)) for pattern in patterns)
 

@@ -1,7 +1,7 @@
 """Readings: which visit is read at each horizon, of each instrument and of every other column."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,8 +10,15 @@ from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
 from features.dictionary.horizon import HORIZONS
-from features.intake.cells import Cells
-from features.intake.frame import Contribution, Courses, Grid, GridColumn, explain_duplicates
+from features.intake.cells import Cells, blank_cells, concatenate_cells
+from features.intake.frame import (
+    Contribution,
+    Courses,
+    Frame,
+    Grid,
+    GridColumn,
+    explain_duplicates,
+)
 from features.intake.moments import Moments, find_eligible, leave_outside
 from features.intake.plan import BASELINE, Choice, Plan
 
@@ -24,162 +31,226 @@ class _Group:
     instruments: tuple[str, ...]
     columns: tuple[str, ...]
 
+    def list_readable(self, plan: Plan, dictionary: Dictionary) -> list[str]:
+        """List the horizons at which it can be read; none if it is no score."""
+        scales = [dictionary.instruments[key] for key in self.instruments]
+        return [
+            horizon
+            for horizon in plan.list_horizons()
+            if any(scale.can_read(HORIZONS[horizon]) for scale in scales)
+        ]
 
-def list_groups(grid: Grid, dictionary: Dictionary) -> list[_Group]:
-    """Group a grid's columns: totals and items of an instrument are of one visit, never mixed."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    single: list[_Group] = []
-    for name in grid.columns:
-        field = dictionary.fields.get(name)
-        if field is None or field.group not in (Group.SCORE, Group.ITEM) or not field.instrument:
-            single.append(_Group((), (name,)))
-            continue
-        groups.setdefault((field.instrument,), []).append(name)
-    return [*(_Group(keys, tuple(names)) for keys, names in groups.items()), *single]
+
+@dataclass(frozen=True)
+class _Visits:
+    """The visits of all tables, stacked, so that windows choose among all of them."""
+
+    grids: Sequence[Grid]
+    # `[rows]`: of which grid, when, and of which course.
+    grid_of: Indices
+    moments: Moments
+    course: Indices
+    # By our name: the cells, with one set of texts for all tables, and the frames' rows.
+    columns: Mapping[str, GridColumn]
+
+    def list_groups(self, dictionary: Dictionary) -> list[_Group]:
+        """Group the columns: total and items of an instrument are of one visit, never mixed."""
+        groups: dict[str, list[str]] = {}
+        single: list[_Group] = []
+        for name in self.columns:
+            field = dictionary.fields.get(name)
+            scored = field is not None and field.group in (Group.SCORE, Group.ITEM)
+            if field is None or not scored or field.instrument is None:
+                single.append(_Group((), (name,)))
+            else:
+                groups.setdefault(field.instrument, []).append(name)
+        return [*(_Group((key,), tuple(names)) for key, names in groups.items()), *single]
+
+    def find_filled(self, group: _Group) -> Flags:
+        """Return the rows in which any of some columns has a value."""
+        filled = [self.columns[name].cells.present for name in group.columns]
+        rows: Flags = np.logical_or.reduce(filled)
+        return rows
+
+    def list_frames(self, group: _Group, rows: Indices) -> Iterator[tuple[Frame, str, Indices]]:
+        """List the frames' rows behind some rows' cells, with the file's name of each column."""
+        for name in group.columns:
+            column = self.columns[name]
+            for position, grid in enumerate(self.grids):
+                if name in grid.columns:
+                    behind = column.rows[rows][self.grid_of[rows] == position]
+                    yield grid.link.frame, grid.columns[name].label, behind[behind >= 0]
+
+    def set_aside(self, group: _Group, rows: Indices, step: str, reason: str) -> None:
+        """Leave rows aside whose cells are not used; only once all that are used are known."""
+        for frame, _, behind in self.list_frames(group, rows):
+            marks = np.zeros(frame.size, dtype=bool)
+            marks[behind] = True
+            frame.tally.set_aside(marks, step, reason)
+
+    def take(self, group: _Group, chosen: Indices, slot: str) -> Iterator[Contribution]:
+        """Take the cells of the chosen rows, by the table that each is from."""
+        grid_of = np.append(self.grid_of, -1)[chosen]
+        for name in group.columns:
+            column = self.columns[name]
+            cells = column.cells.take(chosen)
+            behind = np.append(column.rows, -1)[chosen]
+            target = name if slot == BASELINE else f"{name}_{slot}"
+            for position, grid in enumerate(self.grids):
+                own = cells.keep(grid_of == position)
+                rows = np.where(own.present, behind, -1)
+                if (rows >= 0).any():
+                    grid.link.frame.tally.use(rows[rows >= 0])
+                    label = grid.columns[name].label
+                    yield Contribution(target, label, grid.link, own, rows, slot)
+
+
+def _stack_grids(grids: Sequence[Grid], moments: Sequence[Moments]) -> _Visits:
+    sizes = [len(grid.rows) for grid in grids]
+    course = [
+        np.where(grid.link.frame.tally.open, grid.link.course, -1)[grid.rows] for grid in grids
+    ]
+    parts = [
+        (moment.day[grid.rows], moment.slot[grid.rows], moment.rank[grid.rows])
+        for grid, moment in zip(grids, moments, strict=True)
+    ]
+    day, slot, rank = (np.concatenate(column) for column in zip(*parts, strict=True))
+    columns = {}
+    for name in dict.fromkeys(name for grid in grids for name in grid.columns):
+        pieces = [
+            grid.columns.get(name, GridColumn(blank_cells(size), "", np.full(size, -1)))
+            for grid, size in zip(grids, sizes, strict=True)
+        ]
+        cells = concatenate_cells([piece.cells for piece in pieces])
+        columns[name] = GridColumn(cells, "", np.concatenate([piece.rows for piece in pieces]))
+    grid_of = np.repeat(np.arange(len(grids)), sizes)
+    return _Visits(
+        grids, grid_of, Moments(moments[0].slots, day, slot, rank), np.concatenate(course), columns
+    )
 
 
 def read_visits(
-    grid: Grid, moments: Moments, courses: Courses, plan: Plan, dictionary: Dictionary
+    grids: Sequence[Grid],
+    moments: Sequence[Moments],
+    courses: Courses,
+    plan: Plan,
+    dictionary: Dictionary,
 ) -> tuple[list[Contribution], list[Problem]]:
-    """Choose the visit that is read of each course, at each horizon, for each instrument."""
-    link = grid.link
-    leave_outside(link, moments, plan)
-    moments = _take_moments(moments, grid.rows)
-    course = np.where(link.frame.tally.open, link.course, -1)[grid.rows]
+    """Choose the visit that is read of each course, at each horizon, for each instrument.
+
+    Parameters
+    ----------
+    grids, moments
+        Of every table of visits, and when each row of its frame was recorded.
+    """
     contributions: list[Contribution] = []
     problems: list[Problem] = []
-    size = link.frame.size
-    unread, scored = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
-    marks: dict[str, Flags] = {}
-    for group in list_groups(grid, dictionary):
-        filled = _find_filled(grid, group)
-        eligible = find_eligible(moments, plan, _list_readable(group, plan, dictionary))
+    if not grids:
+        return contributions, problems
+    for grid, moment in zip(grids, moments, strict=True):
+        leave_outside(grid.link, moment, plan)
+    visits = _stack_grids(grids, moments)
+    aside: list[tuple[_Group, Indices, str, str]] = []
+    for group in visits.list_groups(dictionary):
+        filled = visits.find_filled(group)
+        readable = group.list_readable(plan, dictionary)
+        eligible = find_eligible(visits.moments, plan, readable)
         for slot, rows in eligible.items():
-            candidates = np.flatnonzero(rows & filled & (course >= 0))
-            chooser = _Chooser(grid, group, moments, plan, slot, marks)
-            chosen, told = chooser.choose(candidates, course[candidates], courses.size)
-            problems += told
-            contributions += _take(grid, group, chosen, slot)
+            chooser = _Chooser(visits, group, plan, slot)
+            chosen = chooser.choose(
+                np.flatnonzero(rows & filled & (visits.course >= 0)), courses.size
+            )
+            contributions += visits.take(group, chosen, slot)
+            problems += chooser.problems
+            aside += chooser.aside
+        served = np.logical_or.reduce([*eligible.values()])
+        late = np.flatnonzero(filled & ~served)
         if group.instruments:
-            served = np.logical_or.reduce([*eligible.values()])
-            scored[grid.rows[filled]] = True
-            unread[grid.rows[filled & ~served]] = True
-    tally = link.frame.tally
-    tally.set_aside(unread, "windows", "asks about more days than the horizon has")
-    for reason, rows in marks.items():
-        tally.set_aside(rows, "readings", reason)
-    single = np.zeros(size, dtype=bool)
-    single[grid.rows] = True
-    tally.set_aside(single & ~scored, "readings", "no score")
+            reason = "asks about more days than the horizon has"
+            aside.append((group, late, "windows", reason))
+        else:
+            aside.append((group, late, "windows", "no score: read at baseline alone"))
+    for entry in aside:
+        visits.set_aside(*entry)
     return contributions, problems
-
-
-def _list_readable(group: _Group, plan: Plan, dictionary: Dictionary) -> list[str]:
-    scales = [dictionary.instruments[key] for key in group.instruments]
-    return [
-        horizon
-        for horizon in plan.list_horizons()
-        if any(scale.can_read(HORIZONS[horizon]) for scale in scales)
-    ]
-
-
-def _take_moments(moments: Moments, rows: Indices) -> Moments:
-    return replace(moments, day=moments.day[rows], slot=moments.slot[rows], rank=moments.rank[rows])
-
-
-def _find_filled(grid: Grid, group: _Group) -> Flags:
-    filled = np.zeros(len(grid.rows), dtype=bool)
-    for name in group.columns:
-        filled |= grid.columns[name].cells.present
-    return filled
-
-
-def _take(grid: Grid, group: _Group, chosen: Indices, slot: str) -> Iterator[Contribution]:
-    for name in group.columns:
-        column = grid.columns[name]
-        cells = column.cells.take(chosen)
-        rows = np.append(column.rows, -1)[chosen]
-        rows = np.where(cells.present, rows, -1)
-        grid.link.frame.tally.use(rows[rows >= 0])
-        target = name if slot == BASELINE else f"{name}_{slot}"
-        yield Contribution(target, column.label, grid.link, cells, rows, slot)
 
 
 class _Chooser:
     """Chooses among the rows of one course that may be read at one horizon."""
 
-    def __init__(
-        self,
-        grid: Grid,
-        group: _Group,
-        moments: Moments,
-        plan: Plan,
-        slot: str,
-        marks: dict[str, Flags],
-    ) -> None:
-        self.grid, self.group, self.moments, self.slot = grid, group, moments, slot
-        # By reason, rows of the frame to leave aside unless another of their cells is used.
-        self.marks = marks
+    def __init__(self, visits: _Visits, group: _Group, plan: Plan, slot: str) -> None:
+        self.visits, self.group, self.slot = visits, group, slot
+        self.problems: list[Problem] = []
+        # Rows to leave aside unless another of their cells is used.
+        self.aside: list[tuple[_Group, Indices, str, str]] = []
+        self.choice: Choice
         if slot == BASELINE:
             _, self.choice = plan.get_baseline()
             self.target = 0.0
         else:
             _, _, self.target, self.choice = plan.get_window(slot)
 
-    def choose(self, rows: Indices, course: Indices, courses: int) -> tuple[Indices, list[Problem]]:
-        """Return the grid's row of each course, -1 if none, and the duplicates refused."""
+    def choose(self, rows: Indices, courses: int) -> Indices:
+        """Return the row of each course, -1 if none."""
+        course = self.visits.course[rows]
         first, second = self._rank(rows)
         order = np.lexsort((rows, second, first, course))
         rows, course = rows[order], course[order]
         first, second = first[order], second[order]
         leads = np.diff(course, prepend=-1) != 0
         lead = np.maximum.accumulate(np.where(leads, np.arange(len(rows)), 0))
-        same = (first == first[lead]) & (second == second[lead]) & ~leads
-        apart = (first == first[lead]) & (second != second[lead]) & ~leads
-        frame = self.grid.link.frame
-        frame.note("readings", f"tie at {self.slot}: the earlier is read", int(apart.sum()))
-        problems = self._settle(rows, lead, same)
-        winner = lead
-        if frame.section.duplicates == "last":
-            ends = np.maximum.accumulate(np.where(same | leads, np.arange(len(rows)), 0))
-            last = np.zeros(len(rows), dtype=np.intp)
-            np.maximum.at(last, lead, ends)
-            winner = last[lead]
+        tied = (first == first[lead]) & ~leads
+        same = tied & (second == second[lead])
+        self._note_ties(rows[tied & ~same])
+        winner = self._settle(rows, lead, same)
         chosen = np.full(courses, -1)
         chosen[course[leads]] = rows[winner[leads]]
-        return chosen, problems
+        return chosen
 
     # By what rows are ordered: the reading that is wanted comes first.
     def _rank(self, rows: Indices) -> tuple[Numbers, Numbers]:
-        day, rank = self.moments.day[rows], self.moments.rank[rows]
+        moments = self.visits.moments
+        day, rank = moments.day[rows], moments.rank[rows]
         undated = np.isnan(day)
-        choice: Choice = self.choice
-        if choice == "nearest":
+        if self.choice == "nearest":
             away = np.where(undated, np.inf, np.abs(day - self.target))
             return away, np.where(undated, 0.0, day)
-        sign = 1.0 if choice == "first" else -1.0
+        sign = 1.0 if self.choice == "first" else -1.0
         return np.where(undated, np.inf, sign * day), np.where(undated, sign * rank, 0.0)
 
-    def _settle(self, rows: Indices, lead: Indices, same: Flags) -> list[Problem]:
-        frame = self.grid.link.frame
+    def _note_ties(self, rows: Indices) -> None:
+        for position, grid in enumerate(self.visits.grids):
+            count = int((self.visits.grid_of[rows] == position).sum())
+            what = f"tie at {self.slot}: the earlier is read"
+            grid.link.frame.note("readings", what, count)
+
+    # Of rows at one time, by position among `rows`: which is read.
+    def _settle(self, rows: Indices, lead: Indices, same: Flags) -> Indices:
         differs = np.zeros(len(rows), dtype=bool)
         for name in self.group.columns:
-            codes = self.grid.columns[name].cells.codes[rows]
+            codes = self.visits.columns[name].cells.codes[rows]
             differs |= same & (codes != codes[lead])
-        behind = self.grid.rows[rows]
-        self._mark("repeats a row", behind[same & ~differs])
+        self.aside.append((self.group, rows[same & ~differs], "readings", "repeats a row"))
         if not differs.any():
-            return []
-        rule, label = frame.section.duplicates, self.grid.columns[self.group.columns[0]].label
-        if rule == "refuse":
-            message = explain_duplicates(f"another row says otherwise at {self.slot}, at one time")
-            return frame.explain(label, "duplicate", message, behind[differs])
-        self._mark(f"duplicate: the {rule} is read", behind[same | differs | (rows == rows[lead])])
-        return []
+            return lead
+        rules = [grid.link.frame.section.duplicates for grid in self.visits.grids]
+        rule = np.array(rules)[self.visits.grid_of[rows]]
+        # Of two tables, none says which of them is right.
+        apart = self.visits.grid_of[rows] != self.visits.grid_of[rows][lead]
+        self._refuse(rows[differs & (apart | (rule == "refuse"))])
+        winner = lead.copy()
+        last = np.flatnonzero(same & (rule == "last"))
+        np.maximum.at(winner, lead[last], last)
+        unlike = np.isin(lead, lead[differs])
+        for name in ("first", "last"):
+            dropped = rows[unlike & (same | (np.arange(len(rows)) == lead)) & (rule == name)]
+            self.aside.append((self.group, dropped, "readings", f"duplicate: the {name} is read"))
+        return winner
 
-    def _mark(self, reason: str, rows: Indices) -> None:
-        size = self.grid.link.frame.size
-        self.marks.setdefault(reason, np.zeros(size, dtype=bool))[rows] = True
+    def _refuse(self, rows: Indices) -> None:
+        message = explain_duplicates(f"another row says otherwise at {self.slot}, at one time")
+        for frame, label, behind in self.visits.list_frames(self.group, rows):
+            self.problems += frame.explain(label, "duplicate", message, behind)
 
 
 def read_single(grid: Grid, courses: Courses) -> tuple[list[Contribution], list[Problem]]:

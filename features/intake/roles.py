@@ -65,7 +65,11 @@ class Sorter:
 
     def is_source(self, table: str, name: str, ours: str, only_dates: bool = False) -> bool:
         """Return whether a field is derived from this column; if asked, from its date."""
-        labels = {name, ours, f"{table}.{name}", f"{table}.{ours}"}
+        labels = {f"{table}.{name}", f"{table}.{ours}"}
+        columns = self.plan.list_tables()[table].columns
+        # A column that the table does not list belongs to another table of the same file.
+        if columns is None or matches(name, columns):
+            labels |= {name, ours}
         for rule in self.plan.derive.values():
             patterns = rule.dates if only_dates else rule.patterns
             if rule.count == table and not only_dates:
@@ -75,6 +79,13 @@ class Sorter:
         first = self.plan.first_dose
         here = first is not None and first.table in (None, table)
         return first is not None and here and first.column in (name, ours)
+
+    # Birth dates: read where an age is derived of them, and not kept; other tables of the same file
+    # have that column too.
+    def _is_counted_from(self, name: str) -> bool:
+        labels = [name, *(f"{table}.{name}" for table in self.plan.list_tables())]
+        dates = [date for rule in self.plan.derive.values() for date in rule.dates]
+        return any(matches(label, dates) for label in labels)
 
     def _translate(self, section: TableSection, name: str) -> str:
         for words in (section.rename, self.plan.rename):
@@ -127,7 +138,8 @@ class Sorter:
 
     # Direct identifiers are refused even if they would be left out.
     def _refuse(self, table: str, names: list[str], identifiers_only: bool) -> list[Problem]:
-        problems = check_names(filter(None, names), self.dictionary, self.known)
+        named = [name for name in names if name and not self._is_counted_from(name)]
+        problems = check_names(named, self.dictionary, self.known)
         return [
             change(problem, field=f"{table}.{problem.field}")
             for problem in problems

@@ -21,7 +21,7 @@ from features.intake.names import check_names
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
 from features.records.followups import total_followups
-from features.records.mapping import Mapper
+from features.records.mapping import Mapper, name_shared
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms
@@ -214,7 +214,7 @@ def _choose_columns(
     # Ignored columns may have any name but that of an identifier.
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
-    problems += _check_mapped(table, mapper, list(renamed.values()))
+    problems += _check_mapped(table, mapper, list(renamed.values()), known)
     problems += _check_doubled(table, mapper, list(renamed.values()))
     problems += _check_types(table, renamed, known)
     if problems:
@@ -229,13 +229,14 @@ def _check_unnamed(table: RawTable) -> Iterator[Problem]:
             yield Problem(f"column {number}", "unknown", message)
 
 
-def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
+def _check_mapped(
+    table: RawTable, mapper: Mapper, ours: list[str], known: Mapping[str, Field]
+) -> Iterator[Problem]:
     names = {*table.names}
     for name in mapper.rename:
         if name not in names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
-    shared = {f"{name.rpartition('_')[0]}_items" for name in ours}
-    shared |= {f"{name.split('_')[0]}_items" for name in ours}
+    shared = {name_shared(known[name]) for name in ours if name in known}
     for name in mapper.values:
         if name not in ours and name not in shared:
             message = "the mapping has values for this field, but no column becomes it"

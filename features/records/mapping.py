@@ -44,7 +44,7 @@ from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Field, Group
+from features.dictionary.field import Field, Group, Kind
 from features.intake.codes import Codes, Key, make_codes, make_key
 from features.intake.days import DAYS_PER_MONTH, DAYS_PER_YEAR
 from features.intake.followups import list_followup_items
@@ -96,8 +96,9 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     return nearest
 
 
-# Ends the name of a table of words for all items of an instrument.
+# Ends the name of a table of words for all items of an instrument; and the one for all flags.
 _ITEMS = "_items"
+FLAGS = "flags"
 
 
 class Mapper(Plan):
@@ -117,7 +118,7 @@ class Mapper(Plan):
 
     def get_codes(self, field: Field) -> Codes:
         """Return a field's codes: for missing values, and for words of ours."""
-        shared = self.values.get(f"{field.instrument}{_ITEMS}", {}) if _is_item(field) else {}
+        shared = self.values.get(name_shared(field) or "", {})
         words = {**shared, **self.values.get(field.name, {})}
         return make_codes(field, self.missing, words, self)
 
@@ -166,13 +167,16 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     return mapper
 
 
-def _is_item(field: Field) -> bool:
-    return field.group is Group.ITEM
+def name_shared(field: Field) -> str | None:
+    """Name the table of words that a field shares: with all items of a scale, or all flags."""
+    if field.group is Group.ITEM:
+        return f"{field.instrument}{_ITEMS}"
+    return FLAGS if field.kind is Kind.FLAG else None
 
 
 def _check_mapping(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
     fields = dictionary.cohort_fields
-    shared = {f"{key}{_ITEMS}" for key in dictionary.instruments}
+    shared = {FLAGS, *(f"{key}{_ITEMS}" for key in dictionary.instruments)}
     # Columns that tables and derived fields read may have any name.
     free = {name for rule in mapper.derive.values() for name in rule.patterns}
     free |= {*list_followup_items(dictionary)}
@@ -203,6 +207,9 @@ def _check_words(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
         scale = dictionary.instruments.get(name.removesuffix(_ITEMS))
         if name in fields:
             yield from _check_field_words(mapper, name, fields[name], words)
+        elif name == FLAGS:
+            flag = next(field for field in fields.values() if field.kind is Kind.FLAG)
+            yield from _check_field_words(mapper, name, flag, words)
         elif scale is not None:
             # The item that reaches highest: what none of them may be is refused here.
             items = (fields[item] for item in scale.item_fields)
