@@ -1,7 +1,7 @@
 """The account of an intake: what was read, used and left aside, in counts that add up."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,11 @@ class Account:
     derived: Mapping[str, tuple[str, int, int]] = field(default_factory=dict)
     # Names of the files of a folder that no table takes.
     files_aside: tuple[str, ...] = ()
+
+    def add_note(self, table: str, step: str, what: str, count: int) -> "Account":
+        """Return the account with a further count, unless that is 0."""
+        notes = (*self.notes, Note(table, step, what, count)) if count else self.notes
+        return replace(self, notes=notes)
 
     def check(self) -> None:
         """Raise AssertionError if any count does not add up; that is a fault of ours."""

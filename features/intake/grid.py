@@ -142,10 +142,13 @@ def _pivot(link: Linked, rows: Indices, targets: _Targets) -> tuple[Grid, list[P
     rows = rows[filled]
     names, target, problems = targets.find(rows)
     rows, target = rows[target >= 0], target[target >= 0]
-    moment, first = _number_moments(link, rows)
+    moment = _number_moments(link, rows)
     kept, told = _merge_cells(link, rows, moment * max(len(names), 1) + target, values)
     problems += told
     rows, target, moment = rows[kept], target[kept], moment[kept]
+    first = np.zeros(moment.max(initial=-1) + 1, dtype=np.intp)
+    # The first of the rows that are kept: the last assignment counts.
+    first[moment[::-1]] = rows[::-1]
     columns = {}
     for position, name in enumerate(names):
         own = target == position
@@ -156,7 +159,7 @@ def _pivot(link: Linked, rows: Indices, targets: _Targets) -> tuple[Grid, list[P
 
 
 # What is recorded of one patient and course at one time is one visit.
-def _number_moments(link: Linked, rows: Indices) -> tuple[Indices, Indices]:
+def _number_moments(link: Linked, rows: Indices) -> Indices:
     section, frame = link.frame.section, link.frame
     names = [name for name in (section.visit, section.day, section.week, section.date) if name]
     parts = [link.patient[rows], np.nan_to_num(link.number[rows]).astype(np.intp)]
@@ -165,8 +168,7 @@ def _number_moments(link: Linked, rows: Indices) -> tuple[Indices, Indices]:
     for part in parts:
         _, part = np.unique(part, return_inverse=True)
         _, moment = np.unique(moment * (part.max(initial=0) + 1) + part, return_inverse=True)
-    _, index, moment = np.unique(moment, return_index=True, return_inverse=True)
-    return moment, rows[index]
+    return moment
 
 
 # Rows that say the same cell: equal ones are merged, others are for `duplicates` to settle.

@@ -99,7 +99,8 @@ class _Visits:
             for position, grid in enumerate(self.grids):
                 own = cells.keep(grid_of == position)
                 rows = np.where(own.present, behind, -1)
-                if (rows >= 0).any():
+                # Also a column that is blank: an item that nobody answers is no item left out.
+                if name in grid.columns and (grid_of == position).any():
                     grid.link.frame.tally.use(rows[rows >= 0])
                     label = grid.columns[name].label
                     yield Contribution(target, label, grid.link, own, rows, slot)

@@ -85,7 +85,10 @@ def read_intake(
     columns = collect_cohort(table, rest, ignore_unknown, dictionary, incomplete)
     if account is None:
         account = count_file(table.source, columns.size, len({*columns.get_texts("patient_id")}))
-    return columns, account
+    scales = columns.dictionary.instruments
+    unmeasured = np.logical_and.reduce([columns.find_missing(key) for key in scales])
+    what = "courses without any baseline total"
+    return columns, account.add_note("", "baseline", what, int(unmeasured.sum()))
 
 
 def read_cohort(
@@ -236,7 +239,9 @@ def _check_mapped(
     for name in mapper.rename:
         if name not in names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
-    shared = {name_shared(known[name]) for name in ours if name in known}
+    # An item's words are also those of its follow-ups.
+    fields = [known[name] for name in ours if name in known]
+    shared = {field.name for field in fields} | {name_shared(field) for field in fields}
     for name in mapper.values:
         if name not in ours and name not in shared:
             message = "the mapping has values for this field, but no column becomes it"
