@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -182,6 +183,7 @@ def read_batches(
 
 
 # Fields of a cohort by name, and the items of which follow-ups may be totalled.
+@lru_cache(maxsize=8)
 def _list_fields(dictionary: Dictionary) -> dict[str, Field]:
     items = list_followup_items(dictionary)
     return {**{name: item.field for name, item in items.items()}, **dictionary.cohort_fields}

@@ -1,6 +1,7 @@
 """Fixtures for the tests of joined exports."""
 
 import pytest
+from cohorts import show_field
 
 from features.base.errors import CohortError
 from features.records.cohort import read_intake
@@ -31,15 +32,11 @@ def list_cells(bring_in):
 
     def list_cells(mapping, files, *fields, **options):
         columns, _ = bring_in(mapping, files, **options)
-        return [tuple(values) for values in zip(*(show(columns, f) for f in fields), strict=True)]
+        return [
+            tuple(values) for values in zip(*(show_field(columns, f) for f in fields), strict=True)
+        ]
 
     return list_cells
-
-
-def show(columns, name):
-    field = columns.dictionary.cohort_fields[name]
-    values = columns.get_texts(name) if field.kind == "text" else columns.get_numbers(name)
-    return [None if value != value else value for value in values.tolist()]
 
 
 @pytest.fixture
@@ -52,9 +49,3 @@ def find_problems(bring_in):
         return {(p.field, p.rule): p.rows for p in refused.value.problems}
 
     return find_problems
-
-
-def list_aside(account, table):
-    """List what became of a table's rows: read, used, and the reasons of the others."""
-    (entry,) = [entry for entry in account.as_dict()["tables"] if entry["table"] == table]
-    return entry["read"], entry["used"], {part["reason"]: part["rows"] for part in entry["aside"]}

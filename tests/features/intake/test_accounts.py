@@ -1,14 +1,17 @@
 """Generated exports: every row is used or left aside by reason, and courses are the true ones."""
 
 import random
+from itertools import product
 
+import pyarrow as pa
 import pytest
 
 from features.base.errors import CohortError
 from features.dictionary.horizon import HORIZONS
 from features.intake.plan import TARGETS
-from features.records.cohort import digest_cohort, read_cohort, read_intake
-from features.records.mapping import read_mapping
+from features.records.cohort import collect_cohort, digest_cohort, read_intake
+from features.records.mapping import Mapper, read_mapping
+from features.sources.tables import wrap_table
 
 COUNTS = (300, 3_000)  # in `make test`, in `make endurance`
 SCALES = {"phq9": 27, "hamd17": 52, "pcl5": 80, "madrs": 60}
@@ -96,19 +99,19 @@ def write_rows(path, header, rows):
 @pytest.mark.parametrize("count", COUNTS[:1])
 def test_long_exports_become_the_true_cohort(tmp_path, count):
     """Counts add up, and the digest is that of the same cohort written wide."""
-    chance = random.Random(20261128)
+    chance, mappers = random.Random(20261128), {}
+    for lacking, rule in product(["aside", "keep"], ["first", "last"]):
+        (tmp_path / "mapping.toml").write_text(MAPPING.format(lacking=lacking, duplicates=rule))
+        mappers[lacking, rule] = read_mapping(tmp_path / "mapping.toml")
     for number in range(count):
         people, visits = generate(chance)
-        lacking, rule = chance.choice(["aside", "keep"]), chance.choice(["first", "last"])
+        lacking, rule = chance.choice([*mappers])
         write_rows(tmp_path / "people.csv", "id,sex", people)
         write_rows(tmp_path / "visits.csv", "id,course,day,scale,score", visits)
-        text = MAPPING.format(lacking=lacking, duplicates=rule)
-        (tmp_path / "mapping.toml").write_text(text)
-        mapper = read_mapping(tmp_path / "mapping.toml")
+        mapper = mappers[lacking, rule]
         courses = solve(people, visits, lacking, rule)
         names = [*dict.fromkeys(name for cells in courses for name in cells)]
-        wide = [[cells.get(name, "") for name in names] for cells in courses]
-        write_rows(tmp_path / "wide.csv", ",".join(names), wide)
+        wide = {name: [str(cells.get(name, "")) for cells in courses] for name in names}
         paths = [tmp_path / "people.csv", tmp_path / "visits.csv"]
         if not courses:
             with pytest.raises(CohortError, match="must have at least one row"):
@@ -119,5 +122,5 @@ def test_long_exports_become_the_true_cohort(tmp_path, count):
         rows = {entry.table: entry.rows.read for entry in account.tables}
         assert rows == {"people": len(people), "visits": len(visits)}, number
         assert account.courses.used == columns.size == len(courses), number
-        true = read_cohort(tmp_path / "wide.csv", incomplete=True)
+        true = collect_cohort(wrap_table(pa.table(wide), "wide"), Mapper(), incomplete=True)
         assert digest_cohort(columns) == digest_cohort(true), number

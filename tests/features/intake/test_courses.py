@@ -1,8 +1,7 @@
 """Several courses of one patient: numbered by a column, or told apart by their doses."""
 
 import pytest
-
-from tests.features.intake.conftest import list_aside
+from cohorts import list_aside
 
 DOSES = """
 [tables.doses]

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from cohorts import list_aside, show_field
 
 from features.intake.days import count_years
-from tests.features.intake.conftest import list_aside, show
 
 WIDE = '[constants]\ncondition = "depression"\n'
 
@@ -144,7 +144,7 @@ def test_rows_of_a_table_are_counted(bring_in, more, counts):
     mapping = WIDE + TRIALS.replace('"refuse"', '"aside"') + more
     mapping = mapping.replace('file = "people.csv"', 'file = "people.csv"\nlacking = "aside"')
     columns, account = bring_in(mapping, files)
-    assert show(columns, "failed_antidepressants") == counts
+    assert show_field(columns, "failed_antidepressants") == counts
     read, used, aside = list_aside(account, "medication")
     assert aside["patient not in people"] == 1
     assert read == used + sum(aside.values())

@@ -1,10 +1,10 @@
 """Several tables become one row per course: joined, checked, and every row accounted for."""
 
 import pytest
+from cohorts import list_aside
 
 from features.records.cohort import read_intake
 from features.records.mapping import read_mapping
-from tests.features.intake.conftest import list_aside
 
 TABLES = """
 [tables.people]

@@ -1,10 +1,10 @@
 """Visits are read at a horizon by their word, their day or their date, as the windows declare."""
 
 import pytest
+from cohorts import list_aside, show_field
 
 from features.base.errors import MappingError
 from features.records.mapping import read_mapping
-from tests.features.intake.conftest import list_aside, show
 
 LONG = """
 [tables.visits]
@@ -69,7 +69,7 @@ def write_days(days, scale="phq9"):
 def test_reading_of_a_horizon(bring_in, scale, days, windows, field, expected):
     section = f"[windows]\n{windows}\n".replace("{{", "{").replace("}}", "}") if windows else ""
     columns, account = bring_in(LONG + section, write_days(days, scale))
-    assert show(columns, field) == [expected]
+    assert show_field(columns, field) == [expected]
     assert account.tables[0].rows.read == len(days)
 
 
@@ -87,7 +87,7 @@ def test_reading_in_two_windows_serves_one(list_cells, keys, week2, acute):
 def test_instrument_is_not_read_at_a_horizon_shorter_than_its_recall(bring_in):
     """So that day 15 of the PCL-5, which asks about a month, is of the acute series."""
     columns, account = bring_in(LONG, write_days([0, 2, 15], "pcl5"))
-    assert show(columns, "pcl5_acute") == [3]
+    assert show_field(columns, "pcl5_acute") == [3]
     reason = "asks about more days than the horizon has"
     assert list_aside(account, "visits") == (3, 2, {reason: 1})
 
@@ -98,7 +98,7 @@ def test_readings_left_aside_are_counted_by_reason(bring_in):
     files["visits.csv"] = files["visits.csv"].replace("p,0,phq9,3", "p,0,phq9,2")
     files["visits.csv"] = files["visits.csv"].replace("p,28,phq9,8", "p,28,phq9,NA")
     columns, account = bring_in(LONG, files)
-    assert show(columns, "phq9_acute") == [4]
+    assert show_field(columns, "phq9_acute") == [4]
     assert list_aside(account, "visits") == (
         8,
         2,
@@ -121,7 +121,7 @@ def test_two_values_of_one_visit_are_refused_or_settled(bring_in, find_problems)
     for rule, score in (("first", 9), ("last", 9)):
         mapping = LONG.replace('score = "score"', f'score = "score"\nduplicates = "{rule}"')
         columns, account = bring_in(mapping, files)
-        assert show(columns, "phq9") == [score]
+        assert show_field(columns, "phq9") == [score]
         assert list_aside(account, "visits") == (3, 1, {f"duplicate: the {rule} is read": 2})
 
 
@@ -139,7 +139,7 @@ def test_words_say_the_horizon(bring_in, find_problems):
     rows = "id,visit,scale,score\np,baseline,phq9,20\np,Screening,phq9,22\np,WEEK  4,phq9,8\n"
     columns, account = bring_in(mapping, {"visits.csv": rows + "p,Unscheduled,phq9,3\n"})
     # The last of two baseline visits, by the order of the words and not of the rows.
-    assert (show(columns, "phq9"), show(columns, "phq9_acute")) == ([20], [8])
+    assert (show_field(columns, "phq9"), show_field(columns, "phq9_acute")) == ([20], [8])
     reasons = {"another reading is read": 1, "ignored by the mapping": 1}
     assert list_aside(account, "visits") == (4, 2, reasons)
     files = {"visits.csv": rows + "p,Week 9,phq9,3\n"}
@@ -192,10 +192,10 @@ def test_dates_are_counted_from_the_first_dose(bring_in, find_problems):
         ("visits.id", "first_dose"): (5,)
     }
     columns, account = bring_in(DATED.format(lacking="aside"), files)
-    assert show(columns, "phq9") == [20, 15]
-    assert show(columns, "phq9_acute") == [8, 5]
+    assert show_field(columns, "phq9") == [20, 15]
+    assert show_field(columns, "phq9_acute") == [8, 5]
     # Read at baseline alone: what was noted later is not known before treatment.
-    assert show(columns, "sex") == [0, None]
+    assert show_field(columns, "sex") == [0, None]
     assert list_aside(account, "visits") == (5, 4, {"no first dose": 1})
     assert account.as_dict()["courses"] == {
         "read": 3,
@@ -217,7 +217,7 @@ def test_total_and_items_are_of_one_visit(bring_in):
     ]
     text = "\n".join(",".join(row) for row in [["id", "day", *names], *rows])
     columns, _ = bring_in(mapping, {"visits.csv": text})
-    assert (show(columns, "phq9"), show(columns, "phq9_acute")) == ([18], [9])
+    assert (show_field(columns, "phq9"), show_field(columns, "phq9_acute")) == ([18], [9])
 
 
 @pytest.mark.parametrize(
