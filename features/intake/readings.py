@@ -8,7 +8,6 @@ import numpy as np
 from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
-from features.dictionary.field import Group
 from features.dictionary.horizon import HORIZONS
 from features.intake.cells import Cells, blank_cells, concatenate_cells
 from features.intake.frame import (
@@ -41,6 +40,11 @@ class _Group:
         ]
 
 
+def _join_groups(first: _Group, second: _Group) -> _Group:
+    instruments = dict.fromkeys((*first.instruments, *second.instruments))
+    return _Group(tuple(instruments), (*first.columns, *second.columns))
+
+
 @dataclass(frozen=True)
 class _Visits:
     """The visits of all tables, stacked, so that windows choose among all of them."""
@@ -55,16 +59,17 @@ class _Visits:
 
     def list_groups(self, dictionary: Dictionary) -> list[_Group]:
         """Group the columns: total and items of an instrument are of one visit, never mixed."""
-        groups: dict[str, list[str]] = {}
-        single: list[_Group] = []
+        owners = {**dictionary.item_owners, **{key: (key,) for key in dictionary.instruments}}
+        groups: list[_Group] = []
         for name in self.columns:
-            field = dictionary.fields.get(name)
-            scored = field is not None and field.group in (Group.SCORE, Group.ITEM)
-            if field is None or not scored or field.instrument is None:
-                single.append(_Group((), (name,)))
-            else:
-                groups.setdefault(field.instrument, []).append(name)
-        return [*(_Group((key,), tuple(names)) for key, names in groups.items()), *single]
+            group = _Group(owners.get(name, ()), (name,))
+            # A form and its subscales share items, and so are read together.
+            shared = [other for other in groups if {*other.instruments} & {*group.instruments}]
+            for other in shared:
+                groups.remove(other)
+                group = _join_groups(other, group)
+            groups.append(group)
+        return groups
 
     def find_filled(self, group: _Group) -> Flags:
         """Return the rows in which any of some columns has a value."""

@@ -176,13 +176,14 @@ def make_mapper(
 def name_shared(field: Field) -> str | None:
     """Name the table of words that a field shares: with all items of a scale, or all flags."""
     if field.group is Group.ITEM:
-        return f"{field.instrument}{_ITEMS}"
+        # A form's items have its stem, also where its subscales own them.
+        return f"{field.name.rpartition('_')[0]}{_ITEMS}"
     return FLAGS if field.kind is Kind.FLAG else None
 
 
 def _check_mapping(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
     fields = dictionary.cohort_fields
-    shared = {FLAGS, *(f"{key}{_ITEMS}" for key in dictionary.instruments)}
+    shared = {FLAGS, *_group_items(dictionary)}
     # Columns that tables and derived fields read may have any name.
     free = {name for rule in mapper.derive.values() for name in rule.patterns}
     free |= {*list_followup_items(dictionary)}
@@ -208,18 +209,24 @@ def _check_mapping(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
 
 
 def _check_words(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
-    fields = dictionary.cohort_fields
+    fields, shared = dictionary.cohort_fields, _group_items(dictionary)
     for name, words in mapper.values.items():
-        scale = dictionary.instruments.get(name.removesuffix(_ITEMS))
         if name in fields:
             yield from _check_field_words(mapper, name, fields[name], words)
         elif name == FLAGS:
             flag = next(field for field in fields.values() if field.kind is Kind.FLAG)
             yield from _check_field_words(mapper, name, flag, words)
-        elif scale is not None:
+        elif name in shared:
             # The item that reaches highest: what none of them may be is refused here.
-            items = (fields[item] for item in scale.item_fields)
-            yield from _check_field_words(mapper, name, max(items, key=_get_high), words)
+            yield from _check_field_words(mapper, name, max(shared[name], key=_get_high), words)
+
+
+def _group_items(dictionary: Dictionary) -> dict[str, list[Field]]:
+    groups: dict[str, list[Field]] = {}
+    for item in map(dictionary.fields.get, dictionary.item_owners):
+        if item is not None and (name := name_shared(item)) is not None:
+            groups.setdefault(name, []).append(item)
+    return groups
 
 
 def _get_high(field: Field) -> float:
