@@ -157,7 +157,7 @@ def validate(
 ) -> None:
     """Test a registered model on another cohort, and propose a recalibration."""
     home = enter_home()
-    from features.records.cohort import read_cohort
+    from features.records.cohort import read_intake
     from features.records.mapping import read_mapping
     from training.registry.reference import parse_reference
 
@@ -172,11 +172,11 @@ def validate(
     registered = registry.load_reference(reference)
     dictionary = registered.model.card.dictionary
     mapper = read_mapping(mapping, dictionary)
-    courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
+    courses, account = read_intake(cohort, mapper, ignore_unknown, dictionary, incomplete)
     from training.validate import describe_validation, prepare_folder, validate_version
 
     folder = prepare_folder(out)
-    done = validate_version(registry, registered, courses, folder, register)
+    done = validate_version(registry, registered, courses, folder, register, account)
     for path in done.files:
         say(f"{path}: written")
     show(as_json, done.as_dict(), describe_validation(done, register))

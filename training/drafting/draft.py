@@ -344,12 +344,9 @@ class _Writer:
         """List the items of long tables that are fields, not scores."""
         for table in self.tables:
             for name, profile in table.items.items():
-                target = self._translate_word("items", name)
-                if (
-                    target in self.dictionary.fields
-                    and read_score_name(name, self.dictionary) is None
-                ):
-                    yield fit_field(profile, self.dictionary.fields[target], 1.0)
+                ours = self.dictionary.fields.get(self._translate_word("items", name) or "")
+                if ours is not None and read_score_name(name, self.dictionary) is None:
+                    yield fit_field(profile, ours, 1.0)
 
     def _write_derived(self) -> Iterator[str]:
         for table in self.tables:

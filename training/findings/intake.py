@@ -106,8 +106,8 @@ def describe_intake(
 
 def find_without_baseline(columns: Columns) -> Flags:
     """Return which courses have no baseline total of any instrument, ``bool[courses]``."""
-    keys = tuple(columns.dictionary.instruments)
-    absent: Flags = np.isnan(columns.stack(keys)).all(axis=0)
+    lacking = [columns.find_missing(key) for key in columns.dictionary.instruments]
+    absent: Flags = np.logical_and.reduce(lacking)
     return absent
 
 
