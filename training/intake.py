@@ -11,7 +11,7 @@ from features.dictionary.dictionary import load_dictionary
 from features.records.cohort import read_intake
 from features.records.mapping import read_mapping
 from features.records.writing import check_ending, make_cohort_table, write_table_atomic
-from training.findings.intake import IntakeFacts, describe_intake, find_without_baseline
+from training.findings.intake import IntakeFacts, describe_intake, leave_incomplete
 from training.report.intake import make_tables, render_intake
 from training.report.layout import write_table
 
@@ -69,12 +69,10 @@ def take_in(order: IntakeOrder) -> IntakeFacts:
         1,
         "reading",
     )
-    lacking = find_without_baseline(columns)
-    kept = columns.select(~lacking)
+    kept, account = leave_incomplete(columns, account)
     facts = describe_intake(
         kept,
         account.as_dict(),
-        int(lacking.sum()),
         tuple(path.name for path in order.exports),
         None if order.mapping is None else order.mapping.name,
         order.out.name,
@@ -93,15 +91,18 @@ def summarise_intake(facts: IntakeFacts) -> str:
     """Describe in Markdown what was read, used and left aside."""
     tables = make_tables(facts)
     shown = (tables[name] for name in ("rows", "notes", "derived"))
-    at = f" at {facts.sites:,} sites" if facts.sites else ""
+    at = f" at {_count(facts.sites, 'site')}" if facts.sites else ""
     parts = [
         *([_SIMULATED] if facts.simulated else []),
-        f"{facts.out}: {facts.courses:,} courses of {facts.patients:,} patients{at}.",
+        f"{facts.out}: {_count(facts.courses, 'course')} of "
+        f"{_count(facts.patients, 'patient')}{at}.",
         *(write_table(table) for table in shown if table is not None),
     ]
-    if facts.without_baseline:
-        parts.append(f"Left aside without a baseline total: {facts.without_baseline:,} courses.")
     if facts.prorated:
         totals = ", ".join(f"{key} {count:,}" for key, count in facts.prorated.items())
         parts.append(f"Totals pro-rated, because items are blank: {totals}.")
     return "\n\n".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

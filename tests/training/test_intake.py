@@ -57,7 +57,7 @@ def check_sums(facts):
     parts = [(table, "rows") for table in account["tables"]]
     for part, unit in [*parts, (account["patients"], "patients"), (account["courses"], "courses")]:
         assert part["read"] == part["used"] + sum(entry[unit] for entry in part["aside"])
-    assert account["courses"]["used"] == facts["courses"] + facts["without_baseline"]
+    assert account["courses"]["used"] == facts["courses"]
 
 
 def test_exports_become_a_cohort_and_every_row_is_accounted_for(commands, exports, tmp_path):
@@ -71,7 +71,9 @@ def test_exports_become_a_cohort_and_every_row_is_accounted_for(commands, export
     check_sums(facts)
     rows = {table["table"]: (table["read"], table["used"]) for table in facts["account"]["tables"]}
     assert rows == {"people": (9, 9), "visits": (17, 16)}
-    assert (facts["courses"], facts["patients"], facts["without_baseline"]) == (8, 8, 1)
+    assert (facts["courses"], facts["patients"]) == (8, 8)
+    aside = [{"step": "baseline", "reason": "no baseline total", "courses": 1}]
+    assert facts["account"]["courses"] == {"read": 9, "used": 8, "aside": aside}
     assert facts["account"]["tables"][1]["files"] == {"visits1.csv": 15, "visits2.csv": 2}
     cohort = read_cohort(out)
     assert digest_cohort(cohort) == facts["digest"]
@@ -138,7 +140,7 @@ def facts(cohort):
         "tables": [], "notes": [], "derived": {}, "files_aside": [],
         **{key: {"read": 1200, "used": 1200, "aside": []} for key in ("patients", "courses")},
     }  # fmt: skip
-    return columns, describe_intake(columns, account, 0, ("a.csv",), "m.toml", "out.csv")
+    return columns, describe_intake(columns, account, ("a.csv",), "m.toml", "out.csv")
 
 
 def test_fields_are_counted_as_they_are(facts):
@@ -177,7 +179,7 @@ def test_a_value_at_an_end_is_flagged(tmp_path):
     rows = "".join(f"p{n},depression,{0 if n < 4 else 12},female\n" for n in range(12))
     (tmp_path / "c.csv").write_text(f"patient_id,condition,phq9,sex\n{rows}")
     columns = read_cohort(tmp_path / "c.csv")
-    described = describe_intake(columns, {}, 0, (), None, "c.csv")
+    described = describe_intake(columns, {}, (), None, "c.csv")
     flags = {count.field: count.flags for count in described.fields}
     assert flags["phq9"] == ("a quarter or more have the lowest value allowed",)
     assert flags["sex"] == flags["condition"] == ("the same in every course",)

@@ -1,6 +1,7 @@
 """What an intake made of its exports: counts that add up, by table and by field."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from features.base.arrays import Flags
 from features.dictionary.field import Field, Kind
+from features.intake.account import Account, Aside, Part
 from features.model.card import Facts
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
@@ -50,14 +52,12 @@ class IntakeFacts(Facts):
     patients: int
     # None if no site is recorded.
     sites: int | None
-    # Courses left aside on request, because they have no baseline total.
-    without_baseline: int
     # SHA-256 of the cohort's content, the same as that of models fitted on it.
     digest: str
     # By instrument, courses whose baseline total is pro-rated.
     prorated: Mapping[str, int]
     fields: tuple[FieldCount, ...]
-    # Rows, patients and courses, by table, step and reason: see docs/reference/intake.md.
+    # Rows, patients and courses, by table, step and reason: features.intake.account.Account.
     account: Mapping[str, Any]
 
     @property
@@ -65,13 +65,12 @@ class IntakeFacts(Facts):
         """Patients and courses that are in the exports and not in the cohort."""
         parts = [(self.account[unit], unit) for unit in ("patients", "courses")]
         counts: list[int] = [entry[unit] for part, unit in parts for entry in part["aside"]]
-        return self.without_baseline + sum(counts)
+        return sum(counts)
 
 
 def describe_intake(
     columns: Columns,
     account: Mapping[str, Any],
-    without_baseline: int,
     exports: tuple[str, ...],
     mapping: str | None,
     out: str,
@@ -96,7 +95,6 @@ def describe_intake(
         courses=columns.size,
         patients=patients,
         sites=sites or None,
-        without_baseline=without_baseline,
         digest=digest_cohort(columns),
         prorated={key: int(rows.sum()) for key, rows in columns.prorated.items()},
         fields=tuple(_count_fields(columns)),
@@ -104,11 +102,17 @@ def describe_intake(
     )
 
 
-def find_without_baseline(columns: Columns) -> Flags:
-    """Return which courses have no baseline total of any instrument, ``bool[courses]``."""
-    lacking = [columns.find_missing(key) for key in columns.dictionary.instruments]
-    absent: Flags = np.logical_and.reduce(lacking)
-    return absent
+def leave_incomplete(columns: Columns, account: Account) -> tuple[Columns, Account]:
+    """Leave aside the courses without a baseline total of any instrument, and count them."""
+    lacking: Flags = np.logical_and.reduce(
+        [columns.find_missing(key) for key in columns.dictionary.instruments]
+    )
+    count, courses = int(lacking.sum()), account.courses
+    if not count:
+        return columns, account
+    aside = (*courses.aside, Aside("baseline", "no baseline total", count))
+    part = Part(courses.read, courses.used - count, aside)
+    return columns.select(~lacking), replace(account, courses=part)
 
 
 def _count_fields(columns: Columns) -> Iterator[FieldCount]:
