@@ -54,7 +54,7 @@ def serve(
 @app.command()
 def score(
     cohort: Annotated[
-        Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet), or folder of .parquet")
+        Path, typer.Argument(help="cohort: a file of any known format, or a folder of them")
     ],
     out: Annotated[Path, typer.Option(help="file to write (.parquet or .csv)")],
     rejects: Annotated[Path | None, typer.Option(help="file for rows that break a rule")] = None,

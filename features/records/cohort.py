@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,8 @@ from features.records.names import check_names
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable, open_table
+from features.sources.raw_table import RawTable
+from features.sources.tables import open_table
 
 _UNNAMED = 'has no name: name it, leave it out, or ignore it in a mapping (`ignore = [""]`)'
 _FIRST_UNNAMED = (
@@ -42,13 +43,13 @@ class Batch:
 
 
 def read_cohort(
-    path: Path,
+    paths: Path | Sequence[Path],
     mapper: Mapper | None = None,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
     incomplete: bool = False,
 ) -> Columns:
-    """Read a cohort file of which every row is valid.
+    """Read a cohort of which every row is valid: a file, a folder, or several files.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def read_cohort(
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
     mapper = mapper or Mapper()
-    table = open_table(path, mapper)
+    table = open_table(paths, mapper)
     return collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
 
 

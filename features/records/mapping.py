@@ -143,7 +143,7 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
         return Mapper()
     table = read_toml(path, "a mapping file", MappingError)
     try:
-        mapper = Mapper.model_validate(table)
+        mapper = Mapper.model_validate(table, context={"folder": path.parent})
     except ValidationError as error:
         raise MappingError(list_problems(error), source=path.name) from None
     if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):

@@ -21,7 +21,8 @@ from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable, open_table
+from features.sources.raw_table import RawTable
+from features.sources.tables import open_table
 from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
