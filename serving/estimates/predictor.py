@@ -7,7 +7,7 @@ from features.dictionary.dictionary import combine_dictionaries
 from features.model.estimator import Estimates, Estimator
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility
-from serving.models.models import Champion
+from serving.models.champion import Champion
 
 # How much an estimate holds: everything, or only a probability, or why there is none.
 Detail = Literal["full", "brief"]

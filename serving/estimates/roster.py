@@ -17,11 +17,11 @@ from features.base.errors import (
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
+from serving.models.champion import Champion
 from serving.models.models import (
     NO_CHAMPION,
     PROJECT,
     PROJECT_LABEL,
-    Champion,
     load_champion,
 )
 
