@@ -72,7 +72,7 @@ class Roster:
                 self.predictor = Predictor(champions, self.least_sample_size)
             except DictionaryError:
                 changed = False
-                reasons.append("two champions define one instrument differently")
+                reasons.append("two champions define one addition to the dictionary differently")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 

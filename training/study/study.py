@@ -69,7 +69,8 @@ class Study(Part):
     @cached_property
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the study knows."""
-        return load_dictionary(self.locate(self.cohort.instruments))
+        files = (self.cohort.instruments, self.cohort.dictionary)
+        return load_dictionary(*map(self.locate, files))
 
     @cached_property
     def conditions(self) -> list[Condition]:
