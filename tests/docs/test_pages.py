@@ -11,6 +11,8 @@ import pytest
 from pages import BLOCK, PAGES, ROOT, find_unprinted, name_page
 from pydantic import TypeAdapter
 
+from features.dictionary.horizon import HORIZONS
+from features.intake.plan import Plan
 from features.records.mapping import read_mapping
 from features.sources.source_form import SourceForm
 from features.sources.tables import FORMATS, list_options
@@ -64,19 +66,36 @@ def test_files_named_on_pages_exist(page):
 
 
 def test_study_of_the_reference_page_is_valid(tmp_path):
-    text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
-    study, scales = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "study.toml").write_text(study)
-    (tmp_path / "my_scales.toml").write_text(scales)
+    """With the files that it names, as their pages have them."""
+    pages = ("reference/studies.md", "reference/dictionaries.md", "how-to/extend-the-dictionary.md")
+    texts = [(ROOT / "docs" / page).read_text("utf-8") for page in pages]
+    names = ("study.toml", "my_scales.toml", "my_clinic.toml")
+    for name, text in zip(names, texts, strict=True):
+        (tmp_path / name).write_text(BLOCK.search(text)[2])
     known = read_study(tmp_path / "study.toml").dictionary
-    assert known.instruments["bpi"].high == 40
+    assert [known.instruments[key].high for key in ("bpi", "lsas")] == [40, 144]
+    assert known.fields["prs_depression"].unit == "SD"
 
 
-def test_mapping_of_the_reference_page_is_valid(tmp_path):
+def test_mappings_of_the_reference_page_are_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "mappings.md").read_text("utf-8")
-    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "mapping.toml").write_text(block)
-    assert read_mapping(tmp_path / "mapping.toml").units == {"episode_months": "years"}
+    mappers = []
+    for language, block in BLOCK.findall(text):
+        assert language == "toml"
+        (tmp_path / "mapping.toml").write_text(block)
+        mappers.append(read_mapping(tmp_path / "mapping.toml"))
+    assert mappers[0].units == {"episode_months": "years"}
+    assert len({name for mapper in mappers for name in mapper.derive}) == 10
+
+
+def test_windows_of_the_reference_page_are_those_applied():
+    rows = {row[0].strip("`"): row[1:] for row in list_cells(REFERENCE / "mappings.md")}
+    plan = Plan()
+    for horizon in HORIZONS:
+        low, high, target, choice = plan.get_window(horizon)
+        assert rows[horizon] == [f"{low:g} to {high:g}", f"{target:g}", choice]
+    days, choice = plan.get_baseline()
+    assert rows["baseline"] == [f"\N{MINUS SIGN}{days:g} to 0", "", choice]
 
 
 def test_keys_of_the_formats_page_are_those_of_a_source():

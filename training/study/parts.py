@@ -38,22 +38,27 @@ class CohortPart(Part):
 
     Parameters
     ----------
+    path
+        A file, a folder, or the several exports that the mapping joins.
     reader
         ``module:function`` that turns the path into an Arrow table, for trials that are not one
         table already.
     where
-        Courses to keep: for each field, the categories or sites wanted.
+        Courses to keep, by field; see :mod:`training.study.conditions`.
+    instruments, dictionary
+        Files that add instruments alone, or instruments, fields, agents and conditions.
     incomplete
         Whether courses without any baseline total are left aside and counted, instead of refused.
     outcomes
         ``none-yet`` if no outcome is known, so that estimates come from published evidence alone.
     """
 
-    path: str | None = None
+    path: str | tuple[str, ...] | None = None
     reader: str | None = None
     mapping: str | None = None
     instruments: str | None = None
-    where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    dictionary: str | None = None
+    where: Mapping[str, bool | float | str | tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     incomplete: bool = False
     outcomes: Literal["known", "none-yet"] = "known"

@@ -1,7 +1,7 @@
 """Studies: one typed TOML file that holds everything a run needs."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 from features.base.errors import InputError, Problem, StudyError, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import OFFERED_GROUPS, Group, Kind
+from features.dictionary.field import OFFERED_GROUPS, Group
 from features.dictionary.outcome import Outcome, parse_outcome
-from features.records.names import check_names
+from features.intake.names import check_names
+from training.study.conditions import Condition, parse_conditions
 from training.study.parts import (
     AttritionPart,
     CohortPart,
@@ -68,11 +69,23 @@ class Study(Part):
     @cached_property
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the study knows."""
-        return load_dictionary(self.locate(self.cohort.instruments))
+        files = (self.cohort.instruments, self.cohort.dictionary)
+        return load_dictionary(*map(self.locate, files))
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """What the study requires of its courses, checked when it was read."""
+        return parse_conditions(self.cohort.where, self.dictionary)[0]
 
     def locate(self, relative: str | None) -> Path | None:
         """Find a file named in the study."""
         return None if relative is None else self.folder / relative
+
+    def list_exports(self) -> list[Path]:
+        """List the files or folders of the cohort; none if the study names none."""
+        paths = self.cohort.path
+        named = (paths,) if isinstance(paths, str) else paths or ()
+        return [self.folder / path for path in named]
 
     def list_fields(self) -> list[str]:
         """List the fields that the candidates may use, as far as a cohort records them."""
@@ -99,12 +112,23 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     table = read_toml(path, "a study file", StudyError)
     for setting in settings:
         _apply_setting(table, setting)
+    return make_study(table, path.parent, path.name)
+
+
+def make_study(table: Mapping[str, Any], folder: Path, source: str) -> Study:
+    """Make a study of the table that a study file holds; raises as :func:`read_study` does.
+
+    Parameters
+    ----------
+    source
+        What errors call it.
+    """
     try:
-        study = Study.model_validate(table | {"folder": path.parent})
+        study = Study.model_validate({**table, "folder": folder})
     except ValidationError as error:
-        raise StudyError(list_problems(error), path.name) from None
+        raise StudyError(list_problems(error), source) from None
     if problems := _check_study(study):
-        raise StudyError(problems, path.name)
+        raise StudyError(problems, source)
     return study
 
 
@@ -140,9 +164,7 @@ def _check_study(study: Study) -> list[Problem]:
     if outcome is not None and outcome.checkpoint and study.awaits_outcomes:
         message = "no published evidence says what early scores tell; fit the baseline outcome"
         problems.append(Problem("cohort.outcomes", "update", message))
-    for name, wanted in study.cohort.where.items():
-        problems += _check_filter(name, wanted, study.dictionary)
-    return problems
+    return problems + parse_conditions(study.cohort.where, study.dictionary)[1]
 
 
 def list_early(study: Study) -> list[str]:
@@ -169,13 +191,4 @@ def _check_feature(
         return [Problem(f"features: {name}", "leakage", message)]
     if field.group is Group.IDENTITY and name not in _OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
-    return []
-
-
-def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
-    field = dictionary.fields.get(name)
-    if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
-        return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]
-    if name != "site" and not set(wanted) <= set(field.categories):
-        return [Problem(f"where: {name}", "category", f"must be {field.allowed}")]
     return []

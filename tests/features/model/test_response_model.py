@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from features.model.matrix import list_features
 from features.model.prediction import compute_probability, summarise_versions
 from features.model.response_model import ResponseModel
 from features.model.terms import Terms
+from features.model.trees import predict_contributions
 from features.records.assessment import read_assessments
 
 FEATURES = list_features(["phq9", "bipolar"])
@@ -176,6 +178,23 @@ def test_brief_sample_size_is_right_about_the_limit(spread_out, nudge):
     assert brief.probability == pytest.approx(exact.probability, abs=1e-12)
 
 
+def test_without_a_limit_no_sample_size_is_computed(spread_out):
+    model, columns = spread_out
+    brief = model.predict_briefly(columns)
+    assert np.isnan(brief.effective_sample_size).all()
+    assert brief.probability == pytest.approx(model.predict(columns).probability, abs=1e-12)
+
+
+def test_brief_sample_size_follows_a_beta_calibration(spread_out):
+    """It is not linear, so that no sum in single precision can stand in for it."""
+    model, columns = spread_out
+    terms = replace(model.equation.terms, calibration=np.array([[0.1, 0.9, 0.3]] * 40))
+    bent = replace(model, equation=replace(model.equation, terms=terms))
+    exact = bent.predict(columns).effective_sample_size
+    brief = bent.predict_briefly(columns, min_sample_size=float(np.median(exact)))
+    assert brief.effective_sample_size == pytest.approx(exact, rel=1e-9)
+
+
 def test_single_precision_sums_keep_their_error_bound(spread_out):
     model, columns = spread_out
     plan = model.equation.plan
@@ -276,6 +295,14 @@ def test_base_rate_reads_no_field_and_is_constant(people, rows, sites):
     predictions, explained = model.predict_and_explain(people.select(np.arange(rows) % 3))
     assert predictions.log_odds.tolist() == explained.intercept.tolist() == [-1.0] * rows
     assert explained.contributions.tolist() == [[0.0] * len(sites)] * rows
+
+
+def test_contributions_have_a_column_per_feature_and_the_bias():
+    """Features after the last one that the trees were grown on contribute nothing."""
+    matrix = np.ones((3, 4), dtype=np.float32)
+    shares = predict_contributions(grow_trees(3), matrix)
+    assert shares.shape == (3, 5)
+    assert (shares[:, 2:4] == 0).all()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 300])
