@@ -170,7 +170,7 @@ def _check_doses(columns: Columns, first_row: int) -> Iterator[Problem]:
             unit = columns.dictionary.fields[name].unit
             lowest, highest = limits[None]
             message = f"must be from {lowest:g} to {highest:g} {unit}, or what its agent states"
-            yield Problem(name, "range", message, _find_rows(wrong, first_row))
+            yield Problem(name, "range", message, list_rows(wrong, first_row))
 
 
 def _check_routes(columns: Columns, first_row: int) -> Iterator[Problem]:
