@@ -12,6 +12,9 @@ from serving.models.models import list_latest, load_champions
 
 ROOT = Path(serving.__file__).parent.parent
 SERVICE = "serving.service:ResponseService"
+# Without onnxruntime, which only champions need that were exported from scikit-learn. What `bentoml
+# build` makes follows the store, where such a champion may come, and so has it in any case.
+REQUIREMENTS = "requirements/serving.txt"
 
 
 def build_bento() -> str:
@@ -19,10 +22,13 @@ def build_bento() -> str:
 
     Raises UnavailableError if there are none, ArtifactError if one is damaged.
     """
-    load_champions()
+    champions = load_champions()
     models = [str(model.tag) for model in list_latest()]
+    options = read_build_options()
+    if all(champion.model.equation.splits for champion in champions):
+        options["python"] = {**options["python"], "requirements_txt": REQUIREMENTS}
     with chdir(ROOT):  # BentoML resolves the requirements against the working directory
-        bento = bentoml.bentos.build(**read_build_options(), build_ctx=str(ROOT), models=models)
+        bento = bentoml.bentos.build(**options, build_ctx=str(ROOT), models=models)
     return str(bento.tag)
 
 
