@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
@@ -62,6 +62,9 @@ _NEEDS_IMPUTER = (
     "must accept missing values (NaN): put an imputer before it, such as "
     "make_pipeline(SimpleImputer(), …), or take a classifier that does"
 )
+_UNEQUAL_NAMES = (
+    "space must name the same settings in each of `fixed`, at least one, and in `ranges`"
+)
 _MAX_QUOTED = 200
 
 
@@ -99,9 +102,13 @@ class SklearnCandidate(Candidate):
         """
         if not all(map(find_spec, _EXPORT_PACKAGES)):
             raise UnavailableError(f"candidate {self.name} {_NEEDS_EXPORT}")
-        messages = (self._try(design, settings) for settings in self.space.fixed)
-        found = dict.fromkeys(message for message in messages if message)
-        return [Problem(f"candidates.{self.name}", "classifier", message) for message in found]
+        named = [frozenset(settings) for settings in (*self.space.fixed, self.space.ranges)]
+        if not self.space.fixed or len(set(named if named[-1] else named[:-1])) != 1:
+            messages = [_UNEQUAL_NAMES]
+        else:
+            messages = [self._try(design, settings) for settings in self.space.fixed]
+        different = dict.fromkeys(filter(None, messages))
+        return [Problem(f"candidates.{self.name}", "classifier", text) for text in different]
 
     def _try(self, design: Design, settings: Settings) -> str:
         made_up = _make_up(design)
@@ -235,7 +242,8 @@ def _describe_unquoted(error: Exception) -> str:
 
 
 def _find_fault(estimator: Any, design: Design) -> str:
-    if not (is_classifier(estimator) and hasattr(estimator, "predict_proba")):
+    known = isinstance(estimator, BaseEstimator) and is_classifier(estimator)
+    if not (known and hasattr(estimator, "predict_proba")):
         return "make() must return a classifier of scikit-learn that has predict_proba"
     if design.given_weights is not None and not _name_weights(estimator):
         return "must accept sample_weight, since the study weights courses for missing outcomes"
