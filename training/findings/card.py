@@ -69,7 +69,10 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
         versions=_list_software(equation),
         note=write_note(design),
         factors_reason=None if equation.splits else UNSPLIT,
-        instruments=study.dictionary.added,
+        instruments=study.dictionary.added.instruments,
+        added_fields=study.dictionary.added.fields,
+        added_agents=study.dictionary.added.agents,
+        added_conditions=study.dictionary.added.conditions,
     )
 
 

@@ -185,10 +185,10 @@ def test_error_on_patients_quotes_nothing_of_them(make_design):
     """Made-up numbers may be quoted; those of patients never."""
 
     class Gossip(RandomForestClassifier):
-        def fit(self, X, y, sample_weight=None):
-            if not np.isnan(X[:, -1]).all():
-                raise ValueError(f"what is {X[0]}?")
-            return super().fit(X, y)
+        def fit(self, matrix, y, sample_weight=None):
+            if not np.isnan(matrix[:, -1]).all():
+                raise ValueError(f"what is {matrix[0]}?")
+            return super().fit(matrix, y)
 
     design = make_design(60)
     with pytest.raises(FitError) as refused:
