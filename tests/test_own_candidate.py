@@ -1,7 +1,6 @@
 """A random forest of a user's own package, from its study to the estimates that clinicians see."""
 
 import json
-import re
 import sys
 import urllib.parse
 import urllib.request
@@ -16,10 +15,8 @@ from conftest import write_cohort
 from pages import BLOCK, ROOT
 
 from experiments.demo import find_free_port
-from features.base.errors import UnavailableError
 from features.base.home import find_home
 from features.model.classifier import UNSPLIT, bound_log_odds
-from features.model.estimator import Estimator
 from features.model.matrix import build_matrix
 from features.model.prediction import compute_probability
 from features.model.response_model import ResponseModel
@@ -47,8 +44,8 @@ def write_package(folder: Path) -> None:
     module, _, entry, metadata, _, tuned = list_files()
     facts = folder / "clinic-1.0.dist-info"
     facts.mkdir(parents=True)
-    # Twenty trees are enough to show the way.
-    (folder / "forest.py").write_text(f"{module}\n\n{tuned}".replace("(300", "(20"))
+    # Thirty trees are enough to show the way.
+    (folder / "forest.py").write_text(f"{module}\n\n{tuned}".replace("(300", "(30"))
     (facts / "entry_points.txt").write_text(entry)
     (facts / "METADATA").write_text(metadata)
 
@@ -197,20 +194,3 @@ def test_report_says_why_no_field_is_drawn(clinic):
     text = Path(report).read_text("utf-8")
     assert f"Not shown: {UNSPLIT}." in " ".join(text.split())
     assert "random forest" in text
-
-
-def test_bundle_requires_onnxruntime(clinic):
-    home = clinic[0]
-    bento = json.loads(home.run("serving", "bundle", "--json").stdout)["bento"]
-    folder = home.home / "bentoml" / "bentos" / Path(*bento.split(":"))
-    required = (folder / "env" / "python" / "requirements.txt").read_text()
-    assert re.search("^onnxruntime==", required, re.MULTILINE)
-
-
-def test_without_onnxruntime_others_still_serve(clinic, monkeypatch):
-    """One sentence says what to install; the store passes the model on without running it."""
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    _, model = load_champion(clinic[0])
-    assert not model.equation.splits
-    with pytest.raises(UnavailableError, match="needs onnxruntime: `python -m pip install"):
-        Estimator(model)
