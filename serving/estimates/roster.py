@@ -70,9 +70,10 @@ class Roster:
         if changed:
             try:
                 self.predictor = Predictor(champions, self.least_sample_size)
-            except DictionaryError:
+            except DictionaryError as error:
                 changed = False
-                reasons.append("two champions define one addition to the dictionary differently")
+                names = dict.fromkeys(problem.field for problem in error.problems)
+                reasons.append(f"two champions define one thing differently: {', '.join(names)}")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 

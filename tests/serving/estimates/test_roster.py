@@ -10,6 +10,7 @@ from bentoml._internal.models import ModelStore
 from sklearn.tree import DecisionTreeClassifier
 
 from features.base.errors import UnavailableError
+from features.dictionary.additions import Agent
 from serving.estimates.roster import Roster
 from serving.models.models import store_model
 
@@ -196,3 +197,18 @@ def test_bento_serves_its_own_models(folder, store_champion):
     roster = Roster(folder, 10, tags=[first])
     roster.refresh()
     assert list_versions(roster) == [(NAME, "1")]
+
+
+def test_champions_that_contradict_each_other_do_not_mix(folder, make_champion, tmp_path):
+    """Each names the agent in its own way; the first continues alone."""
+    roster = Roster(folder, 10)
+    for number, label in enumerate(("CBT", "CBT", "Computerised CBT")):
+        name = f"{('phq9', 'gad7', 'pcl5')[number]}.acute.response"
+        model = make_champion(name).model
+        agents = (Agent(key="cbt", label=label, routes=()),)
+        model = replace(model, card=model.card.model_copy(update={"added_agents": agents}))
+        store_model(tmp_path / name, name, "1", model.save(tmp_path / name))
+        assert roster.refresh() is (label == "CBT")
+    assert len(roster.champions) == 2
+    assert roster.reasons == ("two champions define one thing differently: agents.cbt",)
+    assert roster.dictionary.label_category("cbt") == "CBT"
