@@ -9,7 +9,8 @@ from typing import Any
 import bentoml
 
 import serving
-from serving.models.models import Champion, list_latest, load_champions
+from serving.models.champion import Champion
+from serving.models.models import list_latest, load_champions
 
 ROOT = Path(serving.__file__).parent.parent
 SERVICE = "serving.service:ResponseService"
