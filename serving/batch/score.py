@@ -22,7 +22,7 @@ from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable
+from features.sources.raw_table import RawTable
 from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
