@@ -16,7 +16,7 @@ from features.records.cohort import read_intake
 from features.records.mapping import DRAFT, Mapper, make_mapper
 from features.sources.tables import open_table
 from training.drafting.draft import Draft, draft_mapping
-from training.drafting.opening import list_exports, profile_exports
+from training.drafting.opening import list_export_files, profile_exports
 from training.findings.format import format_table
 from training.findings.intake import IntakeFacts, describe_intake, leave_incomplete
 from training.intake import summarise_intake
@@ -43,7 +43,7 @@ def suggest_mapping(
     InputError
         If there is no export, or one of them cannot be read in any way that is tried.
     """
-    paths, known = list_exports(exports), load_dictionary(dictionary)
+    paths, known = list_export_files(exports), load_dictionary(dictionary)
     profiles = list(track(profile_exports(paths, known), None, "looking"))
     if not profiles:
         raise InputError([Problem("EXPORT", "exists", "no table is here")])
@@ -113,7 +113,7 @@ def check_mapping(
     facts = None
     try:
         mapper = make_mapper(table, known, mapping.name, mapping.parent)
-        columns = list(_list_columns(mapper, exports, known, ignore_unknown))
+        columns = list(_explain_columns(mapper, exports, known, ignore_unknown))
         read = read_intake(exports, mapper, ignore_unknown, known, incomplete)
         cohort, account = leave_incomplete(*read)
         names = tuple(path.name for path in exports)
@@ -123,7 +123,7 @@ def check_mapping(
     return Checked(columns, problems, None if problems else facts)
 
 
-def _list_columns(
+def _explain_columns(
     mapper: Mapper, exports: Sequence[Path], dictionary: Dictionary, ignore_unknown: bool
 ) -> Iterator[Becomes]:
     known = {**list_followup_items(dictionary), **dictionary.cohort_fields}

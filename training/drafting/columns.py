@@ -1,6 +1,6 @@
 """Suggestions: which field a column may be, how sure that is, and what to ask the analyst.
 
-The confidence is the likeness of names times the fit of values: see :func:`score`.
+The confidence is the likeness of names times the fit of values: see :func:`rate`.
 """
 
 from collections import Counter
@@ -77,7 +77,7 @@ class Suggestion:
         }
 
 
-def score(name: float, fit: float) -> float:
+def rate(name: float, fit: float) -> float:
     """Return a confidence: four tenths are the name's alone, the rest needs values that fit.
 
     Parameters
@@ -106,8 +106,8 @@ def suggest_columns(table: TableProfile, dictionary: Dictionary) -> list[Suggest
         if reading is None:
             suggestions.append(suggest_field(profile, dictionary))
         else:
-            found = items[reading.instrument, reading.slot]
-            suggestions.append(_suggest_score(profile, reading, found, dictionary))
+            present = items[reading.instrument, reading.slot]
+            suggestions.append(_suggest_score(profile, reading, present, dictionary))
     return _keep_best(suggestions)
 
 
@@ -131,7 +131,7 @@ def _keep_best(suggestions: list[Suggestion]) -> list[Suggestion]:
 
 
 def _suggest_score(
-    profile: Profile, reading: NameReading, found: int, dictionary: Dictionary
+    profile: Profile, reading: NameReading, present: int, dictionary: Dictionary
 ) -> Suggestion:
     instrument = dictionary.instruments[reading.instrument]
     ours = instrument.key if reading.item is None else f"{instrument.key}_{reading.item}"
@@ -150,22 +150,22 @@ def _suggest_score(
         f"named like {instrument.name}",
         _say_share(fit, "answers" if words else f"whole numbers from 0 to {high}"),
     ]
-    confidence = score(name, fit)
+    confidence = rate(name, fit)
     question = f"Is it measured {_say_time(slot)}?"
     group = ""
     if reading.item is not None:
         # Half of a suggestion of items is that the instrument's others are there.
-        confidence *= (1 + min(1, found / len(instrument.item_highs))) / 2
-        reasons.append(f"{found} of {len(instrument.item_highs)} items")
-        group, question = f"items of {total}", _ask_items(instrument, found, slot)
+        confidence *= (1 + min(1, present / len(instrument.item_highs))) / 2
+        reasons.append(f"{present} of {len(instrument.item_highs)} items")
+        group, question = f"items of {total}", _ask_items(instrument, present, slot)
     target = ours if slot is None else f"{ours}_{slot}"
     return Suggestion(
         profile.name, target, confidence, "; ".join(reasons), question, words=words, group=group
     )
 
 
-def _ask_items(instrument: Instrument, found: int, slot: str | None) -> str:
-    if found < len(instrument.item_highs):
+def _ask_items(instrument: Instrument, present: int, slot: str | None) -> str:
+    if present < len(instrument.item_highs):
         shorter = ", ".join(instrument.short_forms) or "a shorter scale"
         return f"Items are lacking: is it {instrument.name}, or {shorter}?"
     return f"Are they the items of {instrument.name} in its order, {_say_time(slot)}?"
@@ -219,7 +219,7 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
         question = "Is it a code that names nobody?"
     reason = f"{base.reason}; {_say_share(fit, ours.allowed)}"
-    return replace(base, confidence=score(likeness, fit), reason=reason, question=question)
+    return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
 
 
 def _is_code(text: str) -> bool:
@@ -237,17 +237,17 @@ def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion
     if unit is None and fits[None] < MIN_CONFIDENCE:
         unit = max(fits, key=lambda name: fits[name])
     allowed = f"{ours.low:g} to {ours.high:g} {ours.unit}".rstrip()
-    given = f" if they are in {unit}" if unit else ""
-    reason = f"{base.reason}; {_say_share(fits[unit], allowed)}{given}"
+    assumed = f" if they are in {unit}" if unit else ""
+    reason = f"{base.reason}; {_say_share(fits[unit], allowed)}{assumed}"
     question = f"Is it in {unit or ours.unit}?" if ours.unit else f"Is it this: {ours.label}?"
-    confidence = score(likeness, fits[unit])
+    confidence = rate(likeness, fits[unit])
     return replace(base, confidence=confidence, reason=reason, question=question, unit=unit)
 
 
 def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:
     words, unknown, hidden, fitting = {}, [], 0, 0
     for text, count in profile.counts.items():
-        translated = _translate(profile.labels.get(text, text), ours)
+        translated = _translate_text(profile.labels.get(text, text), ours)
         fitting += count if translated is not None else 0
         if translated is None:
             shown = count >= MIN_WORD_ROWS and len(text) <= MAX_WORD_LETTERS
@@ -261,7 +261,7 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
     what = "true or false" if ours.kind is Kind.FLAG else "words for its categories"
     return replace(
         base,
-        confidence=score(likeness, _CODES_FIT if as_codes else fit),
+        confidence=rate(likeness, _CODES_FIT if as_codes else fit),
         reason=f"{base.reason}; {_say_share(fit, what)}",
         question=f"Do its words mean {ours.allowed.removeprefix('one of: ')}?",
         words=words,
@@ -273,7 +273,7 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
 _NATIVE = {*FLAG_WORDS, "0", "1", "0.0", "1.0"}
 
 
-def _translate(text: str, ours: Field) -> str | None:
+def _translate_text(text: str, ours: Field) -> str | None:
     if ours.kind is Kind.CATEGORY:
         return translate_word(text, ours.name, ours.categories)
     if text.lower() in ("0", "0.0") or FLAG_WORDS.get(text.lower()) == 0:

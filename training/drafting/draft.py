@@ -26,9 +26,9 @@ from training.drafting.vocabulary import (
     IGNORED,
     SOURCES,
     name_field_like,
-    name_instrument,
     read_score_name,
     read_slot,
+    recognise_instrument,
 )
 
 _HEAD = """\
@@ -153,18 +153,18 @@ def _keep_first(
     table: TableDraft, earlier: Iterable[TableDraft], dictionary: Dictionary
 ) -> TableDraft:
     """Leave out fields that an earlier table has; scores may come from many visits."""
-    given = {entry.target: other.name for other in earlier for entry in other.renamed}
+    earlier_tables = {entry.target: other.name for other in earlier for entry in other.renamed}
     is_visit = table.shape.row == "visit"
 
     def is_double(entry: Suggestion) -> bool:
         scored = read_score_name(entry.target or "", dictionary) is not None
-        return entry.is_firm and entry.target in given and not (is_visit and scored)
+        return entry.is_firm and entry.target in earlier_tables and not (is_visit and scored)
 
     kept = [
         replace(
             entry,
             target=None,
-            reason=f"may be {entry.target}, as a column of {given[entry.target]} may",
+            reason=f"may be {entry.target}, as a column of {earlier_tables[entry.target]} may",
             question="Which of the two is it?",
         )
         if is_double(entry)
@@ -180,7 +180,7 @@ class _Writer:
     def __init__(self, tables: Sequence[TableDraft], dictionary: Dictionary, folder: Path) -> None:
         self.tables, self.dictionary, self.folder = tables, dictionary, folder
         self.is_plain = len(tables) == 1 and tables[0].shape.row in ("patient", "course")
-        self.given = {entry.target for table in tables for entry in table.renamed}
+        self.fields = {entry.target for table in tables for entry in table.renamed}
 
     def write(self) -> Iterator[str]:
         yield _HEAD
@@ -219,7 +219,7 @@ class _Writer:
         yield from self._write_form(table)
         for name, question in _QUESTIONS.items():
             if (part := table.shape.parts.get(name)) is not None:
-                yield from _explain(part, question)
+                yield from _explain_part(part, question)
                 yield f"{name} = {_quote(part.column)}"
         yield from self._write_ignored(table)
         lines = list(self._write_renamed(table, keys=False))
@@ -265,7 +265,7 @@ class _Writer:
         if keys:
             for name, ours in (("patient", "patient_id"), ("course", "course")):
                 if (part := table.shape.parts.get(name)) is not None:
-                    yield from _explain(part, _QUESTIONS[name])
+                    yield from _explain_part(part, _QUESTIONS[name])
                     yield f"{_quote_key(part.column)} = {_quote(ours)}"
         groups: dict[str, list[Suggestion]] = {}
         for entry in table.renamed:
@@ -319,7 +319,7 @@ class _Writer:
         if section == "visits":
             return read_slot(text)
         if section == "instruments":
-            return name_instrument(text, self.dictionary)
+            return recognise_instrument(text, self.dictionary)
         reading = read_score_name(text, self.dictionary)
         if reading is not None:
             item = "" if reading.item is None else f"_{reading.item}"
@@ -368,8 +368,8 @@ class _Writer:
                 if (name := name_field_like(text, self.dictionary)) in SOURCES:
                     parts[name], columns[name] = Part(name, 1, "an item of that name"), profile
             yield from self._derive_age(table, parts)
-            if {"height", "weight"} <= {*parts} and "bmi" not in self.given:
-                self.given.add("bmi")
+            if {"height", "weight"} <= {*parts} and "bmi" not in self.fields:
+                self.fields.add("bmi")
                 yield "[derive.bmi]"
                 yield "# Are these the units? They are guessed from the size of the numbers."
                 for name, guess in (("height", _guess_length), ("weight", _guess_weight)):
@@ -380,29 +380,31 @@ class _Writer:
             if table.shape.row == "dose":
                 yield "# ? Do doses so many days apart begin a new course of a patient? Then:"
                 yield from ("# [courses]", "# gap_days = 60", "")
-            if table.shape.row == "visit" and "date" in parts and "assessed_on" not in self.given:
-                self.given.add("assessed_on")
+            if table.shape.row == "visit" and "date" in parts and "assessed_on" not in self.fields:
+                self.fields.add("assessed_on")
                 yield "[derive.assessed_on]"
                 yield "# ? Is the day of the last baseline visit that of the assessment?"
                 yield from ('date_of = "baseline"', "")
             if "first_dose" in parts and not self.is_plain:
                 yield "[first_dose]"
-                yield from _explain(parts["first_dose"], "Is it the day of a course's first dose?")
+                yield from _explain_part(
+                    parts["first_dose"], "Is it the day of a course's first dose?"
+                )
                 yield f"column = {_quote(parts['first_dose'].column)}"
                 yield ""
 
     def _derive_age(self, table: TableDraft, parts: Mapping[str, Part]) -> Iterator[str]:
         for name in ("birth_date", "birth_year"):
-            if name in parts and "age" not in self.given:
-                self.given.add("age")
+            if name in parts and "age" not in self.fields:
+                self.fields.add("age")
                 yield "[derive.age]"
-                yield from _explain(parts[name], "Is it when the patient was born?")
+                yield from _explain_part(parts[name], "Is it when the patient was born?")
                 yield f"years_since = {_quote(parts[name].column)}"
                 yield ""
 
     def _write_constants(self) -> Iterator[str]:
         translated = {entry.target for entry in self._list_item_fields()}
-        if "condition" not in self.given | translated:
+        if "condition" not in self.fields | translated:
             categories = ", ".join(self.dictionary.fields["condition"].categories)
             yield "[constants]"
             yield f"# No column seems to say what is treated. Is it the same for all: {categories}?"
@@ -416,7 +418,7 @@ def _group_reasons(entries: Iterable[Suggestion]) -> Iterator[tuple[str, list[st
     yield from groups.items()
 
 
-def _explain(part: Part, question: str) -> Iterator[str]:
+def _explain_part(part: Part, question: str) -> Iterator[str]:
     yield f"# {_quote(part.column)}, {part.confidence:.0%}: {part.reason}."
     yield f"# ? {question}"
 

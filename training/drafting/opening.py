@@ -32,7 +32,7 @@ from training.drafting.sniffing import HEAD_BYTES, sniff_text
 _MAX_SHEETS, _MAX_SKIPPED, _MAX_HEADERS, _MAX_FOOTERS = 12, 6, 3, 3
 
 
-def list_exports(paths: Iterable[Path]) -> list[Path]:
+def list_export_files(paths: Iterable[Path]) -> list[Path]:
     """List files to look at: those given, and those of folders; Parquet folders are one table."""
     listed: list[Path] = []
     for path in paths:
@@ -83,19 +83,19 @@ def _profile_export(
         # One that describes no column of this file is another project's.
         with_labels = form | {"dictionary": str(name)}
         try:
-            yield from _finish(_profile(path, with_labels))
+            yield from _split_tables(_profile(path, with_labels))
             return
         except InputError as error:
             if all(problem.field != "dictionary" for problem in error.problems):
                 raise
-    yield from _finish(_profile(path, form))
+    yield from _split_tables(_profile(path, form))
 
 
 def _profile(path: Path, form: Form) -> list[TableProfile]:
     return profile_table(open_table(path, SourceForm.model_validate(form)), path, form)
 
 
-def _finish(tables: Sequence[TableProfile]) -> Iterator[TableProfile]:
+def _split_tables(tables: Sequence[TableProfile]) -> Iterator[TableProfile]:
     """Say how dates are written, as most columns with dates have it, and part blocks of columns."""
     columns = [column for table in tables for column in table.columns.values()]
     patterns = [column.list_date_patterns() for column in columns]
@@ -112,7 +112,7 @@ def open_items(table: TableProfile, item: str, value: str) -> dict[str, Profile]
 
 
 def _profile_workbook(path: Path, dictionary: Dictionary) -> Iterator[TableProfile]:
-    found, errors = 0, []
+    tables, errors = 0, []
     for number in range(1, _MAX_SHEETS + 1):
         try:
             table = _choose_header(path, {"sheet": number}, dictionary)
@@ -122,9 +122,9 @@ def _profile_workbook(path: Path, dictionary: Dictionary) -> Iterator[TableProfi
                 break
             continue
         if table is not None:
-            found += 1
-            yield from _finish([table])
-    if not found:
+            tables += 1
+            yield from _split_tables([table])
+    if not tables:
         raise errors[0]
 
 
@@ -146,10 +146,10 @@ def _choose_header(path: Path, sheet: Form, dictionary: Dictionary) -> TableProf
             break
     if best is None and refused is not None:
         raise refused
-    return None if best is None else _cut_footer(best, dictionary)
+    return None if best is None else _leave_footer(best, dictionary)
 
 
-def _cut_footer(table: TableProfile, dictionary: Dictionary) -> TableProfile:
+def _leave_footer(table: TableProfile, dictionary: Dictionary) -> TableProfile:
     """Leave out notes below the table, by which the patient's column has more than codes."""
     patient = find_shape(table, dictionary).get_column("patient")
     if patient is None or not list_sentences(table.columns[patient]):

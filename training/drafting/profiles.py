@@ -62,11 +62,11 @@ class Profile:
     @cached_property
     def numbers(self) -> tuple[Numbers, Numbers]:
         """The numbers among the texts, and how often each occurs."""
-        pairs = [(self._read_number(text), count) for text, count in self.counts.items()]
+        pairs = [(self._parse_number(text), count) for text, count in self.counts.items()]
         kept = np.array([pair for pair in pairs if not np.isnan(pair[0])]).reshape(-1, 2)
         return kept[:, 0], kept[:, 1]
 
-    def _read_number(self, text: str) -> float:
+    def _parse_number(self, text: str) -> float:
         plain = text.strip().replace(",", ".") if self.decimal == "," else text.strip()
         return float(plain) if NUMBER_PATTERN.fullmatch(plain) else np.nan
 

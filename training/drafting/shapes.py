@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features.dictionary.dictionary import Dictionary
-from training.drafting.columns import MIN_CONFIDENCE, score
+from training.drafting.columns import MIN_CONFIDENCE, rate
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.vocabulary import (
     compare_names,
     list_role_names,
-    name_instrument,
     read_score_name,
     read_slot,
     read_vocabulary,
+    recognise_instrument,
 )
 
 # A role needs a name that is nearly the vocabulary's, or as many values that speak for it.
@@ -51,7 +51,7 @@ class Shape:
 def find_shape(table: TableProfile, dictionary: Dictionary) -> Shape:
     """Find what a row of a table is."""
     parts: dict[str, Part] = {}
-    for name, part in _list_parts(table, dictionary, parts):
+    for name, part in _seek_parts(table, dictionary, parts):
         if part is not None and part.confidence >= MIN_CONFIDENCE:
             parts[name] = part
     scores = [read_score_name(c.label, dictionary) for c in table.columns.values()]
@@ -85,7 +85,7 @@ def _repeats_courses(table: TableProfile, parts: Mapping[str, Part]) -> bool:
     return sum(firsts.get(text, 0) for text in ("1", "1.0")) > len(counts)
 
 
-def _list_parts(
+def _seek_parts(
     table: TableProfile, dictionary: Dictionary, taken: Mapping[str, Part]
 ) -> Iterator[tuple[str, Part | None]]:
     # Each part is sought among the columns that play none yet, so that order matters.
@@ -102,7 +102,7 @@ def _list_parts(
         for name in (name for name in table.columns if name in free):
             profile = table.columns[name]
             likeness, share = compare_names(profile.label, names), fit(profile)
-            confidence = score(likeness, share) if likeness >= least else 0.0
+            confidence = rate(likeness, share) if likeness >= least else 0.0
             if best is None or confidence > best.confidence:
                 reason = f"named like {names[0]}; {share:.0%} of values are {what}"
                 best = Part(name, confidence, reason)
@@ -119,7 +119,10 @@ def _list_parts(
     yield (
         "instrument",
         _seek_words(
-            table, taken, lambda text: name_instrument(text, dictionary) is not None, "instruments"
+            table,
+            taken,
+            lambda text: recognise_instrument(text, dictionary) is not None,
+            "instruments",
         ),
     )
     yield "item", _seek_words(table, taken, lambda text: _is_item(text, dictionary), "items")

@@ -45,7 +45,7 @@ def sniff_text(head: bytes, usual: str) -> Form:
     delimiter = _sniff_delimiter(lines, usual)
     if delimiter != usual:
         form["delimiter"] = delimiter
-    if delimiter != "," and _has_decimal_commas(lines, delimiter):
+    if delimiter != "," and _sniff_commas(lines, delimiter):
         form["decimal"] = ","
     return form
 
@@ -73,7 +73,7 @@ def _sniff_delimiter(lines: list[str], usual: str) -> str:
     return best if count_even(best) > count_even(usual) else usual
 
 
-def _has_decimal_commas(lines: list[str], delimiter: str) -> bool:
+def _sniff_commas(lines: list[str], delimiter: str) -> bool:
     cells = [cell.strip() for row in csv.reader(lines[1:], delimiter=delimiter) for cell in row]
     commas = sum(DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells if "," in cell)
     points = sum(NUMBER_PATTERN.fullmatch(cell) is not None for cell in cells if "." in cell)

@@ -75,10 +75,10 @@ def read_score_name(name: str, dictionary: Dictionary) -> NameReading | None:
     NameReading(instrument='phq9', item=3, slot='acute', is_whole=True)
     """
     words = list(split_name(name))
-    found = _find_instrument(words, dictionary)
-    if found is None:
+    named = _find_instrument(words, dictionary)
+    if named is None:
         return None
-    key, rest = found
+    key, rest = named
     slot, rest = _take_slot(rest)
     names = read_vocabulary()["names"]
     if {*rest} & {*names["other"]}:
@@ -102,12 +102,12 @@ def _list_aliases(dictionary: Dictionary) -> Mapping[str, str]:
     return aliases
 
 
-def name_instrument(text: str, dictionary: Dictionary) -> str | None:
+def recognise_instrument(text: str, dictionary: Dictionary) -> str | None:
     """Return the instrument that a text names, apart from words that add nothing."""
-    found = _find_instrument(list(split_name(text)), dictionary)
-    if found is None or {*found[1]} - {*read_vocabulary()["names"]["filler"]}:
+    named = _find_instrument(list(split_name(text)), dictionary)
+    if named is None or {*named[1]} - {*read_vocabulary()["names"]["filler"]}:
         return None
-    return found[0]
+    return named[0]
 
 
 def _find_instrument(words: list[str], dictionary: Dictionary) -> tuple[str, list[str]] | None:

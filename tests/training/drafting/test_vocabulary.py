@@ -6,9 +6,9 @@ from features.dictionary.dictionary import load_dictionary
 from training.drafting.vocabulary import (
     compare_names,
     name_field_like,
-    name_instrument,
     read_score_name,
     read_slot,
+    recognise_instrument,
     translate_answers,
     translate_word,
 )
@@ -86,5 +86,5 @@ def test_words_and_answers_are_translated():
         "Not at all": "0",
     }
     assert translate_answers(["Not at all", "Sometimes"]) == {}
-    assert name_instrument("Montgomery-Asberg", BUILT_IN) == "madrs"
-    assert name_instrument("BMI score", BUILT_IN) is None
+    assert recognise_instrument("Montgomery-Asberg", BUILT_IN) == "madrs"
+    assert recognise_instrument("BMI score", BUILT_IN) is None
