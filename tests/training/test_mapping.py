@@ -250,6 +250,12 @@ def test_a_check_of_a_good_mapping_counts_what_would_be_read(commands, cohort, t
     assert {entry["becomes"] for entry in facts["columns"]} >= {"phq9", "patient_id"}
 
 
+def test_columns_without_names_are_drafted(suggest, tmp_path):
+    (tmp_path / "r.csv").write_text('"","phq9",""\n"1",17,x\n"2",12,y\n')
+    draft, _ = suggest(tmp_path / "r.csv")
+    assert draft["rename"] == {"": "patient_id"}
+
+
 def test_suggestions_need_an_export(commands, tmp_path):
     (tmp_path / "empty").mkdir()
     done = commands.call("mapping", "suggest", tmp_path / "empty", code=2)
