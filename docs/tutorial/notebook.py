@@ -66,8 +66,8 @@ draft = kr.suggest_mapping("export.csv")
 print("\n".join(draft.text.splitlines()[:12]))
 
 # %% [markdown]
-# Here the mapping is a dictionary; in a file ([TOML](../reference/mappings.md)) it looks the same and
-# serves the commands, too. It can also join several tables.
+# Here the mapping is a dictionary; in a file ([TOML](../reference/mappings.md)) it looks the same
+# and serves the commands, too. It can also join several tables.
 
 # %%
 mapping = {
