@@ -7,9 +7,26 @@ import tomllib
 import numpy as np
 import pandas as pd
 import pytest
+from workbooks import write_xlsx
 
 from features.records.cohort import read_cohort
 
+OWN = """
+[instruments.who5]
+name = "WHO-5"
+measures = "well-being"
+item_highs = [5, 5, 5, 5, 5]
+recall_days = 14
+source = "by hand"
+[fields.gene_score]
+kind = "number"
+label = "Polygenic score"
+range = [-6, 6]
+step = 0.5
+typical = [0, 1]
+source = "by hand"
+prior = { spread = 0.15, step = 1 }
+"""
 WORDS = ("Not at all", "Several days", "More than half the days", "Nearly every day")
 
 
@@ -136,6 +153,39 @@ def test_redcaps_dictionary_gives_labels_to_codes(suggest, confirm, tmp_path):
     columns = confirm(path, tmp_path / "cohort.csv", tmp_path / "r" / "data.csv")
     assert columns.get_numbers("phq9_acute").tolist() == list(range(1, 9))
     assert columns.get_numbers("chronic_pain").tolist() == [1, 0] * 4
+
+
+def test_a_sheet_below_a_title_is_found_with_its_header(suggest, confirm, tmp_path):
+    """Two rows of names, and a note below the table."""
+    rows = [[f"p{n}", 30 + n, 20, 9] for n in range(9)]
+    sheet = [
+        ["Ketamine clinic: outcomes"],
+        ["Patient", "", "Baseline", "Week 6"],
+        ["ID", "Age", "PHQ-9", "PHQ-9"],
+        *rows,
+        ["Exported by the front desk"],
+    ]
+    write_xlsx(tmp_path / "o.xlsx", {"Notes": [["nothing here"]], "Outcomes": sheet})
+    draft, path = suggest(tmp_path / "o.xlsx")
+    assert (draft["sheet"], draft["header_rows"], draft["footer_rows"]) == (2, 2, 1)
+    path.write_text(path.read_text("utf-8").replace("# condition", "condition"), "utf-8")
+    columns = confirm(path, tmp_path / "cohort.csv", tmp_path / "o.xlsx")
+    assert columns.get_numbers("age").tolist() == list(range(30, 39))
+    assert columns.get_numbers("phq9_acute").tolist() == [9] * 9
+
+
+def test_a_clinics_own_instruments_and_fields_are_suggested(commands, tmp_path):
+    (tmp_path / "own.toml").write_text(OWN)
+    names = ["patient_id", *(f"WHO-5 item {n}" for n in range(1, 6)), "Polygenic score"]
+    rows = "".join(f"p{n},{'3,' * 5}0.{n}\n" for n in range(9))
+    (tmp_path / "c.csv").write_text(",".join(names) + "\n" + rows)
+    done = commands.call(
+        *("mapping", "suggest", tmp_path / "c.csv"),
+        *("--dictionary", tmp_path / "own.toml", "--json"),
+    )
+    (table,) = json.loads(done.stdout)["tables"]
+    fields = [entry["field"] for entry in table["columns"]]
+    assert fields == [*(f"who5_{n}" for n in range(1, 6)), "gene_score"]
 
 
 def test_units_are_suggested_by_name_and_by_range(suggest, tmp_path):

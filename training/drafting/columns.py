@@ -134,21 +134,23 @@ def _suggest_score(
     profile: Profile, reading: NameReading, present: int, dictionary: Dictionary
 ) -> Suggestion:
     instrument = dictionary.instruments[reading.instrument]
-    ours = instrument.key if reading.item is None else f"{instrument.key}_{reading.item}"
-    high = instrument.high if reading.item is None else instrument.item_highs[reading.item - 1]
+    ours = instrument.key
+    if reading.item is not None:
+        ours = instrument.numbered_items[reading.item]
+    low, high = dictionary.cohort_fields[ours].low, dictionary.cohort_fields[ours].high
     slot = None if reading.slot == BASELINE else reading.slot
     total = instrument.key if slot is None else f"{instrument.key}_{slot}"
     if slot == IGNORED or total in dictionary.unreadable:
         reason = dictionary.unreadable.get(total, "no horizon contains its time")
         return Suggestion(profile.name, None, 0, reason, "May it be left out?")
-    fit, words = profile.share_of_range(0, high), {}
+    fit, words = profile.share_of_range(low, high), {}
     if reading.item is not None and fit < MIN_CONFIDENCE:
         words = translate_answers(profile.counts)
         fit = profile.share(sum(profile.counts[text] for text in words)) if words else fit
     name = 1.0 if reading.is_whole else _PARTLY_READ
     reasons = [
         f"named like {instrument.name}",
-        _say_share(fit, "answers" if words else f"whole numbers from 0 to {high}"),
+        _say_share(fit, "answers" if words else f"whole numbers from {low:g} to {high:g}"),
     ]
     confidence = rate(name, fit)
     question = f"Is it measured {_say_time(slot)}?"
@@ -186,6 +188,10 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
         return Suggestion(
             profile.name, None, 0, IDENTIFIER, "Remove the column before it comes here."
         )
+    known = dictionary.cohort_fields.get(profile.label)
+    if known is not None and known.numeric:
+        # Also items that share the name of another scale's, as of subscales.
+        return fit_field(profile, known, 1.0)
     best = Suggestion(profile.name, None, 0, "like no field", _UNKNOWN)
     for name, names in list_field_names(dictionary):
         likeness = compare_names(profile.label, names)
@@ -218,7 +224,8 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
     else:
         fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
         question = "Is it a code that names nobody?"
-    reason = f"{base.reason}; {_say_share(fit, ours.allowed)}"
+    kinds = "dates" if ours.kind is Kind.DATE else "codes"
+    reason = f"{base.reason}; {_say_share(fit, kinds)}"
     return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
 
 

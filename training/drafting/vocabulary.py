@@ -84,8 +84,8 @@ def read_score_name(name: str, dictionary: Dictionary) -> NameReading | None:
     if {*rest} & {*names["other"]}:
         return None
     numbers = [int(word) for word in rest if word.isdigit()]
-    items = len(dictionary.instruments[key].item_highs)
-    if len(numbers) > 1 or (numbers and not 1 <= numbers[0] <= items):
+    items = dictionary.instruments[key].numbered_items
+    if len(numbers) > 1 or (numbers and numbers[0] not in items):
         return None
     is_whole = {word for word in rest if not word.isdigit()} <= {*names["filler"]}
     return NameReading(key, numbers[0] if numbers else None, slot, is_whole)
