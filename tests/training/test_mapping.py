@@ -219,6 +219,14 @@ def test_a_draft_shows_no_value_of_a_patient(suggest, commands, tmp_path):
     assert not re.search("SECRET|Jane|intersex|1961|gout", shown)
 
 
+def test_a_draft_states_the_confidence_of_what_it_leaves_out(suggest, tmp_path):
+    (tmp_path / "c.csv").write_text("patient_id,phq9,shoe,phq9_first\na,12,41,10\nb,13,42,9\n")
+    draft, path = suggest(tmp_path / "c.csv")
+    assert draft["ignore"] == ["shoe", "phq9_first"]
+    text = path.read_text("utf-8")
+    assert "    # 0%: like no field. Is it needed? If not, it stays ignored.\n" in text
+
+
 def test_every_column_has_a_suggestion_with_its_confidence(german, commands):
     (table,) = json.loads(commands.call("mapping", "suggest", german, "--json").stdout)["tables"]
     columns = [entry["column"] for entry in table["columns"]] + [*table["parts"].values()]
