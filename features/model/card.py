@@ -156,6 +156,8 @@ class ModelCard(Facts):
     data_digest: str
     versions: Mapping[str, str]
     note: str = NOTE
+    # Why the model's log-odds are not split by field; None if they are.
+    factors_reason: str | None = None
     # The latest last.
     recalibrated: tuple[Recalibrated, ...] = ()
     # Of a model that was not fitted here.
