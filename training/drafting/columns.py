@@ -103,7 +103,10 @@ def suggest_columns(table: TableProfile, dictionary: Dictionary) -> list[Suggest
     suggestions = []
     for name, profile in table.columns.items():
         reading = scores[name]
-        if reading is None:
+        if not profile.filled and not names_person(name):
+            question = "May it be left out, or will later exports fill it?"
+            suggestions.append(Suggestion(name, None, 0, "has no value", question))
+        elif reading is None:
             suggestions.append(suggest_field(profile, dictionary))
         else:
             present = items[reading.instrument, reading.slot]

@@ -254,7 +254,7 @@ class _Writer:
     def _write_listed(self, table: TableDraft, left_out: Sequence[Suggestion]) -> Iterator[str]:
         for reason, names in _group_reasons(left_out):
             yield f"# Left out: {', '.join(map(_quote, names))}."
-            yield f"# ? {reason[:1].upper()}{reason[1:]}"
+            yield f"# ? {reason}"
         listed = [part.column for name, part in table.shape.parts.items() if name in SOURCES]
         listed += [entry.column for entry in table.renamed]
         yield "columns = ["
@@ -371,7 +371,10 @@ class _Writer:
             if {"height", "weight"} <= {*parts} and "bmi" not in self.fields:
                 self.fields.add("bmi")
                 yield "[derive.bmi]"
-                yield "# Are these the units? They are guessed from the size of the numbers."
+                for name in ("height", "weight"):
+                    yield from _explain_part(
+                        parts[name], "Is its unit right? It is a guess by size."
+                    )
                 for name, guess in (("height", _guess_length), ("weight", _guess_weight)):
                     column = parts[name].column
                     unit = guess(columns.get(column))
@@ -414,7 +417,8 @@ class _Writer:
 def _group_reasons(entries: Iterable[Suggestion]) -> Iterator[tuple[str, list[str]]]:
     groups: dict[str, list[str]] = {}
     for entry in entries:
-        groups.setdefault(f"{entry.reason}. {entry.question}", []).append(entry.column)
+        text = f"{entry.confidence:.0%}: {entry.reason}. {entry.question}"
+        groups.setdefault(text, []).append(entry.column)
     yield from groups.items()
 
 
