@@ -178,6 +178,8 @@ def test_scores_and_mlflow_agree_with_scikit_learn(clinic, patients, expected, s
     assert set(scores["factors_reason"]) == {UNSPLIT}
     mlflow.set_tracking_uri(f"sqlite:///{clinic[0].home / 'mlflow.db'}")
     function = mlflow.pyfunc.load_model(f"models:/{OUTCOME}@champion")
+    needed = mlflow.pyfunc.get_model_dependencies(f"models:/{OUTCOME}@champion")
+    assert "onnxruntime==" in Path(needed).read_text()
     predicted = function.predict(patients[0])["probability"].to_numpy()
     assert predicted == pytest.approx(scores["probability"].to_numpy(), abs=1e-12, nan_ok=True)
     answered = ~np.isnan(predicted)
