@@ -26,7 +26,7 @@ from features.records.assessment import read_assessments
 QUICK = (
     *("--set", "validation.folds=3", "--set", "validation.repeats=1"),
     *("--set", "validation.resamples=100", "--set", 'validation.profile="quick"'),
-    *("--set", "validation.bootstraps=20", "--set", "uncertainty.redevelopments=20"),
+    *("--set", "validation.bootstraps=10", "--set", "uncertainty.redevelopments=20"),
     *("--set", "gate.redevelopments=0", "--jobs", "1", "--json"),
 )
 READ = ("age", "sex", "phq9", "gad7", "failed_antidepressants", "episode_months", "bmi")
