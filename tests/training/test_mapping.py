@@ -219,6 +219,14 @@ def test_a_draft_shows_no_value_of_a_patient(suggest, commands, tmp_path):
     assert not re.search("SECRET|Jane|intersex|1961|gout", shown)
 
 
+def test_a_draft_states_the_confidence_of_what_it_leaves_out(suggest, tmp_path):
+    (tmp_path / "c.csv").write_text("patient_id,phq9,shoe,phq9_first\na,12,41,10\nb,13,42,9\n")
+    draft, path = suggest(tmp_path / "c.csv")
+    assert draft["ignore"] == ["shoe", "phq9_first"]
+    text = path.read_text("utf-8")
+    assert "    # 0%: like no field. Is it needed? If not, it stays ignored.\n" in text
+
+
 def test_every_column_has_a_suggestion_with_its_confidence(german, commands):
     (table,) = json.loads(commands.call("mapping", "suggest", german, "--json").stdout)["tables"]
     columns = [entry["column"] for entry in table["columns"]] + [*table["parts"].values()]
@@ -248,6 +256,12 @@ def test_a_check_of_a_good_mapping_counts_what_would_be_read(commands, cohort, t
     assert facts["errors"] == []
     assert facts["intake"]["courses"] == 1200
     assert {entry["becomes"] for entry in facts["columns"]} >= {"phq9", "patient_id"}
+
+
+def test_columns_without_names_are_drafted(suggest, tmp_path):
+    (tmp_path / "r.csv").write_text('"","phq9",""\n"1",17,x\n"2",12,y\n')
+    draft, _ = suggest(tmp_path / "r.csv")
+    assert draft["rename"] == {"": "patient_id"}
 
 
 def test_suggestions_need_an_export(commands, tmp_path):

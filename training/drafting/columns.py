@@ -103,7 +103,10 @@ def suggest_columns(table: TableProfile, dictionary: Dictionary) -> list[Suggest
     suggestions = []
     for name, profile in table.columns.items():
         reading = scores[name]
-        if reading is None:
+        if not profile.filled and not names_person(name):
+            question = "May it be left out, or will later exports fill it?"
+            suggestions.append(Suggestion(name, None, 0, "has no value", question))
+        elif reading is None:
             suggestions.append(suggest_field(profile, dictionary))
         else:
             present = items[reading.instrument, reading.slot]
@@ -223,7 +226,7 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         question = "Is it the day of the assessment before the first dose?"
     else:
         fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
-        question = "Is it a code that names nobody?"
+        question = "Is it an opaque code?"
     kinds = "dates" if ours.kind is Kind.DATE else "codes"
     reason = f"{base.reason}; {_say_share(fit, kinds)}"
     return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)

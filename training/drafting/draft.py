@@ -43,7 +43,7 @@ draft = true
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What a part of a table asks the analyst.
 _QUESTIONS = {
-    "patient": "Is it a code of the patient, the same in all tables, that names nobody?",
+    "patient": "Is it an opaque code of the patient, the same in all tables?",
     "course": "Does it number the treatment courses of a patient?",
     "visit": "Does it say which visit a row is of?",
     "day": "Does it count days since the first dose, 0 being its day?",
@@ -122,7 +122,7 @@ def draft_mapping(
         lent = {k: keys[k] for k in ("patient", "course") if k in keys and profile.is_part}
         whole = Shape(shape.row, lent | {**shape.parts})
         table = _keep_first(_draft_table(name, profile, whole, dictionary), tables, dictionary)
-        # A part of which nothing would be read, such as an assessment that nobody has had.
+        # A part of which nothing would be read, such as a block of empty columns.
         tables += [table] if table.renamed or not profile.is_part else []
     writer = _Writer(tables, dictionary, folder)
     return Draft(tables, "\n".join(writer.write()).rstrip() + "\n")
@@ -254,7 +254,7 @@ class _Writer:
     def _write_listed(self, table: TableDraft, left_out: Sequence[Suggestion]) -> Iterator[str]:
         for reason, names in _group_reasons(left_out):
             yield f"# Left out: {', '.join(map(_quote, names))}."
-            yield f"# ? {reason[:1].upper()}{reason[1:]}"
+            yield f"# ? {reason}"
         listed = [part.column for name, part in table.shape.parts.items() if name in SOURCES]
         listed += [entry.column for entry in table.renamed]
         yield "columns = ["
@@ -371,7 +371,10 @@ class _Writer:
             if {"height", "weight"} <= {*parts} and "bmi" not in self.fields:
                 self.fields.add("bmi")
                 yield "[derive.bmi]"
-                yield "# Are these the units? They are guessed from the size of the numbers."
+                for name in ("height", "weight"):
+                    yield from _explain_part(
+                        parts[name], "Is its unit right? It is a guess by size."
+                    )
                 for name, guess in (("height", _guess_length), ("weight", _guess_weight)):
                     column = parts[name].column
                     unit = guess(columns.get(column))
@@ -414,7 +417,8 @@ class _Writer:
 def _group_reasons(entries: Iterable[Suggestion]) -> Iterator[tuple[str, list[str]]]:
     groups: dict[str, list[str]] = {}
     for entry in entries:
-        groups.setdefault(f"{entry.reason}. {entry.question}", []).append(entry.column)
+        text = f"{entry.confidence:.0%}: {entry.reason}. {entry.question}"
+        groups.setdefault(text, []).append(entry.column)
     yield from groups.items()
 
 

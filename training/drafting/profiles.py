@@ -219,9 +219,11 @@ def split_blocks(table: TableProfile) -> list[TableProfile]:
 
 
 def _count_texts(batch: Any, name: str) -> Iterator[tuple[str, int]]:
-    if name not in batch.schema.names:  # of a type without a text
+    # None of a type without a text; several columns may have no name.
+    places = batch.schema.get_all_field_indices(name)
+    if not places:
         return
-    encoded = encode_distinct(simplify_array(batch.column(name)))
+    encoded = encode_distinct(simplify_array(batch.column(places[0])))
     indices = encoded.indices.drop_null().to_numpy(zero_copy_only=False)
     tally = np.bincount(indices, minlength=len(encoded.dictionary)).tolist()
     for text, count in zip(list_texts(encoded.dictionary), tally, strict=True):
