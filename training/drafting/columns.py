@@ -226,7 +226,7 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         question = "Is it the day of the assessment before the first dose?"
     else:
         fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
-        question = "Is it a code that names nobody?"
+        question = "Is it an opaque code?"
     kinds = "dates" if ours.kind is Kind.DATE else "codes"
     reason = f"{base.reason}; {_say_share(fit, kinds)}"
     return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
