@@ -49,13 +49,14 @@ def test_summary_is_that_of_the_command(visit):
 
 
 def test_scores_are_those_of_the_command(commands, intake, tmp_path):
-    """From the file and from a data frame, and written to a file as well."""
+    """From the file, a data frame and a cohort that was read, and written to a file as well."""
     commands.run("serving", "score", intake, "--out", tmp_path / "scores.parquet")
     expected = pd.read_parquet(tmp_path / "scores.parquet")
     from_file = kr.score(intake, home=commands.home, out=tmp_path / "written.csv")
     pd.testing.assert_frame_equal(from_file.estimates, expected, check_exact=True)
-    from_frame = kr.score(pd.read_parquet(intake), home=commands.home)
-    pd.testing.assert_frame_equal(from_frame.estimates, expected, check_exact=True)
+    for cohort in (pd.read_parquet(intake), kr.read_cohort(intake)):
+        scores = kr.score(cohort, home=commands.home)
+        pd.testing.assert_frame_equal(scores.estimates, expected, check_exact=True)
     assert len(pd.read_csv(tmp_path / "written.csv")) == len(expected)
 
 

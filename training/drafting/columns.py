@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from features.dictionary.column_names import names_person
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Kind
 from features.dictionary.instrument import Instrument
 from features.records.mapping import UNITS
 from features.records.parsing import FLAG_WORDS
-from features.sources.identifiers import names_person
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.vocabulary import (
     BASELINE,
@@ -226,7 +226,7 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         question = "Is it the day of the assessment before the first dose?"
     else:
         fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
-        question = "Is it a code that names nobody?"
+        question = "Is it an opaque code?"
     kinds = "dates" if ours.kind is Kind.DATE else "codes"
     reason = f"{base.reason}; {_say_share(fit, kinds)}"
     return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)

@@ -43,7 +43,7 @@ draft = true
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What a part of a table asks the analyst.
 _QUESTIONS = {
-    "patient": "Is it a code of the patient, the same in all tables, that names nobody?",
+    "patient": "Is it an opaque code of the patient, the same in all tables?",
     "course": "Does it number the treatment courses of a patient?",
     "visit": "Does it say which visit a row is of?",
     "day": "Does it count days since the first dose, 0 being its day?",
@@ -122,7 +122,7 @@ def draft_mapping(
         lent = {k: keys[k] for k in ("patient", "course") if k in keys and profile.is_part}
         whole = Shape(shape.row, lent | {**shape.parts})
         table = _keep_first(_draft_table(name, profile, whole, dictionary), tables, dictionary)
-        # A part of which nothing would be read, such as an assessment that nobody has had.
+        # A part of which nothing would be read, such as a block of empty columns.
         tables += [table] if table.renamed or not profile.is_part else []
     writer = _Writer(tables, dictionary, folder)
     return Draft(tables, "\n".join(writer.write()).rstrip() + "\n")

@@ -57,7 +57,7 @@ class NameReading(NamedTuple):
     """What a column's name says of a rating scale."""
 
     instrument: str
-    # Number of the item; None for a total.
+    # Number of the item; None if it is a total.
     item: int | None
     # ``baseline``, a horizon, or None if the name has no time.
     slot: str | None
@@ -169,7 +169,7 @@ def _read_word(words: list[str]) -> str | None:
 def find_slot(day: float) -> str | None:
     """Return where a day after the first dose belongs; ``ignore`` if no horizon contains it.
 
-    None for NaN. Of two horizons that overlap, the earlier.
+    None if it is NaN. Of two horizons that overlap, the earlier.
     """
     if np.isnan(day):
         return None
@@ -180,7 +180,7 @@ def find_slot(day: float) -> str | None:
 
 
 def compare_names(name: str, others: Sequence[str]) -> float:
-    """Return how alike a name is to the most similar of others, from 0 to 1.
+    """Return how similar a name is to the most similar of others, from 0 to 1.
 
     1 if they have the same words, a little less without words that say little; else as far as they
     share words, or else letters.
