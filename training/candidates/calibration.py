@@ -148,6 +148,9 @@ def _fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibr
     intercept = float(
         fit_intercept(offset, predictions.outcome, predictions.weights_or_ones[None, :])[0]
     )
+    # No intercept exists if the courses that weigh anything are of one class.
+    if np.isnan(intercept):
+        return NONE
     return Calibration(intercept, slope, slope)
 
 
