@@ -35,13 +35,13 @@ def _find_single(path: Path) -> Path:
 
 def find_exports(paths: Paths, plan: Plan) -> Exports:
     """Match the exports with the tables of a mapping, by the patterns of their names."""
-    tables, given = plan.list_tables(), list_paths(paths)
+    tables, exports = plan.list_tables(), list_paths(paths)
     named = any(table.file is not None for table in tables.values())
     # Only patterns say what to look for in a folder; without them it is one of Parquet files.
-    folders = [path for path in given if named and path.is_dir()]
+    folders = [path for path in exports if named and path.is_dir()]
     inside = [file for folder in folders for file in sorted(folder.iterdir())]
     inside = [file for file in inside if not file.name.startswith(".")]
-    offered = [path for path in given if path not in folders] + inside
+    offered = [path for path in exports if path not in folders] + inside
     problems: list[Problem] = []
     matched: dict[str, list[Path]] = {}
     for name, table in tables.items():
