@@ -159,6 +159,8 @@ def _try_champion(stored: Any) -> Champion:
     columns, _ = parse_rows([example], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
+    except (ArtifactError, UnavailableError) as error:
+        raise type(error)(f"{champion.tag}: {error}") from None
     except Exception:
         # Without the cause, whose message may hold values.
         raise ArtifactError(f"{champion.tag}: it cannot estimate") from None

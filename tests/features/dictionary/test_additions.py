@@ -152,6 +152,9 @@ def test_subscales_share_the_items_of_their_form(load, read):
     known = load(DASS)
     assert known.item_owners["dass21_3"] == ("dass21_depression",)
     assert known.fields["dass21_3"].label == "DASS-21 depression item 3"
+    numbered = known.instruments["dass21_depression"].numbered_items
+    assert (numbered[3], numbered.get(2), numbered.get(1)) == ("dass21_3", None, None)
+    assert BUILT_IN.instruments["phq9"].numbered_items[9] == "phq9_9"
     outcome = parse_outcome("dass21_depression.acute.response", known)
     assert outcome.followup_field == "dass21_depression_acute"
     columns, _ = read(answer(DEPRESSION, [1] * 7) | answer(ANXIETY, [2] * 7))

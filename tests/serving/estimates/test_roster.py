@@ -1,10 +1,13 @@
 """Loading champions: intact ones at once, damaged ones never, and without interruption."""
 
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
+from sklearn.tree import DecisionTreeClassifier
 
 from features.base.errors import UnavailableError
 from features.dictionary.additions import Agent
@@ -34,6 +37,21 @@ def store_champion(folder, tmp_path, make_champion):
         return store_model(target, name, version, model.save(target))
 
     return store
+
+
+@pytest.fixture
+def store_exported(folder, tmp_path, make_champion):
+    """Put a champion that was exported from scikit-learn into the store; returns its tag."""
+    from training.candidates.export import export_classifier
+
+    model = make_champion().model
+    matrix = np.arange(40 * len(model.card.features)).reshape(40, -1).astype(np.float32)
+    tree = DecisionTreeClassifier(max_depth=2).fit(matrix, np.arange(40) > 20)
+    exported = export_classifier(tree, matrix)
+    versions = len(model.equation.terms.intercept)
+    equation = replace(model.equation, classifiers=(exported,) * versions)
+    target = tmp_path / "exported"
+    return store_model(target, NAME, "1", replace(model, equation=equation).save(target))
 
 
 def damage(folder, tag):
@@ -68,6 +86,23 @@ def test_new_champion_joins_and_old_one_stays(folder, store_champion):
     roster.refresh()
     assert list_versions(roster)[1] == (NAME, "3")
     assert roster.reasons == ()
+
+
+def test_without_onnxruntime_the_other_champions_serve(
+    store_exported, store_champion, folder, monkeypatch
+):
+    """And the reason says what to install; once that is done, the champion joins them."""
+    store_champion("2", "gad7.acute.response", conditions=("anxiety",))
+    roster = Roster(folder, 10)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "onnxruntime", None)
+        roster.refresh()
+    assert list_versions(roster) == [("gad7.acute.response", "2")]
+    (reason,) = roster.reasons
+    assert reason.startswith(f"{store_exported}: this model was exported from scikit-learn")
+    assert reason.endswith("`python -m pip install onnxruntime`; none serves")
+    roster.refresh()
+    assert list_versions(roster) == [("gad7.acute.response", "2"), (NAME, "1")]
 
 
 def test_damaged_new_champion_leaves_the_old_one_serving(folder, store_champion):
