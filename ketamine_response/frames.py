@@ -1,24 +1,18 @@
-"""Between a host's data frames and our columns."""
+"""From a host's data frames to tables, and from measures to data frames."""
 
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.base.arrays import Numbers
 from features.base.errors import CohortError, Problem
-from features.dictionary.field import Field, Kind
 from features.model.card import Measure
-from features.records.columns import Columns
 from training.findings.findings import Findings
 
-_DATES = "datetime64[s]"
 
-
-def make_table(frame: Any, source: str = "frame") -> Any:
+def make_table(frame: Any) -> Any:
     """Turn a data frame of pandas, Polars or any other library into an Arrow table.
 
     A frame's index is no column of it.
@@ -34,7 +28,7 @@ def make_table(frame: Any, source: str = "frame") -> Any:
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
     message = "must be a data frame, a file, a list of files or a cohort that was read"
-    raise CohortError([Problem("cohort", "type", message)], source=source)
+    raise CohortError([Problem("cohort", "type", message)])
 
 
 def _make_array(series: Any) -> Any:
@@ -50,39 +44,6 @@ def _make_array(series: Any) -> Any:
 def _is_missing(value: Any) -> bool:
     # `isna` of a list is an array.
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
-def make_frame(columns: Columns) -> pd.DataFrame:
-    """Turn columns into a data frame of the fields that some row has, in our words and units."""
-    fields, values = columns.dictionary.cohort_fields, columns.values  # noqa: PD011
-    recorded = columns.list_recorded()
-    return pd.DataFrame({name: _show_values(fields[name], values[name]) for name in recorded})
-
-
-def _show_values(field: Field, values: Any) -> Any:
-    show = _SHOWN.get(field.kind)
-    return values if show is None else show(field, values)
-
-
-def _show_category(field: Field, values: Numbers) -> Any:
-    # The last is that of a missing value.
-    words = np.array([*field.categories, None], dtype=object)
-    return words[np.where(np.isnan(values), len(words) - 1, values).astype(np.intp)]
-
-
-def _show_flag(field: Field, values: Numbers) -> Any:
-    return pd.array(values, "Float64").astype("boolean")
-
-
-def _show_date(field: Field, values: Numbers) -> Any:
-    return pd.to_datetime(values, unit="D").astype(_DATES)
-
-
-_SHOWN: Mapping[Kind, Callable[[Field, Any], Any]] = {
-    Kind.CATEGORY: _show_category,
-    Kind.FLAG: _show_flag,
-    Kind.DATE: _show_date,
-}
 
 
 def tabulate_measures(rows: Mapping[str, Mapping[str, Measure]], label: str) -> pd.DataFrame:
@@ -110,8 +71,3 @@ def _list_cells(measures: Mapping[str, Measure]) -> Iterable[tuple[str, float]]:
         ends = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
         for key, value in ends.items():
             yield key, np.nan if value is None else value
-
-
-def name_source(cohort: Any) -> str:
-    """Name where a cohort comes from, for errors."""
-    return Path(cohort).name if isinstance(cohort, str | Path) else "frame"

@@ -13,7 +13,7 @@ from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
 from features.dictionary.outcome import Outcome
 from features.intake.account import Account
-from features.intake.exports import Paths, list_paths
+from features.intake.exports import Paths
 from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_intake
 from features.records.columns import Columns
@@ -36,7 +36,7 @@ def load_cohort(study: Study, override: Paths | None = None) -> Columns:
 def load_intake(study: Study, override: Paths | None = None) -> tuple[Columns, Account | None]:
     """Read the cohort of a study, and the account of its exports; None if a reader gives it."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
-    paths = study.list_exports() if override is None else list_paths(override)
+    paths = [override] if isinstance(override, Path) else override or study.list_exports()
     options = _list_options(study)
     if study.cohort.reader is not None:
         return _read_by_reader(study, study.cohort.reader, paths, mapper), None
