@@ -87,6 +87,7 @@ class Summary:
             "report": self.report_file,
             "gate": {"passed": findings.passed, "failed": list_failed(findings.gate)},
             "attrition": None if findings.attrition is None else findings.attrition.model_dump(),
+            "flow": None if findings.flow is None else findings.flow.model_dump(),
             "model": {"name": card.name, "version": self.version, "alias": self.alias},
             "champion": {
                 "version": self.champion.version,

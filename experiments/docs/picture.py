@@ -65,7 +65,7 @@ def take_page_picture(out: Path = _PAGE_PICTURE) -> Path:
 
 
 def take_report_picture(report: Path, out: Path = _REPORT_PICTURE) -> Path:
-    """Photograph the first figure of a validation report.
+    """Photograph the calibration curve of a validation report.
 
     Raises
     ------
@@ -77,5 +77,5 @@ def take_report_picture(report: Path, out: Path = _REPORT_PICTURE) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     with _open_page() as page:
         page.goto(report.resolve().as_uri())
-        page.locator("section.figure").first.screenshot(path=out)
+        page.locator("section.figure[aria-labelledby=calibration]").screenshot(path=out)
     return out

@@ -83,7 +83,7 @@ def _parse_distinct(field: Field, array: Any, codes: Codes | None) -> Parsed:
     encoded = encode_distinct(array)
     texts = list_texts(encoded.dictionary)
     if codes is not None:
-        texts = codes.translate(codes.point_decimals(texts) if is_text(array.type) else texts)
+        texts = codes.translate(codes.write_usual(texts) if is_text(array.type) else texts)
     # Arrow gives null no code, so it becomes the last one.
     parsed = parse_values(field, [*texts, None], TEXT_READERS)
     indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)

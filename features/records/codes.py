@@ -6,10 +6,12 @@ however a cell was stored: 99, 99.0 and "99" are the same code.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from features.dictionary.field import Field, Kind
+from features.sources.dates import write_iso_date
+from features.sources.source_form import SourceForm
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS, NUMBER_PATTERN
 
 _ALWAYS_MISSING = frozenset(MISSING_TOKENS)
@@ -52,16 +54,20 @@ class Codes:
     missing: frozenset[Key]
     words: Mapping[Key, str]
     decimal_comma: bool = False
+    # Of texts, in addition to ISO 8601.
+    dates: str | None = None
 
     def list_missing_numbers(self) -> list[float]:
         """List the numbers that stand for a missing value."""
         return [float(key) for key in self.missing if isinstance(key, Decimal)]
 
-    def point_decimals(self, texts: Sequence[str | None]) -> Sequence[str | None]:
-        """Write the texts of numbers with decimal points, if they have commas."""
-        if not self.decimal_comma or not self.field.numeric:
-            return texts
-        return [None if text is None else self._point_decimal(text) for text in texts]
+    def write_usual(self, texts: Sequence[str | None]) -> Sequence[str | None]:
+        """Write numbers with decimal points and dates as ISO has them, if the mapping says so."""
+        if self.decimal_comma and self.field.numeric:
+            return [None if text is None else self._point_decimal(text) for text in texts]
+        if self.dates and self.field.kind is Kind.DATE:
+            return [None if text is None else write_iso_date(text, self.dates) for text in texts]
+        return texts
 
     def _point_decimal(self, text: str) -> str:
         # A point may be meant to part thousands, so that number is made none.
@@ -83,13 +89,18 @@ class Codes:
 
 
 def make_codes(
-    field: Field, missing: Iterable[str], words: Mapping[str, str], decimal_comma: bool = False
+    field: Field, missing: Iterable[str], words: Mapping[str, str], form: SourceForm
 ) -> Codes:
-    """Make a field's codes from a mapping's entries."""
+    """Make a field's codes from a mapping's entries, which are written as the file is."""
+    plain = Codes(field, frozenset(), {}, form.decimal == ",", form.dates)
 
     def make(text: str) -> Key:
-        numeric = decimal_comma and field.numeric and DECIMAL_COMMA.fullmatch(text)
+        numeric = plain.decimal_comma and field.numeric and DECIMAL_COMMA.fullmatch(text)
+        if field.kind is Kind.DATE and form.dates:
+            text = write_iso_date(text, form.dates)
         return make_key(field, text.replace(",", ".") if numeric else text)
 
     keys = frozenset(map(make, missing))
-    return Codes(field, keys, {make(theirs): ours for theirs, ours in words.items()}, decimal_comma)
+    return replace(
+        plain, missing=keys, words={make(theirs): ours for theirs, ours in words.items()}
+    )

@@ -27,7 +27,8 @@ _FIRST_UNNAMED = (
     "the first column has no name (R and pandas write row names so): leave it out, or in a mapping "
     'rename it (`"" = "patient_id"`) or ignore it (`ignore = [""]`)'
 )
-_COMMAS = '; decimal commas: a mapping can say so (`decimal = ","`)'
+# Rules that numbers and dates break if they are written in another way than expected.
+_HINTED = {"type", "date"}
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,16 @@ def read_batches(
     first_row = 1
     for batch in table.batches:
         parsed: dict[str, Parsed] = {}
-        commas: set[str] = set()
+        hints: dict[str, str] = {}
         for theirs, ours in names.items():
             convert = mapper.get_conversion(fields[ours])
             parsed[ours] = parse_arrow(fields[ours], batch.column(theirs), convert, codes[ours])
-            if "type" in parsed[ours].broken and mapper.misses_commas(batch.column(theirs)):
-                commas.add(ours)
+            if parsed[ours].broken.keys() & _HINTED:
+                hints[ours] = mapper.find_unsaid(batch.column(theirs))
         for name, array in mapper.list_constants(batch.num_rows).items():
             parsed[name] = parse_arrow(fields[name], array, mapper.get_conversion(fields[name]))
         columns, problems = validate(batch.num_rows, parsed, known, first_row)
-        problems = _mention_commas(_renumber(table, problems), commas)
+        problems = _add_hints(_renumber(table, problems), hints)
         yield Batch(first_row, columns, problems)
         first_row += batch.num_rows
 
@@ -127,10 +128,10 @@ def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
 
 
-def _mention_commas(problems: list[Problem], fields: set[str]) -> list[Problem]:
+def _add_hints(problems: list[Problem], hints: Mapping[str, str]) -> list[Problem]:
     return [
-        replace(problem, message=problem.message + _COMMAS)
-        if problem.rule == "type" and problem.field in fields
+        replace(problem, message=problem.message + hints.get(problem.field, ""))
+        if problem.rule in _HINTED
         else problem
         for problem in problems
     ]

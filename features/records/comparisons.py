@@ -25,6 +25,8 @@ def make_interval(comparison: str, value: float) -> Interval:
             return value, value
         case "from":
             return value, np.inf
+        case "to":
+            return -np.inf, value
         # The next number makes an open end a closed one, so that all compare in the same way.
         case "above":
             return float(np.nextafter(value, np.inf)), np.inf

@@ -4,6 +4,7 @@ A mapping is one TOML file::
 
     delimiter = ";"                    # of a text file, if not that of its ending
     decimal = ","                      # the text 44,5 is 44.5
+    dates = "DD/MM/YYYY"               # of dates in texts, in addition to 2026-02-28
     missing = ["refused", "-9"]        # more codes that mean a missing value
     ignore = ["visit_notes"]           # columns left out on purpose
 
@@ -42,6 +43,7 @@ from features.dictionary.field import Field
 from features.records.arrow import parse_arrow
 from features.records.codes import Codes, Key, make_codes, make_key
 from features.records.parsing import Conversion
+from features.sources.dates import have_other_dates
 from features.sources.source_form import SourceForm
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
@@ -110,13 +112,18 @@ class Mapper(SourceForm):
     def get_codes(self, field: Field) -> Codes:
         """Return a field's codes: for missing values, and for words of ours."""
         words = self.values.get(field.name, {})
-        return make_codes(field, self.missing, words, self.decimal == ",")
+        return make_codes(field, self.missing, words, self)
 
-    def misses_commas(self, array: Any) -> bool:
-        """Return whether texts are numbers with decimal commas, and the mapping does not say so."""
-        if self.decimal == "," or not types.is_string(array.type):
-            return False
-        return any(text and DECIMAL_COMMA.fullmatch(text) for text in array.unique().to_pylist())
+    def find_unsaid(self, array: Any) -> str:
+        """Say what the mapping would have to say of a column's texts; empty if nothing is seen."""
+        if not types.is_string(array.type):
+            return ""
+        texts = array.unique().to_pylist()
+        if self.decimal == "." and any(text and DECIMAL_COMMA.fullmatch(text) for text in texts):
+            return '; decimal commas: a mapping can say so (`decimal = ","`)'
+        if self.dates is None and have_other_dates(texts):
+            return '; other dates: a mapping can say how they are written (`dates = "DD/MM/YYYY"`)'
+        return ""
 
     def list_constants(self, size: int) -> dict[str, Any]:
         """Build the constant columns."""

@@ -1,6 +1,7 @@
 """Runs against a real MLflow store: what is logged, registered, named champion."""
 
 import json
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -134,6 +135,17 @@ def test_report_and_summary_describe_missing_outcomes(fitted):
         assert f"{100 * row['base_rate']:.1f}%" in section
     for gap in attrition["gaps"]:
         assert f"`{gap['feature']}`" in section
+
+
+def test_report_and_summary_describe_the_flow_of_courses(fitted, cohort):
+    summary, _ = fitted
+    flow = summary.as_dict()["flow"]
+    excluded = {row["key"]: row["courses"] for row in flow["excluded"]}
+    assert flow["read"] == read_cohort(cohort).size == flow["analysed"] + sum(excluded.values())
+    assert flow["analysed"] == summary.card.population.courses
+    assert excluded["where.condition"] > 0
+    assert "## Flow of courses" in summary.report
+    assert re.search(rf"Courses read +\| {flow['read']:,} ", summary.report)
 
 
 def test_the_version_has_digest_signature_example_alias(fitted):

@@ -15,6 +15,7 @@ from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
 from training.measures.sites import Pooled
 from training.measures.subgroups import Subgroup
+from training.study.conditions import Exclusion
 from training.study.parts import GatePart
 
 ValidationType = Literal["apparent", "corrected", "nested", "sites", "temporal", "external"]
@@ -201,6 +202,24 @@ class Attrition(Facts):
     assumption: str
 
 
+class Flow(Facts):
+    """From the courses read to those analysed, as in a flow diagram of TRIPOD+AI.
+
+    ``analysed`` and all that were excluded add up to ``read``; each course counts for the first
+    reason that applies.
+    """
+
+    read: int
+    excluded: tuple[Exclusion, ...]
+    analysed: int
+    # Both None if no outcome is known yet.
+    events: int | None
+    non_events: int | None
+    patients: int
+    # None if no site is recorded.
+    sites: int | None
+
+
 class Criterion(Facts):
     """One criterion of the gate."""
 
@@ -291,6 +310,7 @@ class Findings(Facts):
     sample_size: SampleSizeFacts | None = None
     factors: tuple[FactorFacts, ...] = ()
     attrition: Attrition | None = None
+    flow: Flow | None = None
     # For each field offered, the proportion of courses in which it is recorded.
     recorded: Mapping[str, float] = {}
     # For each instrument, the courses whose baseline total is pro-rated from part of its items.

@@ -21,6 +21,7 @@ from training.findings.format import format_percent
 from training.findings.gate import format_gate
 from training.report import numbers
 from training.report.curves import draw_calibration, draw_decision, draw_instability
+from training.report.flow import draw_flow
 from training.report.forests import MAX_FACTORS, draw_factors, draw_sites, draw_subgroups
 from training.report.layout import write_table
 from training.report.summary import list_undone, summarise_findings
@@ -30,6 +31,7 @@ _FOLDER = Path(__file__).parent / "templates"
 _STYLE = "report.css"
 # By the name that the templates use.
 _FIGURES = {
+    "flow": draw_flow,
     "calibration": draw_calibration,
     "decision": draw_decision,
     "instability": draw_instability,

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from features.model.card import ModelCard, StudiedRange
 from training.candidates.registry import BASE_RATE
-from training.findings.findings import Compared, Criterion, Findings, Performance
+from training.findings.findings import Compared, Criterion, Findings, Flow, Performance
 from training.findings.words import (
     SAMPLE_SIZES,
     VALIDATION_TYPES,
@@ -32,6 +32,7 @@ def make_tables(findings: Findings) -> dict[str, Table | None]:
     card = findings.card
     return {
         "gate": _tabulate_gate(findings),
+        "flow": tabulate_flow(findings.flow),
         "performance": tabulate_performance(findings.performance),
         "candidates": _tabulate_candidates(findings),
         "sizes": _tabulate_sizes(findings),
@@ -148,6 +149,23 @@ def _show_result(criterion: Criterion) -> Markup:
         None: ("idle", f"{NOTHING} does not apply"),
     }[criterion.passed]
     return Markup('<span class="{}">{}</span>').format(kind, text)
+
+
+def tabulate_flow(flow: Flow | None) -> Table | None:
+    """Tabulate the flow of courses, from those read to those analysed."""
+    if flow is None:
+        return None
+    steps: list[tuple[str, int | None]] = [
+        ("Courses read", flow.read),
+        *((f"Excluded: {row.reason}", row.courses) for row in flow.excluded),
+        ("Courses analysed", flow.analysed),
+        ("Events", flow.events),
+        ("Non-events", flow.non_events),
+        ("Patients analysed", flow.patients),
+        ("Sites analysed", flow.sites),
+    ]
+    rows = ([name, show_count(courses)] for name, courses in steps)
+    return make_table("Flow of courses", ["Step", "Number"], rows)
 
 
 def _tabulate_sizes(findings: Findings) -> Table | None:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
-from features.dictionary.field import Kind
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_cohort
 from features.records.columns import Columns
 from features.records.mapping import read_mapping
 from features.sources.tables import wrap_table
+from training.study.conditions import list_exclusions
 from training.study.design import UNKNOWN_SITE, Design, number_sites
 from training.study.study import Study, list_early
 
@@ -60,9 +60,14 @@ def load_design(study: Study, override: Path | None = None) -> Design:
     InputError
         If study or cohort break a rule, or the cohort cannot show the outcome.
     """
-    design = prepare_design(study, filter_courses(study, load_cohort(study, override)))
+    return arrange_cohort(study, load_cohort(study, override))
+
+
+def arrange_cohort(study: Study, cohort: Columns) -> Design:
+    """Arrange the courses of a cohort that a study is about; see :func:`load_design`."""
+    design = prepare_design(study, filter_courses(study, cohort))
     _check_early_scores(study, design.columns)
-    return design
+    return replace(design, excluded=tuple(list_exclusions(study.conditions, cohort)))
 
 
 def _find_reader(name: str) -> Any:
@@ -77,14 +82,8 @@ def _find_reader(name: str) -> Any:
 
 def filter_courses(study: Study, columns: Columns) -> Columns:
     """Keep the courses that the study asks for."""
-    kept = np.ones(columns.size, dtype=bool)
-    for name, wanted in study.cohort.where.items():
-        field = study.dictionary.fields[name]
-        if field.kind is Kind.TEXT:
-            kept &= np.isin(columns.get_texts(name).astype(str), wanted)
-        else:
-            places = [field.categories.index(category) for category in wanted]
-            kept &= np.isin(columns.get_numbers(name), places)
+    met = [condition.find_met(columns) for condition in study.conditions]
+    kept = np.all([np.ones(columns.size, dtype=bool), *met], axis=0)
     if not kept.any():
         message = "leaves no course of the cohort"
         raise StudyError([Problem("cohort.where", "empty", message)], source=study.name)

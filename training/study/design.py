@@ -10,6 +10,7 @@ from features.base.arrays import Flags, Numbers
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
 from features.records.columns import Columns
+from training.study.conditions import Exclusion
 from training.study.study import Study
 
 # No index of a site, so that a course without one has no site effect.
@@ -48,6 +49,8 @@ class Design:
         them.
     inner_folds
         Maximal number of folds into which a fit splits the courses to choose its settings.
+    excluded
+        Courses of the cohort that are not in `courses`, by reason.
     """
 
     study: Study
@@ -64,6 +67,7 @@ class Design:
     given_weights: Numbers | None = None
     enrolled: "Design | None" = None
     inner_folds: int = 5
+    excluded: tuple[Exclusion, ...] = ()
 
     @property
     def described(self) -> "Design":

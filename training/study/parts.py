@@ -42,7 +42,7 @@ class CohortPart(Part):
         ``module:function`` that turns the path into an Arrow table, for trials that are not one
         table already.
     where
-        Courses to keep: for each field, the categories or sites wanted.
+        Courses to keep, by field; see :mod:`training.study.conditions`.
     incomplete
         Whether courses without any baseline total are left aside and counted, instead of refused.
     outcomes
@@ -53,7 +53,7 @@ class CohortPart(Part):
     reader: str | None = None
     mapping: str | None = None
     instruments: str | None = None
-    where: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    where: Mapping[str, bool | float | str | tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     incomplete: bool = False
     outcomes: Literal["known", "none-yet"] = "known"

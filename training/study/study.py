@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError
 from features.base.errors import InputError, Problem, StudyError, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import OFFERED_GROUPS, Group, Kind
+from features.dictionary.field import OFFERED_GROUPS, Group
 from features.dictionary.outcome import Outcome, parse_outcome
 from features.records.names import check_names
+from training.study.conditions import Condition, parse_conditions
 from training.study.parts import (
     AttritionPart,
     CohortPart,
@@ -69,6 +70,11 @@ class Study(Part):
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the study knows."""
         return load_dictionary(self.locate(self.cohort.instruments))
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """What the study requires of its courses, checked when it was read."""
+        return parse_conditions(self.cohort.where, self.dictionary)[0]
 
     def locate(self, relative: str | None) -> Path | None:
         """Find a file named in the study."""
@@ -140,9 +146,7 @@ def _check_study(study: Study) -> list[Problem]:
     if outcome is not None and outcome.checkpoint and study.awaits_outcomes:
         message = "no published evidence says what early scores tell; fit the baseline outcome"
         problems.append(Problem("cohort.outcomes", "update", message))
-    for name, wanted in study.cohort.where.items():
-        problems += _check_filter(name, wanted, study.dictionary)
-    return problems
+    return problems + parse_conditions(study.cohort.where, study.dictionary)[1]
 
 
 def list_early(study: Study) -> list[str]:
@@ -169,13 +173,4 @@ def _check_feature(
         return [Problem(f"features: {name}", "leakage", message)]
     if field.group is Group.IDENTITY and name not in _OFFERED_IDENTITY:
         return [Problem(f"features: {name}", "identity", "says whose assessment it is")]
-    return []
-
-
-def _check_filter(name: str, wanted: Sequence[str], dictionary: Dictionary) -> list[Problem]:
-    field = dictionary.fields.get(name)
-    if field is None or (field.kind is not Kind.CATEGORY and name != "site"):
-        return [Problem(f"where: {name}", "unknown", "must be a field with categories, or site")]
-    if name != "site" and not set(wanted) <= set(field.categories):
-        return [Problem(f"where: {name}", "category", f"must be {field.allowed}")]
     return []

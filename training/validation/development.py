@@ -22,6 +22,7 @@ from training.validation.description import (
     share_recorded,
 )
 from training.validation.evidence import Evidence, describe_refits, list_performance
+from training.validation.flow import describe_development_flow
 from training.validation.limitations import list_limitations
 
 # Calibration, decision curve and subgroups show the procedure's own cross-validation: of the types
@@ -68,6 +69,7 @@ def describe_development(
         performance=(),
         base_rate=card.population.base_rate,
         attrition=describe_attrition(enrolment, held_out, model.equation),
+        flow=describe_development_flow(design),
         recorded=share_recorded(described.columns, study.list_fields()),
         prorated=count_prorated(described.columns),
     )

@@ -58,6 +58,8 @@ def test_a_validation_is_reported_written_and_logged(home, registry, moved, tmp_
     assert sorted(path.name for path in out.iterdir()) == ["findings.json", "report.html"]
     findings = Findings.model_validate_json((out / "findings.json").read_text("utf-8"))
     assert findings.recalibration.slope == pytest.approx(0.5, abs=0.15)
+    flow = findings.flow
+    assert flow.read == 1200 == flow.analysed + sum(row.courses for row in flow.excluded)
     assert "External cohort" in (out / "report.html").read_text("utf-8")
     (run,) = list_runs(registry)
     tags = run.data.tags

@@ -21,6 +21,7 @@ from training.validation.description import (
 from training.validation.evidence import describe_performance
 from training.validation.external.external import ExternalValidation, list_alarms, write_verdict
 from training.validation.external.selection import describe_selection
+from training.validation.flow import describe_flow, list_reasons
 from training.validation.limitations import list_limitations
 
 # Widths of 95% intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821, from
@@ -51,6 +52,12 @@ def describe_external(validation: ExternalValidation) -> Findings:
         performance=performance,
         attrition=describe_attrition(
             _arrange_enrolled(validation), predictions, validation.model.equation
+        ),
+        flow=describe_flow(
+            selection.size,
+            list_reasons(selection.excluded, selection.target),
+            selection.columns,
+            selection.outcome,
         ),
         recorded=share_recorded(selection.columns, _list_fields(card)),
         prorated=count_prorated(selection.columns),

@@ -12,18 +12,8 @@ from features.model.card import ModelCard
 from features.model.studied import StudiedRanges, find_unread, list_early
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
+from training.study.conditions import REASONS
 from training.study.courses import find_same_reading, have_baseline
-
-# Why courses are excluded, in the service's own order; `{}` is the instrument.
-REASONS = {
-    "condition": "of a condition that was not studied",
-    "eligibility": "that an eligibility rule refuses",
-    "baseline": "without a baseline {}",
-    "early_score": "without any early score",
-    "outside": "outside the studied ranges",
-    "no_change": "whose baseline {} leaves nothing to improve",
-    "awaiting": "without a known outcome",
-}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from training.findings.findings import (
     DecisionFacts,
     FactorFacts,
     Findings,
+    Flow,
     InstabilityFacts,
     Performance,
     RecalibrationFacts,
@@ -44,6 +45,7 @@ from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
 from training.measures.sites import Pooled
 from training.measures.subgroups import Subgroup
+from training.study.conditions import Exclusion
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_FLAGS = [
@@ -264,6 +266,20 @@ def make_attrition():
     )  # fmt: skip
 
 
+def make_flow():
+    excluded = [
+        Exclusion("where.condition", "Condition treated: other than depression or anxiety", 131),
+        Exclusion("where.age.missing", "Age: not recorded", 17),
+        Exclusion("baseline", "Without a baseline PHQ-9", 37),
+        Exclusion("awaiting", "Without a known outcome", 413),
+        Exclusion("where.few", "Other conditions of the study, few courses each", 7),
+    ]
+    return Flow(
+        read=1792, excluded=excluded, analysed=1187, events=561, non_events=626, patients=1104,
+        sites=9,
+    )  # fmt: skip
+
+
 def make_factors():
     named = {
         "phq9": ("PHQ-9 total", 0.3117, 1.0),
@@ -323,6 +339,7 @@ def make_full():
         ),
         factors=make_factors(),
         attrition=make_attrition(),
+        flow=make_flow(),
         recorded={"phq9": 1.0, "age": 1.0, "failed_antidepressants": 0.9117, "bmi": 0.7713,
                   "family_alcohol_use_disorder": 0.4117},
         champion=ChampionFacts(version="6", candidate="base_rate", difference=-0.02117,

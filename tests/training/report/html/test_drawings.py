@@ -169,6 +169,25 @@ def test_hidden_subgroups_have_no_mark(page, full):
     assert "its counts would give away" in drawing.text
 
 
+def test_the_flow_diagram_has_every_count_of_the_json(page, full):
+    drawing, flow = find_drawing(page, "flow-drawing"), full.flow
+    texts = (above[-1].attributes.get("data-value") for _, above in drawing.list_texts())
+    drawn = [int(value) for value in texts if value is not None]
+    excluded = [row.courses for row in flow.excluded]
+    analysed = [flow.analysed, flow.patients, flow.sites, flow.events, flow.non_events]
+    assert sorted(drawn) == sorted([flow.read, *excluded, *analysed])
+    assert all(row.reason in drawing.text for row in flow.excluded)
+
+
+def test_the_flow_without_outcomes_or_exclusions_is_drawn(full, read):
+    changes = {"excluded": (), "events": None, "non_events": None, "sites": None}
+    flow = full.flow.model_copy(update=changes)
+    page = read(render_report(full.model_copy(update={"flow": flow})))
+    drawing = find_drawing(page, "flow-drawing")
+    assert "Excluded" not in drawing.text
+    assert len(list(drawing.find_all("rect", class_="box"))) == 2
+
+
 def test_axis_without_rows_has_its_reference():
     scale = scale_factors([Row("nobody")])
     assert (scale.low, scale.high) == (0.5, 2.0)

@@ -91,6 +91,16 @@ def test_ineligible_courses_are_excluded_and_counted(find, known_model, draw, re
     ):
         assert exclusion in findings.cohort
     assert (findings.attrition.courses, findings.attrition.missing) == (595, 3)
+    flow = findings.flow
+    assert {row.key: row.courses for row in flow.excluded} == {
+        "condition": 1,
+        "eligibility": 1,
+        "baseline": 1,
+        "outside": 2,
+        "awaiting": 3,
+    }
+    assert (flow.read, flow.analysed, flow.events) == (600, 592, findings.events)
+    assert "Excluded: Outside the studied ranges" in render_report(findings)
     assert findings.attrition.scenarios[0].odds_ratio == 1
 
 

@@ -1,0 +1,87 @@
+"""From the courses read to those analysed: how many were excluded, and why."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from features.base.arrays import Numbers
+from features.dictionary.outcome import Outcome
+from features.records.columns import Columns
+from training.findings.findings import Flow
+from training.study.conditions import CONDITION_KEY, REASONS, Exclusion
+from training.study.courses import count_settled, count_unmeasured
+from training.study.design import Design
+
+# Conditions describe patients: one that excludes fewer courses could identify them.
+_MIN_NAMED = 5
+_FEW = Exclusion(f"{CONDITION_KEY}.few", "Other conditions of the study, few courses each", 0)
+
+
+def describe_development_flow(design: Design) -> Flow:
+    """Describe the flow of a study's courses."""
+    excluded, enrolled = sum(row.courses for row in design.excluded), design.enrolled or design
+    counts = {
+        "baseline": count_unmeasured(design.target, design.courses),
+        "no_change": count_settled(design.target, design.courses),
+        # Before the first outcome is known, courses that await theirs are analysed.
+        "awaiting": enrolled.size - design.described.size,
+    }
+    return describe_flow(
+        excluded + design.courses.size,
+        [*design.excluded, *list_reasons(counts, design.target)],
+        design.described.columns,
+        design.outcome if design.size else None,
+    )
+
+
+def list_reasons(counts: Mapping[str, int], target: Outcome) -> Iterator[Exclusion]:
+    """List exclusions by the keys of `REASONS`."""
+    for key, courses in counts.items():
+        reason = REASONS[key].format(target.instrument.name)
+        yield Exclusion(key, reason[:1].upper() + reason[1:], courses)
+
+
+def describe_flow(
+    read: int, excluded: Iterable[Exclusion], analysed: Columns, outcome: Numbers | None
+) -> Flow:
+    """Describe the flow of courses.
+
+    Parameters
+    ----------
+    excluded
+        Reasons without any course are left out.
+    outcome
+        Of the courses analysed; None if it is not known yet.
+    """
+    patients, sites = (
+        len({text for text in analysed.get_texts(name) if text is not None})
+        for name in ("patient_id", "site")
+    )
+    events = None if outcome is None else int(outcome.sum())
+    return Flow(
+        read=read,
+        excluded=tuple(merge_few(row for row in excluded if row.courses)),
+        analysed=analysed.size,
+        events=events,
+        non_events=None if events is None else analysed.size - events,
+        patients=patients,
+        sites=sites or None,
+    )
+
+
+def merge_few(excluded: Iterable[Exclusion]) -> Iterator[Exclusion]:
+    """Merge conditions that exclude few courses into one, so that none of them is named.
+
+    Examples
+    --------
+    >>> rows = [Exclusion("where.age", "Age: below 18", 2), Exclusion("baseline", "No PHQ-9", 1)]
+    >>> [(row.key, row.courses) for row in merge_few(rows)]
+    [('baseline', 1), ('where.few', 2)]
+    """
+    few = 0
+    for row in excluded:
+        if row.key.startswith(CONDITION_KEY) and row.courses < _MIN_NAMED:
+            few += row.courses
+        else:
+            yield row
+    if few:
+        yield replace(_FEW, courses=few)
