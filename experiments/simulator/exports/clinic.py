@@ -99,7 +99,7 @@ def _get_total(scores: Any, key: str) -> Any:
 def _date_courses(courses: Any, generator: np.random.Generator) -> Any:
     assessed, patient = courses["assessed_on"], courses["patient_id"]
     # Birthdays come earlier in the year than assessments: years alone then give the age, too.
-    latest = assessed.dt.dayofyear.groupby(patient).transform("min") - 1
+    latest = assessed.dt.day_of_year.groupby(patient).transform("min") - 1
     days = pd.to_timedelta((generator.random(len(courses)) * latest).astype(int), unit="D")
     year = assessed.dt.year - courses["age"].astype(int)
     born = (pd.to_datetime(year.astype(str) + "-01-01") + days).groupby(patient).transform("first")

@@ -119,7 +119,7 @@ def _describe_fields() -> Any:
         ),
     ]
     columns = [_DICTIONARY[number] for number in (0, 1, 3, 4, 5, 7)]
-    return pd.DataFrame(fields, columns=columns).reindex(columns=list(_DICTIONARY)).fillna("")
+    return pd.DataFrame(fields, columns=columns).reindex(columns=list(_DICTIONARY), fill_value="")
 
 
 def write_redcap_api(clinic: Clinic, folder: Path) -> list[Path]:

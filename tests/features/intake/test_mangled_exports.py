@@ -1,0 +1,118 @@
+"""Damaged exports end in a cohort without a wrong value, or in one clear sentence."""
+
+import re
+import shutil
+import time
+from random import Random
+
+import mangling
+import numpy as np
+import pytest
+
+from experiments.simulator import WORLDS, simulate, write_simulation
+from experiments.simulator.exports import SHAPES, write_export
+from features.base.errors import InputError
+from features.dictionary.dictionary import load_dictionary
+from features.records.cohort import list_courses, read_cohort, read_intake
+from features.records.mapping import read_mapping
+
+MANGLES = (*mangling.TABLE_MANGLES, *mangling.BYTE_MANGLES)
+# What no message may quote: codes and dates of patients, and what damage put in.
+VALUES = re.compile(rf"SIM-|\d{{4}}-\d\d-\d\d|{mangling.CANARY}|männlich|weiblich")
+SECONDS = 10
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """A folder per shape, with its export, mapping and truth."""
+    folder = tmp_path_factory.mktemp("exports")
+    simulation = simulate(WORLDS["default"], 30, seed=5)
+    for name in SHAPES:
+        truth, _ = write_export(name, simulation, 5, folder / name)
+        write_simulation(truth, folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def truths(exports):
+    return {name: arrange(read_cohort(exports / f"{name}.parquet")) for name in SHAPES}
+
+
+def arrange(columns):
+    """Arrange a cohort's values by patient, course and field."""
+    recorded = sorted(columns.list_recorded())
+    return {
+        course: {name: columns.values[name][row] for name in recorded}
+        for row, course in enumerate(list_courses(columns))
+    }
+
+
+def is_missing(value):
+    return value is None or value != value
+
+
+def is_equal(value, other):
+    if isinstance(value, str) or isinstance(other, str):
+        return value == other
+    return bool(np.isclose(value, other, rtol=1e-12, atol=0))
+
+
+def find_wrong(cohort, truth, tolerated):
+    """List courses that nobody had, or lost, and fields whose value is another or lost."""
+    wrong = [f"{course} is nobody's" for course in cohort.keys() - truth.keys()]
+    if "courses" not in tolerated:
+        wrong += [f"{course} is lost" for course in truth.keys() - cohort.keys()]
+    for course in truth.keys() & cohort.keys():
+        for name in truth[course].keys() | cohort[course].keys():
+            value, true = (part[course].get(name) for part in (cohort, truth))
+            if is_missing(value) and is_missing(true):
+                continue
+            if is_missing(value):
+                if "values" not in tolerated:
+                    wrong.append(f"{course} {name} is lost")
+            elif is_missing(true) or not is_equal(value, true):
+                wrong.append(f"{course} {name} is {value}, not {true}")
+    return wrong
+
+
+def check_refusal(error, folder):
+    """One clear sentence per problem, that says where it is and quotes nothing."""
+    message = str(error)
+    assert error.problems
+    assert all(problem.field and problem.message for problem in error.problems), message
+    assert error.source, message
+    assert not VALUES.search(message), message
+    assert len(message) < 8000, message[:2000]
+
+
+def choose_damage(number, chance):
+    """Each way in turn, on shapes in turn."""
+    return MANGLES[number % len(MANGLES)], chance.choice([*SHAPES])
+
+
+@pytest.mark.parametrize("number", range(500))
+def test_damaged_export_adds_up_or_is_refused(number, exports, truths, tmp_path, pytestconfig):
+    chance = Random(f"{pytestconfig.getoption('seed')} {number}")
+    mangle = MANGLES[number % len(MANGLES)]
+    shape, damaged = None, False
+    for _ in range(20):
+        shape = chance.choice([*SHAPES])
+        folder = tmp_path / "export"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(exports / shape, folder)
+        mapping = folder / "mapping.toml"
+        files = [path for path in sorted(folder.iterdir()) if path != mapping]
+        damaged = mangling.damage_export(mangle, chance.choice(files), chance)
+        if damaged:
+            break
+    assert damaged, mangle.name
+    began = time.process_time()
+    try:
+        columns, account = read_intake(folder, read_mapping(mapping))
+    except InputError as error:
+        check_refusal(error, folder)
+    else:
+        account.check()
+        wrong = find_wrong(arrange(columns), truths[shape], mangle.tolerated)
+        assert not wrong, f"{mangle.name} of {shape}: {wrong[:5]}"
+    assert time.process_time() - began < SECONDS
