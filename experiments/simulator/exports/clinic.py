@@ -53,8 +53,6 @@ class Clinic:
     visits: Any
     # Likewise, PHQ-9 alone: visits before intake, early and late, which no horizon should read.
     strays: Any
-    # Arrow table: the cohort that every export of these records should become.
-    truth: Any
 
 
 def keep_records(simulation: Simulation, seed: int) -> Clinic:
@@ -67,11 +65,11 @@ def keep_records(simulation: Simulation, seed: int) -> Clinic:
     """
     generator = np.random.default_rng([seed, len(FIELDS)])
     courses = _repeat_patients(simulation.cohort.to_pandas(), generator)
-    courses = _date_courses(courses, generator)
+    courses = _date_courses(_complete_forms(courses), generator)
     courses = _fill_history(_measure_bodies(courses, generator))
     visits = _list_visits(courses, generator)
     strays = _list_strays(courses, generator)
-    return Clinic(courses, _list_doses(courses), visits, strays, _make_truth(courses))
+    return Clinic(courses, _list_doses(courses), visits, strays)
 
 
 def _repeat_patients(cohort: Any, generator: np.random.Generator) -> Any:
@@ -86,8 +84,16 @@ def _repeat_patients(cohort: Any, generator: np.random.Generator) -> Any:
         course=np.where(second, 2, 1),
         assessed_on=dates.where(~second, dates.shift() + later),
         pcl5=_get_total(cohort, "pcl5"),
-        **{f"{key}_sum": _get_total(cohort, key) for key in FORMS},
     )
+
+
+def _complete_forms(courses: Any) -> Any:
+    # A form with more blanks than its total allows for is handed back to the patient.
+    for key in FORMS:
+        items = courses[list(_BUILT_IN.instruments[key].item_fields)]
+        short = _get_total(courses, key).isna() & items.notna().any(axis=1)
+        courses = courses.assign(**items.mask(short, items.fillna(0)))
+    return courses.assign(**{f"{key}_sum": _get_total(courses, key) for key in FORMS})
 
 
 def _get_total(scores: Any, key: str) -> Any:
@@ -170,8 +176,18 @@ def _answer_forms(courses: Any, visit: str, generator: np.random.Generator) -> A
     return scores
 
 
-def _make_truth(courses: Any) -> Any:
+def make_truth(clinic: Clinic, items: bool = True) -> Any:
+    """Make the cohort that an export of these records becomes, as an Arrow table.
+
+    Parameters
+    ----------
+    items
+        Whether the export has the items of forms, and not only their totals.
+    """
+    courses, names = clinic.courses, [name for name in FIELDS if items or name not in ITEMS]
+    if not items:
+        courses = courses.assign(**{key: courses[f"{key}_sum"] for key in FORMS})
     types = {Kind.NUMBER: pa.float64(), Kind.INTEGER: pa.float64(), Kind.DATE: pa.date32()}
-    kinds = {name: _BUILT_IN.cohort_fields[name].kind for name in FIELDS}
-    columns = {name: pa.array(courses[name], types.get(kinds[name])) for name in FIELDS}
+    kinds = {name: _BUILT_IN.cohort_fields[name].kind for name in names}
+    columns = {name: pa.array(courses[name], types.get(kinds[name])) for name in names}
     return pa.table(columns).replace_schema_metadata({"data": "SIMULATED"})

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from experiments.simulator.cohort import Simulation
-from experiments.simulator.exports.clinic import ITEMS, Clinic, keep_records
+from experiments.simulator.exports.clinic import Clinic, keep_records, make_truth
 from experiments.simulator.exports.redcap import write_redcap, write_redcap_api
 from experiments.simulator.exports.spreadsheets import write_german, write_sheet
 from experiments.simulator.exports.statistics import write_spss
@@ -25,7 +25,7 @@ class Shape:
 
     label: str
     write: Callable[[Clinic, Path], list[Path]]
-    lacking: tuple[str, ...] = ()  # Fields of the cohort that it does not hold
+    items: bool = True  # Whether it has the items of forms, and not only their totals
 
 
 SHAPES: Mapping[str, Shape] = MappingProxyType(
@@ -35,11 +35,11 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         ),
         "redcap-api": Shape("REDCap's API, without events, as JSON texts", write_redcap_api),
         "long": Shape("one long table: patient, course, visit, item, value", write_long),
-        "tables": Shape("three tables: patients, doses, scores by date", write_tables, ITEMS),
-        "xlsx": Shape("a workbook with a title and a merged header", write_sheet, ITEMS),
+        "tables": Shape("three tables: patients, doses, scores by date", write_tables, False),
+        "xlsx": Shape("a workbook with a title and a merged header", write_sheet, False),
         "spss": Shape("SPSS, with value labels and codes for missing values", write_spss),
         "german-csv": Shape(
-            "semicolons, decimal commas, DD/MM/YYYY, Windows-1252", write_german, ITEMS
+            "semicolons, decimal commas, DD/MM/YYYY, Windows-1252", write_german, False
         ),
         "wide": Shape("clinic software: a block of columns per assessment", write_wide),
     }
@@ -78,4 +78,4 @@ def write_export(
     folder.mkdir(parents=True, exist_ok=True)
     written = [*shape.write(clinic, folder), folder / "mapping.toml"]
     write_bytes_atomic(written[-1], (_MAPPINGS / f"{name}.toml").read_bytes())
-    return clinic.truth.drop_columns([*shape.lacking]), written
+    return make_truth(clinic, shape.items), written

@@ -37,6 +37,7 @@ _BLOCK = {
     **{"PHQ-9 Total": "phq9", "GAD-7 Total": "gad7"},
     **{"PCL-5 Total": "pcl5", "MADRS Total": "madrs"},
 }
+_BLOCKS = range(1, 6)
 # What such exports are full of and no study asks for.
 _UNWANTED = {
     **{f"Vitals {number} Note": "" for number in range(1, 21)},
@@ -51,7 +52,7 @@ def write_wide(clinic: Clinic, folder: Path) -> list[Path]:
     visits = pd.concat([clinic.visits, late]).sort_values(["record", "date"], kind="stable")
     number = visits.groupby("record").cumcount() + 1
     table = lay_out(clinic.courses, {"record": "record", **_CHART}, _WORDS)
-    for block in range(1, int(number.max()) + 1):
+    for block in _BLOCKS:
         here = lay_out(visits[number == block], {"record": "record", **_BLOCK}, _WORDS)
         here = here.rename(columns={name: f"{name} ({block})" for name in _BLOCK})
         table = table.merge(here, how="left")
