@@ -12,7 +12,6 @@ import pytest
 from experiments.simulator import WORLDS, simulate, write_simulation
 from experiments.simulator.exports import SHAPES, write_export
 from features.base.errors import InputError
-from features.dictionary.dictionary import load_dictionary
 from features.records.cohort import list_courses, read_cohort, read_intake
 from features.records.mapping import read_mapping
 
@@ -20,6 +19,7 @@ MANGLES = (*mangling.TABLE_MANGLES, *mangling.BYTE_MANGLES)
 # What no message may quote: codes and dates of patients, and what damage put in.
 VALUES = re.compile(rf"SIM-|\d{{4}}-\d\d-\d\d|{mangling.CANARY}|männlich|weiblich")
 SECONDS = 10
+NOT_READ = ("mapping.toml", "redcap_dictionary.csv")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def find_wrong(cohort, truth, tolerated):
     return wrong
 
 
-def check_refusal(error, folder):
+def check_refusal(error):
     """One clear sentence per problem, that says where it is and quotes nothing."""
     message = str(error)
     assert error.problems
@@ -85,32 +85,35 @@ def check_refusal(error, folder):
     assert len(message) < 8000, message[:2000]
 
 
-def choose_damage(number, chance):
-    """Each way in turn, on shapes in turn."""
-    return MANGLES[number % len(MANGLES)], chance.choice([*SHAPES])
+def pytest_generate_tests(metafunc):
+    """Every way of damage once; in `make endurance` 500 damaged exports."""
+    if "number" in metafunc.fixturenames:
+        at_length = metafunc.config.getoption("endurance") is not None
+        metafunc.parametrize("number", range(500 if at_length else len(MANGLES)))
 
 
-@pytest.mark.parametrize("number", range(500))
-def test_damaged_export_adds_up_or_is_refused(number, exports, truths, tmp_path, pytestconfig):
-    chance = Random(f"{pytestconfig.getoption('seed')} {number}")
-    mangle = MANGLES[number % len(MANGLES)]
-    shape, damaged = None, False
-    for _ in range(20):
-        shape = chance.choice([*SHAPES])
-        folder = tmp_path / "export"
-        shutil.rmtree(folder, ignore_errors=True)
+def damage_some_export(mangle, exports, folder, chance):
+    """Damage a file of the first shape, by chance, that it applies to; return the shape."""
+    for shape in chance.sample([*SHAPES], len(SHAPES)):
         shutil.copytree(exports / shape, folder)
-        mapping = folder / "mapping.toml"
-        files = [path for path in sorted(folder.iterdir()) if path != mapping]
-        damaged = mangling.damage_export(mangle, chance.choice(files), chance)
-        if damaged:
-            break
-    assert damaged, mangle.name
+        files = [path for path in sorted(folder.iterdir()) if path.name not in NOT_READ]
+        if mangling.damage_export(mangle, chance.choice(files), chance):
+            return shape
+        shutil.rmtree(folder)
+    raise AssertionError(f"{mangle.name} damages no shape")
+
+
+def test_damaged_export_adds_up_or_is_refused(number, exports, truths, tmp_path, pytestconfig):
+    """No wrong value is read in silence, nothing is quoted, nothing hangs."""
+    mangle = MANGLES[number % len(MANGLES)]
+    chance = Random(f"{pytestconfig.getoption('seed')} {number}")
+    folder = tmp_path / "export"
+    shape = damage_some_export(mangle, exports, folder, chance)
     began = time.process_time()
     try:
-        columns, account = read_intake(folder, read_mapping(mapping))
+        columns, account = read_intake(folder, read_mapping(folder / "mapping.toml"))
     except InputError as error:
-        check_refusal(error, folder)
+        check_refusal(error)
     else:
         account.check()
         wrong = find_wrong(arrange(columns), truths[shape], mangle.tolerated)
