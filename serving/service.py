@@ -29,6 +29,7 @@ from serving.store.keys import KeyRing
 from serving.store.secrets import read_secrets
 from serving.store.writer import AuditWriter
 
+_NAME = "ketamine_response"
 ENVIRONMENT = read_environment()
 SETTINGS = read_settings(ENVIRONMENT)
 # Seconds that a request may take to arrive and be answered, before BentoML gives it up. It keeps a
@@ -40,7 +41,7 @@ IS_TRACED = ENVIRONMENT.get("OTEL_SDK_DISABLED", "").strip().lower() != "true"
 
 
 @bentoml.service(
-    name="ketamine_response",
+    name=_NAME,
     workers=SETTINGS.workers,
     traffic={"timeout": TIMEOUT},
     logging={"access": {"enabled": False}},
@@ -55,7 +56,10 @@ class ResponseService:
     state: State
 
     def __init__(self) -> None:
-        start_log()
+        # In process, log and garbage collector are the host's.
+        is_worker = bentoml.server_context.service_name == _NAME
+        if is_worker:
+            start_log()
         home = find_home(ENVIRONMENT)
         shared = ENVIRONMENT.get(SHARED_METRICS)
         metrics = Metrics(Path(shared) if shared else None)
@@ -71,10 +75,11 @@ class ResponseService:
         recorder = Recorder(self.writer, secrets, metrics, seal, SETTINGS.audit == "required")
         access = Access(self.ring, SETTINGS.most_per_minute)
         self.parts = Parts(SETTINGS, roster, access, recorder, metrics, Grouping(roster))
-        # What is loaded stays: a full garbage collection of it would delay requests by 200 ms.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        if is_worker:
+            # What is loaded stays: a full garbage collection of it would delay requests by 200 ms.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
 
     @bentoml.api  # type: ignore[untyped-decorator]
     @answers_failures

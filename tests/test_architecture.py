@@ -12,11 +12,12 @@ import pytest
 
 import experiments
 import features
+import ketamine_response
 import serving
 import training
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = (features, training, serving, experiments)
+PACKAGES = (features, training, serving, experiments, ketamine_response)
 SOURCES = [path for package in PACKAGES for path in Path(package.__file__).parent.rglob("*.py")]
 
 

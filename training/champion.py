@@ -82,5 +82,6 @@ def _compute_present_losses(
     # stand in for its own.
     if card.data_digest == new.data_digest and card.candidate in comparison.losses:
         return comparison.losses[card.candidate]
-    log_odds = present.model.equation.compute_log_odds(design.columns)[:, 0]
+    model = present.model.read_with(design.columns.dictionary)
+    log_odds = model.equation.compute_log_odds(design.columns)[:, 0]
     return compute_log_loss(log_odds, design.outcome)

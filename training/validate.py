@@ -24,9 +24,10 @@ from training.validation.limitations import describe_prorated
 
 @dataclass(frozen=True)
 class Validated:
-    """The result of a validation: its findings, the run in MLflow, and the files written."""
+    """The result of a validation: findings, report (HTML), run in MLflow, and files written."""
 
     findings: Findings
+    report: str
     run_id: str
     files: tuple[Path, ...]
 
@@ -59,14 +60,18 @@ def prepare_folder(out: Path) -> Path:
 
 
 def validate_version(
-    registry: Registry, registered: RegisteredModel, cohort: Columns, out: Path, register: bool
+    registry: Registry,
+    registered: RegisteredModel,
+    cohort: Columns,
+    out: Path | None,
+    register: bool,
 ) -> Validated:
     """Validate a registered model on a cohort; log it, and write report and findings.
 
     Parameters
     ----------
     out
-        An existing folder.
+        An existing folder; None if nothing is to be written.
     register
         Whether to make the recalibrated model a new version, if one is proposed.
 
@@ -88,9 +93,10 @@ def validate_version(
         report = render_report(findings)
         registry.log_validation(run_id, findings, report)
     contents = {FINDINGS_FILE: findings.model_dump_json(indent=1), REPORT_FILE: report}
-    for file, content in contents.items():
-        write_bytes_atomic(out / file, content.encode())
-    return Validated(findings, run_id, tuple(out / file for file in contents))
+    files = {} if out is None else {out / file: content for file, content in contents.items()}
+    for path, content in files.items():
+        write_bytes_atomic(path, content.encode())
+    return Validated(findings, report, run_id, tuple(files))
 
 
 def _register_recalibrated(
@@ -108,6 +114,8 @@ def describe_validation(done: Validated, register: bool) -> str:
     findings = done.findings
     failed = ", ".join(list_failed(findings.gate))
     gate = f"not met here: {failed}" if failed else "every criterion that applies is met"
+    if all(criterion.passed is None for criterion in findings.gate):
+        gate = f"no criterion applies: {findings.gate[0].because}"
     table = tabulate_performance(findings.performance)
     parts = [
         f"# {findings.card.name} version {findings.version}, on a cohort",

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from experiments.docs.python_api import list_entries
 from features.base.errors import KetamineResponseError
 from features.base.files import write_bytes_atomic
 from features.dictionary.dictionary import load_dictionary
@@ -84,6 +85,7 @@ def _open_templates() -> Environment:
     environment.filters |= {"summary": _summarise_class, "check": _describe_check}
     environment.globals |= {
         "written": _WRITTEN,
+        "api": list_entries(),
         "candidates": list_built_in(),
         "entry_points": ENTRY_POINTS,
         "eligibility": RULES,

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -24,6 +25,8 @@ from features.base.foreign import translate_errors
 FAILED, BAD_INPUT, SOME_REJECTED = 1, 2, 3
 
 Item = TypeVar("Item")
+# Off if a program that is not ours calls us and wants to hear nothing.
+_progress_wanted = ContextVar("progress_wanted", default=True)
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
@@ -122,11 +125,24 @@ def show(as_json: bool, plain: Any, text: str) -> None:
         typer.echo(text)
 
 
+@contextmanager
+def show_progress(wanted: bool) -> Iterator[None]:
+    """Show progress on stderr in the block, or do not."""
+    token = _progress_wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _progress_wanted.reset(token)
+
+
 def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
     """Yield items while a bar on stderr shows progress.
 
     If stderr is not a terminal, one line at the end replaces the bar.
     """
+    if not _progress_wanted.get():
+        yield from items
+        return
     console = Console(stderr=True)
     if console.is_terminal:
         yield from progress.track(items, label, total=total, console=console)
@@ -137,4 +153,5 @@ def track(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item
 
 def say(text: str) -> None:
     """Print progress for the user on stderr, apart from results."""
-    typer.echo(text, err=True)
+    if _progress_wanted.get():
+        typer.echo(text, err=True)

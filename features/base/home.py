@@ -1,7 +1,8 @@
 """Where data and runs are stored: one folder, unless a team's servers are named."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -130,3 +131,34 @@ def enter_home() -> Home:
     os.environ["BENTOML_HOME"] = str(home.bento_folder)
     os.environ[HOME_VARIABLE] = str(home.folder)
     return home
+
+
+# A host's own, which would lead a run of ours into its store, or resume one of its runs.
+_HOSTS_STORES = ("MLFLOW_TRACKING_URI", "BENTOML_HOME", DATABASE_VARIABLE)
+_HOSTS_RUNS = ("MLFLOW_RUN_ID", "MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
+
+
+@contextmanager
+def visit_home(folder: str | Path | None = None) -> Iterator[Home]:
+    """Enter a home inside a program that is not ours, and restore its environment afterwards.
+
+    Parameters
+    ----------
+    folder
+        That holds everything, whatever stores the environment names; by default the home is found
+        as :func:`enter_home` finds it.
+    """
+    before = dict(os.environ)
+    for name in _HOSTS_RUNS if folder is None else (*_HOSTS_RUNS, *_HOSTS_STORES):
+        os.environ.pop(name, None)
+    if folder is not None:
+        os.environ[HOME_VARIABLE] = str(folder)
+    try:
+        yield enter_home()
+    finally:
+        # Name by name: other threads of the host never see an empty environment.
+        for name in {*os.environ, *before}:
+            if name not in before:
+                del os.environ[name]
+            elif os.environ.get(name) != before[name]:
+                os.environ[name] = before[name]

@@ -1,25 +1,40 @@
 """The dictionary: every field and instrument that can be said of a patient, as one value.
 
-``fields.toml`` and ``instruments.toml`` make the built-in one. A study may add instruments; then
-its cohort, its model's card and all who read that card carry the dictionary with them. Forms,
-schemas, validation, reference pages and the ranges on cards all come from its fields.
+``fields.toml`` and ``instruments.toml`` make the built-in one. A study may add instruments, fields,
+agents and conditions; then its cohort, its model's card and all who read that card carry the
+dictionary with them. Forms, schemas, validation, reference pages and the ranges on cards all come
+from its fields.
 """
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from features.base.errors import DictionaryError, Problem
+from features.base.errors import DictionaryError
+from features.dictionary.additions import (
+    AddedCategory,
+    AddedField,
+    Additions,
+    Agent,
+    Prior,
+    check_additions,
+    join_additions,
+    read_additions,
+)
 from features.dictionary.field import Field, Group, Kind
-from features.dictionary.horizon import CHECKPOINTS, HORIZONS, Horizon
-from features.dictionary.instrument import Instrument, read_instruments
+from features.dictionary.horizon import CHECKPOINTS, HORIZONS
+from features.dictionary.instrument import Instrument
+from features.dictionary.totals import make_followups, make_items, make_total
 
-# A process meets few dictionaries: the built-in one, and one for each set of added instruments.
+# What the regimen of a drug has, and that of a talking therapy or a device has not.
+DOSES = ("dose_mg_kg", "dose_mg")
+DRUG_FIELDS = ("route", *DOSES)
+# A process meets few dictionaries: the built-in one, and one for each set of additions.
 KNOWN_DICTIONARIES = 32
 
 
@@ -27,7 +42,7 @@ KNOWN_DICTIONARIES = 32
 class Dictionary:
     """What can be said of a patient. Use :func:`load_dictionary` or :func:`make_dictionary`.
 
-    Equal instruments give the same object, so that tables derived from it are made once.
+    Equal additions give the same object, so that tables derived from it are made once.
     """
 
     instruments: Mapping[str, Instrument]
@@ -35,8 +50,8 @@ class Dictionary:
     fields: Mapping[str, Field]
     # Totals of every instrument at every horizon at which it can be read.
     followups: Mapping[str, Field]
-    # The instruments that are not built in.
-    added: tuple[Instrument, ...] = ()
+    # What is not built in.
+    added: Additions
 
     @cached_property
     def cohort_fields(self) -> Mapping[str, Field]:
@@ -59,10 +74,53 @@ class Dictionary:
         return tuple(field.name for field in self.list_fields(Group.SCORE, Group.ITEM))
 
     @cached_property
-    def item_owners(self) -> Mapping[str, str]:
-        """Key of the instrument of each item field."""
-        items = self.list_fields(Group.ITEM)
-        return {field.name: field.instrument for field in items if field.instrument}
+    def item_owners(self) -> Mapping[str, tuple[str, ...]]:
+        """Keys of the instruments of each item field; a form and its subscales share items."""
+        owners: dict[str, tuple[str, ...]] = {}
+        for key, instrument in self.instruments.items():
+            for name in instrument.item_fields:
+                owners[name] = (*owners.get(name, ()), key)
+        return owners
+
+    @cached_property
+    def multiples(self) -> tuple[Field, ...]:
+        """Totals that are a multiple of a sum, at baseline and later."""
+        totals = self.list_fields(Group.SCORE, Group.FOLLOWUP)
+        known = self.instruments
+        return tuple(
+            field for field in totals if field.instrument and known[field.instrument].multiplier > 1
+        )
+
+    @cached_property
+    def agents(self) -> Mapping[str, Agent]:
+        """The agents that are not built in."""
+        return {agent.key: agent for agent in self.added.agents}
+
+    @cached_property
+    def added_fields(self) -> Mapping[str, AddedField]:
+        """The fields that are not built in, without those of instruments."""
+        return {field.key: field for field in self.added.fields}
+
+    @cached_property
+    def agent_positions(self) -> Mapping[int, Agent]:
+        """The agents that are not built in, by their position among the categories of `agent`."""
+        categories = self.fields["agent"].categories
+        return {categories.index(key): agent for key, agent in self.agents.items()}
+
+    def find_prior(self, name: str, category: str = "") -> Prior | None:
+        """Return the prior that an added field, or an added category of a field, states."""
+        if name in self.added_fields:
+            return self.added_fields[name].prior
+        entries = _list_added(name, self.added)
+        return next((entry.prior for entry in entries if entry.key == category), None)
+
+    def label_category(self, category: str) -> str:
+        """Name a category for people: by its label if it was added."""
+        return self._category_labels.get(category, category.replace("_", " "))
+
+    @cached_property
+    def _category_labels(self) -> Mapping[str, str]:
+        return {entry.key: entry.label for entry in (*self.added.agents, *self.added.conditions)}
 
     @cached_property
     def unreadable(self) -> Mapping[str, str]:
@@ -79,70 +137,82 @@ class Dictionary:
         return [field for field in self.cohort_fields.values() if field.group in groups]
 
 
-def load_dictionary(extra: Path | None = None) -> Dictionary:
-    """Load the built-in dictionary, with the instruments of a file like ``instruments.toml``.
+def load_dictionary(*paths: Path | None) -> Dictionary:
+    """Load the built-in dictionary, with what a study's files add to it.
+
+    A file has ``[instruments.key]``, ``[fields.name]``, ``[agents.key]`` and ``[conditions.key]``,
+    or instruments alone as in ``instruments.toml``; None is no file.
 
     Raises
     ------
     DictionaryError
-        If the file cannot be read or breaks a rule; lists every problem.
+        If a file cannot be read or breaks a rule; lists every problem.
     """
-    return make_dictionary(() if extra is None else read_instruments(extra))
+    files = [path for path in paths if path is not None]
+    try:
+        return make_dictionary(join_additions(read_additions(path) for path in files))
+    except DictionaryError as error:
+        source = error.source or ", ".join(path.name for path in files)
+        raise DictionaryError(error.problems, source) from None
 
 
 @lru_cache(maxsize=KNOWN_DICTIONARIES)
-def make_dictionary(added: tuple[Instrument, ...]) -> Dictionary:
-    """Make the built-in dictionary with some instruments added.
+def make_dictionary(added: Additions) -> Dictionary:
+    """Make the built-in dictionary with some additions.
 
-    One that has meanwhile been built in, just as it is, adds nothing.
+    An instrument or a field that has meanwhile been built in, just as it is, adds nothing.
 
     Raises
     ------
     DictionaryError
-        If an instrument bears the name of a field or of another one, or a condition is unknown.
+        If an addition bears a name that is taken, or names a condition, a route or a screening
+        field that does not exist.
     """
     built_in = _read_built_in()
-    added = tuple(instrument for instrument in added if instrument not in built_in)
-    if problems := list(_check_added(added)):
-        raise DictionaryError(problems, source="instruments")
-    instruments = (*built_in, *added)
+    added = added.model_copy(
+        update={
+            "instruments": tuple(scale for scale in added.instruments if scale not in built_in),
+            "fields": tuple(field for field in added.fields if not _is_built_in(field)),
+        }
+    )
+    if problems := list(check_additions(added, built_in, _list_declared())):
+        raise DictionaryError(problems)
+    instruments = (*built_in, *added.instruments)
     return Dictionary(
         MappingProxyType({instrument.key: instrument for instrument in instruments}),
-        _index_fields(_make_fields(instruments)),
-        _index_fields(_make_followups(instruments, HORIZONS.values())),
+        _index_fields(_make_fields(instruments, added)),
+        _index_fields(make_followups(instruments, HORIZONS.values())),
         added,
     )
 
 
 def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
-    """Make the dictionary that knows the instruments of all; none may define one its own way."""
-    added = dict.fromkeys(scale for dictionary in dictionaries for scale in dictionary.added)
-    return make_dictionary(tuple(added))
+    """Make the dictionary that knows the additions of all; none may define one its own way.
+
+    Categories have other positions in it than in each of them.
+    """
+    return make_dictionary(join_additions(dictionary.added for dictionary in dictionaries))
 
 
-def _check_added(added: tuple[Instrument, ...]) -> Iterator[Problem]:
-    declared = {field.name: field for fields in _read_declared().values() for field in fields}
-    taken = {*declared, *_list_names(_read_built_in())}
-    keys = [instrument.key for instrument in added]
-    conditions = declared["condition"].categories
-    for instrument in added:
-        if taken.intersection(_list_names([instrument])) or keys.count(instrument.key) > 1:
-            message = "names fields that exist already; choose another key"
-            yield Problem(instrument.key, "duplicate", message)
-        if instrument.condition is not None and instrument.condition not in conditions:
-            message = f"must be one of: {', '.join(conditions)}; leave it out for anything else"
-            yield Problem(f"{instrument.key}.condition", "category", message)
+def _list_added(name: str, added: Additions) -> tuple[AddedCategory, ...]:
+    entries: dict[str, tuple[AddedCategory, ...]] = {
+        "agent": added.agents,
+        "condition": added.conditions,
+    }
+    return entries.get(name, ())
 
 
-def _list_names(instruments: Iterable[Instrument]) -> Iterator[str]:
-    for instrument in instruments:
-        yield from (instrument.key, *instrument.item_fields)
-        yield from map(instrument.name_followup, HORIZONS.values())
+def _list_declared() -> dict[str, Field]:
+    return {field.name: field for fields in _read_declared().values() for field in fields}
+
+
+def _is_built_in(added: AddedField) -> bool:
+    return _make_added(added) == _list_declared().get(added.key)
 
 
 @lru_cache(maxsize=1)
 def _read_built_in() -> tuple[Instrument, ...]:
-    return read_instruments(Path(__file__).with_name("instruments.toml"))
+    return read_additions(Path(__file__).with_name("instruments.toml")).instruments
 
 
 @lru_cache(maxsize=1)
@@ -168,58 +238,41 @@ def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
     return MappingProxyType({field.name: field for field in fields})
 
 
-def _make_fields(instruments: tuple[Instrument, ...]) -> Iterator[Field]:
-    declared = _read_declared()
+def _extend_categories(field: Field, added: Additions) -> Field:
+    # After those built in, whose positions are the same in every dictionary.
+    keys = tuple(entry.key for entry in _list_added(field.name, added))
+    return replace(field, categories=(*field.categories, *keys)) if keys else field
+
+
+def _make_added(added: AddedField) -> Field:
+    low, high = added.range or (0.0, 0.0)
+    return Field(
+        name=added.key,
+        kind=Kind(added.kind),
+        group=Group(added.group),
+        low=low,
+        high=high,
+        **{
+            name: getattr(added, name)
+            for name in ("label", "unit", "categories", "step", "help", "loinc", "source")
+        },
+    )
+
+
+def _make_fields(instruments: tuple[Instrument, ...], added: Additions) -> Iterator[Field]:
+    declared = {
+        group: [_extend_categories(field, added) for field in fields]
+        for group, fields in _read_declared().items()
+    }
+    for field in map(_make_added, added.fields):
+        declared[field.group].append(field)
     yield from declared[Group.IDENTITY]
     yield from declared[Group.BACKGROUND]
-    yield from map(_make_total, instruments)
+    yield from map(make_total, instruments)
     yield from declared[Group.HISTORY]
     yield from declared[Group.REGIMEN]
     yield from declared[Group.SCREENING]
     for instrument in instruments:
-        yield from _make_items(instrument)
+        yield from make_items(instrument)
     # Early scores come last: only an update, made after treatment has begun, reads them.
-    yield from _make_followups(instruments, CHECKPOINTS)
-
-
-def _make_total(instrument: Instrument) -> Field:
-    rater = "Clinician-rated" if instrument.clinician_rated else "Self-rated"
-    return _make_score(
-        instrument,
-        Group.SCORE,
-        name=instrument.key,
-        label=f"{instrument.name} total",
-        high=instrument.high,
-        step=5,
-        help=f"{rater} {instrument.measures}, last {instrument.recall_days} days",
-        loinc=instrument.loinc_total,
-        source=instrument.source,
-    )
-
-
-def _make_items(instrument: Instrument) -> Iterator[Field]:
-    codes = instrument.loinc_items or (None,) * len(instrument.item_highs)
-    items = zip(instrument.item_fields, instrument.item_highs, codes, strict=True)
-    for number, (name, high, code) in enumerate(items, 1):
-        label = f"{instrument.name} item {number}"
-        yield _make_score(instrument, Group.ITEM, name=name, label=label, high=high, loinc=code)
-
-
-def _make_followups(
-    instruments: Iterable[Instrument], horizons: Iterable[Horizon]
-) -> Iterator[Field]:
-    for instrument, horizon in product(instruments, horizons):
-        if instrument.can_read(horizon):
-            yield _make_score(
-                instrument,
-                Group.FOLLOWUP,
-                name=instrument.name_followup(horizon),
-                label=f"{instrument.name} total, {horizon.label}",
-                high=instrument.high,
-                step=5,
-                loinc=instrument.loinc_total,
-            )
-
-
-def _make_score(instrument: Instrument, group: Group, **facts: Any) -> Field:
-    return Field(kind=Kind.INTEGER, group=group, unit="points", instrument=instrument.key, **facts)
+    yield from make_followups(instruments, CHECKPOINTS)

@@ -1,19 +1,50 @@
 """What an instrument is: a rating scale's items, range, bands, recall window and cut-offs."""
 
+import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from features.base.arrays import Flags, Numbers
-from features.base.errors import DictionaryError, list_problems
-from features.base.files import read_toml
-from features.dictionary.horizon import Horizon
+from features.dictionary.horizon import HORIZONS, Horizon
 
 # Limits on what a user's own file may hold; no scale comes near them.
 Count = Annotated[int, Field(ge=0, le=10_000)]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+# An underscore separates a key from what follows: inside a key it precedes a letter, as it does in
+# no item, and the last part is not a horizon, as it is in a follow-up.
+_KEY = re.compile(r"[a-z][a-z0-9]+(_[a-z][a-z0-9]*)*")
+_MAX_KEY = 24
+_ITEM = re.compile(r"[a-z][a-z0-9_]{0,31}_[1-9][0-9]{0,2}")
+
+
+def _check_key(key: str) -> str:
+    if not _KEY.fullmatch(key) or len(key) > _MAX_KEY:
+        raise PydanticCustomError(
+            "name",
+            "must begin with a letter and hold lower-case letters, digits and underscores, each "
+            "followed by a letter, at most 24 in all; `dass21_depression` is such a key",
+        )
+    if key.rpartition("_")[2] in HORIZONS:
+        raise PydanticCustomError(
+            "name", "must not end in a horizon, as the name of a follow-up does"
+        )
+    return key
+
+
+def _check_item_name(name: str) -> str:
+    if not _ITEM.fullmatch(name):
+        raise PydanticCustomError(
+            "name", "must be lower-case letters and digits, an underscore and a number: `dass21_3`"
+        )
+    return name
+
+
+ItemName = Annotated[str, AfterValidator(_check_item_name)]
 
 
 class Band(BaseModel):
@@ -31,8 +62,8 @@ class Instrument(BaseModel):
     # hide_input_in_errors: pydantic's messages would quote the file.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    # Its name in fields and outcomes. No underscores: they separate it from what follows.
-    key: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,15}$")]
+    # Its name in fields and outcomes.
+    key: Annotated[str, AfterValidator(_check_key)]
     name: Text
     measures: Text
     # The category of the field `condition` whose severity it measures, None if of none: the key
@@ -42,6 +73,10 @@ class Instrument(BaseModel):
     item_highs: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)]
     recall_days: Annotated[int, Field(ge=1, le=400)]
     source: Text
+    # Fields of the items, if they are not `key_1` and so on: subscales share those of their form.
+    item_names: tuple[ItemName, ...] = ()
+    # The total is the sum of the items times this: a short form on the scale of the long one.
+    multiplier: Annotated[int, Field(ge=1, le=100)] = 1
     # Items (counted from 1) of which only the highest counts; all others count alone.
     domains: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] = ()
     bands: tuple[Band, ...] = ()
@@ -87,6 +122,8 @@ class Instrument(BaseModel):
             "missing_items_allowed must be 0 with domains, which are not pro-rated": not (
                 self.domains and self.missing_items_allowed
             ),
+            "item_names must be one per item, each once": not self.item_names
+            or len(self.item_highs) == len(self.item_names) == len({*self.item_names}),
             "loinc_items must be one per item": len(self.loinc_items) in (0, len(self.item_highs)),
         }
         if broken := [rule for rule, holds in kept.items() if not holds]:
@@ -96,7 +133,13 @@ class Instrument(BaseModel):
     @property
     def item_fields(self) -> tuple[str, ...]:
         """Field names of the items, in order."""
-        return tuple(f"{self.key}_{number}" for number in range(1, len(self.item_highs) + 1))
+        numbers = range(1, len(self.item_highs) + 1)
+        return self.item_names or tuple(f"{self.key}_{number}" for number in numbers)
+
+    @property
+    def items(self) -> dict[str, int]:
+        """Highest score of each item, by field."""
+        return dict(zip(self.item_fields, self.item_highs, strict=True))
 
     @property
     def scoring(self) -> tuple[tuple[int, ...], ...]:
@@ -109,7 +152,8 @@ class Instrument(BaseModel):
     @property
     def high(self) -> int:
         """Highest total."""
-        return sum(max(self.item_highs[item] for item in unit) for unit in self.scoring)
+        highs = (max(self.item_highs[item] for item in unit) for unit in self.scoring)
+        return self.multiplier * sum(highs)
 
     @property
     def shortest_recall(self) -> int:
@@ -153,17 +197,3 @@ class Instrument(BaseModel):
         if self.remission_at_most is None:
             raise ValueError(f"{self.name} has no remission cut-off")
         return followup <= self.remission_at_most
-
-
-def read_instruments(path: Path) -> tuple[Instrument, ...]:
-    """Read a file of instruments, each checked by itself; `DictionaryError` lists all problems."""
-    problems, instruments = [], []
-    for key, entry in read_toml(path, "a file of instruments", DictionaryError).items():
-        facts = entry if isinstance(entry, dict) else {}
-        try:
-            instruments.append(Instrument.model_validate({**facts, "key": key}))
-        except ValidationError as error:
-            problems += list_problems(error, key)
-    if problems:
-        raise DictionaryError(problems, path.name)
-    return tuple(instruments)

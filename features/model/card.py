@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from features.dictionary.additions import AddedField, Additions, Agent, Condition
 from features.dictionary.dictionary import Dictionary, make_dictionary
 from features.dictionary.instrument import Instrument
 from features.dictionary.outcome import Outcome, parse_outcome
@@ -18,6 +19,8 @@ SIMULATED_NOTE = "SIMULATED DATA: learned from simulated patients, not for care"
 
 # What a base rate is taken to be if there is neither an outcome nor a published rate: even odds.
 UNKNOWN_BASE_RATE = 0.5
+
+_KETAMINE = frozenset({"ketamine", "esketamine"})
 
 DataOrigin = Literal["real", "simulated"]
 
@@ -136,6 +139,9 @@ class ModelCard(Facts):
     recalibrated: tuple[Recalibrated, ...] = ()
     # Those that its study added to the built-in ones.
     instruments: tuple[Instrument, ...] = ()
+    added_fields: tuple[AddedField, ...] = ()
+    added_agents: tuple[Agent, ...] = ()
+    added_conditions: tuple[Condition, ...] = ()
     # SHA-256 of each file next to the card.
     files: Mapping[str, str] = Field(default_factory=dict)
 
@@ -147,7 +153,14 @@ class ModelCard(Facts):
     @cached_property
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the model knows."""
-        return make_dictionary(self.instruments)
+        return make_dictionary(
+            Additions(
+                instruments=self.instruments,
+                fields=self.added_fields,
+                agents=self.added_agents,
+                conditions=self.added_conditions,
+            )
+        )
 
     def parse_outcome(self) -> Outcome:
         """Return the outcome, by the model's own dictionary."""
@@ -156,4 +169,17 @@ class ModelCard(Facts):
     @property
     def conditions(self) -> tuple[str, ...]:
         """Conditions that were studied."""
-        return next(r.categories for r in self.ranges if r.field == "condition")
+        return self.list_studied("condition")
+
+    def list_studied(self, name: str) -> tuple[str, ...]:
+        """List the categories of a field that were studied; none if it was not recorded."""
+        return next((r.categories for r in self.ranges if r.field == name), ())
+
+    def label_studied(self, name: str) -> list[str]:
+        """List the same for people, added ones by their labels."""
+        return [self.dictionary.label_category(category) for category in self.list_studied(name)]
+
+    @property
+    def is_of_ketamine(self) -> bool:
+        """Whether no other treatment was studied; true if the agent was not recorded."""
+        return _KETAMINE.issuperset(self.list_studied("agent"))

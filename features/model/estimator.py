@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Flags, describe_equal_rows
+from features.dictionary.dictionary import DRUG_FIELDS, Dictionary
 from features.model.card import SIMULATED_NOTE
 from features.model.equation import Explanation
 from features.model.estimate import (
@@ -76,28 +77,38 @@ _Evidence = tuple[IntervalPart | None, float | None, float | None, list[FactorPa
 class Estimator:
     """Estimates with one model; what all of its estimates share is prepared once.
 
-    Below `min_sample_size`, an effective sample size, no probability is given. To use it::
+    Below `min_sample_size`, an effective sample size, no probability is given. Rows are read with
+    `dictionary`, by default the model's own. To use it::
 
         model = ResponseModel.load(folder)
         estimates = Estimator(model).list_estimates(read_assessments(rows))
     """
 
     def __init__(
-        self, model: ResponseModel, version: str = "", min_sample_size: float = MIN_SAMPLE_SIZE
+        self,
+        model: ResponseModel,
+        version: str = "",
+        min_sample_size: float = MIN_SAMPLE_SIZE,
+        dictionary: Dictionary | None = None,
     ) -> None:
-        card, equation = model.card, model.equation
-        fields = card.dictionary.fields
+        card, dictionary = model.card, dictionary or model.card.dictionary
+        equation, fields = model.read_with(dictionary).equation, dictionary.fields
         self.model, self.version = model, version
         self._prepared = replace(model, equation=equation.prepared)
         known = fields["condition"].categories
         self._conditions = np.array([[known.index(name)] for name in card.conditions])
-        self._studied, self._early = StudiedRanges(card.ranges, card.dictionary), list_early(card)
+        self._studied, self._early = StudiedRanges(card.ranges, dictionary), list_early(card)
         # Before the first outcome every estimate is worth fewer patients than that; the user of
         # such a model wants to see how little it knows.
         self._min_sample_size = min_sample_size if card.population.courses else 0.0
         self._fields = equation.fields
         self._labels = [(name, fields[name].label) for name in equation.fields]
         self._recorded = tuple(name for name in equation.fields if name != "site")
+        # What a drug alone has is not missing from other treatments.
+        self._not_drugs = [
+            position for position, agent in dictionary.agent_positions.items() if not agent.is_drug
+        ]
+        self._of_drugs = np.array([[name in DRUG_FIELDS] for name in self._recorded], dtype=bool)
         self._sites = frozenset(equation.sites)
         self._outcome, self._model_part = card.outcome.model_dump(), _describe_model(model, version)
         self._base_rate = BaseRatePart(
@@ -241,6 +252,8 @@ class Estimator:
     # A site that the model does not know counts as missing.
     def _list_imputed(self, columns: Columns) -> list[list[str]]:
         missing = np.isnan(columns.stack(self._recorded))
+        if self._not_drugs:
+            missing &= ~(self._of_drugs & np.isin(columns.get_numbers("agent"), self._not_drugs))
         if self._sites:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)

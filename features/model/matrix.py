@@ -52,6 +52,8 @@ WORST_FALL = -100.0
 # Few patients lie further out: an unbounded line would claim more than the data show.
 EXCESS_CAP = 6.0
 DAYS_A_YEAR = 365.25
+# The position of a category that columns cannot hold.
+_NO_CATEGORY = -1.0
 # Transforms that are computed together.
 GROUPS: Mapping[Transform, int] = MappingProxyType(
     {"value": 0, "excess": 1, "years": 1, "log1p": 2, "level": 3, "above": 3}
@@ -103,6 +105,29 @@ def list_features(
     known, wanted = (dictionary or load_dictionary()).fields, set(names)
     fields = (field for name, field in known.items() if name in wanted)
     return tuple(feature for field in fields for feature in _make_features(field, wanted))
+
+
+def translate_features(
+    features: Iterable[Feature], known: Dictionary, dictionary: Dictionary
+) -> tuple[Feature, ...]:
+    """Return features for columns that were read with another dictionary.
+
+    Its categories may have other positions; one that it lacks is met by no row.
+    """
+    return tuple(
+        feature.model_copy(update={"parameter": _find_category(feature, known, dictionary)})
+        if feature.transform == "level"
+        else feature
+        for feature in features
+    )
+
+
+def _find_category(feature: Feature, known: Dictionary, dictionary: Dictionary) -> float:
+    category = known.fields[feature.field].categories[int(feature.parameter)]
+    field = dictionary.fields.get(feature.field)
+    if field is None or category not in field.categories:
+        return _NO_CATEGORY
+    return float(field.categories.index(category))
 
 
 class MatrixPlan:

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from features.base.errors import ArtifactError
 from features.base.files import digest_bytes
+from features.dictionary.dictionary import Dictionary
 from features.model.artifact import CARD_FILE, read_file, read_files, write_files
 from features.model.card import ModelCard
 from features.model.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
+from features.model.matrix import translate_features
 from features.model.plan import Rows
 from features.model.prediction import (
     Prediction,
@@ -40,6 +42,17 @@ class ResponseModel:
     equation: Equation
     # SHA-256 of the card as stored, and so of the whole model; empty before it is saved.
     digest: str = ""
+
+    def read_with(self, dictionary: Dictionary) -> "ResponseModel":
+        """Return the model for columns that were read with another dictionary than the card's.
+
+        Categories have other positions there if it knows the additions of several models.
+        """
+        known = self.card.dictionary
+        if dictionary is known:
+            return self
+        features = translate_features(self.equation.features, known, dictionary)
+        return replace(self, equation=replace(self.equation, features=features))
 
     def predict(self, columns: Columns) -> Prediction:
         """Estimate probabilities with their intervals."""

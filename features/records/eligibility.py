@@ -1,12 +1,15 @@
 """Eligibility rules: who should not be treated, or not without a second look.
 
 They stand apart from the probability, in ``eligibility.toml``, and never change it; a rule that
-refuses stops the estimate. They read built-in fields only, whatever instruments a study adds.
+refuses stops the estimate. They read built-in fields only, whatever a study adds. Most are of
+ketamine: for an agent that a study adds, those alone hold that are of every treatment, and those
+whose fields its definition names.
 """
 
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from features.base.arrays import Flags, describe_equal_rows
+from features.dictionary.additions import Agent
 from features.dictionary.dictionary import load_dictionary
 from features.records.columns import Columns
 from features.records.comparisons import make_comparisons, make_interval
@@ -52,6 +56,8 @@ class Rule:
     needs_all: bool
     text: str
     source: str
+    # Whether it is a rule of every treatment, not of ketamine alone.
+    every_agent: bool = False
 
     def describe(self, action: Action) -> Notice:
         """Return the rule's notice, or that it could not be checked."""
@@ -78,7 +84,8 @@ def _make_rule(entry: Mapping[str, Any]) -> Rule:
     needs_all = "all" in entry
     tests = tuple(_make_check(test) for test in entry["all" if needs_all else "any"])
     action: Action = entry["action"]
-    return Rule(entry["rule"], action, tests, needs_all, entry["text"], entry["source"])
+    texts, every_agent = (entry["text"], entry["source"]), entry.get("every_agent", False)
+    return Rule(entry["rule"], action, tests, needs_all, *texts, every_agent)
 
 
 def _make_check(entry: Mapping[str, Any]) -> Check:
@@ -147,4 +154,22 @@ def check_eligibility(columns: Columns) -> Eligibility:
     states = COMPARISONS.compare(values).view(np.int8) * np.int8(APPLIES)
     states += np.isnan(values)
     highest = np.maximum.reduceat(np.abs(TEST_ENDS - states), FIRST_TESTS, axis=0)
-    return Eligibility(np.abs(RULE_ENDS - highest))
+    states = np.abs(RULE_ENDS - highest)
+    for position, agent in columns.dictionary.agent_positions.items():
+        treated = columns.get_numbers("agent") == position
+        if np.count_nonzero(treated):
+            states[np.ix_(_list_foreign(agent), treated)] = NOT_MET
+    return Eligibility(states)
+
+
+@lru_cache(maxsize=256)
+def _list_foreign(agent: Agent) -> list[int]:
+    """List the indices of the rules that do not hold for an added agent."""
+    if agent.screening == "all":
+        return []
+    named = {*agent.screening}
+    return [
+        index
+        for index, rule in enumerate(RULES)
+        if not rule.every_agent and named.isdisjoint(test.field for test in rule.tests)
+    ]

@@ -141,13 +141,19 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     """
     if path is None:
         return Mapper()
-    table = read_toml(path, "a mapping file", MappingError)
+    return make_mapper(read_toml(path, "a mapping file", MappingError), dictionary, path.name)
+
+
+def make_mapper(
+    table: Mapping[str, Any], dictionary: Dictionary | None = None, source: str = "mapping"
+) -> Mapper:
+    """Make a mapping of the table that a file holds; raises as :func:`read_mapping` does."""
     try:
         mapper = Mapper.model_validate(table)
     except ValidationError as error:
-        raise MappingError(list_problems(error), source=path.name) from None
+        raise MappingError(list_problems(error), source=source) from None
     if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):
-        raise MappingError(problems, source=path.name)
+        raise MappingError(problems, source=source)
     return mapper
 
 

@@ -5,38 +5,18 @@ Early scores are accepted; the outcome decides which models may read them.
 The check reads column names alone, before any value is looked at.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from features.base.errors import Problem
+from features.dictionary.column_names import is_known_later, names_person
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Group
-from features.sources.identifiers import names_person, split_words
-
-# Known only once treatment has begun; as a feature it would let the outcome leak into its estimate.
-AFTER_BASELINE = (
-    *("dissociation", "cadss", "meq30", "meq", "side effects", "adverse events", "dropout"),
-    *("sessions completed", "infusions completed", "completed sessions", "sessions attended"),
-    *("response", "responder", "remission", "remitter", "relapse", "improvement", "change"),
-    *("early response", "first dose response", "last", "locf", "endpoint", "end", "followup"),
-    *("days in treatment", "per protocol", "antidepressant start day", "n parental treatments"),
-    *("post", "after", "discharge"),
-)
-BASELINE_RESPONSE = "prior_response_ketamine"
-# As whole words.
-LATE_WORDS = re.compile(rf" ({'|'.join(AFTER_BASELINE)}) ")
 
 # Names come from clients: a long one is neither shown nor compared beyond this.
 SHOWN_LETTERS = 64
 # Finding the nearest known name takes milliseconds, and a client may send thousands of names.
 HINTED_NAMES = 8
-
-
-def _known_after_baseline(name: str) -> bool:
-    if name == BASELINE_RESPONSE:
-        return False
-    return LATE_WORDS.search(f" {split_words(name)} ") is not None
 
 
 def check_names(
@@ -65,7 +45,7 @@ def _explain_name(name: str, dictionary: Dictionary, hint: str) -> Problem:
         return Problem(shown, "identifier", message)
     if name in dictionary.unreadable:
         return Problem(shown, "recall", dictionary.unreadable[name])
-    if name in dictionary.followups or _known_after_baseline(shown):
+    if name in dictionary.followups or is_known_later(shown):
         message = "is known only after the first dose; as a feature it would be leakage"
         return Problem(shown, "leakage", message)
     return Problem(shown, "unknown", f"not a known field{hint}")

@@ -9,7 +9,8 @@ import numpy as np
 
 from features.base.arrays import Flags
 from features.base.errors import Problem
-from features.dictionary.dictionary import Dictionary
+from features.dictionary.additions import Agent
+from features.dictionary.dictionary import DOSES, Dictionary
 from features.records.columns import Columns
 from features.records.parsing import Parsed
 from features.records.scoring import Scored, derive_totals, list_scored
@@ -48,7 +49,9 @@ def check_columns(
         *_check_required(columns, parsed, first_row),
         *_check_scores(columns, parsed, first_row),
         *_check_totals(columns, scored, first_row),
+        *_check_multiples(columns, first_row),
         *_check_regimen(columns, first_row),
+        *_check_agents(columns, first_row),
         *_check_order(columns, first_row),
     ]
     return columns, problems
@@ -104,7 +107,7 @@ def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) ->
         total = columns.get_numbers(key)
         wrong = (total < score.lowest) | (total > score.highest)
         if np.count_nonzero(wrong):
-            message = f"disagrees with its items {fields[0]} … {fields[-1]}"
+            message = f"disagrees with its items {fields[0]} … {fields[-1]}{_mention_factor(score)}"
             yield Problem(key, "total", message, _find_rows(wrong, first_row))
         # A form that sums what was answered gives such a total: it takes blank items for 0.
         summed = score.is_short & (total == score.lowest)
@@ -112,12 +115,28 @@ def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) ->
             yield Problem(key, "total", _explain_sum(score), _find_rows(summed, first_row))
 
 
+def _check_multiples(columns: Columns, first_row: int) -> Iterator[Problem]:
+    for field in columns.dictionary.multiples:
+        times = columns.dictionary.instruments[field.instrument or ""].multiplier
+        # Half of the total, as summed from the items, would pass for a low one.
+        odd = columns.get_numbers(field.name) % times > 0
+        if np.count_nonzero(odd):
+            message = f"must be a multiple of {times}: the sum of the items times {times}"
+            yield Problem(field.name, "multiple", message, _find_rows(odd, first_row))
+
+
+def _mention_factor(score: Scored) -> str:
+    times = score.scoring.instrument.multiplier
+    return f", whose sum is multiplied by {times}" if times > 1 else ""
+
+
 def _explain_sum(score: Scored) -> str:
     instrument, fields = score.scoring.instrument, score.scoring.fields
+    factor = f"{instrument.multiplier} times " if instrument.multiplier > 1 else ""
     return (
-        f"is the sum of those of {fields[0]} … {fields[-1]} that are answered, with blank ones "
-        f"counted as 0; more than {instrument.missing_items_allowed} are blank, so that there is "
-        "no total: leave it out, or answer the items"
+        f"is {factor}the sum of those of {fields[0]} … {fields[-1]} that are answered, with blank "
+        f"ones counted as 0; more than {instrument.missing_items_allowed} are blank, so that "
+        "there is no total: leave it out, or answer the items"
     )
 
 
@@ -135,6 +154,35 @@ def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
     if odd.any():
         message = "intranasal esketamine is given as 28, 56 or 84 mg"
         yield Problem("dose_mg", "dose", message, _find_rows(odd, first_row))
+
+
+def _check_agents(columns: Columns, first_row: int) -> Iterator[Problem]:
+    routes = columns.dictionary.fields["route"].categories
+    for position, agent in columns.dictionary.agent_positions.items():
+        treated = columns.get_numbers("agent") == position
+        if agent.routes is not None and np.count_nonzero(treated):
+            route = columns.get_numbers("route")
+            positions = [routes.index(name) for name in agent.routes]
+            wrong = treated & ~np.isnan(route) & ~np.isin(route, positions)
+            if wrong.any():
+                known = ", ".join(agent.routes)
+                message = (
+                    f"{agent.label} is given by: {known}"
+                    if known
+                    else f"{agent.label} has no route: leave it out"
+                )
+                yield Problem("route", "agent", message, _find_rows(wrong, first_row))
+            yield from _check_undosed(columns, agent, treated, first_row)
+
+
+def _check_undosed(
+    columns: Columns, agent: Agent, treated: Flags, first_row: int
+) -> Iterator[Problem]:
+    for name in () if agent.is_drug else DOSES:
+        dosed = treated & ~columns.find_missing(name)
+        if dosed.any():
+            message = f"{agent.label} has no dose: leave it out"
+            yield Problem(name, "agent", message, _find_rows(dosed, first_row))
 
 
 def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:

@@ -86,28 +86,32 @@ class Scored:
 
 def _score_items(scoring: Scoring, items: Numbers) -> Scored:
     instrument, absent = scoring.instrument, np.isnan(items)
+    times = instrument.multiplier
     units = len(scoring.singles) + len(scoring.shared)
     # Fast path of the lines below, for complete items; equal by the tables of tests/spec/items.md.
     if not np.count_nonzero(absent):
-        total = scoring.sum(items)
+        total = times * scoring.sum(items)
         blank = np.zeros(len(total), dtype=np.intp)
         return Scored(scoring, total, total, total, blank + units, blank)
     lowest = scoring.sum(np.where(absent, 0.0, items))
     highest = scoring.sum(np.where(absent, scoring.highs, items))
     count = len(items)
     present = count - absent.sum(axis=0)
-    # Not np.round, which rounds halves to the even number.
-    prorated = np.floor(lowest * count / np.maximum(present, 1) + 0.5)
+    # Not np.round, which rounds halves to the even number; and before it is multiplied, since a
+    # total is a multiple of a whole sum.
+    prorated = times * np.floor(lowest * count / np.maximum(present, 1) + 0.5)
     enough = (present >= count - instrument.missing_items_allowed) & (present > 0)
     prorated = np.where(enough, np.minimum(prorated, instrument.high), np.nan)
     answered = scoring.find_answered(items).sum(axis=0)
-    return Scored(scoring, lowest, highest, prorated, answered, units - answered)
+    blank = units - answered
+    return Scored(scoring, times * lowest, times * highest, prorated, answered, blank)
 
 
 def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
     """Derive a total from items, pro-rated if few enough are missing, else NaN.
 
-    Missing items are taken to be the mean of those present; halves round up.
+    Missing items are taken to be the mean of those present; halves round up, before the sum is
+    multiplied.
 
     Parameters
     ----------
@@ -120,7 +124,7 @@ def prorate_total(instrument: Instrument, items: Numbers) -> Numbers:
 def list_scored(columns: Columns) -> list[Scored]:
     """Score the items of every instrument that has any."""
     owners = columns.dictionary.item_owners
-    itemised = {owners[name] for name in columns.values if name in owners}
+    itemised = {key for name in columns.values if name in owners for key in owners[name]}
     scorings = _list_scorings(columns.dictionary)
     return [
         _score_items(scoring, columns.stack(scoring.fields))

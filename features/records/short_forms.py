@@ -42,6 +42,11 @@ class _Answers:
         items = sorted(item for unit, answered in units if not answered for item in unit)
         return [self.scoring.fields[item] for item in items]
 
+    @property
+    def present(self) -> set[str]:
+        """Fields of the items that some row answers."""
+        return {*self.scoring.fields} - {*self.absent}
+
     def add(self, columns: Columns, score: Scored, answered: Flags) -> None:
         """Add a batch; ``bool[units, rows]``."""
         key, rows = self.scoring.instrument.key, answered.any(axis=0)
@@ -77,8 +82,15 @@ class ShortForms:
 
     def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""
+        # A file may have the items of a subscale alone, which is whole: its form is not asked for.
+        complete = {
+            item
+            for answers in self.answers.values()
+            if not answers.absent
+            for item in answers.scoring.fields
+        }
         for key, answers in self.answers.items():
-            if answers.is_short():
+            if answers.is_short() and (answers.any_prorated or not answers.present <= complete):
                 yield Problem(key, "items", _explain(answers.scoring.instrument, answers.absent))
 
 

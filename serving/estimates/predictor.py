@@ -7,7 +7,7 @@ from features.dictionary.dictionary import combine_dictionaries
 from features.model.estimator import Estimates, Estimator
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility
-from serving.models.models import Champion
+from serving.models.champion import Champion
 
 # How much an estimate holds: everything, or only a probability, or why there is none.
 Detail = Literal["full", "brief"]
@@ -17,14 +17,15 @@ DETAILS: tuple[Detail, ...] = ("full", "brief")
 class Predictor:
     """Estimates with every champion of a patient's condition.
 
-    Raises DictionaryError if two champions define one added instrument differently.
+    Raises DictionaryError if two champions define an instrument, field, agent or condition
+    differently.
     """
 
     def __init__(self, champions: Sequence[Champion], least_sample_size: float) -> None:
         self.champions = tuple(champions)
         # Effective sample size below which there is no probability.
         self.least_sample_size = least_sample_size
-        # The fields that some champion knows: the built-in ones, and all added instruments.
+        # What some champion knows: the built-in fields, and all additions.
         self.dictionary = combine_dictionaries(
             champion.model.card.dictionary for champion in self.champions
         )
@@ -35,7 +36,7 @@ class Predictor:
             for champion in self.champions
         )
         self._estimators = [
-            Estimator(champion.model, champion.version, least_sample_size)
+            Estimator(champion.model, champion.version, least_sample_size, self.dictionary)
             for champion in self.champions
         ]
 

@@ -17,11 +17,11 @@ from features.base.errors import (
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.records.assessment import parse_rows
 from serving.estimates.predictor import Predictor
+from serving.models.champion import Champion
 from serving.models.models import (
     NO_CHAMPION,
     PROJECT,
     PROJECT_LABEL,
-    Champion,
     load_champion,
 )
 
@@ -72,7 +72,7 @@ class Roster:
                 self.predictor = Predictor(champions, self.least_sample_size)
             except DictionaryError:
                 changed = False
-                reasons.append("two champions define one instrument differently")
+                reasons.append("two champions define one addition to the dictionary differently")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 

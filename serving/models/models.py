@@ -4,7 +4,6 @@ An outcome's latest model in the store is its champion; a Bento serves the model
 """
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,11 @@ from bentoml.exceptions import BentoMLException
 
 from features.base.errors import ArtifactError, UnavailableError
 from features.model.response_model import ResponseModel
+from serving.models.champion import Champion
 
 PROJECT_LABEL, PROJECT = "project", "ketamine-response"
 VERSION_LABEL, DIGEST_FACT = "mlflow_version", "digest"
 NO_CHAMPION = "no champion in BentoML's model store; run `python -m serving pull`"
-
-
-@dataclass(frozen=True)
-class Champion:
-    """A model that serves."""
-
-    tag: str  # Name and version in BentoML's store
-    version: str  # In MLflow's registry
-    model: ResponseModel
 
 
 def store_model(folder: Path, name: str, version: str, digest: str) -> str:

@@ -117,6 +117,10 @@ def render_page(
         reasons=REASONS,
         labels={name: field.label for name, field in fields.items()} | KEY_LABEL,
         name_fields=lambda names: ", ".join(fields[name].label for name in names),
+        name_choice=lambda name, choice: (
+            choice if name == "site" else predictor.dictionary.label_category(choice)
+        ),
+        treatment="ketamine" if all(card.is_of_ketamine for card in cards) else "treatment",
         unpublished={card.name for card in cards if card.population.published_rate is None},
         simulated=any(card.simulated for card in cards),
         outcomes=[card.outcome for card in cards],

@@ -61,12 +61,15 @@ def test_files_named_on_pages_exist(page):
 
 
 def test_study_of_the_reference_page_is_valid(tmp_path):
-    text = (ROOT / "docs" / "reference" / "studies.md").read_text("utf-8")
-    study, scales = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "study.toml").write_text(study)
-    (tmp_path / "my_scales.toml").write_text(scales)
+    """With the files that it names, as their pages have them."""
+    pages = ("reference/studies.md", "reference/dictionaries.md", "how-to/extend-the-dictionary.md")
+    texts = [(ROOT / "docs" / page).read_text("utf-8") for page in pages]
+    names = ("study.toml", "my_scales.toml", "my_clinic.toml")
+    for name, text in zip(names, texts, strict=True):
+        (tmp_path / name).write_text(BLOCK.search(text)[2])
     known = read_study(tmp_path / "study.toml").dictionary
-    assert known.instruments["bpi"].high == 40
+    assert [known.instruments[key].high for key in ("bpi", "lsas")] == [40, 144]
+    assert known.fields["prs_depression"].unit == "SD"
 
 
 def test_mapping_of_the_reference_page_is_valid(tmp_path):

@@ -39,7 +39,8 @@ from serving.http.access import Access
 from serving.http.middleware import add_request_middleware
 from serving.http.parts import Parts
 from serving.http.recording import Recorder
-from serving.models.models import Champion, store_model
+from serving.models.champion import Champion
+from serving.models.models import store_model
 from serving.service import ResponseService
 from serving.store.audit import AuditLog
 from serving.store.database import prepare_store

@@ -23,7 +23,7 @@ from experiments.processes import list_tree, read_memory
 from features.model.response_model import ResponseModel
 from serving.base.settings import ServingSettings
 from serving.estimates.predictor import Predictor
-from serving.models.models import Champion
+from serving.models.champion import Champion
 
 SECONDS = (12, 1800)  # in `make test`, in `make endurance`
 MIN_COMPARED = (100, 200_000)

@@ -19,9 +19,18 @@ ROOT = Path(__file__).parents[2]
 # Installed by `make test` in its own environment.
 GENERATOR = ROOT / ".venv" / "openapi-client" / "bin" / "openapi-python-client"
 IN_PROCESS = """
-import asyncio, json, sys
+import asyncio, gc, json, logging, sys
 import bentoml
 from serving.service import ResponseService
+
+logging.basicConfig(level=logging.WARNING)
+
+def look_at_host():
+    logger = logging.getLogger()
+    state = logger.handlers, logger.level, logging.raiseExceptions, logging._srcfile
+    return [str(part) for part in (*state, gc.get_threshold(), sys.excepthook)]
+
+before = look_at_host()
 
 @bentoml.service
 class Gateway:
@@ -36,7 +45,8 @@ async def ask():
     batch = await service.predict_batch({"assessments": [person, {}]})
     depending = await Gateway().ask(person)
     rows = [direct.estimates, depending.estimates, *(row.get("estimates") for row in batch.results)]
-    print(json.dumps([rows and rows[0]["probability"] for rows in rows]))
+    probabilities = [rows and rows[0]["probability"] for rows in rows]
+    print(json.dumps([*probabilities, look_at_host() == before]))
 
 asyncio.run(ask())
 """
@@ -129,16 +139,20 @@ def test_another_service_depends_on_its_address(service, make_assessment, expect
 
 
 def test_calls_in_process_get_estimates(service, make_assessment, expected):
-    """Direct calls, batches, and a service that depends on ours and runs it."""
+    """Direct calls, batches, and a service that depends on ours and runs it.
+
+    The log and the garbage collector of the process stay the host's.
+    """
     environment = {
         "KETAMINE_RESPONSE_HOME": str(service.home),
         "BENTOML_HOME": str(service.home / "bentoml"),
     }
-    direct, depending, row, rejected = run_python(
+    direct, depending, row, rejected, same_host = run_python(
         IN_PROCESS, json.dumps(make_assessment()), **environment
     )
     assert [direct, depending, row] == pytest.approx([expected] * 3)
     assert rejected is None
+    assert same_host
 
 
 def test_schema_and_document_describe_typed_endpoints(service):

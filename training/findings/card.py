@@ -66,7 +66,10 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
         data_digest=digest_cohort(design.courses),
         versions=_list_software(),
         note=write_note(design),
-        instruments=study.dictionary.added,
+        instruments=study.dictionary.added.instruments,
+        added_fields=study.dictionary.added.fields,
+        added_agents=study.dictionary.added.agents,
+        added_conditions=study.dictionary.added.conditions,
     )
 
 

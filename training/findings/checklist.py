@@ -60,9 +60,7 @@ def _read_items() -> tuple[list[tuple[dict[str, str], Any]], dict[str, str]]:
 
 def _list_facts(findings: Findings) -> dict[str, Any]:
     card = findings.card
-    studied = dict.fromkeys(("condition", "agent", "route"), ()) | {
-        studied.field: studied.categories for studied in card.ranges
-    }
+    studied = {name: card.label_studied(name) for name in ("condition", "agent", "route")}
     external = findings.purpose == "external"
     return {
         "findings": findings,

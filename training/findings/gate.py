@@ -67,12 +67,24 @@ def format_gate(criteria: Sequence[Criterion]) -> str:
         required = format_bounds(criterion.low, criterion.high)
         figure = format_number(criterion.value)
         rows.append([criterion.name, required, figure, _name_verdict(criterion)])
-    reasons = [f"{c.name}: {c.because}" for c in criteria if c.passed is False]
-    if not reasons:
-        return f"{format_table(rows)}\n\nEvery criterion that applies is met."
+    waived = _list_reasons(criteria, None)
+    lines = ["Do not apply:", *waived, ""] if waived else []
+    failed = _list_reasons(criteria, False)
     applied = sum(criterion.passed is not None for criterion in criteria)
-    failed = f"{len(reasons)} of {applied} are not met:"
-    return "\n".join([format_table(rows), "", failed, *(f"  {reason}" for reason in reasons)])
+    if failed:
+        lines += [f"{len(list_failed(criteria))} of {applied} are not met:", *failed]
+    else:
+        lines.append("Every criterion that applies is met." if applied else "No criterion applies.")
+    return "\n".join([format_table(rows), "", *lines])
+
+
+# A reason that several criteria share is given once.
+def _list_reasons(criteria: Iterable[Criterion], passed: bool | None) -> list[str]:
+    names: dict[str, list[str]] = {}
+    for criterion in criteria:
+        if criterion.passed is passed:
+            names.setdefault(criterion.because, []).append(criterion.name)
+    return [f"  {', '.join(shared)}: {reason}" for reason, shared in names.items()]
 
 
 def _name_verdict(criterion: Criterion) -> str:

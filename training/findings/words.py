@@ -58,7 +58,6 @@ SAMPLE_SIZES = {
     "apparent_fit": "apparent fit close to the true fit (within 0.05)",
     "base_rate": "a precise base rate (within 0.05)",
 }
-_KETAMINE = frozenset({"ketamine", "esketamine"})
 _EVENT_VERBS = {"response": "responded", "remission": "reached remission"}
 
 
@@ -101,10 +100,10 @@ def describe_treatment(card: ModelCard) -> str:
     str
         Such as ``with ketamine``, to follow the word *treated*.
     """
-    agents = [name for r in card.ranges if r.field == "agent" for name in r.categories]
-    if set(agents) <= _KETAMINE:
+    agents = card.label_studied("agent")
+    if card.is_of_ketamine:
         return f"with {' or '.join(agents) or 'ketamine'}"
-    return f"as those studied were ({', '.join(agents).replace('_', ' ')})"
+    return f"as those studied were ({', '.join(agents)})"
 
 
 def describe_event(card: ModelCard) -> str:

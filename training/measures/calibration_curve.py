@@ -29,7 +29,7 @@ from training.measures.logistic import fit_intercept, fit_intercept_slope, fit_l
 from training.measures.predictions import Predictions
 
 # Harrell's (Regression Modeling Strategies, 2015, table 2.3): quantiles of the log-odds.
-_KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
+_KNOTS = {3: (0.1, 0.5, 0.9), 5: (0.05, 0.275, 0.5, 0.725, 0.95)}
 # Courses of the smaller class that splines of 3 and 5 knots need; with fewer, a line. Assumed:
 # ten for each of two slopes; and 200, as Van Calster et al. advise (J Clin Epidemiol 2016).
 _NEEDED = {3: 20, 5: 200}

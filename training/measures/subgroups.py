@@ -206,8 +206,9 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Text
 
 
 def _name_categories(columns: Columns, name: str) -> Texts:
-    categories = columns.dictionary.fields[name].categories
-    return _name_each(columns.get_numbers(name), lambda value: categories[int(value)])
+    known = columns.dictionary
+    labels = [known.label_category(category) for category in known.fields[name].categories]
+    return _name_each(columns.get_numbers(name), lambda value: labels[int(value)])
 
 
 def _name_severity(totals: Numbers, instrument: Instrument) -> Texts:

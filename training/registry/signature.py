@@ -9,6 +9,7 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 
 import features
 from features.base.versions import name_xgboost
+from features.dictionary.dictionary import DRUG_FIELDS
 from features.dictionary.field import Field, Kind
 from features.model.card import ModelCard, StudiedRange
 from features.model.pyfunc import ANSWER_COLUMNS
@@ -51,16 +52,25 @@ def make_signature(card: ModelCard) -> ModelSignature:
 
 def make_input_example(card: ModelCard) -> pd.DataFrame:
     """Make an invented assessment from the middle of every studied range; no patient's."""
-    values = {studied.field: _pick_middle(studied) for studied in card.ranges}
+    values = {studied.field: _pick_middle(card, studied) for studied in card.ranges}
     if "dose_mg_kg" in values:
         values.pop("dose_mg", None)  # an assessment states the dose once
+    agent = card.dictionary.agents.get(str(values.get("agent")))
+    if agent is not None and agent.routes is not None:
+        # Of the agents and routes studied, the first two need not go together.
+        routes = [name for name in card.list_studied("route") if name in agent.routes]
+        values = {name: value for name, value in values.items() if name not in DRUG_FIELDS}
+        if routes:
+            values["route"] = routes[0]
     return pd.DataFrame([{"patient_id": "example", **values}])
 
 
-def _pick_middle(studied: StudiedRange) -> str | float:
+def _pick_middle(card: ModelCard, studied: StudiedRange) -> str | float:
     if studied.categories:
         return studied.categories[0]
-    return float(round(((studied.low or 0) + (studied.high or 0)) / 2))
+    instrument = card.dictionary.instruments.get(studied.field)
+    step = instrument.multiplier if instrument else 1
+    return float(step * round(((studied.low or 0) + (studied.high or 0)) / 2 / step))
 
 
 def list_requirements() -> list[str]:

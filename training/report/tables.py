@@ -226,13 +226,13 @@ def _tabulate_ranges(card: ModelCard) -> Table | None:
     return make_table(
         "Studied ranges; outside them the model gives no estimate",
         ["Field", "Studied"],
-        ([name_field(row.field, card.dictionary), _show_range(row)] for row in card.ranges),
+        ([name_field(row.field, card.dictionary), _show_range(card, row)] for row in card.ranges),
     )
 
 
-def _show_range(studied: StudiedRange) -> Cell:
+def _show_range(card: ModelCard, studied: StudiedRange) -> Cell:
     if studied.categories:
-        return ", ".join(studied.categories)
+        return ", ".join(card.label_studied(studied.field))
     return Markup("{} to {}").format(show_plain(studied.low), show_plain(studied.high))
 
 

@@ -43,6 +43,8 @@ class CohortPart(Part):
         table already.
     where
         Courses to keep, by field; see :mod:`training.study.conditions`.
+    instruments, dictionary
+        Files that add instruments alone, or instruments, fields, agents and conditions.
     incomplete
         Whether courses without any baseline total are left aside and counted, instead of refused.
     outcomes
@@ -53,6 +55,7 @@ class CohortPart(Part):
     reader: str | None = None
     mapping: str | None = None
     instruments: str | None = None
+    dictionary: str | None = None
     where: Mapping[str, bool | float | str | tuple[str, ...]] = Field(default_factory=dict)
     ignore_unknown: bool = False
     incomplete: bool = False

@@ -1,7 +1,7 @@
 """Studies: one typed TOML file that holds everything a run needs."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +69,8 @@ class Study(Part):
     @cached_property
     def dictionary(self) -> Dictionary:
         """The fields and instruments that the study knows."""
-        return load_dictionary(self.locate(self.cohort.instruments))
+        files = (self.cohort.instruments, self.cohort.dictionary)
+        return load_dictionary(*map(self.locate, files))
 
     @cached_property
     def conditions(self) -> list[Condition]:
@@ -105,12 +106,23 @@ def read_study(path: Path, settings: Sequence[str] = ()) -> Study:
     table = read_toml(path, "a study file", StudyError)
     for setting in settings:
         _apply_setting(table, setting)
+    return make_study(table, path.parent, path.name)
+
+
+def make_study(table: Mapping[str, Any], folder: Path, source: str) -> Study:
+    """Make a study of the table that a study file holds; raises as :func:`read_study` does.
+
+    Parameters
+    ----------
+    source
+        What errors call it.
+    """
     try:
-        study = Study.model_validate(table | {"folder": path.parent})
+        study = Study.model_validate({**table, "folder": folder})
     except ValidationError as error:
-        raise StudyError(list_problems(error), path.name) from None
+        raise StudyError(list_problems(error), source) from None
     if problems := _check_study(study):
-        raise StudyError(problems, path.name)
+        raise StudyError(problems, source)
     return study
 
 

@@ -88,7 +88,7 @@ def open_result_store(folder: Path, design: Design) -> Store:
     inputs = {
         "study": design.study.model_dump(mode="json", exclude=_IRRELEVANT),
         "courses": digest_cohort(design.columns),
-        "instruments": [scale.model_dump() for scale in design.columns.dictionary.added],
+        "additions": design.columns.dictionary.added.model_dump(mode="json"),
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
         # Code and numerical libraries, too: another version may give other numbers.
         "sources": digest_code(numpy=np.__version__, xgboost=xgboost.__version__),

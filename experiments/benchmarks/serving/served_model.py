@@ -13,7 +13,7 @@ from features.base.home import QUIET, find_home, read_environment
 from features.model.response_model import ResponseModel
 from serving.base.settings import ServingSettings
 from serving.estimates.predictor import Predictor
-from serving.models.models import Champion
+from serving.models.champion import Champion
 
 OUTCOME = "phq9.acute.response"
 _STUDY = "experiments/studies/demo.toml"

@@ -83,7 +83,9 @@ def test_assessments_are_read_with_their_dictionary(load):
     [
         (("[bpi]", "[phq9]"), ("phq9", "duplicate")),
         (("[bpi]", "[age]"), ("age", "duplicate")),
-        (("[bpi]", "[bpi_short]"), ("bpi_short.key", "string_pattern_mismatch")),
+        (("[bpi]", "[bpi_1]"), ("bpi_1.key", "name")),
+        (("[bpi]", "[bpi_acute]"), ("bpi_acute.key", "name")),
+        (("[bpi]", "[BPI]"), ("BPI.key", "name")),
         (("recall_days = 1", "recall_days = 0"), ("bpi.recall_days", "greater_than_equal")),
         (('"pain"', '"pain"\ncondition = "pain"'), ("bpi.condition", "category")),
         (('"made up"', '"made up"\ncolour = "red"'), ("bpi.colour", "extra_forbidden")),
@@ -102,6 +104,8 @@ def test_what_does_not_fit_is_refused(list_rules, change, problem):
     [
         "domains = [[1, 5]]",
         "domains = [[1, 2], [2, 3]]",
+        'item_names = ["pain_1", "pain_2", "pain_3"]',
+        'item_names = ["pain_1", "pain_2", "pain_3", "pain_3"]',
         'bands = [{ low = 1, label = "some" }]',
         'bands = [{ low = 0, label = "none" }, { low = 0, label = "some" }]',
         'bands = [{ low = 0, label = "none" }, { low = 9, label = "none" }]',
@@ -135,7 +139,7 @@ def test_parts_at_their_limits_are_accepted(load, part):
 def test_missing_or_invalid_file_is_refused(tmp_path, list_rules):
     assert list_rules("[bpi") == {("file", "toml")}
     assert list_rules('bpi = "pain"') >= {("bpi.name", "missing")}
-    with pytest.raises(DictionaryError, match="must be a file of instruments"):
+    with pytest.raises(DictionaryError, match="must be a dictionary file"):
         load_dictionary(tmp_path / "absent.toml")
 
 

@@ -1,17 +1,20 @@
 """Estimates from columns: their content, and when the model abstains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from features.dictionary.dictionary import load_dictionary
+from features.dictionary.additions import Agent
+from features.dictionary.dictionary import combine_dictionaries, load_dictionary
 from features.dictionary.outcome import parse_outcome
 from features.model.calibration import IDENTITY
 from features.model.card import IntervalFacts, ModelCard, OutcomeFacts, Population, StudiedRange
 from features.model.equation import Equation
 from features.model.estimate import MIN_SAMPLE_SIZE
 from features.model.estimator import Estimator
-from features.model.matrix import list_features
+from features.model.matrix import Feature, list_features
 from features.model.pyfunc import ResponseFunction
 from features.model.response_model import ResponseModel
 from features.model.terms import Terms
@@ -158,3 +161,52 @@ def test_card_has_the_scales_its_study_added():
     known = card.model_copy(update={"instruments": (pain,)}).model_dump_json()
     assert ModelCard.model_validate_json(known).dictionary.fields["bpi"].high == 27
     assert "bpi" not in card.dictionary.fields
+
+
+def make_agent_model(*keys, studied=None):
+    """Make a model of added agents: the log-odds are 1 for the last of them, else 0."""
+    agents = tuple(Agent(key=key, label=key.upper(), routes=()) for key in keys)
+    model = make_model(ranges=(StudiedRange(field="agent", categories=studied or keys),))
+    card = model.card.model_copy(update={"added_agents": agents})
+    last = len(card.dictionary.fields["agent"].categories) - 1
+    features = (
+        Feature(name=f"agent={keys[-1]}", field="agent", transform="level", parameter=last),
+        *list_features(["route"], card.dictionary)[:1],
+    )
+    count = len(features)
+    terms = replace(
+        model.equation.terms,
+        intercept=np.zeros(10),
+        present=np.tile([1.0, 0.0], (10, 1)),
+        missing=np.zeros((10, count)),
+        centre=np.zeros(count),
+        scale=np.ones(count),
+    )
+    card = card.model_copy(update={"features": features})
+    return ResponseModel(card, Equation(features, (), terms), "d" * 64)
+
+
+def test_models_with_other_agents_are_served_together(make_assessment):
+    """Each category has another position in the dictionary of all of them."""
+    models = [make_agent_model("cbt", "tms"), make_agent_model("emdr", "cbt")]
+    both = combine_dictionaries(model.card.dictionary for model in models)
+    agents = ("cbt", "tms", "emdr")
+    rows = [make_assessment(agent=agent, route=None) for agent in agents]
+    people = read_assessments(rows, both)
+    answers = [Estimator(model, dictionary=both).list_estimates(people) for model in models]
+    raised = pytest.approx(1 / (1 + np.exp(-1)))
+    outside = {"reason": "outside_studied_range", "fields": ["agent"]}
+    chances = [[answer["probability"] for answer in row] for row in answers]
+    assert chances == [[0.5, raised, None], [raised, None, 0.5]]
+    assert answers[0][2]["abstained"] == answers[1][1]["abstained"] == outside
+    for model, agent, expected in ((models[0], "tms", raised), (models[1], "emdr", 0.5)):
+        alone = read_assessments([make_assessment(agent=agent, route=None)], model.card.dictionary)
+        assert Estimator(model).list_estimates(alone)[0]["probability"] == expected
+
+
+def test_what_only_drugs_have_is_not_missing_from_others(make_assessment):
+    model = make_agent_model("cbt", studied=("ketamine", "cbt"))
+    rows = [make_assessment(agent=agent, route=None) for agent in ("cbt", "ketamine")]
+    people = read_assessments(rows, model.card.dictionary)
+    imputed = [answer["imputed"] for answer in Estimator(model).list_estimates(people)]
+    assert imputed == [[], ["route"]]

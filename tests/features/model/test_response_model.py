@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,23 @@ def test_brief_sample_size_is_right_about_the_limit(spread_out, nudge):
         assert ((brief.effective_sample_size < limit) == few).all()
         assert brief.effective_sample_size == pytest.approx(exact.effective_sample_size, rel=1e-3)
     assert brief.probability == pytest.approx(exact.probability, abs=1e-12)
+
+
+def test_without_a_limit_no_sample_size_is_computed(spread_out):
+    model, columns = spread_out
+    brief = model.predict_briefly(columns)
+    assert np.isnan(brief.effective_sample_size).all()
+    assert brief.probability == pytest.approx(model.predict(columns).probability, abs=1e-12)
+
+
+def test_brief_sample_size_follows_a_beta_calibration(spread_out):
+    """It is not linear, so that no sum in single precision can stand in for it."""
+    model, columns = spread_out
+    terms = replace(model.equation.terms, calibration=np.array([[0.1, 0.9, 0.3]] * 40))
+    bent = replace(model, equation=replace(model.equation, terms=terms))
+    exact = bent.predict(columns).effective_sample_size
+    brief = bent.predict_briefly(columns, min_sample_size=float(np.median(exact)))
+    assert brief.effective_sample_size == pytest.approx(exact, rel=1e-9)
 
 
 def test_single_precision_sums_keep_their_error_bound(spread_out):

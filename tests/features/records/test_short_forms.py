@@ -3,6 +3,7 @@
 import pytest
 
 from features.base.errors import CohortError
+from features.dictionary.dictionary import load_dictionary
 from features.records.cohort import read_cohort
 
 
@@ -76,3 +77,24 @@ def test_items_that_share_a_score_stand_for_each_other(list_problems):
     numbers = [n for n in range(1, 17) if n not in (7, 9)]
     row = answer("qids", numbers, 1) | {"qids": 9}
     assert list_problems([row, row]) == []
+
+
+@pytest.mark.parametrize(("asked", "refused"), [(2, []), (3, ["form"]), (4, [])])
+def test_a_whole_subscale_is_not_a_short_form(tmp_path, asked, refused):
+    """The form has four items, its subscale the first two."""
+    facts = 'measures = "pain"\nrecall_days = 7\nsource = "made up"\n'
+    form = f'[form]\nname = "Form"\nitem_highs = [3, 3, 3, 3]\n{facts}'
+    part = f'[part]\nname = "Part"\nitem_highs = [3, 3]\nitem_names = ["form_1", "form_2"]\n{facts}'
+    (tmp_path / "scales.toml").write_text(form + part)
+    names = [f"form_{number}" for number in range(1, asked + 1)]
+    lines = [",".join(["patient_id", "condition", *names])]
+    lines += [",".join([f"p{n}", "depression", *["1"] * asked]) for n in range(3)]
+    (tmp_path / "cohort.csv").write_text("\n".join(lines) + "\n")
+    fields = []
+    try:
+        dictionary = load_dictionary(tmp_path / "scales.toml")
+        columns = read_cohort(tmp_path / "cohort.csv", dictionary=dictionary)
+        assert columns.get_numbers("part").tolist() == [2, 2, 2]
+    except CohortError as error:
+        fields = [problem.field for problem in error.problems]
+    assert fields == refused

@@ -1,5 +1,7 @@
 """Loading champions: intact ones at once, damaged ones never, and without interruption."""
 
+from dataclasses import replace
+
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
@@ -102,6 +104,19 @@ def test_unreadable_champions_are_reported_with_reasons(folder, store_champion):
     roster.refresh()
     with pytest.raises(UnavailableError, match="damaged"):
         roster.require()
+
+
+def test_champion_that_cannot_estimate_is_a_reason(folder, tmp_path, make_champion):
+    """Its files are intact, but it reads a field that this version does not know."""
+    model = make_champion(NAME).model
+    (first, *others) = model.equation.features
+    features = (first.model_copy(update={"field": "shoe_size"}), *others)
+    card = model.card.model_copy(update={"features": features})
+    digest = replace(model, card=card).save(tmp_path / "odd")
+    store_model(tmp_path / "odd", NAME, "1", digest)
+    roster = Roster(folder, 10)
+    assert roster.refresh() is False
+    assert "cannot estimate" in roster.reasons[0]
 
 
 def test_champion_without_store_entry_is_a_reason(folder, store_champion):

@@ -99,6 +99,17 @@ def test_pruned_trials_stop_early_and_are_never_chosen():
     assert not choose_trial(tried).pruned
 
 
+def test_trials_that_fall_behind_late_are_pruned_too():
+    def judge(settings):
+        for fold in range(FOLDS):
+            late = fold == FOLDS - 2
+            yield 0.1 * settings["x"] * late
+
+    pruned = [trial for trial in search(30, judge=judge) if trial.pruned]
+    assert pruned
+    assert {len(trial.losses) for trial in pruned} == {FOLDS - 1}
+
+
 @pytest.mark.parametrize("last", [3, 27, 61, 80])
 def test_interrupted_search_resumes_identically(tmp_path, last):
     whole = search(30)

@@ -95,11 +95,20 @@ def test_table_has_figures_and_names_failures(make_findings):
     table = re.sub(" +", " ", format_gate(criteria))
     assert "| calibration_slope | 0.7 to 1.5 | 0.41 | FAILED |" in table
     assert "| champion | at most 0 | - | does not apply |" in table
+    assert "Do not apply:\n champion: there is no champion\n" in table
     failed = "calibration_slope: estimates are too extreme (overfitting)"
     assert table.endswith(
         f"1 of {sum(c.passed is not None for c in criteria)} are not met:\n {failed}"
     )
     assert format_gate(judge(make_findings(), BOUNDS)).endswith("that applies is met.")
+
+
+def test_a_reason_of_all_criteria_is_given_once(make_findings):
+    findings = make_findings()
+    card = findings.card.model_copy(update={"candidate": "base_rate"})
+    table = format_gate(judge(findings.model_copy(update={"card": card}), BOUNDS))
+    assert table.count("may always be champion") == 1
+    assert table.endswith("No criterion applies.")
 
 
 # Fitted models, measured as in validation.

@@ -136,3 +136,13 @@ def test_courses_are_labelled_by_band_and_category():
     assert labels["severity"].tolist() == ["moderate", "severe"]
     assert "age" not in labels  # recorded for one patient only: no groups
     assert "condition" not in labels
+
+
+def test_without_bands_severity_is_in_thirds_of_the_range():
+    instrument = load_dictionary().instruments["phq9"].model_copy(update={"bands": ()})
+    rows = [
+        {"patient_id": str(total), "condition": "depression", "phq9": total}
+        for total in (0, 9, 10, 18, 19, 27)
+    ]
+    labels = label_courses(read_assessments(rows), instrument)["severity"].tolist()
+    assert labels[0] == labels[1] != labels[2] == labels[3] != labels[4] == labels[5]

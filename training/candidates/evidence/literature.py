@@ -1,15 +1,22 @@
-"""Priors of a design's features and base rate from published evidence."""
+"""Priors of a design's features and base rate from published evidence.
+
+What is published is of ketamine. Where every course is of agents that the study adds, effects are
+as uncertain as published but about 0; and where any is, no base rate is published. Fields and
+categories that a study adds have the priors that it states.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from features.base.arrays import Numbers
+from features.base.arrays import Flags, Numbers
+from features.dictionary.additions import Prior
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
 from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature
+from features.records.columns import Columns
 from training.candidates.evidence.published import (
     BASE_RATE_SPREAD,
     EARLY_SPREAD,
@@ -17,9 +24,11 @@ from training.candidates.evidence.published import (
     ROUTE_SPREAD,
     SEVERITY_SIZE,
     SEVERITY_SPREAD,
+    SIGNS,
     TREND_SPREAD,
     UNKNOWN_BASE_RATE_SPREAD,
     UNKNOWN_SPREAD,
+    Effect,
     look_up_base_rate,
 )
 from training.measures.logistic import logit
@@ -60,19 +69,52 @@ def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, flo
     # Log-odds per unit and their standard deviation. Without a known scale both are 0, so the
     # feature contributes nothing.
     target, dictionary = design.target, design.columns.dictionary
+    applies = not _is_of_added_agents(design)
     if feature.field == "route":
-        return _compare_route(target, dictionary, feature), ROUTE_SPREAD
-    if feature.name in EFFECTS:
-        effect = EFFECTS[feature.name]
-        return effect.size(target.horizon.key), effect.spread / effect.unit
+        return applies * _compare_route(target, dictionary, feature), ROUTE_SPREAD
+    if (effect := find_effect(design, feature)) is not None:
+        return applies * effect.size(target.horizon.key), effect.spread / effect.unit
     if scale == 0:
         return 0.0, 0.0
+    if (prior := _find_stated(dictionary, feature)) is not None:
+        return 0.0, prior.spread / prior.step
     if feature.transform == "years":
         return 0.0, TREND_SPREAD
     if feature.name == target.instrument.key:
-        return SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
+        return applies * SEVERITY_SIZE / scale, SEVERITY_SPREAD / scale
     early = dictionary.cohort_fields[feature.field].group is Group.FOLLOWUP
     return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
+
+
+def find_effect(design: Design, feature: Feature) -> Effect | None:
+    """Return what is published of a feature; nothing of a field that the study adds."""
+    if feature.field in design.columns.dictionary.added_fields:
+        return None
+    return EFFECTS.get(feature.name)
+
+
+def list_signs(design: Design) -> tuple[int, ...]:
+    """List the sign to which trees are held by each feature; 0 if to none."""
+    applies = not _is_of_added_agents(design)
+    return tuple(
+        SIGNS.get(feature.name, 0) if applies and find_effect(design, feature) else 0
+        for feature in design.features
+    )
+
+
+def _find_stated(dictionary: Dictionary, feature: Feature) -> Prior | None:
+    categories = dictionary.cohort_fields[feature.field].categories
+    category = categories[int(feature.parameter)] if feature.transform == "level" else ""
+    return dictionary.find_prior(feature.field, category)
+
+
+def _is_of_added_agents(design: Design) -> bool:
+    marks = _mark_added_agents(design.described.columns)
+    return bool(marks.size and marks.all())
+
+
+def _mark_added_agents(columns: Columns) -> Flags:
+    return np.isin(columns.get_numbers("agent"), list(columns.dictionary.agent_positions))
 
 
 def _compare_route(target: Outcome, dictionary: Dictionary, feature: Feature) -> float:
@@ -92,9 +134,16 @@ def _measure_features(design: Design) -> tuple[Numbers, Numbers]:
     squares = np.where(recorded, (matrix - centre) ** 2, 0).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(counts, 1))
     for index in np.flatnonzero(counts < _MIN_TO_SCALE):
-        known = EFFECTS.get(design.features[index].name)
-        centre[index], scale[index] = (known.mean, known.deviation) if known else (0.0, 0.0)
+        centre[index], scale[index] = _find_typical(design, design.features[index])
     return centre, scale
+
+
+def _find_typical(design: Design, feature: Feature) -> tuple[float, float]:
+    added = design.columns.dictionary.added_fields.get(feature.field)
+    if added is not None:
+        return added.typical or (0.0, 0.0)
+    known = EFFECTS.get(feature.name)
+    return (known.mean, known.deviation) if known else (0.0, 0.0)
 
 
 class BaseRatePrior(NamedTuple):
@@ -121,6 +170,8 @@ def expect_base_rate(design: Design) -> BaseRatePrior:
 def _list_base_rates(design: Design) -> list[float | None]:
     target, design = design.target, design.described
     measured = target.instrument.condition
+    if _mark_added_agents(design.columns).any():
+        return [None]
     # The rates are of depression, anxiety and PTSD scales. A scale of anything else has none,
     # whatever its patients are treated for.
     if not design.size or measured is None:

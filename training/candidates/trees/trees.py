@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from features.model.equation import Equation
 from training.candidates.base import Settings
-from training.candidates.evidence.published import SIGNS
+from training.candidates.evidence.literature import list_signs
 from training.candidates.tuning import (
     Range,
     Search,
@@ -169,7 +169,7 @@ def _make_data(design: Design, offset: Numbers) -> Any:
 
 def _make_parameters(design: Design, settings: Settings, seed: int) -> dict[str, Any]:
     chosen = {name: settings[name] for name in SPACE.ranges if name != "depth"}
-    signs = tuple(SIGNS.get(feature.name, 0) for feature in design.features)
+    signs = list_signs(design)
     held = {"max_depth": int(settings["depth"]), "seed": seed, "monotone_constraints": signs}
     return {**_CONSTANTS, **chosen, **held}
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
-from features.model.matrix import build_matrix, list_features
+from features.model.matrix import Feature, build_matrix, list_features
 from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
 from training.candidates.evidence.curves import list_curves
@@ -154,6 +154,10 @@ def test_sites_are_shrunken_and_new_ones_less_certain():
     assert unseen.std() > 1.5 * known.std()
 
 
+def test_without_sites_their_spread_is_0():
+    assert CANDIDATE.fit(make_courses(60, say_nothing), 1).settings["site_spread"] == 0
+
+
 def test_the_interval_narrows_with_patients():
     new = make_people(100, seed=9)
     widths = []
@@ -198,6 +202,38 @@ def test_few_courses_use_published_means_and_spreads():
     assert (literature.centre[index], literature.scale[index]) == (45, 14.5)
     unknown = [feature.name for feature in list_features(FIELDS)].index("systolic")
     assert literature.spread[unknown] == 0
+
+
+def test_priors_are_per_unit_of_their_feature():
+    """Severity and unknown fields are stated per standard deviation, a trend per year."""
+    trend = Feature(name="year", field="assessed_on", transform="years", parameter=21_000)
+    early = Feature(name="phq9_week2", field="phq9_week2", transform="value")
+    target = parse_outcome("madrs.acute.response")
+    design = replace(make_courses(400, say_nothing), target=target)
+    features = (*design.features, *list_features(["madrs"]), trend, early)
+    generator = np.random.default_rng(2)
+    columns = design.columns.replace(
+        {
+            "madrs": generator.integers(20, 50, 400).astype(float),
+            "phq9_week2": generator.integers(0, 28, 400).astype(float),
+            "assessed_on": 20_000.0 + np.arange(400),
+        }
+    )
+    matrix = build_matrix(columns, features)
+    literature = read_literature(replace(design, columns=columns, features=features, matrix=matrix))
+    prior = {
+        feature.name: (size, spread, scale)
+        for feature, size, spread, scale in zip(
+            features, literature.size, literature.spread, literature.scale, strict=True
+        )
+    }
+    size, spread, scale = prior["madrs"]
+    assert (size * scale, spread * scale) == pytest.approx((-0.10, 0.12))
+    size, spread, scale = prior["systolic"]
+    assert (size, spread * scale) == pytest.approx((0, 0.06))
+    assert prior["year"][:2] == (0, 0.10)
+    size, spread, scale = prior["phq9_week2"]
+    assert (size, spread * scale) == pytest.approx((0, 0.6))
 
 
 def test_the_expected_base_rate_follows_the_route():

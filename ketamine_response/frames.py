@@ -1,0 +1,117 @@
+"""Between a host's data frames and our columns."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from features.base.arrays import Numbers
+from features.base.errors import CohortError, Problem
+from features.dictionary.field import Field, Kind
+from features.model.card import Measure
+from features.records.columns import Columns
+from training.findings.findings import Findings
+
+_DATES = "datetime64[s]"
+
+
+def make_table(frame: Any, source: str = "frame") -> Any:
+    """Turn a data frame of pandas, Polars or any other library into an Arrow table.
+
+    A frame's index is no column of it.
+
+    Raises
+    ------
+    CohortError
+        If it is not a data frame.
+    """
+    if isinstance(frame, pd.DataFrame):
+        arrays = [_make_array(frame.iloc[:, number]) for number in range(frame.shape[1])]
+        return pa.table(arrays, names=[str(name) for name in frame.columns])
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    message = "must be a data frame, a file, a list of files or a cohort that was read"
+    raise CohortError([Problem("cohort", "type", message)], source=source)
+
+
+def _make_array(series: Any) -> Any:
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        # Numbers and texts in one column, as spreadsheets have them: a cell is read by its text.
+        texts = [None if _is_missing(value) else str(value) for value in series]
+        return pa.array(texts, pa.string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _is_missing(value: Any) -> bool:
+    # `isna` of a list is an array.
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def make_frame(columns: Columns) -> pd.DataFrame:
+    """Turn columns into a data frame of the fields that some row has, in our words and units."""
+    fields, values = columns.dictionary.cohort_fields, columns.values  # noqa: PD011
+    recorded = columns.list_recorded()
+    return pd.DataFrame({name: _show_values(fields[name], values[name]) for name in recorded})
+
+
+def _show_values(field: Field, values: Any) -> Any:
+    show = _SHOWN.get(field.kind)
+    return values if show is None else show(field, values)
+
+
+def _show_category(field: Field, values: Numbers) -> Any:
+    # The last is that of a missing value.
+    words = np.array([*field.categories, None], dtype=object)
+    return words[np.where(np.isnan(values), len(words) - 1, values).astype(np.intp)]
+
+
+def _show_flag(field: Field, values: Numbers) -> Any:
+    return pd.array(values, "Float64").astype("boolean")
+
+
+def _show_date(field: Field, values: Numbers) -> Any:
+    return pd.to_datetime(values, unit="D").astype(_DATES)
+
+
+_SHOWN: Mapping[Kind, Callable[[Field, Any], Any]] = {
+    Kind.CATEGORY: _show_category,
+    Kind.FLAG: _show_flag,
+    Kind.DATE: _show_date,
+}
+
+
+def tabulate_measures(rows: Mapping[str, Mapping[str, Measure]], label: str) -> pd.DataFrame:
+    """Arrange measures as a data frame: a row each, and for each measure its value and interval.
+
+    Parameters
+    ----------
+    label
+        What the rows are.
+    """
+    cells = {name: dict(_list_cells(measures)) for name, measures in rows.items()}
+    return pd.DataFrame.from_dict(cells, orient="index").rename_axis(label)
+
+
+def tabulate_performance(findings: Findings) -> pd.DataFrame:
+    """Arrange the measures of findings by type of validation."""
+    rows: dict[str, Mapping[str, Measure]] = {
+        entry.way: entry.measures for entry in findings.performance if entry.measures
+    }
+    return tabulate_measures(rows, "validation")
+
+
+def _list_cells(measures: Mapping[str, Measure]) -> Iterable[tuple[str, float]]:
+    for name, measure in measures.items():
+        ends = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
+        for key, value in ends.items():
+            yield key, np.nan if value is None else value
+
+
+def name_source(cohort: Any) -> str:
+    """Name where a cohort comes from, for errors."""
+    return Path(cohort).name if isinstance(cohort, str | Path) else "frame"

@@ -1,0 +1,127 @@
+"""Each call gives what its command gives, to the last digit."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import ketamine_response as kr
+from features.base.home import find_home
+from training.registry.registry import Registry
+
+OUTCOME = "phq9.acute.response"
+
+
+@pytest.fixture(scope="module")
+def by_command(commands, move_home, tmp_path_factory):
+    """The home in which commands fitted the same study, to be changed."""
+    home = tmp_path_factory.mktemp("by-command")
+    move_home(commands.home, home)
+    yield home
+    mlflow.set_tracking_uri(None)
+
+
+def read_findings(home, version):
+    """Read findings without what differs from run to run."""
+    registry = Registry(find_home({"KETAMINE_RESPONSE_HOME": str(home)}))
+    findings = registry.read_findings(OUTCOME, version).model_dump(mode="json")
+    created = findings["card"].pop("created")
+    assert created
+    return findings
+
+
+def test_fit_gives_the_same_findings(visit, by_command):
+    """Of the command that read the same patients from a file; the model's files are the same."""
+    expected = read_findings(by_command, visit.result.version)
+    assert read_findings(visit.home, visit.result.version) == expected
+    assert kr.load_model(OUTCOME, home=by_command).card.files == visit.result.card.files
+
+
+def test_summary_is_that_of_the_command(visit):
+    summary = visit.result.summary
+    assert summary["chosen"] == visit.result.card.candidate
+    assert summary["model"] == {
+        "name": OUTCOME, "version": visit.result.version, "alias": visit.result.alias,
+    }  # fmt: skip
+
+
+def test_scores_are_those_of_the_command(commands, intake, tmp_path):
+    """From the file and from a data frame, and written to a file as well."""
+    commands.run("serving", "score", intake, "--out", tmp_path / "scores.parquet")
+    expected = pd.read_parquet(tmp_path / "scores.parquet")
+    from_file = kr.score(intake, home=commands.home, out=tmp_path / "written.csv")
+    pd.testing.assert_frame_equal(from_file.estimates, expected, check_exact=True)
+    from_frame = kr.score(pd.read_parquet(intake), home=commands.home)
+    pd.testing.assert_frame_equal(from_frame.estimates, expected, check_exact=True)
+    assert len(pd.read_csv(tmp_path / "written.csv")) == len(expected)
+
+
+def test_predictions_are_the_scores(commands, intake):
+    """Probability, interval, effective sample size and abstentions of every row."""
+    scores = kr.score(intake, home=commands.home).estimates
+    frame = pd.read_parquet(intake).set_index("patient_id", drop=False)
+    predicted = kr.load_model(OUTCOME, home=commands.home).predict(frame)
+    assert predicted.index.equals(frame.index)
+    assert predicted["probability"].notna().sum() > 20
+    for name in ("probability", "low", "high", "effective_sample_size", "base_rate"):
+        np.testing.assert_array_equal(predicted[name], scores[name])
+    for name in ("abstained", "abstained_fields", "prorated"):
+        assert [*predicted[name].fillna("")] == [*scores[name].fillna("")]
+
+
+def test_validation_is_that_of_the_command(commands, make_commands, by_command, tmp_path):
+    cohort = tmp_path / "elsewhere.parquet"
+    kr.simulate(300, seed=11, world="strong").to_parquet(cohort)
+    arguments = ("validate", OUTCOME, cohort, "--out", tmp_path / "out", "--json")
+    done = json.loads(make_commands(by_command).call(*arguments).stdout)
+    result = kr.validate(OUTCOME, pd.read_parquet(cohort), home=by_command)
+    assert result.summary["findings"] == done["findings"]
+    auc = done["findings"]["performance"][-1]["measures"]["auc"]
+    shown = result.performance.loc["external", ["auc", "auc_low", "auc_high"]]
+    assert [*shown] == [auc["value"], auc["low"], auc["high"]]
+    assert result.summary["files"] == []
+    assert result.report.html == (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_champions_change_as_by_command(by_command, make_commands):
+    """A refusal is a state; an override, the history and a rollback are those of the commands."""
+    command = make_commands(by_command)
+    champion = kr.load_model(OUTCOME, home=by_command)
+    assert kr.promote(OUTCOME, champion.version, home=by_command).state == "champion"
+    with pytest.raises(kr.UnavailableError, match="no champion before"):
+        kr.rollback(OUTCOME, "a try", home=by_command)
+    chronicle = kr.history(OUTCOME, home=by_command)
+    shown = json.loads(command.call("history", OUTCOME, "--json").stdout)
+    assert chronicle.frame["digest"].tolist() == [event["digest"] for event in shown["events"]]
+    assert chronicle.problems == ()
+    assert repr(chronicle) == command.call("history", OUTCOME).stdout.rstrip("\n")
+
+
+def test_model_card_is_that_of_the_command(by_command, make_commands):
+    model = kr.load_model(OUTCOME, home=by_command)
+    assert model.describe() == make_commands(by_command).call("card", OUTCOME).stdout
+    assert model._repr_markdown_() == model.describe()
+    assert model.aliases == ("challenger", "champion")
+
+
+def test_simulation_is_that_of_the_command(make_commands, tmp_path):
+    out, truth = tmp_path / "cohort.parquet", tmp_path / "truth.parquet"
+    made = ("--patients", 40, "--seed", 3, "--out", out, "--truth", truth, "--draws", 5)
+    make_commands(tmp_path).run("experiments", "simulate", *made)
+    cohort, known = kr.simulate_with_truth(40, 3, draws=5)
+    pd.testing.assert_frame_equal(cohort, pd.read_parquet(out), check_exact=True)
+    pd.testing.assert_frame_equal(known, pd.read_parquet(truth), check_exact=True)
+    pd.testing.assert_frame_equal(kr.simulate(40, 3), cohort, check_exact=True)
+
+
+def test_study_of_keywords_is_that_of_its_file():
+    """Keys of a table replace the file's one by one, as --set does."""
+    from training.study.study import read_study
+
+    path = Path("experiments/studies/demo.toml")
+    expected = read_study(path, ["validation.folds=3", "seed=9"])
+    assert kr.Study(path, validation={"folds": 3}, seed=9).settings == expected
+    assert kr.Study(str(path)).settings == read_study(path)
