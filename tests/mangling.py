@@ -324,6 +324,14 @@ def patients_left_out(chance: Random, table: Table) -> Table:
 
 
 @mangle(TABLE_MANGLES)
+def stranger(chance: Random, table: Table) -> Table:
+    # In one of three tables; in a table of its own everyone is welcome.
+    if {"birth_date", "given_on", "scale"} & {*table.header}:
+        table.rows.append(["stranger-1", *chance.choice(table.rows)[1:]])
+    return table
+
+
+@mangle(TABLE_MANGLES)
 def stray_quote(chance: Random, table: Table) -> bytes:
     lines = table.dump().split(b"\n")
     number = chance.randrange(1, len(lines) - 1)
