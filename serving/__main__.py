@@ -54,7 +54,7 @@ def serve(
 @app.command()
 def score(
     cohort: Annotated[
-        Path, typer.Argument(help="cohort file (.csv, .tsv, .parquet), or folder of .parquet")
+        list[Path], typer.Argument(help="cohort file or folder, or the exports of a mapping")
     ],
     out: Annotated[Path, typer.Option(help="file to write (.parquet or .csv)")],
     rejects: Annotated[Path | None, typer.Option(help="file for rows that break a rule")] = None,
@@ -72,7 +72,7 @@ def score(
     # Before a model is loaded: nothing is written then.
     check_outputs(
         [("--out", out), ("--rejects", rejects)],
-        [("the cohort", cohort), ("--mapping", mapping)],
+        [*(("the cohort", path) for path in cohort), ("--mapping", mapping)],
     )
     settings = read_settings()
     predictor = Predictor(load_champions(), settings.least_sample_size)

@@ -130,7 +130,9 @@ def promote(
 @app.command()
 def validate(
     model: Model,
-    cohort: Annotated[Path, typer.Argument(help="cohort with outcomes (CSV, TSV, Parquet)")],
+    cohort: Annotated[
+        list[Path], typer.Argument(help="cohort with outcomes, or the exports of a mapping")
+    ],
     out: Annotated[Path, typer.Option(help="folder for report.html and findings.json")],
     mapping: Annotated[
         Path | None, typer.Option(help="mapping file (TOML) for a cohort's own columns")
@@ -155,7 +157,7 @@ def validate(
 
     check_outputs(
         [("--out", out / file) for file in (FINDINGS_FILE, REPORT_FILE)],
-        [("the cohort", cohort), ("--mapping", mapping)],
+        [*(("the cohort", path) for path in cohort), ("--mapping", mapping)],
     )
     registry = Registry(home)
     registered = registry.load_reference(reference)

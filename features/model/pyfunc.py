@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from features.base.errors import AssessmentError
+from features.intake.names import check_names
 from features.model.estimator import Estimator
 from features.model.response_model import ResponseModel
 from features.records.arrow import parse_arrow
 from features.records.eligibility import check_eligibility
-from features.records.names import check_names
 from features.records.rules import validate
 
 ANSWER_COLUMNS = ("probability", "low", "high", "effective_sample_size")

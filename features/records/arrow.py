@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as types
 
 from features.dictionary.field import Field
-from features.records.codes import Codes
+from features.intake.codes import Codes
 from features.records.parsing import (
     TEXT_READERS,
     Conversion,

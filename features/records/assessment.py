@@ -14,8 +14,8 @@ from pydantic import Field as Constraint
 from features.base.errors import AssessmentError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import DATE_PATTERN, DATES_ALLOWED, TEXT_PATTERN, Field, Kind
+from features.intake.names import check_names
 from features.records.columns import Columns
-from features.records.names import check_names
 from features.records.parsing import JSON_READERS, Reader, RuleBroken, count_days
 from features.records.reading import read_columns
 from features.records.rules import check_columns

@@ -3,9 +3,10 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,10 +14,15 @@ from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Kind
+from features.intake.account import Account, count_file
+from features.intake.assemble import assemble
+from features.intake.exports import Paths, list_paths
+from features.intake.followups import list_followup_items
+from features.intake.names import check_names
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
-from features.records.mapping import Mapper
-from features.records.names import check_names
+from features.records.followups import total_followups
+from features.records.mapping import Mapper, name_shared
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms
@@ -39,19 +45,66 @@ class Batch:
     first_row: int
     columns: Columns
     problems: list[Problem]
+    # Positions of the rows that have a problem.
+    wrong: frozenset[int] = frozenset()
+    # By horizon, the items and totals of follow-ups that came by items.
+    followups: Mapping[str, Columns] = field(default_factory=dict)
+
+
+class OpenCohort(NamedTuple):
+    """An open cohort: a table, what of the mapping is still to be done, and the account so far."""
+
+    table: RawTable
+    mapper: Mapper
+    # None of a file that already is one row per course: its rows are counted as they are read.
+    account: Account | None
+
+
+def open_cohort(
+    paths: Paths,
+    mapper: Mapper,
+    ignore_unknown: bool = False,
+    dictionary: Dictionary | None = None,
+) -> OpenCohort:
+    """Open a cohort: a file as it is, or the tables of a mapping joined to one row per course."""
+    given = list_paths(paths)
+    if mapper.is_plain and len(given) == 1:
+        return OpenCohort(open_table(given[0], mapper), mapper, None)
+    assembled = assemble(given, mapper, dictionary or load_dictionary(), ignore_unknown)
+    return OpenCohort(assembled.table, mapper.skip_intake(), assembled.account)
+
+
+def read_intake(
+    paths: Paths,
+    mapper: Mapper | None = None,
+    ignore_unknown: bool = False,
+    dictionary: Dictionary | None = None,
+    incomplete: bool = False,
+) -> tuple[Columns, Account]:
+    """Read a cohort as :func:`read_cohort` does; also return the account of what was read."""
+    table, rest, account = open_cohort(paths, mapper or Mapper(), ignore_unknown, dictionary)
+    columns = collect_cohort(table, rest, ignore_unknown, dictionary, incomplete)
+    if account is None:
+        account = count_file(table.source, columns.size, len({*columns.get_texts("patient_id")}))
+    scales = columns.dictionary.instruments
+    unmeasured = np.logical_and.reduce([columns.find_missing(key) for key in scales])
+    what = "courses without any baseline total"
+    return columns, account.add_note("", "baseline", what, int(unmeasured.sum()))
 
 
 def read_cohort(
-    path: Path,
+    paths: Paths,
     mapper: Mapper | None = None,
     ignore_unknown: bool = False,
     dictionary: Dictionary | None = None,
     incomplete: bool = False,
 ) -> Columns:
-    """Read a cohort file of which every row is valid.
+    """Read a cohort of which every row is valid.
 
     Parameters
     ----------
+    paths
+        A file, a folder, or the exports that the mapping joins.
     ignore_unknown
         Whether columns that are not fields are left out instead of refused.
     incomplete
@@ -62,9 +115,7 @@ def read_cohort(
     CohortError
         If the file cannot be read or any row breaks a rule; lists every problem of every row.
     """
-    mapper = mapper or Mapper()
-    table = open_table(path, mapper)
-    return collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
+    return read_intake(paths, mapper, ignore_unknown, dictionary, incomplete)[0]
 
 
 def collect_cohort(
@@ -82,6 +133,8 @@ def collect_cohort(
     columns = concatenate_columns([batch.columns for batch in batches])
     forms = ShortForms()
     forms.add(columns)
+    for batch in batches:
+        forms.add_followups(batch.followups)
     problems += forms.explain_short()
     if not columns.size:
         problems.append(Problem("file", "empty", "must have at least one row"))
@@ -105,7 +158,8 @@ def read_batches(
         If a column may not come in; problems of rows are left to the caller.
     """
     known = dictionary or load_dictionary()
-    names, fields = _choose_columns(table, mapper, ignore_unknown, known), known.cohort_fields
+    fields = _list_fields(known)
+    names = _choose_columns(table, mapper, ignore_unknown, known)
     codes = {ours: mapper.get_codes(fields[ours]) for ours in names.values()}
     first_row = 1
     for batch in table.batches:
@@ -118,14 +172,25 @@ def read_batches(
                 hints[ours] = mapper.find_unsaid(batch.column(theirs))
         for name, array in mapper.list_constants(batch.num_rows).items():
             parsed[name] = parse_arrow(fields[name], array, mapper.get_conversion(fields[name]))
-        columns, problems = validate(batch.num_rows, parsed, known, first_row)
-        problems = _add_hints(_renumber(table, problems), hints)
-        yield Batch(first_row, columns, problems)
+        totals = total_followups(batch.num_rows, parsed, known, first_row)
+        columns, problems = validate(batch.num_rows, totals.parsed, known, first_row)
+        columns = columns.mark_prorated({**columns.prorated, **totals.prorated})
+        problems = _add_hints([*problems, *totals.problems], hints)
+        wrong = frozenset(chain.from_iterable(problem.rows for problem in problems))
+        located = _renumber(table, problems)
+        yield Batch(first_row, columns, located, wrong, totals.columns)
         first_row += batch.num_rows
 
 
+# Fields of a cohort by name, and the items of which follow-ups may be totalled.
+@lru_cache(maxsize=8)
+def _list_fields(dictionary: Dictionary) -> dict[str, Field]:
+    items = list_followup_items(dictionary)
+    return {**{name: item.field for name, item in items.items()}, **dictionary.cohort_fields}
+
+
 def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
-    return [replace(problem, rows=table.number_rows(problem.rows)) for problem in problems]
+    return [located for problem in problems for located in table.locate_problem(problem)]
 
 
 def _add_hints(problems: list[Problem], hints: Mapping[str, str]) -> list[Problem]:
@@ -145,7 +210,7 @@ def _choose_columns(
     renamed = {
         name: mapper.rename.get(name, name) for name in table.names if name not in ignored_names
     }
-    known = dictionary.cohort_fields
+    known = _list_fields(dictionary)
     problems = check_names(filter(None, renamed.values()), dictionary, known)
     if renamed.get("") == "":
         problems += _check_unnamed(table)
@@ -154,7 +219,7 @@ def _choose_columns(
     # Ignored columns may have any name but that of an identifier.
     if ignore_unknown:
         problems = [problem for problem in problems if problem.rule == "identifier"]
-    problems += _check_mapped(table, mapper, list(renamed.values()))
+    problems += _check_mapped(table, mapper, list(renamed.values()), known)
     problems += _check_doubled(table, mapper, list(renamed.values()))
     problems += _check_types(table, renamed, known)
     if problems:
@@ -169,13 +234,18 @@ def _check_unnamed(table: RawTable) -> Iterator[Problem]:
             yield Problem(f"column {number}", "unknown", message)
 
 
-def _check_mapped(table: RawTable, mapper: Mapper, ours: list[str]) -> Iterator[Problem]:
+def _check_mapped(
+    table: RawTable, mapper: Mapper, ours: list[str], known: Mapping[str, Field]
+) -> Iterator[Problem]:
     names = {*table.names}
     for name in mapper.rename:
         if name not in names:
             yield Problem(name, "missing_column", "the mapping renames it, but no column has it")
+    # An item's words are also those of its follow-ups.
+    fields = [known[name] for name in ours if name in known]
+    shared = {field.name for field in fields} | {name_shared(field) for field in fields}
     for name in mapper.values:
-        if name not in ours:
+        if name not in ours and name not in shared:
             message = "the mapping has values for this field, but no column becomes it"
             yield Problem(f"values.{name}", "missing_column", message)
     for name in mapper.units:

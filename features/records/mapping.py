@@ -18,8 +18,13 @@ A mapping is one TOML file::
     [units]                            # ours = unit of their numbers
     episode_months = "years"
 
+    [values.phq9_items]                # of all items of an instrument, at every visit
+    "Not at all" = "0"
+
     [constants]                        # ours = one value for every row
     condition = "depression"
+
+Several tables, visits in rows and derived fields: see :mod:`features.intake.plan`.
 """
 
 from collections import Counter
@@ -39,17 +44,17 @@ from features.base.arrays import Numbers
 from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.dictionary.field import Field
+from features.dictionary.field import Field, Group, Kind
+from features.intake.codes import Codes, Key, make_codes, make_key
+from features.intake.days import DAYS_PER_MONTH, DAYS_PER_YEAR
+from features.intake.followups import list_followup_items
+from features.intake.plan import Plan, check_plan
 from features.records.arrow import parse_arrow
-from features.records.codes import Codes, Key, make_codes, make_key
 from features.records.parsing import Conversion
 from features.sources.dates import have_other_dates
-from features.sources.source_form import SourceForm
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
-# Factor from each of their units to ours. A month is a twelfth of 365.25 days.
-DAYS_PER_YEAR = 365.25
-DAYS_PER_MONTH = DAYS_PER_YEAR / 12
+# Factor from each of their units to ours.
 # By so much a converted number may differ from a whole one and still be that: 1 / 12 of 216 months
 # need not be exactly 18 years, at which rules change.
 ROUNDING_ERROR = 1e-9
@@ -91,15 +96,17 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     return nearest
 
 
-class Mapper(SourceForm):
+# Ends the name of a table of words for all items of an instrument; and the one for all flags.
+_ITEMS = "_items"
+FLAGS = "flags"
+
+
+class Mapper(Plan):
     """A mapping, read and checked; see the module for the file."""
 
-    rename: Words = Setting(default_factory=dict)
     values: Mapping[str, Words] = Setting(default_factory=dict)
     units: Words = Setting(default_factory=dict)
     constants: Mapping[str, str | bool | int | float] = Setting(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
 
     def get_conversion(self, field: Field) -> Conversion | None:
         """Return what turns a field's numbers into our unit; None if they are in it."""
@@ -111,8 +118,15 @@ class Mapper(SourceForm):
 
     def get_codes(self, field: Field) -> Codes:
         """Return a field's codes: for missing values, and for words of ours."""
-        words = self.values.get(field.name, {})
+        shared = self.values.get(name_shared(field) or "", {})
+        words = {**shared, **self.values.get(field.name, {})}
         return make_codes(field, self.missing, words, self)
+
+    def skip_intake(self) -> "Mapper":
+        """Return what is left to do once the tables are joined and the fields derived."""
+        units = {name: unit for name, unit in self.units.items() if name not in self.derive}
+        done = {"rename": {}, "ignore": (), "tables": {}, "derive": {}, "units": units}
+        return self.model_copy(update=done)
 
     def find_unsaid(self, array: Any) -> str:
         """Say what the mapping would have to say of a column's texts; empty if nothing is seen."""
@@ -152,15 +166,30 @@ def make_mapper(
         mapper = Mapper.model_validate(table)
     except ValidationError as error:
         raise MappingError(list_problems(error), source=source) from None
-    if problems := list(_check_mapping(mapper, (dictionary or load_dictionary()).cohort_fields)):
+    known = dictionary or load_dictionary()
+    problems = [*_check_mapping(mapper, known), *check_plan(mapper, known)]
+    if problems:
         raise MappingError(problems, source=source)
     return mapper
 
 
-def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
+def name_shared(field: Field) -> str | None:
+    """Name the table of words that a field shares: with all items of a scale, or all flags."""
+    if field.group is Group.ITEM:
+        # A form's items have its stem, also where its subscales own them.
+        return f"{field.name.rpartition('_')[0]}{_ITEMS}"
+    return FLAGS if field.kind is Kind.FLAG else None
+
+
+def _check_mapping(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
+    fields = dictionary.cohort_fields
+    shared = {FLAGS, *_group_items(dictionary)}
+    # Columns that tables and derived fields read may have any name.
+    free = {name for rule in mapper.derive.values() for name in rule.patterns}
+    free |= {*list_followup_items(dictionary)}
     named = {
-        "rename": list(mapper.rename.values()),
-        "values": list(mapper.values),
+        "rename": [name for name in mapper.rename.values() if name not in free and "*" not in name],
+        "values": [name for name in mapper.values if name not in shared],
         "units": list(mapper.units),
         "constants": list(mapper.constants),
     }
@@ -169,26 +198,46 @@ def _check_mapping(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Prob
             if name not in fields:
                 yield Problem(f"{part}: {name}", "unknown", "not a known field")
     targets = Counter([*mapper.rename.values(), *mapper.constants])
-    for name in sorted(name for name, count in targets.items() if count > 1):
+    # Several tables may each have a column that becomes, say, the patient's code.
+    for name in sorted(name for name, count in targets.items() if count > 1 and not mapper.tables):
         yield Problem(name, "duplicate", "only one column or constant can become this field")
     for name in sorted(set(mapper.rename) & set(mapper.ignore)):
         yield Problem(name, "duplicate", "a column is either renamed or ignored")
-    yield from _check_words(mapper, fields)
+    yield from _check_words(mapper, dictionary)
     yield from _check_constants(mapper, fields)
     yield from _check_units(mapper, fields)
 
 
-def _check_words(mapper: Mapper, fields: Mapping[str, Field]) -> Iterator[Problem]:
+def _check_words(mapper: Mapper, dictionary: Dictionary) -> Iterator[Problem]:
+    fields, shared = dictionary.cohort_fields, _group_items(dictionary)
     for name, words in mapper.values.items():
         if name in fields:
-            yield from _check_field_words(mapper, fields[name], words)
+            yield from _check_field_words(mapper, name, fields[name], words)
+        elif name == FLAGS:
+            flag = next(field for field in fields.values() if field.kind is Kind.FLAG)
+            yield from _check_field_words(mapper, name, flag, words)
+        elif name in shared:
+            # The item that reaches highest: what none of them may be is refused here.
+            yield from _check_field_words(mapper, name, max(shared[name], key=_get_high), words)
 
 
-def _check_field_words(mapper: Mapper, field: Field, words: Words) -> Iterator[Problem]:
+def _group_items(dictionary: Dictionary) -> dict[str, list[Field]]:
+    groups: dict[str, list[Field]] = {}
+    for item in map(dictionary.fields.get, dictionary.item_owners):
+        if item is not None and (name := name_shared(item)) is not None:
+            groups.setdefault(name, []).append(item)
+    return groups
+
+
+def _get_high(field: Field) -> float:
+    return field.high
+
+
+def _check_field_words(mapper: Mapper, name: str, field: Field, words: Words) -> Iterator[Problem]:
     missing = {make_key(field, text) for text in (*MISSING_TOKENS, *mapper.missing)}
     known: dict[Key, str] = {}
     for theirs, ours in words.items():
-        label, key = f"values.{field.name}.{theirs}", make_key(field, theirs)
+        label, key = f"values.{name}.{theirs}", make_key(field, theirs)
         if key in missing:
             yield Problem(label, "missing", "can never match: this code is a missing value")
         elif known.setdefault(key, ours) != ours:

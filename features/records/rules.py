@@ -48,7 +48,7 @@ def check_columns(
         *_list_broken(columns, parsed, first_row),
         *_check_required(columns, parsed, first_row),
         *_check_scores(columns, parsed, first_row),
-        *_check_totals(columns, scored, first_row),
+        *check_totals(columns, scored, first_row),
         *_check_multiples(columns, first_row),
         *_check_regimen(columns, first_row),
         *_check_agents(columns, first_row),
@@ -63,7 +63,7 @@ def _list_broken(
     for name, field in parsed.items():
         for rule, mask in field.broken.items():
             message = f"must be {columns.dictionary.cohort_fields[name].allowed}"
-            yield Problem(name, rule, message, _find_rows(mask, first_row))
+            yield Problem(name, rule, message, list_rows(mask, first_row))
 
 
 def _check_required(
@@ -76,7 +76,7 @@ def _check_required(
             missing &= ~_find_broken(columns.size, parsed, (name,))
         if np.count_nonzero(missing):
             message = f"is required: {columns.dictionary.fields[name].allowed}"
-            yield Problem(name, "required", message, _find_rows(missing, first_row))
+            yield Problem(name, "required", message, list_rows(missing, first_row))
 
 
 def is_without_baseline(problem: Problem) -> bool:
@@ -98,21 +98,22 @@ def _check_scores(
     missing &= ~_find_broken(columns.size, parsed, columns.dictionary.score_names)
     if missing.any():
         message = f"at least one baseline total (or its items): {', '.join(known)}"
-        yield Problem(_BASELINE, "required", message, _find_rows(missing, first_row))
+        yield Problem(_BASELINE, "required", message, list_rows(missing, first_row))
 
 
-def _check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
+def check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
+    """Find totals that contradict their items."""
     for score in scored:
         fields, key = score.scoring.fields, score.scoring.instrument.key
         total = columns.get_numbers(key)
         wrong = (total < score.lowest) | (total > score.highest)
         if np.count_nonzero(wrong):
             message = f"disagrees with its items {fields[0]} … {fields[-1]}{_mention_factor(score)}"
-            yield Problem(key, "total", message, _find_rows(wrong, first_row))
+            yield Problem(key, "total", message, list_rows(wrong, first_row))
         # A form that sums what was answered gives such a total: it takes blank items for 0.
         summed = score.is_short & (total == score.lowest)
         if np.count_nonzero(summed):
-            yield Problem(key, "total", _explain_sum(score), _find_rows(summed, first_row))
+            yield Problem(key, "total", _explain_sum(score), list_rows(summed, first_row))
 
 
 def _check_multiples(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -122,7 +123,7 @@ def _check_multiples(columns: Columns, first_row: int) -> Iterator[Problem]:
         odd = columns.get_numbers(field.name) % times > 0
         if np.count_nonzero(odd):
             message = f"must be a multiple of {times}: the sum of the items times {times}"
-            yield Problem(field.name, "multiple", message, _find_rows(odd, first_row))
+            yield Problem(field.name, "multiple", message, list_rows(odd, first_row))
 
 
 def _mention_factor(score: Scored) -> str:
@@ -147,13 +148,13 @@ def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
     twice = ~np.isnan(by_weight) & ~np.isnan(fixed)
     if twice.any():
         message = "give dose_mg_kg or dose_mg, not both"
-        yield Problem("dose_mg", "one_dose", message, _find_rows(twice, first_row))
+        yield Problem("dose_mg", "one_dose", message, list_rows(twice, first_row))
     spray = _is_category(columns, "agent", "esketamine")
     spray &= _is_category(columns, "route", "intranasal") & ~np.isnan(fixed)
     odd = spray & ~np.isin(fixed, ESKETAMINE_DOSES)
     if odd.any():
         message = "intranasal esketamine is given as 28, 56 or 84 mg"
-        yield Problem("dose_mg", "dose", message, _find_rows(odd, first_row))
+        yield Problem("dose_mg", "dose", message, list_rows(odd, first_row))
 
 
 def _check_agents(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -171,7 +172,7 @@ def _check_agents(columns: Columns, first_row: int) -> Iterator[Problem]:
                     if known
                     else f"{agent.label} has no route: leave it out"
                 )
-                yield Problem("route", "agent", message, _find_rows(wrong, first_row))
+                yield Problem("route", "agent", message, list_rows(wrong, first_row))
             yield from _check_undosed(columns, agent, treated, first_row)
 
 
@@ -182,7 +183,7 @@ def _check_undosed(
         dosed = treated & ~columns.find_missing(name)
         if dosed.any():
             message = f"{agent.label} has no dose: leave it out"
-            yield Problem(name, "agent", message, _find_rows(dosed, first_row))
+            yield Problem(name, "agent", message, list_rows(dosed, first_row))
 
 
 def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -192,10 +193,11 @@ def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
         wrong = columns.values[low] > columns.values[high]
         if np.count_nonzero(wrong):
             message = f"cannot be above {high}"
-            yield Problem(low, "order", message, _find_rows(wrong, first_row))
+            yield Problem(low, "order", message, list_rows(wrong, first_row))
 
 
-def _find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
+def list_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
+    """List the numbers of the rows marked."""
     return tuple((np.flatnonzero(mask) + first_row).tolist())
 
 

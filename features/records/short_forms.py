@@ -4,7 +4,7 @@ One patient may leave an item blank. An item that no row of a file answers was n
 PHQ-8 is the PHQ-9 without its ninth item, and must not be pro-rated into a PHQ-9.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,15 +70,22 @@ class _Answers:
 class ShortForms:
     """Finds short forms in a file that is read in batches."""
 
+    # By the field of the total: a follow-up may be short though the baseline is not.
     answers: dict[str, _Answers] = field(default_factory=dict)
 
-    def add(self, columns: Columns) -> None:
-        """Add a batch of validated columns."""
+    def add(self, columns: Columns, horizon: str = "") -> None:
+        """Add a batch of validated columns, of the baseline or of a horizon."""
         for score in list_scored(columns):
             scoring, key = score.scoring, score.scoring.instrument.key
             answered = scoring.find_answered(columns.stack(scoring.fields))
             blank = _Answers(scoring, np.zeros(len(answered), dtype=bool))
-            self.answers.setdefault(key, blank).add(columns, score, answered)
+            name = f"{key}_{horizon}" if horizon else key
+            self.answers.setdefault(name, blank).add(columns, score, answered)
+
+    def add_followups(self, followups: Mapping[str, Columns]) -> None:
+        """Add the items of a batch's follow-ups, by horizon."""
+        for horizon, columns in followups.items():
+            self.add(columns, horizon)
 
     def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ class RawTable:
         positions = np.fromiter(rows, dtype=np.int64)
         gaps = np.sort(self.ragged) - np.arange(1, len(self.ragged) + 1)
         return tuple((positions + np.searchsorted(gaps, positions)).tolist())
+
+    def locate_problem(self, problem: Problem) -> list[Problem]:
+        """Give a problem the file's own row numbers; it has positions among the rows read."""
+        return [replace(problem, rows=self.number_rows(problem.rows))]
 
     def list_ragged(self) -> list[Problem]:
         """Describe the skipped rows."""

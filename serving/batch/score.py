@@ -1,8 +1,8 @@
 """Scoring a cohort: streamed, every row accounted for, the output complete or absent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,13 +15,14 @@ from features.base.commands import track
 from features.base.errors import CohortError, InputError, Problem
 from features.base.files import open_atomic
 from features.dictionary.dictionary import Dictionary
+from features.intake.exports import Paths
 from features.model.estimator import Estimates
-from features.records.cohort import Batch, list_courses, read_batches
+from features.records.cohort import Batch, list_courses, open_cohort, read_batches
 from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable, open_table
+from features.sources.tables import RawTable
 from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
@@ -61,16 +62,16 @@ class Tally:
     rejected: set[int] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)  # Of the rejected rows
 
-    def reject(self, problems: list[Problem]) -> None:
-        """Note rejected rows."""
+    def reject(self, rows: Iterable[int], problems: list[Problem]) -> None:
+        """Note rejected rows; their problems may name the rows of several exports."""
         self.problems += problems
-        self.rejected.update(row for problem in problems for row in problem.rows)
+        self.rejected.update(rows)
 
 
 def score_cohort(
-    predictor: Predictor, path: Path, out: Path, rejects: Path | None, mapper: Mapper
+    predictor: Predictor, paths: Paths, out: Path, rejects: Path | None, mapper: Mapper
 ) -> Tally:
-    """Score a cohort file into another file.
+    """Score a cohort, or the exports that a mapping joins, into a file.
 
     One line per course and outcome; a course for whose condition there is no model has one line
     that says so. Rejected rows go to `rejects`, each problem with its row, field and rule. Raises
@@ -79,7 +80,7 @@ def score_cohort(
     """
     for target in (out, rejects):
         _check_ending(target)
-    table = open_table(path, mapper)
+    table, mapper, _ = open_cohort(paths, mapper, dictionary=predictor.dictionary)
     tally = Tally()
     with ExitStack() as stack:
         # Atomic: an interrupted run leaves no file that looks complete.
@@ -118,14 +119,17 @@ def _list_valid(
     for batch in read_batches(table, mapper, dictionary=dictionary):
         repeated = _find_repeated(batch.columns, seen)
         if repeated:
-            rows = table.number_rows(batch.first_row + index for index in repeated)
+            positions = tuple(batch.first_row + index for index in repeated)
             message = "duplicate patient and course; number repeat courses in `course`"
-            batch.problems.append(Problem("patient_id", "duplicate", message, rows))
+            problem = Problem("patient_id", "duplicate", message, positions)
+            problems = [*batch.problems, *table.locate_problem(problem)]
+            batch = replace(batch, problems=problems, wrong=batch.wrong.union(positions))
         forms.add(batch.columns)
+        forms.add_followups(batch.followups)
         tally.rows += batch.columns.size
-        tally.reject(batch.problems)
+        tally.reject(table.number_rows(sorted(batch.wrong)), batch.problems)
         yield batch
-    tally.reject(table.list_ragged())
+    tally.reject(table.ragged, table.list_ragged())
     tally.rows += len(table.ragged)
     # Only the last row shows that an item is in none.
     if problems := list(forms.explain_short()):
@@ -148,8 +152,7 @@ def _score_batch(
 ) -> Iterator[Any]:
     positions = range(batch.first_row, batch.first_row + batch.columns.size)
     numbers = np.array(table.number_rows(positions), dtype=np.int64)
-    wrong = {row for problem in batch.problems for row in problem.rows}
-    valid = np.array([number not in wrong for number in numbers], dtype=bool)
+    valid = np.array([position not in batch.wrong for position in positions], dtype=bool)
     columns, numbers = batch.columns.select(valid), numbers[valid]
     answered = np.zeros(columns.size, dtype=bool)
     for estimates in predictor.answer(columns, check_eligibility(columns)):

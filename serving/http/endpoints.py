@@ -11,7 +11,7 @@ import orjson
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import load_dictionary
-from features.records.names import check_names
+from features.intake.names import check_names
 from serving.base.bodies import require_object
 from serving.base.exchange import CURRENT, Exchange, RequestError
 from serving.estimates.grouping import Problems, Result, answer_rows

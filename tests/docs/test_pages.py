@@ -10,6 +10,8 @@ import pytest
 from pages import BLOCK, PAGES, ROOT, find_unprinted, name_page
 from pydantic import TypeAdapter
 
+from features.dictionary.horizon import HORIZONS
+from features.intake.plan import Plan
 from features.records.mapping import read_mapping
 from serving.base.settings import ServingSettings
 from serving.http.routes import ROUTES
@@ -72,11 +74,25 @@ def test_study_of_the_reference_page_is_valid(tmp_path):
     assert known.fields["prs_depression"].unit == "SD"
 
 
-def test_mapping_of_the_reference_page_is_valid(tmp_path):
+def test_mappings_of_the_reference_page_are_valid(tmp_path):
     text = (ROOT / "docs" / "reference" / "mappings.md").read_text("utf-8")
-    (block,) = [block for language, block in BLOCK.findall(text) if language == "toml"]
-    (tmp_path / "mapping.toml").write_text(block)
-    assert read_mapping(tmp_path / "mapping.toml").units == {"episode_months": "years"}
+    mappers = []
+    for language, block in BLOCK.findall(text):
+        assert language == "toml"
+        (tmp_path / "mapping.toml").write_text(block)
+        mappers.append(read_mapping(tmp_path / "mapping.toml"))
+    assert mappers[0].units == {"episode_months": "years"}
+    assert len({name for mapper in mappers for name in mapper.derive}) == 10
+
+
+def test_windows_of_the_reference_page_are_those_applied():
+    rows = {row[0].strip("`"): row[1:] for row in list_cells(REFERENCE / "mappings.md")}
+    plan = Plan()
+    for horizon in HORIZONS:
+        low, high, target, choice = plan.get_window(horizon)
+        assert rows[horizon] == [f"{low:g} to {high:g}", f"{target:g}", choice]
+    days, choice = plan.get_baseline()
+    assert rows["baseline"] == [f"\N{MINUS SIGN}{days:g} to 0", "", choice]
 
 
 def list_cells(page: Path) -> list[list[str]]:

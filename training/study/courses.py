@@ -1,6 +1,7 @@
 """The courses of a study: read, filtered, judged by the outcome and arranged as a design."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from features.dictionary.outcome import Outcome
 from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_cohort
 from features.records.columns import Columns
-from features.records.mapping import read_mapping
+from features.records.mapping import Mapper, read_mapping
 from features.sources.tables import wrap_table
 from training.study.conditions import list_exclusions
 from training.study.design import UNKNOWN_SITE, Design, number_sites
@@ -28,15 +29,28 @@ NONE_YET = 'cohort.outcomes = "none-yet"'
 def load_cohort(study: Study, override: Path | None = None) -> Columns:
     """Read the cohort of a study, whole and valid."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
-    path, options = override or study.locate(study.cohort.path), _list_options(study)
+    paths, options = [override] if override else study.list_exports(), _list_options(study)
     if study.cohort.reader is not None:
-        table = _find_reader(study.cohort.reader)(path)
-        source = path.name if path else study.cohort.reader
-        return collect_cohort(wrap_table(table, source), mapper, **options)
-    if path is None:
+        return _read_by_reader(study, study.cohort.reader, paths, mapper)
+    if not paths:
         message = "name the cohort with --cohort, or with cohort.path in the study"
         raise StudyError([Problem("cohort", "required", message)], source=study.name)
-    return read_cohort(path, mapper, **options)
+    return read_cohort(paths, mapper, **options)
+
+
+def _read_by_reader(study: Study, reader: str, paths: Sequence[Path], mapper: Mapper) -> Columns:
+    rules = {
+        "has one path, or none": len(paths) <= 1,
+        "gives one row per course: the mapping has nothing to join or derive": mapper.is_plain,
+    }
+    problems = [
+        Problem("cohort.reader", "reader", rule) for rule, kept in rules.items() if not kept
+    ]
+    if problems:
+        raise StudyError(problems, source=study.name)
+    table = _find_reader(reader)(next(iter(paths), None))
+    source = paths[0].name if paths else reader
+    return collect_cohort(wrap_table(table, source), mapper, **_list_options(study))
 
 
 def _list_options(study: Study) -> dict[str, Any]:

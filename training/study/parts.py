@@ -38,6 +38,8 @@ class CohortPart(Part):
 
     Parameters
     ----------
+    path
+        A file, a folder, or the several exports that the mapping joins.
     reader
         ``module:function`` that turns the path into an Arrow table, for trials that are not one
         table already.
@@ -51,7 +53,7 @@ class CohortPart(Part):
         ``none-yet`` if no outcome is known, so that estimates come from published evidence alone.
     """
 
-    path: str | None = None
+    path: str | tuple[str, ...] | None = None
     reader: str | None = None
     mapping: str | None = None
     instruments: str | None = None

@@ -14,7 +14,7 @@ from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import OFFERED_GROUPS, Group
 from features.dictionary.outcome import Outcome, parse_outcome
-from features.records.names import check_names
+from features.intake.names import check_names
 from training.study.conditions import Condition, parse_conditions
 from training.study.parts import (
     AttritionPart,
@@ -80,6 +80,12 @@ class Study(Part):
     def locate(self, relative: str | None) -> Path | None:
         """Find a file named in the study."""
         return None if relative is None else self.folder / relative
+
+    def list_exports(self) -> list[Path]:
+        """List the files or folders of the cohort; none if the study names none."""
+        paths = self.cohort.path
+        named = (paths,) if isinstance(paths, str) else paths or ()
+        return [self.folder / path for path in named]
 
     def list_fields(self) -> list[str]:
         """List the fields that the candidates may use, as far as a cohort records them."""

@@ -73,11 +73,11 @@ def _find_auc(findings: Findings) -> Measure:
 
 
 def describe_prorated(findings: Findings) -> Iterator[str]:
-    """Describe how many baseline totals were derived from part of their items."""
-    instruments = findings.card.dictionary.instruments
+    """Describe how many totals were derived from part of their items."""
+    fields = findings.card.dictionary.cohort_fields
     for key, count in findings.prorated.items():
         yield (
-            f"Courses whose {instruments[key].name} total is pro-rated, blank items taken to be "
+            f"Courses whose {fields[key].label} is pro-rated, blank items taken to be "
             f"the mean of the others: {count}."
         )
 

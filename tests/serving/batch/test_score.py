@@ -101,6 +101,43 @@ def test_a_mapping_is_applied(score, tmp_path):
 ITEMS = ",".join(f"phq9_{number}" for number in range(1, 10))
 
 
+LONG = """
+[tables.people]
+file = "people.csv"
+patient = "id"
+
+[tables.visits]
+file = "visits.csv"
+patient = "id"
+day = "day"
+instrument = "scale"
+score = "score"
+
+[constants]
+condition = "depression"
+"""
+
+
+def test_exports_of_a_mapping_are_joined_and_scored(score, tmp_path):
+    """Given one by one or as a folder; a rejected course names the rows that it is from."""
+    clinic, rejects = tmp_path / "clinic", tmp_path / "rejects.csv"
+    clinic.mkdir()
+    (clinic / "people.csv").write_text("id,age\na,40\nb,300\nc,50\n")
+    visits = "id,day,scale,score\na,0,phq9,17\nb,0,phq9,12\nc,-2,phq9,9\nc,0,phq9,99\n"
+    (clinic / "visits.csv").write_text(visits)
+    (tmp_path / "mapping.toml").write_text(LONG)
+    options = ("--mapping", tmp_path / "mapping.toml", "--rejects", rejects)
+    summary, out = score(clinic, *options, code=3)
+    assert (summary["rows"], summary["rejected"]) == (3, 2)
+    assert pd.read_parquet(out)["patient_id"].tolist() == ["a"]
+    assert pd.read_csv(rejects)[["row", "field", "rule"]].to_numpy().tolist() == [
+        [2, "people.age", "range"],
+        [4, "visits.score", "range"],
+    ]
+    again, _ = score(clinic / "people.csv", clinic / "visits.csv", *options, code=3)
+    assert again == summary
+
+
 def test_prorated_totals_are_named_and_counted(score, tmp_path):
     """A total that takes three blank items for 0 is refused, as it is without the total."""
     path = tmp_path / "items.csv"

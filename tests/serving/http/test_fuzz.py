@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
+from features.intake.names import SHOWN_LETTERS
 from features.records.assessment import MAX_NAMED
-from features.records.names import SHOWN_LETTERS
 
 BODIES = (2_000, 100_000)  # in `make test`, in `make endurance`
 SEED = 20261123

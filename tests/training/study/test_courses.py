@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.base.errors import CohortError
+from features.base.errors import CohortError, StudyError
 from features.records.cohort import read_cohort
 from training.findings.card import count_population
 from training.study.courses import count_settled, count_unmeasured, load_design
@@ -60,3 +60,23 @@ def test_courses_without_a_baseline_are_left_aside_on_request(write):
     assert count_unmeasured(design.target, design.courses) == 1
     assert count_population(design).unmeasured == 1
     assert read_cohort(path, incomplete=True).size == 13
+
+
+def test_study_joins_the_exports_of_a_mapping(tmp_path):
+    """Its paths are those of its folder; a reader gives one table, so that nothing is joined."""
+    (tmp_path / "mapping.toml").write_text(
+        '[tables.start]\nfile = "start.csv"\nat = "baseline"\n'
+        '[tables.end]\nfile = "end.csv"\nat = "acute"\n'
+        '[constants]\ncondition = "depression"\n'
+    )
+    for name, low in (("start", 12), ("end", 4)):
+        rows = "".join(f"p{n},{low + n}\n" for n in range(12))
+        (tmp_path / f"{name}.csv").write_text(f"patient_id,phq9\n{rows}")
+    cohort = {"path": ("start.csv", "end.csv"), "mapping": "mapping.toml"}
+    study = make_study(**cohort).model_copy(update={"folder": tmp_path})
+    design = load_design(study)
+    assert design.size == 12
+    assert load_design(study, tmp_path).outcome.tolist() == design.outcome.tolist()
+    read = make_study(**cohort, reader="some:reader").model_copy(update={"folder": tmp_path})
+    with pytest.raises(StudyError, match=r"(?s)has one path, or none.*nothing to join or derive"):
+        load_design(read)

@@ -15,7 +15,6 @@ from features.sources.source_form import SourceForm
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS, NUMBER_PATTERN
 
 _ALWAYS_MISSING = frozenset(MISSING_TOKENS)
-# pandas writes whole numbers so if their column has a gap.
 _WHOLE_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
 
 Key = str | Decimal
@@ -35,9 +34,17 @@ def make_key(field: Field, text: str) -> Key:
     >>> make_key(fields["site"], "7.0"), make_key(fields["site"], "007")
     ('7', '007')
     """
-    if field.kind is Kind.TEXT:
-        whole = _WHOLE_FLOAT.fullmatch(text)
-        return whole[1] if whole else text
+    return trim_fraction(text) if field.kind is Kind.TEXT else make_loose_key(text)
+
+
+def trim_fraction(text: str) -> str:
+    """Leave out the `.0` that pandas writes after whole numbers if their column has a gap."""
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def make_loose_key(text: str) -> Key:
+    """Return a code's number if it is one, else its text."""
     plain = text.strip()
     if NUMBER_PATTERN.fullmatch(plain):
         return Decimal(plain)
@@ -104,3 +111,14 @@ def make_codes(
     return replace(
         plain, missing=keys, words={make(theirs): ours for theirs, ours in words.items()}
     )
+
+
+def fold_word(text: str) -> Key:
+    """Return what spellings of a word have in common: numbers, spaces and capitals aside."""
+    key = make_loose_key(" ".join(text.split()))
+    return key.casefold() if isinstance(key, str) else key
+
+
+def fold_letters(text: str) -> str:
+    """Return the letters and digits of a word, lower case."""
+    return "".join(filter(str.isalnum, text)).casefold()

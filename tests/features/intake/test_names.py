@@ -3,7 +3,7 @@
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
-from features.records.names import check_names
+from features.intake.names import check_names
 
 BUILT_IN = load_dictionary()
 

@@ -1,0 +1,1 @@
+"""What a clinic has, joined and reduced to one row per treatment course."""

@@ -1,0 +1,49 @@
+"""Assembled tables: one row per course in memory, whose problems name the rows of the exports."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from features.base.errors import Problem
+from features.intake.frame import Contribution
+from features.sources.tables import RawTable
+
+
+@dataclass(frozen=True)
+class AssembledTable(RawTable):
+    """A table that intake made. Problems of a cell name the table, column and row it is from."""
+
+    # By column, what it was made of; of `patient_id`, any table that has the patient.
+    origins: Mapping[str, Sequence[Contribution]] = field(default_factory=dict)
+
+    def locate_problem(self, problem: Problem) -> list[Problem]:
+        """Name the rows of the exports; what is from none keeps the numbers of the courses."""
+        courses = np.array(problem.rows, dtype=np.intp) - 1
+        # Problems of a course as a whole are shown where its patient first appears.
+        own = problem.field in self.origins
+        located: list[Problem] = []
+        for entry in self.origins.get(problem.field, self.origins.get("patient_id", ())):
+            rows = entry.rows[courses]
+            shown = problem.field if not own or entry.target == entry.label else f"{problem.field}"
+            message = f"{problem.message} ({shown})" if own else problem.message
+            for told in entry.link.frame.explain(
+                entry.label, problem.rule, message, rows[rows >= 0]
+            ):
+                name = told.field if own else problem.field
+                where = told.message if own else f"{told.message} (rows of {entry.link.frame.name})"
+                located.append(replace(told, field=name, message=where))
+            courses = courses[rows < 0]
+        if len(courses) or not problem.rows:
+            rest = tuple((courses + 1).tolist())
+            located.append(replace(problem, rows=rest))
+        return located
+
+
+def join_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Merge problems that differ in their rows alone."""
+    merged: dict[tuple[str, str, str], set[int]] = {}
+    for problem in problems:
+        key = (problem.field, problem.rule, problem.message)
+        merged.setdefault(key, set()).update(problem.rows)
+    return [Problem(*key, tuple(sorted(rows))) for key, rows in merged.items()]

@@ -1,0 +1,82 @@
+"""Follow-ups by items: totalled, pro-rated and checked by the rules of the baseline's."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from features.base.arrays import Flags
+from features.base.errors import Problem
+from features.dictionary.dictionary import Dictionary
+from features.intake.followups import list_followup_items
+from features.records.columns import Columns
+from features.records.parsing import Parsed
+from features.records.rules import check_totals, list_rows
+from features.records.scoring import derive_totals, list_scored
+
+
+class FollowupTotals(NamedTuple):
+    """What the items of a batch say of its follow-up totals."""
+
+    # Every column of the batch that is a field, follow-up totals filled.
+    parsed: dict[str, Parsed]
+    # By follow-up field, the totals that were pro-rated.
+    prorated: dict[str, Flags]
+    # By horizon, the items and totals under their names at baseline.
+    columns: dict[str, Columns]
+    problems: list[Problem]
+
+
+def total_followups(
+    size: int, parsed: Mapping[str, Parsed], dictionary: Dictionary, first_row: int
+) -> FollowupTotals:
+    """Total the items at each horizon, and leave them out of what was parsed."""
+    items = list_followup_items(dictionary)
+    totals = FollowupTotals({k: v for k, v in parsed.items() if k not in items}, {}, {}, [])
+    itemised = [name for name in parsed if name in items]
+    for name in itemised:
+        message = f"must be {items[name].field.allowed}"
+        for rule, mask in parsed[name].broken.items():
+            totals.problems.append(Problem(name, rule, message, list_rows(mask, first_row)))
+    for horizon in dict.fromkeys(items[name].horizon for name in itemised):
+        own = [name for name in itemised if items[name].horizon == horizon]
+        _total_horizon(
+            size,
+            totals,
+            {items[name].field.name: parsed[name] for name in own},
+            horizon,
+            dictionary,
+            first_row,
+        )
+    return totals
+
+
+def _total_horizon(
+    size: int,
+    totals: FollowupTotals,
+    items: Mapping[str, Parsed],
+    horizon: str,
+    dictionary: Dictionary,
+    first_row: int,
+) -> None:
+    values = {name: column.values for name, column in items.items()}
+    for key in dictionary.instruments:
+        if (followup := f"{key}_{horizon}") in totals.parsed:
+            values[key] = totals.parsed[followup].values
+    columns = Columns(size, values, dictionary=dictionary)
+    scored = list_scored(columns)
+    columns = derive_totals(columns, scored)
+    totals.columns[horizon] = columns
+    for score in scored:
+        key = score.scoring.instrument.key
+        followup = f"{key}_{horizon}"
+        if followup not in dictionary.cohort_fields:
+            continue
+        given = totals.parsed.get(followup)
+        broken = given.broken if given is not None else {}
+        totals.parsed[followup] = Parsed(columns.get_numbers(key), broken)
+        if key in columns.prorated:
+            totals.prorated[followup] = columns.prorated[key]
+    totals.problems.extend(
+        replace(problem, field=f"{problem.field}_{horizon}")
+        for problem in check_totals(columns, scored, first_row)
+    )
