@@ -23,6 +23,7 @@ from features.model.matrix import list_features
 from features.model.prediction import compute_probability, summarise_versions
 from features.model.response_model import ResponseModel
 from features.model.terms import Terms
+from features.model.trees import predict_contributions
 from features.records.assessment import read_assessments
 
 FEATURES = list_features(["phq9", "bipolar"])
@@ -294,6 +295,14 @@ def test_base_rate_reads_no_field_and_is_constant(people, rows, sites):
     predictions, explained = model.predict_and_explain(people.select(np.arange(rows) % 3))
     assert predictions.log_odds.tolist() == explained.intercept.tolist() == [-1.0] * rows
     assert explained.contributions.tolist() == [[0.0] * len(sites)] * rows
+
+
+def test_contributions_have_a_column_per_feature_and_the_bias():
+    """Features after the last one that the trees were grown on contribute nothing."""
+    matrix = np.ones((3, 4), dtype=np.float32)
+    shares = predict_contributions(grow_trees(3), matrix)
+    assert shares.shape == (3, 5)
+    assert (shares[:, 2:4] == 0).all()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 300])

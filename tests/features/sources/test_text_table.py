@@ -64,6 +64,10 @@ UNPAIRED = {
         ["line 4 "],
     ),
     "a mark alone": ('a1,depression,17,"\n', ["line 2 "]),
+    "below doubled marks": (
+        'a1,depression,17,"first\nsays ""x"" and\na2,depression,18,"ok"\n',
+        ["line 2 opens", "line 3 has"],
+    ),
     "at the end of the file": ('a1,depression,17,ok\na2,depression,18,"', ["line 3 "]),
 }
 

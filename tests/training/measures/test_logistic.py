@@ -54,6 +54,12 @@ def test_infinite_slopes_are_nan(log_odds, outcome):
     assert np.isnan(coefficients).all()
 
 
+@pytest.mark.parametrize("outcome", [0.0, 1.0])
+def test_one_class_has_no_intercept(outcome):
+    fitted = fit_intercept(np.array([-1.0, 0.5]), np.full(2, outcome), np.ones((1, 2)))
+    assert np.isnan(fitted).all()
+
+
 def test_nearly_constant_log_odds_neither_hang_nor_warn():
     generator = np.random.default_rng(1)
     log_odds = -0.4 + 1e-7 * generator.normal(size=1000)

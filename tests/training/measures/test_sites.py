@@ -198,6 +198,8 @@ def test_estimates_without_error_are_excluded_and_counted():
     assert (pooled.sites, pooled.left_out) == (2, 1)
     undefined = [Estimated(np.nan, np.nan), Estimated(0.9, 0.2)]
     assert pool(undefined, "plain", 0.95).left_out == 1
+    certain = [Estimated(0.8, 0.0), Estimated(0.7, 0.1), Estimated(0.6, 0.1)]
+    assert pool(certain, "plain", 0.95).left_out == 1
 
 
 def test_sites_with_few_events_are_not_measured(courses, predicted):

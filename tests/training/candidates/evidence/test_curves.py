@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.candidates.evidence.curves import draw_terms
+from training.candidates.evidence.curves import _visit_terms, draw_terms
 
 SLAB = 0.15
 
@@ -36,6 +36,34 @@ def test_inclusion_agrees_with_bayes_factors():
     inside = drawn[drawn[:, 0] != 0, 0]
     assert inside.mean() == pytest.approx(variance * 30, abs=0.01)
     assert inside.std() == pytest.approx(np.sqrt(variance), rel=0.1)
+
+
+def visit_each(coefficients, slope, curvature, variance, prior, generator):
+    """Visit the terms one by one, none skipped, with the same random numbers."""
+    size = len(coefficients)
+    needed = -np.log(1 / generator.uniform(1e-300, 1, size) - 1)
+    noise = np.sqrt(variance) * generator.standard_normal(size)
+    for term in generator.permutation(size):
+        gradient = slope[term] + curvature[term, term] * coefficients[term]
+        mean = variance[term] * gradient
+        enters = prior[term] + mean * gradient / 2 > needed[term]
+        after = mean + noise[term] if enters else 0.0
+        slope -= curvature[term] * (after - coefficients[term])
+        coefficients[term] = after
+
+
+def test_skipping_terms_equals_visiting_each():
+    """With so few courses that a term comes and goes on a small slope."""
+    gradient, curvature = make_terms(30, 2, {3: 0.4})
+    variance = 1 / (np.diag(curvature) + SLAB**-2.0)
+    ends = []
+    for visit in (_visit_terms, visit_each):
+        generator = np.random.default_rng(5)
+        coefficients, slope = np.zeros(30), gradient.copy()
+        for chance in np.linspace(-2, 2, 3000):
+            visit(coefficients, slope, curvature, variance, np.full(30, chance), generator)
+            ends.append(coefficients.copy())
+    assert np.array(ends[:3000]) == pytest.approx(np.array(ends[3000:]), abs=1e-9)
 
 
 def test_two_real_terms_among_three_hundred_are_found():
