@@ -13,7 +13,7 @@ name = "raw-export"
 question = "Who responds by the end of the acute series?"
 outcome = "phq9.acute.response"
 seed = 1
-candidates = ["evidence_prior", "base_rate"]
+candidates = ["severity_only", "base_rate"]
 
 [cohort]
 path = "export"
