@@ -16,6 +16,8 @@ compile development pyproject.toml $all --extra formats --extra onnx-export --ex
 compile runtime pyproject.toml $all --constraint requirements/development.txt
 compile training pyproject.toml --extra training --constraint requirements/development.txt
 compile serving pyproject.toml --extra serving --constraint requirements/development.txt
+# What a Bento needs whose models were exported from scikit-learn.
+compile onnx pyproject.toml --extra serving --extra onnx --constraint requirements/development.txt
 compile batch pyproject.toml --extra serving --extra batch --constraint requirements/development.txt
 echo "uv>=0.9" | compile bootstrap -
 # A generator of OpenAPI clients, which needs another typer than ours and so its own environment.

@@ -116,6 +116,7 @@ def test_the_report_names_them(clinic):
     shown = home.call("card", OUTCOME).stdout
     assert "Polygenic score, depression (`prs_depression`): " in shown
     assert "ketamine, Psilocybin, Cognitive behavioural therapy" in shown
+    assert "a number from -6 to 6 SD; prior spread 0.15 per 1. Source: exploratory" in shown
 
 
 def read_json(address, **body):
@@ -143,6 +144,7 @@ def test_service_and_page_know_them(clinic, wait_ready, make_assessment):
         person = make_assessment(**CBT, **dass, prs_depression=1.5, psychosis=True)
         answer = read_json(f"{address}/predict", **person)
         rows = [person, make_assessment(**CBT | {"agent": "ketamine"}, **dass, prs_depression=9)]
+        published = read_page(f"{address}/docs.json")
         batch = read_json(f"{address}/predict_batch", assessments=rows)["results"]
         form = {name: person[name] for name in ("condition", "agent", "prs_depression", *dass)}
         form["dass21_depression"] = form.pop("dass21_3") * 14
@@ -160,6 +162,8 @@ def test_service_and_page_know_them(clinic, wait_ready, make_assessment):
     assert factors["prs_depression"]["log_odds"] > 0
     rules = {notice["rule"] for notice in answer["eligibility"]}
     assert rules == {"suicidal_intent"}, "no contraindication of ketamine"
+    assert "prs_depression" in published
+    assert '"cbt"' in published
     assert batch[0]["estimates"] == answer["estimates"]
     assert [error["field"] for error in batch[1]["errors"]] == ["prs_depression"]
     assert '<option value="cbt" selected>Cognitive behavioural therapy</option>' in page

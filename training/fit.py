@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from features.base.commands import say
+from features.base.errors import StudyError
 from features.base.home import Home
 from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import Measure, ModelCard
@@ -120,15 +121,18 @@ def run_study(design: Design, home: Home, jobs: int) -> Summary:
     # Load: whatever can be refused is refused before anything is logged.
     study = complete_study(design.study)
     design = weigh_courses(replace(design, study=study))
+    # This and the store keep what a killed run has done, for the next; they are removed at the end.
+    tuning = Tuning(study.tuning.trials, home.tuning / study.name)
+    candidates = make_candidates(tuning)
     if design.size:
         split_outer(design, 0)
+        problems = [p for name in study.candidates for p in candidates[name].find_problems(design)]
+        if problems:
+            raise StudyError(problems, source=study.name)
     registry = Registry(home)
     history = registry.open_history(design.target.id)
     history.resume()
-    # Both keep what a killed run has done, for the next one; they are removed at the end.
-    tuning = Tuning(study.tuning.trials, home.tuning / study.name)
     store = open_result_store(home.validation / study.name, design)
-    candidates = make_candidates(tuning)
 
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")

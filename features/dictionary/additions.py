@@ -125,6 +125,20 @@ class Agent(AddedCategory):
     routes: tuple[str, ...] | None = None
     # Fields whose eligibility rules hold for it; those of ketamine need not.
     screening: tuple[str, ...] | Literal["all"] = ()
+    # Lowest and highest dose, if not those of ketamine.
+    dose_mg: tuple[Size, Size] | None = None
+    dose_mg_kg: tuple[Size, Size] | None = None
+
+    @model_validator(mode="after")
+    def _check_doses(self) -> Self:
+        doses = [dose for dose in (self.dose_mg, self.dose_mg_kg) if dose]
+        kept = {
+            "a range of doses must rise": all(low < high for low, high in doses),
+            "an agent without a route has no dose": self.is_drug or not doses,
+        }
+        if broken := [rule for rule, holds in kept.items() if not holds]:
+            raise PydanticCustomError("parts", "; ".join(broken))
+        return self
 
     @property
     def is_drug(self) -> bool:

@@ -107,6 +107,21 @@ class Dictionary:
         categories = self.fields["agent"].categories
         return {categories.index(key): agent for key, agent in self.agents.items()}
 
+    @cached_property
+    def dose_limits(self) -> Mapping[str, Mapping[int | None, tuple[float, float]]]:
+        """Lowest and highest dose by field and position of the agent, None for all others.
+
+        Empty if no agent states its own: then the fields' ranges are those of all.
+        """
+        declared, categories = _list_declared(), self.fields["agent"].categories
+        stated = {name: _list_doses(name, self.added) for name in DOSES}
+        return {
+            name: {None: (declared[name].low, declared[name].high)}
+            | {categories.index(key): limits for key, limits in doses.items()}
+            for name, doses in stated.items()
+            if doses
+        }
+
     def find_prior(self, name: str, category: str = "") -> Prior | None:
         """Return the prior that an added field, or an added category of a field, states."""
         if name in self.added_fields:
@@ -238,7 +253,16 @@ def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
     return MappingProxyType({field.name: field for field in fields})
 
 
-def _extend_categories(field: Field, added: Additions) -> Field:
+def _list_doses(name: str, added: Additions) -> dict[str, tuple[float, float]]:
+    ranges = {agent.key: getattr(agent, name) for agent in added.agents}
+    return {key: limits for key, limits in ranges.items() if limits}
+
+
+def _extend_field(field: Field, added: Additions) -> Field:
+    if field.name in DOSES:
+        # As wide as any agent needs; rules keep each agent to its own.
+        limits = (field.low, field.high), *_list_doses(field.name, added).values()
+        return replace(field, low=min(x for x, _ in limits), high=max(x for _, x in limits))
     # After those built in, whose positions are the same in every dictionary.
     keys = tuple(entry.key for entry in _list_added(field.name, added))
     return replace(field, categories=(*field.categories, *keys)) if keys else field
@@ -261,7 +285,7 @@ def _make_added(added: AddedField) -> Field:
 
 def _make_fields(instruments: tuple[Instrument, ...], added: Additions) -> Iterator[Field]:
     declared = {
-        group: [_extend_categories(field, added) for field in fields]
+        group: [_extend_field(field, added) for field in fields]
         for group, fields in _read_declared().items()
     }
     for field in map(_make_added, added.fields):

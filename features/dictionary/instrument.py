@@ -142,6 +142,17 @@ class Instrument(BaseModel):
         return dict(zip(self.item_fields, self.item_highs, strict=True))
 
     @property
+    def numbered_items(self) -> dict[float, str]:
+        """Fields of the items by number: that of their form, or else their place in the scale.
+
+        Item 3 of the DASS-21 is `dass21_3`, in whichever subscale it comes first.
+        """
+        numbers = [float(name.rpartition("_")[2]) for name in self.item_fields]
+        if len({*numbers}) < len(numbers):
+            numbers = [float(place) for place in range(1, len(numbers) + 1)]
+        return dict(zip(numbers, self.item_fields, strict=True))
+
+    @property
     def scoring(self) -> tuple[tuple[int, ...], ...]:
         """Item positions (from 0) of each scored unit; a unit scores its highest item."""
         units = [tuple(item - 1 for item in domain) for domain in self.domains]

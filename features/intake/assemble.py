@@ -98,7 +98,9 @@ class _Assembly:
         patients = _count_patients(kept, aside)
         undated = (Aside("courses", "no first dose", read - courses.size),)
         counted = Part(read, courses.size, tuple(entry for entry in undated if entry.count))
-        return Assembled(table, self._write_account(linked, patients, counted, derived, exports))
+        account = self._write_account(linked, patients, counted, derived, exports)
+        self._stop(_explain_empty(account))
+        return Assembled(table, account)
 
     def _stop(self, problems: Iterable[Problem]) -> None:
         if merged := join_problems(problems):
@@ -140,8 +142,10 @@ class _Assembly:
         message = (
             'its course has no first dose; `lacking = "aside"` in [first_dose] leaves it aside'
         )
+        undated = np.zeros(len(courses.names) + 1, dtype=bool)
+        undated[courses.patient[lacking]] = True
         for link in dated:
-            rows = np.append(lacking[courses.find_first()], False)[link.patient]
+            rows = undated[link.patient]
             rows &= link.frame.tally.open & (link.patient >= 0)
             problems += link.frame.explain(link.frame.roles.patient, "first_dose", message, rows)
         self._stop(problems)
@@ -258,6 +262,14 @@ _CLOSING = {
     "course": ("courses", "of no course"),
     "alone": ("courses", "of no course"),
 }
+
+
+def _explain_empty(account: Account) -> list[Problem]:
+    if account.courses.used or not account.patients.read:
+        return []
+    aside = (*account.patients.aside, *account.courses.aside)
+    reasons = ", ".join(f"{entry.count} {entry.reason}" for entry in aside)
+    return [Problem("courses", "empty", f"every course is left aside: {reasons}")]
 
 
 def _needs_first_dose(link: Linked) -> bool:

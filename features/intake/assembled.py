@@ -7,7 +7,7 @@ import numpy as np
 
 from features.base.errors import Problem
 from features.intake.frame import Contribution
-from features.sources.tables import RawTable
+from features.sources.raw_table import RawTable
 
 
 @dataclass(frozen=True)

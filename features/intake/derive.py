@@ -113,17 +113,25 @@ class Deriver:
         return numbers
 
     def _copy_date(self, name: str, rule: Derivation) -> Derived:
-        days = self.baseline if rule.date_of == BASELINE else self.courses.first_dose
+        moment = str(rule.date_of)
+        days = self.baseline if moment == BASELINE else self.courses.first_dose
+        days = self._check_days(name, moment, days)
         if name == "assessed_on":
             self.assessed = days
         known = ~np.isnan(days)
         whole = np.where(known, days, 0.0).astype(np.int32)
         return Derived(rule.rule, pa.array(whole, pa.int32(), mask=~known).cast(pa.date32()))
 
+    def _check_days(self, name: str, moment: str, days: Numbers) -> Numbers:
+        if len(days) and np.isnan(days).all():
+            message = f"no course has a date of its {moment.replace('_', ' ')}"
+            self.problems.append(Problem(f"derive.{name}", "until", message))
+        return days
+
     def _find_until(self, name: str, rule: Derivation) -> Numbers:
         known = {"first_dose": self.courses.first_dose, BASELINE: self.baseline}
         if rule.until in known:
-            return known[rule.until]
+            return self._check_days(name, rule.until, known[rule.until])
         if rule.until not in (None, "assessed_on"):
             entries = self._find(name, str(rule.until))
             return self._read_days(entries[0]) if entries else self.baseline

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from features.base.errors import Problem
 from features.intake.plan import Plan
+from features.sources.file_kind import find_ending
 from features.sources.tables import FORMATS
 
 Paths = Path | Sequence[Path]
@@ -28,8 +29,8 @@ def list_paths(paths: Paths) -> list[Path]:
 def _find_single(path: Path) -> Path:
     if not path.is_dir():
         return path
-    files = [file for file in path.iterdir() if file.suffix.lower() in FORMATS]
-    single = len(files) == 1 and files[0].suffix.lower() != ".parquet"
+    files = [file for file in path.iterdir() if find_ending(file) in FORMATS]
+    single = len(files) == 1 and find_ending(files[0]) != ".parquet"
     return files[0] if single else path
 
 
@@ -37,7 +38,7 @@ def find_exports(paths: Paths, plan: Plan) -> Exports:
     """Match the exports with the tables of a mapping, by the patterns of their names."""
     tables, given = plan.list_tables(), list_paths(paths)
     named = any(table.file is not None for table in tables.values())
-    # Only patterns say what to look for in a folder; without them it is one of Parquet files.
+    # Only patterns say what to look for in a folder; without them it is one table in parts.
     folders = [path for path in given if named and path.is_dir()]
     inside = [file for folder in folders for file in sorted(folder.iterdir())]
     inside = [file for file in inside if not file.name.startswith(".")]

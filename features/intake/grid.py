@@ -69,9 +69,7 @@ class _Targets:
             return ours
         number = make_loose_key(plain)
         if instrument is not None and not isinstance(number, str):
-            fields = self.dictionary.instruments[instrument].item_fields
-            inside = number == int(number) and 1 <= number <= len(fields)
-            return fields[int(number) - 1] if inside else None
+            return self.dictionary.instruments[instrument].numbered_items.get(float(number))
         return ours if self.accept(ours) else None
 
     def find(self, rows: Indices) -> tuple[list[str], Indices, list[Problem]]:

@@ -12,8 +12,9 @@ from features.intake.account import RowTally
 from features.intake.cells import read_cells
 from features.intake.frame import Frame, Origin, Roles
 from features.intake.plan import Plan
+from features.sources.raw_table import RawTable
 from features.sources.source_form import SourceForm
-from features.sources.tables import RawTable, open_table
+from features.sources.tables import open_table
 
 Assign = Callable[[tuple[str, ...]], tuple[Roles, list[Problem]]]
 

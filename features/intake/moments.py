@@ -49,6 +49,9 @@ def find_moments(
         else:
             message = "is not a word of [visits]; add it there, or map it to ignore"
             problems += frame.explain(section.visit, "unknown", message, unknown)
+    if section.date is not None:
+        # Where a word decides and no first dose is known, the date still says which came first.
+        rank = np.where(np.isnan(link.date), rank, link.date)
     frame.tally.set_aside(slot == _IGNORED, "visits", "ignored by the mapping")
     frame.tally.set_aside(slot == len(slots), "visits", "horizon that is not read")
     undated = (slot == _BY_DAY) & np.isnan(day)

@@ -84,7 +84,8 @@ def _read_dates(frame: Frame, plan: Plan) -> tuple[Numbers, list[Problem]]:
     name = frame.section.date
     if name is None or name not in frame.columns:
         return np.full(frame.size, np.nan), []
-    days, broken = read_days(frame.columns[name], plan.get_form(frame.name).dates)
+    cells = frame.columns[name].without(plan.missing)
+    days, broken = read_days(cells, plan.get_form(frame.name).dates)
     return days, frame.explain(name, "date", explain_dates(plan, frame), broken & frame.tally.open)
 
 
@@ -244,6 +245,10 @@ def assign_rows(link: Linked, courses: Courses, baseline_days: float) -> list[Pr
     frame = link.frame
     link.course = locate_rows(link, courses)
     open_rows = (link.patient >= 0) & frame.tally.open & (link.course < 0)
+    # Of courses that were left aside, whose number the row has.
+    gone = open_rows & ~np.isnan(link.number)
+    frame.tally.set_aside(gone, "courses", "no first dose")
+    open_rows &= ~gone
     if frame.section.kind in ("patient", "entry", "alone") or not open_rows.any():
         return []
     rows = np.flatnonzero(open_rows & ~np.isnan(link.date))

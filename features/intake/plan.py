@@ -274,10 +274,12 @@ class Plan(SourceForm):
 
     def get_form(self, table: str) -> SourceForm:
         """Return how a table's file is written: the table's own keys, else the mapping's."""
-        section = self.list_tables()[table]
-        keys = SourceForm.model_fields
-        own = {key: getattr(section, key) for key in section.model_fields_set & keys.keys()}
-        return SourceForm(**({key: getattr(self, key) for key in keys} | own))
+        # Only what is said: a form refuses keys that do not apply to the file.
+        said: dict[str, Any] = {}
+        for part in (self, self.list_tables()[table]):
+            keys = part.model_fields_set & SourceForm.model_fields.keys()
+            said |= {key: getattr(part, key) for key in keys}
+        return SourceForm(**said)
 
     def list_horizons(self) -> list[str]:
         """List the horizons that are read, in their order."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace as change
+from typing import Literal
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
@@ -38,17 +39,19 @@ class Sorter:
         own = section.keys if patient is None else [patient, *section.keys]
         keys = dict.fromkeys(name for name in own if name in names)
         fields: dict[str, str] = {}
-        left_out = 0
+        strange: list[str] = []
+        dropped: list[str] = []
         for name in names:
             ours = self._translate(section, name)
             if name in keys and not self.is_source(table, name, ours):
                 continue
             verdict = self._judge(table, section, name, ours)
-            if verdict is None:
+            if verdict in ("read", "check"):
                 fields[name] = ours
-            else:
-                problems += verdict
-                left_out += name not in keys
+            if verdict != "read":
+                (strange if verdict == "refuse" else dropped).append(ours)
+        problems += self._check_names(table, strange, dropped)
+        left_out = len({*names} - {*keys} - {*fields})
         problems += _check_doubled(table, fields)
         problems += _check_unnamed(table, names, (*keys, *fields))
         loaded = tuple(dict.fromkeys([*keys, *fields]))
@@ -112,39 +115,35 @@ class Sorter:
             if not any(matches(column, (name,)) for column in names)
         ]
 
-    # None if the column is read; else the problems, none if it is left out on purpose.
+    # What becomes of a column: it is read, refused as unknown, or dropped. One that is dropped, or
+    # read but to be checked, is refused if its name is that of a direct identifier.
     def _judge(
         self, table: str, section: TableSection, name: str, ours: str
-    ) -> list[Problem] | None:
+    ) -> Literal["read", "refuse", "drop", "check"]:
         source = self.is_source(table, name, ours)
         renamed, listed = ours != name, section.columns is None or matches(name, section.columns)
         ignored = matches(name, (*section.ignore, *self.plan.ignore))
         if source and not ignored:
-            dated = self.is_source(table, name, ours, only_dates=True)
-            return None if dated else self._refuse(table, [ours], identifiers_only=True) or None
+            return "read" if self.is_source(table, name, ours, only_dates=True) else "check"
         derived = ours in self.plan.derive
         if ignored or derived or section.kind == "entry" or not (listed or renamed):
-            return self._refuse(table, [ours], identifiers_only=True)
+            return "drop"
         if ours in self.known:
-            return None
-        if not ours:
-            return [] if self.ignore_unknown else self._explain_unnamed(table)
-        return self._refuse(table, [ours], identifiers_only=self.ignore_unknown)
+            return "read"
+        return "drop" if self.ignore_unknown else "refuse"
 
-    @staticmethod
-    def _explain_unnamed(table: str) -> list[Problem]:
-        message = 'a column has no name: rename it (`"" = "patient_id"`) or ignore it'
-        return [Problem(f"{table}.", "unknown", message)]
-
-    # Direct identifiers are refused even if they would be left out.
-    def _refuse(self, table: str, names: list[str], identifiers_only: bool) -> list[Problem]:
-        named = [name for name in names if name and not self._is_counted_from(name)]
-        problems = check_names(named, self.dictionary, self.known)
-        return [
-            change(problem, field=f"{table}.{problem.field}")
-            for problem in problems
-            if problem.rule == "identifier" or not identifiers_only
+    # All names of a table at once: hints cost time, and are for the first few.
+    def _check_names(self, table: str, strange: list[str], dropped: list[str]) -> list[Problem]:
+        unnamed = 'a column has no name: rename it (`"" = "patient_id"`) or ignore it'
+        problems = check_names(filter(None, strange), self.dictionary, self.known)
+        problems += [Problem("", "unknown", unnamed)] if "" in strange else []
+        named = [name for name in dropped if name and not self._is_counted_from(name)]
+        problems += [
+            problem
+            for problem in check_names(named, self.dictionary, self.known)
+            if problem.rule == "identifier"
         ]
+        return [change(problem, field=f"{table}.{problem.field}") for problem in problems]
 
 
 def _check_doubled(table: str, fields: Mapping[str, str]) -> list[Problem]:

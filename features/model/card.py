@@ -135,6 +135,8 @@ class ModelCard(Facts):
     data_digest: str
     versions: Mapping[str, str]
     note: str = NOTE
+    # Why the model's log-odds are not split by field; None if they are.
+    factors_reason: str | None = None
     # The latest last.
     recalibrated: tuple[Recalibrated, ...] = ()
     # Those that its study added to the built-in ones.

@@ -4,7 +4,7 @@ A model gives the log-odds of the outcome as ::
 
     intercept + sum over features of (present times value, or missing where the value is missing)
               + sum over pairs of features of (weight times product, 0 where either is missing)
-              + effect of the site, where it is known + weight times trees
+              + effect of the site, where it is known + weight times trees or exported classifier
 
 and calibrates them (:mod:`features.model.calibration`).
 
@@ -25,6 +25,7 @@ import numpy as np
 from features.base.arrays import Numbers
 from features.base.errors import ArtifactError
 from features.model.calibration import calibrate_log_odds, compute_chord_slope
+from features.model.classifier import ExportedClassifier
 from features.model.matrix import Feature
 from features.model.plan import Plan, Rows
 from features.model.terms import LINEAR, Terms
@@ -61,12 +62,15 @@ class Equation:
     terms: Terms
     # Boosted trees, one for each version of `terms`, or none.
     boosters: tuple[Any, ...] = ()
-    # The same in one, see `prepared`.
+    # Likewise, instead of trees; None for a version that predicts the same for every patient.
+    classifiers: tuple[ExportedClassifier | None, ...] = ()
+    # The boosters in one, see `prepared`.
     joined: Any = None
 
     def __post_init__(self) -> None:
         self.terms.check(len(self.features), len(self.sites))
-        if self.boosters and len(self.boosters) != len(self.terms.intercept):
+        grown = self.boosters or self.classifiers
+        if grown and len(grown) != len(self.terms.intercept):
             raise ArtifactError("trees and terms must have the same number of versions")
 
     @property
@@ -82,7 +86,12 @@ class Equation:
     @property
     def straight(self) -> bool:
         """Whether log-odds are linear in the terms: no trees, no nonlinear calibration."""
-        return not self.boosters and not self.plan.bent
+        return not self.boosters and not self.classifiers and not self.plan.bent
+
+    @property
+    def splits(self) -> bool:
+        """Whether log-odds can be split by field; of an exported classifier they cannot."""
+        return not self.classifiers
 
     def compute_log_odds(self, columns: Columns, versions: slice = MODEL_ALONE) -> Numbers:
         """Compute log-odds as ``[rows, versions]``; by default of the model itself alone."""
@@ -91,7 +100,8 @@ class Equation:
 
     def compute_blocks(self, rows: Rows, versions: slice, block_rows: int) -> Iterator[Numbers]:
         """Compute log-odds of rows already read, `block_rows` of them at a time."""
-        margins = self._sum_trees(rows, versions) if self.boosters else None
+        has_margins = self.boosters or self.classifiers
+        margins = self._predict_margins(rows, versions) if has_margins else None
         start = 0
         for log_odds in self.plan.sum_terms(rows, versions, block_rows):
             if margins is not None:
@@ -102,11 +112,15 @@ class Equation:
                 calibrate_log_odds(log_odds, self.terms.calibration[versions]) if bent else log_odds
             )
 
-    def _sum_trees(self, rows: Rows, versions: slice) -> Numbers:
+    def _predict_margins(self, rows: Rows, versions: slice) -> Numbers:
         matrix = self.plan.matrix.arrange(rows.values, rows.missing)
         if self.joined is not None and versions == ALL_VERSIONS:
             return predict_margins(self.joined, matrix, len(self.boosters)) * self.plan.trees
         margins = [predict_margin(booster, matrix) for booster in self.boosters[versions]]
+        margins += [
+            np.zeros(len(matrix)) if classifier is None else classifier.predict_margin(matrix)
+            for classifier in self.classifiers[versions]
+        ]
         return np.column_stack(margins) * self.plan.trees[versions]
 
     def select_version(self, version: int) -> "Equation":
@@ -115,23 +129,33 @@ class Equation:
         names = (*LINEAR, "calibration")
         kept = {name: getattr(self.terms, name)[chosen] for name in names}
         terms = replace(self.terms, **kept)
-        return replace(self, terms=terms, boosters=self.boosters[chosen], joined=None)
+        boosters, classifiers = self.boosters[chosen], self.classifiers[chosen]
+        return replace(self, terms=terms, boosters=boosters, classifiers=classifiers, joined=None)
 
     @cached_property
     def prepared(self) -> "Equation":
-        """The same with its boosters joined once, for many predictions; equal to the last bit."""
+        """The same with its boosters joined once, for many predictions; equal to the last bit.
+
+        Exported classifiers are made ready: `UnavailableError` without onnxruntime.
+        """
+        for classifier in filter(None, self.classifiers):
+            classifier.session  # noqa: B018
         return replace(self, joined=join_boosters(self.boosters)) if self.boosters else self
 
     def explain(self, columns: Columns) -> Explanation:
         """Split the model's log-odds by field.
 
-        A nonlinear calibration scales all contributions of a patient by the same factor.
+        A nonlinear calibration scales all contributions of a patient by the same factor. What
+        cannot be split (see `splits`) is all intercept, with no field.
         """
         return self.split_rows(self.plan.read(columns))
 
     def split_rows(self, rows: Rows) -> Explanation:
         """Split the log-odds of rows already read; see :meth:`explain`."""
         plan = self.plan
+        if not self.splits:
+            (log_odds,) = self.compute_blocks(rows, MODEL_ALONE, max(len(rows.inputs.T), 1))
+            return Explanation(log_odds[:, 0], (), np.empty((len(log_odds), 0)))
         start, summed = plan.split_terms(rows)
         intercept = np.full(len(rows.inputs.T), start)
         if self.boosters:

@@ -62,7 +62,8 @@ class ModelPart(TypedDict):
 class Estimate(TypedDict):
     """Probability, interval and the evidence behind it, for one assessment and one outcome.
 
-    ``intercept`` plus the factors' log-odds is the log-odds of the probability.
+    ``intercept`` plus the factors' log-odds is the log-odds of the probability. A model that cannot
+    be split by field has no factors, and says so: all is intercept.
     """
 
     outcome: dict[str, str]
@@ -73,6 +74,8 @@ class Estimate(TypedDict):
     abstained: AbstainedPart | None
     intercept: float | None
     factors: list[FactorPart]
+    # Why the model gives no factors; None if it gives them.
+    factors_reason: str | None
     imputed: list[str]
     # Totals derived from part of their items, because the others are blank.
     prorated: list[str]

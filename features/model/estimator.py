@@ -196,6 +196,7 @@ class Estimator:
                 "abstained": abstained,
                 "intercept": intercept,
                 "factors": factors,
+                "factors_reason": self.model.card.factors_reason,
                 "imputed": imputed,
                 "prorated": prorated,
                 "model": self._model_part,

@@ -1,7 +1,8 @@
 """Response models: a card and an equation, on disk and in memory.
 
 This is the one inference path: training evaluates exactly what serving runs. On disk a model is
-``card.json``, ``terms.npz`` and, for a model with trees, ``trees-*.ubj``.
+``card.json``, ``terms.npz`` and, for a model with trees, ``trees-*.ubj``, or for one exported from
+scikit-learn ``classifier-*.onnx``, numbered by version.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from features.base.files import digest_bytes
 from features.dictionary.dictionary import Dictionary
 from features.model.artifact import CARD_FILE, read_file, read_files, write_files
 from features.model.card import ModelCard
+from features.model.classifier import ExportedClassifier
 from features.model.equation import ALL_VERSIONS, MODEL_ALONE, Equation, Explanation
 from features.model.matrix import translate_features
 from features.model.plan import Rows
@@ -32,6 +34,7 @@ from features.records.columns import Columns
 # Rows that are read, and of which all versions are summed, at a time: few enough that what is
 # computed stays in the processor's cache.
 READ_ROWS, SUM_ROWS = 512, 128
+_CLASSIFIER_FILE = "classifier-{:04d}.onnx"
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ class ResponseModel:
         contents = {TERMS_FILE: dump_terms(self.equation.terms)}
         for number, booster in enumerate(self.equation.boosters):
             contents[f"trees-{number:04d}.ubj"] = dump_booster(booster)
+        for number, classifier in enumerate(self.equation.classifiers):
+            if classifier is not None:
+                contents[_CLASSIFIER_FILE.format(number)] = classifier.content
         card = self.card.model_copy(update={"files": write_files(folder, contents)})
         return write_files(folder, {CARD_FILE: card.model_dump_json(indent=1).encode()})[CARD_FILE]
 
@@ -138,9 +144,20 @@ class ResponseModel:
             raise ArtifactError(f"{CARD_FILE} is not a card of format 1") from None
         contents = read_files(folder, card.files)
         terms = parse_terms(contents.pop(TERMS_FILE, b""))
+        classifiers = _take_classifiers(contents, len(terms.intercept))
         boosters = tuple(parse_booster(contents[name]) for name in sorted(contents))
-        equation = Equation(card.features, card.sites, terms, boosters)
+        equation = Equation(card.features, card.sites, terms, boosters, classifiers)
         return cls(card, equation, digest_bytes(raw))
+
+
+def _take_classifiers(
+    contents: dict[str, bytes], versions: int
+) -> tuple[ExportedClassifier | None, ...]:
+    # They are not run here, nor onnxruntime needed: a registry and a store only pass them on.
+    taken = [contents.pop(_CLASSIFIER_FILE.format(number), None) for number in range(versions)]
+    if not any(taken):
+        return ()
+    return tuple(None if content is None else ExportedClassifier(content) for content in taken)
 
 
 def _join_explanations(parts: Sequence[Explanation]) -> Explanation:

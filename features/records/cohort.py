@@ -26,7 +26,8 @@ from features.records.mapping import Mapper, name_shared
 from features.records.parsing import Parsed
 from features.records.rules import is_without_baseline, validate
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable, open_table
+from features.sources.raw_table import RawTable
+from features.sources.tables import open_table
 
 _UNNAMED = 'has no name: name it, leave it out, or ignore it in a mapping (`ignore = [""]`)'
 _FIRST_UNNAMED = (

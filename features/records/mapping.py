@@ -155,15 +155,19 @@ def read_mapping(path: Path | None, dictionary: Dictionary | None = None) -> Map
     """
     if path is None:
         return Mapper()
-    return make_mapper(read_toml(path, "a mapping file", MappingError), dictionary, path.name)
+    table = read_toml(path, "a mapping file", MappingError)
+    return make_mapper(table, dictionary, path.name, path.parent)
 
 
 def make_mapper(
-    table: Mapping[str, Any], dictionary: Dictionary | None = None, source: str = "mapping"
+    table: Mapping[str, Any],
+    dictionary: Dictionary | None = None,
+    source: str = "mapping",
+    folder: Path | None = None,
 ) -> Mapper:
-    """Make a mapping of the table that a file holds; raises as :func:`read_mapping` does."""
+    """Make a mapping of the table that a file in a folder holds; raises as :func:`read_mapping`."""
     try:
-        mapper = Mapper.model_validate(table)
+        mapper = Mapper.model_validate(table, context={"folder": folder})
     except ValidationError as error:
         raise MappingError(list_problems(error), source=source) from None
     known = dictionary or load_dictionary()

@@ -51,7 +51,8 @@ def check_columns(
         *check_totals(columns, scored, first_row),
         *_check_multiples(columns, first_row),
         *_check_regimen(columns, first_row),
-        *_check_agents(columns, first_row),
+        *_check_routes(columns, first_row),
+        *_check_doses(columns, first_row),
         *_check_order(columns, first_row),
     ]
     return columns, problems
@@ -157,7 +158,22 @@ def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
         yield Problem("dose_mg", "dose", message, list_rows(odd, first_row))
 
 
-def _check_agents(columns: Columns, first_row: int) -> Iterator[Problem]:
+def _check_doses(columns: Columns, first_row: int) -> Iterator[Problem]:
+    for name, limits in columns.dictionary.dose_limits.items():
+        agents, dose = columns.get_numbers("agent"), columns.get_numbers(name)
+        low, high = (np.full(columns.size, float(end)) for end in limits[None])
+        for position, ends in limits.items():
+            if position is not None:
+                low[agents == position], high[agents == position] = ends
+        wrong = (dose < low) | (dose > high)
+        if np.count_nonzero(wrong):
+            unit = columns.dictionary.fields[name].unit
+            lowest, highest = limits[None]
+            message = f"must be from {lowest:g} to {highest:g} {unit}, or what its agent states"
+            yield Problem(name, "range", message, list_rows(wrong, first_row))
+
+
+def _check_routes(columns: Columns, first_row: int) -> Iterator[Problem]:
     routes = columns.dictionary.fields["route"].categories
     for position, agent in columns.dictionary.agent_positions.items():
         treated = columns.get_numbers("agent") == position

@@ -1,4 +1,4 @@
-"""What a file is if it is not the text table that its name promises."""
+"""What a file is: by its ending, and by its first bytes if they contradict it."""
 
 import re
 import zipfile
@@ -8,35 +8,37 @@ from typing import NoReturn
 from features.base.errors import CohortError, Problem
 
 # Enough for every signature, and for the zero bytes of text in UTF-16.
-_HEAD_BYTES = 4096
-_SHEET, _UNPACK, _EXPORT = (
-    "save its sheet as CSV UTF-8",
-    "unpack it first",
-    "export it as CSV UTF-8",
-)
+HEAD_BYTES = 4096
+_UNPACK, _EXPORT = "unpack it first", "export it as CSV UTF-8"
 _ZIP = b"PK\x03\x04"
+# How a file is compressed whose name ends so; the codecs of Arrow.
+_PACKINGS = {".gz": "gzip", ".zst": "zstd"}
 # A member by which a zip archive is a workbook.
 _WORKBOOKS = {
-    "xl/workbook.xml": "an Excel workbook (.xlsx)",
-    "xl/workbook.bin": "an Excel workbook (.xlsb)",
-    "content.xml": "an OpenDocument file (.ods)",
+    "xl/workbook.xml": ("an Excel workbook (.xlsx)", ".xlsx", ".xlsm"),
+    "xl/workbook.bin": ("an Excel workbook (.xlsb)", ".xlsb"),
+    "content.xml": ("an OpenDocument file (.ods)", ".ods"),
 }
-# What a file begins with, what it is, and what its owner can do. Signatures as in file(1).
+# What a file begins with, what it is, and the endings that it may have. As in file(1).
 _SIGNATURES = tuple(
-    (re.compile(start, re.IGNORECASE), kind, remedy)
-    for start, kind, remedy in (
-        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls, or encrypted)", _SHEET),
-        (rb"\x1f\x8b", "compressed by gzip", _UNPACK),
-        (rb"\x28\xb5\x2f\xfd", "compressed by Zstandard", _UNPACK),
-        (rb"bzh[1-9]1ay&sy", "compressed by bzip2", _UNPACK),
-        (rb"\xfd7zxz\x00", "compressed by xz", _UNPACK),
-        (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
-        (rb"par1[\x00-\x1f]", "a Parquet file", "name it .parquet"),
-        (rb"\$fl[23]", "an SPSS file", _EXPORT),
-        (rb"<stata_dta>", "a Stata file", _EXPORT),
-        (rb"%pdf-", "a PDF", _EXPORT),
-        (rb"(\xef\xbb\xbf)?\s*<(\?xml|!doctype|html|table|meta)", "HTML or XML", _EXPORT),
-        (rb'(\xef\xbb\xbf)?\s*(\{\s*"|\[\s*[{\[])', "JSON", _EXPORT),
+    (re.compile(start, re.IGNORECASE), kind, endings)
+    for start, kind, *endings in (
+        (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls, or encrypted)", ".xls"),
+        (rb"\x1f\x8b", "compressed by gzip", ".gz"),
+        (rb"\x28\xb5\x2f\xfd", "compressed by Zstandard", ".zst"),
+        (rb"bzh[1-9]1ay&sy", "compressed by bzip2"),
+        (rb"\xfd7zxz\x00", "compressed by xz"),
+        (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+        (rb"par1[\x00-\x1f]", "a Parquet file", ".parquet"),
+        (rb"\$fl[23]", "an SPSS file", ".sav", ".zsav"),
+        (rb"<stata_dta>", "a Stata file", ".dta"),
+        (rb"header record\*{7}lib", "a SAS transport file", ".xpt"),
+        (rb"%pdf-", "a PDF"),
+        (rb"(\xef\xbb\xbf)?\s*<(\?xml|!doctype|html|table|meta)", "HTML or XML"),
+        (
+            rb'(\xef\xbb\xbf)?\s*(\{\s*"|\[\s*[{\[])',
+            *("JSON", ".json", ".ndjson", ".jsonl"),
+        ),
     )
 )
 
@@ -46,28 +48,68 @@ def refuse_file(path: Path, rule: str, message: str) -> NoReturn:
     raise CohortError([Problem("file", rule, message)], source=path.name)
 
 
-def refuse_other_kinds(path: Path) -> None:
-    """Refuse a file named as a text table that is something else, and say what it is."""
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+def find_packing(path: Path) -> str | None:
+    """Return by which codec of Arrow a file is compressed, by its name; None if it is not."""
+    return _PACKINGS.get(path.suffix.lower())
+
+
+def find_ending(path: Path) -> str:
+    """Return the ending that tells a file's format.
+
+    Examples
+    --------
+    >>> find_ending(Path("export.CSV.gz"))
+    '.csv'
+    """
+    return Path(path.stem if find_packing(path) else path).suffix.lower()
+
+
+def refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Refuse a file that is something else than its name promises, and say what it is.
+
+    Parameters
+    ----------
+    head
+        Its first bytes, unpacked.
+    """
     if head.startswith(_ZIP):
-        kind = _name_archive(path)
-        remedy = _UNPACK if kind == "a zip archive" else _SHEET
-        refuse_file(path, "format", f"is {kind}, not {path.suffix}; {remedy}")
-    for start, kind, remedy in _SIGNATURES:
+        kind, *endings = _name_archive(path)
+        _refuse_kind(path, kind, endings)
+    for start, kind, endings in _SIGNATURES:
         if start.match(head):
-            refuse_file(path, "format", f"is {kind}, not {path.suffix}; {remedy}")
-    # UTF-16, with or without its mark: every second byte of Latin letters is zero.
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head:
-        message = "must be UTF-8; it is UTF-16 or no text (save the file as CSV UTF-8)"
-        refuse_file(path, "encoding", message)
+            _refuse_kind(path, kind, endings)
 
 
-def _name_archive(path: Path) -> str:
+def _refuse_kind(path: Path, kind: str, endings: list[str]) -> None:
+    ending = find_ending(path)
+    if ending in endings:
+        return
+    packed = kind.startswith(("compressed", "a zip", "a 7-Zip"))
+    remedy = f"name it {endings[0]}" if endings else _UNPACK if packed else _EXPORT
+    if endings and packed:
+        remedy = f"name it {path.name}{endings[0]}"
+    refuse_file(path, "format", f"is {kind}, not {ending}; {remedy}")
+
+
+def refuse_wide_letters(path: Path, head: bytes) -> None:
+    """Refuse text in UTF-16, with or without its mark: every second byte of letters is zero."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        message = 'must be UTF-8; it is UTF-16: a mapping can say so (`encoding = "utf-16"`)'
+    elif b"\x00" in head:
+        message = (
+            "must be UTF-8; it is UTF-16 or no text (save the file as CSV UTF-8, or name its "
+            'encoding in a mapping: "utf-16-le", "utf-16-be")'
+        )
+    else:
+        return
+    refuse_file(path, "encoding", message)
+
+
+def _name_archive(path: Path) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
         members = set()
     kinds = (kind for member, kind in _WORKBOOKS.items() if member in members)
-    return next(kinds, "a zip archive")
+    return next(kinds, ("a zip archive",))

@@ -1,65 +1,68 @@
-"""Cohort files: CSV, TSV and Parquet, opened and read in batches."""
+"""Tables of any format: one file, a folder of them, or several files, read in batches."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-
-import numpy as np
 
 from features.base.errors import CohortError, Problem
 from features.sources.cells import list_unreadable
-from features.sources.file_kind import refuse_file
+from features.sources.file_kind import (
+    HEAD_BYTES,
+    find_ending,
+    find_packing,
+    refuse_file,
+    refuse_other_kinds,
+)
+from features.sources.folders import Part, join_parts, list_files, read_keys
+from features.sources.json_tables import JSON_ENDINGS, open_json
+from features.sources.labels import apply_labels
 from features.sources.parquet_files import BATCH_ROWS, open_parquet, without_index
+from features.sources.raw_table import RawTable
+from features.sources.sheets.workbooks import WORKBOOK_ENDINGS, open_workbook
 from features.sources.source_form import SourceForm
+from features.sources.statistics_files import (
+    ENCODED_ENDINGS,
+    STATISTICS_ENDINGS,
+    open_statistics,
+)
+from features.sources.streams import TextFile
 from features.sources.text_table import DELIMITERS, open_text_table
 
-FORMATS = (*DELIMITERS, ".parquet")
+Opener = Callable[[Path, SourceForm], RawTable]
+
+OPENERS: Mapping[str, Opener] = MappingProxyType(
+    {
+        **dict.fromkeys(DELIMITERS, open_text_table),
+        ".parquet": lambda path, _: open_parquet(path),
+        **dict.fromkeys(WORKBOOK_ENDINGS, open_workbook),
+        **dict.fromkeys(STATISTICS_ENDINGS, open_statistics),
+        **dict.fromkeys(JSON_ENDINGS, open_json),
+    }
+)
+FORMATS = tuple(OPENERS)
+_PACKED = (*DELIMITERS, *JSON_ENDINGS)
+# What a mapping may say of each kind of file.
+_OPTIONS: tuple[tuple[Collection[str], Collection[str]], ...] = (
+    (FORMATS, ("decimal", "dates")),
+    (DELIMITERS, ("delimiter", "encoding", "skip_rows", "dictionary", "labels")),
+    (JSON_ENDINGS, ("encoding", "dictionary", "labels")),
+    (WORKBOOK_ENDINGS, ("sheet", "skip_rows", "header_rows", "header_separator", "footer_rows")),
+    (WORKBOOK_ENDINGS, ("dictionary", "labels")),
+    (STATISTICS_ENDINGS, ("labels",)),
+    (ENCODED_ENDINGS, ("encoding",)),
+)
+# One mapping may serve a text file and the same table in another format.
+_HARMLESS = ("delimiter", "encoding")
 
 
-@dataclass(frozen=True)
-class RawTable:
-    """A cohort file that is open for reading; its record batches are consumed once."""
-
-    source: str
-    names: tuple[str, ...]
-    batches: Iterator[Any]
-    # Numbers of the rows skipped so far because they have too few or too many values.
-    ragged: list[int] = field(default_factory=list)
-    # Those of them that have one value more than there are columns.
-    surplus: list[int] = field(default_factory=list)
-    # Columns whose Arrow type has no values for a field, with its name; they are not in `batches`.
-    unreadable: Mapping[str, str] = field(default_factory=dict)
-
-    def number_rows(self, rows: Iterable[int]) -> tuple[int, ...]:
-        """Turn positions among the rows read (from 1) into row numbers of the file.
-
-        Examples
-        --------
-        >>> table = RawTable("x.csv", (), iter(()), ragged=[2, 3])
-        >>> table.number_rows([1, 2, 3])
-        (1, 4, 5)
-        """
-        positions = np.fromiter(rows, dtype=np.int64)
-        gaps = np.sort(self.ragged) - np.arange(1, len(self.ragged) + 1)
-        return tuple((positions + np.searchsorted(gaps, positions)).tolist())
-
-    def locate_problem(self, problem: Problem) -> list[Problem]:
-        """Give a problem the file's own row numbers; it has positions among the rows read."""
-        return [replace(problem, rows=self.number_rows(problem.rows))]
-
-    def list_ragged(self) -> list[Problem]:
-        """Describe the skipped rows."""
-        message = "must have as many values as the header has columns"
-        rows = tuple(sorted(self.ragged))
-        if self.ragged and len(self.surplus) == len(self.ragged):
-            message += "; each has one more, as if row names had no column (R: row.names = FALSE)"
-        return [Problem("row", "columns", message, rows)] if rows else []
+def list_options(ending: str) -> list[str]:
+    """List what a mapping may say of files with an ending."""
+    return [name for endings, names in _OPTIONS if ending in endings for name in names]
 
 
-def open_table(path: Path, form: SourceForm | None = None) -> RawTable:
-    """Open a cohort file, or a folder of Parquet files.
+def open_table(paths: Path | Sequence[Path], form: SourceForm | None = None) -> RawTable:
+    """Open a cohort file, a folder of files that are one table, or several such files.
 
     Parameters
     ----------
@@ -70,22 +73,39 @@ def open_table(path: Path, form: SourceForm | None = None) -> RawTable:
     Raises
     ------
     CohortError
-        If the file is absent, of an unknown format, empty, not UTF-8, has quotation marks that do
-        not pair, or names a column twice.
+        If a file is absent, of an unknown format, empty, damaged or not what it or the mapping
+        says, or names a column twice, or if several files differ in their columns.
     """
     form = form or SourceForm()
-    if not path.is_file() and not path.is_dir():
+    if not isinstance(paths, Path):
+        parts = [Part(open_table(path, form), {}) for path in paths]
+        return join_parts(", ".join(path.name for path in paths), parts)
+    if not paths.is_dir():
+        return _open_file(paths, form)
+    files = list_files(paths, FORMATS)
+    parts = [Part(_open_file(file, form), read_keys(paths, file)) for file in files]
+    return join_parts(paths.name, parts)
+
+
+def _open_file(path: Path, form: SourceForm) -> RawTable:
+    ending = find_ending(path)
+    if not path.is_file():
         known = f"known formats: {', '.join(FORMATS)}"
-        refuse_file(path, "exists", f"must be a file or a folder of Parquet files; {known}")
-    suffix = path.suffix.lower()
-    if path.is_file() and suffix not in FORMATS:
+        refuse_file(path, "exists", f"must be a file, or a folder of files of one format; {known}")
+    if ending not in OPENERS:
         refuse_file(path, "format", f"must end in one of: {', '.join(FORMATS)}")
-    if path.is_file() and suffix in DELIMITERS:
-        text = open_text_table(path, form.delimiter)
-        table = RawTable(path.name, text.names, text.batches, text.ragged, surplus=text.surplus)
-        return _refuse_repeated(table)
-    names, batches, unreadable = open_parquet(path)
-    return _refuse_repeated(RawTable(path.name, names, batches, unreadable=unreadable))
+    if find_packing(path) and ending not in _PACKED:
+        refuse_file(path, "format", f"must be unpacked first: only {', '.join(_PACKED)} need not")
+    possible = {*list_options(ending), *_HARMLESS}
+    problems = [
+        Problem(name, "option", f"does not apply to {ending} files; leave it out of the mapping")
+        for name in SourceForm.model_fields
+        if name in form.model_fields_set and name not in possible
+    ]
+    if problems:
+        raise CohortError(problems, source=path.name)
+    refuse_other_kinds(path, TextFile(path).read_head(HEAD_BYTES))
+    return apply_labels(OPENERS[ending](path, form), form)
 
 
 def wrap_table(table: Any, source: str) -> RawTable:
@@ -93,13 +113,4 @@ def wrap_table(table: Any, source: str) -> RawTable:
     names, unreadable = without_index(table.column_names), list_unreadable(table.schema)
     readable = [i for i, name in enumerate(table.column_names) if name not in unreadable]
     batches = table.select(readable).to_batches(max_chunksize=BATCH_ROWS)
-    return _refuse_repeated(RawTable(source, names, iter(batches), unreadable=unreadable))
-
-
-def _refuse_repeated(table: RawTable) -> RawTable:
-    # Several may be unnamed: a mapping can leave those out.
-    if twice := sorted(name for name, count in Counter(table.names).items() if count > 1 and name):
-        message = "the header names this column more than once"
-        problems = [Problem(name, "duplicate_column", message) for name in twice]
-        raise CohortError(problems, source=table.source)
-    return table
+    return RawTable(source, names, iter(batches), unreadable=unreadable)

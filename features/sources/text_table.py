@@ -1,20 +1,28 @@
-"""Text tables: CSV and TSV files, with what differs between the programs that write them."""
+"""Text tables: CSV, TSV and the like, with what differs between the programs that write them."""
 
 import csv
 import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from features.base.errors import CohortError
-from features.sources.file_kind import refuse_file, refuse_other_kinds
+from features.sources.file_kind import (
+    HEAD_BYTES,
+    find_ending,
+    refuse_file,
+    refuse_wide_letters,
+)
 from features.sources.quoting import BLOCK_BYTES, MAX_ROW_BYTES, Survey, survey_lines
+from features.sources.raw_table import RawTable
+from features.sources.source_form import SourceForm
+from features.sources.streams import TextFile
 
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Excel's own first line, in which a file names its delimiter.
@@ -24,39 +32,27 @@ _QUOTED = re.compile(rb'"[^"]*"')
 _SAMPLE_BYTES = 1 << 16
 
 
-class TextTable(NamedTuple):
-    """An open text table: the names of its columns, and its rows, read once."""
-
-    names: tuple[str, ...]
-    batches: Iterator[Any]
-    # Numbers of the rows skipped so far, and of those among them with one value too many.
-    ragged: list[int]
-    surplus: list[int]
-
-
-def open_text_table(path: Path, delimiter: str | None) -> TextTable:
-    """Open a text table; every value is a text.
-
-    Parameters
-    ----------
-    delimiter
-        As the mapping names it; if None, the file's own ``sep=`` line or its ending decides.
+def open_text_table(path: Path, form: SourceForm) -> RawTable:
+    """Open a text table, compressed or not; every value is a text.
 
     Raises
     ------
     CohortError
-        If it is another kind of file, has no header, is not in UTF-8, is separated otherwise, or
-        has quotation marks that do not pair; names the line.
+        If it is another kind of file, has no header, is not in UTF-8 or the encoding named by the
+        mapping, is separated otherwise, or has quotation marks that do not pair; names the line.
     """
-    refuse_other_kinds(path)
-    with path.open("rb") as file:
+    text_file = TextFile(path, form.encoding)
+    if form.encoding is None:
+        refuse_wide_letters(path, text_file.read_head(HEAD_BYTES))
+    with text_file.open() as file:
         start, declared = _read_declaration(file)
-        delimiter = delimiter or declared or DELIMITERS[path.suffix.lower()]
+        start = _skip_lines(file, start, form.skip_rows)
+        delimiter = form.delimiter or declared or DELIMITERS[find_ending(path)]
         _check_delimiter(path, file, start, delimiter)
         survey = survey_lines(file, start, delimiter.encode())
     if survey.problems:
         raise CohortError(survey.problems, source=path.name)
-    names = _split_header(path, survey.header, delimiter)
+    names = _split_header(text_file, survey.header, delimiter)
     ragged: list[int] = []
     surplus: list[int] = []
 
@@ -68,7 +64,8 @@ def open_text_table(path: Path, delimiter: str | None) -> TextTable:
         return "skip"
 
     options = _make_options(names, delimiter, note_ragged)
-    return TextTable(names, _read_rows(path, survey, options, ragged), ragged, surplus)
+    rows = _read_rows(text_file, survey, options, ragged)
+    return RawTable(path.name, names, rows, ragged, surplus)
 
 
 def _read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
@@ -78,6 +75,17 @@ def _read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
     if declaration is None:
         return start, None
     return declaration.end(), declaration[1].decode()
+
+
+def _skip_lines(file: IO[bytes], start: int, count: int) -> int:
+    file.seek(start)
+    for _ in range(count):
+        line = file.readline(MAX_ROW_BYTES)
+        # A file from an old Macintosh has CR alone, so that this is all of it.
+        _, end, rest = line.partition(b"\r")
+        if end and rest not in (b"", b"\n"):
+            file.seek(-len(rest), io.SEEK_CUR)
+    return file.tell()
 
 
 def _check_delimiter(path: Path, file: IO[bytes], start: int, delimiter: str) -> None:
@@ -125,17 +133,17 @@ def _has_decimal_commas(rows: bytes, delimiter: str) -> bool:
     return re.search(number, rows, re.MULTILINE) is not None
 
 
-def _split_header(path: Path, header: bytes, delimiter: str) -> tuple[str, ...]:
+def _split_header(text_file: TextFile, header: bytes, delimiter: str) -> tuple[str, ...]:
     if not header:
-        refuse_file(path, "empty", "has no header line; it must name the columns")
+        refuse_file(text_file.path, "empty", "has no header line; it must name the columns")
     try:
         lines = io.StringIO(header.decode(), newline="")
         return tuple(next(csv.reader(lines, delimiter=delimiter, strict=True)))
     except UnicodeDecodeError:
-        _refuse_encoding(path)
+        text_file.refuse_encoding()
     except csv.Error:
         limit = csv.field_size_limit()
-        refuse_file(path, "header", f"has a column name of more than {limit} characters")
+        refuse_file(text_file.path, "header", f"has a column name of more than {limit} characters")
 
 
 def _make_options(
@@ -165,31 +173,20 @@ def _make_options(
 
 
 def _read_rows(
-    path: Path, survey: Survey, options: dict[str, Any], ragged: list[int]
+    text_file: TextFile, survey: Survey, options: dict[str, Any], ragged: list[int]
 ) -> Iterator[Any]:
     if not survey.rows:
         return
     count = 0
     try:
-        with path.open("rb") as file:
+        with text_file.open() as file:
             file.seek(survey.header_end)
             for batch in arrow_csv.open_csv(file, **options):
                 count += batch.num_rows
                 yield batch
     except (pa.ArrowInvalid, UnicodeDecodeError):
-        _refuse_encoding(path)
+        text_file.refuse_encoding()
     # Should Arrow and the survey ever disagree about what a row is, none is lost in silence.
     if count + len(ragged) != survey.rows:
         message = f"has {survey.rows} rows, of which {count + len(ragged)} could be read"
-        refuse_file(path, "rows", message)
-
-
-def _refuse_encoding(path: Path) -> NoReturn:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                message = f"must be UTF-8; line {number} is not (save the file as CSV UTF-8)"
-                refuse_file(path, "encoding", message)
-    refuse_file(path, "format", f"is not readable as {path.suffix}")
+        refuse_file(text_file.path, "rows", message)

@@ -22,7 +22,7 @@ from features.records.columns import Columns
 from features.records.eligibility import check_eligibility
 from features.records.mapping import Mapper
 from features.records.short_forms import ShortForms
-from features.sources.tables import RawTable
+from features.sources.raw_table import RawTable
 from serving.estimates.predictor import Predictor
 
 NO_MODEL = "no_model"
@@ -40,6 +40,7 @@ SCORE_SCHEMA = pa.schema(
         ("abstained", pa.string()),
         ("abstained_fields", pa.string()),
         ("prorated", pa.string()),
+        ("factors_reason", pa.string()),
         ("model_version", pa.string()),
         ("model_digest", pa.string()),
         ("data", pa.string()),
@@ -191,6 +192,7 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
             "abstained": reasons,
             "abstained_fields": fields,
             "prorated": prorated,
+            "factors_reason": pa.array([card.factors_reason] * count, pa.string()),
             "model_version": [estimates.version] * count,
             "model_digest": [estimates.model.digest] * count,
             "data": ["SIMULATED" if made_up else "real"] * count,

@@ -70,9 +70,10 @@ class Roster:
         if changed:
             try:
                 self.predictor = Predictor(champions, self.least_sample_size)
-            except DictionaryError:
+            except DictionaryError as error:
                 changed = False
-                reasons.append("two champions define one addition to the dictionary differently")
+                names = dict.fromkeys(problem.field for problem in error.problems)
+                reasons.append(f"two champions define one thing differently: {', '.join(names)}")
         self._seen, self.reasons = wanted, tuple(reasons)
         return changed
 
@@ -158,6 +159,8 @@ def _try_champion(stored: Any) -> Champion:
     columns, _ = parse_rows([example], dictionary=card.dictionary)
     try:
         Predictor([champion], 0).estimate(columns)
+    except (ArtifactError, UnavailableError) as error:
+        raise type(error)(f"{champion.tag}: {error}") from None
     except Exception:
         # Without the cause, whose message may hold values.
         raise ArtifactError(f"{champion.tag}: it cannot estimate") from None

@@ -1,6 +1,7 @@
 """The README and the docs: their links, the files that they name, and their tables."""
 
 import re
+import tomllib
 from importlib import import_module
 from itertools import takewhile
 from operator import attrgetter
@@ -13,6 +14,8 @@ from pydantic import TypeAdapter
 from features.dictionary.horizon import HORIZONS
 from features.intake.plan import Plan
 from features.records.mapping import read_mapping
+from features.sources.source_form import SourceForm
+from features.sources.tables import FORMATS, list_options
 from serving.base.settings import ServingSettings
 from serving.http.routes import ROUTES
 from training.study.study import read_study
@@ -93,6 +96,20 @@ def test_windows_of_the_reference_page_are_those_applied():
         assert rows[horizon] == [f"{low:g} to {high:g}", f"{target:g}", choice]
     days, choice = plan.get_baseline()
     assert rows["baseline"] == [f"\N{MINUS SIGN}{days:g} to 0", "", choice]
+
+
+def test_keys_of_the_formats_page_are_those_of_a_source():
+    """In the examples, and in the table for each ending that is known."""
+    page = ROOT / "docs" / "reference" / "formats.md"
+    blocks = [block for language, block in BLOCK.findall(page.read_text("utf-8"))]
+    keys = {key for block in blocks for key in tomllib.loads(block)}
+    assert keys == set(SourceForm.model_fields)
+    assert all(SourceForm.model_validate(tomllib.loads(block)) for block in blocks)
+    rows = [row for row in list_cells(page) if row[0].startswith("`.")]
+    assert {ending for row in rows for ending in re.findall("`(.+?)`", row[0])} == set(FORMATS)
+    for endings, _, named, _ in rows:
+        for ending in re.findall("`(.+?)`", endings):
+            assert set(re.findall("`(.+?)`", named)) == set(list_options(ending))
 
 
 def list_cells(page: Path) -> list[list[str]]:

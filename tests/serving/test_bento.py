@@ -4,11 +4,14 @@ import json
 import os
 import tarfile
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments.demo import find_free_port
+from features.model.classifier import ExportedClassifier
+from serving.bundle import choose_build_options
 
 ROOT = Path(__file__).parents[2]
 # The development install puts the checkout on every process' path; this removes it.
@@ -74,3 +77,17 @@ def test_built_bento_has_pinned_requirements_of_serving(bento):
     required = (bento / "env" / "python" / "requirements.txt").read_text()
     assert "bentoml==" in required
     assert "mlflow" not in required
+    # It follows the store, where a champion may come that was exported from scikit-learn.
+    assert "onnxruntime==" in required
+
+
+def test_bundle_requires_onnxruntime_only_if_a_champion_needs_it(make_champion):
+    plain = make_champion()
+    equation = plain.model.equation
+    classifiers = (ExportedClassifier(b""),) * len(equation.terms.intercept)
+    model = replace(plain.model, equation=replace(equation, classifiers=classifiers))
+    for champions, needed in (([plain], False), ([plain, replace(plain, model=model)], True)):
+        required = ROOT / choose_build_options(champions)["python"]["requirements_txt"]
+        pinned = {line.partition("==")[0] for line in required.read_text().splitlines()}
+        assert ("onnxruntime" in pinned) is needed
+        assert "bentoml" in pinned

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.arrays import Numbers
+from features.base.errors import Problem
 from features.model.calibration import IDENTITY
 from features.model.equation import Equation
 from features.model.terms import Terms
@@ -85,6 +86,10 @@ class Candidate(ABC):
 
     def __init__(self, tuning: Tuning = UNTUNED) -> None:
         self.tuning = tuning
+
+    def find_problems(self, design: Design) -> list[Problem]:
+        """Find what would stop a fit to a study's courses, before anything is logged."""
+        return []
 
     @abstractmethod
     def fit(self, design: Design, seed: int) -> Fit:

@@ -5,6 +5,7 @@ resumes as if it had never stopped.
 """
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -211,6 +212,16 @@ def digest_fit(candidate: str, design: Design, seed: int, versions: Mapping[str,
     for array in (design.matrix, design.outcome, design.patients, design.sites, design.weights):
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def list_own_sources(candidates: Iterable[type]) -> dict[str, str]:
+    """List what candidates of a user's own depend on beyond this project, for `digest_code`.
+
+    The file that defines each, and scikit-learn, in versions that `digest_code` takes.
+    """
+    own = [kind for kind in candidates if not kind.__module__.startswith("training.")]
+    files = sorted({Path(inspect.getfile(kind)) for kind in own})
+    return {"scikit-learn": version("scikit-learn"), "own": digest_sources(files, {})}
 
 
 @cache

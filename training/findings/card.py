@@ -20,6 +20,7 @@ from features.model.card import (
     Population,
     StudiedRange,
 )
+from features.model.classifier import UNSPLIT
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
@@ -36,6 +37,7 @@ from training.study.study import list_early
 _POPULATION_FIELDS = ("condition", "age", "agent", "route")
 # Libraries on which the numbers depend.
 _RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
+_EXPORT_VERSIONS = ("onnx", "onnxruntime", "skl2onnx")
 
 
 def make_card(design: Design, comparison: Comparison, name: str, equation: Equation) -> ModelCard:
@@ -64,8 +66,9 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
         ),
         verdict=comparison.verdict,
         data_digest=digest_cohort(design.courses),
-        versions=_list_software(),
+        versions=_list_software(equation),
         note=write_note(design),
+        factors_reason=None if equation.splits else UNSPLIT,
         instruments=study.dictionary.added.instruments,
         added_fields=study.dictionary.added.fields,
         added_agents=study.dictionary.added.agents,
@@ -150,7 +153,8 @@ def _round_outward(field: Field, low: float, high: float) -> tuple[float, float]
     return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
 
 
-def _list_software() -> dict[str, str]:
-    names = (*_RECORDED_VERSIONS, name_xgboost())
+def _list_software(equation: Equation) -> dict[str, str]:
+    exported = () if equation.splits else _EXPORT_VERSIONS
+    names = (*_RECORDED_VERSIONS, name_xgboost(), *exported)
     own = {"ketamine-response": __version__, "python": platform.python_version()}
     return own | {name: version(name) for name in names}

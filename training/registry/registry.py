@@ -226,7 +226,7 @@ class Registry:
                 code_paths=[str(find_code())],
                 signature=make_signature(card),
                 input_example=make_input_example(card),
-                pip_requirements=list_requirements(),
+                pip_requirements=list_requirements(model.equation),
                 metadata={DIGEST_TAG: digest},
             )
         tags = {DIGEST_TAG: digest, CANDIDATE_TAG: card.candidate, DATA_TAG: card.data}

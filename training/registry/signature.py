@@ -12,6 +12,7 @@ from features.base.versions import name_xgboost
 from features.dictionary.dictionary import DRUG_FIELDS
 from features.dictionary.field import Field, Kind
 from features.model.card import ModelCard, StudiedRange
+from features.model.equation import Equation
 from features.model.pyfunc import ANSWER_COLUMNS
 
 LOADER_MODULE = "features.model.pyfunc"
@@ -73,9 +74,11 @@ def _pick_middle(card: ModelCard, studied: StudiedRange) -> str | float:
     return float(step * round(((studied.low or 0) + (studied.high or 0)) / 2 / step))
 
 
-def list_requirements() -> list[str]:
-    """List the libraries that loading a model needs, at the installed versions."""
-    return [f"{name}=={version(name)}" for name in (*_REQUIREMENTS, name_xgboost())]
+def list_requirements(equation: Equation) -> list[str]:
+    """List the libraries that running a model needs, at the installed versions."""
+    exported = () if equation.splits else ("onnxruntime",)
+    names = (*_REQUIREMENTS, name_xgboost(), *exported)
+    return [f"{name}=={version(name)}" for name in names]
 
 
 def find_code() -> Path:

@@ -23,7 +23,7 @@ def save_figures(
     card: ModelCard, design: Design, comparison: Comparison, equation: Equation, folder: Path
 ) -> None:
     """Draw every figure into a folder, as PNG."""
-    figures = {"contributions": _draw_contributions(equation, design)}
+    figures = {"contributions": _draw_contributions(card, equation, design)}
     if comparison.is_measured:
         figures["roc"] = _draw_roc(comparison)
     for name, figure in figures.items():
@@ -64,11 +64,12 @@ def _draw_roc(comparison: Comparison) -> Figure:
     return figure
 
 
-def _draw_contributions(equation: Equation, design: Design) -> Figure:
+def _draw_contributions(card: ModelCard, equation: Equation, design: Design) -> Figure:
     figure, axes = _make_axes("Contributions of fields to the log-odds", width=7.2)
     sizes = _summarise_contributions(equation, design)
     if not sizes:
-        axes.text(0.5, 0.5, "none: every patient gets the base rate", ha="center")
+        reason = card.factors_reason or "none: every patient gets the base rate"
+        axes.text(0.5, 0.5, reason, ha="center", wrap=True)
         axes.set_axis_off()
         return figure
     # The 20 largest, which are legible; barh draws upwards, so the largest comes last.

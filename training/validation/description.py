@@ -216,7 +216,12 @@ def describe_sample_size(
 
 
 def describe_factors(equation: Equation, columns: Columns, level: float) -> tuple[FactorFacts, ...]:
-    """Describe how much each field that moves estimates does so, the largest first."""
+    """Describe how much each field that moves estimates does so, the largest first.
+
+    Empty for a model that cannot be split by field.
+    """
+    if not equation.splits:
+        return ()
     # Evenly spaced, not drawn: findings must not depend on a seed here.
     sample = columns.select(np.arange(0, columns.size, 1 + columns.size // _MAX_COURSES))
     refits = range(min(1 + _MAX_REFITS, len(equation.terms.intercept)))

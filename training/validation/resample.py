@@ -14,6 +14,7 @@ from features.model.terms import LINEAR, stack_terms
 from training.candidates.base import Candidate, Fit
 from training.candidates.calibration import Calibration
 from training.candidates.evidence.published import SITE_SPREAD
+from training.candidates.export import count_affordable
 from training.study.design import Design
 from training.study.seeds import REDEVELOPMENT_SEED, derive_seed
 from training.study.split import draw_patients
@@ -39,6 +40,8 @@ def redevelop(design: Design, candidate: Candidate, fit: Fit, jobs: int) -> Equa
     fewer = max(_MIN_REFITS, count // _SHARE)
     if fit.equation.boosters:
         count = fewer
+    if fit.equation.classifiers:
+        count = min(count, fewer, count_affordable(fit.equation))
     numbers = range((min(count, fewer) if fit.posterior else count) if design.size else 0)
     tasks = (delayed(redevelop_once)(design, candidate, fit, number) for number in numbers)
     by_number = dict(track(spread(jobs, tasks), len(numbers), "bootstrap refits for intervals"))
@@ -96,7 +99,8 @@ def join_versions(equations: Sequence[Equation]) -> Equation:
     """Join equations with the same features into one with several versions."""
     terms = stack_terms([equation.terms for equation in equations])
     boosters = tuple(booster for equation in equations for booster in equation.boosters)
-    return replace(equations[0], terms=terms, boosters=boosters)
+    classifiers = tuple(part for equation in equations for part in equation.classifiers)
+    return replace(equations[0], terms=terms, boosters=boosters, classifiers=classifiers)
 
 
 def spread(jobs: int, tasks: Iterator[Any]) -> Iterator[Any]:

@@ -19,7 +19,8 @@ from features.base.commands import track
 from features.base.files import write_bytes_atomic
 from features.records.cohort import digest_cohort
 from training.candidates.base import Candidate
-from training.candidates.tuning import digest_code
+from training.candidates.registry import list_candidates
+from training.candidates.tuning import digest_code, list_own_sources
 from training.measures.predictions import Predictions
 from training.study.design import Design
 from training.validation.procedure import Contest, Procedure, UnitResult
@@ -91,7 +92,11 @@ def open_result_store(folder: Path, design: Design) -> Store:
         "additions": design.columns.dictionary.added.model_dump(mode="json"),
         "weights": hashlib.sha256(design.weights.tobytes()).hexdigest(),
         # Code and numerical libraries, too: another version may give other numbers.
-        "sources": digest_code(numpy=np.__version__, xgboost=xgboost.__version__),
+        "sources": digest_code(
+            numpy=np.__version__,
+            xgboost=xgboost.__version__,
+            **list_own_sources(list_candidates().values()),
+        ),
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     # 64 bits are enough to keep the runs of one study apart.

@@ -69,6 +69,14 @@ prior = { spread = 0.5 }
 label = "Cognitive behavioural therapy"
 routes = []
 
+[agents.lsd]
+label = "LSD"
+dose_mg = [0.02, 0.2]
+
+[agents.valproate]
+label = "Valproate"
+dose_mg = [250, 3000]
+
 [agents.arketamine]
 label = "Arketamine"
 screening = "all"
@@ -144,6 +152,9 @@ def test_subscales_share_the_items_of_their_form(load, read):
     known = load(DASS)
     assert known.item_owners["dass21_3"] == ("dass21_depression",)
     assert known.fields["dass21_3"].label == "DASS-21 depression item 3"
+    numbered = known.instruments["dass21_depression"].numbered_items
+    assert (numbered[3], numbered.get(2), numbered.get(1)) == ("dass21_3", None, None)
+    assert BUILT_IN.instruments["phq9"].numbered_items[9] == "phq9_9"
     outcome = parse_outcome("dass21_depression.acute.response", known)
     assert outcome.followup_field == "dass21_depression_acute"
     columns, _ = read(answer(DEPRESSION, [1] * 7) | answer(ANXIETY, [2] * 7))
@@ -194,7 +205,14 @@ def test_priors_are_found_by_field_and_category(load):
 def test_agents_and_conditions_become_categories(load, read):
     known = load(AGENTS)
     built_in = BUILT_IN.fields["agent"].categories
-    assert known.fields["agent"].categories == (*built_in, "psilocybin", "cbt", "arketamine")
+    assert known.fields["agent"].categories == (
+        *built_in,
+        "psilocybin",
+        "cbt",
+        "lsd",
+        "valproate",
+        "arketamine",
+    )
     assert known.fields["condition"].categories[-1] == "ocd"
     assert known.label_category("cbt") == "Cognitive behavioural therapy"
     assert known.label_category("usual_care") == "usual care"
@@ -216,6 +234,12 @@ def test_an_instrument_may_be_of_an_added_condition(load):
         ({"agent": "psilocybin", "route": None}, []),
         ({"agent": "psilocybin", "route": "iv"}, [("route", "agent")]),
         ({"agent": "arketamine", "route": "iv", "dose_mg_kg": 0.5}, []),
+        ({"agent": "lsd", "route": None, "dose_mg": 0.1}, []),
+        ({"agent": "lsd", "route": None, "dose_mg": 1}, [("dose_mg", "range")]),
+        ({"agent": "valproate", "route": None, "dose_mg": 1500}, []),
+        ({"agent": "ketamine", "dose_mg": 1500}, [("dose_mg", "range")]),
+        ({"agent": None, "dose_mg": 0.1}, [("dose_mg", "range")]),
+        ({"agent": "ketamine", "dose_mg": 1000}, []),
     ],
 )
 def test_a_regimen_is_possible_with_its_agent(read, regimen, problems):
@@ -264,6 +288,8 @@ def test_rules_of_ketamine_are_not_those_of_other_agents(read):
             "fields.prs.prior.mean", "extra_forbidden")),
         (FIELDS.replace("spread = 0.2", "spread = 0"), ("fields.prs.prior.spread", "greater_than")),
         (AGENTS.replace("agents.cbt", "agents.placebo"), ("agents.placebo", "duplicate")),
+        (AGENTS.replace("[0.02, 0.2]", "[2, 1]"), ("agents.lsd", "parts")),
+        (AGENTS.replace("routes = []", "routes = []\ndose_mg = [1, 2]"), ("agents.cbt", "parts")),
         (AGENTS.replace('["oral"]', '["rectal"]'), ("agents.psilocybin.routes", "category")),
         (AGENTS.replace('"systolic"]', '"age"]'), ("agents.psilocybin.screening", "category")),
         (AGENTS.replace("conditions.ocd", "conditions.ptsd"), ("conditions.ptsd", "duplicate")),

@@ -189,6 +189,16 @@ def test_source_that_no_or_several_tables_have_is_refused(find_problems):
     }
 
 
+def test_day_that_no_course_has_is_refused(find_problems):
+    """Time up to it would be missing in every course, without a word."""
+    files = write("dob", "1990-06-15")
+    for moment in ("baseline", "first_dose"):
+        found = find_problems(derive(f'years_since = "dob"\nuntil = "{moment}"'), files)
+        assert found == {("derive.age", "until"): ()}
+    found = find_problems(derive('years_since = "dob"'), files)
+    assert found == {("derive.age", "until"): ()}
+
+
 def test_units_of_the_mapping_do_not_convert_what_is_derived(list_cells):
     mapping = '[units]\nepisode_months = "years"\n' + derive(
         'months_since = "onset"', "episode_months"

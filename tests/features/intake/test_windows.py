@@ -202,6 +202,8 @@ def test_dates_are_counted_from_the_first_dose(bring_in, find_problems):
         "used": 2,
         "aside": [{"step": "courses", "reason": "no first dose", "courses": 1}],
     }
+    none = {**files, "people.csv": "id,first_infusion\n1,\n2,\n3,\n"}
+    assert find_problems(DATED.format(lacking="aside"), none) == {("courses", "empty"): ()}
     files["visits.csv"] = visits.replace("07/04", "31/02")
     assert find_problems(DATED.format(lacking="aside"), files) == {("visits.seen", "date"): (2,)}
 

@@ -1,16 +1,22 @@
 """A table gives the same cohort, or the same refusal, however it is stored."""
 
 import csv
+import json
+import re
 import tempfile
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as parquet
+import pyreadstat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workbooks import write_xlsx
 
 from features.base.errors import CohortError
 from features.records.cohort import read_batches, read_cohort
@@ -32,7 +38,7 @@ WORDS = {
     "episode_months": ("12", "0.1", "99", "99.0", "-9.9", " 5 ", "inf", "3000"),
     "bipolar": ("1", "0", "1.0", "0.0", "2", "yes", "true", "False", "0.5", "99"),
     "sex": ("female", "M", "1", "1.0", "2", "1.5", "99"),
-    "site": ("north", "7", "7.0", "007", "99", "a b"),
+    "site": ("north", "7", "7.0", "007", "99", "a b", "Köln"),
     "assessed_on": ("2026-02-28", "1900-01-01", "9999-12-31", "2026-02-30", "20260228"),
 }
 
@@ -127,25 +133,123 @@ def mappers(tmp_path_factory):
     return {text: read_mapping(folder / f"{n}.toml") for n, text in enumerate(MAPPINGS)}
 
 
-def write_text(path, columns, delimiter):
-    with path.open("w", newline="") as file:
+def write_text(path, columns, delimiter=",", encoding="utf-8"):
+    with path.open("w", newline="", encoding=encoding) as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
 
 
+def write_packed(path, columns):
+    plain = path.with_suffix("")
+    write_text(plain, columns)
+    codec = {".gz": "gzip", ".zst": "zstd"}[path.suffix]
+    with pa.CompressedOutputStream(str(path), codec) as stream:
+        stream.write(plain.read_bytes())
+
+
+def write_commas(path, columns):
+    """Numbers with decimal commas, in the fields that are numbers."""
+    write_text(path, {name: swap_points(name, texts) for name, texts in columns.items()}, ";")
+
+
+def swap_points(name, cells):
+    if name not in ("phq9", "episode_months"):
+        return cells
+    pointed = re.compile(r" ?-?\d*\.\d+ ?")
+    swap = [isinstance(cell, str) and pointed.fullmatch(cell) for cell in cells]
+    return [c.replace(".", ",") if is_text else c for c, is_text in zip(cells, swap, strict=True)]
+
+
+def list_cells(columns):
+    """Each column as a program has it that stores numbers and dates as such."""
+    for name, texts in columns.items():
+        present = [text for text in texts if text]
+        code = name in ("site", "patient_id")
+        if present and all(is_number(text) and text != "inf" for text in present):
+            numbers = [float(text) if text else None for text in texts]
+            if not code or all(not t or t == f"{n:g}" for t, n in zip(texts, numbers, strict=True)):
+                yield name, numbers
+                continue
+        if present and all(text in WORDS["assessed_on"][:3] for text in present):
+            yield name, [date.fromisoformat(text) if text else None for text in texts]
+            continue
+        yield name, [text or None for text in texts]
+
+
+def write_workbook(path, columns):
+    cells = dict(list_cells(columns))
+    if path.name == "commas.xlsx":
+        cells = {name: swap_points(name, values) for name, values in cells.items()}
+    rows = [list(cells), *map(list, zip(*cells.values(), strict=True))]
+    write_xlsx(path, {"Cohort": rows})
+
+
+def write_statistics(path, columns):
+    frame = pd.DataFrame({name: pd.Series(v, dtype=object) for name, v in list_cells(columns)})
+    for name in frame:
+        if all(isinstance(value, float | None) for value in frame[name]):
+            frame[name] = frame[name].astype(float)
+    writer = pyreadstat.write_sav if path.suffix == ".sav" else pyreadstat.write_dta
+    writer(frame, path)
+
+
+def write_lines(path, columns):
+    cells = {
+        name: [write_json_value(name, value) for value in values]
+        for name, values in list_cells(columns)
+    }
+    rows = [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_json_value(name, value):
+    # Of codes the digits count, and JSON keeps those of numbers.
+    if isinstance(value, float) and name in ("site", "patient_id"):
+        return int(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+# How a table of texts is written in further formats, and what its mapping says of it.
+WRITERS = {
+    "semicolon.csv": (write_commas, {"delimiter": ";", "decimal": ","}),
+    "bars.txt": (lambda path, columns: write_text(path, columns, "|"), {"delimiter": "|"}),
+    "old.csv": (
+        lambda path, columns: write_text(path, columns, encoding="windows-1252"),
+        {"encoding": "windows-1252"},
+    ),
+    "wide.csv": (
+        lambda path, columns: write_text(path, columns, encoding="utf-16"),
+        {"encoding": "utf-16"},
+    ),
+    "cohort.csv.gz": (write_packed, {}),
+    "cohort.csv.zst": (write_packed, {}),
+    "cohort.xlsx": (write_workbook, {}),
+    "commas.xlsx": (write_workbook, {"decimal": ","}),
+    "cohort.sav": (write_statistics, {}),
+    "cohort.dta": (write_statistics, {}),
+    "cohort.ndjson": (write_lines, {}),
+}
+
+
 @settings(deadline=None)  # Files, on a machine that may be busy
-@given(table=tables())
-def test_every_format_gives_the_same_cohort_or_refusal(mappers, table):
+@given(table=tables(), further=st.lists(st.sampled_from(sorted(WRITERS)), min_size=3, max_size=3))
+def test_every_format_gives_the_same_cohort_or_refusal(mappers, table, further):
     columns, arrow, mapping = table
+    mapper = mappers[mapping]
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"cohort.{ending}") for ending in ("csv", "tsv", "parquet")]
         write_text(paths[0], columns, ",")
         write_text(paths[1], columns, "\t")
         parquet.write_table(arrow, paths[2])
         opened = [*map(open_table, paths), wrap_table(arrow, "reader")]
-        text, *others = [describe_cohort(table, mappers[mapping]) for table in opened]
-    assert others == [text] * 3
+        text, *others = [describe_cohort(table, mapper) for table in opened]
+        for name in further:
+            write, form = WRITERS[name]
+            write(Path(folder, name), columns)
+            own = mapper.model_copy(update=form)
+            others.append(describe_cohort(open_table(Path(folder, name), own), own))
+    assert others == [text] * 6
 
 
 MISSING = 'missing = ["99", "1900-01-01"]\n'

@@ -1,6 +1,7 @@
 """Thousands of generated text files: every row comes out or is rejected, or the file is refused."""
 
 import csv
+import gzip
 import io
 import re
 
@@ -14,6 +15,7 @@ COLUMNS = ("patient_id", "condition", "phq9")
 WORDS = ("low", "ok", "", "n/a", "5", "she slept, a little", 'says "no"', "é", "semi;colon", " ")
 BREAKS = ("two\nlines", "two\r\nlines, and more", '"\n"', "\n")
 QUOTING = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC)
+ENCODINGS = ("utf-16", "utf-16-le", "windows-1252", "cp437", "mac-roman")
 SCORES = (0, 3, 17, 27, "", "x", 99)
 
 
@@ -61,11 +63,27 @@ def damage(chance, content):
     return head + end + text
 
 
-def account(path, names):
+def store(chance, content, folder):
+    """Store a text in one of the encodings, of which UTF-8 need not be named, packed or not."""
+    encoding = chance.choice((None, None, *ENCODINGS))
+    if encoding not in (None, "utf-16"):
+        content = content.removeprefix("\ufeff")
+    stored = content.encode(encoding or "utf-8")
+    if chance.random() < 0.3:
+        path = folder / "cohort.csv.gz"
+        path.write_bytes(gzip.compress(stored))
+    else:
+        path = folder / "cohort.csv"
+        path.write_bytes(stored)
+    return path, encoding
+
+
+def account(path, names, encoding=None):
     """Count the rows of a file that come out and those that are rejected."""
-    table = open_table(path)
+    mapper = Mapper(ignore=tuple(set(names) - set(COLUMNS)), encoding=encoding)
+    table = open_table(path, mapper)
     seen, problems = 0, []
-    for batch in read_batches(table, Mapper(ignore=tuple(set(names) - set(COLUMNS)))):
+    for batch in read_batches(table, mapper):
         seen += batch.columns.size
         problems += batch.problems
     problems += table.list_ragged()
@@ -75,20 +93,19 @@ def account(path, names):
     return rows, rejected
 
 
-def account_or_refuse(path, names):
+def account_or_refuse(path, names, encoding):
     """Count the rows of a file; None, with the reasons, if it is refused as a whole."""
     try:
-        return account(path, names)[0], ()
+        return account(path, names, encoding)[0], ()
     except CohortError as error:
         return None, error.problems
 
 
 def test_every_row_of_a_well_formed_file_is_accounted_for(tmp_path, choose_count, chance):
-    path = tmp_path / "cohort.csv"
     for _ in range(choose_count(*FILES)):
         header, *rows = generate_rows(chance, WORDS + BREAKS)
-        path.write_bytes(write_rows(chance, [header, *rows]).encode())
-        count, rejected = account(path, header)
+        path, encoding = store(chance, write_rows(chance, [header, *rows]), tmp_path)
+        count, rejected = account(path, header, encoding)
         scores = [row[header.index("phq9")] for row in rows]
         assert count == len(rows)
         assert rejected == {n for n, score in enumerate(scores, 1) if score in ("", "x", 99)}
@@ -96,15 +113,14 @@ def test_every_row_of_a_well_formed_file_is_accounted_for(tmp_path, choose_count
 
 def test_no_row_of_a_damaged_file_is_lost_in_silence(tmp_path, choose_count, chance):
     """Without line breaks in values, each line that is not blank is a row."""
-    path = tmp_path / "cohort.csv"
     refused = 0
     files = choose_count(*FILES)
     for _ in range(files):
         header, *rows = generate_rows(chance, WORDS)
         content = damage(chance, write_rows(chance, [header, *rows]))
-        path.write_bytes(content.encode())
+        path, encoding = store(chance, content, tmp_path)
         lines = [line for line in re.split(r"[\r\n]+", content.lstrip("\ufeff")) if line]
-        count, problems = account_or_refuse(path, header)
+        count, problems = account_or_refuse(path, header, encoding)
         refused += count is None
         assert count is None or count == len(lines) - 1, content
         assert all(p.rule == "quotes" and re.search(r"lines? \d", p.message) for p in problems)

@@ -43,7 +43,8 @@ def test_every_promised_field_is_there(ask):
     (estimate,) = ask()["estimates"]
     assert set(estimate) == {
         *("outcome", "probability", "interval", "effective_sample_size", "base_rate"),
-        *("abstained", "intercept", "factors", "imputed", "prorated", "model", "note"),
+        *("abstained", "intercept", "factors", "factors_reason", "imputed"),
+        *("prorated", "model", "note"),
     }
     assert set(estimate["outcome"]) == {"id", "instrument", "horizon", "criterion", "definition"}
     assert set(estimate["interval"]) == {"low", "high", "level", "method"}

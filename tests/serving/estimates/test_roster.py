@@ -1,12 +1,16 @@
 """Loading champions: intact ones at once, damaged ones never, and without interruption."""
 
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
+from sklearn.tree import DecisionTreeClassifier
 
 from features.base.errors import UnavailableError
+from features.dictionary.additions import Agent
 from serving.estimates.roster import Roster
 from serving.models.models import store_model
 
@@ -33,6 +37,21 @@ def store_champion(folder, tmp_path, make_champion):
         return store_model(target, name, version, model.save(target))
 
     return store
+
+
+@pytest.fixture
+def store_exported(folder, tmp_path, make_champion):
+    """Put a champion that was exported from scikit-learn into the store; returns its tag."""
+    from training.candidates.export import export_classifier
+
+    model = make_champion().model
+    matrix = np.arange(40 * len(model.card.features)).reshape(40, -1).astype(np.float32)
+    tree = DecisionTreeClassifier(max_depth=2).fit(matrix, np.arange(40) > 20)
+    exported = export_classifier(tree, matrix)
+    versions = len(model.equation.terms.intercept)
+    equation = replace(model.equation, classifiers=(exported,) * versions)
+    target = tmp_path / "exported"
+    return store_model(target, NAME, "1", replace(model, equation=equation).save(target))
 
 
 def damage(folder, tag):
@@ -67,6 +86,23 @@ def test_new_champion_joins_and_old_one_stays(folder, store_champion):
     roster.refresh()
     assert list_versions(roster)[1] == (NAME, "3")
     assert roster.reasons == ()
+
+
+def test_without_onnxruntime_the_other_champions_serve(
+    store_exported, store_champion, folder, monkeypatch
+):
+    """And the reason says what to install; once that is done, the champion joins them."""
+    store_champion("2", "gad7.acute.response", conditions=("anxiety",))
+    roster = Roster(folder, 10)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "onnxruntime", None)
+        roster.refresh()
+    assert list_versions(roster) == [("gad7.acute.response", "2")]
+    (reason,) = roster.reasons
+    assert reason.startswith(f"{store_exported}: this model was exported from scikit-learn")
+    assert reason.endswith("`python -m pip install onnxruntime`; none serves")
+    roster.refresh()
+    assert list_versions(roster) == [("gad7.acute.response", "2"), (NAME, "1")]
 
 
 def test_damaged_new_champion_leaves_the_old_one_serving(folder, store_champion):
@@ -161,3 +197,18 @@ def test_bento_serves_its_own_models(folder, store_champion):
     roster = Roster(folder, 10, tags=[first])
     roster.refresh()
     assert list_versions(roster) == [(NAME, "1")]
+
+
+def test_champions_that_contradict_each_other_do_not_mix(folder, make_champion, tmp_path):
+    """Each names the agent in its own way; the first continues alone."""
+    roster = Roster(folder, 10)
+    for number, label in enumerate(("CBT", "CBT", "Computerised CBT")):
+        name = f"{('phq9', 'gad7', 'pcl5')[number]}.acute.response"
+        model = make_champion(name).model
+        agents = (Agent(key="cbt", label=label, routes=()),)
+        model = replace(model, card=model.card.model_copy(update={"added_agents": agents}))
+        store_model(tmp_path / name, name, "1", model.save(tmp_path / name))
+        assert roster.refresh() is (label == "CBT")
+    assert len(roster.champions) == 2
+    assert roster.reasons == ("two champions define one thing differently: agents.cbt",)
+    assert roster.dictionary.label_category("cbt") == "CBT"

@@ -72,7 +72,7 @@ def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, flo
     applies = not _is_of_added_agents(design)
     if feature.field == "route":
         return applies * _compare_route(target, dictionary, feature), ROUTE_SPREAD
-    if (effect := find_effect(design, feature)) is not None:
+    if (effect := _find_effect(design, feature)) is not None:
         return applies * effect.size(target.horizon.key), effect.spread / effect.unit
     if scale == 0:
         return 0.0, 0.0
@@ -86,8 +86,8 @@ def _look_up(design: Design, feature: Feature, scale: float) -> tuple[float, flo
     return 0.0, (EARLY_SPREAD if early else UNKNOWN_SPREAD) / scale
 
 
-def find_effect(design: Design, feature: Feature) -> Effect | None:
-    """Return what is published of a feature; nothing of a field that the study adds."""
+def _find_effect(design: Design, feature: Feature) -> Effect | None:
+    # A field that the study adds may bear the name of a published feature.
     if feature.field in design.columns.dictionary.added_fields:
         return None
     return EFFECTS.get(feature.name)
@@ -97,7 +97,7 @@ def list_signs(design: Design) -> tuple[int, ...]:
     """List the sign to which trees are held by each feature; 0 if to none."""
     applies = not _is_of_added_agents(design)
     return tuple(
-        SIGNS.get(feature.name, 0) if applies and find_effect(design, feature) else 0
+        SIGNS.get(feature.name, 0) if applies and _find_effect(design, feature) else 0
         for feature in design.features
     )
 
