@@ -1,36 +1,25 @@
-"""Raw exports go by their mappings through fit, validate and score, as their true cohorts do."""
+"""Raw exports go by their mappings into studies, validation and scores, as their true cohorts do."""
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.simulator import WORLDS, simulate, write_simulation
 from experiments.simulator.exports import write_export
+from training.study.courses import load_design
+from training.study.study import read_study
 
 STUDY = """
 name = "raw-export"
 question = "Who responds by the end of the acute series?"
 outcome = "phq9.acute.response"
 seed = 1
-candidates = ["severity_only", "base_rate"]
 
 [cohort]
 path = "export"
 mapping = "export/mapping.toml"
-
-[validation]
-folds = 3
-repeats = 1
-profile = "quick"
-resamples = 100
-bootstraps = 20
-
-[features]
-include = ["phq9", "age", "bmi", "agent"]
-
-[uncertainty]
-redevelopments = 20
 """
 
 
@@ -50,9 +39,12 @@ def count_events(path):
     return len(frame), int((2 * frame["phq9_acute"] <= frame["phq9"]).sum())
 
 
-def test_fit_reads_the_raw_export(export, commands):
-    done = json.loads(commands.call("fit", export / "study.toml", "--json", "--jobs", 1).stdout)
-    assert (done["courses"], done["events"]) == count_events(export / "truth.parquet")
+def test_study_has_the_true_courses_and_events(export):
+    """What `fit` learns from; docs/how-to/import-an-export.md fits."""
+    design = load_design(read_study(export / "study.toml"))
+    known = ~np.isnan(design.outcome)
+    counts = int(known.sum()), int(np.nansum(design.outcome))
+    assert counts == count_events(export / "truth.parquet")
 
 
 def test_validate_finds_the_same_in_export_and_truth(export, commands, tmp_path):
