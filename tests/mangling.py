@@ -27,6 +27,7 @@ SAME, FEWER, BLANK = frozenset[str](), frozenset({"courses"}), frozenset({"value
 # In a message it would be a value that was quoted.
 CANARY = "zebra"
 DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)|(\d\d)/(\d\d)/(\d{4})")
+COUNTER = re.compile("course|Behandlung|session|record_id|instance", re.IGNORECASE)
 NUMBER = re.compile(r"\d+([.,]\d+)?")
 
 
@@ -172,7 +173,12 @@ def doubled_rows(chance: Random, table: Table) -> Table:
 @mangle(TABLE_MANGLES)
 def contradicting_rows(chance: Random, table: Table) -> Table:
     row = [*chance.choice(table.rows)]
-    numbers = [column for column, text in enumerate(row) if text.isdecimal()]
+    # Another number of a course, or of a dose, is another course or dose.
+    numbers = [
+        column
+        for column, text in enumerate(row)
+        if text.isdecimal() and not COUNTER.search(table.header[column])
+    ]
     column = chance.choice(numbers) if numbers else len(row) - 1
     row[column] = {"0": "1", "1": "2", "2": "3"}.get(row[column], "0")
     table.rows.append(row)
@@ -181,7 +187,8 @@ def contradicting_rows(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def shifted_cells(chance: Random, table: Table) -> Table:
-    row, column = chance.choice(table.rows), chance.randrange(len(table.header) - 1)
+    # From the left: among answers to one form nobody could see it.
+    row, column = chance.choice(table.rows), chance.randrange(2)
     row[column:] = ["", *row[column:-1]]
     return table
 
@@ -194,6 +201,8 @@ def longer_row(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def shorter_row(chance: Random, table: Table) -> Table:
+    if table.before:
+        return table  # in a workbook, where every row is as long as the sheet
     del chance.choice(table.rows)[chance.randrange(len(table.header))]
     return table
 
@@ -206,8 +215,9 @@ def words_for_missing(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def thousands_separators(chance: Random, table: Table) -> Table:
-    mark = chance.choice([",", ".", " ", "'", "\u00a0", "\u202f"])
-    return change_cells(chance, table, r"\d{2,}", lambda text: f"{text[0]}{mark}{text[1:]}")
+    point = "." if table.delimiter == ";" else ","
+    mark = chance.choice([point, " ", "'", "\u00a0", "\u202f"])
+    return change_cells(chance, table, r"\d{2}", lambda text: f"1{mark}0{text}")
 
 
 @mangle(TABLE_MANGLES)
@@ -395,8 +405,15 @@ def byte_order_mark(chance: Random, content: bytes) -> bytes:
     return b"\xef\xbb\xbf" + content
 
 
+def is_text(content: bytes) -> bool:
+    # Not so the file of SPSS: it has no checksum that would show a number to be another.
+    return not content.startswith((b"PK", b"$FL"))
+
+
 @mangle(BYTE_MANGLES)
 def mixed_line_ends(chance: Random, content: bytes) -> bytes:
+    if not is_text(content):
+        return content
     ends = [b"\n", b"\r\n", b"\r\n"]
     lines = content.replace(b"\r\n", b"\n").split(b"\n")
     return b"".join(line + chance.choice(ends) for line in lines[:-1]) + lines[-1]
@@ -404,6 +421,8 @@ def mixed_line_ends(chance: Random, content: bytes) -> bytes:
 
 @mangle(BYTE_MANGLES)
 def old_line_ends(chance: Random, content: bytes) -> bytes:
+    if not is_text(content):
+        return content
     return content.replace(b"\r\n", b"\n").replace(b"\n", b"\r")
 
 
@@ -423,7 +442,8 @@ def empty(chance: Random, content: bytes) -> bytes:
 @mangle(BYTE_MANGLES)
 def zeros(chance: Random, content: bytes) -> bytes:
     cut = chance.randrange(len(content))
-    return chance.choice([b"\0" * 4096, content[:cut] + b"\0" * 64 + content[cut:]])
+    within = content[:cut] + b"\0" * 64 + content[cut:]
+    return chance.choice([b"\0" * 4096, within]) if is_text(content) else b"\0" * 4096
 
 
 @mangle(BYTE_MANGLES)
@@ -433,6 +453,8 @@ def noise(chance: Random, content: bytes) -> bytes:
 
 @mangle(BYTE_MANGLES)
 def noise_within(chance: Random, content: bytes) -> bytes:
+    if not is_text(content):
+        return content
     cut = chance.randrange(len(content))
     return content[:cut] + bytes(chance.choices(range(128, 256), k=40)) + content[cut:]
 

@@ -1,4 +1,4 @@
-"""Raw exports go by their mappings into studies, validation and scores, as their true cohorts do."""
+"""Raw exports go by their mappings into studies, validation and scores as their truth does."""
 
 import json
 
