@@ -41,6 +41,7 @@ class Table:
     encoding: str = "utf-8"
     before: list[list[str]] = field(default_factory=list)
     after: list[list[str]] = field(default_factory=list)
+    ragged: bool = False  # Whether its format shows that a row is short
 
     def dump(self, **how: Any) -> bytes:
         out = io.StringIO(newline="")
@@ -201,8 +202,8 @@ def longer_row(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def shorter_row(chance: Random, table: Table) -> Table:
-    if table.before:
-        return table  # in a workbook, where every row is as long as the sheet
+    if not table.ragged:
+        return table
     del chance.choice(table.rows)[chance.randrange(len(table.header))]
     return table
 
@@ -506,7 +507,7 @@ def flipped_bits(chance: Random, content: bytes) -> bytes:
     return bytes(flipped)
 
 
-@mangle(BYTE_MANGLES)
+@mangle(BYTE_MANGLES, BLANK)
 def other_json(chance: Random, content: bytes) -> bytes:
     if not content.startswith(b"["):
         return content
@@ -519,7 +520,7 @@ def other_json(chance: Random, content: bytes) -> bytes:
         lambda: record.update({name: float("nan")}),
         lambda: record.update({name: 10**400}),
         lambda: record.update({name: True}),
-        lambda: record.update({CANARY: "1"}),
+        lambda: record.update({"another": "1"}),
         lambda: records.append(CANARY),
         lambda: records.append([]),
         lambda: records.append({}),
@@ -571,7 +572,7 @@ def read_table(path: Path) -> Table | None:
         delimiter, encoding = (";", "cp1252") if b";" in content[:200] else (",", "utf-8")
         lines = io.StringIO(content.decode(encoding), newline="")
         header, *rows = csv.reader(lines, delimiter=delimiter)
-        return Table(header, rows, delimiter, encoding)
+        return Table(header, rows, delimiter, encoding, ragged=True)
     if path.suffix == ".json":
         records = json.loads(path.read_bytes())
         return Table([*records[0]], [[*record.values()] for record in records])
@@ -593,13 +594,20 @@ def write_table(path: Path, table: Table) -> None:
     if path.suffix == ".csv":
         path.write_bytes(table.dump())
     elif path.suffix == ".json":
-        records = [dict(zip(table.header, row, strict=False)) for row in table.rows]
-        path.write_bytes(json.dumps(records).encode(table.encoding, "replace"))
+        records = ", ".join(write_record(table.header, row) for row in table.rows)
+        path.write_bytes(f"[{records}]".encode(table.encoding, "replace"))
     else:
         parts = [name.partition("|") for name in table.header]
         header = [[group for group, _, _ in parts], [name for _, _, name in parts]]
         rows = [*table.before, *header, *table.rows, *table.after]
         write_workbook(path, [[*map(make_cell, row)] for row in rows], [(1, 1, 8)])
+
+
+def write_record(names: list[str], texts: list[str]) -> str:
+    # By hand: a name may come twice.
+    pairs = zip(names, texts, strict=False)
+    texts = [f"{json.dumps(name)}: {json.dumps(text)}" for name, text in pairs]
+    return f"{{{', '.join(texts)}}}"
 
 
 def make_cell(text: str) -> Any:
