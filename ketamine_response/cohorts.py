@@ -1,24 +1,28 @@
 """Cohorts in a notebook: read, validated and looked at."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as parquet
 
 from experiments import simulator
 from experiments.simulator import Simulation, draw_new_sites, find_world
 from features.base.errors import CohortError, Problem
 from features.base.foreign import translate_errors
+from features.base.outputs import Named
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.records.cohort import collect_cohort, digest_cohort
-from features.records.cohort import read_cohort as read_file
+from features.intake.account import count_file
+from features.records.cohort import collect_cohort, digest_cohort, read_intake
 from features.records.columns import Columns
 from features.records.mapping import Mapper, make_mapper, read_mapping
 from features.sources.tables import wrap_table
-from ketamine_response.frames import make_frame, make_table, name_source
+from ketamine_response.frames import make_frame, make_table
 
+_FRAME = "frame"
 # A mapping file, or its content.
 MappingLike = str | Path | Mapping[str, Any] | None
 
@@ -30,13 +34,16 @@ class Cohort:
     Parameters
     ----------
     source
-        Name of the file, or ``frame``.
+        Names of the files, or ``frame``.
     columns
         The values as the project computes with them; :attr:`frame` shows them.
+    account
+        What was read, used and left aside, by table, step and reason; the counts add up.
     """
 
     source: str
     columns: Columns
+    account: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of courses."""
@@ -76,12 +83,14 @@ def read_cohort(
     Parameters
     ----------
     cohort
-        A file, a folder of Parquet files, or a data frame of pandas, Polars or Arrow.
+        A file, a folder, a list of files, or a data frame of pandas, Polars or Arrow. For a mapping
+        that joins tables, also a dictionary of data frames by table; these, and a frame that such
+        a mapping reads, lie in a private temporary folder during the call.
     mapping
-        How its own columns become the project's: a mapping file (TOML), or its content as a
-        dictionary.
+        How its own columns and tables become the project's: a mapping file (TOML), or its content
+        as a dictionary.
     dictionary
-        File (TOML) that adds instruments to the built-in ones.
+        File (TOML) that adds instruments, fields, agents or conditions to the built-in ones.
     incomplete
         Whether courses without a baseline total are read, to be counted, instead of refused.
     ignore_unknown
@@ -116,17 +125,63 @@ def read_cohort(
 def read_any(
     cohort: Any, mapper: Mapper, dictionary: Dictionary, incomplete: bool, ignore_unknown: bool
 ) -> Cohort:
-    """Read a file or a data frame by a mapping that was read; one that was read stays as it is."""
+    """Read files or data frames by a mapping that was read; a cohort that was read stays as it is.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_cohort` does.
+    """
     if isinstance(cohort, Cohort):
         return check_dictionary(cohort, dictionary)
-    source = name_source(cohort)
+    options = (ignore_unknown, dictionary, incomplete)
     with translate_errors():
-        if isinstance(cohort, str | Path):
-            columns = read_file(Path(cohort), mapper, ignore_unknown, dictionary, incomplete)
-        else:
-            table = wrap_table(make_table(cohort, source), source)
-            columns = collect_cohort(table, mapper, ignore_unknown, dictionary, incomplete)
-    return Cohort(source, columns)
+        if paths := list_files(cohort):
+            columns, account = read_intake(paths, mapper, *options)
+            return Cohort(", ".join(path.name for path in paths), columns, account.as_dict())
+        if isinstance(cohort, Mapping) or not mapper.is_plain:
+            with tempfile.TemporaryDirectory() as folder:
+                paths, mapper = store_frames(cohort, mapper, Path(folder))
+                columns, account = read_intake(paths, mapper, *options)
+            return Cohort(_FRAME, columns, account.as_dict())
+        columns = collect_cohort(wrap_table(make_table(cohort), _FRAME), mapper, *options)
+    patients = len({*columns.get_texts("patient_id")})
+    return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients).as_dict())
+
+
+def list_files(cohort: Any) -> list[Path]:
+    """List the paths that a cohort is given by; none if it is not given by paths."""
+    given = cohort if isinstance(cohort, Sequence) and not isinstance(cohort, str) else [cohort]
+    are_paths = all(isinstance(path, str | Path) for path in given)
+    return [Path(path) for path in given] if are_paths else []
+
+
+def list_inputs(cohort: Any, mapping: MappingLike) -> list[Named]:
+    """List the files that a call reads, which none of its outputs may replace."""
+    inputs: list[Named] = [("the cohort", path) for path in list_files(cohort)]
+    if isinstance(mapping, str | Path):
+        inputs.append(("mapping", Path(mapping)))
+    return inputs
+
+
+def store_frames(cohort: Any, mapper: Mapper, folder: Path) -> tuple[list[Path], Mapper]:
+    """Write data frames as the tables of a mapping, and make the mapping find them.
+
+    Parameters
+    ----------
+    cohort
+        A data frame, or several by the name of their table.
+    """
+    single = next(iter(mapper.tables), _FRAME) if len(mapper.tables) == 1 else _FRAME
+    frames = cohort if isinstance(cohort, Mapping) else {single: cohort}
+    paths = [folder / f"{name}.parquet" for name in frames]
+    for path, frame in zip(paths, frames.values(), strict=True):
+        parquet.write_table(make_table(frame), path)
+    files = {
+        name: table.model_copy(update={"file": f"{name}.parquet"})
+        for name, table in mapper.tables.items()
+    }
+    return paths, mapper.model_copy(update={"tables": files})
 
 
 def check_dictionary(cohort: Cohort, dictionary: Dictionary) -> Cohort:

@@ -162,8 +162,8 @@ def fit_study(
     Parameters
     ----------
     cohort
-        A file, a data frame, or a cohort that was read; by default the study's own. The study's
-        mapping applies to a file or a frame; a cohort that was read has been mapped.
+        What :func:`read_cohort` takes, or a cohort that it read; by default the study's own. The
+        study's mapping applies, save to a cohort that was read: it has been mapped.
     jobs
         Processes to spread the work over; one per core by default. Results do not depend on it.
     incomplete

@@ -1,7 +1,6 @@
 """Between a host's data frames and our columns."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from training.findings.findings import Findings
 _DATES = "datetime64[s]"
 
 
-def make_table(frame: Any, source: str = "frame") -> Any:
+def make_table(frame: Any) -> Any:
     """Turn a data frame of pandas, Polars or any other library into an Arrow table.
 
     A frame's index is no column of it.
@@ -34,7 +33,7 @@ def make_table(frame: Any, source: str = "frame") -> Any:
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
     message = "must be a data frame, a file, a list of files or a cohort that was read"
-    raise CohortError([Problem("cohort", "type", message)], source=source)
+    raise CohortError([Problem("cohort", "type", message)])
 
 
 def _make_array(series: Any) -> Any:
@@ -110,8 +109,3 @@ def _list_cells(measures: Mapping[str, Measure]) -> Iterable[tuple[str, float]]:
         ends = {name: measure.value, f"{name}_low": measure.low, f"{name}_high": measure.high}
         for key, value in ends.items():
             yield key, np.nan if value is None else value
-
-
-def name_source(cohort: Any) -> str:
-    """Name where a cohort comes from, for errors."""
-    return Path(cohort).name if isinstance(cohort, str | Path) else "frame"

@@ -13,8 +13,13 @@ from features.base.errors import UnavailableError
 from features.base.outputs import check_outputs
 from features.model.estimate import MIN_SAMPLE_SIZE
 from features.model.tracking import list_champions
-from ketamine_response.cohorts import MappingLike, open_mapping
-from ketamine_response.frames import make_table
+from ketamine_response.cohorts import (
+    MappingLike,
+    list_files,
+    list_inputs,
+    open_mapping,
+    store_frames,
+)
 from ketamine_response.guest import visit
 from serving.batch.score import REJECT_SCHEMA, SCORE_SCHEMA, score_cohort
 from serving.estimates.predictor import Predictor
@@ -60,10 +65,8 @@ def score(
 
     Parameters
     ----------
-    cohort
-        A file, a folder of Parquet files, or a data frame.
-    mapping
-        As :func:`read_cohort` takes it.
+    cohort, mapping
+        As :func:`read_cohort` takes them.
     out, rejects
         Files to write as well (.parquet or .csv).
     home
@@ -81,14 +84,15 @@ def score(
         If the registry has no champion.
     """
     outputs = [("out", _as_path(out)), ("rejects", _as_path(rejects))]
-    named = [("the cohort", cohort), ("mapping", mapping)]
-    inputs = [(name, Path(given)) for name, given in named if isinstance(given, str | Path)]
-    check_outputs(outputs, inputs)
+    check_outputs(outputs, list_inputs(cohort, mapping))
     with visit(home, progress) as entered, tempfile.TemporaryDirectory() as scratch:
         predictor = Predictor(_load_champions(Registry(entered)), min_sample_size)
         mapper = open_mapping(mapping, predictor.dictionary)
         scored, rejected = [path or Path(scratch, f"{name}.parquet") for name, path in outputs]
-        score_cohort(predictor, _make_file(cohort, Path(scratch)), scored, rejected, mapper)
+        paths = list_files(cohort)
+        if not paths:
+            paths, mapper = store_frames(cohort, mapper, Path(scratch))
+        score_cohort(predictor, paths, scored, rejected, mapper)
         return Scores(_read_frame(scored, SCORE_SCHEMA), _read_frame(rejected, REJECT_SCHEMA))
 
 
@@ -101,14 +105,6 @@ def _load_champions(registry: Registry) -> list[Champion]:
     if not found:
         raise UnavailableError("the registry has no champion; `fit_study` registers one")
     return [Champion("", registered.version, registered.model) for registered in found]
-
-
-def _make_file(cohort: Any, folder: Path) -> Path:
-    if isinstance(cohort, str | Path):
-        return Path(cohort)
-    path = folder / "frame.parquet"
-    parquet.write_table(make_table(cohort), path)
-    return path
 
 
 def _read_frame(path: Path, schema: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from features.base.outputs import check_outputs
-from ketamine_response.cohorts import MappingLike, open_mapping, read_any
+from ketamine_response.cohorts import MappingLike, list_inputs, open_mapping, read_any
 from ketamine_response.frames import tabulate_performance
 from ketamine_response.guest import visit
 from ketamine_response.models import Model
@@ -83,7 +83,7 @@ def validate(
     model
         A model that was loaded from this home, or ``OUTCOME[@ALIAS|@VERSION]``.
     cohort
-        With outcomes: a file, a data frame, or a cohort that was read.
+        With outcomes: what :func:`read_cohort` takes, or a cohort that it read.
     mapping, ignore_unknown, incomplete
         As :func:`read_cohort` takes them.
     register
@@ -103,12 +103,8 @@ def validate(
     reference = parse_reference(model) if isinstance(model, str) else _refer(model)
     folder = None if out is None else Path(out)
     if folder is not None:
-        inputs = [
-            (name, Path(given))
-            for name, given in (("the cohort", cohort), ("mapping", mapping))
-            if isinstance(given, str | Path)
-        ]
-        check_outputs([("out", folder / file) for file in (FINDINGS_FILE, REPORT_FILE)], inputs)
+        files = [("out", folder / file) for file in (FINDINGS_FILE, REPORT_FILE)]
+        check_outputs(files, list_inputs(cohort, mapping))
     with visit(home) as entered:
         registry = Registry(entered)
         registered = registry.load_reference(reference)

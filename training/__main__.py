@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from features.base.commands import FAILED, AsJson, make_app, say, show, show_json
+from features.base.commands import (
+    FAILED,
+    SOME_REJECTED,
+    AsJson,
+    make_app,
+    say,
+    show,
+    show_json,
+)
 from features.base.files import write_bytes_atomic
 from features.base.home import enter_home
 from features.base.outputs import check_outputs
@@ -148,7 +156,7 @@ def validate(
 ) -> None:
     """Test a registered model on another cohort, and propose a recalibration."""
     home = enter_home()
-    from features.records.cohort import read_cohort
+    from features.records.cohort import read_intake
     from features.records.mapping import read_mapping
     from training.registry.reference import parse_reference
 
@@ -163,11 +171,11 @@ def validate(
     registered = registry.load_reference(reference)
     dictionary = registered.model.card.dictionary
     mapper = read_mapping(mapping, dictionary)
-    courses = read_cohort(cohort, mapper, ignore_unknown, dictionary, incomplete)
+    courses, account = read_intake(cohort, mapper, ignore_unknown, dictionary, incomplete)
     from training.validate import describe_validation, prepare_folder, validate_version
 
     folder = prepare_folder(out)
-    done = validate_version(registry, registered, courses, folder, register)
+    done = validate_version(registry, registered, courses, folder, register, account)
     for path in done.files:
         say(f"{path}: written")
     show(as_json, done.as_dict(), describe_validation(done, register))
@@ -197,6 +205,42 @@ def card(
         show_json(registered.as_dict())
     elif out is None:
         typer.echo(text, nl=False)
+
+
+Exports = Annotated[list[Path], typer.Argument(metavar="EXPORT...", help="files, or a folder")]
+DictionaryFile = Annotated[
+    Path | None, typer.Option(help="instruments and fields of your own (TOML)")
+]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
+]
+
+
+@app.command()
+def intake(
+    exports: Exports,
+    out: Annotated[Path, typer.Option(help="cohort to write (.parquet or .csv)")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="mapping file (TOML) for the exports' own columns")
+    ] = None,
+    dictionary: DictionaryFile = None,
+    report: Annotated[
+        Path | None, typer.Option(help="folder, or .html or .json file: both are written")
+    ] = None,
+    incomplete: Incomplete = False,
+    ignore_unknown: IgnoreUnknown = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a cohort of a clinic's exports, and account for every row."""
+    from training.intake import IntakeOrder, summarise_intake, take_in
+
+    order = IntakeOrder(exports, out, mapping, dictionary, report, incomplete, ignore_unknown)
+    facts = take_in(order)
+    for path in [out, *order.list_reports()]:
+        say(f"{path}: written")
+    show(as_json, facts.model_dump(mode="json"), summarise_intake(facts))
+    if facts.set_aside:
+        raise typer.Exit(SOME_REJECTED)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 from features.base.errors import InputError, Problem
 from features.base.files import write_bytes_atomic
+from features.intake.account import Account
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
 from training.findings.findings import Findings, RecalibrationFacts
@@ -65,6 +66,7 @@ def validate_version(
     cohort: Columns,
     out: Path | None,
     register: bool,
+    account: Account | None = None,
 ) -> Validated:
     """Validate a registered model on a cohort; log it, and write report and findings.
 
@@ -74,6 +76,8 @@ def validate_version(
         An existing folder; None if nothing is to be written.
     register
         Whether to make the recalibrated model a new version, if one is proposed.
+    account
+        Of the exports that the cohort was made of; None if that is not known.
 
     Raises
     ------
@@ -85,7 +89,7 @@ def validate_version(
     # The gate asks here what the model's own study asked of it.
     bounds = GatePart() if before is None else before.bounds
     validation = validate_on_cohort(model, version, cohort, bounds)
-    findings = judge_findings(describe_external(validation))
+    findings = judge_findings(describe_external(validation, account))
     with registry.open_validation(findings, validation.digest) as run_id:
         if register and findings.recalibration is not None:
             recalibrated = _register_recalibrated(registry, validation, findings.recalibration)

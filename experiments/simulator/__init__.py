@@ -3,10 +3,11 @@
 These patients do not exist: every file says SIMULATED, in a column and in its metadata.
 """
 
-from experiments.simulator.cohort import Simulation, simulate, write_simulation
+from experiments.simulator.cohort import Simulation, simulate
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, draw_new_sites, make_sites
 from experiments.simulator.worlds import WORLDS, find_world
+from features.records.writing import write_table_atomic as write_simulation
 
 __all__ = [
     "WORLDS",

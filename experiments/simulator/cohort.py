@@ -1,13 +1,10 @@
 """Simulated cohorts as files: what a clinic would have recorded, and separately the truth."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
-import pyarrow.parquet as parquet
 
 from experiments.simulator.attainable import compute_attainable, list_known
 from experiments.simulator.effects import ROUTES
@@ -25,11 +22,9 @@ from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, make_sites
 from features.base.arrays import Flags, Numbers
-from features.base.errors import InputError, Problem
-from features.base.files import open_atomic
 from features.dictionary.dictionary import load_dictionary
-from features.dictionary.field import Kind
 from features.records.scoring import prorate_total
+from features.records.writing import make_array
 
 _BUILT_IN = load_dictionary()
 _LABEL = "SIMULATED"
@@ -44,7 +39,6 @@ _REGIMENS: dict[str, tuple[str, float, float, float, float, str]] = {
     "sc": ("ketamine", 0.6, np.nan, 6, 3, "clinic"),
     "oral": ("ketamine", 1.0, np.nan, 8, 4, "home"),
 }
-_TYPES = {Kind.FLAG: pa.bool_(), Kind.INTEGER: pa.int64()}
 
 
 @dataclass(frozen=True)
@@ -215,33 +209,7 @@ def _record_followups(
 def _label_table(columns: dict[str, Any]) -> Any:
     ordered = [name for name in _BUILT_IN.cohort_fields if name in columns]
     ordered += [name for name in columns if name not in _BUILT_IN.cohort_fields]
-    arrays = {name: _make_array(name, columns[name]) for name in ordered}
+    arrays = {
+        name: make_array(_BUILT_IN.cohort_fields.get(name), columns[name]) for name in ordered
+    }
     return pa.table(arrays).replace_schema_metadata({"data": _LABEL})
-
-
-def _make_array(name: str, values: Any) -> Any:
-    field = _BUILT_IN.cohort_fields.get(name)
-    if values.dtype == object or field is None:
-        return pa.array(values.tolist())
-    numbers = pa.array(values, from_pandas=True)  # NaN is missing
-    if field.kind is Kind.CATEGORY:
-        return pa.array(field.categories).take(numbers.cast(pa.int64()))
-    if field.kind is Kind.DATE:
-        return numbers.cast(pa.int32()).cast(pa.date32())
-    return numbers.cast(_TYPES.get(field.kind, pa.float64()))
-
-
-def write_simulation(table: Any, path: Path) -> None:
-    """Write a simulated table atomically, as Parquet or CSV by the path's ending.
-
-    Raises
-    ------
-    InputError
-        If the ending is neither.
-    """
-    writers = {".parquet": parquet.write_table, ".csv": csv.write_csv}
-    if path.suffix not in writers:
-        problem = Problem("--out", "format", f"must end in one of: {', '.join(writers)}")
-        raise InputError([problem])
-    with open_atomic(path) as file:
-        writers[path.suffix](table, file)

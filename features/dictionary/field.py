@@ -1,5 +1,6 @@
 """Fields: name, kind, unit, range or categories."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,3 +82,16 @@ class Field:
                 return DATES_ALLOWED
             case Kind.TEXT:
                 return "an opaque code of up to 64 letters, digits, dots, colons or dashes"
+
+    def round_outward(self, low: float, high: float) -> tuple[float, float]:
+        """Round a range outward to the field's step: exact ends would be single patients' values.
+
+        Examples
+        --------
+        >>> age = Field(name="age", kind=Kind.NUMBER, group=Group.BACKGROUND, label="Age",
+        ...     high=120, step=10)
+        >>> age.round_outward(21.0, 66.0)
+        (20.0, 70.0)
+        """
+        down, up = math.floor(low / self.step), math.ceil(high / self.step)
+        return max(down * self.step, self.low), min(up * self.step, self.high)

@@ -24,6 +24,11 @@ class Aside:
     # Of patients and courses: the table that decided; of rows it is known.
     table: str = ""
 
+    def describe(self) -> str:
+        """Describe the reason, with the table that decided."""
+        reason = f"{self.reason} ({self.table})" if self.table else self.reason
+        return reason[:1].upper() + reason[1:]
+
 
 @dataclass(frozen=True)
 class Note:
@@ -87,6 +92,12 @@ class Account:
         """Return the account with a further count, unless that is 0."""
         notes = (*self.notes, Note(table, step, what, count)) if count else self.notes
         return replace(self, notes=notes)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the export was one row per course already, of which none was left aside."""
+        names = [entry.table for entry in self.tables]
+        return names == [SINGLE] and not (self.tables[0].rows.aside or self.courses.aside)
 
     def check(self) -> None:
         """Raise AssertionError if any count does not add up; that is a fault of ours."""

@@ -65,7 +65,7 @@ def assemble(
         If a table cannot be read, joined or dated as the mapping says; lists every problem, each
         with its table, column and rows.
     """
-    work = _Assembly(plan, dictionary, ignore_unknown, list_paths(paths))
+    work = _Assembly(plan, dictionary, ignore_unknown, list_paths(paths, plan))
     return work.run(paths)
 
 

@@ -21,9 +21,14 @@ class Exports(NamedTuple):
     problems: list[Problem]
 
 
-def list_paths(paths: Paths) -> list[Path]:
-    """List what was given: one path, or several; of a folder with one export, that export."""
-    return [_find_single(path) for path in ([paths] if isinstance(paths, Path) else paths)]
+def list_paths(paths: Paths, plan: Plan) -> list[Path]:
+    """List what was given: one path, or several; of a folder with one export, that export.
+
+    A folder stays one if the mapping looks for files below it.
+    """
+    given = [paths] if isinstance(paths, Path) else list(paths)
+    is_deep = any("/" in (table.file or "") for table in plan.tables.values())
+    return given if is_deep else [_find_single(path) for path in given]
 
 
 def _find_single(path: Path) -> Path:
@@ -36,7 +41,7 @@ def _find_single(path: Path) -> Path:
 
 def find_exports(paths: Paths, plan: Plan) -> Exports:
     """Match the exports with the tables of a mapping, by the patterns of their names."""
-    tables, given = plan.list_tables(), list_paths(paths)
+    tables, given = plan.list_tables(), list_paths(paths, plan)
     named = any(table.file is not None for table in tables.values())
     # Only patterns say what to look for in a folder; without them it is one table in parts.
     folders = [path for path in given if named and path.is_dir()]
@@ -49,7 +54,7 @@ def find_exports(paths: Paths, plan: Plan) -> Exports:
         if table.file is None and len(tables) > 1 and len(offered) > 1:
             message = "several exports are given: say which by `file`"
             problems.append(Problem(f"tables.{name}.file", "required", message))
-        matched[name] = list(_match(table.file, offered))
+        matched[name] = list(_match(table.file, offered, folders))
         if not matched[name]:
             message = f"no export's name is like it ({_join(offered)})"
             problems.append(Problem(f"tables.{name}.file", "exists", message))
@@ -59,14 +64,22 @@ def find_exports(paths: Paths, plan: Plan) -> Exports:
         for path in offered
         if path not in taken and path not in inside
     ]
-    aside = tuple(path.name for path in inside if path not in taken)
+    used = taken | {parent for file in taken for parent in file.parents}
+    aside = tuple(path.name for path in inside if path not in used)
     return Exports(matched, aside, problems)
 
 
-def _match(pattern: str | None, paths: Iterable[Path]) -> Iterator[Path]:
+def _match(pattern: str | None, paths: Iterable[Path], folders: Iterable[Path]) -> Iterator[Path]:
+    below, slash, name = (pattern or "*").lower().rpartition("/")
     for path in paths:
-        if pattern is None or fnmatchcase(path.name.lower(), pattern.lower()):
+        # A file given itself may lie anywhere: the folders in a pattern are those of a data set.
+        inside = path.parent in folders
+        if fnmatchcase(path.name.lower(), name) and not (slash and inside):
             yield path
+    for folder in folders if slash else ():
+        for path in sorted(folder.glob("/".join(["*"] * (below.count("/") + 2)))):
+            if fnmatchcase(path.relative_to(folder).as_posix().lower(), f"{below}/{name}"):
+                yield path
 
 
 def _join(paths: Sequence[Path]) -> str:

@@ -105,10 +105,7 @@ class Estimator:
         self._labels = [(name, fields[name].label) for name in equation.fields]
         self._recorded = tuple(name for name in equation.fields if name != "site")
         # What a drug alone has is not missing from other treatments.
-        self._not_drugs = [
-            position for position, agent in dictionary.agent_positions.items() if not agent.is_drug
-        ]
-        self._of_drugs = np.array([[name in DRUG_FIELDS] for name in self._recorded], dtype=bool)
+        self._of_drugs = np.array([name in DRUG_FIELDS for name in self._recorded], dtype=bool)
         self._sites = frozenset(equation.sites)
         self._outcome, self._model_part = card.outcome.model_dump(), _describe_model(model, version)
         self._base_rate = BaseRatePart(
@@ -253,8 +250,9 @@ class Estimator:
     # A site that the model does not know counts as missing.
     def _list_imputed(self, columns: Columns) -> list[list[str]]:
         missing = np.isnan(columns.stack(self._recorded))
-        if self._not_drugs:
-            missing &= ~(self._of_drugs & np.isin(columns.get_numbers("agent"), self._not_drugs))
+        undosed = columns.find_undosed()
+        if np.count_nonzero(undosed):
+            missing[self._of_drugs] &= ~undosed
         if self._sites:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)

@@ -76,6 +76,12 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 Words = Mapping[str, str]
+# The key that marks a draft.
+DRAFT = "draft"
+_DRAFT_REMEDY = (
+    "this mapping is a draft: answer its questions, correct its lines, then remove this one "
+    "(`python -m training mapping check` shows what would be read)"
+)
 
 
 def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
@@ -166,6 +172,10 @@ def make_mapper(
     folder: Path | None = None,
 ) -> Mapper:
     """Make a mapping of the table that a file in a folder holds; raises as :func:`read_mapping`."""
+    table = {**table}
+    # A draft is made of guesses: it must not be used before someone has read it.
+    if table.pop(DRAFT, False) is not False:
+        raise MappingError([Problem(DRAFT, "draft", _DRAFT_REMEDY)], source=source)
     try:
         mapper = Mapper.model_validate(table, context={"folder": folder})
     except ValidationError as error:

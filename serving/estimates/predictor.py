@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from features.dictionary.dictionary import combine_dictionaries
+from features.base.errors import DictionaryError
+from features.dictionary.dictionary import Dictionary, combine_dictionaries
 from features.model.estimator import Estimates, Estimator
 from features.records.columns import Columns
 from features.records.eligibility import Eligibility, check_eligibility
@@ -26,9 +27,7 @@ class Predictor:
         # Effective sample size below which there is no probability.
         self.least_sample_size = least_sample_size
         # What some champion knows: the built-in fields, and all additions.
-        self.dictionary = combine_dictionaries(
-            champion.model.card.dictionary for champion in self.champions
-        )
+        self.dictionary = _combine_dictionaries(self.champions)
         # Every answer is recorded with them.
         self.names = [(c.model.card.name, c.version) for c in self.champions]
         self.labels = tuple(
@@ -62,3 +61,11 @@ class Predictor:
             for row, estimate in zip(estimates.rows.tolist(), described, strict=True):
                 results[row]["estimates"].append(estimate)
         return results
+
+
+def _combine_dictionaries(champions: Sequence[Champion]) -> Dictionary:
+    try:
+        return combine_dictionaries(champion.model.card.dictionary for champion in champions)
+    except DictionaryError as error:
+        source = "champions whose studies define one thing differently"
+        raise DictionaryError(error.problems, source) from None

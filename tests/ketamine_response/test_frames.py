@@ -163,3 +163,50 @@ def test_study_names_every_problem():
     with pytest.raises(kr.InputError) as caught:
         kr.Study(name="x", outcome="phq9.acute.response", seed=-1, folds=3)
     assert {problem.field for problem in caught.value.problems} == {"question", "seed", "folds"}
+
+
+LONG = {
+    "tables": {
+        "people": {"file": "people*.csv", "patient": "id"},
+        "visits": {
+            "file": "visits.csv", "patient": "id", "day": "day", "instrument": "scale",
+            "score": "score",
+        },
+    },
+    "constants": {"condition": "depression"},
+}  # fmt: skip
+PEOPLE = pd.DataFrame({"id": [7, 8], "age": [44, 51]})
+VISITS = pd.DataFrame(
+    {
+        "id": [7, 7, 8, 8], "day": [0, 28, -3, 300], "scale": "PHQ-9", "score": [20, 8, 15, 2],
+    }
+)  # fmt: skip
+
+
+def test_tables_of_a_mapping_are_files_or_frames(tmp_path):
+    """The account counts what was left aside: a score outside every window."""
+    paths = [tmp_path / "people_2026.csv", tmp_path / "visits.csv"]
+    PEOPLE.to_csv(paths[0], index=False)
+    VISITS.to_csv(paths[1], index=False)
+    from_files = kr.read_cohort(paths, LONG)
+    assert kr.read_cohort(tmp_path, LONG).digest == from_files.digest
+    from_frames = kr.read_cohort({"people": PEOPLE, "visits": VISITS}, LONG)
+    assert from_frames.digest == from_files.digest
+    frame = from_frames.frame.set_index("patient_id")
+    assert frame.loc["7", ["age", "phq9", "phq9_acute"]].tolist() == [44, 20, 8]
+    for cohort in (from_files, from_frames):
+        visits = next(table for table in cohort.account["tables"] if table["table"] == "visits")
+        assert (visits["read"], visits["used"]) == (4, 3)
+        assert [entry["rows"] for entry in visits["aside"]] == [1]
+
+
+def test_one_long_frame_is_the_one_table(tmp_path):
+    mapping = LONG | {"tables": {"visits": LONG["tables"]["visits"]}}
+    cohort = kr.read_cohort(VISITS, mapping)
+    assert cohort.frame["phq9"].tolist() == [20, 15]
+    assert cohort.account["patients"]["used"] == 2
+
+
+def test_missing_table_is_named():
+    with pytest.raises(kr.InputError, match=r"tables\.visits\.file \(exists\)"):
+        kr.read_cohort({"people": PEOPLE}, LONG)

@@ -9,7 +9,7 @@ import numpy as np
 
 from features import __version__
 from features.base.versions import name_xgboost
-from features.dictionary.field import Field, Kind
+from features.dictionary.field import Kind
 from features.model.card import (
     NOTE,
     PUBLISHED_NOTE,
@@ -134,23 +134,8 @@ def _list_ranges(design: Design, equation: Equation) -> Iterator[StudiedRange]:
                 categories = tuple(field.categories[index] for index in seen)
                 yield StudiedRange(field=name, categories=categories)
             elif field.numeric:
-                low, high = _round_outward(
-                    field, float(np.nanmin(values)), float(np.nanmax(values))
-                )
+                low, high = field.round_outward(float(np.nanmin(values)), float(np.nanmax(values)))
                 yield StudiedRange(field=name, low=low, high=high)
-
-
-def _round_outward(field: Field, low: float, high: float) -> tuple[float, float]:
-    """Round a range outward to the field's step.
-
-    >>> from features.dictionary.dictionary import load_dictionary
-    >>> _round_outward(load_dictionary().fields["age"], 21.0, 66.0)
-    (20.0, 70.0)
-    """
-    # Exact ends would be the values of single patients.
-    step = field.step
-    widened = np.floor(low / step) * step, np.ceil(high / step) * step
-    return max(float(widened[0]), field.low), min(float(widened[1]), field.high)
 
 
 def _list_software(equation: Equation) -> dict[str, str]:

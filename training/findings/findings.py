@@ -202,6 +202,15 @@ class Attrition(Facts):
     assumption: str
 
 
+class TableFlow(Facts):
+    """The rows of one of the tables that a cohort was made of; `used` and those excluded add up."""
+
+    table: str
+    read: int
+    used: int
+    excluded: tuple[Exclusion, ...] = ()
+
+
 class Flow(Facts):
     """From the courses read to those analysed, as in a flow diagram of TRIPOD+AI.
 
@@ -209,6 +218,10 @@ class Flow(Facts):
     reason that applies.
     """
 
+    # Of a cohort that was made of a clinic's exports; empty if it was one table already.
+    tables: tuple[TableFlow, ...] = ()
+    # Patients left aside with all their courses, which are then not among those read.
+    patients_excluded: tuple[Exclusion, ...] = ()
     read: int
     excluded: tuple[Exclusion, ...]
     analysed: int

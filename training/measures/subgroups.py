@@ -26,6 +26,7 @@ from training.measures.predictions import Predictions
 TOO_FEW = "too few"
 HIDDEN = "hidden: its counts would give away another row's"
 _UNKNOWN = "unknown"
+_NO_ROUTE = "none"
 # The power by convention: see `detectable`.
 _POWER = 0.8
 # All assumed. Patients with the outcome, and without, below which counts are hidden; courses, and
@@ -187,6 +188,8 @@ def _band_numbers(values: Numbers, lows: Sequence[float]) -> Texts:
 def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Texts]:
     """Label each course by sex, age, condition, route, site and severity at baseline.
 
+    By agent too, if the study adds any.
+
     Parameters
     ----------
     instrument
@@ -198,11 +201,15 @@ def label_courses(columns: Columns, instrument: Instrument) -> Mapping[str, Text
         For each grouping with at least two subgroups here, ``object[courses]``, None if unknown.
     """
     labels = {name: _name_categories(columns, name) for name in _CATEGORIES}
+    if columns.dictionary.agents:
+        labels["agent"] = _name_categories(columns, "agent")
+        labels["route"][columns.find_undosed()] = _NO_ROUTE
     labels["age"] = _band_numbers(columns.get_numbers("age"), _AGES)
     labels["site"] = columns.get_texts("site")
     labels["severity"] = _name_severity(columns.get_numbers(instrument.key), instrument)
-    order = ("sex", "age", "condition", "route", "site", "severity")
-    return {name: labels[name] for name in order if len(set(labels[name].tolist()) - {None}) > 1}
+    order = ("sex", "age", "condition", "agent", "route", "site", "severity")
+    counts = {name: len(set(labels[name].tolist()) - {None}) for name in labels}
+    return {name: labels[name] for name in order if counts.get(name, 0) > 1}
 
 
 def _name_categories(columns: Columns, name: str) -> Texts:

@@ -28,16 +28,18 @@ def draw_flow(findings: Findings) -> Figure:
 
 
 def _draw_diagram(flow: Flow) -> Markup:
-    boxes = [(flow.read, "courses read")], _list_analysed(flow), _list_outcomes(flow)
-    middle, end, drawn = sum(_LEFT) / 2, 0.0, []
-    for number, box in enumerate(filter(None, boxes)):
-        top = end + _GAP if number else float(_LEFT[0])
-        if number == 1 and flow.excluded:
+    read = [(flow.read, "courses read")]
+    tables = [(table.read, f"rows of {table.table}") for table in flow.tables]
+    boxes = tables, read, _list_analysed(flow), _list_outcomes(flow)
+    middle, end, drawn = sum(_LEFT) / 2, 0.0, list[Markup]()
+    for box in filter(None, boxes):
+        top = end + _GAP if drawn else float(_LEFT[0])
+        if box is boxes[2] and flow.excluded:
             aside, bottom = _draw_box(_RIGHT, end + _GAP / 2, _list_excluded(flow))
             at = (end + bottom + _GAP / 2) / 2
             drawn += [aside, _draw_arrow((middle, at), (_RIGHT[0], at))]
             top = bottom + _GAP / 2
-        if number:
+        if drawn:
             drawn.append(_draw_arrow((middle, end), (middle, top)))
         texts = [text for courses, name in box for text in _wrap(courses, name, _LEFT)]
         lines, end = _draw_box(_LEFT, top, texts)

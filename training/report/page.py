@@ -4,16 +4,11 @@ The words of both are in ``templates``; tables, drawings and numbers are made he
 """
 
 import re
-from base64 import b64encode
 from functools import cache
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from jinja2 import Environment
 
-from features.model.card import SIMULATED_NOTE
 from training.candidates.registry import BASE_RATE, label_candidate
 from training.findings import words
 from training.findings.findings import Findings
@@ -23,12 +18,10 @@ from training.report import numbers
 from training.report.curves import draw_calibration, draw_decision, draw_instability
 from training.report.flow import draw_flow
 from training.report.forests import MAX_FACTORS, draw_factors, draw_sites, draw_subgroups
-from training.report.layout import write_table
+from training.report.rendering import make_environment, render_page
 from training.report.summary import list_undone, summarise_findings
 from training.report.tables import make_tables
 
-_FOLDER = Path(__file__).parent / "templates"
-_STYLE = "report.css"
 # By the name that the templates use.
 _FIGURES = {
     "flow": draw_flow,
@@ -63,15 +56,12 @@ def render_report(findings: Findings) -> str:
     findings
         Every number of the report. Each is shown rounded, with the exact value in an attribute.
     """
-    style = read_style()
-    page = _make_environment().get_template("report.html")
-    return page.render(
+    return render_page(
+        _make_environment(),
+        "report.html",
         findings=findings,
         card=findings.card,
         event=words.describe_event(findings.card),
-        style=Markup(style),
-        # The page's security policy admits the style of this digest, and nothing else.
-        style_digest=b64encode(sha256(style.encode()).digest()).decode(),
         summary=summarise_findings(findings),
         figures={name: draw(findings) for name, draw in _FIGURES.items()},
         tables=make_tables(findings),
@@ -92,28 +82,11 @@ def render_markdown(template: str, **facts: Any) -> str:
 
 
 @cache
-def read_style() -> str:
-    """Read the stylesheet; its digest is what the page's security policy allows."""
-    return (_FOLDER / _STYLE).read_text("utf-8")
-
-
-@cache
 def _make_environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=select_autoescape(["html"]),
-        # A name that is missing must fail here, not leave a gap in the report.
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["table"] = write_table
-    environment.globals |= {
-        "base_rate": BASE_RATE,
-        "max_factors": MAX_FACTORS,
-        "simulated_note": SIMULATED_NOTE,
-        "tested_on": words.TESTED_ON,
-        "validation_types": words.VALIDATION_TYPES,
+    return make_environment(
+        base_rate=BASE_RATE,
+        max_factors=MAX_FACTORS,
+        tested_on=words.TESTED_ON,
+        validation_types=words.VALIDATION_TYPES,
         **{function.__name__: function for function in _FUNCTIONS},
-    }
-    return environment
+    )

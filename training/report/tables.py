@@ -155,7 +155,14 @@ def tabulate_flow(flow: Flow | None) -> Table | None:
     """Tabulate the flow of courses, from those read to those analysed."""
     if flow is None:
         return None
-    steps: list[tuple[str, int | None]] = [
+    steps: list[tuple[str, int | None]] = []
+    for table in flow.tables:
+        name = f"Rows of {table.table}"
+        steps.append((name, table.read))
+        steps += [(f"{name} left aside: {row.reason}", row.courses) for row in table.excluded]
+    aside = flow.patients_excluded
+    steps += [(f"Patients left aside: {row.reason}", row.courses) for row in aside]
+    steps += [
         ("Courses read", flow.read),
         *((f"Excluded: {row.reason}", row.courses) for row in flow.excluded),
         ("Courses analysed", flow.analysed),

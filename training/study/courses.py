@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
 from features.dictionary.outcome import Outcome
+from features.intake.account import Account
 from features.model.matrix import Feature, build_matrix, list_features
-from features.records.cohort import collect_cohort, read_cohort
+from features.records.cohort import collect_cohort, read_intake
 from features.records.columns import Columns
 from features.records.mapping import Mapper, read_mapping
 from features.sources.tables import wrap_table
@@ -28,14 +29,19 @@ NONE_YET = 'cohort.outcomes = "none-yet"'
 
 def load_cohort(study: Study, override: Path | None = None) -> Columns:
     """Read the cohort of a study, whole and valid."""
+    return load_intake(study, override)[0]
+
+
+def load_intake(study: Study, override: Path | None = None) -> tuple[Columns, Account | None]:
+    """Read the cohort of a study, and the account of its exports; None if a reader gives it."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
     paths, options = [override] if override else study.list_exports(), _list_options(study)
     if study.cohort.reader is not None:
-        return _read_by_reader(study, study.cohort.reader, paths, mapper)
+        return _read_by_reader(study, study.cohort.reader, paths, mapper), None
     if not paths:
         message = "name the cohort with --cohort, or with cohort.path in the study"
         raise StudyError([Problem("cohort", "required", message)], source=study.name)
-    return read_cohort(paths, mapper, **options)
+    return read_intake(paths, mapper, **options)
 
 
 def _read_by_reader(study: Study, reader: str, paths: Sequence[Path], mapper: Mapper) -> Columns:
@@ -74,14 +80,15 @@ def load_design(study: Study, override: Path | None = None) -> Design:
     InputError
         If study or cohort break a rule, or the cohort cannot show the outcome.
     """
-    return arrange_cohort(study, load_cohort(study, override))
+    return arrange_cohort(study, *load_intake(study, override))
 
 
-def arrange_cohort(study: Study, cohort: Columns) -> Design:
+def arrange_cohort(study: Study, cohort: Columns, account: Account | None = None) -> Design:
     """Arrange the courses of a cohort that a study is about; see :func:`load_design`."""
     design = prepare_design(study, filter_courses(study, cohort))
     _check_early_scores(study, design.columns)
-    return replace(design, excluded=tuple(list_exclusions(study.conditions, cohort)))
+    excluded = tuple(list_exclusions(study.conditions, cohort))
+    return replace(design, excluded=excluded, account=account)
 
 
 def _find_reader(name: str) -> Any:

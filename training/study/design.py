@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from features.base.arrays import Flags, Numbers
 from features.dictionary.outcome import Outcome
+from features.intake.account import Account
 from features.model.matrix import Feature
 from features.records.columns import Columns
 from training.study.conditions import Exclusion
@@ -51,6 +52,8 @@ class Design:
         Maximal number of folds into which a fit splits the courses to choose its settings.
     excluded
         Courses of the cohort that are not in `courses`, by reason.
+    account
+        Of the exports that the cohort was made of; None if that is not known.
     """
 
     study: Study
@@ -68,6 +71,7 @@ class Design:
     enrolled: "Design | None" = None
     inner_folds: int = 5
     excluded: tuple[Exclusion, ...] = ()
+    account: Account | None = None
 
     @property
     def described(self) -> "Design":

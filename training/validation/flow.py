@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
+from features.intake.account import Account, Part
 from features.records.columns import Columns
-from training.findings.findings import Flow
+from training.findings.findings import Flow, TableFlow
 from training.study.conditions import CONDITION_KEY, REASONS, Exclusion
 from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design
@@ -25,11 +26,42 @@ def describe_development_flow(design: Design) -> Flow:
         # Before the first outcome is known, courses that await theirs are analysed.
         "awaiting": enrolled.size - design.described.size,
     }
-    return describe_flow(
+    flow = describe_flow(
         excluded + design.courses.size,
         [*design.excluded, *list_reasons(counts, design.target)],
         design.described.columns,
         design.outcome if design.size else None,
+    )
+    return add_intake(flow, design.account)
+
+
+def add_intake(flow: Flow, account: Account | None) -> Flow:
+    """Add what was left aside when the cohort was made of a clinic's exports."""
+    if account is None or account.is_plain:
+        return flow
+    excluded = list_aside(account.courses)
+    return flow.model_copy(
+        update={
+            "tables": tuple(
+                TableFlow(
+                    table=entry.table,
+                    read=entry.rows.read,
+                    used=entry.rows.used,
+                    excluded=list_aside(entry.rows),
+                )
+                for entry in account.tables
+            ),
+            "patients_excluded": list_aside(account.patients),
+            "read": flow.read + sum(row.courses for row in excluded),
+            "excluded": (*excluded, *flow.excluded),
+        }
+    )
+
+
+def list_aside(part: Part) -> tuple[Exclusion, ...]:
+    """List what an intake left aside, by step and reason."""
+    return tuple(
+        Exclusion(f"intake.{entry.step}", entry.describe(), entry.count) for entry in part.aside
     )
 
 

@@ -34,10 +34,12 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "enrichd_cbt": ("enrichd_cbt_bdi.csv",),
     "enrichd_cbt_after_acute": ("enrichd_cbt_bdi.csv",),
     "fdd_child_ptsd": ("fdd_child_ptsd_emdr_cbt.csv",),
+    "fink_running": ("ds003799", "openneuro-ds003799"),
     "help_detox": ("help_detox_cesd.csv",),
     "nimh_ketamine": ("ds005917", "openneuro-ds005917"),
     "nimh_ketamine_day10": ("ds005917", "openneuro-ds005917"),
     "panic_imipramine": ("panic_imipramine_pas.csv",),
+    "reisby_imipramine": ("reisby.csv",),
 }
 _MAX_FOLDS = 5
 

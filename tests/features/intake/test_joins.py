@@ -3,6 +3,7 @@
 import pytest
 from cohorts import list_aside
 
+from features.base.errors import CohortError
 from features.records.cohort import read_intake
 from features.records.mapping import read_mapping
 
@@ -222,3 +223,37 @@ def test_one_file_may_serve_several_tables(list_cells):
     text = "\n".join(map(",".join, rows))
     fields = ("patient_id", "chronic_pain", "route", "phq9", "phq9_acute")
     assert list_cells(mapping, {"redcap.csv": text}, *fields) == [("A7", 1.0, 1.0, 18.0, 6.0)]
+
+
+BELOW = """
+[tables.people]
+file = "people.csv"
+patient = "id"
+
+[tables.scores]
+file = "scales/phq9.csv"
+row = "patient"
+patient = "id"
+
+[constants]
+condition = "depression"
+"""
+
+
+def test_file_below_the_folder_is_named_by_its_path(tmp_path):
+    """Not the file of that name beside it, which is left aside; given itself, it is taken."""
+    (tmp_path / "mapping.toml").write_text(BELOW)
+    folder = tmp_path / "export"
+    (folder / "scales").mkdir(parents=True)
+    (folder / "people.csv").write_text("id,age\n7,44\n")
+    (folder / "phq9.csv").write_text("id,phq9\n7,3\n")
+    (folder / "scales" / "phq9.csv").write_text("id,phq9\n7,20\n")
+    mapper = read_mapping(tmp_path / "mapping.toml")
+    columns, account = read_intake(folder, mapper)
+    assert columns.get_numbers("phq9").tolist() == [20]
+    assert account.as_dict()["files_aside"] == ["phq9.csv"]
+    files = [folder / "people.csv", folder / "scales" / "phq9.csv"]
+    assert read_intake(files, mapper)[0].get_numbers("phq9").tolist() == [20]
+    (folder / "scales" / "phq9.csv").unlink()
+    with pytest.raises(CohortError, match=r"tables\.scores\.file \(exists\)"):
+        read_intake(folder, mapper)

@@ -241,3 +241,14 @@ def test_decimal_commas_are_read_in_texts_of_any_format(tmp_path):
         assert columns.find_missing("age").tolist() == [False, True, True]
         assert columns.get_numbers("bmi").tolist() == [21.5, 22, 23]
         assert columns.get_texts("patient_id")[0] == "a.1"
+
+
+def test_a_draft_is_refused_until_it_is_said_to_be_none(tmp_path):
+    path = tmp_path / "draft.toml"
+    for mark, is_draft in (("true", True), ('"yes"', True), ("false", False)):
+        path.write_text(f"draft = {mark}\n[rename]\nTotal = 'phq9'\n")
+        if is_draft:
+            with pytest.raises(MappingError, match=r"draft \(draft\): this mapping is a draft"):
+                read_mapping(path)
+        else:
+            assert read_mapping(path).rename == {"Total": "phq9"}

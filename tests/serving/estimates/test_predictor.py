@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 import pytest
 
+from features.base.errors import DictionaryError
+from features.dictionary.additions import Agent
 from features.model.equation import Equation
 from features.records.assessment import read_assessments
 from serving.estimates.predictor import Predictor
@@ -233,3 +235,28 @@ def test_estimating_imports_neither_file_readers_nor_training_stack():
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_champions_with_other_additions_answer_together(make_champion, make_assessment):
+    """Each adds an agent; the same key with another label is refused, by its name."""
+
+    def make(key, label, *facts):
+        champion = make_champion(*facts)
+        agents = (Agent(key=key, label=label, routes=()),)
+        card = champion.model.card.model_copy(update={"added_agents": agents})
+        return replace(champion, model=replace(champion.model, card=card))
+
+    anxious = ("gad7.acute.response", ("anxiety",))
+    both = Predictor((make("cbt", "CBT"), make("tms", "TMS", *anxious)), least_sample_size=1)
+    rows = [
+        make_assessment(agent="cbt", route=None),
+        make_assessment(agent="tms", route=None, condition="anxiety", gad7=12),
+    ]
+    for result in both.estimate(read_assessments(rows, both.dictionary)):
+        (estimate,) = result["estimates"]
+        assert 0 < estimate["probability"] < 1
+        assert result["eligibility"] == [
+            notice for notice in result["eligibility"] if notice["action"] == "not_screened"
+        ]
+    with pytest.raises(DictionaryError, match=r"define one thing differently.*\n.*agents\.cbt"):
+        Predictor((make("cbt", "CBT"), make("cbt", "Other", *anxious)), least_sample_size=1)

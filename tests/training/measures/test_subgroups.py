@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from features.dictionary.dictionary import load_dictionary
+from features.dictionary.additions import Additions, Agent
+from features.dictionary.dictionary import load_dictionary, make_dictionary
 from features.model.prediction import compute_probability
 from features.records.assessment import read_assessments
 from training.measures.calibration_curve import estimate_ratio
@@ -146,3 +147,20 @@ def test_without_bands_severity_is_in_thirds_of_the_range():
     ]
     labels = label_courses(read_assessments(rows), instrument)["severity"].tolist()
     assert labels[0] == labels[1] != labels[2] == labels[3] != labels[4] == labels[5]
+
+
+def test_agents_of_a_study_are_compared():
+    """What is not a drug has no route, which is not one that nobody recorded."""
+    added = Additions(agents=(Agent(key="cbt", label="CBT", routes=()),))
+    regimens = [("ketamine", "iv"), ("ketamine", "im"), ("cbt", None), ("ketamine", None)]
+    rows = [
+        {"patient_id": f"p{n}", "condition": "depression", "phq9": 17, "agent": agent}
+        | {"route": route}
+        for n, (agent, route) in enumerate(regimens)
+    ]
+    columns = read_assessments(rows, make_dictionary(added))
+    labels = label_courses(columns, columns.dictionary.instruments["phq9"])
+    assert {name: values.tolist() for name, values in labels.items()} == {
+        "agent": ["ketamine", "ketamine", "CBT", "ketamine"],
+        "route": ["iv", "im", "none", None],
+    }

@@ -9,6 +9,7 @@ from features.base.errors import InputError
 from features.records.cohort import read_cohort
 from training.study.conditions import Exclusion
 from training.study.courses import arrange_cohort, load_design
+from training.study.parts import CohortPart
 from training.study.study import Study
 from training.validation.flow import describe_development_flow, merge_few
 
@@ -28,6 +29,22 @@ EXCLUDED = {
     "awaiting": "".join(f"f{n},,depression,20,,40,north,\n" for n in range(8)),
 }
 WHERE = {"condition": ("depression",), "age": "18..65"}
+
+
+MAPPING = """
+[tables.doses]
+file = "doses.csv"
+[tables.scores]
+file = "scores.csv"
+date = "date"
+instrument = "scale"
+score = "score"
+[first_dose]
+column = "first"
+lacking = "aside"
+[constants]
+condition = "depression"
+"""
 
 
 def make_study(where=WHERE, outcomes="known"):
@@ -110,3 +127,27 @@ def test_the_flow_adds_up_for_any_conditions(columns, where, seed):
     assert (flow.read, add_up(flow)) == (some.size, some.size)
     assert flow.events + flow.non_events == flow.analysed == design.size
     assert all(row.courses > 0 for row in flow.excluded)
+
+
+def test_what_an_intake_leaves_aside_is_part_of_the_flow(tmp_path):
+    """Two tables: z has no first dose, and one score of a is outside every window."""
+    names = "abcdefghij"
+    doses = "".join(f"{name},2024-01-01\n" for name in names) + "z,\n"
+    scores = "".join(
+        f"{name},2024-01-01,phq9,20\n{name},2024-02-01,phq9,{5 if n < 4 else 15}\n"
+        for n, name in enumerate([*names, "z"])
+    )
+    (tmp_path / "doses.csv").write_text("patient_id,first\n" + doses)
+    (tmp_path / "scores.csv").write_text(
+        "patient_id,date,scale,score\n" + scores + "a,2026-01-01,phq9,3\n"
+    )
+    (tmp_path / "m.toml").write_text(MAPPING)
+    cohort = {"path": ("doses.csv", "scores.csv"), "mapping": "m.toml"}
+    study = make_study().model_copy(update={"cohort": CohortPart(**cohort), "folder": tmp_path})
+    flow = describe_development_flow(load_design(study))
+    assert (flow.read, flow.analysed, add_up(flow), flow.events) == (11, 10, 11, 4)
+    assert [(row.reason, row.courses) for row in flow.excluded] == [("No first dose", 1)]
+    tables = {table.table: table for table in flow.tables}
+    assert (tables["scores"].read, tables["doses"].read) == (23, 11)
+    for table in flow.tables:
+        assert table.read == table.used + sum(row.courses for row in table.excluded)

@@ -6,10 +6,11 @@ from typing import Any, get_args
 import numpy as np
 
 from features.base.arrays import Numbers
+from features.intake.account import Account
 from features.model.card import Measure, ModelCard
 from features.model.prediction import compute_probability
 from features.records.columns import concatenate_columns
-from training.findings.findings import Findings, Performance, ValidationType
+from training.findings.findings import Findings, Flow, Performance, ValidationType
 from training.measures.discrimination import count_pairs
 from training.validation.attrition import Enrolment, describe_attrition
 from training.validation.description import (
@@ -20,8 +21,8 @@ from training.validation.description import (
 )
 from training.validation.evidence import describe_performance
 from training.validation.external.external import ExternalValidation, list_alarms, write_verdict
-from training.validation.external.selection import describe_selection
-from training.validation.flow import describe_flow, list_reasons
+from training.validation.external.selection import Selection, describe_selection
+from training.validation.flow import add_intake, describe_flow, list_reasons
 from training.validation.limitations import list_limitations
 
 # Widths of 95% intervals that a validation should reach (Riley et al., BMJ 2024;384:e074821, from
@@ -29,8 +30,14 @@ from training.validation.limitations import list_limitations
 _WIDTHS = {"ratio": ("O/E ratio", 0.2), "slope": ("slope", 0.3), "auc": ("AUC", 0.1)}
 
 
-def describe_external(validation: ExternalValidation) -> Findings:
-    """Describe all that is known of a registered model on a cohort, before the gate judges it."""
+def describe_external(validation: ExternalValidation, account: Account | None = None) -> Findings:
+    """Describe all that is known of a registered model on a cohort, before the gate judges it.
+
+    Parameters
+    ----------
+    account
+        Of the exports that the cohort was made of; None if that is not known.
+    """
     card, predictions = validation.model.card, validation.predictions
     selection, proposal = validation.selection, validation.proposal
     performance = tuple(_list_performance(validation))
@@ -53,12 +60,7 @@ def describe_external(validation: ExternalValidation) -> Findings:
         attrition=describe_attrition(
             _arrange_enrolled(validation), predictions, validation.model.equation
         ),
-        flow=describe_flow(
-            selection.size,
-            list_reasons(selection.excluded, selection.target),
-            selection.columns,
-            selection.outcome,
-        ),
+        flow=_describe_selection_flow(selection, account),
         recorded=share_recorded(selection.columns, _list_fields(card)),
         prorated=count_prorated(selection.columns),
         bounds=validation.bounds,
@@ -71,6 +73,12 @@ def describe_external(validation: ExternalValidation) -> Findings:
         *list_limitations(findings),
     )
     return findings.model_copy(update={"limitations": limitations})
+
+
+def _describe_selection_flow(selection: Selection, account: Account | None) -> Flow:
+    reasons = list_reasons(selection.excluded, selection.target)
+    flow = describe_flow(selection.size, reasons, selection.columns, selection.outcome)
+    return add_intake(flow, account)
 
 
 def _list_fields(card: ModelCard) -> list[str]:

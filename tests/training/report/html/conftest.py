@@ -40,6 +40,7 @@ from training.findings.findings import (
     SampleSizeFacts,
     Scenario,
     SiteFacts,
+    TableFlow,
 )
 from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
@@ -274,7 +275,16 @@ def make_flow():
         Exclusion("awaiting", "Without a known outcome", 413),
         Exclusion("where.few", "Other conditions of the study, few courses each", 7),
     ]
+    tables = [
+        TableFlow(
+            table="visits", read=9317, used=9211,
+            excluded=[Exclusion("intake.windows", "Outside every window", 106)],
+        ),
+        TableFlow(table="people", read=1811, used=1811),
+    ]  # fmt: skip
     return Flow(
+        tables=tables,
+        patients_excluded=[Exclusion("intake.join", "Patient in other tables only (people)", 19)],
         read=1792, excluded=excluded, analysed=1187, events=561, non_events=626, patients=1104,
         sites=9,
     )  # fmt: skip

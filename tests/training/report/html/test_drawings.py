@@ -175,12 +175,13 @@ def test_the_flow_diagram_has_every_count_of_the_json(page, full):
     drawn = [int(value) for value in texts if value is not None]
     excluded = [row.courses for row in flow.excluded]
     analysed = [flow.analysed, flow.patients, flow.sites, flow.events, flow.non_events]
-    assert sorted(drawn) == sorted([flow.read, *excluded, *analysed])
+    rows = [table.read for table in flow.tables]
+    assert sorted(drawn) == sorted([*rows, flow.read, *excluded, *analysed])
     assert all(row.reason in drawing.text for row in flow.excluded)
 
 
 def test_the_flow_without_outcomes_or_exclusions_is_drawn(full, read):
-    changes = {"excluded": (), "events": None, "non_events": None, "sites": None}
+    changes = {"tables": (), "excluded": (), "events": None, "non_events": None, "sites": None}
     flow = full.flow.model_copy(update=changes)
     page = read(render_report(full.model_copy(update={"flow": flow})))
     drawing = find_drawing(page, "flow-drawing")

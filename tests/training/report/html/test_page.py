@@ -14,7 +14,8 @@ from training.findings.findings import (
     Criterion,
 )
 from training.measures.subgroups import Subgroup
-from training.report.page import read_style, render_report
+from training.report.page import render_report
+from training.report.rendering import read_style
 
 OPTIONAL = (
     "calibration",
