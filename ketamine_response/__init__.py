@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ketamine_response.champions import History, history, promote, rollback
     from ketamine_response.cohorts import Cohort, read_cohort, simulate, simulate_with_truth
     from ketamine_response.fitting import FitResult, fit_study
+    from ketamine_response.mappings import check_mapping, suggest_mapping
     from ketamine_response.models import Model, load_model
     from ketamine_response.reports import Report
     from ketamine_response.scoring import Scores, score
@@ -50,6 +51,7 @@ __all__ = [
     "Study",
     "UnavailableError",
     "ValidationResult",
+    "check_mapping",
     "fit_study",
     "history",
     "load_model",
@@ -59,12 +61,14 @@ __all__ = [
     "score",
     "simulate",
     "simulate_with_truth",
+    "suggest_mapping",
     "validate",
 ]
 
 # Imported on first use (PEP 562): MLflow and scikit-learn take seconds.
 _MODULES = {
     "ketamine_response.cohorts": ("read_cohort", "Cohort", "simulate", "simulate_with_truth"),
+    "ketamine_response.mappings": ("suggest_mapping", "check_mapping"),
     "ketamine_response.studies": ("Study",),
     "ketamine_response.fitting": ("fit_study", "FitResult"),
     "ketamine_response.models": ("load_model", "Model"),

@@ -19,8 +19,12 @@ from features.intake.account import count_file
 from features.records.cohort import collect_cohort, digest_cohort, read_intake
 from features.records.columns import Columns
 from features.records.mapping import Mapper, make_mapper, read_mapping
+from features.records.writing import check_ending, make_cohort_table, write_table_atomic
 from features.sources.tables import wrap_table
-from ketamine_response.frames import make_frame, make_table
+from ketamine_response.frames import make_table
+from ketamine_response.reports import Report
+from training.findings.intake import IntakeFacts, describe_intake
+from training.report.intake import render_intake
 
 _FRAME = "frame"
 # A mapping file, or its content.
@@ -52,7 +56,24 @@ class Cohort:
     @property
     def frame(self) -> pd.DataFrame:
         """The fields that some course has, as a data frame in the project's words and units."""
-        return make_frame(self.columns)
+        return make_cohort_table(self.columns).to_pandas()
+
+    @property
+    def facts(self) -> IntakeFacts:
+        """What was read, and of each field how often it is recorded; small counts are hidden."""
+        return describe_intake(self.columns, self.account, (self.source,), None, "The cohort")
+
+    @property
+    def report(self) -> Report:
+        """The report of ``python -m training intake``; a notebook displays it."""
+        return Report(render_intake(self.facts))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the cohort (.parquet or .csv), completely or not at all; returns its path."""
+        target = Path(path)
+        check_ending(target, "path")
+        write_table_atomic(make_cohort_table(self.columns), target)
+        return target
 
     @property
     def digest(self) -> str:
@@ -115,8 +136,8 @@ def read_cohort(
     Cohort(frame: 2 courses, 3 fields recorded)
     >>> cohort.frame
       patient_id   condition  phq9
-    0         a1  depression  17.0
-    1         a2  depression  21.0
+    0         a1  depression    17
+    1         a2  depression    21
     """
     known = load_dictionary(None if dictionary is None else Path(dictionary))
     return read_any(cohort, open_mapping(mapping, known), known, incomplete, ignore_unknown)

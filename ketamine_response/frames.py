@@ -1,20 +1,15 @@
-"""Between a host's data frames and our columns."""
+"""From a host's data frames to tables, and from measures to data frames."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from features.base.arrays import Numbers
 from features.base.errors import CohortError, Problem
-from features.dictionary.field import Field, Kind
 from features.model.card import Measure
-from features.records.columns import Columns
 from training.findings.findings import Findings
-
-_DATES = "datetime64[s]"
 
 
 def make_table(frame: Any) -> Any:
@@ -49,39 +44,6 @@ def _make_array(series: Any) -> Any:
 def _is_missing(value: Any) -> bool:
     # `isna` of a list is an array.
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
-def make_frame(columns: Columns) -> pd.DataFrame:
-    """Turn columns into a data frame of the fields that some row has, in our words and units."""
-    fields, values = columns.dictionary.cohort_fields, columns.values  # noqa: PD011
-    recorded = columns.list_recorded()
-    return pd.DataFrame({name: _show_values(fields[name], values[name]) for name in recorded})
-
-
-def _show_values(field: Field, values: Any) -> Any:
-    show = _SHOWN.get(field.kind)
-    return values if show is None else show(field, values)
-
-
-def _show_category(field: Field, values: Numbers) -> Any:
-    # The last is that of a missing value.
-    words = np.array([*field.categories, None], dtype=object)
-    return words[np.where(np.isnan(values), len(words) - 1, values).astype(np.intp)]
-
-
-def _show_flag(field: Field, values: Numbers) -> Any:
-    return pd.array(values, "Float64").astype("boolean")
-
-
-def _show_date(field: Field, values: Numbers) -> Any:
-    return pd.to_datetime(values, unit="D").astype(_DATES)
-
-
-_SHOWN: Mapping[Kind, Callable[[Field, Any], Any]] = {
-    Kind.CATEGORY: _show_category,
-    Kind.FLAG: _show_flag,
-    Kind.DATE: _show_date,
-}
 
 
 def tabulate_measures(rows: Mapping[str, Mapping[str, Measure]], label: str) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.base.arrays import Flags, Numbers
-from features.base.errors import AssessmentError, Problem
+from features.base.errors import AssessmentError, MappingError, Problem
 from features.base.foreign import translate_errors
 from features.model.card import ModelCard
 from features.model.estimate import MIN_SAMPLE_SIZE
@@ -108,7 +108,8 @@ class Model:
         assessments
             A data frame, a cohort that was read, one assessment as a dictionary, or a list of such.
         mapping
-            How the frame's own columns become the project's, as :func:`read_cohort` takes it.
+            How the frame's own columns become the project's, as :func:`read_cohort` takes it. One
+            that joins tables or derives fields is for :func:`read_cohort` alone.
         ignore_unknown
             Whether columns that are not fields are left out, instead of refused.
         errors
@@ -205,6 +206,11 @@ class Model:
             return _Rows(columns, np.ones(size, dtype=bool), range(size), [""] * size)
         frame = _make_rows(assessments)
         mapper = open_mapping(mapping, dictionary)
+        if not mapper.is_plain:
+            message = (
+                "joins or derives: read the cohort by it with read_cohort, and predict for that"
+            )
+            raise MappingError([Problem("mapping", "tables", message)], source="predict")
         with translate_errors():
             table = wrap_table(make_table(frame), "frame")
             batches = list(read_batches(table, mapper, ignore_unknown, dictionary))

@@ -14,6 +14,7 @@ from features.base.outputs import check_outputs
 from features.model.estimate import MIN_SAMPLE_SIZE
 from features.model.tracking import list_champions
 from ketamine_response.cohorts import (
+    Cohort,
     MappingLike,
     list_files,
     list_inputs,
@@ -66,7 +67,7 @@ def score(
     Parameters
     ----------
     cohort, mapping
-        As :func:`read_cohort` takes them.
+        As :func:`read_cohort` takes them, or a cohort that it read.
     out, rejects
         Files to write as well (.parquet or .csv).
     home
@@ -85,6 +86,8 @@ def score(
     """
     outputs = [("out", _as_path(out)), ("rejects", _as_path(rejects))]
     check_outputs(outputs, list_inputs(cohort, mapping))
+    if isinstance(cohort, Cohort):
+        cohort, mapping = cohort.frame, None
     with visit(home, progress) as entered, tempfile.TemporaryDirectory() as scratch:
         predictor = Predictor(_load_champions(Registry(entered)), min_sample_size)
         mapper = open_mapping(mapping, predictor.dictionary)

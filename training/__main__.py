@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from features.base.commands import (
+    BAD_INPUT,
     FAILED,
     SOME_REJECTED,
     AsJson,
@@ -241,6 +242,49 @@ def intake(
     show(as_json, facts.model_dump(mode="json"), summarise_intake(facts))
     if facts.set_aside:
         raise typer.Exit(SOME_REJECTED)
+
+
+mappings = make_app("Drafts of mappings, and what a mapping would read.")
+app.add_typer(mappings, name="mapping")
+
+
+@mappings.command()
+def suggest(
+    exports: Exports,
+    out: Annotated[Path | None, typer.Option(help="file to write instead (TOML)")] = None,
+    dictionary: DictionaryFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft a mapping, with a confidence and a question for each column."""
+    from training.mapping import suggest_mapping
+
+    check_outputs([("--out", out)], [("an export", path) for path in exports])
+    draft = suggest_mapping(exports, dictionary, out)
+    if out is not None:
+        write_bytes_atomic(out, draft.text.encode())
+        say(f"{out}: a draft; answer its questions, then `python -m training mapping check`")
+    if as_json:
+        show_json(draft.as_dict())
+    elif out is None:
+        typer.echo(draft.text, nl=False)
+
+
+@mappings.command()
+def check(
+    mapping: Annotated[Path, typer.Argument(help="mapping file (TOML), or a draft of one")],
+    exports: Exports,
+    dictionary: DictionaryFile = None,
+    incomplete: Incomplete = False,
+    ignore_unknown: IgnoreUnknown = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a mapping would read, and everything that is wrong; nothing is written."""
+    from training.mapping import check_mapping, describe_check
+
+    checked = check_mapping(mapping, exports, dictionary, incomplete, ignore_unknown)
+    show(as_json, checked.as_dict(), describe_check(checked))
+    if checked.problems:
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from features.records.cohort import read_intake
 from features.records.mapping import read_mapping
 from features.records.writing import check_ending, make_cohort_table, write_table_atomic
 from training.findings.intake import IntakeFacts, describe_intake, leave_incomplete
-from training.report.intake import make_tables, render_intake
+from training.report.intake import render_intake, tabulate_intake
 from training.report.layout import write_table
 
 _REPORT_NAMES = ("intake.html", "intake.json")
@@ -89,13 +89,13 @@ def _write_reports(facts: IntakeFacts) -> tuple[str, str]:
 
 def summarise_intake(facts: IntakeFacts) -> str:
     """Describe in Markdown what was read, used and left aside."""
-    tables = make_tables(facts)
+    tables = tabulate_intake(facts)
     shown = (tables[name] for name in ("rows", "notes", "derived"))
-    at = f" at {_count(facts.sites, 'site')}" if facts.sites else ""
+    at = f" at {_format_count(facts.sites, 'site')}" if facts.sites else ""
     parts = [
         *([_SIMULATED] if facts.simulated else []),
-        f"{facts.out}: {_count(facts.courses, 'course')} of "
-        f"{_count(facts.patients, 'patient')}{at}.",
+        f"{facts.out}: {_format_count(facts.courses, 'course')} of "
+        f"{_format_count(facts.patients, 'patient')}{at}.",
         *(write_table(table) for table in shown if table is not None),
     ]
     if facts.prorated:
@@ -104,5 +104,5 @@ def summarise_intake(facts: IntakeFacts) -> str:
     return "\n\n".join(parts)
 
 
-def _count(number: int, noun: str) -> str:
+def _format_count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -58,8 +58,16 @@ export.to_csv("export.csv", sep=";", decimal=",", index=False)
 # %% [markdown]
 # ## 2. Read it with a mapping
 #
-# A mapping says how their columns become [our fields](../reference/fields.md). Here it is a
-# dictionary; in a file (TOML) it looks the same and serves the commands, too.
+# A mapping says how their columns become [our fields](../reference/fields.md). A draft has a
+# confidence and a question for each column, which only you can answer:
+
+# %%
+draft = kr.suggest_mapping("export.csv")
+print("\n".join(draft.text.splitlines()[:12]))
+
+# %% [markdown]
+# Here the mapping is a dictionary; in a file ([TOML](../reference/mappings.md)) it looks the same
+# and serves the commands, too. It can also join several tables.
 
 # %%
 mapping = {
@@ -95,6 +103,12 @@ mapping["rename"]["Prior ADs"] = "failed_antidepressants"
 mapping["ignore"] = ["entered_by"]
 cohort = kr.read_cohort("export.csv", mapping)
 cohort
+
+# %% [markdown]
+# Every row is accounted for; `cohort.report` shows the whole account, field by field.
+
+# %%
+cohort.account["courses"]
 
 # %%
 cohort.frame[

@@ -94,4 +94,4 @@ class Field:
         (20.0, 70.0)
         """
         down, up = math.floor(low / self.step), math.ceil(high / self.step)
-        return max(down * self.step, self.low), min(up * self.step, self.high)
+        return float(max(down * self.step, self.low)), float(min(up * self.step, self.high))

@@ -27,7 +27,7 @@ def make_array(field: Field | None, values: NDArray[Any]) -> Any:
     Parameters
     ----------
     field
-        None for numbers, or texts, of no field.
+        None if the values belong to no field.
     values
         As in :class:`~features.records.columns.Columns`.
     """
@@ -44,7 +44,7 @@ def make_array(field: Field | None, values: NDArray[Any]) -> Any:
 def make_cohort_table(columns: Columns, metadata: Mapping[str, str] | None = None) -> Any:
     """Turn a cohort's recorded fields into an Arrow table.
 
-    A total that was pro-rated from items is left blank, so that whoever reads the table derives it
+    A total that was pro-rated from items is left blank, so that a reader of the table derives it
     again and says so; its items are there.
     """
     derived = {score.scoring.instrument.key for score in list_scored(columns)}

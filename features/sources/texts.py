@@ -28,6 +28,9 @@ def write_text(value: Any, decimal: str = ".") -> str | None:
     >>> write_text(17.0), write_text(44.5, ","), write_text(datetime(2026, 2, 28)), write_text("")
     ('17', '44,5', '2026-02-28', None)
     """
+    # Fast path of the lines below, for what most cells are.
+    if type(value) is str:
+        return value or None
     match value:
         case None | "":
             return None

@@ -49,13 +49,14 @@ def test_summary_is_that_of_the_command(visit):
 
 
 def test_scores_are_those_of_the_command(commands, intake, tmp_path):
-    """From the file and from a data frame, and written to a file as well."""
+    """From the file, a data frame and a cohort that was read, and written to a file as well."""
     commands.run("serving", "score", intake, "--out", tmp_path / "scores.parquet")
     expected = pd.read_parquet(tmp_path / "scores.parquet")
     from_file = kr.score(intake, home=commands.home, out=tmp_path / "written.csv")
     pd.testing.assert_frame_equal(from_file.estimates, expected, check_exact=True)
-    from_frame = kr.score(pd.read_parquet(intake), home=commands.home)
-    pd.testing.assert_frame_equal(from_frame.estimates, expected, check_exact=True)
+    for cohort in (pd.read_parquet(intake), kr.read_cohort(intake)):
+        scores = kr.score(cohort, home=commands.home)
+        pd.testing.assert_frame_equal(scores.estimates, expected, check_exact=True)
     assert len(pd.read_csv(tmp_path / "written.csv")) == len(expected)
 
 
@@ -115,6 +116,49 @@ def test_simulation_is_that_of_the_command(make_commands, tmp_path):
     pd.testing.assert_frame_equal(cohort, pd.read_parquet(out), check_exact=True)
     pd.testing.assert_frame_equal(known, pd.read_parquet(truth), check_exact=True)
     pd.testing.assert_frame_equal(kr.simulate(40, 3), cohort, check_exact=True)
+
+
+MAPPING = '[rename]\nPat_No = "patient_id"\n[constants]\ncondition = "depression"\n'
+
+
+@pytest.fixture
+def export(tmp_path):
+    """A clinic's export and its mapping."""
+    path, mapping = tmp_path / "export.csv", tmp_path / "mapping.toml"
+    path.write_text("Pat_No,phq9,bipolar,assessed_on\na1,17,yes,2026-02-01\na2,21,,2026-02-03\n")
+    mapping.write_text(MAPPING)
+    return path, mapping
+
+
+def test_cohort_is_that_of_the_intake_command(export, make_commands, tmp_path):
+    """Its frame, its file and its account."""
+    path, mapping = export
+    out = tmp_path / "cohort.parquet"
+    call = make_commands(tmp_path).call
+    done = json.loads(call("intake", path, "--mapping", mapping, "--out", out, "--json").stdout)
+    cohort = kr.read_cohort(path, mapping)
+    assert cohort.digest == done["digest"]
+    pd.testing.assert_frame_equal(cohort.frame, pd.read_parquet(out), check_exact=True)
+    saved = pd.read_parquet(cohort.save(tmp_path / "saved.parquet"))
+    pd.testing.assert_frame_equal(saved, cohort.frame, check_exact=True)
+    facts = cohort.facts.model_dump(mode="json")
+    assert facts["account"] == done["account"]
+    assert facts["fields"] == done["fields"]
+    assert "<h1" in cohort.report.html
+
+
+def test_mapping_is_drafted_and_checked_as_by_command(export, make_commands, tmp_path, capfd):
+    path, mapping = export
+    call = make_commands(tmp_path).call
+    drafted = call("mapping", "suggest", path, "--json").stdout
+    checked = json.loads(call("mapping", "check", mapping, path, "--json").stdout)
+    capfd.readouterr()
+    assert kr.suggest_mapping(path).as_dict() == json.loads(drafted)
+    tried = kr.check_mapping(mapping, [path]).as_dict()
+    assert capfd.readouterr() == ("", "")
+    for part in (tried, checked):
+        part["intake"].pop("created")
+    assert json.loads(json.dumps(tried)) == checked
 
 
 def test_study_of_keywords_is_that_of_its_file():

@@ -207,6 +207,16 @@ def test_one_long_frame_is_the_one_table(tmp_path):
     assert cohort.account["patients"]["used"] == 2
 
 
+def test_mapping_that_joins_is_for_cohorts(model):
+    """A frame is not predicted for as if the mapping were not there; a cohort read by it is."""
+    mapping = LONG | {"tables": {"visits": LONG["tables"]["visits"]}}
+    with pytest.raises(kr.InputError, match="with read_cohort"):
+        model.predict(VISITS, mapping)
+    cohort = kr.read_cohort(VISITS, mapping)
+    assert model.predict(cohort).index.tolist() == [0, 1]
+    assert len(model.explain(cohort)) == 2
+
+
 def test_missing_table_is_named():
     with pytest.raises(kr.InputError, match=r"tables\.visits\.file \(exists\)"):
         kr.read_cohort({"people": PEOPLE}, LONG)

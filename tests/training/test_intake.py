@@ -80,13 +80,16 @@ def test_exports_become_a_cohort_and_every_row_is_accounted_for(commands, export
     assert cohort.get_numbers("phq9_acute")[:3].tolist() == [5, 6, 7]
     assert json.loads((report / "intake.json").read_text("utf-8")) == facts
     page = (report / "intake.html").read_text("utf-8")
-    assert "Left aside" in page
+    assert "Others were left aside" in page
     assert "outside every window" in page.lower()
     assert "<script" not in page
 
 
 def test_a_cohort_that_needs_no_mapping_is_taken_in(commands, cohort, tmp_path):
-    done = commands.call("intake", cohort, "--out", tmp_path / "out.csv")
+    report = tmp_path / "r.json"
+    done = commands.call("intake", cohort, "--out", tmp_path / "out.csv", "--report", report)
+    assert json.loads(report.read_text("utf-8"))["simulated"]
+    assert "No patient or course that was read is missing." in (tmp_path / "r.html").read_text()
     assert "SIMULATED" in done.stdout
     assert "out.csv: 1,200 courses of " in done.stdout
     assert digest_cohort(read_cohort(tmp_path / "out.csv")) == digest_cohort(read_cohort(cohort))

@@ -41,7 +41,7 @@ def _draw_diagram(flow: Flow) -> Markup:
             top = bottom + _GAP / 2
         if drawn:
             drawn.append(_draw_arrow((middle, end), (middle, top)))
-        texts = [text for courses, name in box for text in _wrap(courses, name, _LEFT)]
+        texts = [text for courses, name in box for text in _wrap_count(courses, name, _LEFT)]
         lines, end = _draw_box(_LEFT, top, texts)
         drawn.append(lines)
     return frame(
@@ -66,10 +66,13 @@ def _list_outcomes(flow: Flow) -> list[tuple[int, str]]:
 
 def _list_excluded(flow: Flow) -> list[Markup]:
     head = draw("tspan", "Excluded", class_="strong")
-    return [head, *(t for row in flow.excluded for t in _wrap(row.courses, row.reason, _RIGHT))]
+    return [
+        head,
+        *(t for row in flow.excluded for t in _wrap_count(row.courses, row.reason, _RIGHT)),
+    ]
 
 
-def _wrap(courses: int, name: str, edges: _Edges) -> list[Markup]:
+def _wrap_count(courses: int, name: str, edges: _Edges) -> list[Markup]:
     count = draw("tspan", draw_shown(show_count(courses)), class_="strong")
     letters = int((edges[1] - edges[0] - 2 * _PADDING) / _LETTER)
     # The first line begins with the count, in whose place the others are indented.

@@ -16,15 +16,15 @@ _FEW = f"fewer than {MIN_SHOWN}, or hidden"
 
 def render_intake(facts: IntakeFacts) -> str:
     """Render the report as one HTML file without script, network or other files."""
-    return render_page(_make_environment(), "intake.html", facts=facts, tables=make_tables(facts))
+    return render_page(_open_templates(), "intake.html", facts=facts, tables=tabulate_intake(facts))
 
 
 @cache
-def _make_environment() -> Environment:
+def _open_templates() -> Environment:
     return make_environment(show_count=show_count, min_shown=MIN_SHOWN)
 
 
-def make_tables(facts: IntakeFacts) -> dict[str, Table | None]:
+def tabulate_intake(facts: IntakeFacts) -> dict[str, Table | None]:
     """Make every table of the report, by the name that the template uses."""
     account = facts.account
     return {
@@ -40,7 +40,7 @@ def make_tables(facts: IntakeFacts) -> dict[str, Table | None]:
         "rows": make_table(
             "Rows, patients and courses: those read are those used and those left aside",
             ["Of", "Step", "Number", "Reason"],
-            _list_parts(account),
+            _list_account(account),
             wordy=True,
         ),
         "notes": make_table(
@@ -60,14 +60,14 @@ def make_tables(facts: IntakeFacts) -> dict[str, Table | None]:
         "fields": make_table(
             "Fields of the cohort; ranges are rounded outward",
             ["Field", "Recorded", "Missing", "Range or words", "To look at"],
-            (_list_cells(count) for count in facts.fields),
+            (_describe_field(count) for count in facts.fields),
             wordy=True,
             hints=[count.label for count in facts.fields],
         ),
     }
 
 
-def _list_parts(account: Mapping[str, Any]) -> Iterator[list[Cell]]:
+def _list_account(account: Mapping[str, Any]) -> Iterator[list[Cell]]:
     parts = [(f"rows of {table['table']}", table, "rows") for table in account["tables"]]
     parts += [(unit, account[unit], unit) for unit in ("patients", "courses")]
     for name, part, unit in parts:
@@ -77,7 +77,7 @@ def _list_parts(account: Mapping[str, Any]) -> Iterator[list[Cell]]:
         yield [name, "used", show_count(part["used"]), NOTHING]
 
 
-def _list_cells(count: FieldCount) -> list[Cell]:
+def _describe_field(count: FieldCount) -> list[Cell]:
     words = [f"{word} {_FEW if n is None else f'{n:,}'}" for word, n in count.words.items()]
     described: Cell = "; ".join(words) or NOTHING
     if count.low is not None and count.high is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import pyarrow as pa
 
@@ -26,7 +27,7 @@ WORKBOOK_ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_CELLS = 10_000_000
 _DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError, expat.ExpatError, struct.error),
     *(KeyError, ValueError, IndexError, NotImplementedError, EOFError, OSError),
 )
 
@@ -61,8 +62,9 @@ def open_workbook(path: Path, form: SourceForm) -> RawTable:
         top = dict(islice(below, form.header_rows))
         return top, _cut_footer((cells for _, cells in below), form.footer_rows)
 
+    width = max(scan.columns, sheet.end[1] + 1 if sheet.end else 0)
     top, rows = read_rows()
-    columns = _name_columns(path, top, rows, merged, form.header_separator)
+    columns = _name_columns(path, top, rows, merged, form.header_separator, width)
     batches = _make_batches(read_rows()[1], columns)
     return RawTable(path.name, tuple(columns.values()), batches)
 
@@ -155,6 +157,7 @@ def _name_columns(
     rows: Iterable[Row],
     merged: Sequence[Area],
     separator: str,
+    width: int,
 ) -> dict[int, str]:
     if not top:
         refuse_file(path, "empty", "has no header row; it must name the columns")
@@ -168,16 +171,23 @@ def _name_columns(
         column: separator.join(text.strip() for text in cells if text)
         for column, cells in enumerate(parts)
     }
-    used = {column for row in rows for column, text in enumerate(row) if text is not None}
     named = {column for column, name in names.items() if name}
-    if len(used - named) > len(named):
+    nameless = [column for column in range(width) if column not in named]
+    # Only then are the rows looked through, since most tables have a name for every column.
+    used = set(_list_used(rows, nameless)) if nameless else set()
+    if len(used) > len(named):
         message = (
-            f"has {len(used - named)} columns without a name in row {max(top) + 1}; if there are "
+            f"has {len(used)} columns without a name in row {max(top) + 1}; if there are "
             "titles above the table, or more rows of names, a mapping says how many: `skip_rows`, "
             "`header_rows`"
         )
         refuse_file(path, "header", message)
     return {column: names.get(column, "") for column in sorted(used | named)}
+
+
+def _list_used(rows: Iterable[Row], columns: Sequence[int]) -> Iterator[int]:
+    for row in rows:
+        yield from (column for column in columns if column < len(row) and row[column] is not None)
 
 
 def _make_batches(rows: Iterator[Row], columns: Mapping[int, str]) -> Iterator[Any]:

@@ -3,7 +3,9 @@
 import json
 
 import pandas as pd
+import pyreadstat
 import pytest
+from workbooks import write_xlsx
 
 
 @pytest.fixture
@@ -215,6 +217,22 @@ def test_folder_of_parquet_is_scored_as_one_cohort(score, intake, tmp_path):
     summary, out = score(folder)
     assert summary["rows"] == 9
     assert pd.read_parquet(out)["patient_id"].tolist() == people["patient_id"].tolist()
+
+
+def test_formats_of_other_programs_give_the_same_scores(score, intake, tmp_path):
+    people = pd.read_parquet(intake).head(40).dropna(axis=1, how="all")
+    people.to_csv(tmp_path / "people.csv", index=False)
+    numbers = people.select_dtypes(["number", "boolean"]).columns
+    people = people.astype(dict.fromkeys(numbers, float))
+    pyreadstat.write_sav(people, tmp_path / "people.sav")
+    rows = people.astype(object).where(people.notna(), None).values.tolist()
+    write_xlsx(tmp_path / "people.xlsx", {"Notes": [["x"]], "People": [list(people), *rows]})
+    (tmp_path / "people.toml").write_text('sheet = "People"\n')
+    expected = pd.read_parquet(score(tmp_path / "people.csv")[1])["probability"]
+    options = {"people.sav": [], "people.xlsx": ["--mapping", tmp_path / "people.toml"]}
+    for name, more in options.items():
+        scores = pd.read_parquet(score(tmp_path / name, *more)[1])
+        assert scores["probability"].equals(expected), name
 
 
 def test_unknown_suffix_is_rejected_before_reading(score, intake):

@@ -123,3 +123,20 @@ def test_design_counts_what_its_conditions_exclude(tmp_path):
     path.write_text(HEADER + ROWS)
     design = load_design(make_study({"phq9": ">= 10"}), path)
     assert (design.courses.size, sum(row.courses for row in design.excluded)) == (5, 1)
+
+
+def test_a_studys_own_fields_may_be_conditions(tmp_path):
+    (tmp_path / "own.toml").write_text(
+        '[fields.gene_score]\nkind = "number"\nlabel = "Polygenic score"\nrange = [-6, 6]\n'
+        'step = 0.5\ntypical = [0, 1]\nsource = "by hand"\nprior = { spread = 0.15, step = 1 }\n'
+    )
+    own = load_dictionary(tmp_path / "own.toml")
+    rows = "".join(
+        f"{name},depression,12,{score}\n" for name, score in (("a", 1), ("b", -1.5), ("c", ""))
+    )
+    (tmp_path / "c.csv").write_text(f"patient_id,condition,phq9,gene_score\n{rows}")
+    columns = read_cohort(tmp_path / "c.csv", dictionary=own)
+    conditions, problems = parse_conditions({"gene_score": ">= -1"}, own)
+    assert not problems
+    counts = {row.key: row.courses for row in list_exclusions(conditions, columns)}
+    assert counts == {"where.gene_score.missing": 1, "where.gene_score": 1}

@@ -1,9 +1,10 @@
 """Courses of a study: which are learned from, and which are left aside and why."""
 
 import pytest
+from workbooks import write_xlsx
 
 from features.base.errors import CohortError, StudyError
-from features.records.cohort import read_cohort
+from features.records.cohort import digest_cohort, read_cohort
 from training.findings.card import count_population
 from training.study.courses import count_settled, count_unmeasured, load_design
 from training.study.study import Study
@@ -80,3 +81,13 @@ def test_study_joins_the_exports_of_a_mapping(tmp_path):
     read = make_study(**cohort, reader="some:reader").model_copy(update={"folder": tmp_path})
     with pytest.raises(StudyError, match=r"(?s)has one path, or none.*nothing to join or derive"):
         load_design(read)
+
+
+def test_a_study_reads_a_sheet_of_a_workbook(write, tmp_path):
+    """As its mapping says; the same courses as from text."""
+    lines = [line.split(",") for line in (HEADER + LEARNED).splitlines()]
+    write_xlsx(tmp_path / "cohort.xlsx", {"Notes": [["x"]], "Patients": [["Export"], *lines]})
+    (tmp_path / "mapping.toml").write_text('sheet = "Patients"\nskip_rows = 1\n')
+    study = make_study(path=str(tmp_path / "cohort.xlsx"), mapping=str(tmp_path / "mapping.toml"))
+    digest = digest_cohort(load_design(make_study(), write(LEARNED)).courses)
+    assert digest_cohort(load_design(study).courses) == digest

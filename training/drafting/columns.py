@@ -1,0 +1,293 @@
+"""Suggestions: which field a column may be, how sure that is, and what to ask the analyst.
+
+The confidence is the likeness of names times the fit of values: see :func:`rate`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from features.dictionary.dictionary import Dictionary
+from features.dictionary.field import Field, Kind
+from features.dictionary.instrument import Instrument
+from features.records.mapping import UNITS
+from features.records.parsing import FLAG_WORDS
+from features.sources.identifiers import names_person
+from training.drafting.profiles import Profile, TableProfile
+from training.drafting.vocabulary import (
+    BASELINE,
+    IGNORED,
+    NameReading,
+    compare_names,
+    list_field_names,
+    read_score_name,
+    split_name,
+    translate_answers,
+    translate_word,
+)
+
+IDENTIFIER = "looks like a direct identifier"
+# Below it, a suggestion is only mentioned.
+MIN_CONFIDENCE = 0.5
+# Words of a column are written into a draft if so many rows have them, or if the vocabulary does:
+# rarer ones could say something of a single patient.
+MIN_WORD_ROWS = 5
+MAX_WORD_LETTERS = 40
+_NAME_ALONE, _DESCRIPTION, _PARTLY_READ = 0.4, 0.9, 0.7
+_TEXT_LETTERS = 64
+# A column of so few codes may be a category or flag although no code is a word of it.
+_MAX_CODES, _CODES_FIT = 12, 0.25
+_UNKNOWN = "Is it needed? If not, it stays ignored."
+# Whose row it is, is the shape's to find.
+_PATIENT = "patient_id"
+_OTHER_CODE = "Do several records share it, as a patient's own code? Then rename it to patient_id."
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What one column may be."""
+
+    column: str
+    # Our field, or none.
+    target: str | None
+    confidence: float
+    reason: str
+    question: str
+    unit: str | None = None
+    # Their word: our word; and how many further words are not shown.
+    words: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    hidden: int = 0
+    # Of items: those of one instrument at one time are drafted together.
+    group: str = ""
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether it is confident enough to be drafted."""
+        return self.target is not None and self.confidence >= MIN_CONFIDENCE
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for JSON, without any word of a value."""
+        return {
+            "column": self.column,
+            "field": self.target,
+            "confidence": round(self.confidence, 2),
+            "reason": self.reason,
+            "question": self.question,
+        }
+
+
+def rate(name: float, fit: float) -> float:
+    """Return a confidence: four tenths are the name's alone, the rest needs values that fit.
+
+    Parameters
+    ----------
+    name
+        Likeness of names, from 0 to 1.
+    fit
+        Share of values that the field allows.
+    """
+    return name * (_NAME_ALONE + (1 - _NAME_ALONE) * fit)
+
+
+def suggest_columns(table: TableProfile, dictionary: Dictionary) -> list[Suggestion]:
+    """Suggest a field for each column of a table whose columns are fields; each field once."""
+    scores = {
+        name: read_score_name(profile.label, dictionary) for name, profile in table.columns.items()
+    }
+    items = Counter(
+        (reading.instrument, reading.slot)
+        for reading in scores.values()
+        if reading is not None and reading.item is not None
+    )
+    suggestions = []
+    for name, profile in table.columns.items():
+        reading = scores[name]
+        if not profile.filled and not names_person(name):
+            question = "May it be left out, or will later exports fill it?"
+            suggestions.append(Suggestion(name, None, 0, "has no value", question))
+        elif reading is None:
+            suggestions.append(suggest_field(profile, dictionary))
+        else:
+            present = items[reading.instrument, reading.slot]
+            suggestions.append(_suggest_score(profile, reading, present, dictionary))
+    return _keep_best(suggestions)
+
+
+def _keep_best(suggestions: list[Suggestion]) -> list[Suggestion]:
+    best: dict[str, Suggestion] = {}
+    for suggestion in suggestions:
+        rival = best.get(suggestion.target or "")
+        if suggestion.is_firm and (rival is None or suggestion.confidence > rival.confidence):
+            best[suggestion.target or ""] = suggestion
+    return [
+        suggestion
+        if not suggestion.is_firm or best[suggestion.target or ""] is suggestion
+        else replace(
+            suggestion,
+            target=None,
+            reason=f"may be {suggestion.target}, as {best[suggestion.target or ''].column} may",
+            question="Which of the two is it?",
+        )
+        for suggestion in suggestions
+    ]
+
+
+def _suggest_score(
+    profile: Profile, reading: NameReading, present: int, dictionary: Dictionary
+) -> Suggestion:
+    instrument = dictionary.instruments[reading.instrument]
+    ours = instrument.key
+    if reading.item is not None:
+        ours = instrument.numbered_items[reading.item]
+    low, high = dictionary.cohort_fields[ours].low, dictionary.cohort_fields[ours].high
+    slot = None if reading.slot == BASELINE else reading.slot
+    total = instrument.key if slot is None else f"{instrument.key}_{slot}"
+    if slot == IGNORED or total in dictionary.unreadable:
+        reason = dictionary.unreadable.get(total, "no horizon contains its time")
+        return Suggestion(profile.name, None, 0, reason, "May it be left out?")
+    fit, words = profile.share_of_range(low, high), {}
+    if reading.item is not None and fit < MIN_CONFIDENCE:
+        words = translate_answers(profile.counts)
+        fit = profile.share(sum(profile.counts[text] for text in words)) if words else fit
+    name = 1.0 if reading.is_whole else _PARTLY_READ
+    reasons = [
+        f"named like {instrument.name}",
+        _say_share(fit, "answers" if words else f"whole numbers from {low:g} to {high:g}"),
+    ]
+    confidence = rate(name, fit)
+    question = f"Is it measured {_say_time(slot)}?"
+    group = ""
+    if reading.item is not None:
+        # Half of a suggestion of items is that the instrument's others are there.
+        confidence *= (1 + min(1, present / len(instrument.item_highs))) / 2
+        reasons.append(f"{present} of {len(instrument.item_highs)} items")
+        group, question = f"items of {total}", _ask_items(instrument, present, slot)
+    target = ours if slot is None else f"{ours}_{slot}"
+    return Suggestion(
+        profile.name, target, confidence, "; ".join(reasons), question, words=words, group=group
+    )
+
+
+def _ask_items(instrument: Instrument, present: int, slot: str | None) -> str:
+    if present < len(instrument.item_highs):
+        shorter = ", ".join(instrument.short_forms) or "a shorter scale"
+        return f"Items are lacking: is it {instrument.name}, or {shorter}?"
+    return f"Are they the items of {instrument.name} in its order, {_say_time(slot)}?"
+
+
+def _say_time(slot: str | None) -> str:
+    return "before the first dose" if slot is None else f"at the horizon {slot}"
+
+
+def _say_share(share: float, what: str) -> str:
+    word = "all" if share == 1 else "no" if share == 0 else f"{share:.0%} of"
+    return f"{word} values are {what}"
+
+
+def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
+    """Suggest the field that a column is most like, by name, description and values."""
+    if names_person(profile.name):
+        return Suggestion(
+            profile.name, None, 0, IDENTIFIER, "Remove the column before it comes here."
+        )
+    known = dictionary.cohort_fields.get(profile.label)
+    if known is not None and known.numeric:
+        # Also items that share the name of another scale's, as of subscales.
+        return fit_field(profile, known, 1.0)
+    best = Suggestion(profile.name, None, 0, "like no field", _UNKNOWN)
+    for name, names in list_field_names(dictionary):
+        likeness = compare_names(profile.label, names)
+        if name == _PATIENT:
+            # The shape has chosen the column that joins tables already: this may be another code.
+            if likeness == 1:
+                return Suggestion(profile.name, None, likeness, "like patient_id, too", _OTHER_CODE)
+            continue
+        likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))
+        if likeness > best.confidence:
+            suggestion = fit_field(profile, dictionary.fields[name], likeness)
+            if suggestion.confidence > best.confidence:
+                best = suggestion
+    if best.confidence >= MIN_CONFIDENCE or best.target is None:
+        return best
+    nearest = f"like no field; the nearest is {best.target} ({best.confidence:.0%})"
+    return Suggestion(profile.name, None, best.confidence, nearest, _UNKNOWN)
+
+
+def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
+    """Say how well a column's values are those of a field."""
+    base = Suggestion(profile.name, ours.name, 0, f"named like {ours.label}", "")
+    if ours.numeric:
+        return _fit_number(profile, ours, likeness, base)
+    if ours.kind in (Kind.CATEGORY, Kind.FLAG):
+        return _fit_words(profile, ours, likeness, base)
+    if ours.kind is Kind.DATE:
+        fit = float(bool(profile.list_date_patterns()))
+        question = "Is it the day of the assessment before the first dose?"
+    else:
+        fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
+        question = "Is it an opaque code?"
+    kinds = "dates" if ours.kind is Kind.DATE else "codes"
+    reason = f"{base.reason}; {_say_share(fit, kinds)}"
+    return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
+
+
+def _is_code(text: str) -> bool:
+    return len(text) <= _TEXT_LETTERS and " " not in text and "@" not in text
+
+
+def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:
+    words = {*split_name(f"{profile.name} {profile.description}")}
+    units = UNITS.get(ours.unit, {})
+    named = [unit for unit in units if {*split_name(unit)} <= words or unit.rstrip("s") in words]
+    fits: dict[str | None, float] = {None: profile.share_of_range(ours.low, ours.high)}
+    fits |= {unit: profile.share_of_range(ours.low, ours.high, units[unit]) for unit in units}
+    unit = named[0] if named else None
+    # Another unit only if ours does not fit: an age of 12,000 is in days.
+    if unit is None and fits[None] < MIN_CONFIDENCE:
+        unit = max(fits, key=lambda name: fits[name])
+    allowed = f"{ours.low:g} to {ours.high:g} {ours.unit}".rstrip()
+    assumed = f" if they are in {unit}" if unit else ""
+    reason = f"{base.reason}; {_say_share(fits[unit], allowed)}{assumed}"
+    question = f"Is it in {unit or ours.unit}?" if ours.unit else f"Is it this: {ours.label}?"
+    confidence = rate(likeness, fits[unit])
+    return replace(base, confidence=confidence, reason=reason, question=question, unit=unit)
+
+
+def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:
+    words, unknown, hidden, fitting = {}, [], 0, 0
+    for text, count in profile.counts.items():
+        translated = _translate_text(profile.labels.get(text, text), ours)
+        fitting += count if translated is not None else 0
+        if translated is None:
+            shown = count >= MIN_WORD_ROWS and len(text) <= MAX_WORD_LETTERS
+            unknown += [text] if shown else []
+            hidden += not shown
+        elif translated != text and not (ours.kind is Kind.FLAG and text.lower() in _NATIVE):
+            words[text] = translated
+    fit = profile.share(fitting)
+    # Codes without labels: what they mean is the analyst's to say.
+    as_codes = fit == 0 and 0 < len(profile.counts) <= _MAX_CODES
+    what = "true or false" if ours.kind is Kind.FLAG else "words for its categories"
+    return replace(
+        base,
+        confidence=rate(likeness, _CODES_FIT if as_codes else fit),
+        reason=f"{base.reason}; {_say_share(fit, what)}",
+        question=f"Do its words mean {ours.allowed.removeprefix('one of: ')}?",
+        words=words,
+        unknown=tuple(sorted(unknown)),
+        hidden=hidden,
+    )
+
+
+_NATIVE = {*FLAG_WORDS, "0", "1", "0.0", "1.0"}
+
+
+def _translate_text(text: str, ours: Field) -> str | None:
+    if ours.kind is Kind.CATEGORY:
+        return translate_word(text, ours.name, ours.categories)
+    if text.lower() in ("0", "0.0") or FLAG_WORDS.get(text.lower()) == 0:
+        return "false"
+    if text.lower() in ("1", "1.0") or FLAG_WORDS.get(text.lower()) == 1:
+        return "true"
+    return translate_word(text, "flag", ("true", "false"))
