@@ -17,8 +17,6 @@ value. Calls leave the host's process as it was: environment, loggers, MLflow's 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from features.base.home import visit_home
-
 if TYPE_CHECKING:
     from features.base.errors import (
         ArtifactError,
@@ -90,8 +88,11 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Not at the top: `bentoml serve ketamine_response:latest` first imports a module of that name,
+    # and a Bento brings a `features` of its own.
+    home = import_module("features.base.home")
     # In a quiet environment, which MLflow reads as it is imported: no telemetry.
-    with visit_home():
+    with home.visit_home():
         value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -26,7 +26,7 @@ from features.records.assessment import read_assessments
 QUICK = (
     *("--set", "validation.folds=3", "--set", "validation.repeats=1"),
     *("--set", "validation.resamples=100", "--set", 'validation.profile="quick"'),
-    *("--set", "validation.bootstraps=20", "--set", "uncertainty.redevelopments=20"),
+    *("--set", "validation.bootstraps=10", "--set", "uncertainty.redevelopments=20"),
     *("--set", "gate.redevelopments=0", "--jobs", "1", "--json"),
 )
 READ = ("age", "sex", "phq9", "gad7", "failed_antidepressants", "episode_months", "bmi")
@@ -178,6 +178,8 @@ def test_scores_and_mlflow_agree_with_scikit_learn(clinic, patients, expected, s
     assert set(scores["factors_reason"]) == {UNSPLIT}
     mlflow.set_tracking_uri(f"sqlite:///{clinic[0].home / 'mlflow.db'}")
     function = mlflow.pyfunc.load_model(f"models:/{OUTCOME}@champion")
+    needed = mlflow.pyfunc.get_model_dependencies(f"models:/{OUTCOME}@champion")
+    assert "onnxruntime==" in Path(needed).read_text()
     predicted = function.predict(patients[0])["probability"].to_numpy()
     assert predicted == pytest.approx(scores["probability"].to_numpy(), abs=1e-12, nan_ok=True)
     answered = ~np.isnan(predicted)

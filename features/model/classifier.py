@@ -24,7 +24,7 @@ NEEDS_RUNTIME = (
     "`python -m pip install onnxruntime`"
 )
 UNSPLIT = (
-    "this model was exported from scikit-learn as a whole: its log-odds cannot be split by field"
+    "this model was exported from scikit-learn as a whole, so its log-odds cannot be split by field"
 )
 # Only fatal errors are onnxruntime's to print: others are raised, and are ours to explain.
 _FATAL = 4

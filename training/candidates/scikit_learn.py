@@ -102,6 +102,8 @@ class SklearnCandidate(Candidate):
         """
         if not all(map(find_spec, _EXPORT_PACKAGES)):
             raise UnavailableError(f"candidate {self.name} {_NEEDS_EXPORT}")
+        if not design.features:
+            return []
         named = [frozenset(settings) for settings in (*self.space.fixed, self.space.ranges)]
         if not self.space.fixed or len(set(named if named[-1] else named[:-1])) != 1:
             messages = [_UNEQUAL_NAMES]

@@ -135,7 +135,9 @@ def _compute_step(
     # One singular sample must not stop the solver for all others; it is set to NaN in the end.
     ridge = 1e-12 * np.eye(width)
     full = np.linalg.solve(curvature + ridge, gradient[..., None])[..., 0]
-    step: Numbers = np.clip(full, -_MAX_STEP, _MAX_STEP)
+    # Shortened as a whole: cut off in one coordinate, it could point downhill.
+    longest = np.abs(full).max(axis=1, keepdims=True)
+    step: Numbers = full * (_MAX_STEP / np.maximum(longest, _MAX_STEP))
     return step
 
 

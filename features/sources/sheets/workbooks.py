@@ -52,8 +52,10 @@ def open_workbook(path: Path, form: SourceForm) -> RawTable:
         scan = sheets[name]()
         _check_extent(path, scan)
         workbook = python_calamine.load_workbook(path)
-        # Old names may be in another encoding.
-        sheet = workbook.get_sheet_by_index(list(sheets).index(name))
+        # Names of Excel 95 may be in another encoding; its sheets have the same order here.
+        old = find_ending(path) == ".xls"
+        names = dict(zip(sheets, workbook.sheet_names, strict=True)) if old else {name: name}
+        sheet = workbook.get_sheet_by_name(names[name])
     merged = [*scan.merged, *(sheet.merged_cell_ranges or ())]
 
     def read_rows() -> tuple[dict[int, Row], Iterator[Row]]:

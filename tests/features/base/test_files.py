@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from features.base.files import (
+    Journal,
     digest_bytes,
     digest_sources,
     open_atomic,
@@ -119,3 +120,13 @@ def test_sources_differ_by_content_and_by_versions(tmp_path):
     assert digest_sources([path], {"numpy": "3"}) != first
     path.write_text("2")
     assert digest_sources([path], {"numpy": "2"}) != first
+
+
+def test_a_journal_is_read_in_its_order_without_what_was_cut_off(tmp_path):
+    journal = Journal(tmp_path / "folder" / "journal.jsonl")
+    assert list(journal.read()) == []
+    journal.add({"number": 1})
+    with journal.path.open("a") as file:
+        file.write('{"number": 2')
+    journal.add({"number": 3})
+    assert [entry["number"] for entry in journal.read()] == [1, 3]

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from features.dictionary.dictionary import load_dictionary
+from features.intake.codes import make_codes
 from features.records.arrow import parse_arrow
 from features.records.mapping import convert_unit
+from features.sources.source_form import SourceForm
 
 FIELDS = load_dictionary().fields
 
@@ -27,6 +29,13 @@ def test_flags_may_be_stored_as_0_and_1(kind):
     assert values == pytest.approx([0, 1, np.nan, np.nan], nan_ok=True)
     assert broken == {"type": [2]}
     assert read("bipolar", [False, True]) == ([0, 1], {})
+
+
+def test_words_of_a_mapping_hold_for_stored_numbers():
+    """As `[values.failed_antidepressants]` of a clinic that codes "five or more" as 99."""
+    field = FIELDS["failed_antidepressants"]
+    codes = make_codes(field, (), {"99": "5"}, SourceForm())
+    assert parse_arrow(field, pa.array([2, 99]), None, codes).values.tolist() == [2, 5]
 
 
 def test_codes_may_be_stored_as_whole_numbers():

@@ -36,6 +36,7 @@ def answer(key, numbers, score=2):
     ("key", "asked", "absent", "name"),
     [
         ("phq9", 8, "phq9_9 is in no row", "PHQ-8"),
+        ("pcl5", 16, "pcl5_17 … pcl5_20 (4 items) are in no row", "PCL-C"),
         ("pcl5", 17, "pcl5_18, pcl5_19, pcl5_20 are in no row", "PCL-C"),
         ("cesd", 10, "cesd_11 … cesd_20 (10 items) are in no row", "CES-D-10"),
         ("gad7", 6, "gad7_7 is in no row", "GAD-2"),

@@ -195,6 +195,10 @@ def test_any_other_delimiter_is_named(write, delimiter, name, suffix):
     refuse(write(content, f"cohort.{suffix}"), "delimiter", f"separated by {name}")
 
 
+def test_decimal_commas_are_named_with_tabs_too(write):
+    refuse(write(SEMICOLONS.replace(";", "\t")), "delimiter", "separated by tabs; decimal commas")
+
+
 def test_names_with_commas_do_not_hide_the_delimiter(write):
     content = SEMICOLONS.replace("age", '"age, in years"').replace("phq9", "phq, of 9")
     refuse(write(content), "delimiter", "separated by semicolons; decimal commas")

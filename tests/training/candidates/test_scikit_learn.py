@@ -15,10 +15,11 @@ from features.base.errors import UnavailableError
 from features.model.classifier import bound_log_odds
 from training.candidates import export, scikit_learn
 from training.candidates.base import Candidate
+from training.candidates.base_rate import BaseRate
 from training.candidates.calibration import NONE, Calibration
 from training.candidates.export import count_affordable
 from training.candidates.scikit_learn import FitError, SklearnCandidate
-from training.candidates.tuning import Range, Space, Tuning
+from training.candidates.tuning import Range, Space, Tuning, list_own_sources
 from training.validation.resample import join_versions
 
 
@@ -202,6 +203,26 @@ def test_missing_packages_are_named(make_design, monkeypatch):
     monkeypatch.setattr(scikit_learn, "find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(UnavailableError, match="candidate own is exported as ONNX and needs"):
         Own(RandomForestClassifier(5)).find_problems(make_design(60))
+
+
+def test_study_without_features_predicts_the_base_rate(make_design):
+    design = make_design(60)
+    blank = replace(design, features=(), matrix=design.matrix[:, :0])
+    candidate = Own(RandomForestClassifier(5))
+    assert candidate.find_problems(blank) == []
+    log_odds = candidate.fit(blank, 1).equation.compute_log_odds(design.columns)
+    assert np.ptp(log_odds) == 0
+
+
+def test_only_its_making_is_left_to_the_user():
+    assert SklearnCandidate.__abstractmethods__ == {"make"}
+
+
+def test_results_of_an_earlier_file_are_not_reused():
+    """Journals and stored results are named by the files of a user's own candidates."""
+    nothing = list_own_sources([])
+    assert list_own_sources([BaseRate]) == nothing
+    assert list_own_sources([Own, BaseRate])["own"] != nothing["own"]
 
 
 def test_built_in_candidates_have_nothing_to_check(make_design):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
@@ -58,6 +59,24 @@ def test_infinite_slopes_are_nan(log_odds, outcome):
 def test_one_class_has_no_intercept(outcome):
     fitted = fit_intercept(np.array([-1.0, 0.5]), np.full(2, outcome), np.ones((1, 2)))
     assert np.isnan(fitted).all()
+
+
+def test_heavy_tails_end_at_the_maximum():
+    """Steps that must be shortened keep their direction; a search without derivatives agrees."""
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        log_odds = 4 * generator.standard_t(2, 30)
+        outcome = (generator.random(30) < expit(log_odds / 2 - generator.normal())).astype(float)
+        fitted = fit_intercept_slope(log_odds, outcome, np.ones((1, 30)))[0]
+        if np.isnan(fitted).any():
+            continue
+
+        def measure(line, log_odds=log_odds, outcome=outcome):
+            line = line[0] + line[1] * log_odds
+            return np.logaddexp(0, line).sum() - outcome @ line
+
+        found = minimize(measure, [0.0, 0.5], method="Nelder-Mead", options={"xatol": 1e-6})
+        assert measure(fitted) < found.fun + 1e-6
 
 
 def test_nearly_constant_log_odds_neither_hang_nor_warn():

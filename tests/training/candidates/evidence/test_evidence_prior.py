@@ -124,8 +124,12 @@ def test_the_discount_learns_whether_the_literature_holds(factor, low, high):
     assert low <= CANDIDATE.fit(design, 1).settings["discount"] <= high
 
 
-def test_contradicted_literature_is_dropped_not_reversed():
-    design = make_courses(2000, lambda columns: say_as_published(columns, -1.0), missing=0.0)
+@pytest.mark.parametrize("sites", [0, 3])
+def test_contradicted_literature_is_dropped_not_reversed(sites):
+    def contradict(columns):
+        return say_as_published(columns, -1.0)
+
+    design = make_courses(2000, contradict, sites=sites, missing=0.0)
     fit = CANDIDATE.fit(design, 1)
     assert fit.settings["discount"] < 0.05
     new = make_people(500, seed=9)
