@@ -88,8 +88,8 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # Not at the top: `bentoml serve ketamine_response:latest` takes this package for the Bento's at
-    # first, and would then find these `features` loaded instead of the Bento's own.
+    # Not at the top: `bentoml serve ketamine_response:latest` first imports a module of that name,
+    # and a Bento brings a `features` of its own.
     home = import_module("features.base.home")
     # In a quiet environment, which MLflow reads as it is imported: no telemetry.
     with home.visit_home():

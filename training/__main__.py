@@ -39,7 +39,8 @@ Outcome = Annotated[str, typer.Argument(help="name of the registered model")]
 def fit(
     study: Annotated[Path, typer.Argument(help="study file (TOML)")],
     cohort: Annotated[
-        Path | None, typer.Option(help="cohort to use instead of the study's own")
+        list[Path] | None,
+        typer.Option(help="cohort to use instead of the study's own; each export of its mapping"),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -57,7 +58,7 @@ def fit(
     from training.study.study import read_study
 
     extra = ["cohort.incomplete=true"] if incomplete else []
-    design = load_design(read_study(study, [*(settings or []), *extra]), cohort)
+    design = load_design(read_study(study, [*(settings or []), *extra]), cohort or None)
     # MLflow and scikit-learn take seconds to import: only once the input is known to be valid.
     from training.fit import run_study
 

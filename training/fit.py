@@ -12,7 +12,8 @@ from features.model.artifact import CHALLENGER_ALIAS, CHAMPION_ALIAS
 from features.model.card import Measure, ModelCard
 from features.model.response_model import ResponseModel
 from training.candidates.base import Candidate, Fit
-from training.candidates.registry import BASE_RATE, complete_study, make_candidates
+from training.candidates.published.candidate import check_recorded, list_warnings
+from training.candidates.registry import BASE_RATE, complete_study, make_study_candidates
 from training.candidates.tuning import Tuning
 from training.champion import choose_champion, compare_champion
 from training.findings.card import make_card
@@ -121,9 +122,10 @@ def run_study(design: Design, home: Home, jobs: int) -> Summary:
     # Load: whatever can be refused is refused before anything is logged.
     study = complete_study(design.study)
     design = weigh_courses(replace(design, study=study))
+    check_recorded(study, design)
     # This and the store keep what a killed run has done, for the next; they are removed at the end.
     tuning = Tuning(study.tuning.trials, home.tuning / study.name)
-    candidates = make_candidates(tuning)
+    candidates = make_study_candidates(study, tuning)
     if design.size:
         split_outer(design, 0)
         problems = [p for name in study.candidates for p in candidates[name].find_problems(design)]
@@ -133,6 +135,9 @@ def run_study(design: Design, home: Home, jobs: int) -> Summary:
     history = registry.open_history(design.target.id)
     history.resume()
     store = open_result_store(home.validation / study.name, design)
+
+    for warning in list_warnings(study):
+        say(warning)
 
     with registry.open_study(study) as run_id:
         say(f"{study.name}: {design.size} courses, {design.events} with {study.outcome}")
@@ -185,5 +190,5 @@ def _develop_model(
 ) -> tuple[ResponseModel, Fit]:
     fit = candidate.fit(design, derive_seed(design.study.seed, FINAL_SEED))
     equation = redevelop(design, candidate, fit, jobs)
-    card = make_card(design, comparison, candidate.name, equation)
+    card = make_card(design, comparison, candidate, equation)
     return ResponseModel(card, equation), fit

@@ -9,8 +9,9 @@ from features.base.files import write_bytes_atomic
 from features.intake.account import Account
 from features.model.card import SIMULATED_NOTE
 from features.records.columns import Columns
-from training.findings.findings import Findings, RecalibrationFacts
+from training.findings.findings import Findings
 from training.findings.gate import list_failed
+from training.measures.closed_test import RecalibrationFacts
 from training.registry.registry import FINDINGS_FILE, REPORT_FILE, RegisteredModel, Registry
 from training.report.layout import write_table
 from training.report.page import render_report

@@ -90,11 +90,11 @@ class _Assembly:
         baseline_days, _ = self.plan.get_baseline()
         for link in linked:
             problems += assign_rows(link, courses, baseline_days)
-        contributions, told = self._read_all(linked, courses)
+        contributions, refused = self._read_all(linked, courses)
         deriver = Deriver(self.plan, self.dictionary, courses, linked, contributions)
         derived = deriver.derive_all()
         table, unlike = self._build(linked, courses, contributions, derived)
-        self._stop([*problems, *told, *deriver.problems, *unlike])
+        self._stop([*problems, *refused, *deriver.problems, *unlike])
         patients = _count_patients(kept, aside)
         undated = (Aside("courses", "no first dose", read - courses.size),)
         counted = Part(read, courses.size, tuple(entry for entry in undated if entry.count))
@@ -118,8 +118,8 @@ class _Assembly:
         sorter = Sorter(self.plan, self.dictionary, known, self.ignore_unknown)
         frames, problems = [], []
         for name, files in exports.tables.items():
-            frame, told = read_frame(name, files, self.plan, partial(sorter.sort, name))
-            problems += told
+            frame, refused = read_frame(name, files, self.plan, partial(sorter.sort, name))
+            problems += refused
             frames += [frame] if frame is not None else []
         if len(frames) == len(exports.tables):
             problems += sorter.check_renamed()
@@ -133,7 +133,7 @@ class _Assembly:
             return courses
         first = self.plan.first_dose
         if first is not None and first.lacking == "aside":
-            kept = courses.select(~lacking)
+            kept = courses.keep_courses(~lacking)
             alive = np.zeros(len(courses.names), dtype=bool)
             alive[kept.patient] = True
             _drop_patients(linked, [("", ~alive)], "no first dose")
@@ -165,22 +165,22 @@ class _Assembly:
             kind = link.frame.section.kind
             if kind == "entry":
                 continue
-            grids, told = make_grids(
+            grids, refused = make_grids(
                 link, self.plan, self.dictionary, self._accept, self.ignore_unknown
             )
-            problems += told
+            problems += refused
             if kind == "visit":
-                moments, told = find_moments(link, courses, self.plan, self.ignore_unknown)
-                problems += told
+                moments, refused = find_moments(link, courses, self.plan, self.ignore_unknown)
+                problems += refused
                 visits += [(grid, moments) for grid in grids]
                 continue
             for grid in grids:
-                added, told = read_single(grid, courses)
+                added, refused = read_single(grid, courses)
                 contributions += added
-                problems += told
+                problems += refused
         grids, when = [grid for grid, _ in visits], [moments for _, moments in visits]
-        added, told = read_visits(grids, when, courses, self.plan, self.dictionary)
-        return [*contributions, *added], [*problems, *told]
+        added, refused = read_visits(grids, when, courses, self.plan, self.dictionary)
+        return [*contributions, *added], [*problems, *refused]
 
     def _build(
         self,

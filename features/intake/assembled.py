@@ -20,23 +20,25 @@ class AssembledTable(RawTable):
     def locate_problem(self, problem: Problem) -> list[Problem]:
         """Name the rows of the exports; what is from none keeps the numbers of the courses."""
         courses = np.array(problem.rows, dtype=np.intp) - 1
-        # Problems of a course as a whole are shown where its patient first appears.
         own = problem.field in self.origins
         located: list[Problem] = []
+        # Problems of a course as a whole are shown where its patient first appears.
         for entry in self.origins.get(problem.field, self.origins.get("patient_id", ())):
             rows = entry.rows[courses]
-            shown = problem.field if not own or entry.target == entry.label else f"{problem.field}"
-            message = f"{problem.message} ({shown})" if own else problem.message
-            for told in entry.link.frame.explain(
-                entry.label, problem.rule, message, rows[rows >= 0]
-            ):
-                name = told.field if own else problem.field
-                where = told.message if own else f"{told.message} (rows of {entry.link.frame.name})"
-                located.append(replace(told, field=name, message=where))
+            frame = entry.link.frame
+            if own:
+                became = f" ({problem.field})" if problem.field != entry.label else ""
+                message = f"{problem.message}{became}"
+                located += frame.explain(entry.label, problem.rule, message, rows[rows >= 0])
+            else:
+                message = f"{problem.message} (rows of {frame.name})"
+                located += [
+                    replace(part, field=problem.field)
+                    for part in frame.explain(None, problem.rule, message, rows[rows >= 0])
+                ]
             courses = courses[rows < 0]
         if len(courses) or not problem.rows:
-            rest = tuple((courses + 1).tolist())
-            located.append(replace(problem, rows=rest))
+            located.append(replace(problem, rows=tuple((courses + 1).tolist())))
         return located
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from features.base.arrays import Flags, Numbers
 from features.intake.cells import Cells
-from features.intake.days import read_number
+from features.intake.days import read_decimal
 from features.intake.plan import Length
 
 # How many of theirs a metre or kilogram has, or what one of theirs is. Dividing by 100 rounds
@@ -57,9 +57,9 @@ def measure_length(
     numbers = []
     for cells, decimal in columns:
         if part.unit == "ft+in" and part.column is not None:
-            numbers.append(cells.measure(_read_feet))
+            numbers.append(cells.map_numbers(_read_feet))
         else:
-            numbers.append(cells.measure(partial(read_number, decimal=decimal)))
+            numbers.append(cells.map_numbers(partial(read_decimal, decimal=decimal)))
     broken = [
         np.isnan(values) & cells.present
         for values, (cells, _) in zip(numbers, columns, strict=True)

@@ -46,11 +46,11 @@ class Cells:
         """Return a copy that is blank in the other rows."""
         return Cells(np.where(rows, self.codes, np.int32(_BLANK)), self.texts)
 
-    def measure(self, read: Callable[[str], float]) -> Numbers:
+    def map_numbers(self, read: Callable[[str], float]) -> Numbers:
         """Read each distinct text as a number; NaN if blank."""
         numbers = np.array([*map(read, self.texts), np.nan])
-        measured: Numbers = numbers[self.codes]
-        return measured
+        mapped: Numbers = numbers[self.codes]
+        return mapped
 
     def recode(self, translate: Callable[[str], str | None]) -> "Cells":
         """Translate each distinct text; those that become equal are one, None is blank."""

@@ -23,13 +23,13 @@ def read_days(cells: Cells, pattern: str | None) -> tuple[Numbers, Flags]:
     return np.append(days, np.nan)[cells.codes], np.append(broken, False)[cells.codes] & ~blank
 
 
-def read_numbers(cells: Cells, decimal: str) -> tuple[Numbers, Flags]:
+def read_decimals(cells: Cells, decimal: str) -> tuple[Numbers, Flags]:
     """Read numbers; also return which cells are something else."""
-    numbers = cells.measure(lambda text: read_number(text, decimal))
+    numbers = cells.map_numbers(lambda text: read_decimal(text, decimal))
     return numbers, np.isnan(numbers) & cells.present
 
 
-def read_number(text: str, decimal: str = ".") -> float:
+def read_decimal(text: str, decimal: str = ".") -> float:
     """Read a number; NaN if the text is none."""
     plain = text.strip()
     if decimal == ",":

@@ -17,7 +17,7 @@ from features.intake.days import (
     count_years,
     find_years,
     read_days,
-    read_numbers,
+    read_decimals,
     read_year,
 )
 from features.intake.frame import Contribution, Courses, Linked
@@ -70,13 +70,13 @@ class Deriver:
             "count": self._count_rows,
             "any": self._find_any,
             "checked": self._count_checked,
-            "sum": self._sum,
+            "sum": self._sum_columns,
             "first": self._take_first,
         }
         derived = makers.get(rule.rule, self._count_time)(name, rule)
         return None if len(self.problems) > before else derived
 
-    def _find(self, name: str, pattern: str) -> list[Contribution]:
+    def _match(self, name: str, pattern: str) -> list[Contribution]:
         matching = [
             entry
             for entry in self.contributions
@@ -93,23 +93,23 @@ class Deriver:
         return matching
 
     def _find_all(self, name: str, patterns: Sequence[str]) -> list[Contribution]:
-        matching = [entry for pattern in patterns for entry in self._find(name, pattern)]
+        matching = [entry for pattern in patterns for entry in self._match(name, pattern)]
         return list({id(entry): entry for entry in matching}.values())
 
-    def _refuse(self, entry: Contribution, rule: str, message: str, rows: Flags) -> None:
+    def _reject(self, entry: Contribution, rule: str, message: str, rows: Flags) -> None:
         wrong = entry.rows[rows & (entry.rows >= 0)]
         self.problems += entry.link.frame.explain(entry.label, rule, message, wrong)
 
-    def _read_days(self, entry: Contribution) -> Numbers:
+    def _read_source_days(self, entry: Contribution) -> Numbers:
         frame = entry.link.frame
         days, broken = read_days(entry.cells, self.plan.get_form(frame.name).dates)
-        self._refuse(entry, "date", explain_dates(self.plan, frame), broken)
+        self._reject(entry, "date", explain_dates(self.plan, frame), broken)
         return days
 
-    def _read_numbers(self, entry: Contribution) -> Numbers:
+    def _read_source_numbers(self, entry: Contribution) -> Numbers:
         decimal = self.plan.get_form(entry.link.frame.name).decimal
-        numbers, broken = read_numbers(entry.cells, decimal)
-        self._refuse(entry, "type", "must be a number", broken)
+        numbers, broken = read_decimals(entry.cells, decimal)
+        self._reject(entry, "type", "must be a number", broken)
         return numbers
 
     def _copy_date(self, name: str, rule: Derivation) -> Derived:
@@ -133,13 +133,13 @@ class Deriver:
         if rule.until in known:
             return self._check_days(name, rule.until, known[rule.until])
         if rule.until not in (None, "assessed_on"):
-            entries = self._find(name, str(rule.until))
-            return self._read_days(entries[0]) if entries else self.baseline
+            entries = self._match(name, str(rule.until))
+            return self._read_source_days(entries[0]) if entries else self.baseline
         if self.assessed is not None:
             return self.assessed
         own = [entry for entry in self.contributions if entry.target == "assessed_on"]
         if own:
-            return self._read_days(own[0])
+            return self._read_source_days(own[0])
         for days in known.values() if rule.until is None and rule.count is None else ():
             if not np.isnan(days).all():
                 return days
@@ -148,45 +148,47 @@ class Deriver:
         return self.baseline
 
     def _count_time(self, name: str, rule: Derivation) -> Derived | None:
-        entries = self._find(name, str(rule.since))
+        entries = self._match(name, str(rule.since))
         until = self._find_until(name, rule)
         if not entries:
             return None
         entry = entries[0]
         if rule.years_since is not None:
-            numbers = self._count_years(entry, until)
+            numbers = self._count_birthdays(entry, until)
         else:
-            numbers = (until - self._read_days(entry)) / _DIVISORS[rule.rule]
+            numbers = (until - self._read_source_days(entry)) / _DIVISORS[rule.rule]
         with np.errstate(invalid="ignore"):
-            self._refuse(entry, "order", f"is after the day up to which {name} counts", numbers < 0)
+            self._reject(entry, "order", f"is after the day up to which {name} counts", numbers < 0)
         return self._wrap(name, rule, numbers, entry)
 
-    def _count_years(self, entry: Contribution, until: Numbers) -> Numbers:
-        years = entry.cells.measure(read_year)
+    def _count_birthdays(self, entry: Contribution, until: Numbers) -> Numbers:
+        years = entry.cells.map_numbers(read_year)
         dated = entry.cells.keep(np.isnan(years))
-        days = self._read_days(Contribution("", entry.label, entry.link, dated, entry.rows))
+        days = self._read_source_days(Contribution("", entry.label, entry.link, dated, entry.rows))
         return np.where(np.isnan(years), count_years(days, until), find_years(until) - years)
 
     def _compute_bmi(self, name: str, rule: Derivation) -> Derived | None:
         if rule.height is None or rule.weight is None:
             return None
-        height, entry = self._measure(name, "height", rule.height)
-        weight, _ = self._measure(name, "weight", rule.weight)
+        height, entry = self._measure_body(name, "height", rule.height)
+        weight, _ = self._measure_body(name, "weight", rule.weight)
         return self._wrap(name, rule, weight / height**2, entry)
 
-    def _measure(self, name: str, part: str, length: Length) -> tuple[Numbers, Contribution | None]:
-        entries = [entry for source in length.sources for entry in self._find(name, source)[:1]]
+    def _measure_body(
+        self, name: str, part: str, length: Length
+    ) -> tuple[Numbers, Contribution | None]:
+        entries = [entry for source in length.sources for entry in self._match(name, source)[:1]]
         if len(entries) < len(length.sources):
             return np.full(self.courses.size, np.nan), None
         marks = [self.plan.get_form(entry.link.frame.name).decimal for entry in entries]
         columns = [(entry.cells, mark) for entry, mark in zip(entries, marks, strict=True)]
         numbers, broken, implausible = measure_length(length, columns, part)
         for entry, rows in zip(entries, broken, strict=True):
-            self._refuse(entry, "type", f"must be a {part} in {length.unit}", rows)
+            self._reject(entry, "type", f"must be a {part} in {length.unit}", rows)
         low, high = PLAUSIBLE[part]
         unit = "m" if part == "height" else "kg"
         message = f"is no {part} in {length.unit}: must be {low:g} to {high:g} {unit}"
-        self._refuse(entries[0], "range", message, implausible)
+        self._reject(entries[0], "range", message, implausible)
         return numbers, entries[0]
 
     def _count_rows(self, name: str, rule: Derivation) -> Derived:
@@ -238,9 +240,9 @@ class Deriver:
     def _read_boxes(self, entries: Sequence[Contribution]) -> list[Numbers]:
         boxes = []
         for entry in entries:
-            values = entry.cells.measure(_read_box)
+            values = entry.cells.map_numbers(_read_box)
             message = "must be a checked or unchecked box: 1 or 0, true or false, checked or not"
-            self._refuse(entry, "type", message, np.isnan(values) & entry.cells.present)
+            self._reject(entry, "type", message, np.isnan(values) & entry.cells.present)
             boxes.append(values)
         return boxes
 
@@ -261,11 +263,11 @@ class Deriver:
         counts = np.where(np.isnan(boxes).all(axis=0), np.nan, (boxes == 1).sum(axis=0))
         return self._wrap(name, rule, counts, entries[0])
 
-    def _sum(self, name: str, rule: Derivation) -> Derived | None:
+    def _sum_columns(self, name: str, rule: Derivation) -> Derived | None:
         entries = self._find_all(name, rule.sum)
         if not entries:
             return None
-        numbers = np.stack([self._read_numbers(entry) for entry in entries])
+        numbers = np.stack([self._read_source_numbers(entry) for entry in entries])
         blank = np.isnan(numbers)
         total = np.where(blank, 0.0, numbers).sum(axis=0)
         lacking = blank.any(axis=0) if rule.blank is None else blank.all(axis=0)

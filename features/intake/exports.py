@@ -26,9 +26,9 @@ def list_paths(paths: Paths, plan: Plan) -> list[Path]:
 
     A folder stays one if the mapping looks for files below it.
     """
-    given = [paths] if isinstance(paths, Path) else list(paths)
+    exports = [paths] if isinstance(paths, Path) else list(paths)
     is_deep = any("/" in (table.file or "") for table in plan.tables.values())
-    return given if is_deep else [_find_single(path) for path in given]
+    return exports if is_deep else [_find_single(path) for path in exports]
 
 
 def _find_single(path: Path) -> Path:
@@ -41,13 +41,13 @@ def _find_single(path: Path) -> Path:
 
 def find_exports(paths: Paths, plan: Plan) -> Exports:
     """Match the exports with the tables of a mapping, by the patterns of their names."""
-    tables, given = plan.list_tables(), list_paths(paths, plan)
+    tables, exports = plan.list_tables(), list_paths(paths, plan)
     named = any(table.file is not None for table in tables.values())
     # Only patterns say what to look for in a folder; without them it is one table in parts.
-    folders = [path for path in given if named and path.is_dir()]
+    folders = [path for path in exports if named and path.is_dir()]
     inside = [file for folder in folders for file in sorted(folder.iterdir())]
     inside = [file for file in inside if not file.name.startswith(".")]
-    offered = [path for path in given if path not in folders] + inside
+    offered = [path for path in exports if path not in folders] + inside
     problems: list[Problem] = []
     matched: dict[str, list[Path]] = {}
     for name, table in tables.items():

@@ -42,9 +42,9 @@ class Origin:
         for index, file in enumerate(self.files):
             chosen = self.numbers[rows][self.file_of[rows] == index]
             if len(chosen):
-                told = f"{message} (in {file})" if len(self.files) > 1 else message
+                whole = f"{message} (in {file})" if len(self.files) > 1 else message
                 numbers = tuple(np.unique(chosen).tolist())
-                problems.append(Problem(f"{self.table}.{column}", rule, told, numbers))
+                problems.append(Problem(f"{self.table}.{column}", rule, whole, numbers))
         return problems
 
 
@@ -123,7 +123,7 @@ class Courses:
         """Return the position of each patient's first course."""
         return np.searchsorted(self.patient, np.arange(len(self.names)))
 
-    def locate(self, patient: Indices, number: Numbers) -> Indices:
+    def find_courses(self, patient: Indices, number: Numbers) -> Indices:
         """Return the position of patients' courses by number; -1 if there is none."""
         if not self.size:
             return np.full(len(patient), -1)
@@ -132,7 +132,7 @@ class Courses:
         at = np.minimum(np.searchsorted(keys, wanted), self.size - 1)
         return np.where(keys[at] == wanted, at, -1)
 
-    def select(self, kept: Flags) -> "Courses":
+    def keep_courses(self, kept: Flags) -> "Courses":
         """Keep some courses; positions of patients stay."""
         return Courses(
             self.names,

@@ -72,7 +72,7 @@ class _Targets:
             return self.dictionary.instruments[instrument].numbered_items.get(float(number))
         return ours if self.accept(ours) else None
 
-    def find(self, rows: Indices) -> tuple[list[str], Indices, list[Problem]]:
+    def name_columns(self, rows: Indices) -> tuple[list[str], Indices, list[Problem]]:
         """Name the column of each row: the names, and each row's position, -1 if aside."""
         section, frame = self.frame.section, self.frame
         scales = [frame.columns[section.instrument].take(rows)] if section.instrument else []
@@ -88,7 +88,7 @@ class _Targets:
                 cells.texts[code] if code >= 0 else ""
                 for cells, code in zip((*scales, *items), pair, strict=True)
             ]
-            ours, broken = self._name(texts, bool(scales), bool(items))
+            ours, broken = self._name_column(texts, bool(scales), bool(items))
             if broken is not None:
                 unknown.append((column, broken))
             if ours == IGNORED:
@@ -98,10 +98,10 @@ class _Targets:
         position = position.ravel()
         aside = np.isin(position, ignored)
         frame.tally.set_aside(_mark(frame.size, rows[aside]), "visits", "ignored by the mapping")
-        problems = self._explain(unknown, position, rows)
+        problems = self._explain_unknown(unknown, position, rows)
         return list(names), np.array([*targets, -1])[position], problems
 
-    def _name(
+    def _name_column(
         self, texts: Sequence[str], scaled: bool, itemised: bool
     ) -> tuple[str | None, str | None]:
         section = self.frame.section
@@ -113,7 +113,7 @@ class _Targets:
         ours = self.name_item(texts[-1], scale)
         return ours, section.item if ours is None else None
 
-    def _explain(
+    def _explain_unknown(
         self, unknown: Sequence[tuple[int, str]], position: Indices, rows: Indices
     ) -> list[Problem]:
         problems: list[Problem] = []
@@ -138,11 +138,11 @@ def _pivot(link: Linked, rows: Indices, targets: _Targets) -> tuple[Grid, list[P
     filled = values.present[rows]
     frame.tally.set_aside(_mark(frame.size, rows[~filled]), "readings", "no value")
     rows = rows[filled]
-    names, target, problems = targets.find(rows)
+    names, target, problems = targets.name_columns(rows)
     rows, target = rows[target >= 0], target[target >= 0]
     moment = _number_moments(link, rows)
-    kept, told = _merge_cells(link, rows, moment * max(len(names), 1) + target, values)
-    problems += told
+    kept, refused = _merge_cells(link, rows, moment * max(len(names), 1) + target, values)
+    problems += refused
     rows, target, moment = rows[kept], target[kept], moment[kept]
     first = np.zeros(moment.max(initial=-1) + 1, dtype=np.intp)
     # The first of the rows that are kept: the last assignment counts.
@@ -182,10 +182,10 @@ def _merge_cells(
     repeats = np.zeros(len(cells), dtype=bool)
     repeats[order] = ~starts
     kept = ~repeats
-    return _settle(link, rows, cell, kept, differs)
+    return _settle_cells(link, rows, cell, kept, differs)
 
 
-def _settle(
+def _settle_cells(
     link: Linked, rows: Indices, cell: NDArray[np.intp], kept: Flags, differs: Flags
 ) -> tuple[Flags, list[Problem]]:
     frame, rule = link.frame, link.frame.section.duplicates

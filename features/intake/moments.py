@@ -9,7 +9,7 @@ from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.intake.cells import Cells
 from features.intake.codes import fold_word
-from features.intake.days import read_numbers
+from features.intake.days import read_decimals
 from features.intake.frame import Courses, Linked
 from features.intake.plan import BASELINE, IGNORED, Plan
 
@@ -36,7 +36,7 @@ def find_moments(
     """Read when each row was recorded, and leave aside those of which nothing says it."""
     frame, section = link.frame, link.frame.section
     slots = (BASELINE, *plan.list_horizons())
-    day, problems = _find_days(link, courses, plan)
+    day, problems = _count_visit_days(link, courses, plan)
     slot = np.full(frame.size, _BY_DAY)
     rank = np.zeros(frame.size)
     if section.at is not None:
@@ -78,14 +78,14 @@ def _read_words(cells: Cells, plan: Plan, slots: Sequence[str]) -> tuple[Indices
     return slot, np.array([*(order.get(key, 0.0) for key in keys), 0.0])[cells.codes]
 
 
-def _find_days(link: Linked, courses: Courses, plan: Plan) -> tuple[Numbers, list[Problem]]:
+def _count_visit_days(link: Linked, courses: Courses, plan: Plan) -> tuple[Numbers, list[Problem]]:
     frame, section = link.frame, link.frame.section
     name = section.day or section.week
     if name is None:
         first = np.append(courses.first_dose, np.nan)[link.course]
         return link.date - first, []
     decimal = plan.get_form(frame.name).decimal
-    numbers, broken = read_numbers(frame.columns[name], decimal)
+    numbers, broken = read_decimals(frame.columns[name], decimal)
     problems = frame.explain(name, "type", "must be a number", broken & frame.tally.open)
     after = numbers > 0
     numbers = np.where(after, numbers - section.first_day, numbers)

@@ -8,7 +8,7 @@ from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.intake.cells import Cells
 from features.intake.codes import make_loose_key, trim_fraction
-from features.intake.days import read_days, read_numbers
+from features.intake.days import read_days, read_decimals
 from features.intake.frame import MAX_COURSE, Courses, Frame, Linked
 from features.intake.plan import Plan
 
@@ -25,8 +25,8 @@ def find_texts(cells: Cells, texts: Sequence[str]) -> Flags:
     """Return which cells have one of some texts; an empty text is a blank cell."""
     keys = {make_loose_key(text) for text in texts}
     match = [make_loose_key(text) in keys for text in cells.texts]
-    found: Flags = np.array([*match, "" in texts], dtype=bool)[cells.codes]
-    return found
+    rows: Flags = np.array([*match, "" in texts], dtype=bool)[cells.codes]
+    return rows
 
 
 def link_patients(
@@ -72,7 +72,7 @@ def _read_course_numbers(frame: Frame) -> tuple[Numbers, list[Problem]]:
     name = frame.section.course
     if name is None or name not in frame.columns:
         return np.full(frame.size, np.nan), []
-    numbers, broken = read_numbers(frame.columns[name], ".")
+    numbers, broken = read_decimals(frame.columns[name], ".")
     with np.errstate(invalid="ignore"):
         outside = (numbers < 1) | (numbers > MAX_COURSE) | (numbers != np.floor(numbers))
     wrong = (broken | (outside & ~np.isnan(numbers))) & frame.tally.open
@@ -151,14 +151,14 @@ def make_courses(
         for link in doses:
             link.number = _part_doses(link, plan.courses.gap_days)
         numbered = doses
-    told = [link for link in numbered if link.frame.section.kind != "entry"]
-    if told:
-        rows = [(link.patient >= 0) & ~np.isnan(link.number) for link in told]
-        found = [
+    telling = [link for link in numbered if link.frame.section.kind != "entry"]
+    if telling:
+        rows = [(link.patient >= 0) & ~np.isnan(link.number) for link in telling]
+        parts = [
             np.stack([link.patient[row], link.number[row]])
-            for link, row in zip(told, rows, strict=True)
+            for link, row in zip(telling, rows, strict=True)
         ]
-        seen = np.concatenate(found, axis=1)
+        seen = np.concatenate(parts, axis=1)
         seen = seen[:, kept[seen[0].astype(np.intp)]]
         # Patients of whom no numbered table has a row have their only course.
         rest = pairs[0][:, ~np.isin(pairs[0][0], seen[0])]
@@ -166,7 +166,7 @@ def make_courses(
     both = np.unique(np.concatenate(pairs, axis=1), axis=1)
     patient = both[0].astype(np.intp)
     undated = np.full(len(patient), np.nan)
-    courses = Courses(names, patient, both[1], undated, bool(told))
+    courses = Courses(names, patient, both[1], undated, bool(telling))
     return _date_courses(courses, linked, plan)
 
 
@@ -188,7 +188,7 @@ def _date_courses(
 ) -> tuple[Courses, list[Problem]]:
     first_dose = np.full(courses.size, np.inf)
     problems: list[Problem] = []
-    for link, days in _list_doses(linked, plan, problems):
+    for link, days in _date_doses(linked, plan, problems):
         rows = (link.patient >= 0) & ~np.isnan(days)
         at = locate_rows(link, courses)
         several = rows & (at < 0) & (courses.count_by_patient()[link.patient] > 1)
@@ -202,7 +202,7 @@ def _date_courses(
     ), problems
 
 
-def _list_doses(
+def _date_doses(
     linked: Sequence[Linked], plan: Plan, problems: list[Problem]
 ) -> list[tuple[Linked, Numbers]]:
     first = plan.first_dose
@@ -227,7 +227,7 @@ def _list_doses(
 
 def locate_rows(link: Linked, courses: Courses) -> Indices:
     """Return the course of each row by its number, or as its patient's only one; else -1."""
-    at = courses.locate(link.patient, link.number)
+    at = courses.find_courses(link.patient, link.number)
     if not courses.size:
         return at
     single = (courses.count_by_patient() == 1)[link.patient] & (link.patient >= 0)
@@ -270,10 +270,10 @@ def _assign_dates(
     keys = courses.patient[dated] * 4 * span + courses.first_dose[dated] - baseline_days
     order = np.argsort(keys, kind="stable")
     at = np.searchsorted(keys[order], patient * 4 * span + date, side="right") - 1
-    found = np.append(dated[order], -1)[at]
-    own = (at >= 0) & (courses.patient[found] == patient)
+    begun = np.append(dated[order], -1)[at]
+    own = (at >= 0) & (courses.patient[begun] == patient)
     # Before the first of the patient's courses: to that, if it is dated.
     after = np.append(dated[order], -1)[np.minimum(at + 1, len(dated))]
     first = np.where((after >= 0) & (courses.patient[after] == patient), after, -1)
-    result: Indices = np.where(own, found, first)
+    result: Indices = np.where(own, begun, first)
     return result

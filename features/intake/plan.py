@@ -58,7 +58,7 @@ class TableSection(SourceForm):
     duplicates: Literal["refuse", "first", "last"] = "refuse"
 
     @model_validator(mode="after")
-    def _check_keys(self) -> Self:
+    def _check_table(self) -> Self:
         rules = {
             "score needs instrument": self.score is None or self.instrument is not None,
             "item and value come together": (self.item is None) == (self.value is None),
@@ -151,7 +151,7 @@ class Length(Section):
         return (self.column,) if self.column is not None else self.columns
 
     @model_validator(mode="after")
-    def _check_columns(self) -> Self:
+    def _check_sources(self) -> Self:
         wanted = 2 if self.columns else 1
         if len(self.sources) != wanted or (self.columns and self.unit != "ft+in"):
             raise ValueError("column, or for ft+in columns = [feet, inches]")
@@ -275,11 +275,11 @@ class Plan(SourceForm):
     def get_form(self, table: str) -> SourceForm:
         """Return how a table's file is written: the table's own keys, else the mapping's."""
         # Only what is said: a form refuses keys that do not apply to the file.
-        said: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
         for part in (self, self.list_tables()[table]):
-            keys = part.model_fields_set & SourceForm.model_fields.keys()
-            said |= {key: getattr(part, key) for key in keys}
-        return SourceForm(**said)
+            own = part.model_fields_set & SourceForm.model_fields.keys()
+            keys |= {key: getattr(part, key) for key in own}
+        return SourceForm(**keys)
 
     def list_horizons(self) -> list[str]:
         """List the horizons that are read, in their order."""

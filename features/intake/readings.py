@@ -208,7 +208,7 @@ class _Chooser:
         tied = (first == first[lead]) & ~leads
         same = tied & (second == second[lead])
         self._note_ties(rows[tied & ~same])
-        winner = self._settle(rows, lead, same)
+        winner = self._settle_ties(rows, lead, same)
         chosen = np.full(courses, -1)
         chosen[course[leads]] = rows[winner[leads]]
         return chosen
@@ -231,7 +231,7 @@ class _Chooser:
             grid.link.frame.note("readings", what, count)
 
     # Of rows at one time, by position among `rows`: which is read.
-    def _settle(self, rows: Indices, lead: Indices, same: Flags) -> Indices:
+    def _settle_ties(self, rows: Indices, lead: Indices, same: Flags) -> Indices:
         differs = np.zeros(len(rows), dtype=bool)
         for name in self.group.columns:
             codes = self.visits.columns[name].cells.codes[rows]
@@ -243,7 +243,7 @@ class _Chooser:
         rule = np.array(rules)[self.visits.grid_of[rows]]
         # Of two tables, none says which of them is right.
         apart = self.visits.grid_of[rows] != self.visits.grid_of[rows][lead]
-        self._refuse(rows[differs & (apart | (rule == "refuse"))])
+        self._refuse_ties(rows[differs & (apart | (rule == "refuse"))])
         winner = lead.copy()
         last = np.flatnonzero(same & (rule == "last"))
         np.maximum.at(winner, lead[last], last)
@@ -253,7 +253,7 @@ class _Chooser:
             self.aside.append((self.group, dropped, "readings", f"duplicate: the {name} is read"))
         return winner
 
-    def _refuse(self, rows: Indices) -> None:
+    def _refuse_ties(self, rows: Indices) -> None:
         message = explain_duplicates(f"another row says otherwise at {self.slot}, at one time")
         for frame, label, behind in self.visits.list_frames(self.group, rows):
             self.problems += frame.explain(label, "duplicate", message, behind)

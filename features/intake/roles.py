@@ -31,7 +31,7 @@ class Sorter:
     def sort(self, table: str, names: Sequence[str]) -> tuple[Roles, list[Problem]]:
         """Say what each column of a table is for, and find those that may not come in."""
         section = self.plan.list_tables()[table]
-        problems = list(self._check_keys(table, section, names))
+        problems = list(self._check_present(table, section, names))
         patient = self._find_patient(section, names)
         if patient is None and section.kind != "alone":
             message = "no column joins this table: name it by `patient`"
@@ -42,7 +42,7 @@ class Sorter:
         strange: list[str] = []
         dropped: list[str] = []
         for name in names:
-            ours = self._translate(section, name)
+            ours = self._rename(section, name)
             if name in keys and not self.is_source(table, name, ours):
                 continue
             verdict = self._judge(table, section, name, ours)
@@ -50,10 +50,10 @@ class Sorter:
                 fields[name] = ours
             if verdict != "read":
                 (strange if verdict == "refuse" else dropped).append(ours)
-        problems += self._check_names(table, strange, dropped)
+        problems += self._check_strange(table, strange, dropped)
         left_out = len({*names} - {*keys} - {*fields})
-        problems += _check_doubled(table, fields)
-        problems += _check_unnamed(table, names, (*keys, *fields))
+        problems += _check_targets(table, fields)
+        problems += _check_nameless(table, names, (*keys, *fields))
         loaded = tuple(dict.fromkeys([*keys, *fields]))
         return Roles(patient, loaded, fields, left_out), problems
 
@@ -90,7 +90,7 @@ class Sorter:
         dates = [date for rule in self.plan.derive.values() for date in rule.dates]
         return any(matches(label, dates) for label in labels)
 
-    def _translate(self, section: TableSection, name: str) -> str:
+    def _rename(self, section: TableSection, name: str) -> str:
         for words in (section.rename, self.plan.rename):
             ours = translate_name(name, words)
             if ours != name or name in words:
@@ -104,9 +104,11 @@ class Sorter:
             return None
         if section.patient is not None:
             return section.patient if section.patient in names else None
-        return next((name for name in names if self._translate(section, name) == PATIENT), None)
+        return next((name for name in names if self._rename(section, name) == PATIENT), None)
 
-    def _check_keys(self, table: str, section: TableSection, names: Sequence[str]) -> list[Problem]:
+    def _check_present(
+        self, table: str, section: TableSection, names: Sequence[str]
+    ) -> list[Problem]:
         wanted = [*section.keys, *section.rename]
         message = "the mapping names it, but no column has it"
         return [
@@ -133,7 +135,7 @@ class Sorter:
         return "drop" if self.ignore_unknown else "refuse"
 
     # All names of a table at once: hints cost time, and are for the first few.
-    def _check_names(self, table: str, strange: list[str], dropped: list[str]) -> list[Problem]:
+    def _check_strange(self, table: str, strange: list[str], dropped: list[str]) -> list[Problem]:
         unnamed = 'a column has no name: rename it (`"" = "patient_id"`) or ignore it'
         problems = check_names(filter(None, strange), self.dictionary, self.known)
         problems += [Problem("", "unknown", unnamed)] if "" in strange else []
@@ -146,7 +148,7 @@ class Sorter:
         return [change(problem, field=f"{table}.{problem.field}") for problem in problems]
 
 
-def _check_doubled(table: str, fields: Mapping[str, str]) -> list[Problem]:
+def _check_targets(table: str, fields: Mapping[str, str]) -> list[Problem]:
     ours = list(fields.values())
     return [
         Problem(f"{table}.{name}", "duplicate_column", "two columns become this field")
@@ -154,7 +156,7 @@ def _check_doubled(table: str, fields: Mapping[str, str]) -> list[Problem]:
     ]
 
 
-def _check_unnamed(table: str, names: Sequence[str], used: Sequence[str]) -> list[Problem]:
+def _check_nameless(table: str, names: Sequence[str], used: Sequence[str]) -> list[Problem]:
     if "" in used and list(names).count("") > 1:
         return [Problem(f"{table}.", "duplicate_column", "more than one column has no name")]
     return []

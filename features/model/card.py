@@ -108,6 +108,27 @@ class Recalibrated(Facts):
     data_digest: str
 
 
+class PublishedFacts(Facts):
+    """The published equation that a model is, and how it was updated."""
+
+    label: str
+    # DOI or citation.
+    source: str
+    # What it was made to predict: an outcome of ours, or the paper's own words.
+    outcome: str
+    # Whom it was developed on; empty if the file does not say.
+    population: str
+    # As the study asked: "as-published", "intercept", "logistic" or "closed-test".
+    update: str
+    # The published log-odds times the slope, plus the intercept, are the model's.
+    intercept: float
+    slope: float
+    # What is published of it: "covariance", "standard errors" or "unknown".
+    uncertainty: str
+    # SHA-256 of what was read of its file.
+    digest: str
+
+
 class ModelCard(Facts):
     """Facts that travel with the model."""
 
@@ -139,6 +160,10 @@ class ModelCard(Facts):
     factors_reason: str | None = None
     # The latest last.
     recalibrated: tuple[Recalibrated, ...] = ()
+    # Of a model that was not fitted here.
+    published: PublishedFacts | None = None
+    # Fields without which the model gives no estimate.
+    required: tuple[str, ...] = ()
     # Those that its study added to the built-in ones.
     instruments: tuple[Instrument, ...] = ()
     added_fields: tuple[AddedField, ...] = ()

@@ -11,6 +11,7 @@ Detail = Literal["brief", "interval", "full"]
 REFUSED = "eligibility"
 NO_BASELINE = "baseline_missing"
 NO_EARLY = "early_score_missing"
+NO_VALUE = "value_missing"
 OUTSIDE = "outside_studied_range"
 TOO_FEW = "too_little_evidence"
 

@@ -19,6 +19,7 @@ from features.model.estimate import (
     MIN_SAMPLE_SIZE,
     NO_BASELINE,
     NO_EARLY,
+    NO_VALUE,
     OUTSIDE,
     REFUSED,
     TOO_FEW,
@@ -147,7 +148,8 @@ class Estimator:
         unmeasured = columns.find_missing(self._outcome["instrument"])
         unread = find_unread(columns, self._early)
         outside = self._studied.find_outside(columns)
-        first = np.array([few, unmeasured, unread])
+        lacking = [columns.find_missing(name) for name in self.model.card.required]
+        first = np.array([few, unmeasured, unread, *lacking])
         marks = np.concatenate([first, outside, eligibility.find_refusing()])
         # Fast path of the line below: usually no row is marked.
         if not np.count_nonzero(marks):
@@ -156,13 +158,17 @@ class Estimator:
 
     def _give_reason(self, marks: bytes) -> AbstainedPart | None:
         few, unmeasured, unread, *others = marks
-        beyond = [name for name, mark in zip(self._studied.fields, others, strict=False) if mark]
-        refusing = list_refusing_fields(others[len(self._studied.fields) :])
+        required, studied = self.model.card.required, self._studied.fields
+        named = [name for name, mark in zip((*required, *studied), others, strict=False) if mark]
+        count = sum(others[: len(required)])
+        lacking, beyond = named[:count], named[count:]
+        refusing = list_refusing_fields(others[len(required) + len(studied) :])
         # Gravest first: only the first that applies is given.
         reasons: tuple[tuple[Any, str, list[str]], ...] = (
             (refusing, REFUSED, refusing),
             (unmeasured, NO_BASELINE, [self._outcome["instrument"]]),
             (unread, NO_EARLY, self._early),
+            (lacking, NO_VALUE, lacking),
             (beyond, OUTSIDE, beyond),
             (few, TOO_FEW, []),
         )

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict
 from features.base.arrays import Flags, Numbers
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
+from features.model.curve import Curve, CurvePlan
 from features.records.columns import Columns
 
-Transform = Literal["value", "level", "log1p", "above", "excess", "years"]
+Transform = Literal["value", "level", "log1p", "above", "excess", "years", "curve", "between"]
 
 
 class Feature(BaseModel):
@@ -28,7 +29,7 @@ class Feature(BaseModel):
     ``value`` as it is; ``level`` 1 if the category is at position `parameter`; ``log1p`` natural
     logarithm of 1 + value; ``above`` 1 from `parameter` upwards; ``excess`` the part beyond
     `parameter`, at most 6; ``years`` years from day `parameter` to a date before it, negative, and
-    0 from that day on.
+    0 from that day on; ``curve`` that of `curve`; ``between`` 1 within the bounds of `curve`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +40,7 @@ class Feature(BaseModel):
     reference: str | None = None
     transform: Transform
     parameter: float = 0.0
+    curve: Curve | None = None
 
 
 def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
@@ -56,7 +58,16 @@ DAYS_A_YEAR = 365.25
 _NO_CATEGORY = -1.0
 # Transforms that are computed together.
 GROUPS: Mapping[Transform, int] = MappingProxyType(
-    {"value": 0, "excess": 1, "years": 1, "log1p": 2, "level": 3, "above": 3}
+    {
+        "value": 0,
+        "excess": 1,
+        "years": 1,
+        "curve": 2,
+        "log1p": 3,
+        "level": 4,
+        "above": 4,
+        "between": 4,
+    }
 )
 # Forms in which the literature states its findings, in addition to the plain value or instead.
 EVIDENCED_FORMS: Mapping[str, tuple[tuple[str, Transform, float], ...]] = MappingProxyType(
@@ -149,9 +160,13 @@ class MatrixPlan:
             if feature.reference
         ]
         self._falls, self._baselines = np.array(falls, dtype=np.int64).reshape(-1, 2).T
-        ends = np.cumsum([groups.count(group) for group in range(4)]).tolist()
-        self._scaled, self._logs, self._marks = (slice(*pair) for pair in pairwise(ends))
+        ends = np.cumsum([groups.count(group) for group in range(5)]).tolist()
+        scaled, self._curved, self._logs, self._marks = (slice(*pair) for pair in pairwise(ends))
+        # Curves are scaled first, as the features before them are.
+        self._scaled = slice(scaled.start, self._curved.stop)
         self._scale = _list_bounds(planned[self._scaled], 4)
+        curves = [feature.curve or Curve() for feature in planned[self._curved]]
+        self._curves = CurvePlan(curves) if curves else None
         self._levels = _list_bounds(planned[self._marks], 2)
 
     def compute(self, columns: Columns) -> tuple[Numbers, Flags]:
@@ -170,6 +185,8 @@ class MatrixPlan:
         np.divide(scaled, unit, out=scaled)
         np.maximum(scaled, low, out=scaled)
         np.minimum(scaled, high, out=scaled)
+        if self._curves is not None:
+            self._curves.compute(values[self._curved])
         np.log1p(logs, out=logs)
         low, high = self._levels
         np.copyto(marks, (marks >= low) & (marks <= high))
@@ -190,16 +207,20 @@ def _list_bounds(features: Sequence[Feature], width: int) -> Numbers:
 # Of a scaled value the offset, the unit, lowest and highest result; of an indicator the lowest
 # and highest value that give 1.
 def _describe_transform(feature: Feature) -> tuple[float, ...]:
-    parameter = feature.parameter
+    parameter, curve = feature.parameter, feature.curve or Curve()
     match feature.transform:
         case "excess":
             return parameter, 1.0, 0.0, EXCESS_CAP
         case "years":
             return parameter, DAYS_A_YEAR, -np.inf, 0.0
+        case "curve":
+            return curve.offset, curve.scale, *curve.bounds
         case "level":
             return parameter, parameter
         case "above":
             return parameter, np.inf
+        case "between":
+            return curve.bounds
         case "value" | "log1p":
             return ()
 

@@ -68,10 +68,10 @@ def open_cohort(
     dictionary: Dictionary | None = None,
 ) -> OpenCohort:
     """Open a cohort: a file as it is, or the tables of a mapping joined to one row per course."""
-    given = list_paths(paths, mapper)
-    if mapper.is_plain and len(given) == 1:
-        return OpenCohort(open_table(given[0], mapper), mapper, None)
-    assembled = assemble(given, mapper, dictionary or load_dictionary(), ignore_unknown)
+    exports = list_paths(paths, mapper)
+    if mapper.is_plain and len(exports) == 1:
+        return OpenCohort(open_table(exports[0], mapper), mapper, None)
+    assembled = assemble(exports, mapper, dictionary or load_dictionary(), ignore_unknown)
     return OpenCohort(assembled.table, mapper.skip_intake(), assembled.account)
 
 

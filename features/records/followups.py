@@ -71,8 +71,8 @@ def _total_horizon(
         followup = f"{key}_{horizon}"
         if followup not in dictionary.cohort_fields:
             continue
-        given = totals.parsed.get(followup)
-        broken = given.broken if given is not None else {}
+        total = totals.parsed.get(followup)
+        broken = total.broken if total is not None else {}
         totals.parsed[followup] = Parsed(columns.get_numbers(key), broken)
         if key in columns.prorated:
             totals.prorated[followup] = columns.prorated[key]

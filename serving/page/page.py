@@ -15,7 +15,7 @@ from starlette.responses import Response
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
-from features.model.estimate import NO_BASELINE, NO_EARLY, OUTSIDE, REFUSED, TOO_FEW
+from features.model.estimate import NO_BASELINE, NO_EARLY, NO_VALUE, OUTSIDE, REFUSED, TOO_FEW
 from features.model.studied import list_early
 from features.records.assessment import parse_rows
 from features.records.columns import Columns
@@ -46,6 +46,7 @@ REASONS = {
     REFUSED: "No estimate: a screening rule says this patient should not be treated as planned.",
     NO_BASELINE: "No estimate: improvement cannot be judged without the baseline total.",
     NO_EARLY: "No estimate yet: this model needs a score taken after treatment began.",
+    NO_VALUE: "No estimate: the published equation needs a value that is missing.",
     OUTSIDE: "No estimate: this patient is outside the range studied for",
     TOO_FEW: "No estimate: too few patients like this one were studied.",
 }
@@ -122,6 +123,7 @@ def render_page(
         ),
         treatment="ketamine" if all(card.is_of_ketamine for card in cards) else "treatment",
         unpublished={card.name for card in cards if card.population.published_rate is None},
+        published={card.name for card in cards if card.published is not None},
         simulated=any(card.simulated for card in cards),
         outcomes=[card.outcome for card in cards],
     )

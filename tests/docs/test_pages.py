@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from pages import BLOCK, PAGES, ROOT, find_unprinted, name_page
+from pages import BLOCK, PAGES, ROOT, find_unprinted, list_commands, name_page
 from pydantic import TypeAdapter
 
 from features.dictionary.horizon import HORIZONS
@@ -18,6 +18,8 @@ from features.sources.source_form import SourceForm
 from features.sources.tables import FORMATS, list_options
 from serving.base.settings import ServingSettings
 from serving.http.routes import ROUTES
+from training.candidates.registry import complete_study
+from training.study.parts import FeaturePart
 from training.study.study import read_study
 
 REFERENCE = ROOT / "docs" / "reference"
@@ -72,7 +74,14 @@ def test_study_of_the_reference_page_is_valid(tmp_path):
     names = ("study.toml", "my_scales.toml", "my_clinic.toml")
     for name, text in zip(names, texts, strict=True):
         (tmp_path / name).write_text(BLOCK.search(text)[2])
-    known = read_study(tmp_path / "study.toml").dictionary
+    # The page writes it by a command, between its first line and the last.
+    command, _ = list_commands(ROOT / "docs/how-to/import-a-published-equation.md")[0]
+    (tmp_path / "invented2026.toml").write_text("\n".join(command.splitlines()[1:-1]))
+    study = read_study(tmp_path / "study.toml")
+    # The features that the page names as examples are not those of the equation.
+    every = study.model_copy(update={"features": FeaturePart()})
+    assert complete_study(every) is every
+    known = study.dictionary
     assert [known.instruments[key].high for key in ("bpi", "lsas")] == [40, 144]
     assert known.fields["prs_depression"].unit == "SD"
 

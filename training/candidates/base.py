@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.base.arrays import Numbers
 from features.base.errors import Problem
 from features.model.calibration import IDENTITY
+from features.model.card import PublishedFacts
 from features.model.equation import Equation
 from features.model.terms import Terms
 from training.candidates.tuning import UNTUNED, Tuning, TuningTrial
@@ -70,6 +71,8 @@ class Candidate(ABC):
         Whether it cannot be fitted before any course has its outcome.
     has_posterior
         Whether its fits have a posterior; intervals of the others come from bootstrap refits alone.
+    source
+        Of a published equation, its citation.
 
     Parameters
     ----------
@@ -77,12 +80,13 @@ class Candidate(ABC):
         How settings are searched, for those that search any.
     """
 
-    name: ClassVar[str]
-    label: ClassVar[str]
-    colour: ClassVar[str]
-    preference: ClassVar[int] = 90
-    needs_outcomes: ClassVar[bool] = True
+    name: str
+    label: str
+    colour: str
+    preference: int = 90
+    needs_outcomes: bool = True
     has_posterior: ClassVar[bool] = False
+    source: str = ""
 
     def __init__(self, tuning: Tuning = UNTUNED) -> None:
         self.tuning = tuning
@@ -102,6 +106,30 @@ class Candidate(ABC):
         The equation has the same features in the same order at every refit of the same settings:
         the refits become versions of one equation.
         """
+
+    def redevelop(self, design: Design, settings: Settings, seed: int) -> Equation:
+        """Refit on resampled courses, for the intervals of estimates."""
+        return self.refit(design, settings, seed)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Fields without which its models give no estimate."""
+        return ()
+
+    def cite(self, equation: Equation) -> PublishedFacts | None:
+        """Return the publication that the equation is from; None if it was fitted here."""
+        return None
+
+    def describe_interval(self, courses: int) -> str:
+        """Describe the versions that an estimate's interval spans, given the courses with outcomes.
+
+        To follow a number, such as `200`.
+        """
+        if not courses:
+            return "draws from published evidence"
+        if self.has_posterior:
+            return "posterior draws, widened by bootstrap refits"
+        return "bootstrap refits (sampling error alone)"
 
 
 def make_equation(

@@ -20,6 +20,7 @@ from typing import Any
 from features.base.errors import Problem, StudyError
 from training import candidates
 from training.candidates.base import Candidate
+from training.candidates.published.candidate import import_equations
 from training.candidates.tuning import UNTUNED, Tuning
 from training.study.study import Study
 
@@ -62,15 +63,32 @@ def make_candidates(tuning: Tuning = UNTUNED) -> dict[str, Candidate]:
     return {name: candidate(tuning) for name, candidate in list_candidates().items()}
 
 
+def make_study_candidates(study: Study, tuning: Tuning = UNTUNED) -> dict[str, Candidate]:
+    """Make every candidate, and the published equations of a study, in the order of preference.
+
+    Raises
+    ------
+    StudyError
+        If a published equation breaks a rule, or bears the name of a candidate.
+    """
+    known, imported = make_candidates(tuning), import_equations(study)
+    if taken := sorted(set(known) & set(imported)):
+        message = "this name is taken by a candidate"
+        raise StudyError([Problem(f"name: {n}", "duplicate", message) for n in taken], study.name)
+    every = sorted([*known.values(), *imported.values()], key=_give_rank)
+    return {candidate.name: candidate for candidate in every}
+
+
 def complete_study(study: Study) -> Study:
     """Fill in the candidates of a study that names none: all, in the order of preference.
 
     Raises
     ------
     StudyError
-        If the study names a candidate that does not exist, or not the base rate.
+        If the study names a candidate that does not exist, or not the base rate, or not an equation
+        that it imports.
     """
-    known = list_candidates()
+    known = make_study_candidates(study)
     if not study.candidates:
         return study.model_copy(update={"candidates": tuple(known)})
     allowed = f"must be one of {', '.join(known)}"
@@ -81,33 +99,54 @@ def complete_study(study: Study) -> Study:
     ]
     if BASE_RATE not in study.candidates:
         problems.append(Problem("candidates", BASE_RATE, "must compare with base_rate"))
+    # Its place in the order of preference is the study's to say.
+    problems += [
+        Problem("candidates", "published", f"must name {name}, which `published` imports")
+        for name in import_equations(study)
+        if name not in study.candidates
+    ]
     if problems:
         raise StudyError(problems, study.name)
     return study
 
 
-def label_candidate(name: str) -> str:
-    """Return what reports call a candidate; its name if it is not installed here."""
-    candidate = list_candidates().get(name)
+def label_candidate(name: str, study: Study | None = None) -> str:
+    """Return what reports call a candidate; its name if it is not known here, or to the study."""
+    candidate = _find_candidate(name, study)
     return name if candidate is None else candidate.label
 
 
-def colour_candidate(name: str) -> str:
-    """Return a candidate's colour in figures; grey if it is not installed here."""
-    candidate = list_candidates().get(name)
+def colour_candidate(name: str, study: Study | None = None) -> str:
+    """Return a candidate's colour in figures; grey if it is not known here, or to the study."""
+    candidate = _find_candidate(name, study)
     return _UNKNOWN_COLOUR if candidate is None else candidate.colour
 
 
+def _find_candidate(name: str, study: Study | None) -> Candidate | type[Candidate] | None:
+    imported = import_equations(study) if study is not None else {}
+    return list_candidates().get(name) or imported.get(name)
+
+
 def _order(known: Iterable[type[Candidate]]) -> Mapping[str, type[Candidate]]:
-    ordered = sorted(known, key=lambda candidate: (candidate.preference, candidate.name))
-    return MappingProxyType({candidate.name: candidate for candidate in ordered})
+    return MappingProxyType(
+        {candidate.name: candidate for candidate in sorted(known, key=_give_rank)}
+    )
+
+
+def _give_rank(candidate: Candidate | type[Candidate]) -> tuple[int, str]:
+    return candidate.preference, candidate.name
 
 
 def _list_own() -> Iterator[type[Candidate]]:
     # Found, not listed: a new candidate is one new file, and no list can fall out of step.
     for module in pkgutil.walk_packages(candidates.__path__, f"{candidates.__name__}."):
         for member in vars(importlib.import_module(module.name)).values():
-            is_candidate = inspect.isclass(member) and issubclass(member, Candidate)
+            # Without a name of its own, it is made for each study: a published equation.
+            is_candidate = (
+                inspect.isclass(member)
+                and issubclass(member, Candidate)
+                and hasattr(member, "name")
+            )
             if is_candidate and not inspect.isabstract(member) and member.__module__ == module.name:
                 yield member
 

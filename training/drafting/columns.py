@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from features.dictionary.column_names import names_person
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Kind
 from features.dictionary.instrument import Instrument
 from features.records.mapping import UNITS
 from features.records.parsing import FLAG_WORDS
-from features.sources.identifiers import names_person
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.vocabulary import (
     BASELINE,

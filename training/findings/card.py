@@ -18,14 +18,15 @@ from features.model.card import (
     ModelCard,
     OutcomeFacts,
     Population,
+    PublishedFacts,
     StudiedRange,
 )
 from features.model.classifier import UNSPLIT
 from features.model.equation import Equation
 from features.model.prediction import compute_probability
 from features.records.cohort import digest_cohort
+from training.candidates.base import Candidate
 from training.candidates.evidence.literature import expect_base_rate
-from training.candidates.registry import list_candidates
 from training.findings.comparison import Comparison
 from training.findings.format import format_folds, format_percent
 from training.study.courses import count_settled, count_unmeasured
@@ -40,14 +41,17 @@ _RECORDED_VERSIONS = ("numpy", "scikit-learn", "mlflow", "optuna")
 _EXPORT_VERSIONS = ("onnx", "onnxruntime", "skl2onnx")
 
 
-def make_card(design: Design, comparison: Comparison, name: str, equation: Equation) -> ModelCard:
+def make_card(
+    design: Design, comparison: Comparison, candidate: Candidate, equation: Equation
+) -> ModelCard:
     """Make the card of one candidate fitted on the whole design."""
     study, outcome, held = design.study, design.target, design.study.validation
     unit = {"patient": "patients", "site": "sites"}[held.hold_out]
+    published = candidate.cite(equation)
     return ModelCard(
         name=outcome.id,
         outcome=OutcomeFacts(**outcome.describe()),
-        candidate=name,
+        candidate=candidate.name,
         data="simulated" if is_simulated(design.courses) else "real",
         study=study.name,
         question=study.question,
@@ -57,7 +61,7 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
         features=equation.features,
         sites=equation.sites,
         ranges=tuple(_list_ranges(design, equation)),
-        interval=_describe_interval(name, design, equation),
+        interval=_describe_interval(candidate, design, equation),
         performance=comparison.measures,
         validation=(
             f"{format_folds(held.folds, held.repeats)}, {unit} held out"
@@ -67,8 +71,10 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
         verdict=comparison.verdict,
         data_digest=digest_cohort(design.courses),
         versions=_list_software(equation),
-        note=write_note(design),
+        note=write_note(design, published),
         factors_reason=None if equation.splits else UNSPLIT,
+        published=published,
+        required=candidate.required,
         instruments=study.dictionary.added.instruments,
         added_fields=study.dictionary.added.fields,
         added_agents=study.dictionary.added.agents,
@@ -76,12 +82,17 @@ def make_card(design: Design, comparison: Comparison, name: str, equation: Equat
     )
 
 
-def write_note(design: Design) -> str:
-    """Describe what an estimate is and, before the first outcome, what it is based on."""
-    if design.size:
-        return NOTE
-    published = expect_base_rate(design).is_published
-    return f"{NOTE}; {PUBLISHED_NOTE if published else UNPUBLISHED_NOTE}"
+def write_note(design: Design, published: PublishedFacts | None = None) -> str:
+    """Describe what an estimate is and, if it was not fitted here, what it is based on."""
+    note = NOTE
+    if not design.size:
+        known = expect_base_rate(design).is_published
+        note += f"; {PUBLISHED_NOTE if known else UNPUBLISHED_NOTE}"
+    if published is not None:
+        note += f"; by a published equation ({published.label})"
+        if published.outcome != design.target.id:
+            note += f", which was made for another outcome ({published.outcome})"
+    return note
 
 
 def count_population(design: Design) -> Population:
@@ -108,15 +119,10 @@ def _look_up_published_rate(design: Design) -> float | None:
     return float(compute_probability(np.array(prior.log_odds)))
 
 
-def _describe_interval(name: str, design: Design, equation: Equation) -> IntervalFacts:
+def _describe_interval(candidate: Candidate, design: Design, equation: Equation) -> IntervalFacts:
     # The first version is the model itself.
     count, level = len(equation.terms.intercept) - 1, format_percent(ESTIMATE_LEVEL)
-    source = "bootstrap refits (sampling error alone)"
-    if not design.size:
-        source = "draws from published evidence"
-    elif list_candidates()[name].has_posterior:
-        source = "posterior draws, widened by bootstrap refits"
-    method = f"middle {level} of {count} {source}"
+    method = f"middle {level} of {count} {candidate.describe_interval(design.size)}"
     return IntervalFacts(level=ESTIMATE_LEVEL, method=method, redevelopments=count)
 
 

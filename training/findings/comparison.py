@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from features.base.arrays import Numbers
 from features.dictionary.outcome import Outcome
-from features.model.card import Measure
-from training.candidates.registry import BASE_RATE, label_candidate, list_candidates
+from features.model.card import Measure, ModelCard
+from training.candidates.registry import BASE_RATE, label_candidate, make_study_candidates
 from training.findings.format import format_measure
 from training.measures.bootstrap import make_interval_settings
 from training.measures.losses import Difference, choose_candidate, compare_losses
@@ -29,6 +29,8 @@ class Comparison:
     to_base: Mapping[str, Difference]
     # By the one-standard-error rule; the preferred candidate if nothing could be measured.
     chosen: str
+    # What reports call it.
+    chosen_label: str
 
     @property
     def is_measured(self) -> bool:
@@ -52,7 +54,7 @@ class Comparison:
                 "expected beforehand is the estimate."
             )
         gap = self.to_base[self.chosen]
-        label = label_candidate(self.chosen)
+        label = self.chosen_label
         # Two different findings: nothing predicts the outcome, or something does and is not chosen.
         if not any(gap.mean < -gap.error for gap in self.to_base.values()):
             return (
@@ -82,15 +84,17 @@ def compare(design: Design, held_out: Mapping[str, Predictions]) -> Comparison:
         name: compare_losses(loss, base, design.patients, weights) for name, loss in losses.items()
     }
     chosen = choose_candidate(losses, design.patients, weights)
-    return Comparison(held_out, measures, losses, to_base, chosen)
+    label = label_candidate(chosen, design.study)
+    return Comparison(held_out, measures, losses, to_base, chosen, label)
 
 
 def await_outcomes(study: Study) -> Comparison:
     """Choose the preferred candidate without a comparison, while no outcome is known."""
-    known = list_candidates()
+    known = make_study_candidates(study)
     names = [name for name in study.candidates if not known[name].needs_outcomes]
     unknown = dict.fromkeys(COMPARED, Measure(value=None))
-    return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0])
+    label = known[names[0]].label
+    return Comparison({}, dict.fromkeys(names, unknown), {}, {}, names[0], label)
 
 
 def list_leakage_alarms(auc: Measure, target: Outcome, simulated: bool) -> list[str]:
@@ -107,4 +111,16 @@ def list_leakage_alarms(auc: Measure, target: Outcome, simulated: bool) -> list[
     return [
         f"LEAKAGE ALARM: an AUC of {format_measure(auc, 2)} from baseline alone is above "
         f"{LEAKAGE_AUC:.2f}. Look for a column that contains the outcome before you trust it."
+    ]
+
+
+def list_published_alarms(card: ModelCard) -> list[str]:
+    """List an alarm if a published equation was made for another outcome than it is used for."""
+    published = card.published
+    if published is None or published.outcome == card.outcome.id:
+        return []
+    return [
+        f"ANOTHER OUTCOME: the published equation “{published.label}” was made for "
+        f"{published.outcome}, and is used for {card.outcome.id} here. What it claims of the "
+        "former it does not claim of the latter: trust what was measured here alone."
     ]

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from features.model.card import Facts, Measure, ModelCard
+from training.measures.closed_test import RecalibrationFacts
 from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
 from training.measures.sites import Pooled
@@ -33,6 +34,8 @@ class Compared(Facts):
     error: float
     # Proportion of bootstrap refits that chose it; None without refits.
     picked: float | None = None
+    # Citation of a published equation; empty for what was fitted here.
+    source: str = ""
 
 
 class Performance(Facts):
@@ -267,22 +270,6 @@ class ChecklistItem(Facts):
     section: str
     topic: str
     answer: str = ""
-    because: str = ""
-
-
-class RecalibrationFacts(Facts):
-    """A proposed recalibration: the log-odds times the slope, plus the intercept."""
-
-    intercept: float
-    slope: float
-    # Of the recalibrated model in the registry; None if it was not registered.
-    version: str | None = None
-    # ``intercept``: the slope stays 1. ``none``: nothing is proposed; findings then hold None.
-    kind: Literal["none", "intercept", "both"] = "both"
-    # Of the closed test (training.validation.external.closed_test); the latter is None if
-    # predictions are constant.
-    p_any: float | None = None
-    p_slope: float | None = None
     because: str = ""
 
 

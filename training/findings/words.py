@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from features.dictionary.dictionary import Dictionary
-from features.model.card import ModelCard
+from features.model.card import ModelCard, PublishedFacts
 from training.findings.findings import Performance, ValidationType
 
 
@@ -104,6 +104,18 @@ def describe_treatment(card: ModelCard) -> str:
     if card.is_of_ketamine:
         return f"with {' or '.join(agents) or 'ketamine'}"
     return f"as those studied were ({', '.join(agents)})"
+
+
+def describe_update(published: PublishedFacts) -> str:
+    """Describe how a published equation was updated, and how sure its coefficients are."""
+    done = "Used as published."
+    if (published.intercept, published.slope) != (0, 1):
+        stretched = f"times {published.slope:.3f}, " if published.slope != 1 else ""
+        done = f"Recalibrated: its log-odds {stretched}plus {published.intercept:.3f}."
+    known = "Its coefficients' uncertainty is not published, and in no interval."
+    if published.uncertainty != "unknown":
+        known = f"Intervals include its published {published.uncertainty}."
+    return f"{done} {known}"
 
 
 def describe_event(card: ModelCard) -> str:

@@ -17,6 +17,7 @@ from features.model.equation import Equation
 from training.candidates.registry import BASE_RATE, colour_candidate, label_candidate
 from training.findings.comparison import Comparison
 from training.study.design import Design
+from training.study.study import Study
 
 
 def save_figures(
@@ -25,7 +26,7 @@ def save_figures(
     """Draw every figure into a folder, as PNG."""
     figures = {"contributions": _draw_contributions(card, equation, design)}
     if comparison.is_measured:
-        figures["roc"] = _draw_roc(comparison)
+        figures["roc"] = _draw_roc(comparison, design.study)
     for name, figure in figures.items():
         if card.simulated:
             figure.text(
@@ -49,7 +50,7 @@ def _make_axes(title: str, width: float = 5.6) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _draw_roc(comparison: Comparison) -> Figure:
+def _draw_roc(comparison: Comparison, study: Study) -> Figure:
     # Curves are pooled over folds, but the AUC in the legend is within folds, as everywhere else.
     figure, axes = _make_axes("ROC curves on held-out courses")
     axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=1, label="chance")
@@ -57,8 +58,8 @@ def _draw_roc(comparison: Comparison) -> Figure:
         if name != BASE_RATE:
             false, true, _ = roc_curve(held_out.outcome, held_out.log_odds, drop_intermediate=False)
             auc = comparison.measures[name]["auc"].value or np.nan
-            label = f"{label_candidate(name)}, AUC {auc:.2f}"
-            axes.plot(false, true, color=colour_candidate(name), label=label)
+            label = f"{label_candidate(name, study)}, AUC {auc:.2f}"
+            axes.plot(false, true, color=colour_candidate(name, study), label=label)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", aspect="equal")
     axes.legend(loc="lower right", frameon=False)
     return figure

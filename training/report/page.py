@@ -41,6 +41,7 @@ _FUNCTIONS = (
     numbers.show_plain,
     numbers.show_points,
     words.describe_treatment,
+    words.describe_update,
     words.name_field,
     format_gate,
     format_percent,

@@ -44,6 +44,7 @@ REASONS = {
     "eligibility": "that an eligibility rule refuses",
     "baseline": "without a baseline {}",
     "early_score": "without any early score",
+    "value": "without a value that the equation needs",
     "outside": "outside the studied ranges",
     "no_change": "whose baseline {} leaves nothing to improve",
     "awaiting": "without a known outcome",

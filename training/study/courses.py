@@ -13,6 +13,7 @@ from features.base.arrays import Flags, Numbers
 from features.base.errors import CohortError, Problem, StudyError
 from features.dictionary.outcome import Outcome
 from features.intake.account import Account
+from features.intake.exports import Paths
 from features.model.matrix import Feature, build_matrix, list_features
 from features.records.cohort import collect_cohort, read_intake
 from features.records.columns import Columns
@@ -27,15 +28,16 @@ _DAYS_A_MONTH = 30
 NONE_YET = 'cohort.outcomes = "none-yet"'
 
 
-def load_cohort(study: Study, override: Path | None = None) -> Columns:
+def load_cohort(study: Study, override: Paths | None = None) -> Columns:
     """Read the cohort of a study, whole and valid."""
     return load_intake(study, override)[0]
 
 
-def load_intake(study: Study, override: Path | None = None) -> tuple[Columns, Account | None]:
+def load_intake(study: Study, override: Paths | None = None) -> tuple[Columns, Account | None]:
     """Read the cohort of a study, and the account of its exports; None if a reader gives it."""
     mapper = read_mapping(study.locate(study.cohort.mapping), study.dictionary)
-    paths, options = [override] if override else study.list_exports(), _list_options(study)
+    paths = [override] if isinstance(override, Path) else override or study.list_exports()
+    options = _list_options(study)
     if study.cohort.reader is not None:
         return _read_by_reader(study, study.cohort.reader, paths, mapper), None
     if not paths:
@@ -67,13 +69,13 @@ def _list_options(study: Study) -> dict[str, Any]:
     }
 
 
-def load_design(study: Study, override: Path | None = None) -> Design:
+def load_design(study: Study, override: Paths | None = None) -> Design:
     """Read the courses that a study is about, and arrange them to learn from.
 
     Parameters
     ----------
     override
-        Cohort to use instead of the study's own.
+        Cohort to use instead of the study's own: a file, a folder, or its mapping's exports.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The parts of a study: typed, frozen, each with its defaults and what they may be."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -24,6 +24,8 @@ def _check_order(bounds: tuple[float, float]) -> tuple[float, float]:
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Probability = Annotated[float, Field(gt=0, lt=1)]
 Bounds = Annotated[tuple[_Positive, _Positive], AfterValidator(_check_order)]
+# How a published equation may be updated; see training/candidates/published/candidate.py.
+Update = Literal["as-published", "intercept", "logistic", "closed-test"]
 Thresholds = Annotated[tuple[_Probability, _Probability], AfterValidator(_check_order)]
 
 
@@ -122,6 +124,25 @@ class AttritionPart(Part):
     """Whether courses count by the inverse of how likely their outcome was to be reported."""
 
     weights: bool = False
+
+
+class PublishedPart(Part):
+    """A published equation that the candidates include; its form is in docs/reference/equations.md.
+
+    Parameters
+    ----------
+    file
+        The equation (TOML), relative to the study's folder.
+    updates
+        Forms of it that are compared, a candidate each; if empty, as published (if its intercept
+        is) and what the closed test asks for.
+    content
+        What the file holds; filled in as the study is read.
+    """
+
+    file: str
+    updates: tuple[Update, ...] = ()
+    content: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class GatePart(Part):

@@ -22,6 +22,7 @@ from training.study.parts import (
     FeaturePart,
     GatePart,
     Part,
+    PublishedPart,
     TuningPart,
     UncertaintyPart,
     ValidationPart,
@@ -50,6 +51,7 @@ class Study(Part):
     cohort: CohortPart = Field(default_factory=CohortPart)
     features: FeaturePart = Field(default_factory=FeaturePart)
     candidates: tuple[str, ...] = ()
+    published: tuple[PublishedPart, ...] = ()
     validation: ValidationPart = Field(default_factory=ValidationPart)
     tuning: TuningPart = Field(default_factory=TuningPart)
     uncertainty: UncertaintyPart = Field(default_factory=UncertaintyPart)
@@ -127,9 +129,21 @@ def make_study(table: Mapping[str, Any], folder: Path, source: str) -> Study:
         study = Study.model_validate({**table, "folder": folder})
     except ValidationError as error:
         raise StudyError(list_problems(error), source) from None
+    study = _read_published(study)
     if problems := _check_study(study):
         raise StudyError(problems, source)
     return study
+
+
+def _read_published(study: Study) -> Study:
+    # With the study, so that its runs record what was published, not the name of a file alone.
+    parts = [
+        part.model_copy(
+            update={"content": read_toml(study.folder / part.file, "an equation file", StudyError)}
+        )
+        for part in study.published
+    ]
+    return study.model_copy(update={"published": tuple(parts)})
 
 
 def _apply_setting(table: dict[str, Any], setting: str) -> None:
@@ -157,7 +171,7 @@ def _check_study(study: Study) -> list[Problem]:
     except InputError as error:
         problems += error.problems
     for name in (*(study.features.include or ()), *study.features.exclude):
-        problems += _check_feature(name, study.dictionary, outcome)
+        problems += check_feature(name, study.dictionary, outcome)
     if outcome is not None and outcome.checkpoint and not list_early(study):
         message = f"{outcome.id} needs a score read by {outcome.checkpoint.key} among its features"
         problems.append(Problem("features", "early_score", message))
@@ -173,10 +187,13 @@ def list_early(study: Study) -> list[str]:
     return [name for name in study.list_fields() if name in early]
 
 
-def _check_feature(
+def check_feature(
     name: str, dictionary: Dictionary, outcome: Outcome | None = None
 ) -> list[Problem]:
-    # An update outcome may use the scores read by its checkpoint; any other follow-up is leakage.
+    """List what forbids that candidates read a field; empty if they may.
+
+    An update outcome may use the scores read by its checkpoint; any other follow-up is leakage.
+    """
     field = dictionary.cohort_fields.get(name)
     if outcome is not None and name in outcome.early_scores:
         return []

@@ -203,7 +203,12 @@ def describe_sample_size(
         "prevalence": prevalence,
     }
     if not parameters or auc is None or auc < _MIN_AUC:
-        verdict = "It does not discriminate: only the base rate has to be precise."
+        # A published equation discriminates without any coefficient estimated here.
+        discriminates = auc is not None and auc >= _MIN_AUC
+        reason = (
+            "No coefficient was estimated here" if discriminates else "It does not discriminate"
+        )
+        verdict = f"{reason}: only the base rate has to be precise."
         return SampleSizeFacts(**facts, auc=None, courses={}, binding=None, verdict=verdict)
     needed = compute_sample_size(parameters, prevalence, derive_r2(auc, prevalence))
     return SampleSizeFacts(

@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from features.model.equation import Equation
 from features.model.response_model import ResponseModel
+from training.candidates.published.candidate import import_equations
 from training.candidates.registry import label_candidate
-from training.findings.comparison import Comparison, list_leakage_alarms
+from training.findings.comparison import (
+    Comparison,
+    list_leakage_alarms,
+    list_published_alarms,
+)
 from training.findings.findings import Compared, Findings, ValidationType
 from training.study.courses import count_settled, count_unmeasured
 from training.study.design import Design
@@ -73,11 +77,13 @@ def describe_development(
         recorded=share_recorded(described.columns, study.list_fields()),
         prorated=count_prorated(described.columns),
     )
+    alarms = list_published_alarms(card)
     if evidence is not None:
         auc = comparison.measures[comparison.chosen]["auc"]
-        alarms = list_leakage_alarms(auc, design.target, card.simulated)
+        alarms += list_leakage_alarms(auc, design.target, card.simulated)
         facts = _collect_evidence_facts(design, model, evidence)
-        findings = findings.model_copy(update={"alarms": tuple(alarms), **facts})
+        findings = findings.model_copy(update=facts)
+    findings = findings.model_copy(update={"alarms": tuple(alarms)})
     return findings.model_copy(update={"limitations": tuple(list_limitations(findings))})
 
 
@@ -86,11 +92,13 @@ def _list_compared(
 ) -> Iterator[Compared]:
     # The quick profile refits the chosen candidate alone: there is no share to state.
     refits = evidence.refits if evidence and study.validation.profile == "full" else None
+    sources = {name: equation.source for name, equation in import_equations(study).items()}
     for name, gap in comparison.to_base.items():
         share = refits.selected.count(name) / len(refits.selected) if refits else None
         yield Compared(
             name=name,
-            label=label_candidate(name),
+            label=label_candidate(name, study),
+            source=sources.get(name, ""),
             chosen=name == comparison.chosen,
             measures=comparison.measures[name],
             difference=gap.mean,
@@ -115,7 +123,7 @@ def _collect_evidence_facts(
     )
     # A constant prediction has no coefficient that the data chose.
     is_constant = evidence.apparent.is_constant
-    parameters = 0 if is_constant else _count_parameters(model.equation)
+    parameters = 0 if is_constant else _count_parameters(model)
     return {
         "performance": performance,
         "sample_size": describe_sample_size(parameters, design, performance),
@@ -123,5 +131,9 @@ def _collect_evidence_facts(
     }
 
 
-def _count_parameters(equation: Equation) -> int:
+def _count_parameters(model: ResponseModel) -> int:
+    published, equation = model.card.published, model.equation
+    # Of a published equation only intercept and slope may have been estimated here.
+    if published is not None:
+        return int(published.slope != 1)
     return len(equation.features) + len(equation.sites) + len(equation.terms.pairs)

@@ -10,6 +10,9 @@ The slope is a scale: halving all log-odds doubles it, so its optimism is a fact
 the calibration curve cannot be corrected in this way: those of a shrunken model are largest on its
 own sample.
 
+A procedure that estimates nothing, or only the level of a published equation, has no optimism of
+what it does not estimate.
+
 The interval is that of the apparent performance, shifted: it reflects the sampling error of the
 courses tested on, not that of the procedure (Noma et al., Stat Med 2021, on what that leaves out).
 """
@@ -24,6 +27,7 @@ from features.model.card import Measure
 from features.model.prediction import compute_probability
 from training.measures.intervals import make_measure
 from training.measures.performance import MEASURES, compute_performance
+from training.measures.predictions import CONSTANT
 from training.study.design import Design
 from training.validation.procedure import UnitResult
 from training.validation.redrawing import Redrawing
@@ -52,14 +56,35 @@ class BootstrapRefits:
     on_original: Numbers
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether all refits predict the same, as an equation used as published does."""
+        return len(self.log_odds) > 1 and float(np.ptp(self.log_odds, axis=0).max()) < CONSTANT
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether refits differ by a constant alone, and predictions are not constant themselves.
+
+        Then neither ranking nor slope was estimated: what they differ by between samples is
+        sampling error, not optimism.
+        """
+        deviations = self.log_odds - self.log_odds.mean(axis=1, keepdims=True)
+        alike = len(deviations) > 1 and float(np.ptp(deviations, axis=0).max()) < CONSTANT
+        return alike and float(np.ptp(deviations)) > CONSTANT
+
+    @property
     def optimism(self) -> dict[str, float]:
         """Mean optimism of each of :data:`_ADDITIVE`; NaN if no refit has both."""
+        if self.is_fixed:
+            return dict.fromkeys(_ADDITIVE, 0.0)
         mean = _average_defined(self.on_sample - self.on_original)
-        return {name: float(mean[MEASURES.index(name)]) for name in _ADDITIVE}
+        optimism = {name: float(mean[MEASURES.index(name)]) for name in _ADDITIVE}
+        return optimism | {"auc": 0.0} if self.is_shifted else optimism
 
     @property
     def shrinkage(self) -> float:
         """Mean ratio of the slope on the original sample to that on the own; NaN without any."""
+        if self.is_shifted:
+            return 1.0
         slope = MEASURES.index("slope")
         own, original = self.on_sample[:, slope], self.on_original[:, slope]
         with np.errstate(divide="ignore", invalid="ignore"):

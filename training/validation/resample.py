@@ -64,7 +64,7 @@ def redevelop_once(
     rows = draw_patients(design, generator)
     if fit.posterior is not None:
         return number, fit.posterior.redevelop(rows, fit_seed)
-    equation = candidate.refit(design.select(rows), fit.settings, fit_seed)
+    equation = candidate.redevelop(design.select(rows), fit.settings, fit_seed)
     return number, _draw_unseen_site(equation, generator)
 
 

@@ -90,6 +90,26 @@ def test_what_is_known_of_a_patient_is_known_of_every_course(bring_in):
     assert list_aside(account, "doses") == (5, 5, {})
 
 
+def test_rows_are_counted_for_their_course_or_for_all(list_cells):
+    mapping = (
+        DOSES
+        + """
+    [tables.medication]
+    file = "medication.csv"
+    row = "entry"
+    patient = "id"
+    date = "begun"
+
+    [derive.failed_antidepressants]
+    count = "medication"
+    until = "first_dose"
+    """
+    )
+    files = write_scores("a,2026-01-01,phq9,20", "a,2026-06-01,phq9,18", "b,2026-02-01,phq9,9")
+    files["medication.csv"] = "id,begun\na,2025-01-01\na,2026-05-01\n"
+    assert list_cells(mapping, files, "failed_antidepressants") == [(1,), (2,), (0,)]
+
+
 def test_row_that_may_be_of_any_course_is_refused(find_problems):
     mapping = DOSES.replace('date = "seen"', 'day = "seen"')
     files = write_scores("a,0,phq9,20", "b,0,phq9,9")

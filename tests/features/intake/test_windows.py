@@ -84,6 +84,11 @@ def test_reading_in_two_windows_serves_one(list_cells, keys, week2, acute):
     assert cells == [(week2, acute)]
 
 
+def test_reading_equally_near_to_two_targets_is_of_the_earlier_horizon(list_cells):
+    mapping = LONG + "[windows]\nacute = { target = 20 }\n"
+    assert list_cells(mapping, write_days([0, 17]), "phq9_week2", "phq9_acute") == [(2, None)]
+
+
 def test_instrument_is_not_read_at_a_horizon_shorter_than_its_recall(bring_in):
     """So that day 15 of the PCL-5, which asks about a month, is of the acute series."""
     columns, account = bring_in(LONG, write_days([0, 2, 15], "pcl5"))
@@ -181,6 +186,61 @@ def test_days_may_count_from_one_and_be_weeks(list_cells, key, days):
     rows = [f"p,{day},phq9,{score}" for day, score in zip(days, (20, 8), strict=True)]
     files = {"visits.csv": "\n".join(["id,t,scale,score", *rows])}
     assert list_cells(mapping, files, "phq9", "phq9_acute") == [(20, 8)]
+
+
+TWO = """
+[tables.clinic]
+file = "clinic.csv"
+day = "day"
+
+[tables.phone]
+file = "phone.csv"
+day = "day"
+
+[constants]
+condition = "depression"
+"""
+
+
+def test_windows_choose_among_the_visits_of_all_tables(bring_in, find_problems):
+    clinic = "patient_id,day,phq9\na,0,20\na,20,9\nb,0,15\nb,28,5\n"
+    files = {"clinic.csv": clinic, "phone.csv": "patient_id,day,phq9\na,29,6\nb,28,5\n"}
+    columns, account = bring_in(TWO, files)
+    assert show_field(columns, "phq9_acute") == [6, 5]
+    assert list_aside(account, "clinic") == (4, 3, {"another reading is read": 1})
+    assert list_aside(account, "phone") == (2, 1, {"repeats a row": 1})
+    files["phone.csv"] = files["phone.csv"].replace("b,28,5", "b,28,4")
+    # Of two tables none says which is right, whatever `duplicates` says of each.
+    settled = TWO.replace('day = "day"', 'day = "day"\nduplicates = "first"')
+    assert find_problems(settled, files) == {("phone.phq9", "duplicate"): (2,)}
+
+
+def test_tables_may_write_numbers_and_missing_values_in_their_own_way(list_cells):
+    mapping = TWO.replace('file = "phone.csv"', 'file = "phone.csv"\ndecimal = ","')
+    mapping = 'missing = ["-9"]\n' + mapping.replace(
+        "[constants]", '[tables.phone.rename]\ndose = "benzodiazepine_mg"\n[constants]'
+    )
+    files = {
+        "clinic.csv": "patient_id,day,phq9,bmi\na,0,20,21.5\na,-1,-9,-9\n",
+        "phone.csv": 'patient_id,day,phq9,dose\na,"0,0",-9,"2,5"\na,"28,4",7,\n',
+    }
+    fields = ("phq9", "bmi", "benzodiazepine_mg", "phq9_acute")
+    assert list_cells(mapping, files, *fields) == [(20, 21.5, 2.5, 7)]
+    comma = 'decimal = ","\n' + mapping.replace('decimal = ","', 'decimal = ","', 1)
+    comma = comma.replace('file = "clinic.csv"', 'file = "clinic.csv"\ndecimal = "."')
+    assert list_cells(comma, files, *fields) == [(20, 21.5, 2.5, 7)]
+
+
+def test_dates_order_visits_that_words_place(list_cells):
+    """Also where no first dose is known: the last of two baselines is the later one."""
+    mapping = TWO.replace('day = "day"', 'visit = "visit"\ndate = "seen"', 1)
+    mapping += '[visits]\nScreening = "baseline"\nBaseline = "baseline"\n'
+    rows = "a,Screening,2026-03-02,20\na,Baseline,2026-03-01,18\n"
+    files = {
+        "clinic.csv": f"patient_id,visit,seen,phq9\n{rows}",
+        "phone.csv": "patient_id,day,phq9\na,28,7\n",
+    }
+    assert list_cells(mapping, files, "phq9", "phq9_acute") == [(20, 7)]
 
 
 def test_dates_are_counted_from_the_first_dose(bring_in, find_problems):

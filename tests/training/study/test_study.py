@@ -177,6 +177,6 @@ def test_reference_page_lists_every_key_and_default(tmp_path):
         for key in type(part).model_fields if part is not None else ():
             assert key in table[name], f"{name}.{key}"
     (tmp_path / "study.toml").write_text(block)
-    for name in ("my_clinic.toml", "my_scales.toml"):
+    for name in ("my_clinic.toml", "my_scales.toml", "invented2026.toml"):
         (tmp_path / name).write_text("")
     assert read_study(tmp_path / "study.toml").gate == GatePart()

@@ -73,7 +73,7 @@ def make_versions(own, others):
     """Make bootstrap refits with the same value of every measure."""
     return BootstrapRefits(
         ("a",) * len(own),
-        np.zeros((len(own), 4)),
+        np.outer(1 + np.arange(len(own)), np.arange(4)),
         *(np.tile(np.array(reached)[:, None], len(MEASURES)) for reached in (own, others)),
     )
 
@@ -93,6 +93,22 @@ def test_the_optimism_of_a_slope_is_a_factor():
     """Slopes of one refit are four times larger on both samples, which changes nothing."""
     corrected = correct_optimism(APPARENT, make_versions([1.0, 4.0], [0.5, 2.0]))["slope"]
     assert (corrected.value, corrected.low, corrected.high) == pytest.approx((0.35, 0.3, 0.45))
+
+
+def test_what_is_not_fitted_has_no_optimism():
+    """Refits that all predict the same differ by sampling error alone."""
+    log_odds = np.tile([0.1, 0.5, 0.3, -1.0], (2, 1))
+    versions = replace(make_versions([0.2, 4.0], [1.0, 1.0]), log_odds=log_odds)
+    assert correct_optimism(APPARENT, versions) == APPARENT
+
+
+def test_refits_of_the_level_have_optimism_of_the_level_alone():
+    """The refits differ by a constant: ranking and slope are not estimated."""
+    log_odds = np.array([0.1, 0.5, 0.3, -1.0]) + np.array([[0.0], [0.2]])
+    versions = replace(make_versions([0.2, 4.0], [1.0, 1.0]), log_odds=log_odds)
+    corrected = correct_optimism(APPARENT, versions)
+    assert (corrected["auc"], corrected["slope"]) == (APPARENT["auc"], APPARENT["slope"])
+    assert corrected["log_loss"].value == pytest.approx(0.7 - 1.1)
 
 
 def test_refits_without_a_slope_are_ignored():

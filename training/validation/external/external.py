@@ -11,17 +11,17 @@ from features.model.equation import ALL_VERSIONS
 from features.model.response_model import ResponseModel
 from features.records.cohort import digest_cohort
 from features.records.columns import Columns
-from training.findings.comparison import list_leakage_alarms
-from training.findings.findings import RecalibrationFacts, ValidationType
+from training.findings.comparison import list_leakage_alarms, list_published_alarms
+from training.findings.findings import ValidationType
 from training.findings.format import format_measure
 from training.measures.bootstrap import IntervalSettings
+from training.measures.closed_test import RecalibrationFacts, propose, run_closed_test
 from training.measures.logistic import logit
 from training.measures.losses import compare_losses, compute_log_loss
 from training.measures.predictions import Predictions
 from training.study.design import is_simulated, number_sites
 from training.study.parts import MEASURE_LEVEL, GatePart
 from training.study.seeds import MEASURE_SEED, derive_seed
-from training.validation.external.closed_test import propose, run_closed_test
 from training.validation.external.selection import Selection, select_courses
 
 # As in a study by default: there is no study here that could set it.
@@ -142,6 +142,7 @@ def list_alarms(validation: ExternalValidation, measures: Mapping[str, Measure])
         yield _SAME_COURSES
     if is_model_simulated != validation.simulated:
         yield _MIXED
+    yield from list_published_alarms(validation.model.card)
     target = validation.selection.target
     yield from list_leakage_alarms(measures["auc"], target, is_model_simulated)
 

@@ -8,16 +8,16 @@ import numpy as np
 from features.base.errors import CohortError, Problem
 from features.model.card import ModelCard, Recalibrated
 from features.model.response_model import ResponseModel
-from training.findings.findings import Findings, RecalibrationFacts
+from training.findings.findings import Findings
+from training.measures.closed_test import RecalibrationFacts, propose
 from training.study.seeds import RECALIBRATION_SEED, derive_seed
-from training.validation.external.closed_test import (
-    count_smaller_class,
-    cross_recalibrate,
-    propose,
-    recalibrate,
-)
 from training.validation.external.external import ExternalValidation
 from training.validation.external.findings import describe_external
+from training.validation.external.recalibration import (
+    count_smaller_class,
+    cross_recalibrate,
+    recalibrate,
+)
 
 # Patients of the smaller outcome class, so that every fold has some of them.
 _MIN_PATIENTS = 20

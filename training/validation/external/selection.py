@@ -86,6 +86,7 @@ def _mark_excluded(card: ModelCard, target: Outcome, cohort: Columns) -> dict[st
         "eligibility": check_eligibility(cohort).find_refused(),
         "baseline": cohort.find_missing(target.instrument.key),
         "early_score": find_unread(cohort, list_early(card)),
+        "value": np.any([nothing, *map(cohort.find_missing, card.required)], axis=0),
         "outside": np.any([nothing, *outside.values()], axis=0),
         "no_change": ~have_baseline(target, cohort),
     }

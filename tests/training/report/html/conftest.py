@@ -36,12 +36,12 @@ from training.findings.findings import (
     Flow,
     InstabilityFacts,
     Performance,
-    RecalibrationFacts,
     SampleSizeFacts,
     Scenario,
     SiteFacts,
     TableFlow,
 )
+from training.measures.closed_test import RecalibrationFacts
 from training.measures.decision import DecisionPoint
 from training.measures.instability import InstabilityBand
 from training.measures.sites import Pooled

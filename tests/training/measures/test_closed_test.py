@@ -1,4 +1,4 @@
-"""The closed test, by hand and against an independent optimiser; recalibration, to the last bit."""
+"""The closed test, by hand and against an independent optimiser."""
 
 import json
 import math
@@ -9,15 +9,9 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from features.records.assessment import read_assessments
-from training.validation.external.closed_test import (
-    choose_recalibration,
-    cross_recalibrate,
-    recalibrate,
-    run_closed_test,
-)
+from training.measures.closed_test import choose_recalibration, run_closed_test
 
-TRUTH = Path(__file__).parents[2] / "measures" / "truth.json"
+TRUTH = Path(__file__).with_name("truth.json")
 
 
 def draw_outcomes(intercept, slope, size=4000, seed=1):
@@ -53,7 +47,7 @@ def test_p_values_of_two_groups_by_hand():
 
 
 def test_p_values_of_200_courses_agree_with_r():
-    """With z the log-odds of ../measures/truth.json and d0 twice the log loss, R 4 gives
+    """With z the log-odds of truth.json and d0 twice the log loss, R 4 gives
 
     m1 <- glm(outcome ~ 1 + offset(z), binomial); m2 <- glm(outcome ~ z, binomial)
     pchisq(d0 - deviance(m2), 2, lower.tail = FALSE), pchisq(deviance(m1) - deviance(m2), 1, ...)
@@ -156,32 +150,12 @@ def test_one_class_proposes_nothing():
     assert run_closed_test(np.array([0.1, 0.5]), np.ones(2)).kind == "none"
 
 
-@pytest.mark.parametrize("calibration", [(0.0, 1.0, 1.0), (-0.3, 0.4, 0.9)])
-def test_recalibration_is_intercept_plus_slope_times_log_odds(known_equation, calibration):
-    rows = [
-        {"patient_id": f"p{n}", "condition": "depression", "age": 20 + n, "phq9": 5 + n % 22}
-        for n in range(40)
-    ]
-    people = read_assessments(rows)
-    before = known_equation(calibration=calibration)
-    after = recalibrate(before, 0.3, 0.6)
-    expected = 0.3 + 0.6 * before.compute_log_odds(people, slice(None))
-    assert after.compute_log_odds(people, slice(None)) == pytest.approx(expected, abs=1e-12)
-    split = after.explain(people)
-    summed = split.intercept + split.contributions.sum(axis=1)
-    assert summed == pytest.approx(expected[:, 0], abs=1e-9)
-
-
-def test_no_fold_learns_from_its_own_patients():
-    """Each fold is recalibrated by the patients of the other folds."""
-    log_odds, outcome = draw_outcomes(0.6, 0.5, 600)
-    patients = np.arange(600) // 2
-    moved, folds = cross_recalibrate(log_odds[:, None] + [0.0, 0.1], outcome, patients, seed=1)
-    assert sorted(set(folds.tolist())) == list(range(10))
-    for fold in range(10):
-        own = folds == fold
-        assert not set(patients[own]) & set(patients[~own])
-        learned = run_closed_test(log_odds[~own], outcome[~own])
-        expected = learned.intercept + learned.slope * log_odds[own]
-        assert moved[own, 0] == pytest.approx(expected)
-        assert moved[own, 1] - moved[own, 0] == pytest.approx(0.1 * learned.slope)
+def test_weights_count_as_copies():
+    """Courses of weight 2 are two courses; of weight 0, none."""
+    log_odds, outcome = draw_outcomes(0.5, 0.7, 300)
+    weights = np.resize([1.0, 2.0, 0.0], 300)
+    copies = np.repeat(np.arange(300), weights.astype(int))
+    weighted = run_closed_test(log_odds, outcome, weights).model_dump()
+    repeated = run_closed_test(log_odds[copies], outcome[copies]).model_dump()
+    numbers = ("intercept", "slope", "p_any", "p_slope")
+    assert [weighted[key] for key in numbers] == pytest.approx([repeated[key] for key in numbers])

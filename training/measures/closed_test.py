@@ -8,41 +8,64 @@ correct. Their third step, new coefficients, is left to a study. Courses count a
 patients have several, the test proposes somewhat too readily.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from scipy import special
 
-from features.base.arrays import Indices, Numbers
-from features.model.equation import Equation
-from training.findings.findings import RecalibrationFacts
+from features.base.arrays import Numbers
+from features.model.card import Facts
 from training.measures.logistic import fit_intercept, fit_intercept_slope
 from training.measures.losses import compute_log_loss
 from training.measures.predictions import CONSTANT
-from training.study.split import split_stratified
 
-# By convention. Ten folds: each proposal comes from nearly as many patients as the final one.
-_SIGNIFICANT = 0.05
-_FOLDS = 10
+# By convention.
+SIGNIFICANT = 0.05
 
 
-def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
-    """Run the closed test on predictions of courses that the model was not fitted on."""
-    ones = np.ones((1, len(outcome)))
-    intercept = float(fit_intercept(log_odds, outcome, ones)[0])
+class RecalibrationFacts(Facts):
+    """A proposed recalibration: the log-odds times the slope, plus the intercept."""
+
+    intercept: float
+    slope: float
+    # Of the recalibrated model in the registry; None if it was not registered.
+    version: str | None = None
+    # ``intercept``: the slope stays 1. ``none``: nothing is proposed; findings then hold None.
+    kind: Literal["none", "intercept", "both"] = "both"
+    # Of the closed test; the latter is None if predictions are constant.
+    p_any: float | None = None
+    p_slope: float | None = None
+    because: str = ""
+
+
+def run_closed_test(
+    log_odds: Numbers, outcome: Numbers, weights: Numbers | None = None
+) -> RecalibrationFacts:
+    """Run the closed test on predictions of courses that the model was not fitted on.
+
+    Parameters
+    ----------
+    weights
+        ``[courses]``, which sum to the effective number of courses; None if all are 1.
+    """
+    weights = np.ones(len(outcome)) if weights is None else weights
+
+    def add_up(recalibrated: Numbers) -> float:
+        return float(-weights @ compute_log_loss(recalibrated, outcome))
+
+    intercept = float(fit_intercept(log_odds, outcome, weights[None, :])[0])
     # Without both classes there is no maximum to find.
     if np.isnan(intercept):
         return propose("none", 1.0, None, "only one class is there")
-    as_it_is, shifted = (_sum_log_likelihood(log_odds + by, outcome) for by in (0.0, intercept))
+    as_it_is, shifted = (add_up(log_odds + by) for by in (0.0, intercept))
     p_level = _compare_likelihoods(as_it_is, shifted, 1)
     if np.ptp(log_odds) < CONSTANT:
         return _choose_level(intercept, p_level)
-    both = fit_intercept_slope(log_odds, outcome, ones)[0]
+    both = fit_intercept_slope(log_odds, outcome, weights[None, :])[0]
     if np.isnan(both).any():
         reason = "no slope exists: estimates separate the outcomes, as they may in few courses"
         return propose("none", p_level, None, reason)
-    stretched = _sum_log_likelihood(both[0] + both[1] * log_odds, outcome)
+    stretched = add_up(both[0] + both[1] * log_odds)
     p_any = _compare_likelihoods(as_it_is, stretched, 2)
     p_slope = _compare_likelihoods(shifted, stretched, 1)
     return choose_recalibration(intercept, (float(both[0]), float(both[1])), p_any, p_slope)
@@ -50,7 +73,7 @@ def run_closed_test(log_odds: Numbers, outcome: Numbers) -> RecalibrationFacts:
 
 def _choose_level(intercept: float, p_level: float) -> RecalibrationFacts:
     # Of a constant prediction, as the base rate's.
-    if p_level >= _SIGNIFICANT:
+    if p_level >= SIGNIFICANT:
         reason = f"the intercept is not needed ({_show_p(p_level)})"
         return propose("none", p_level, None, reason)
     reason = f"the base rate differs from the expected one ({_show_p(p_level)}); no slope exists"
@@ -69,7 +92,7 @@ def choose_recalibration(
     both
         Intercept and slope.
     """
-    if p_any >= _SIGNIFICANT:
+    if p_any >= SIGNIFICANT:
         reason = f"intercept and slope together are not needed ({_show_p(p_any)})"
         return propose("none", p_any, p_slope, reason)
     # Before the second test: few courses may not tell a slope of 0 from one of 1.
@@ -80,7 +103,7 @@ def choose_recalibration(
         )
         return propose("none", p_any, p_slope, reason)
     improved = f"intercept and slope together improve the fit ({_show_p(p_any)})"
-    if p_slope >= _SIGNIFICANT:
+    if p_slope >= SIGNIFICANT:
         reason = f"{improved}, but the slope does not improve on the intercept ({_show_p(p_slope)})"
         return propose("intercept", p_any, p_slope, reason, intercept)
     reason = f"{improved}, and the intercept alone is not enough ({_show_p(p_slope)})"
@@ -101,10 +124,6 @@ def propose(
     )
 
 
-def _sum_log_likelihood(log_odds: Numbers, outcome: Numbers) -> float:
-    return float(-compute_log_loss(log_odds, outcome).sum())
-
-
 def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
     # The p-value of a likelihood ratio test.
     # Rounding can leave the larger model's maximum just below the smaller one's.
@@ -113,41 +132,3 @@ def _compare_likelihoods(smaller: float, larger: float, freedom: int) -> float:
 
 def _show_p(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def recalibrate(equation: Equation, intercept: float, slope: float) -> Equation:
-    """Recalibrate a model and all its versions on top of their own calibration."""
-    # Exact: a + b x (intercept, below, above) is (a + b intercept, b below, b above).
-    calibration = slope * equation.terms.calibration + np.array([intercept, 0.0, 0.0])
-    return replace(equation, terms=replace(equation.terms, calibration=calibration))
-
-
-def cross_recalibrate(
-    log_odds: Numbers, outcome: Numbers, patients: Indices, seed: int
-) -> tuple[Numbers, Indices]:
-    """Recalibrate each of ten folds by the closed test on the patients of the others.
-
-    The test itself is repeated: a fold is left as it is if the others need no recalibration.
-
-    Parameters
-    ----------
-    log_odds
-        ``[courses, versions]``, the model itself first; it alone is tested.
-
-    Returns
-    -------
-    log_odds, folds
-        Recalibrated on the other folds; and the fold in which each course was held out.
-    """
-    count = min(_FOLDS, count_smaller_class(outcome, patients))
-    recalibrated, folds = log_odds.copy(), np.zeros(len(outcome), dtype=np.int64)
-    for number, fold in enumerate(split_stratified(outcome, patients, count, seed)):
-        proposal = run_closed_test(log_odds[fold.train, 0], outcome[fold.train])
-        recalibrated[fold.test] = proposal.intercept + proposal.slope * log_odds[fold.test]
-        folds[fold.test] = number
-    return recalibrated, folds
-
-
-def count_smaller_class(outcome: Numbers, patients: Indices) -> int:
-    """Count the patients with a course of the smaller outcome class."""
-    return min(len(np.unique(patients[outcome == event])) for event in (0, 1))
