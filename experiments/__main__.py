@@ -11,6 +11,8 @@ from features.base.home import enter_home
 from features.base.outputs import check_outputs
 
 _WORLD_HELP = "default, weak, strong, stress, null, or world-<number>, drawn from that seed"
+# As in experiments/simulator/exports, which takes a second to import.
+_SHAPES = "redcap, redcap-api, long, tables, xlsx, spss, german-csv or wide"
 
 app = make_app("Simulated cohorts, and the whole path shown on one.")
 app.add_typer(benchmark, name="benchmark")
@@ -20,12 +22,23 @@ app.add_typer(benchmark, name="benchmark")
 def simulate_cohort(
     patients: Annotated[int, typer.Option(min=1, help="how many")],
     seed: Annotated[int, typer.Option(min=0, help="of the patients, and of new sites")],
-    out: Annotated[Path, typer.Option(help="cohort to write (.parquet or .csv)")],
+    out: Annotated[
+        Path, typer.Option(help="cohort to write (.parquet or .csv); with --shape, a folder")
+    ],
+    shape: Annotated[
+        str | None,
+        typer.Option(help=f"write a clinic's raw export, and the mapping that reads it: {_SHAPES}"),
+    ] = None,
     world: Annotated[str, typer.Option(help=_WORLD_HELP)] = "default",
     new_sites: Annotated[
         int, typer.Option(min=0, help="new sites to treat at, instead of the world's own")
     ] = 0,
-    truth: Annotated[Path | None, typer.Option(help="file for each true probability")] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            help="file for each true probability; with --shape, for the cohort in the export"
+        ),
+    ] = None,
     draws: Annotated[
         int,
         typer.Option(
@@ -38,20 +51,27 @@ def simulate_cohort(
 ) -> None:
     """Simulate a cohort; every file of it says SIMULATED."""
     from experiments.simulator import draw_new_sites, find_world, simulate, write_simulation
+    from experiments.simulator.exports import write_export
 
-    check_outputs([("--out", out), ("--truth", truth)])
+    check_outputs([("--out", None if shape else out), ("--truth", truth)])
     simulated = find_world(world)
     sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
-    simulation = simulate(simulated, patients, seed, intake, sites, draws if truth else 0)
-    write_simulation(simulation.cohort, out)
+    simulation = simulate(
+        simulated, patients, seed, intake, sites, draws if truth and not shape else 0
+    )
+    if shape is None:
+        write_simulation(simulation.cohort, out)
+        known, written = simulation.truth, [out]
+    else:
+        known, written = write_export(shape, simulation, seed, out)
     if truth is not None:
-        write_simulation(simulation.truth, truth)
-    written = {"data": "SIMULATED", "patients": patients, "world": world, "cohort": str(out)}
+        write_simulation(known, truth)
+    facts = {"data": "SIMULATED", "patients": patients, "world": world, "cohort": str(out)}
     if as_json:
-        show_json(written | {"truth": None if truth is None else str(truth)})
+        show_json(facts | {"truth": None if truth is None else str(truth)})
     else:
         say(f"SIMULATED: {patients} patients of world {world!r}")
-        typer.echo(str(out))
+        typer.echo("\n".join(map(str, written)))
 
 
 @app.command()
