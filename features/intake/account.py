@@ -11,6 +11,8 @@ from features.base.arrays import Flags, Indices
 
 # The table of a mapping that declares none: a file with one row per course.
 SINGLE = "cohort"
+# What is said of the rows below a table that a mapping cuts off.
+FOOTER = "last rows of a file, cut off as declared"
 _OPEN, _USED = 0, -1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.base.errors import InputError, Problem
-from features.intake.account import RowTally
+from features.intake.account import FOOTER, RowTally
 from features.intake.cells import read_cells
 from features.intake.frame import Frame, Origin, Roles
 from features.intake.plan import Plan
@@ -108,4 +108,6 @@ def _fill_frame(
         columns[column] = columns[column].without(plan.missing) if plan.missing else columns[column]
     frame = Frame(section, origin, roles, columns, RowTally(len(file_of)))
     frame.note("columns", "left out", roles.left_out)
+    # Next month's file may have no note there, but a patient.
+    frame.note("rows", FOOTER, form.footer_rows * len(files))
     return frame, []

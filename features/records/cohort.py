@@ -14,7 +14,7 @@ from features.base.arrays import Numbers, Texts
 from features.base.errors import CohortError, Problem
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Kind
-from features.intake.account import Account, count_file
+from features.intake.account import FOOTER, Account, count_file
 from features.intake.assemble import assemble
 from features.intake.exports import Paths, list_paths
 from features.intake.followups import list_followup_items
@@ -87,6 +87,7 @@ def read_intake(
     columns = collect_cohort(table, rest, ignore_unknown, dictionary, incomplete)
     if account is None:
         account = count_file(table.source, columns.size, len({*columns.get_texts("patient_id")}))
+        account = account.add_note("", "rows", FOOTER, rest.footer_rows)
     scales = columns.dictionary.instruments
     unmeasured = np.logical_and.reduce([columns.find_missing(key) for key in scales])
     what = "courses without any baseline total"

@@ -7,7 +7,8 @@ import pytest
 from workbooks import Error, write_ods, write_xls, write_xlsb, write_xlsx
 
 from features.base.errors import CohortError
-from features.records.cohort import read_cohort
+from features.intake.account import FOOTER
+from features.records.cohort import read_cohort, read_intake
 from features.records.mapping import Mapper
 from features.sources.source_form import SourceForm
 from features.sources.tables import open_table
@@ -187,6 +188,19 @@ def test_workbook_of_another_ending_is_named(write_sheets, tmp_path):
     other = tmp_path / "export.parquet"
     path.rename(other)
     refuse(other, "format", "an Excel workbook" if path.suffix != ".ods" else "OpenDocument")
+
+
+@pytest.mark.parametrize(
+    "mapper",
+    [Mapper(footer_rows=1), Mapper(footer_rows=1, ignore=("x*",))],
+    ids=["alone", "joined"],
+)
+def test_rows_cut_off_below_are_counted(write_sheets, mapper):
+    """Next month's file may have no note there, but a patient."""
+    rows = [["patient_id", "condition", "phq9"], ["a", "depression", 17], ["Exported", None, None]]
+    columns, account = read_intake(write_sheets({"Data": rows}), mapper)
+    assert columns.size == 1
+    assert [(note.what, note.count) for note in account.notes] == [(FOOTER, 1)]
 
 
 def test_settings_of_workbooks_are_refused_elsewhere(tmp_path):
