@@ -16,13 +16,13 @@ from types import MappingProxyType
 from typing import Any
 
 from features.base.errors import DictionaryError
-from features.dictionary.addition_rules import check_additions
 from features.dictionary.additions import (
     AddedCategory,
     AddedField,
     Additions,
     Agent,
     Prior,
+    check_additions,
     join_additions,
     read_additions,
 )

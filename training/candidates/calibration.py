@@ -126,7 +126,9 @@ def fit_calibration(kind: str, predictions: Predictions) -> Calibration:
     >>> round(fitted.intercept, 9), fitted.above  # constant log-odds: the base rate, 1 in 4
     (-1.098612289, 0.0)
     """
-    if kind == "none" or np.ptp(predictions.outcome) == 0:
+    # A bootstrap sample may weigh courses of one class alone: no intercept exists then.
+    weighed = predictions.outcome[predictions.weights_or_ones > 0]
+    if kind == "none" or np.ptp(weighed) == 0:
         return NONE
     if kind == "intercept":
         return _fit_intercept_given_slope(predictions, 1.0)
@@ -148,6 +150,9 @@ def _fit_intercept_given_slope(predictions: Predictions, slope: float) -> Calibr
     intercept = float(
         fit_intercept(offset, predictions.outcome, predictions.weights_or_ones[None, :])[0]
     )
+    # One that is out of all bounds is undefined too.
+    if np.isnan(intercept):
+        return NONE
     return Calibration(intercept, slope, slope)
 
 

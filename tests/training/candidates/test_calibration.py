@@ -118,3 +118,13 @@ def test_one_class_leaves_log_odds_unchanged():
 
 def test_calibration_survives_a_round_trip_through_settings():
     assert Calibration.from_settings(TRUTHS["beta"].as_settings()) == TRUTHS["beta"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_class_by_weight_is_left_as_it_is(kind):
+    """A bootstrap sample may hold no event, though its courses do."""
+    outcome = np.array([1.0, 0.0, 0.0, 0.0])
+    predictions = Predictions(
+        np.linspace(-1, 1, 4), outcome, np.arange(4), np.arange(4), weights=1 - outcome
+    )
+    assert fit_calibration(kind, predictions) == NONE
