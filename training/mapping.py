@@ -44,7 +44,7 @@ def suggest_mapping(
         If there is no export, or one of them cannot be read in any way that is tried.
     """
     paths, known = list_export_files(exports), load_dictionary(dictionary)
-    profiles = list(track(profile_exports(paths, known), None, "looking"))
+    profiles = list(track(profile_exports(paths, known), None, "reading exports"))
     if not profiles:
         raise InputError([Problem("EXPORT", "exists", "no table is here")])
     return draft_mapping(profiles, known, Path() if out is None else out.parent)

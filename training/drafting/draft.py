@@ -32,13 +32,13 @@ from training.drafting.vocabulary import (
 )
 
 _HEAD = """\
-# A draft of a mapping, made from names, labels and the look of values: nothing of it is known.
-# Answer each question, correct or remove the line, and remove the next line at last: it keeps the
-# draft from being used unseen. `python -m training mapping check` shows what would be read.
+# A drafted mapping: guesses from column names, labels and values. None of it has been confirmed.
+# Answer each question, then keep, correct or delete the line below it. Delete `draft = true` last:
+# until then every command refuses this file. `python -m training mapping check` previews it.
 draft = true
-# Percentages: likeness of the names, of which four tenths need no more and six tenths count as far
-# as values fit; for items, as far as the instrument's other items are there, too. Words of values
-# are shown if at least 5 rows have them, or if they are words of this program.
+# Confidence is the similarity of names; six tenths of it also need values that fit. Half of an
+# item's confidence needs the instrument's other items. Values are quoted only if they are known
+# words or occur in at least 5 rows.
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # What a part of a table asks the analyst.
@@ -201,7 +201,7 @@ class _Writer:
 
     def _write_form(self, table: TableDraft) -> Iterator[str]:
         for key, value in table.profile.form.items():
-            yield f"# As {table.profile.path.name} looks. Is it so?"
+            yield f"# {table.profile.path.name} appears to use this. Is that right?"
             if key == "dictionary":
                 value = Path(os.path.relpath(value, self.folder)).as_posix()
             yield f"{key} = {_quote(value)}"
