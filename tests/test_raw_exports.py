@@ -54,6 +54,11 @@ def test_validate_finds_the_same_in_export_and_truth(export, commands, tmp_path)
         out = ("--out", tmp_path / cohort.stem, "--json")
         done = commands.call("validate", "phq9.acute.response@champion", cohort, *how, *out)
         found.append(json.loads(done.stdout)["findings"])
+    # Only an export has tables and patients to account for.
+    tables = [findings["flow"].pop("tables") for findings in found]
+    excluded = [findings["flow"].pop("patients_excluded") for findings in found]
+    assert [table["table"] for table in tables[0]] == ["demographics", "dosing", "scores"]
+    assert (tables[1], excluded[1]) == ([], [])
     assert found[0] == found[1]
 
 
