@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 # Processes that tests are spread over, a file of them to each; tests/conftest.py says in what order.
-JOBS ?= 2
+# One more than two cores have, since tests wait for the processes that they start.
+JOBS ?= 3
 # Of kills, damaged bodies and mutants at length; another seed tests others.
 SEED ?= 1
 MUTANTS ?= 200

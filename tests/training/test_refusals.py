@@ -1,6 +1,5 @@
 """Models that must not reach a clinician, each refused for its own fault."""
 
-from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,9 +101,7 @@ def find(design, candidate, study=STUDY):
     comparison = replace(compare(design, crossed.held_out), chosen=NAME)
     equation = candidate.fit(design, 1).equation
     evidence = gather_evidence(design, Contest({NAME: candidate}, inner_folds=3), equation, crossed)
-    named = copy(candidate)
-    named.name = NAME
-    card = make_card(design, comparison, named, equation)
+    card = make_card(design, comparison, CANDIDATES[NAME], equation)
     model = ResponseModel(card, equation)
     findings = judge_development(describe_development(design, model, comparison, evidence))
     return findings, list_failed(findings.gate)
