@@ -36,7 +36,7 @@ def list_entries(package: Path = PACKAGE) -> list[Entry]:
     for module, names in _read_doors(door).items():
         path = package.parent.joinpath(*module.split(".")).with_suffix(".py")
         bodies = {node.name: node for node in _list_definitions(ast.parse(path.read_text("utf-8")))}
-        entries += [_describe(bodies[name]) for name in names]
+        entries += [_describe_function(bodies[name]) for name in names]
     return entries
 
 
@@ -55,12 +55,14 @@ def _list_definitions(node: ast.Module | ast.ClassDef) -> Iterator[_Definition]:
     return (part for part in node.body if isinstance(part, _Definition))
 
 
-def _describe(node: _Definition, owner: str = "") -> Entry:
+def _describe_function(node: _Definition, owner: str = "") -> Entry:
     text = render_docstring(ast.get_docstring(node) or "")
     name = f"{owner}.{node.name}" if owner else node.name
     if isinstance(node, ast.FunctionDef):
         return Entry(name, _write_signature(node, name), text)
-    members = [_describe(part, node.name) for part in _list_definitions(node) if _is_shown(part)]
+    members = [
+        _describe_function(part, node.name) for part in _list_definitions(node) if _is_shown(part)
+    ]
     return Entry(name, _find_constructor(node, text), text, tuple(members))
 
 

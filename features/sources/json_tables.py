@@ -49,11 +49,11 @@ def open_json(path: Path, form: SourceForm) -> RawTable:
     if not names:
         refuse_file(path, "empty", "has no row that names a column")
     flat = [name for name in names if name not in nested]
-    batches = _make_batches(_read_rows(text_file, form.decimal), flat)
+    batches = _gather_batches(_read_rows(text_file, form.decimal), flat)
     return RawTable(path.name, tuple(names), batches, unreadable=nested)
 
 
-def _make_batches(rows: Iterator[Row], names: list[str]) -> Iterator[Any]:
+def _gather_batches(rows: Iterator[Row], names: list[str]) -> Iterator[Any]:
     while part := list(islice(rows, BATCH_ROWS)):
         columns = {name: [row.get(name) for row in part] for name in names}
         yield pa.record_batch({name: pa.array(c, pa.string()) for name, c in columns.items()})

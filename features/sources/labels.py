@@ -24,7 +24,9 @@ def apply_labels(table: RawTable, form: SourceForm) -> RawTable:
         If the dictionary describes none of the columns, or labels are wanted where there are none.
     """
     if form.dictionary is not None:
-        table = _describe(table, read_redcap_dictionary(form.dictionary), form.dictionary.name)
+        table = _describe_value_labels(
+            table, read_redcap_dictionary(form.dictionary), form.dictionary.name
+        )
     if form.labels == "codes":
         return table
     wanted = [name for name in table.names if form.is_labelled(name) and name in table.labels]
@@ -37,7 +39,7 @@ def apply_labels(table: RawTable, form: SourceForm) -> RawTable:
     return replace(table, batches=_replace_codes(table.batches, labels))
 
 
-def _describe(table: RawTable, fields: Sequence[RedcapField], source: str) -> RawTable:
+def _describe_value_labels(table: RawTable, fields: Sequence[RedcapField], source: str) -> RawTable:
     columns = {name: field for field in fields for name in field.list_columns()}
     known = [name for name in table.names if name in columns]
     if not known:

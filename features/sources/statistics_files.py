@@ -65,7 +65,7 @@ def open_statistics(path: Path, form: SourceForm) -> RawTable:
     }
     descriptions = {name: text for name, text in facts.column_names_to_labels.items() if text}
     names = tuple(facts.column_names)
-    rows = _read_batches(path, read, names, form.decimal)
+    rows = _read_chunks(path, read, names, form.decimal)
     return RawTable(path.name, names, rows, descriptions=descriptions, labels=labels)
 
 
@@ -106,7 +106,7 @@ def _refuse_unreadable(path: Path, reason: str) -> NoReturn:
     refuse_file(path, "format", message)
 
 
-def _read_batches(
+def _read_chunks(
     path: Path, read: Callable[..., tuple[Any, Any]], names: tuple[str, ...], decimal: str
 ) -> Iterator[Any]:
     size = max(1, min(BATCH_ROWS, _MAX_CELLS // max(len(names), 1)))

@@ -65,11 +65,11 @@ def keep_records(simulation: Simulation, seed: int) -> Clinic:
     """
     generator = np.random.default_rng([seed, len(FIELDS)])
     courses = _repeat_patients(simulation.cohort.to_pandas(), generator)
-    courses = _date_courses(_complete_forms(courses), generator)
+    courses = _schedule_courses(_complete_forms(courses), generator)
     courses = _fill_history(_measure_bodies(courses, generator))
     visits = _list_visits(courses, generator)
     strays = _list_strays(courses, generator)
-    return Clinic(courses, _list_doses(courses), visits, strays)
+    return Clinic(courses, _list_infusions(courses), visits, strays)
 
 
 def _repeat_patients(cohort: Any, generator: np.random.Generator) -> Any:
@@ -102,7 +102,7 @@ def _get_total(scores: Any, key: str) -> Any:
     return total.where(total.notna(), prorate_total(instrument, items))
 
 
-def _date_courses(courses: Any, generator: np.random.Generator) -> Any:
+def _schedule_courses(courses: Any, generator: np.random.Generator) -> Any:
     assessed, patient = courses["assessed_on"], courses["patient_id"]
     # Birthdays come earlier in the year than assessments: years alone then give the age, too.
     latest = assessed.dt.day_of_year.groupby(patient).transform("min") - 1
@@ -128,7 +128,7 @@ def _fill_history(courses: Any) -> Any:
     return courses.assign(**boxes.where(boxes.notna(), False).where(filled))
 
 
-def _list_doses(courses: Any) -> Any:
+def _list_infusions(courses: Any) -> Any:
     # Spread evenly over the planned weeks.
     doses = courses.loc[courses.index.repeat(courses["sessions"])]
     number = doses.groupby(level=0).cumcount()

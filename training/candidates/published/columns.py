@@ -76,7 +76,7 @@ def read_product(name: str, term: TermPart, factors: tuple[str, str]) -> Product
     """Read a term that is a product of two columns; raises as :func:`read_term` does."""
     if problems := list(_check_keys(term, "a product")):
         raise StudyError(_name_problems(name, problems))
-    ((coefficient, error),) = _read_numbers(name, term, [""])
+    ((coefficient, error),) = _read_inputs(name, term, [""])
     return Product(name, factors, coefficient, error)
 
 
@@ -98,7 +98,7 @@ def read_term(name: str, term: TermPart, field: Field, unit: str | None) -> list
     if problems:
         raise StudyError(_name_problems(name, problems))
     shapes = list(_LISTED[kind](term, field, unit))
-    numbers = _read_numbers(name, term, [label for label, _, _ in shapes])
+    numbers = _read_inputs(name, term, [label for label, _, _ in shapes])
     return [
         Column(
             name + label,
@@ -266,7 +266,7 @@ _LISTED: Mapping[str, Callable[[TermPart, Field, str | None], Iterator[_Shape]]]
 
 
 # The coefficient of each column, and its standard error.
-def _read_numbers(
+def _read_inputs(
     name: str, term: TermPart, labels: Sequence[str]
 ) -> list[tuple[float, float | None]]:
     keys = ("coefficient", "odds_ratio", "standard_error", "interval")
