@@ -65,6 +65,7 @@ test: $(PROJECT) $(GENERATOR) browser postgresql wrk  ## Run all tests
 endurance: $(PROJECT)  ## Kill, load, damage and mutate at length, for hours; resumes where it was stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --by-file --quiet --seed $(SEED) --endurance $(ENDURANCE) \
 	  tests/test_kills.py tests/serving/http/test_fuzz.py tests/serving/test_soak.py \
+	  tests/features/sources/test_row_accounting.py tests/features/intake/test_accounts.py \
 	  tests/features/intake/test_mangled_exports.py tests/features/intake/test_large_exports.py
 	OMP_NUM_THREADS=1 $(BIN)/python tests/endurance/mutants.py \
 	  --count $(MUTANTS) --seed $(SEED) --jobs $(JOBS) --out $(ENDURANCE)

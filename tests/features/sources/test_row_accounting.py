@@ -112,14 +112,18 @@ def test_every_row_of_a_well_formed_file_is_accounted_for(tmp_path, choose_count
 
 
 def test_no_row_of_a_damaged_file_is_lost_in_silence(tmp_path, choose_count, chance):
-    """Without line breaks in values, each line that is not blank is a row."""
+    """Without line breaks in values, each line is a row that is neither blank nor a mark alone.
+
+    Such a mark closes the last value of the row above, which then ends in a line break.
+    """
     refused = 0
     files = choose_count(*FILES)
     for _ in range(files):
         header, *rows = generate_rows(chance, WORDS)
         content = damage(chance, write_rows(chance, [header, *rows]))
         path, encoding = store(chance, content, tmp_path)
-        lines = [line for line in re.split(r"[\r\n]+", content.lstrip("\ufeff")) if line]
+        lines = re.split(r"[\r\n]+", content.lstrip("\ufeff"))
+        lines = [line for line in lines if line not in ("", '"')]
         count, problems = account_or_refuse(path, header, encoding)
         refused += count is None
         assert count is None or count == len(lines) - 1, content
