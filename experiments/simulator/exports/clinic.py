@@ -24,6 +24,8 @@ ITEMS = tuple(name for key in FORMS for name in _BUILT_IN.instruments[key].item_
 # Boxes of one form: it is filled in as a whole or not at all.
 HISTORY = ("bipolar", "chronic_pain", "ptsd_comorbid", "personality_disorder", "suicide_attempt")
 BACKGROUND = ("failed_antidepressants", "episode_months", "benzodiazepine_mg", *HISTORY)
+# Every export says of each course, in its own words, that it is simulated.
+FLAGS = (*HISTORY, "simulated")
 PERSON = ("patient_id", "site", "condition", "age", "sex", "bmi", *BACKGROUND)
 REGIMEN = ("agent", "route", "dose_mg_kg", "dose_mg", "sessions", "weeks")
 _FOLLOWUPS = ("phq9_acute", "phq9_week12", "gad7_acute", "gad7_week12", "madrs_day1", "madrs_acute")

@@ -6,7 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.simulator.exports.clinic import BACKGROUND, FORMS, HISTORY, ITEMS, TOTALS, Clinic
+from experiments.simulator.exports.clinic import (
+    BACKGROUND,
+    FLAGS,
+    FORMS,
+    HISTORY,
+    ITEMS,
+    TOTALS,
+    Clinic,
+)
 from experiments.simulator.exports.layout import ANSWERS, FLAG_CODES, Words, lay_out, write_csv
 from features.base.files import write_bytes_atomic
 
@@ -23,7 +31,7 @@ _ENROLMENT = {
     **{"course_no": "course", "dob": "born", "assessed": "assessed_on", "dx": "condition"},
     **{name: name for name in ("sex", "height_cm", "weight_kg", *_MEASURED)},
     **_BOXES,
-    **{"n_sessions": "sessions", "n_weeks": "weeks"},
+    **{"n_sessions": "sessions", "n_weeks": "weeks", "simulated": "simulated"},
 }
 _SCORES = {"record_id": "record", **{name: name for name in (*ITEMS, *TOTALS)}}
 _DOSES = {
@@ -36,7 +44,7 @@ _CODES: Words = {
     "sex": {"female": 0, "male": 1},
     "agent": {"ketamine": 1, "esketamine": 2},
     "route": {"iv": 1, "im": 2, "sc": 3, "intranasal": 4, "sublingual": 5, "oral": 6},
-    **dict.fromkeys(HISTORY, FLAG_CODES),
+    **dict.fromkeys(FLAGS, FLAG_CODES),
 }
 _ORDER = (
     *("record_id", "redcap_event_name", "redcap_repeat_instrument", "redcap_repeat_instance"),
@@ -66,7 +74,7 @@ _API = {
     **{name: name for name in ("height_cm", "weight_kg", *_MEASURED)},
     **_BOXES,
     **{"agent": "agent", "route": "route", "dose_mg": "dose_mg", "dose_mg_kg": "dose_mg_kg"},
-    **{"n_sessions": "sessions", "n_weeks": "weeks"},
+    **{"n_sessions": "sessions", "n_weeks": "weeks", "simulated": "simulated"},
 }
 # The suffix of a visit's fields in a project without events.
 _SUFFIXES = {"baseline": "bl", "day1": "d1", "acute": "w6", "week12": "w12"}
@@ -107,6 +115,7 @@ def _describe_fields() -> Any:
         ("dob", "enrolment", "text", "Date of birth", "", "date_ymd"),
         ("assessed", "enrolment", "text", "Assessed on", "", "date_ymd"),
         ("history", "enrolment", "checkbox", "History", _HISTORY_CHOICES, ""),
+        ("simulated", "enrolment", "yesno", "Simulated patient", "", ""),
         ("dose_date", "dosing", "text", "Date of dose", "", "date_ymd"),
         *((name, "enrolment", "text", name, "", "number") for name in ("height_cm", "weight_kg")),
         *((name, "enrolment", "text", name, "", "number") for name in _MEASURED),

@@ -1,17 +1,18 @@
 """Spreadsheets: a workbook with a title and a merged header of two rows, and a German CSV file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.simulator.exports.clinic import BACKGROUND, HISTORY, REGIMEN, Clinic
+from experiments.simulator.exports.clinic import BACKGROUND, FLAGS, REGIMEN, Clinic
 from experiments.simulator.exports.layout import FLAG_WORDS, Words, lay_out, write_csv
 from experiments.simulator.exports.workbook import write_workbook
 
 _TITLE = "SIMULATED patients: ketamine clinic, outcomes by course"
 _NOTE = "Blank: not recorded."
-_WORDS: Words = {"sex": {"female": "F", "male": "M"}, **dict.fromkeys(HISTORY, FLAG_WORDS)}
-# Upper header = lower header = field.
-_SHEET = {
+_WORDS: Words = {"sex": {"female": "F", "male": "M"}, **dict.fromkeys(FLAGS, FLAG_WORDS)}
+# Upper header (None: there is none) = lower header = field.
+_SHEET: Mapping[str | None, Mapping[str, str]] = {
     "Patient": {
         **{"ID": "patient_id", "Course": "course", "Site": "site", "Assessed": "assessed_on"},
         **{"Diagnosis": "condition", "Age": "age", "Sex": "sex", "BMI": "bmi"},
@@ -22,6 +23,7 @@ _SHEET = {
     "Day 1": {"MADRS": "madrs_day1"},
     "Week 6": {"PHQ-9": "phq9_acute", "GAD-7": "gad7_acute", "MADRS": "madrs_acute"},
     "Week 12": {"PHQ-9": "phq9_week12", "GAD-7": "gad7_week12"},
+    None: {"simulated": "simulated"},
 }
 _GERMAN = {
     **{"Patienten-Nr": "patient_id", "Behandlung Nr": "course", "Zentrum": "site"},
@@ -38,6 +40,7 @@ _GERMAN = {
     **{"MADRS Beginn": "madrs", "MADRS Tag 1": "madrs_day1", "PHQ-9 Woche 6": "phq9_acute"},
     **{"GAD-7 Woche 6": "gad7_acute", "MADRS Woche 6": "madrs_acute"},
     **{"PHQ-9 Woche 12": "phq9_week12", "GAD-7 Woche 12": "gad7_week12"},
+    "simulated": "simulated",
 }
 _GERMAN_CSV = {
     **{"sep": ";", "decimal": ",", "encoding": "cp1252"},
@@ -56,12 +59,12 @@ _GERMAN_WORDS: Words = {
         **{"iv": "intravenös", "im": "intramuskulär", "sc": "subkutan"},
         **{"intranasal": "nasal", "sublingual": "sublingual", "oral": "oral"},
     },
-    **dict.fromkeys(HISTORY, _GERMAN_FLAGS),
+    **dict.fromkeys(FLAGS, _GERMAN_FLAGS),
 }
 
 
 def write_sheet(clinic: Clinic, folder: Path) -> list[Path]:
-    """Write a workbook of totals, one row per course, as somebody keeps it by hand."""
+    """Write a workbook of totals, one row per course, as kept by hand."""
     layout = {
         (upper, lower): ours for upper, part in _SHEET.items() for lower, ours in part.items()
     }
@@ -78,8 +81,10 @@ def write_sheet(clinic: Clinic, folder: Path) -> list[Path]:
 def _list_merged() -> list[tuple[int, int, int]]:
     spans, first = [(1, 1, 8)], 1
     for part in _SHEET.values():
-        spans.append((3, first, first + len(part) - 1))
-        first += len(part)
+        last = first + len(part) - 1
+        if last > first:  # Excel merges no single cell
+            spans.append((3, first, last))
+        first = last + 1
     return spans
 
 

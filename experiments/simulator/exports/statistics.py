@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.simulator.exports.clinic import BACKGROUND, HISTORY, ITEMS, REGIMEN, TOTALS, Clinic
+from experiments.simulator.exports.clinic import BACKGROUND, FLAGS, ITEMS, REGIMEN, TOTALS, Clinic
 from experiments.simulator.exports.layout import ANSWERS, FLAG_CODES, Words, lay_out
 
 _NOT_ASKED, _REFUSED = -9, -8
@@ -15,7 +15,7 @@ _LABELS: Words = {
     "sex": {1: "Female", 2: "Male"},
     "agent": {1: "Ketamine", 2: "Esketamine"},
     "route": {1: "IV", 2: "IM", 3: "SC", 4: "Intranasal", 5: "Sublingual", 6: "Oral"},
-    **dict.fromkeys(HISTORY, _FLAGS),
+    **dict.fromkeys(FLAGS, _FLAGS),
     **dict.fromkeys(ITEMS, ANSWERS),
 }
 _CODES: Words = {
@@ -23,7 +23,7 @@ _CODES: Words = {
     "sex": {"female": 1, "male": 2},
     "agent": {"ketamine": 1, "esketamine": 2},
     "route": {"iv": 1, "im": 2, "sc": 3, "intranasal": 4, "sublingual": 5, "oral": 6},
-    **dict.fromkeys(HISTORY, FLAG_CODES),
+    **dict.fromkeys(FLAGS, FLAG_CODES),
 }
 _FOLLOWUPS = {
     **{"PHQ9_W6": "phq9_acute", "PHQ9_W12": "phq9_week12", "GAD7_W6": "gad7_acute"},
@@ -36,6 +36,7 @@ _LAYOUT = {
     **{name.upper(): name for name in (*BACKGROUND, *REGIMEN, *ITEMS)},
     **{f"{name.upper()}_BL": name for name in TOTALS},
     **_FOLLOWUPS,
+    "simulated": "simulated",
 }
 
 

@@ -6,8 +6,8 @@ import pandas as pd
 
 from experiments.simulator.exports.clinic import (
     BACKGROUND,
+    FLAGS,
     FORMS,
-    HISTORY,
     ITEMS,
     REGIMEN,
     TOTALS,
@@ -19,7 +19,7 @@ _VISITS = {"baseline": "Baseline", "day1": "Day 1", "acute": "Week 6", "week12":
 _WORDS: Words = {
     "visit": _VISITS,
     "sex": {"female": "F", "male": "M"},
-    **dict.fromkeys(HISTORY, FLAG_WORDS),
+    **dict.fromkeys(FLAGS, FLAG_WORDS),
 }
 _KEYS = {"patient": "patient_id", "course": "course", "visit": "visit"}
 _FACTS = {
@@ -27,6 +27,7 @@ _FACTS = {
     **{"birth_year": "birth_year", "gender": "sex", "height": "height_cm", "weight": "weight_kg"},
     **{name: name for name in BACKGROUND},
     **{f"planned_{name}": name for name in REGIMEN},
+    "simulated": "simulated",
 }
 _ITEM_CODES = {f"{name.replace('_', '_0').upper()}": name for name in ITEMS}
 _TOTAL_CODES = {f"{name.upper()}_TOTAL": name for name in TOTALS}
@@ -34,6 +35,7 @@ _PATIENTS = {
     **{"patient": "patient_id", "clinic": "site", "birth_date": "born", "sex": "sex"},
     **{"diagnosis": "condition", "height_cm": "height_cm", "weight_kg": "weight_kg"},
     **{name: name for name in BACKGROUND},
+    "simulated": "simulated",
 }
 _DOSES = {
     **{"patient": "patient_id", "given_on": "date", "session": "number", "drug": "agent"},

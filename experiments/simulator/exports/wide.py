@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.simulator.exports.clinic import BACKGROUND, FORMS, HISTORY, ITEMS, REGIMEN, Clinic
+from experiments.simulator.exports.clinic import BACKGROUND, FLAGS, FORMS, ITEMS, REGIMEN, Clinic
 from experiments.simulator.exports.layout import ANSWERS, FLAG_WORDS, Words, lay_out, write_csv
 
 _WORDS: Words = {
@@ -15,7 +15,7 @@ _WORDS: Words = {
         **{"iv": "Intravenous", "im": "Intramuscular", "sc": "Subcutaneous"},
         **{"intranasal": "Intranasal", "sublingual": "Sublingual", "oral": "Oral"},
     },
-    **dict.fromkeys(HISTORY, FLAG_WORDS),
+    **dict.fromkeys(FLAGS, FLAG_WORDS),
     **dict.fromkeys(ITEMS, ANSWERS),
 }
 _CHART = {
@@ -24,6 +24,7 @@ _CHART = {
     **{"Intake Date": "assessed_on", "First Treatment Date": "first_dose"},
     **{"Height (cm)": "height_cm", "Weight (kg)": "weight_kg"},
     **{name.replace("_", " ").title(): name for name in (*BACKGROUND, *REGIMEN)},
+    "simulated": "simulated",
 }
 _SCALES = {"phq9": "PHQ-9", "gad7": "GAD-7"}
 _BLOCK = {
