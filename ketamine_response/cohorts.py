@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from features.base.errors import CohortError, Problem
 from features.base.foreign import translate_errors
 from features.base.outputs import Named
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.intake.account import count_file
+from features.intake.account import Account, count_file
 from features.records.cohort import collect_cohort, digest_cohort, read_intake
 from features.records.columns import Columns
 from features.records.mapping import Mapper, make_mapper, read_mapping
@@ -25,6 +25,7 @@ from ketamine_response.frames import make_table
 from ketamine_response.reports import Report
 from training.findings.intake import IntakeFacts, describe_intake
 from training.report.intake import render_intake
+from training.study.design import is_simulated
 
 _FRAME = "frame"
 # A mapping file, or its content.
@@ -41,13 +42,13 @@ class Cohort:
         Names of the files, or ``frame``.
     columns
         The values as the project computes with them; :attr:`frame` shows them.
-    account
-        What was read, used and left aside, by table, step and reason; the counts add up.
+    intake
+        The account of what was read, as the project counts it; :attr:`account` shows it.
     """
 
     source: str
     columns: Columns
-    account: Mapping[str, Any] = field(default_factory=dict)
+    intake: Account
 
     def __len__(self) -> int:
         """Return the number of courses."""
@@ -57,6 +58,11 @@ class Cohort:
     def frame(self) -> pd.DataFrame:
         """The fields that some course has, as a data frame in the project's words and units."""
         return make_cohort_table(self.columns).to_pandas()
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What was read, used and left aside, by table, step and reason; the counts add up."""
+        return self.intake.as_dict()
 
     @property
     def facts(self) -> IntakeFacts:
@@ -83,7 +89,7 @@ class Cohort:
     @property
     def simulated(self) -> bool:
         """Whether any course comes from a simulator."""
-        return bool((self.columns.get_numbers("simulated") == 1).any())
+        return is_simulated(self.columns)
 
     def __repr__(self) -> str:
         """Describe it without a patient's value, so that a saved notebook holds none."""
@@ -159,15 +165,15 @@ def read_any(
     with translate_errors():
         if paths := list_files(cohort):
             columns, account = read_intake(paths, mapper, *options)
-            return Cohort(", ".join(path.name for path in paths), columns, account.as_dict())
+            return Cohort(", ".join(path.name for path in paths), columns, account)
         if isinstance(cohort, Mapping) or not mapper.is_plain:
             with tempfile.TemporaryDirectory() as folder:
                 paths, mapper = store_frames(cohort, mapper, Path(folder))
                 columns, account = read_intake(paths, mapper, *options)
-            return Cohort(_FRAME, columns, account.as_dict())
+            return Cohort(_FRAME, columns, account)
         columns = collect_cohort(wrap_table(make_table(cohort), _FRAME), mapper, *options)
     patients = len({*columns.get_texts("patient_id")})
-    return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients).as_dict())
+    return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients))
 
 
 def list_files(cohort: Any) -> list[Path]:

@@ -110,9 +110,9 @@ def validate(
         registered = registry.load_reference(reference)
         dictionary = registered.model.card.dictionary
         mapper = open_mapping(mapping, dictionary)
-        courses = read_any(cohort, mapper, dictionary, incomplete, ignore_unknown).columns
+        read = read_any(cohort, mapper, dictionary, incomplete, ignore_unknown)
         written = None if folder is None else prepare_folder(folder)
-        done = validate_version(registry, registered, courses, written, register)
+        done = validate_version(registry, registered, read.columns, written, register, read.intake)
     return ValidationResult(done.as_dict(), describe_validation(done, register), done)
 
 
