@@ -27,9 +27,8 @@ class Aside:
     table: str = ""
 
     def describe(self) -> str:
-        """Describe the reason, with the table that decided."""
-        reason = f"{self.reason} ({self.table})" if self.table else self.reason
-        return reason[:1].upper() + reason[1:]
+        """Return the reason as the start of a sentence; it names the table that decided."""
+        return self.reason[:1].upper() + self.reason[1:]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ class _Assembly:
         linked, names, problems = link_patients(frames, self.plan)
         kept, aside, lacking = find_lacking(linked, len(names))
         self._stop([*problems, *lacking])
-        _drop_patients(linked, aside)
+        for lacker, absent in aside:
+            _drop_patients(linked, absent, _explain_absent(lacker))
         courses, problems = make_courses(linked, names, kept, self.plan)
         self._stop(problems)
         read, courses = courses.size, self._drop_undated(linked, courses)
@@ -112,8 +113,7 @@ class _Assembly:
         return ", ".join(path.name for path in self.paths)
 
     def _read_frames(self, exports: Exports) -> list[Frame]:
-        known = list_column_fields(self.dictionary)
-        sorter = Sorter(self.plan, self.dictionary, known, self.ignore_unknown)
+        sorter = Sorter(self.plan, self.dictionary, self.ignore_unknown)
         frames, problems = [], []
         for name, files in exports.tables.items():
             frame, refused = read_frame(name, files, self.plan, partial(sorter.sort, name))
@@ -134,7 +134,7 @@ class _Assembly:
             kept = courses.keep_courses(~lacking)
             alive = np.zeros(len(courses.names), dtype=bool)
             alive[kept.patient] = True
-            _drop_patients(linked, [("", ~alive)], "no first dose")
+            _drop_patients(linked, ~alive, "no first dose")
             return kept
         problems = []
         message = (
@@ -273,20 +273,21 @@ def _needs_first_dose(link: Linked) -> bool:
     )
 
 
-def _drop_patients(
-    linked: Sequence[Linked], aside: Sequence[tuple[str, Flags]], reason: str = ""
-) -> None:
-    for table, dropped in aside:
-        for link in linked:
-            rows = (link.patient >= 0) & np.append(dropped, False)[link.patient]
-            link.frame.tally.set_aside(rows, "patients", reason or f"patient not in {table}")
-            link.patient = np.where(rows, -1, link.patient)
+def _drop_patients(linked: Sequence[Linked], dropped: Flags, reason: str) -> None:
+    for link in linked:
+        rows = (link.patient >= 0) & np.append(dropped, False)[link.patient]
+        link.frame.tally.set_aside(rows, "patients", reason)
+        link.patient = np.where(rows, -1, link.patient)
+
+
+def _explain_absent(table: str) -> str:
+    return f"patient not in {table}"
 
 
 def _count_patients(kept: Flags, aside: Sequence[tuple[str, Flags]]) -> Part:
     parts = tuple(
-        Aside("patients", f"patient not in {table}", int(dropped.sum()), table)
-        for table, dropped in aside
+        Aside("patients", _explain_absent(table), int(absent.sum()), table)
+        for table, absent in aside
     )
     return Part(len(kept), int(kept.sum()), parts)
 

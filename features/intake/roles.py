@@ -7,7 +7,7 @@ from typing import Literal
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
-from features.dictionary.field import Field
+from features.intake.followups import list_column_fields
 from features.intake.frame import Roles
 from features.intake.names import check_names
 from features.intake.plan import Plan, TableSection, matches, translate_name
@@ -18,13 +18,10 @@ PATIENT = "patient_id"
 class Sorter:
     """Sorts the columns of the tables of one mapping."""
 
-    def __init__(
-        self, plan: Plan, dictionary: Dictionary, known: Mapping[str, Field], ignore_unknown: bool
-    ) -> None:
+    def __init__(self, plan: Plan, dictionary: Dictionary, ignore_unknown: bool) -> None:
         self.plan = plan
         self.dictionary = dictionary
-        # Names that the cohort may have: fields, follow-ups and their items.
-        self.known = known
+        self.known = list_column_fields(dictionary)
         self.ignore_unknown = ignore_unknown
         # Columns that the mapping renames and that some table has.
         self.renamed: set[str] = set()
