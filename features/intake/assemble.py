@@ -212,7 +212,7 @@ class _Assembly:
         table = AssembledTable(self._source, tuple(arrays), iter(batches), origins=origins)
         return table, problems
 
-    # A table's own decimal mark and dates become those of the mapping, which records read by.
+    # A table's own decimal mark and dates become those of the mapping, by which records are read.
     def _convert(self, field: Field, entry: Contribution) -> Cells:
         form = self.plan.get_form(entry.link.frame.name)
         cells = entry.cells
@@ -247,7 +247,7 @@ class _Assembly:
         return account
 
 
-# Why a row is left aside of which no step before says it.
+# Step and reason for rows that no earlier step used or left aside, by the table's kind.
 _CLOSING = {
     "visit": ("readings", "another reading is read"),
     "entry": ("derive", "no rule counts it"),
@@ -315,7 +315,7 @@ def _compare_tables(name: str, entries: Sequence[Contribution]) -> list[Problem]
             for entry in (first, other)
         ]
         wrong = other.rows[both[texts[0] != texts[1]]]
-        message = f"says another {name} than the table {first.link.frame.name}"
+        message = f"differs from {name} in the table {first.link.frame.name}"
         problems += other.link.frame.explain(other.label, "duplicate", message, wrong)
     return problems
 

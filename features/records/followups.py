@@ -1,4 +1,4 @@
-"""Follow-ups by items: totalled, pro-rated and checked by the rules of the baseline's."""
+"""Follow-ups by items: totalled, pro-rated and checked as at baseline."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +15,7 @@ from features.records.scoring import derive_totals, list_scored
 
 
 class FollowupTotals(NamedTuple):
-    """What the items of a batch say of its follow-up totals."""
+    """Follow-up totals of a batch, derived from its items."""
 
     # Every column of the batch that is a field, follow-up totals filled.
     parsed: dict[str, Parsed]
