@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from pydantic import Field as Setting
 from pydantic_core import PydanticCustomError
 
-from features.base.errors import DictionaryError, Problem, list_problems
+from features.base.errors import DictionaryError, Problem, join_broken, list_problems
 from features.base.files import read_toml
 from features.dictionary.column_names import is_known_later, names_person
 from features.dictionary.field import Field, Group
@@ -102,8 +102,8 @@ class AddedField(Addition):
             or not self.prior
             or self.prior.step == 1,
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise PydanticCustomError("parts", "; ".join(broken))
+        if broken := join_broken(kept):
+            raise PydanticCustomError("parts", broken)
         return self
 
 
@@ -136,8 +136,8 @@ class Agent(AddedCategory):
             "a range of doses must rise": all(low < high for low, high in doses),
             "an agent without a route has no dose": self.is_drug or not doses,
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise PydanticCustomError("parts", "; ".join(broken))
+        if broken := join_broken(kept):
+            raise PydanticCustomError("parts", broken)
         return self
 
     @property

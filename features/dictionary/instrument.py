@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from features.base.arrays import Flags, Numbers
+from features.base.errors import join_broken
 from features.dictionary.horizon import HORIZONS, Horizon
 
 # Limits on what a user's own file may hold; no scale comes near them.
@@ -126,8 +127,8 @@ class Instrument(BaseModel):
             or len(self.item_highs) == len(self.item_names) == len({*self.item_names}),
             "loinc_items must be one per item": len(self.loinc_items) in (0, len(self.item_highs)),
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise ValueError("; ".join(broken))
+        if broken := join_broken(kept):
+            raise ValueError(broken)
         return self
 
     @property
