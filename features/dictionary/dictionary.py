@@ -109,15 +109,18 @@ class Dictionary:
 
     @cached_property
     def dose_limits(self) -> Mapping[str, Mapping[int | None, tuple[float, float]]]:
-        """Lowest and highest dose by field and position of the agent, None for all others.
+        """Lowest and highest dose accepted: per dose field, by the agent's position.
 
-        Empty if no agent states its own: then the fields' ranges are those of all.
+        The key None is every agent that states no doses of its own. Empty if none does: then the
+        ranges of the fields hold for all.
         """
-        declared, categories = _list_declared(), self.fields["agent"].categories
-        stated = {name: _list_doses(name, self.added) for name in DOSES}
+        declared, agents = _list_declared(), self.agent_positions
+        stated = {
+            name: {i: doses for i, agent in agents.items() if (doses := getattr(agent, name))}
+            for name in DOSES
+        }
         return {
-            name: {None: (declared[name].low, declared[name].high)}
-            | {categories.index(key): limits for key, limits in doses.items()}
+            name: {None: (declared[name].low, declared[name].high)} | doses
             for name, doses in stated.items()
             if doses
         }
@@ -253,16 +256,12 @@ def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
     return MappingProxyType({field.name: field for field in fields})
 
 
-def _list_doses(name: str, added: Additions) -> dict[str, tuple[float, float]]:
-    ranges = {agent.key: getattr(agent, name) for agent in added.agents}
-    return {key: limits for key, limits in ranges.items() if limits}
-
-
 def _extend_field(field: Field, added: Additions) -> Field:
     if field.name in DOSES:
         # As wide as any agent needs; rules keep each agent to its own.
-        limits = (field.low, field.high), *_list_doses(field.name, added).values()
-        return replace(field, low=min(x for x, _ in limits), high=max(x for _, x in limits))
+        doses = [dose for agent in added.agents if (dose := getattr(agent, field.name))]
+        lows, highs = zip((field.low, field.high), *doses, strict=True)
+        return replace(field, low=min(lows), high=max(highs))
     # After those built in, whose positions are the same in every dictionary.
     keys = tuple(entry.key for entry in _list_added(field.name, added))
     return replace(field, categories=(*field.categories, *keys)) if keys else field
