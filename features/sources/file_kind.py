@@ -1,5 +1,6 @@
 """What a file is: by its ending, and by its first bytes if they contradict it."""
 
+import codecs
 import re
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from features.base.errors import CohortError, Problem
 # Enough for every signature, and for the zero bytes of text in UTF-16.
 HEAD_BYTES = 4096
 _UNPACK, _EXPORT = "unpack it first", "export it as CSV UTF-8"
+_ARCHIVES = ("compressed", "a zip", "a 7-Zip")
 _ZIP = b"PK\x03\x04"
 # How a file is compressed whose name ends so; the codecs of Arrow.
 _PACKINGS = {".gz": "gzip", ".zst": "zstd"}
@@ -84,16 +86,18 @@ def _refuse_kind(path: Path, kind: str, endings: list[str]) -> None:
     ending = find_ending(path)
     if ending in endings:
         return
-    packed = kind.startswith(("compressed", "a zip", "a 7-Zip"))
-    remedy = f"name it {endings[0]}" if endings else _UNPACK if packed else _EXPORT
-    if endings and packed:
-        remedy = f"name it {path.name}{endings[0]}"
+    if endings:
+        # That of a compressed file follows the one that it has.
+        kept = path.name if endings[0] in _PACKINGS else ""
+        remedy = f"name it {kept}{endings[0]}"
+    else:
+        remedy = _UNPACK if kind.startswith(_ARCHIVES) else _EXPORT
     refuse_file(path, "format", f"is {kind}, not {ending}; {remedy}")
 
 
 def refuse_wide_letters(path: Path, head: bytes) -> None:
     """Refuse text in UTF-16, with or without its mark: every second byte of letters is zero."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         message = 'must be UTF-8; it is UTF-16: a mapping can say so (`encoding = "utf-16"`)'
     elif b"\x00" in head:
         message = (

@@ -4,6 +4,7 @@ Objects are decoded one at a time, so that only the batch at hand is in memory, 
 list.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -96,8 +97,7 @@ class _Pairs(list[tuple[str, Any]]):
 def _decode_list(
     text_file: TextFile, file: IO[bytes], decoder: json.JSONDecoder
 ) -> Iterator[Any] | None:
-    mark = b"\xef\xbb\xbf"
-    start = _LIST.match(file.read(HEAD_BYTES).removeprefix(mark))
+    start = _LIST.match(file.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8))
     file.seek(0)
     # In other files an object is a row.
     if start is None or (start["object"] and find_ending(text_file.path) != ".json"):
@@ -107,7 +107,7 @@ def _decode_list(
         message = f"is a list of more than {MAX_LIST_BYTES >> 20} MiB; write one object per line"
         refuse_file(text_file.path, "size", message)
     end = "]}" if start["object"] else "]"
-    return _decode_elements(content.removeprefix(mark).decode(), decoder, end)
+    return _decode_elements(content.decode("utf-8-sig"), decoder, end)
 
 
 def _decode_elements(text: str, decoder: json.JSONDecoder, end: str) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from features.base.errors import MappingError, Problem
 from features.sources.file_kind import find_ending
@@ -83,7 +84,7 @@ def read_redcap_dictionary(path: Path) -> list[RedcapField]:
     return [_make_field(number, *row) for number, row in enumerate(rows)]
 
 
-def _refuse_dictionary(path: Path, rule: str, message: str) -> None:
+def _refuse_dictionary(path: Path, rule: str, message: str) -> NoReturn:
     raise MappingError([Problem("dictionary", rule, message)], source=path.name)
 
 
