@@ -101,7 +101,7 @@ def write_redcap(clinic: Clinic, folder: Path) -> list[Path]:
 
 
 def _leave_sums_out(scores: Any, visit: Any) -> Any:
-    # At follow-up the items are answered, and nobody has added them up.
+    # Follow-up visits have item answers without totals.
     return scores.assign(
         **{key: scores[key].where(visit == "baseline") for key in FORMS if key in scores}
     )

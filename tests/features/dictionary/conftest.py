@@ -1,4 +1,4 @@
-"""Fixtures for the tests of dictionary files."""
+"""Fixtures of the dictionary's tests: a user's own file, read or refused."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from features.dictionary.dictionary import load_dictionary
 
 @pytest.fixture
 def load(tmp_path):
-    """Load the dictionary with a user's file."""
+    """Load the dictionary with a file of this text."""
 
     def load(text, name="clinic.toml"):
         (tmp_path / name).write_text(text)
@@ -19,7 +19,7 @@ def load(tmp_path):
 
 @pytest.fixture
 def list_rules(load):
-    """Fields and rules of the problems for which a user's file is refused."""
+    """List field and rule of each problem for which a text is refused."""
 
     def list_rules(text):
         with pytest.raises(DictionaryError) as refused:
