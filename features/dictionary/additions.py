@@ -268,8 +268,9 @@ def _check_items(
     taken = {*declared, *_list_totals((*built_in, *added.instruments))}
     taken_keys = {scale.key for scale in built_in}
     highs = {name: high for scale in built_in for name, high in scale.items.items()}
-    for scale in added.instruments:
-        for name, high in scale.items.items() if scale.key not in taken_keys else ():
+    # One with a key that is taken is reported once, by its key.
+    for scale in (scale for scale in added.instruments if scale.key not in taken_keys):
+        for name, high in scale.items.items():
             if name in taken:
                 yield Problem(f"{scale.key}.item_names", "duplicate", f"{name} is another field")
             elif highs.setdefault(name, high) != high:
