@@ -1,4 +1,4 @@
-"""Being a guest in somebody's process: nothing of the host's is different after a call of ours."""
+"""Calls as a guest in a host's process, whose state is the same after a call as before it."""
 
 import logging
 import sys
