@@ -1,4 +1,4 @@
-"""Calls as a guest in a host's process, whose state is the same after a call as before it."""
+"""Calls in a host's process leave its environment, loggers and threads as they were."""
 
 import logging
 import sys

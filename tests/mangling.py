@@ -147,7 +147,7 @@ def merged_columns(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def swapped_names(chance: Random, table: Table) -> Table:
-    # A column of numbers and one of words; two columns of one kind could not be told apart.
+    # A column of numbers and one of words: a swap of two alike cannot be detected.
     shares = [
         sum(bool(NUMBER.fullmatch(row[column])) for row in table.rows)
         for column in range(len(table.header))
@@ -188,7 +188,7 @@ def contradicting_rows(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def shifted_cells(chance: Random, table: Table) -> Table:
-    # From the left: among answers to one form it could not be detected.
+    # From the left: a shift among answers to one form cannot be detected.
     row, column = chance.choice(table.rows), chance.randrange(2)
     row[column:] = ["", *row[column:-1]]
     return table

@@ -35,7 +35,7 @@ home = Path("notebook-home")
 # ## 1. A messy export
 #
 # We make what a clinic might send: its own column names and words, semicolons and decimal commas,
-# the length of the episode in years, and -99 for questions not asked.
+# the length of the episode in years, and -99 for questions that were not asked.
 
 # %%
 patients = kr.simulate(1000, seed=21, world="strong")

@@ -38,6 +38,15 @@ class Problem:
         return f"{self.field} ({self.rule}){where}: {self.message}"
 
 
+def join_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Merge problems that differ in their rows alone; rows are sorted, each once."""
+    merged: dict[tuple[str, str, str], set[int]] = {}
+    for problem in problems:
+        key = (problem.field, problem.rule, problem.message)
+        merged.setdefault(key, set()).update(problem.rows)
+    return [Problem(*key, tuple(sorted(rows))) for key, rows in merged.items()]
+
+
 def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
     """Turn pydantic's errors into problems, without values."""
     return [

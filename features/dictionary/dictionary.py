@@ -109,7 +109,7 @@ class Dictionary:
 
     @cached_property
     def dose_limits(self) -> Mapping[str, Mapping[int | None, tuple[float, float]]]:
-        """Lowest and highest dose by field and position of the agent, None for all others.
+        """Lowest and highest dose by field and position of the agent; under None, of all others.
 
         Empty if no agent states its own: then the fields' ranges are those of all.
         """

@@ -102,7 +102,7 @@ def write_redcap(clinic: Clinic, folder: Path) -> list[Path]:
 
 
 def _leave_sums_out(scores: Any, visit: Any) -> Any:
-    # At follow-up the form has items and no total, which the reader has to derive.
+    # Follow-up visits have item answers without totals.
     return scores.assign(
         **{key: scores[key].where(visit == "baseline") for key in FORMS if key in scores}
     )

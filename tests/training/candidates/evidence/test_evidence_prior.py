@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from designs import make_plain_design
 
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
@@ -24,7 +25,6 @@ from training.candidates.evidence.update import (
     update_literature,
 )
 from training.candidates.registry import make_candidates
-from training.study.design import Design, number_sites
 from training.study.study import Study
 
 CANDIDATES = make_candidates()
@@ -62,21 +62,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
     columns = make_people(size, seed, sites, **changes)
     chance = compute_probability(log_odds(columns))
     outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
-    features = list_features(FIELDS)
-    numbers, names = number_sites(columns)
-    return Design(
-        study=STUDY,
-        courses=columns,
-        columns=columns,
-        features=features,
-        matrix=build_matrix(columns, features),
-        outcome=outcome,
-        improvement=outcome,
-        patients=np.arange(size),
-        sites=numbers,
-        site_names=names,
-        target=STUDY.parse_outcome(),
-    )
+    return make_plain_design(columns, FIELDS, outcome, STUDY)
 
 
 def say_as_published(columns, factor=1.0):
