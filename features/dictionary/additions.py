@@ -119,11 +119,11 @@ class Condition(AddedCategory):
 
 
 class Agent(AddedCategory):
-    """A treatment, or an arm of a trial; the published evidence is not of it."""
+    """A treatment, or an arm of a trial; the published evidence does not apply to it."""
 
-    # By which it is given: None if by any, empty for what is not a drug and so has no dose either.
+    # Of administration: None if any, empty if it is not a drug and so has no dose either.
     routes: tuple[str, ...] | None = None
-    # Fields whose eligibility rules hold for it; those of ketamine need not.
+    # Fields whose eligibility rules apply to it; the rules were made for ketamine.
     screening: tuple[str, ...] | Literal["all"] = ()
     # Lowest and highest dose, if not those of ketamine.
     dose_mg: tuple[Size, Size] | None = None
@@ -166,7 +166,7 @@ _KINDS: Mapping[str, type[BaseModel]] = {
 
 
 def join_additions(parts: Iterable[Additions]) -> Additions:
-    """Join additions; what several state in the same way is kept once."""
+    """Join additions; identical entries are kept once."""
     known = list(parts)
     return Additions(
         **{
@@ -185,7 +185,7 @@ def read_additions(path: Path) -> Additions:
     Raises
     ------
     DictionaryError
-        If the file cannot be read or an entry breaks a rule; lists every problem.
+        If the file cannot be read or an entry breaks a rule; lists the problems of every entry.
     """
     tables = read_toml(path, "a dictionary file", DictionaryError)
     prefix = "{kind}.{key}"
@@ -299,7 +299,7 @@ def _check_fields(
                 label, "identifier", "reads like a direct identifier; choose another name"
             )
         if is_known_later(field.key):
-            message = "reads like what is known only after the first dose; choose another name"
+            message = "reads like something known only after the first dose; choose another name"
             yield Problem(label, "leakage", message)
 
 

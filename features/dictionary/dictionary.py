@@ -31,10 +31,10 @@ from features.dictionary.horizon import CHECKPOINTS, HORIZONS
 from features.dictionary.instrument import Instrument
 from features.dictionary.totals import make_followups, make_items, make_total
 
-# What the regimen of a drug has, and that of a talking therapy or a device has not.
+# Parts of a regimen that only drugs have, unlike talking therapies and devices.
 DOSES = ("dose_mg_kg", "dose_mg")
 DRUG_FIELDS = ("route", *DOSES)
-# A process meets few dictionaries: the built-in one, and one for each set of additions.
+# A process uses few dictionaries: the built-in one, and one for each set of additions.
 KNOWN_DICTIONARIES = 32
 
 
@@ -159,12 +159,13 @@ def load_dictionary(*paths: Path | None) -> Dictionary:
     """Load the built-in dictionary, with what a study's files add to it.
 
     A file has ``[instruments.key]``, ``[fields.name]``, ``[agents.key]`` and ``[conditions.key]``,
-    or instruments alone as in ``instruments.toml``; None is no file.
+    or instruments alone as in ``instruments.toml``; paths that are None are skipped.
 
     Raises
     ------
     DictionaryError
-        If a file cannot be read or breaks a rule; lists every problem.
+        If a file cannot be read or breaks a rule. Lists the problems of every entry or, if there
+        are none, every contradiction between entries and with what is built in.
     """
     files = [path for path in paths if path is not None]
     try:
@@ -178,7 +179,8 @@ def load_dictionary(*paths: Path | None) -> Dictionary:
 def make_dictionary(added: Additions) -> Dictionary:
     """Make the built-in dictionary with some additions.
 
-    An instrument or a field that has meanwhile been built in, just as it is, adds nothing.
+    An instrument or a field that is identical to a built-in one adds nothing: a study's own may
+    have been built in since.
 
     Raises
     ------
@@ -205,9 +207,9 @@ def make_dictionary(added: Additions) -> Dictionary:
 
 
 def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
-    """Make the dictionary that knows the additions of all; none may define one its own way.
+    """Make the dictionary with the additions of all, which must not define a key differently.
 
-    Categories have other positions in it than in each of them.
+    Its categories may have other positions than in each of them.
     """
     return make_dictionary(join_additions(dictionary.added for dictionary in dictionaries))
 

@@ -144,13 +144,13 @@ class Instrument(BaseModel):
 
     @property
     def numbered_items(self) -> dict[float, str]:
-        """Fields of the items by number: that of their form, or else their place in the scale.
+        """Fields of the items by number: that in their form, or else their position in the scale.
 
-        Item 3 of the DASS-21 is `dass21_3`, in whichever subscale it comes first.
+        Item 3 of the DASS-21 is `dass21_3`, though it is the first of its subscale.
         """
         numbers = [float(name.rpartition("_")[2]) for name in self.item_fields]
         if len({*numbers}) < len(numbers):
-            numbers = [float(place) for place in range(1, len(numbers) + 1)]
+            numbers = [float(position) for position in range(1, len(numbers) + 1)]
         return dict(zip(numbers, self.item_fields, strict=True))
 
     @property

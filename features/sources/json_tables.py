@@ -1,7 +1,6 @@
 """Tables in JSON: a list of flat objects, or one object per line; every value is given as a text.
 
-Objects are decoded one at a time, so that only the batch at hand is in memory, and the text of a
-list.
+Objects are decoded one at a time, so that only one batch is in memory, and of a list also its text.
 """
 
 import codecs
@@ -73,7 +72,7 @@ def _read_rows(text_file: TextFile, decimal: str) -> Iterator[Row]:
         except UnicodeDecodeError:
             text_file.refuse_encoding()
         except json.JSONDecodeError as error:
-            # The library's own words do not quote the text.
+            # Safe to repeat: the library's messages do not quote the text.
             message = f"is not JSON in line {error.lineno}: {error.msg}"
             refuse_file(text_file.path, "json", message)
         except RecursionError:

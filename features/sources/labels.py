@@ -14,14 +14,14 @@ from features.sources.source_form import SourceForm
 
 
 def apply_labels(table: RawTable, form: SourceForm) -> RawTable:
-    """Add what a data dictionary says of a table, and replace codes by labels if asked to.
+    """Add what a data dictionary says of a table, and replace codes by labels if the form says so.
 
     Raises
     ------
     CohortError
         If the dictionary marks a column as an identifier.
     MappingError
-        If the dictionary describes none of the columns, or labels are wanted where there are none.
+        If the dictionary describes none of the columns, or a column to be labelled has no labels.
     """
     if form.dictionary is not None:
         fields = read_redcap_dictionary(form.dictionary)

@@ -186,7 +186,7 @@ def _read_rows(
                 yield batch
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text_file.refuse_encoding()
-    # Should Arrow and the survey ever disagree about what a row is, none is lost in silence.
+    # If Arrow and the survey ever disagree about what a row is, no row is lost silently.
     if count + len(ragged) != survey.rows:
         message = f"has {survey.rows} rows, of which {count + len(ragged)} could be read"
         refuse_file(text_file.path, "rows", message)
