@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from experiments import simulator
-from experiments.simulator import Simulation, draw_new_sites, find_world
+from experiments.simulator import simulate_world
 from features.base.errors import CohortError, Problem
 from features.base.foreign import translate_errors
 from features.base.outputs import Named
@@ -145,7 +144,7 @@ def read_cohort(
     0         a1  depression    17
     1         a2  depression    21
     """
-    known = load_dictionary(None if dictionary is None else Path(dictionary))
+    known = load_dictionary(to_path(dictionary))
     return read_any(cohort, open_mapping(mapping, known), known, incomplete, ignore_unknown)
 
 
@@ -174,6 +173,11 @@ def read_any(
         columns = collect_cohort(wrap_table(make_table(cohort), _FRAME), mapper, *options)
     patients = len({*columns.get_texts("patient_id")})
     return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients))
+
+
+def to_path(path: str | Path | None) -> Path | None:
+    """Turn a path that may be a text, or be left out, into a path."""
+    return None if path is None else Path(path)
 
 
 def list_files(cohort: Any) -> list[Path]:
@@ -223,7 +227,7 @@ def open_mapping(mapping: MappingLike, dictionary: Dictionary) -> Mapper:
     """Read a mapping file, or make a mapping of its content."""
     if isinstance(mapping, Mapping):
         return make_mapper(mapping, dictionary)
-    return read_mapping(None if mapping is None else Path(mapping), dictionary)
+    return read_mapping(to_path(mapping), dictionary)
 
 
 def simulate(
@@ -260,7 +264,7 @@ def simulate(
     >>> len(cohort), bool(cohort["simulated"].all())
     (50, True)
     """
-    return _simulate(patients, seed, world, new_sites, intake, draws=0).cohort.to_pandas()
+    return simulate_world(world, patients, seed, new_sites, intake).cohort.to_pandas()
 
 
 def simulate_with_truth(
@@ -286,13 +290,5 @@ def simulate_with_truth(
     >>> truth["probability"].between(0, 1).all()
     np.True_
     """
-    simulation = _simulate(patients, seed, world, new_sites, intake, draws)
+    simulation = simulate_world(world, patients, seed, new_sites, intake, draws)
     return simulation.cohort.to_pandas(), simulation.truth.to_pandas()
-
-
-def _simulate(
-    patients: int, seed: int, world: str, new_sites: int, intake: bool, draws: int
-) -> Simulation:
-    chosen = find_world(world)
-    sites = draw_new_sites(chosen, new_sites, seed) if new_sites else None
-    return simulator.simulate(chosen, patients, seed, intake, sites, draws)

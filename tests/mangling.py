@@ -2,7 +2,7 @@
 
 Each takes chance and a table, or a file's bytes, and returns it damaged. `SAME` ones leave every
 value where a reader can still find it, or must be refused; of `FEWER` ones courses may be missing,
-of `BLANK` ones values may be: no one can know what was not sent.
+of `BLANK` ones values may be: what was not sent cannot be known.
 """
 
 import csv

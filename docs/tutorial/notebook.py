@@ -220,7 +220,7 @@ factors.loc[:, (factors != 0).any()].head()
 
 # %% [markdown]
 # One patient, as a dictionary. A row that breaks a rule stops the call; with `errors="column"` its
-# problems are reported beside it.
+# problems are in a column of its own.
 
 # %%
 person = {"patient_id": "a17", "condition": "depression", "phq9": 17, "age": 44, "sex": "female"}

@@ -3,7 +3,7 @@
 No error carries a patient's value: a problem names the field, the rule and what is allowed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,17 @@ def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
         )
         for entry in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def join_broken(rules: Mapping[str, bool]) -> str:
+    """Join the rules that do not hold to one message; empty if all hold.
+
+    Examples
+    --------
+    >>> join_broken({"bands must start at 0": False, "item_names must be one per item": True})
+    'bands must start at 0'
+    """
+    return "; ".join(rule for rule, holds in rules.items() if not holds)
 
 
 def _describe_rows(rows: Sequence[int]) -> str:

@@ -10,10 +10,10 @@ from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Kind
+from features.dictionary.horizon import DAYS_PER_MONTH
 from features.intake.bodies import PLAUSIBLE, measure_length
 from features.intake.cells import Cells, blank_cells, coalesce_cells
 from features.intake.days import (
-    DAYS_PER_MONTH,
     count_years,
     find_years,
     read_days,

@@ -45,9 +45,9 @@ from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
+from features.dictionary.horizon import DAYS_PER_MONTH, DAYS_PER_YEAR
 from features.intake.bodies import KILOGRAMS_PER_POUND, METRES_PER_INCH
 from features.intake.codes import Codes, Key, make_codes, make_key
-from features.intake.days import DAYS_PER_MONTH, DAYS_PER_YEAR
 from features.intake.followups import list_followup_items
 from features.intake.plan import Plan, check_plan
 from features.records.arrow import parse_arrow
