@@ -136,23 +136,28 @@ def test_redcaps_dictionary_gives_labels_to_codes(suggest, confirm, tmp_path):
         "Text Validation Type OR Show Slider Number,Identifier?\n"
         "record_id,a,text,Record,,,\n"
         'dx,a,radio,Diagnosis,"1, MDD | 2, PTSD",,\n'
-        'hx,a,checkbox,History,"1, Chronic pain | 2, Bipolar disorder",,\n'
+        'bipolar,a,radio,Bipolar disorder,"1, No | 2, Yes",,\n'
+        'hx,a,checkbox,History,"1, Chronic pain | 2, PTSD",,\n'
         "phq9,a,text,Total,,integer,\n"
     )
     (tmp_path / "r" / "data.csv").write_text(
-        "record_id,redcap_event_name,dx,hx___1,hx___2,phq9\n"
+        "record_id,redcap_event_name,dx,bipolar,hx___1,hx___2,phq9\n"
         + "".join(
-            f"{n},baseline_arm_1,{n % 2 + 1},{n % 2},0,{10 + n}\n{n},week_6_arm_1,,,,{n}\n"
+            f"{n},baseline_arm_1,{n % 2 + 1},{n % 2 + 1},{n % 2},0,{10 + n}\n"
+            f"{n},week_6_arm_1,,,,,{n}\n"
             for n in range(1, 9)
         )
     )
     draft, path = suggest(tmp_path / "r")
     assert draft["values"]["condition"] == {"1": "depression", "2": "ptsd"}
+    # Without a line for 1, that code would be read as true.
+    assert draft["values"]["bipolar"] == {"1": "false", "2": "true"}
     assert draft["tables"]["data"]["rename"]["hx___1"] == "chronic_pain"
     assert draft["tables"]["data"]["dictionary"] == "r/dictionary.csv"
     columns = confirm(path, tmp_path / "cohort.csv", tmp_path / "r" / "data.csv")
     assert columns.get_numbers("phq9_acute").tolist() == list(range(1, 9))
     assert columns.get_numbers("chronic_pain").tolist() == [1, 0] * 4
+    assert columns.get_numbers("bipolar").tolist() == [1, 0] * 4
 
 
 def test_a_sheet_below_a_title_is_found_with_its_header(suggest, confirm, tmp_path):

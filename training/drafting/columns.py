@@ -11,12 +11,11 @@ from features.dictionary.column_names import names_person
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Kind
 from features.dictionary.instrument import Instrument
+from features.intake.plan import BASELINE, IGNORED
 from features.records.mapping import UNITS
-from features.records.parsing import FLAG_WORDS
+from features.records.parsing import TEXT_READERS, parse_values
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.vocabulary import (
-    BASELINE,
-    IGNORED,
     NameReading,
     compare_names,
     list_field_names,
@@ -263,7 +262,7 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
             shown = count >= MIN_WORD_ROWS and len(text) <= MAX_WORD_LETTERS
             unknown += [text] if shown else []
             hidden += not shown
-        elif translated != text and not (ours.kind is Kind.FLAG and text.lower() in _NATIVE):
+        elif translated != _read_word(text, ours):
             words[text] = translated
     fit = profile.share(fitting)
     # Codes without labels: what they mean is the analyst's to say.
@@ -280,14 +279,14 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
     )
 
 
-_NATIVE = {*FLAG_WORDS, "0", "1", "0.0", "1.0"}
-
-
 def _translate_text(text: str, ours: Field) -> str | None:
     if ours.kind is Kind.CATEGORY:
         return translate_word(text, ours.name, ours.categories)
-    if text.lower() in ("0", "0.0") or FLAG_WORDS.get(text.lower()) == 0:
-        return "false"
-    if text.lower() in ("1", "1.0") or FLAG_WORDS.get(text.lower()) == 1:
-        return "true"
-    return translate_word(text, "flag", ("true", "false"))
+    return _read_word(text, ours) or translate_word(text, "flag", ("true", "false"))
+
+
+def _read_word(text: str, ours: Field) -> str | None:
+    """Return what a text is read as without any mapping; None if it breaks a rule."""
+    parsed = parse_values(ours, [text], TEXT_READERS)
+    words = ours.categories or ("false", "true")
+    return None if parsed.broken else words[int(parsed.values[0])]
