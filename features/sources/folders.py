@@ -65,12 +65,12 @@ def _walk_folder(folder: Path) -> Iterator[Path]:
         refuse_file(folder, "format", "has a folder in it that cannot be read")
 
     for parent, folders, names in os.walk(folder, onerror=refuse_folder, followlinks=True):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        yield from (Path(parent, name) for name in names if not _is_hidden(name))
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (Path(parent, name) for name in names if not is_hidden(name))
 
 
-# `_year=2026` is a column.
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a name marks what is not data; `_year=2026` is a column."""
     return name.startswith(_HIDDEN) and "=" not in name
 
 

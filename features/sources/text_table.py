@@ -24,7 +24,7 @@ from features.sources.source_form import SourceForm
 from features.sources.streams import TextFile
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 # Excel's own first line, in which a file names its delimiter.
 _DECLARATION = re.compile(rb'sep=([^"\r\n\x80-\xff])(\r\n|\r|\n|$)', re.IGNORECASE)
 _QUOTED = re.compile(rb'"[^"]*"')
@@ -45,7 +45,7 @@ def open_text_table(path: Path, form: SourceForm) -> RawTable:
     if form.encoding is None:
         refuse_wide_letters(path, text_file.read_head(HEAD_BYTES))
     with text_file.open() as file:
-        start, declared = _read_declaration(file)
+        start, declared = read_declaration(file)
         start = _skip_lines(file, start, form.skip_rows)
         delimiter = form.delimiter or declared or DELIMITERS[find_ending(path)]
         _check_delimiter(path, file, start, delimiter)
@@ -68,7 +68,8 @@ def open_text_table(path: Path, form: SourceForm) -> RawTable:
     return RawTable(path.name, names, rows, ragged, surplus)
 
 
-def _read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
+def read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
+    """Return where a text file in UTF-8 begins, and the delimiter that its ``sep=`` line names."""
     head = file.read(len(codecs.BOM_UTF8) + len("sep=;\r\n"))
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     declaration = _DECLARATION.match(head, start)
@@ -99,7 +100,7 @@ def _check_delimiter(path: Path, file: IO[bytes], start: int, delimiter: str) ->
     file.seek(start)
     if other != "," and _has_decimal_commas(file.read(_SAMPLE_BYTES), other):
         settings, commas = f'{settings} and `decimal = ","`', "; decimal commas"
-    message = f"is separated by {_DELIMITER_NAMES[other]}{commas}; a mapping can say so: {settings}"
+    message = f"is separated by {DELIMITER_NAMES[other]}{commas}; a mapping can say so: {settings}"
     refuse_file(path, "delimiter", message)
 
 
@@ -108,7 +109,7 @@ def _find_other_delimiter(header: bytes, row: bytes, delimiter: str) -> str | No
         return line.count(name.encode())
 
     own = count(header, delimiter)
-    other = max(_DELIMITER_NAMES, key=lambda name: count(header, name))
+    other = max(DELIMITER_NAMES, key=lambda name: count(header, name))
     if count(header, other) <= own:
         return None
     # Names may contain commas; a delimiter is in the header as often as in a row.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from features.dictionary.dictionary import Dictionary
+from features.intake.plan import IGNORED
 from training.drafting.columns import (
     IDENTIFIER,
     MAX_WORD_LETTERS,
@@ -23,7 +24,6 @@ from training.drafting.opening import open_items
 from training.drafting.profiles import Profile, TableProfile
 from training.drafting.shapes import Part, Shape, find_shape
 from training.drafting.vocabulary import (
-    IGNORED,
     SOURCES,
     name_field_like,
     read_score_name,

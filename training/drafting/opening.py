@@ -9,6 +9,7 @@ from pathlib import Path
 from features.base.errors import InputError
 from features.dictionary.dictionary import Dictionary
 from features.sources.file_kind import find_ending
+from features.sources.folders import is_hidden
 from features.sources.redcap import read_redcap_dictionary
 from features.sources.sheets.workbooks import WORKBOOK_ENDINGS
 from features.sources.source_form import SourceForm
@@ -40,7 +41,7 @@ def list_export_files(paths: Iterable[Path]) -> list[Path]:
             listed.append(path)
             continue
         inside = sorted(f for f in path.iterdir() if find_ending(f) in FORMATS and f.is_file())
-        inside = [file for file in inside if not file.name.startswith((".", "_", "~$"))]
+        inside = [file for file in inside if not is_hidden(file.name)]
         is_dataset = not inside or all(find_ending(file) == ".parquet" for file in inside)
         listed += [path] if is_dataset else inside
     return listed

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as compute
 
 from features.base.arrays import Numbers
+from features.intake.days import read_decimal
 from features.sources.cells import encode_distinct, list_texts, simplify_array
 from features.sources.dates import find_days
 from features.sources.raw_table import RawTable
-from features.sources.texts import MISSING_TOKENS, NUMBER_PATTERN
+from features.sources.texts import MISSING_TOKENS
 
 # Rows that are looked at; more would change no suggestion.
 MAX_ROWS = 50_000
@@ -62,13 +63,9 @@ class Profile:
     @cached_property
     def numbers(self) -> tuple[Numbers, Numbers]:
         """The numbers among the texts, and how often each occurs."""
-        pairs = [(self._parse_number(text), count) for text, count in self.counts.items()]
+        pairs = [(read_decimal(text, self.decimal), count) for text, count in self.counts.items()]
         kept = np.array([pair for pair in pairs if not np.isnan(pair[0])]).reshape(-1, 2)
         return kept[:, 0], kept[:, 1]
-
-    def _parse_number(self, text: str) -> float:
-        plain = text.strip().replace(",", ".") if self.decimal == "," else text.strip()
-        return float(plain) if NUMBER_PATTERN.fullmatch(plain) else np.nan
 
     def share(self, part: float) -> float:
         """Return a number of rows as a share of those with a value."""

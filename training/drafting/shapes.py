@@ -38,11 +38,6 @@ class Shape:
     row: str
     parts: Mapping[str, Part] = field(default_factory=dict)
 
-    @property
-    def is_long(self) -> bool:
-        """Whether a row is one score or one answer."""
-        return "score" in self.parts or "value" in self.parts
-
     def get_column(self, part: str) -> str | None:
         """Return the column of a part; None if no column plays it."""
         return self.parts[part].column if part in self.parts else None

@@ -3,15 +3,13 @@
 import codecs
 import csv
 import io
-import re
 from collections import Counter
 
+from features.sources.text_table import DELIMITER_NAMES, read_declaration
 from features.sources.texts import DECIMAL_COMMA, NUMBER_PATTERN
 
 HEAD_BYTES = 1 << 18
 _MAX_LINES = 200
-_DELIMITERS = (",", ";", "\t", "|")
-_DECLARATION = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 Form = dict[str, str | int]
@@ -37,10 +35,10 @@ def sniff_text(head: bytes, usual: str) -> Form:
     """
     encoding = _sniff_encoding(head)
     form: Form = {} if encoding == "utf-8" else {"encoding": encoding}
-    text = head.decode(encoding, "replace").lstrip("\ufeff")
-    declared = _DECLARATION.match(text)
-    if declared:
-        usual, text = declared[1], text[declared.end() :]
+    # As it is read: decoded first, then by its own first line.
+    decoded = head.decode(encoding, "replace").encode()
+    start, declared = read_declaration(io.BytesIO(decoded))
+    usual, text = declared or usual, decoded[start:].decode()
     lines = io.StringIO(text.rpartition("\n")[0] or text, newline="").readlines()[:_MAX_LINES]
     delimiter = _sniff_delimiter(lines, usual)
     if delimiter != usual:
@@ -69,7 +67,7 @@ def _sniff_delimiter(lines: list[str], usual: str) -> str:
         # Columns that nearly every row has; a delimiter that never occurs makes none.
         return (width - 1) * rows / max(widths.total(), 1)
 
-    best = max((usual, *_DELIMITERS), key=count_even)
+    best = max((usual, *DELIMITER_NAMES), key=count_even)
     return best if count_even(best) > count_even(usual) else usual
 
 
