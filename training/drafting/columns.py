@@ -14,7 +14,7 @@ from features.dictionary.instrument import Instrument
 from features.intake.plan import BASELINE, IGNORED
 from features.records.mapping import UNITS
 from features.records.parsing import TEXT_READERS, parse_values
-from training.drafting.profiles import Profile, TableProfile
+from training.drafting.profiles import Profile, TableProfile, is_code
 from training.drafting.vocabulary import (
     NameReading,
     compare_names,
@@ -33,7 +33,6 @@ MIN_CONFIDENCE = 0.5
 MIN_WORD_ROWS = 5
 MAX_WORD_LETTERS = 40
 _NAME_ALONE, _DESCRIPTION, _PARTLY_READ = 0.4, 0.9, 0.7
-_TEXT_LETTERS = 64
 # A column of so few codes may be a category or flag although no code is a word of it.
 _MAX_CODES, _CODES_FIT = 12, 0.25
 _UNKNOWN = "Is it needed? If not, it stays ignored."
@@ -64,6 +63,11 @@ class Suggestion:
     def is_firm(self) -> bool:
         """Whether it is confident enough to be drafted."""
         return self.target is not None and self.confidence >= MIN_CONFIDENCE
+
+    def give_way(self, rival: str) -> "Suggestion":
+        """Leave the field to another column that may be it, too."""
+        reason = f"may be {self.target}, as {rival} may"
+        return replace(self, target=None, reason=reason, question="Which of the two is it?")
 
     def as_dict(self) -> dict[str, object]:
         """Return it for JSON, without any word of a value."""
@@ -122,12 +126,7 @@ def _keep_best(suggestions: list[Suggestion]) -> list[Suggestion]:
     return [
         suggestion
         if not suggestion.is_firm or best[suggestion.target or ""] is suggestion
-        else replace(
-            suggestion,
-            target=None,
-            reason=f"may be {suggestion.target}, as {best[suggestion.target or ''].column} may",
-            question="Which of the two is it?",
-        )
+        else suggestion.give_way(best[suggestion.target or ""].column)
         for suggestion in suggestions
     ]
 
@@ -224,15 +223,11 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         fit = float(bool(profile.list_date_patterns()))
         question = "Is it the day of the assessment before the first dose?"
     else:
-        fit = profile.share(sum(c for text, c in profile.counts.items() if _is_code(text)))
+        fit = profile.share_texts(is_code)
         question = "Is it an opaque code?"
     kinds = "dates" if ours.kind is Kind.DATE else "codes"
     reason = f"{base.reason}; {_say_share(fit, kinds)}"
     return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
-
-
-def _is_code(text: str) -> bool:
-    return len(text) <= _TEXT_LETTERS and " " not in text and "@" not in text
 
 
 def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:

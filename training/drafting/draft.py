@@ -161,14 +161,7 @@ def _keep_first(
         return entry.is_firm and entry.target in earlier_tables and not (is_visit and scored)
 
     kept = [
-        replace(
-            entry,
-            target=None,
-            reason=f"may be {entry.target}, as a column of {earlier_tables[entry.target]} may",
-            question="Which of the two is it?",
-        )
-        if is_double(entry)
-        else entry
+        entry.give_way(f"a column of {earlier_tables[entry.target]}") if is_double(entry) else entry
         for entry in table.suggestions
     ]
     return replace(table, suggestions=kept)
@@ -181,6 +174,7 @@ class _Writer:
         self.tables, self.dictionary, self.folder = tables, dictionary, folder
         self.is_plain = len(tables) == 1 and tables[0].shape.row in ("patient", "course")
         self.fields = {entry.target for table in tables for entry in table.renamed}
+        self.item_fields = list(self._list_item_fields())
 
     def write(self) -> Iterator[str]:
         yield _HEAD
@@ -229,12 +223,14 @@ class _Writer:
         yield ""
 
     def _write_ignored(self, table: TableDraft) -> Iterator[str]:
-        lengths = {"height", "weight"}
-        used = lengths if lengths <= {*table.shape.parts} else set()
+        parts = table.shape.parts
+        # A BMI needs both; with one row per course, no first dose has to be found.
+        needless = {"first_dose"} if self.is_plain else set()
+        needless |= set() if {"height", "weight"} <= {*parts} else {"height", "weight"}
         unused = [
             Suggestion(part.column, None, 0, part.reason, "May it be left out?")
-            for name, part in table.shape.parts.items()
-            if name in {"height", "weight"} - used or (name == "first_dose" and self.is_plain)
+            for name, part in parts.items()
+            if name in needless
         ]
         identifying = [e for e in table.ignored if e.reason == IDENTIFIER]
         for entry in identifying:
@@ -332,7 +328,7 @@ class _Writer:
         units: list[str] = []
         answered: set[str] = set()
         entries = [entry for table in self.tables for entry in table.renamed]
-        for entry in [*entries, *self._list_item_fields()]:
+        for entry in [*entries, *self.item_fields]:
             if entry.unit is not None:
                 units += [f"# {entry.question}", f"{entry.target} = {_quote(entry.unit)}"]
             name = entry.target
@@ -406,7 +402,7 @@ class _Writer:
                 yield ""
 
     def _write_constants(self) -> Iterator[str]:
-        translated = {entry.target for entry in self._list_item_fields()}
+        translated = {entry.target for entry in self.item_fields}
         if "condition" not in self.fields | translated:
             categories = ", ".join(self.dictionary.fields["condition"].categories)
             yield "[constants]"

@@ -22,11 +22,12 @@ from training.drafting.profiles import (
     Form,
     Profile,
     TableProfile,
+    is_code,
     profile_items,
     profile_table,
     split_blocks,
 )
-from training.drafting.shapes import find_shape, list_sentences
+from training.drafting.shapes import find_shape
 from training.drafting.sniffing import HEAD_BYTES, sniff_text
 
 # Of a workbook: sheets, rows above the header, of the header, and below the table that are tried.
@@ -153,11 +154,11 @@ def _choose_header(path: Path, sheet: Form, dictionary: Dictionary) -> TableProf
 def _leave_footer(table: TableProfile, dictionary: Dictionary) -> TableProfile:
     """Leave out notes below the table, by which the patient's column has more than codes."""
     patient = find_shape(table, dictionary).get_column("patient")
-    if patient is None or not list_sentences(table.columns[patient]):
+    if patient is None or all(map(is_code, table.columns[patient].counts)):
         return table
     for rows in range(1, _MAX_FOOTERS + 1):
         (shorter,) = _profile(table.path, table.form | {"footer_rows": rows})
-        if not list_sentences(shorter.columns[patient]):
+        if all(map(is_code, shorter.columns[patient].counts)):
             return shorter
     return table
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,8 @@ DATE_PATTERNS = (
     *("YYYY/MM/DD", "DD-MMM-YYYY", "DD MMM YYYY", "YYYYMMDD"),
 )
 _MIN_DATES = 0.9
+# As many as a text field holds.
+_MAX_CODE_LETTERS = 64
 # REDCap's column that names a repeating instrument.
 REPEATS = "redcap_repeat_instrument"
 _BLOCK = re.compile(r" ?[(\[]\d+[)\]]$")
@@ -71,6 +73,10 @@ class Profile:
         """Return a number of rows as a share of those with a value."""
         return float(part) / self.filled if self.filled else 0.0
 
+    def share_texts(self, test: Callable[[str], bool]) -> float:
+        """Return the share of values whose texts pass a test."""
+        return self.share(sum(count for text, count in self.counts.items() if test(text)))
+
     def share_of_range(self, low: float, high: float, factor: float = 1.0) -> float:
         """Return the share of values that are numbers from `low` to `high`, once multiplied."""
         values, counts = self.numbers
@@ -89,6 +95,11 @@ class Profile:
             for pattern in DATE_PATTERNS
             if (~find_days(array, pattern)[1]).mean() >= _MIN_DATES
         ]
+
+
+def is_code(text: str) -> bool:
+    """Return whether a text may be an opaque code: it is not words, nor an address."""
+    return len(text) <= _MAX_CODE_LETTERS and " " not in text and "@" not in text
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from features.dictionary.dictionary import Dictionary
 from training.drafting.columns import MIN_CONFIDENCE, rate
-from training.drafting.profiles import Profile, TableProfile
+from training.drafting.profiles import Profile, TableProfile, is_code
 from training.drafting.vocabulary import (
     compare_names,
     list_role_names,
@@ -160,7 +160,7 @@ def _seek_words(
     best = None
     for name, profile in table.columns.items():
         if name not in {part.column for part in taken.values()}:
-            share = profile.share(sum(c for text, c in profile.counts.items() if test(text)))
+            share = profile.share_texts(test)
             if share >= _MIN_SHARE and (best is None or share > best.confidence):
                 best = Part(name, share, f"{share:.0%} of values are {what}")
     return best
@@ -184,14 +184,8 @@ def _is_item(text: str, dictionary: Dictionary) -> bool:
     return reading is not None and reading.item is not None
 
 
-def list_sentences(profile: Profile) -> list[str]:
-    """List the texts of a column that are no codes."""
-    return [text for text in profile.counts if " " in text or "@" in text]
-
-
 def _share_codes(profile: Profile) -> float:
-    sentences = sum(profile.counts[text] for text in list_sentences(profile))
-    return profile.share(profile.filled - sentences)
+    return profile.share_texts(is_code)
 
 
 def _share_small(profile: Profile) -> float:
