@@ -32,6 +32,9 @@ Incomplete = Annotated[
     bool,
     typer.Option("--incomplete", help="leave aside and count courses without a baseline total"),
 ]
+IgnoreUnknown = Annotated[
+    bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
+]
 Outcome = Annotated[str, typer.Argument(help="name of the registered model")]
 
 
@@ -147,9 +150,7 @@ def validate(
     mapping: Annotated[
         Path | None, typer.Option(help="mapping file (TOML) for a cohort's own columns")
     ] = None,
-    ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
-    ] = False,
+    ignore_unknown: IgnoreUnknown = False,
     incomplete: Incomplete = False,
     register: Annotated[
         bool, typer.Option("--register", help="register the recalibrated model as a new version")
@@ -212,9 +213,6 @@ def card(
 Exports = Annotated[list[Path], typer.Argument(metavar="EXPORT...", help="files, or a folder")]
 DictionaryFile = Annotated[
     Path | None, typer.Option(help="instruments and fields of your own (TOML)")
-]
-IgnoreUnknown = Annotated[
-    bool, typer.Option("--ignore-unknown", help="ignore columns that match no field")
 ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.base.commands import track
+from features.base.commands import say
 from features.base.files import write_bytes_atomic
 from features.base.outputs import check_outputs
 from features.dictionary.dictionary import load_dictionary
@@ -43,9 +43,8 @@ class IntakeOrder:
     def check(self) -> None:
         """Raise InputError if anything that is read would be overwritten, before any work."""
         check_ending(self.out)
-        inputs = [("an export", path) for path in self.exports]
-        inputs += [("--mapping", path) for path in (self.mapping,) if path is not None]
-        inputs += [("--dictionary", path) for path in (self.dictionary,) if path is not None]
+        inputs = [*(("an export", path) for path in self.exports), ("--mapping", self.mapping)]
+        inputs += [("--dictionary", self.dictionary)]
         outputs = [("--out", self.out), *(("--report", path) for path in self.list_reports())]
         check_outputs(outputs, inputs)
 
@@ -61,15 +60,9 @@ def take_in(order: IntakeOrder) -> IntakeFacts:
     order.check()
     dictionary = load_dictionary(order.dictionary)
     mapper = read_mapping(order.mapping, dictionary)
-    (columns, account), *_ = track(
-        (
-            read_intake(paths, mapper, order.ignore_unknown, dictionary, order.incomplete)
-            for paths in [order.exports]
-        ),
-        1,
-        "reading",
-    )
-    kept, account = leave_incomplete(columns, account)
+    say("reading the exports")
+    read = read_intake(order.exports, mapper, order.ignore_unknown, dictionary, order.incomplete)
+    kept, account = leave_incomplete(*read)
     facts = describe_intake(
         kept,
         account.as_dict(),
@@ -78,13 +71,11 @@ def take_in(order: IntakeOrder) -> IntakeFacts:
         order.out.name,
     )
     write_table_atomic(make_cohort_table(kept), order.out)
-    for path, text in zip(order.list_reports(), _write_reports(facts), strict=False):
-        write_bytes_atomic(path, text.encode())
+    if order.report is not None:
+        texts = render_intake(facts), facts.model_dump_json(indent=1) + "\n"
+        for path, text in zip(order.list_reports(), texts, strict=True):
+            write_bytes_atomic(path, text.encode())
     return facts
-
-
-def _write_reports(facts: IntakeFacts) -> tuple[str, str]:
-    return render_intake(facts), facts.model_dump_json(indent=1) + "\n"
 
 
 def summarise_intake(facts: IntakeFacts) -> str:

@@ -66,6 +66,10 @@ class Columns:
         values = self.values.get(name)
         return np.full(self.size, None, dtype=object) if values is None else values
 
+    def count_texts(self, name: str) -> int:
+        """Count the different values of a text field, as of patients or sites."""
+        return len({text for text in self.get_texts(name) if text is not None})
+
     def find_missing(self, name: str) -> Flags:
         """Return in which rows a field is missing, as ``bool[size]``."""
         if name not in self.values:

@@ -99,12 +99,11 @@ def count_population(design: Design) -> Population:
     """Count the courses and patients that the model was developed on."""
     weights = design.given_weights
     weighted = None if weights is None else float(np.average(design.outcome, weights=weights))
-    sites = {site for site in design.columns.get_texts("site") if site is not None}
     return Population(
         courses=design.size,
         events=design.events,
         patients=len(np.unique(design.patients)),
-        sites=len(sites),
+        sites=design.columns.count_texts("site"),
         without_outcome=design.courses.size - design.size,
         unmeasured=count_unmeasured(design.target, design.courses),
         settled=count_settled(design.target, design.courses),

@@ -82,10 +82,6 @@ def describe_intake(
     columns
         As written.
     """
-    patients, sites = (
-        len({text for text in columns.get_texts(name) if text is not None})
-        for name in ("patient_id", "site")
-    )
     return IntakeFacts(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         exports=exports,
@@ -93,8 +89,8 @@ def describe_intake(
         out=out,
         simulated=is_simulated(columns),
         courses=columns.size,
-        patients=patients,
-        sites=sites or None,
+        patients=columns.count_texts("patient_id"),
+        sites=columns.count_texts("site") or None,
         digest=digest_cohort(columns),
         prorated={key: int(rows.sum()) for key, rows in columns.prorated.items()},
         fields=tuple(_count_fields(columns)),

@@ -84,10 +84,6 @@ def describe_flow(
     outcome
         Of the courses analysed; None if it is not known yet.
     """
-    patients, sites = (
-        len({text for text in analysed.get_texts(name) if text is not None})
-        for name in ("patient_id", "site")
-    )
     events = None if outcome is None else int(outcome.sum())
     return Flow(
         read=read,
@@ -95,8 +91,8 @@ def describe_flow(
         analysed=analysed.size,
         events=events,
         non_events=None if events is None else analysed.size - events,
-        patients=patients,
-        sites=sites or None,
+        patients=analysed.count_texts("patient_id"),
+        sites=analysed.count_texts("site") or None,
     )
 
 
