@@ -8,13 +8,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from cards import make_card
+from designs import BY_HAND, build_design
 
 from features.base.home import find_home
 from features.model.card import (
     Measure,
     ModelCard,
 )
-from features.model.matrix import build_matrix, list_features
 from features.records.assessment import read_assessments
 from training.findings.findings import (
     ChampionFacts,
@@ -29,10 +29,8 @@ from training.measures.decision import THRESHOLDS, DecisionPoint
 from training.measures.subgroups import Subgroup
 from training.registry.registry import Registry
 from training.study.courses import load_design
-from training.study.design import Design, number_sites
+from training.study.design import number_sites
 from training.study.study import Study
-
-BY_HAND = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 @pytest.fixture
@@ -56,24 +54,11 @@ def make_design():
                 row["site"] = f"site-{number % len(site_effects)}"
             rows.append(row)
         columns = read_assessments(rows)
-        sites, names = number_sites(columns)
+        sites, _ = number_sites(columns)
         effects = np.array(site_effects)[sites] if site_effects else np.zeros(size)
         log_odds = strength * (columns.get_numbers("phq9") - 16) + effects
         outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
-        features = list_features(["age", "bmi", "phq9", "gad7", "bipolar"])
-        design = Design(
-            study=study,
-            courses=columns,
-            columns=columns,
-            features=features,
-            matrix=build_matrix(columns, features),
-            outcome=outcome,
-            improvement=outcome,
-            patients=np.arange(size),
-            sites=sites,
-            site_names=names,
-            target=study.parse_outcome(),
-        )
+        design = build_design(columns, ["age", "bmi", "phq9", "gad7", "bipolar"], outcome, study)
         return replace(design, enrolled=design)
 
     return make

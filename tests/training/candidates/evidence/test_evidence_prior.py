@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from designs import build_design
 
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
@@ -24,15 +25,11 @@ from training.candidates.evidence.update import (
     update_literature,
 )
 from training.candidates.registry import make_candidates
-from training.study.design import Design, number_sites
-from training.study.study import Study
 
 CANDIDATES = make_candidates()
 
 FIELDS = ["age", "bmi", "phq9", "failed_ect", "ace_score", "expectancy", "systolic", "route"]
 CANDIDATE = CANDIDATES["evidence_prior"]
-
-STUDY = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 def make_people(size, seed, sites=0, missing=0.15, **fixed):
@@ -62,21 +59,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
     columns = make_people(size, seed, sites, **changes)
     chance = compute_probability(log_odds(columns))
     outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
-    features = list_features(FIELDS)
-    numbers, names = number_sites(columns)
-    return Design(
-        study=STUDY,
-        courses=columns,
-        columns=columns,
-        features=features,
-        matrix=build_matrix(columns, features),
-        outcome=outcome,
-        improvement=outcome,
-        patients=np.arange(size),
-        sites=numbers,
-        site_names=names,
-        target=STUDY.parse_outcome(),
-    )
+    return build_design(columns, FIELDS, outcome)
 
 
 def say_as_published(columns, factor=1.0):

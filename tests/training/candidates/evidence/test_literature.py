@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from designs import build_design
 
 from features.dictionary.dictionary import load_dictionary
-from features.model.matrix import build_matrix, list_features
 from features.records.assessment import read_assessments
 from training.candidates.evidence.literature import (
     expect_base_rate,
@@ -13,8 +13,6 @@ from training.candidates.evidence.literature import (
 )
 from training.candidates.evidence.published import EFFECTS, SIGNS, UNKNOWN_SPREAD
 from training.candidates.evidence.update import update_literature
-from training.study.design import Design, number_sites
-from training.study.study import Study
 
 ADDED = """
 [fields.stated]
@@ -51,28 +49,13 @@ def make_design(tmp_path):
     def make(rows, outcome=(), spread=0.3):
         (tmp_path / "added.toml").write_text(ADDED.replace("SPREAD", str(spread)))
         dictionary = load_dictionary(tmp_path / "added.toml")
-        study = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
         people = [
             {"patient_id": f"p{n}", "condition": "depression", "phq9": 17} | row
             for n, row in enumerate(rows)
         ]
         columns = read_assessments(people, dictionary)
-        features = list_features(FIELDS, dictionary)
         known = np.array(outcome if len(outcome) else np.arange(len(rows)) % 2, dtype=float)
-        numbers, names = number_sites(columns)
-        return Design(
-            study=study,
-            courses=columns,
-            columns=columns,
-            features=features,
-            matrix=build_matrix(columns, features),
-            outcome=known,
-            improvement=known,
-            patients=np.arange(len(rows)),
-            sites=numbers,
-            site_names=names,
-            target=study.parse_outcome(),
-        )
+        return build_design(columns, FIELDS, known)
 
     return make
 
