@@ -12,7 +12,7 @@ from scipy.special import expit
 from features.base.home import find_home
 from features.model.response_model import ResponseModel
 from serving.estimates.predictor import Predictor
-from serving.models.models import Champion
+from serving.models.champion import Champion
 from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
@@ -21,7 +21,7 @@ name = "invented2026"
 label = "Invented 2026"
 source = "Invented for this test; no patient was ever seen"
 outcome = "remission on the QIDS at week 8"
-population = "nobody"
+population = "invented patients"
 intercept = 1.4
 
 [missing]
