@@ -50,19 +50,17 @@ def simulate_cohort(
     as_json: AsJson = False,
 ) -> None:
     """Simulate a cohort; every file of it says SIMULATED."""
-    from experiments.simulator import draw_new_sites, find_world, simulate, write_simulation
-    from experiments.simulator.exports import write_export
+    from experiments.simulator import simulate_world, write_simulation
 
     check_outputs([("--out", None if shape else out), ("--truth", truth)])
-    simulated = find_world(world)
-    sites = draw_new_sites(simulated, new_sites, seed) if new_sites else None
-    simulation = simulate(
-        simulated, patients, seed, intake, sites, draws if truth and not shape else 0
-    )
+    needed = draws if truth and not shape else 0
+    simulation = simulate_world(world, patients, seed, new_sites, intake, needed)
     if shape is None:
         write_simulation(simulation.cohort, out)
         known, written = simulation.truth, [out]
     else:
+        from experiments.simulator.exports import write_export
+
         known, written = write_export(shape, simulation, seed, out)
     if truth is not None:
         write_simulation(known, truth)

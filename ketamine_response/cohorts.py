@@ -2,20 +2,19 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from experiments import simulator
-from experiments.simulator import Simulation, draw_new_sites, find_world
+from experiments.simulator import simulate_world
 from features.base.errors import CohortError, Problem
 from features.base.foreign import translate_errors
 from features.base.outputs import Named
 from features.dictionary.dictionary import Dictionary, load_dictionary
-from features.intake.account import count_file
+from features.intake.account import Account, count_file
 from features.records.cohort import collect_cohort, digest_cohort, read_intake
 from features.records.columns import Columns
 from features.records.mapping import Mapper, make_mapper, read_mapping
@@ -25,6 +24,7 @@ from ketamine_response.frames import make_table
 from ketamine_response.reports import Report
 from training.findings.intake import IntakeFacts, describe_intake
 from training.report.intake import render_intake
+from training.study.design import is_simulated
 
 _FRAME = "frame"
 # A mapping file, or its content.
@@ -41,13 +41,13 @@ class Cohort:
         Names of the files, or ``frame``.
     columns
         The values as the project computes with them; :attr:`frame` shows them.
-    account
-        What was read, used and left aside, by table, step and reason; the counts add up.
+    intake
+        The account of what was read, as the project counts it; :attr:`account` shows it.
     """
 
     source: str
     columns: Columns
-    account: Mapping[str, Any] = field(default_factory=dict)
+    intake: Account
 
     def __len__(self) -> int:
         """Return the number of courses."""
@@ -57,6 +57,11 @@ class Cohort:
     def frame(self) -> pd.DataFrame:
         """The fields that some course has, as a data frame in the project's words and units."""
         return make_cohort_table(self.columns).to_pandas()
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """What was read, used and left aside, by table, step and reason; the counts add up."""
+        return self.intake.as_dict()
 
     @property
     def facts(self) -> IntakeFacts:
@@ -83,7 +88,7 @@ class Cohort:
     @property
     def simulated(self) -> bool:
         """Whether any course comes from a simulator."""
-        return bool((self.columns.get_numbers("simulated") == 1).any())
+        return is_simulated(self.columns)
 
     def __repr__(self) -> str:
         """Describe it without a patient's value, so that a saved notebook holds none."""
@@ -139,7 +144,7 @@ def read_cohort(
     0         a1  depression    17
     1         a2  depression    21
     """
-    known = load_dictionary(None if dictionary is None else Path(dictionary))
+    known = load_dictionary(to_path(dictionary))
     return read_any(cohort, open_mapping(mapping, known), known, incomplete, ignore_unknown)
 
 
@@ -159,15 +164,20 @@ def read_any(
     with translate_errors():
         if paths := list_files(cohort):
             columns, account = read_intake(paths, mapper, *options)
-            return Cohort(", ".join(path.name for path in paths), columns, account.as_dict())
+            return Cohort(", ".join(path.name for path in paths), columns, account)
         if isinstance(cohort, Mapping) or not mapper.is_plain:
             with tempfile.TemporaryDirectory() as folder:
                 paths, mapper = store_frames(cohort, mapper, Path(folder))
                 columns, account = read_intake(paths, mapper, *options)
-            return Cohort(_FRAME, columns, account.as_dict())
+            return Cohort(_FRAME, columns, account)
         columns = collect_cohort(wrap_table(make_table(cohort), _FRAME), mapper, *options)
     patients = len({*columns.get_texts("patient_id")})
-    return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients).as_dict())
+    return Cohort(_FRAME, columns, count_file(_FRAME, columns.size, patients))
+
+
+def to_path(path: str | Path | None) -> Path | None:
+    """Turn a path that may be a text, or be left out, into a path."""
+    return None if path is None else Path(path)
 
 
 def list_files(cohort: Any) -> list[Path]:
@@ -217,7 +227,7 @@ def open_mapping(mapping: MappingLike, dictionary: Dictionary) -> Mapper:
     """Read a mapping file, or make a mapping of its content."""
     if isinstance(mapping, Mapping):
         return make_mapper(mapping, dictionary)
-    return read_mapping(None if mapping is None else Path(mapping), dictionary)
+    return read_mapping(to_path(mapping), dictionary)
 
 
 def simulate(
@@ -254,7 +264,7 @@ def simulate(
     >>> len(cohort), bool(cohort["simulated"].all())
     (50, True)
     """
-    return _simulate(patients, seed, world, new_sites, intake, draws=0).cohort.to_pandas()
+    return simulate_world(world, patients, seed, new_sites, intake).cohort.to_pandas()
 
 
 def simulate_with_truth(
@@ -280,13 +290,5 @@ def simulate_with_truth(
     >>> truth["probability"].between(0, 1).all()
     np.True_
     """
-    simulation = _simulate(patients, seed, world, new_sites, intake, draws)
+    simulation = simulate_world(world, patients, seed, new_sites, intake, draws)
     return simulation.cohort.to_pandas(), simulation.truth.to_pandas()
-
-
-def _simulate(
-    patients: int, seed: int, world: str, new_sites: int, intake: bool, draws: int
-) -> Simulation:
-    chosen = find_world(world)
-    sites = draw_new_sites(chosen, new_sites, seed) if new_sites else None
-    return simulator.simulate(chosen, patients, seed, intake, sites, draws)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features.model.card import SIMULATED_NOTE, ModelCard
-from ketamine_response.cohorts import open_mapping, read_any
+from ketamine_response.cohorts import list_files, open_mapping, read_any
 from ketamine_response.frames import tabulate_measures, tabulate_performance
 from ketamine_response.guest import visit
 from ketamine_response.models import Model, open_version
@@ -197,9 +197,10 @@ def fit_study(
 
 
 def _load_design(study: Settings, cohort: Any) -> Design:
-    if cohort is None or isinstance(cohort, str | Path):
-        return load_design(study, None if cohort is None else Path(cohort))
+    paths = list_files(cohort)
+    if paths or cohort is None:
+        return load_design(study, paths or None)
     part, dictionary = study.cohort, study.dictionary
     mapper = open_mapping(study.locate(part.mapping), dictionary)
     read = read_any(cohort, mapper, dictionary, part.incomplete, part.ignore_unknown)
-    return arrange_cohort(study, read.columns)
+    return arrange_cohort(study, read.columns, read.intake)

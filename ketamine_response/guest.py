@@ -1,4 +1,4 @@
-"""Being a guest in somebody's process: nothing of the host's is different after a call of ours."""
+"""Calls in a host's process leave its environment, loggers and threads as they were."""
 
 import logging
 import sys

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from features.base.commands import show_progress
 from features.base.foreign import translate_errors
-from ketamine_response.cohorts import list_files
+from ketamine_response.cohorts import list_files, to_path
 from training import mapping as commands
 from training.drafting.draft import Draft
 from training.mapping import Checked
@@ -34,7 +34,7 @@ def suggest_mapping(exports: Exports, dictionary: str | Path | None = None) -> D
     InputError
         If there is no export, or one of them cannot be read.
     """
-    known = None if dictionary is None else Path(dictionary)
+    known = to_path(dictionary)
     with translate_errors(), show_progress(False):
         return commands.suggest_mapping(list_files(exports), known)
 
@@ -66,7 +66,7 @@ def check_mapping(
     MappingError
         If the mapping is not TOML.
     """
-    known = None if dictionary is None else Path(dictionary)
+    known = to_path(dictionary)
     files = list_files(exports)
     with translate_errors(), show_progress(False):
         return commands.check_mapping(Path(mapping), files, known, incomplete, ignore_unknown)

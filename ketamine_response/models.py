@@ -22,15 +22,13 @@ from features.sources.tables import wrap_table
 from ketamine_response.cohorts import Cohort, MappingLike, check_dictionary, open_mapping
 from ketamine_response.frames import make_table
 from ketamine_response.guest import visit
+from serving.batch.score import NO_MODEL
 from training.card import RegisteredCard, write_model_card
 from training.findings.findings import Findings
 from training.registry.reference import parse_reference
 from training.registry.registry import RegisteredModel, Registry
 
 Errors = Literal["raise", "column"]
-# As `score` says it.
-NO_MODEL = "no_model"
-INTERCEPT = "intercept"
 
 
 @dataclass(frozen=True)
@@ -172,7 +170,7 @@ class Model:
         explanation = estimates.explanation
         assert explanation is not None  # of full detail
         answered = ~estimates.withheld
-        names = (INTERCEPT, *explanation.fields)
+        names = ("intercept", *explanation.fields)
         parts = np.full((rows.columns.size, len(names)), np.nan)
         split = np.column_stack([explanation.intercept, explanation.contributions])
         parts[estimates.rows[answered]] = split[answered]
@@ -264,8 +262,7 @@ def _tabulate_estimates(
         filled[estimates.rows] = np.array([*texts, None], dtype=object)[:-1]
         return pd.array(filled, "str")
 
-    reasons = [part["reason"] if part else None for part in estimates.abstained]
-    fields = [" ".join(part["fields"]) or None if part else None for part in estimates.abstained]
+    reasons, fields = estimates.list_abstentions()
     notices = eligibility.list_notices()
     rate = estimates.model.card.population.base_rate
     made_up = estimates.model.card.simulated | (columns.get_numbers("simulated") == 1)

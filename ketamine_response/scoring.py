@@ -20,6 +20,7 @@ from ketamine_response.cohorts import (
     list_inputs,
     open_mapping,
     store_frames,
+    to_path,
 )
 from ketamine_response.guest import visit
 from serving.batch.score import REJECT_SCHEMA, SCORE_SCHEMA, score_cohort
@@ -84,7 +85,7 @@ def score(
     UnavailableError
         If the registry has no champion.
     """
-    outputs = [("out", _as_path(out)), ("rejects", _as_path(rejects))]
+    outputs = [("out", to_path(out)), ("rejects", to_path(rejects))]
     check_outputs(outputs, list_inputs(cohort, mapping))
     if isinstance(cohort, Cohort):
         cohort, mapping = cohort.frame, None
@@ -99,15 +100,11 @@ def score(
         return Scores(_read_frame(scored, SCORE_SCHEMA), _read_frame(rejected, REJECT_SCHEMA))
 
 
-def _as_path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
-
-
 def _load_champions(registry: Registry) -> list[Champion]:
-    found = [registry.load_version(*named) for named in list_champions(registry.client)]
-    if not found:
+    champions = [registry.load_version(*named) for named in list_champions(registry.client)]
+    if not champions:
         raise UnavailableError("the registry has no champion; `fit_study` registers one")
-    return [Champion("", registered.version, registered.model) for registered in found]
+    return [Champion("", registered.version, registered.model) for registered in champions]
 
 
 def _read_frame(path: Path, schema: Any) -> Any:

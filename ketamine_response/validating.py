@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from features.base.outputs import check_outputs
-from ketamine_response.cohorts import MappingLike, list_inputs, open_mapping, read_any
+from ketamine_response.cohorts import MappingLike, list_inputs, open_mapping, read_any, to_path
 from ketamine_response.frames import tabulate_performance
 from ketamine_response.guest import visit
 from ketamine_response.models import Model
@@ -101,7 +101,7 @@ def validate(
         If the registry has no such version.
     """
     reference = parse_reference(model) if isinstance(model, str) else _refer(model)
-    folder = None if out is None else Path(out)
+    folder = to_path(out)
     if folder is not None:
         files = [("out", folder / file) for file in (FINDINGS_FILE, REPORT_FILE)]
         check_outputs(files, list_inputs(cohort, mapping))
@@ -110,9 +110,9 @@ def validate(
         registered = registry.load_reference(reference)
         dictionary = registered.model.card.dictionary
         mapper = open_mapping(mapping, dictionary)
-        courses = read_any(cohort, mapper, dictionary, incomplete, ignore_unknown).columns
+        read = read_any(cohort, mapper, dictionary, incomplete, ignore_unknown)
         written = None if folder is None else prepare_folder(folder)
-        done = validate_version(registry, registered, courses, written, register)
+        done = validate_version(registry, registered, read.columns, written, register, read.intake)
     return ValidationResult(done.as_dict(), describe_validation(done, register), done)
 
 

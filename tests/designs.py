@@ -1,16 +1,13 @@
-"""Designs made of courses by hand, without a cohort file."""
+"""Designs for tests, made of columns and outcomes without a cohort file."""
 
 import numpy as np
 
 from features.model.matrix import build_matrix, list_features
 from training.study.design import Design, number_sites
-from training.study.study import Study
-
-BY_HAND = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
-def build_design(columns, fields, outcome, study=BY_HAND):
-    """Build the design of courses whose outcome is given, each of another patient."""
+def make_plain_design(columns, fields, outcome, study):
+    """Make a design of courses of different patients, whose improvement is the outcome itself."""
     features = list_features(fields, columns.dictionary)
     sites, names = number_sites(columns)
     return Design(

@@ -2,7 +2,7 @@
 
 Each takes chance and a table, or a file's bytes, and returns it damaged. `SAME` ones leave every
 value where a reader can still find it, or must be refused; of `FEWER` ones courses may be missing,
-of `BLANK` ones values may be: no one can know what was not sent.
+of `BLANK` ones values may be: what was not sent cannot be known.
 """
 
 import csv
@@ -147,7 +147,7 @@ def merged_columns(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def swapped_names(chance: Random, table: Table) -> Table:
-    # A column of numbers and one of words; of two alike nobody could tell.
+    # A column of numbers and one of words: a swap of two alike cannot be detected.
     shares = [
         sum(bool(NUMBER.fullmatch(row[column])) for row in table.rows)
         for column in range(len(table.header))
@@ -188,7 +188,7 @@ def contradicting_rows(chance: Random, table: Table) -> Table:
 
 @mangle(TABLE_MANGLES)
 def shifted_cells(chance: Random, table: Table) -> Table:
-    # From the left: among answers to one form nobody could see it.
+    # From the left: a shift among answers to one form cannot be detected.
     row, column = chance.choice(table.rows), chance.randrange(2)
     row[column:] = ["", *row[column:-1]]
     return table

@@ -10,7 +10,7 @@ from features.base.errors import InputError, MappingError, Problem
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.intake.exports import find_exports
-from features.intake.followups import list_followup_items
+from features.intake.followups import list_column_fields
 from features.intake.roles import Sorter
 from features.records.cohort import read_intake
 from features.records.mapping import DRAFT, Mapper, make_mapper
@@ -126,8 +126,7 @@ def check_mapping(
 def _explain_columns(
     mapper: Mapper, exports: Sequence[Path], dictionary: Dictionary, ignore_unknown: bool
 ) -> Iterator[Becomes]:
-    known = {**list_followup_items(dictionary), **dictionary.cohort_fields}
-    fields: dict[str, Any] = {name: getattr(ours, "field", ours) for name, ours in known.items()}
+    fields = list_column_fields(dictionary)
     sorter = Sorter(mapper, dictionary, fields, ignore_unknown)
     tables = mapper.list_tables()
     for table, files in find_exports(exports, mapper).tables.items():

@@ -35,7 +35,7 @@ home = Path("notebook-home")
 # ## 1. A messy export
 #
 # We make what a clinic might send: its own column names and words, semicolons and decimal commas,
-# the length of the episode in years, and -99 for what nobody asked.
+# the length of the episode in years, and -99 for questions that were not asked.
 
 # %%
 patients = kr.simulate(1000, seed=21, world="strong")
@@ -220,7 +220,7 @@ factors.loc[:, (factors != 0).any()].head()
 
 # %% [markdown]
 # One patient, as a dictionary. A row that breaks a rule stops the call; with `errors="column"` its
-# problems are reported beside it.
+# problems are in a column of its own.
 
 # %%
 person = {"patient_id": "a17", "condition": "depression", "phq9": 17, "age": 44, "sex": "female"}

@@ -3,7 +3,7 @@
 These patients do not exist: every file says SIMULATED, in a column and in its metadata.
 """
 
-from experiments.simulator.cohort import Simulation, simulate
+from experiments.simulator.cohort import Simulation, simulate, simulate_world
 from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, draw_new_sites, make_sites
 from experiments.simulator.worlds import WORLDS, find_world
@@ -18,5 +18,6 @@ __all__ = [
     "find_world",
     "make_sites",
     "simulate",
+    "simulate_world",
     "write_simulation",
 ]

@@ -20,7 +20,8 @@ from experiments.simulator.outcomes import (
 from experiments.simulator.patients import Patients, make_patients
 from experiments.simulator.published import CONDITIONS, ITEM_MISSING, MISSING
 from experiments.simulator.sites import Sites
-from experiments.simulator.world import World, make_sites
+from experiments.simulator.world import World, draw_new_sites, make_sites
+from experiments.simulator.worlds import find_world
 from features.base.arrays import Flags, Numbers
 from features.dictionary.dictionary import load_dictionary
 from features.records.scoring import prorate_total
@@ -98,6 +99,21 @@ def simulate(
     identity = _identify(sites, patients, seed)
     keys = {name: identity[name] for name in ("patient_id", "simulated")}
     return Simulation(_label_table(identity | recorded), _label_table(keys | truth))
+
+
+def simulate_world(
+    name: str, count: int, seed: int, new_sites: int = 0, intake: bool = False, draws: int = 0
+) -> Simulation:
+    """Simulate a cohort of a world by its name, as :func:`simulate` does.
+
+    Parameters
+    ----------
+    new_sites
+        How many sites to draw and treat at, instead of the world's own.
+    """
+    world = find_world(name)
+    sites = draw_new_sites(world, new_sites, seed) if new_sites else None
+    return simulate(world, count, seed, intake, sites, draws)
 
 
 def _identify(sites: Sites, patients: Patients, seed: int) -> dict[str, Any]:

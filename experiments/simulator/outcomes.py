@@ -16,6 +16,7 @@ from experiments.simulator.sites import Sites
 from experiments.simulator.world import World, make_sites
 from features.base.arrays import Numbers
 from features.dictionary.dictionary import load_dictionary
+from features.dictionary.horizon import DAYS_PER_YEAR
 from features.model.prediction import compute_probability
 
 _INSTRUMENTS = load_dictionary().instruments
@@ -24,7 +25,6 @@ _REFERENCE_PATIENTS, _REFERENCE_SEED = 30_000, 2026
 _FLAT_TARGET = 0.45
 # Share of baseline by which a total can rise and fall.
 _WORST, _BEST = -0.6, 1.0
-_DAYS_PER_YEAR = 365.25
 _DRIFT_FROM = (np.datetime64("2024-01-01") - np.datetime64("1970-01-01")).astype(int)
 PRIMARY = ("phq9", "gad7", "pcl5")
 
@@ -82,7 +82,7 @@ def _compute_improvement(
 
 def compute_drift(world: World, patients: Patients) -> Numbers:
     """Compute the drift of the log-odds by each patient's date."""
-    years: Numbers = (patients["assessed_on"] - _DRIFT_FROM) / _DAYS_PER_YEAR
+    years: Numbers = (patients["assessed_on"] - _DRIFT_FROM) / DAYS_PER_YEAR
     return world.drift * years
 
 

@@ -25,7 +25,7 @@ from features.base.foreign import translate_errors
 FAILED, BAD_INPUT, SOME_REJECTED = 1, 2, 3
 
 Item = TypeVar("Item")
-# Off if a program that is not ours calls us and wants to hear nothing.
+# Off inside a host program, such as a notebook, that wants no progress.
 _progress_wanted = ContextVar("progress_wanted", default=True)
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 

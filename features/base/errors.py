@@ -3,7 +3,7 @@
 No error carries a patient's value: a problem names the field, the rule and what is allowed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,15 @@ class Problem:
         return f"{self.field} ({self.rule}){where}: {self.message}"
 
 
+def join_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Merge problems that differ in their rows alone; rows are sorted, each once."""
+    merged: dict[tuple[str, str, str], set[int]] = {}
+    for problem in problems:
+        key = (problem.field, problem.rule, problem.message)
+        merged.setdefault(key, set()).update(problem.rows)
+    return [Problem(*key, tuple(sorted(rows))) for key, rows in merged.items()]
+
+
 def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
     """Turn pydantic's errors into problems, without values."""
     return [
@@ -48,6 +57,17 @@ def list_problems(error: ValidationError, prefix: str = "") -> list[Problem]:
         )
         for entry in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+def join_broken(rules: Mapping[str, bool]) -> str:
+    """Join the rules that do not hold to one message; empty if all hold.
+
+    Examples
+    --------
+    >>> join_broken({"bands must start at 0": False, "item_names must be one per item": True})
+    'bands must start at 0'
+    """
+    return "; ".join(rule for rule, holds in rules.items() if not holds)
 
 
 def _describe_rows(rows: Sequence[int]) -> str:

@@ -133,20 +133,20 @@ def enter_home() -> Home:
     return home
 
 
-# A host's own, which would lead a run of ours into its store, or resume one of its runs.
+# Settings of a host program that would send our runs to its stores, or resume one of its runs.
 _HOSTS_STORES = ("MLFLOW_TRACKING_URI", "BENTOML_HOME", DATABASE_VARIABLE)
 _HOSTS_RUNS = ("MLFLOW_RUN_ID", "MLFLOW_ACTIVE_MODEL_ID", "_MLFLOW_ACTIVE_MODEL_ID")
 
 
 @contextmanager
 def visit_home(folder: str | Path | None = None) -> Iterator[Home]:
-    """Enter a home inside a program that is not ours, and restore its environment afterwards.
+    """Enter a home inside a host program, and restore its environment afterwards.
 
     Parameters
     ----------
     folder
-        That holds everything, whatever stores the environment names; by default the home is found
-        as :func:`enter_home` finds it.
+        Of everything, even if the environment names other stores; by default, the home that
+        :func:`enter_home` would enter.
     """
     before = dict(os.environ)
     for name in _HOSTS_RUNS if folder is None else (*_HOSTS_RUNS, *_HOSTS_STORES):

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, mod
 from pydantic import Field as Setting
 from pydantic_core import PydanticCustomError
 
-from features.base.errors import DictionaryError, Problem, list_problems
+from features.base.errors import DictionaryError, Problem, join_broken, list_problems
 from features.base.files import read_toml
 from features.dictionary.column_names import is_known_later, names_person
 from features.dictionary.field import Field, Group
@@ -102,8 +102,8 @@ class AddedField(Addition):
             or not self.prior
             or self.prior.step == 1,
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise PydanticCustomError("parts", "; ".join(broken))
+        if broken := join_broken(kept):
+            raise PydanticCustomError("parts", broken)
         return self
 
 
@@ -119,11 +119,11 @@ class Condition(AddedCategory):
 
 
 class Agent(AddedCategory):
-    """A treatment, or an arm of a trial; the published evidence is not of it."""
+    """A treatment, or an arm of a trial; the published evidence does not apply to it."""
 
-    # By which it is given: None if by any, empty for what is not a drug and so has no dose either.
+    # Of administration: None if any, empty if it is not a drug and so has no dose either.
     routes: tuple[str, ...] | None = None
-    # Fields whose eligibility rules hold for it; those of ketamine need not.
+    # Fields whose eligibility rules apply to it; the rules were made for ketamine.
     screening: tuple[str, ...] | Literal["all"] = ()
     # Lowest and highest dose, if not those of ketamine.
     dose_mg: tuple[Size, Size] | None = None
@@ -136,8 +136,8 @@ class Agent(AddedCategory):
             "a range of doses must rise": all(low < high for low, high in doses),
             "an agent without a route has no dose": self.is_drug or not doses,
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise PydanticCustomError("parts", "; ".join(broken))
+        if broken := join_broken(kept):
+            raise PydanticCustomError("parts", broken)
         return self
 
     @property
@@ -166,7 +166,7 @@ _KINDS: Mapping[str, type[BaseModel]] = {
 
 
 def join_additions(parts: Iterable[Additions]) -> Additions:
-    """Join additions; what several state in the same way is kept once."""
+    """Join additions; identical entries are kept once."""
     known = list(parts)
     return Additions(
         **{
@@ -185,7 +185,7 @@ def read_additions(path: Path) -> Additions:
     Raises
     ------
     DictionaryError
-        If the file cannot be read or an entry breaks a rule; lists every problem.
+        If the file cannot be read or an entry breaks a rule; lists the problems of every entry.
     """
     tables = read_toml(path, "a dictionary file", DictionaryError)
     prefix = "{kind}.{key}"
@@ -268,8 +268,9 @@ def _check_items(
     taken = {*declared, *_list_totals((*built_in, *added.instruments))}
     taken_keys = {scale.key for scale in built_in}
     highs = {name: high for scale in built_in for name, high in scale.items.items()}
-    for scale in added.instruments:
-        for name, high in scale.items.items() if scale.key not in taken_keys else ():
+    # One with a key that is taken is reported once, by its key.
+    for scale in (scale for scale in added.instruments if scale.key not in taken_keys):
+        for name, high in scale.items.items():
             if name in taken:
                 yield Problem(f"{scale.key}.item_names", "duplicate", f"{name} is another field")
             elif highs.setdefault(name, high) != high:
@@ -299,7 +300,7 @@ def _check_fields(
                 label, "identifier", "reads like a direct identifier; choose another name"
             )
         if is_known_later(field.key):
-            message = "reads like what is known only after the first dose; choose another name"
+            message = "reads like something known only after the first dose; choose another name"
             yield Problem(label, "leakage", message)
 
 

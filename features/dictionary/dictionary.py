@@ -31,10 +31,10 @@ from features.dictionary.horizon import CHECKPOINTS, HORIZONS
 from features.dictionary.instrument import Instrument
 from features.dictionary.totals import make_followups, make_items, make_total
 
-# What the regimen of a drug has, and that of a talking therapy or a device has not.
+# Parts of a regimen that only drugs have, unlike talking therapies and devices.
 DOSES = ("dose_mg_kg", "dose_mg")
 DRUG_FIELDS = ("route", *DOSES)
-# A process meets few dictionaries: the built-in one, and one for each set of additions.
+# A process uses few dictionaries: the built-in one, and one for each set of additions.
 KNOWN_DICTIONARIES = 32
 
 
@@ -114,15 +114,18 @@ class Dictionary:
 
     @cached_property
     def dose_limits(self) -> Mapping[str, Mapping[int | None, tuple[float, float]]]:
-        """Lowest and highest dose by field and position of the agent, None for all others.
+        """Lowest and highest dose accepted: per dose field, by the agent's position.
 
-        Empty if no agent states its own: then the fields' ranges are those of all.
+        The key None is every agent that states no doses of its own. Empty if none does: then the
+        ranges of the fields hold for all.
         """
-        declared, categories = _list_declared(), self.fields["agent"].categories
-        stated = {name: _list_doses(name, self.added) for name in DOSES}
+        declared, agents = _list_declared(), self.agent_positions
+        stated = {
+            name: {i: doses for i, agent in agents.items() if (doses := getattr(agent, name))}
+            for name in DOSES
+        }
         return {
-            name: {None: (declared[name].low, declared[name].high)}
-            | {categories.index(key): limits for key, limits in doses.items()}
+            name: {None: (declared[name].low, declared[name].high)} | doses
             for name, doses in stated.items()
             if doses
         }
@@ -161,12 +164,13 @@ def load_dictionary(*paths: Path | None) -> Dictionary:
     """Load the built-in dictionary, with what a study's files add to it.
 
     A file has ``[instruments.key]``, ``[fields.name]``, ``[agents.key]`` and ``[conditions.key]``,
-    or instruments alone as in ``instruments.toml``; None is no file.
+    or instruments alone as in ``instruments.toml``; paths that are None are skipped.
 
     Raises
     ------
     DictionaryError
-        If a file cannot be read or breaks a rule; lists every problem.
+        If a file cannot be read or breaks a rule. Lists the problems of every entry or, if there
+        are none, every contradiction between entries and with what is built in.
     """
     files = [path for path in paths if path is not None]
     try:
@@ -180,7 +184,8 @@ def load_dictionary(*paths: Path | None) -> Dictionary:
 def make_dictionary(added: Additions) -> Dictionary:
     """Make the built-in dictionary with some additions.
 
-    An instrument or a field that has meanwhile been built in, just as it is, adds nothing.
+    An instrument or a field that is identical to a built-in one adds nothing: a study's own may
+    have been built in since.
 
     Raises
     ------
@@ -207,9 +212,9 @@ def make_dictionary(added: Additions) -> Dictionary:
 
 
 def combine_dictionaries(dictionaries: Iterable[Dictionary]) -> Dictionary:
-    """Make the dictionary that knows the additions of all; none may define one its own way.
+    """Make the dictionary with the additions of all, which must not define a key differently.
 
-    Categories have other positions in it than in each of them.
+    Its categories may have other positions than in each of them.
     """
     return make_dictionary(join_additions(dictionary.added for dictionary in dictionaries))
 
@@ -258,16 +263,12 @@ def _index_fields(fields: Iterable[Field]) -> Mapping[str, Field]:
     return MappingProxyType({field.name: field for field in fields})
 
 
-def _list_doses(name: str, added: Additions) -> dict[str, tuple[float, float]]:
-    ranges = {agent.key: getattr(agent, name) for agent in added.agents}
-    return {key: limits for key, limits in ranges.items() if limits}
-
-
 def _extend_field(field: Field, added: Additions) -> Field:
     if field.name in DOSES:
         # As wide as any agent needs; rules keep each agent to its own.
-        limits = (field.low, field.high), *_list_doses(field.name, added).values()
-        return replace(field, low=min(x for x, _ in limits), high=max(x for _, x in limits))
+        doses = [dose for agent in added.agents if (dose := getattr(agent, field.name))]
+        lows, highs = zip((field.low, field.high), *doses, strict=True)
+        return replace(field, low=min(lows), high=max(highs))
     # After those built in, whose positions are the same in every dictionary.
     keys = tuple(entry.key for entry in _list_added(field.name, added))
     return replace(field, categories=(*field.categories, *keys)) if keys else field

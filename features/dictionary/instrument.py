@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic_core import PydanticCustomError
 
 from features.base.arrays import Flags, Numbers
+from features.base.errors import join_broken
 from features.dictionary.horizon import HORIZONS, Horizon
 
 # Limits on what a user's own file may hold; no scale comes near them.
@@ -126,8 +127,8 @@ class Instrument(BaseModel):
             or len(self.item_highs) == len(self.item_names) == len({*self.item_names}),
             "loinc_items must be one per item": len(self.loinc_items) in (0, len(self.item_highs)),
         }
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise ValueError("; ".join(broken))
+        if broken := join_broken(kept):
+            raise ValueError(broken)
         return self
 
     @property
@@ -143,13 +144,13 @@ class Instrument(BaseModel):
 
     @property
     def numbered_items(self) -> dict[float, str]:
-        """Fields of the items by number: that of their form, or else their place in the scale.
+        """Fields of the items by number: that in their form, or else their position in the scale.
 
-        Item 3 of the DASS-21 is `dass21_3`, in whichever subscale it comes first.
+        Item 3 of the DASS-21 is `dass21_3`, though it is the first of its subscale.
         """
         numbers = [float(name.rpartition("_")[2]) for name in self.item_fields]
         if len({*numbers}) < len(numbers):
-            numbers = [float(place) for place in range(1, len(numbers) + 1)]
+            numbers = [float(position) for position in range(1, len(numbers) + 1)]
         return dict(zip(numbers, self.item_fields, strict=True))
 
     @property

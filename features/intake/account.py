@@ -150,16 +150,19 @@ class RowTally:
         undecided: Flags = self._states <= _OPEN
         return undecided
 
-    def set_aside(self, rows: Flags, step: str, reason: str) -> None:
+    def set_aside(self, rows: Flags | Indices, step: str, reason: str) -> None:
         """Leave rows aside, unless they are used or left aside already."""
         self._reasons.append((step, reason))
-        self._states[rows & (self._states == _OPEN)] = len(self._reasons)
+        self._decide(rows, len(self._reasons))
 
     def use(self, rows: Flags | Indices) -> None:
         """Note that rows are used, unless they are left aside already."""
+        self._decide(rows, _USED)
+
+    def _decide(self, rows: Flags | Indices, state: int) -> None:
         chosen = np.zeros(len(self._states), dtype=bool)
         chosen[rows] = True
-        self._states[chosen & (self._states == _OPEN)] = _USED
+        self._states[chosen & (self._states == _OPEN)] = state
 
     def close(self, step: str, reason: str) -> Part:
         """Leave aside what is still undecided, and count."""

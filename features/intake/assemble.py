@@ -4,21 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from features.base.arrays import Flags
-from features.base.errors import CohortError, Problem
+from features.base.errors import CohortError, Problem, join_problems
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Field, Kind
 from features.intake.account import Account, Aside, Note, Part, TableAccount
-from features.intake.assembled import AssembledTable, join_problems
+from features.intake.assembled import AssembledTable
 from features.intake.cells import Cells, coalesce_cells
+from features.intake.codes import point_decimal
 from features.intake.derive import Derived, Deriver
-from features.intake.exports import Exports, Paths, find_exports, list_paths
-from features.intake.followups import list_followup_items
+from features.intake.exports import Exports, find_exports
+from features.intake.followups import list_column_fields
 from features.intake.frame import Contribution, Courses, Frame, Grid, Linked
 from features.intake.grid import make_grids
 from features.intake.loading import read_frame
@@ -34,7 +36,7 @@ from features.intake.readings import read_single, read_visits
 from features.intake.roles import PATIENT, Sorter
 from features.sources.dates import write_iso_date
 from features.sources.parquet_files import BATCH_ROWS
-from features.sources.texts import DECIMAL_COMMA, NUMBER_PATTERN
+from features.sources.texts import NUMBER_PATTERN
 
 
 class Assembled(NamedTuple):
@@ -45,7 +47,7 @@ class Assembled(NamedTuple):
 
 
 def assemble(
-    paths: Paths, plan: Plan, dictionary: Dictionary, ignore_unknown: bool = False
+    paths: Sequence[Path], plan: Plan, dictionary: Dictionary, ignore_unknown: bool = False
 ) -> Assembled:
     """Join the tables of a mapping, choose the readings and derive fields.
 
@@ -55,7 +57,7 @@ def assemble(
     Parameters
     ----------
     paths
-        A file, a folder, or several of them.
+        Files and folders.
     ignore_unknown
         Whether columns and words that the mapping does not name are left aside and counted.
 
@@ -65,8 +67,7 @@ def assemble(
         If a table cannot be read, joined or dated as the mapping says; lists every problem, each
         with its table, column and rows.
     """
-    work = _Assembly(plan, dictionary, ignore_unknown, list_paths(paths, plan))
-    return work.run(paths)
+    return _Assembly(plan, dictionary, ignore_unknown, paths).run()
 
 
 @dataclass
@@ -74,10 +75,10 @@ class _Assembly:
     plan: Plan
     dictionary: Dictionary
     ignore_unknown: bool
-    paths: Sequence[Any]
+    paths: Sequence[Path]
 
-    def run(self, paths: Paths) -> Assembled:
-        exports = find_exports(paths, self.plan)
+    def run(self) -> Assembled:
+        exports = find_exports(self.paths, self.plan)
         self._stop(exports.problems)
         frames = self._read_frames(exports)
         linked, names, problems = link_patients(frames, self.plan)
@@ -111,10 +112,7 @@ class _Assembly:
         return ", ".join(path.name for path in self.paths)
 
     def _read_frames(self, exports: Exports) -> list[Frame]:
-        items = list_followup_items(self.dictionary)
-        known = {name: item.field for name, item in items.items()} | {
-            **self.dictionary.cohort_fields
-        }
+        known = list_column_fields(self.dictionary)
         sorter = Sorter(self.plan, self.dictionary, known, self.ignore_unknown)
         frames, problems = [], []
         for name, files in exports.tables.items():
@@ -189,9 +187,10 @@ class _Assembly:
         contributions: Sequence[Contribution],
         derived: Mapping[str, Derived],
     ) -> tuple[AssembledTable, list[Problem]]:
+        fields = list_column_fields(self.dictionary)
         by_target: dict[str, list[Contribution]] = {}
         for entry in contributions:
-            if self._is_column(entry.target) and entry.target not in derived:
+            if entry.target in fields and entry.target not in derived:
                 by_target.setdefault(entry.target, []).append(entry)
         problems, arrays = [], {}
         people = _find_people(linked, courses)
@@ -202,7 +201,7 @@ class _Assembly:
             arrays["course"] = pa.array(courses.number)
         for name, entries in by_target.items():
             problems += _compare_tables(name, entries)
-            cells = coalesce_cells([self._convert(name, entry) for entry in entries])
+            cells = coalesce_cells([self._convert(fields[name], entry) for entry in entries])
             if cells.present.any() or name not in self.dictionary.followups:
                 arrays[name] = cells.to_arrow()
         origins = {PATIENT: people, **by_target}
@@ -213,17 +212,12 @@ class _Assembly:
         table = AssembledTable(self._source, tuple(arrays), iter(batches), origins=origins)
         return table, problems
 
-    def _is_column(self, name: str) -> bool:
-        return name in self.dictionary.cohort_fields or name in list_followup_items(self.dictionary)
-
     # A table's own decimal mark and dates become those of the mapping, which records read by.
-    def _convert(self, name: str, entry: Contribution) -> Cells:
+    def _convert(self, field: Field, entry: Contribution) -> Cells:
         form = self.plan.get_form(entry.link.frame.name)
-        item = list_followup_items(self.dictionary).get(name)
-        field: Field = item.field if item else self.dictionary.cohort_fields[name]
         cells = entry.cells
         if field.numeric and form.decimal != self.plan.decimal:
-            cells = cells.recode(_swap_decimal if form.decimal == "," else _comma_decimal)
+            cells = cells.recode(point_decimal if form.decimal == "," else _comma_decimal)
         if field.kind is Kind.DATE and form.dates is not None and form.dates != self.plan.dates:
             pattern = form.dates
             cells = cells.recode(lambda text: write_iso_date(text, pattern))
@@ -323,13 +317,6 @@ def _compare_tables(name: str, entries: Sequence[Contribution]) -> list[Problem]
         message = f"says another {name} than the table {first.link.frame.name}"
         problems += other.link.frame.explain(other.label, "duplicate", message, wrong)
     return problems
-
-
-def _swap_decimal(text: str) -> str:
-    # A point may be meant to part thousands, so that number is made none.
-    if NUMBER_PATTERN.fullmatch(text.strip()):
-        return text.replace(".", ",")
-    return DECIMAL_COMMA.sub(r"\1.\2", text) if DECIMAL_COMMA.fullmatch(text) else text
 
 
 def _comma_decimal(text: str) -> str:

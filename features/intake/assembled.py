@@ -1,6 +1,6 @@
 """Assembled tables: one row per course in memory, whose problems name the rows of the exports."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,12 +40,3 @@ class AssembledTable(RawTable):
         if len(courses) or not problem.rows:
             located.append(replace(problem, rows=tuple((courses + 1).tolist())))
         return located
-
-
-def join_problems(problems: Iterable[Problem]) -> list[Problem]:
-    """Merge problems that differ in their rows alone."""
-    merged: dict[tuple[str, str, str], set[int]] = {}
-    for problem in problems:
-        key = (problem.field, problem.rule, problem.message)
-        merged.setdefault(key, set()).update(problem.rows)
-    return [Problem(*key, tuple(sorted(rows))) for key, rows in merged.items()]

@@ -11,10 +11,12 @@ from features.intake.cells import Cells
 from features.intake.days import read_decimal
 from features.intake.plan import Length
 
+METRES_PER_INCH, KILOGRAMS_PER_POUND = 0.0254, 0.45359237
 # How many of theirs a metre or kilogram has, or what one of theirs is. Dividing by 100 rounds
 # right, so that 165 cm and 1.65 m are one height; multiplying by 0.01 does not.
 _PARTS = {"cm": 100, "g": 1000}
-_FACTORS = {"m": 1.0, "in": 0.0254, "ft+in": 0.0254, "kg": 1.0, "lb": 0.45359237}
+_FACTORS = {"m": 1.0, "in": METRES_PER_INCH, "ft+in": METRES_PER_INCH}
+_FACTORS |= {"kg": 1.0, "lb": KILOGRAMS_PER_POUND}
 _INCHES_PER_FOOT = 12
 # Outside of these a height in metres, or a weight in kilograms, is in another unit or mistyped.
 PLAUSIBLE = {"height": (0.5, 2.5), "weight": (10.0, 400.0)}

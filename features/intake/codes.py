@@ -52,6 +52,17 @@ def make_loose_key(text: str) -> Key:
     return plain.lower() if plain.lower() in ("true", "false") else text
 
 
+def point_decimal(text: str) -> str:
+    """Write a number that has a decimal comma with a point; other texts stay as they are.
+
+    A number with a point becomes a text that is not a number, since its point may separate
+    thousands.
+    """
+    if NUMBER_PATTERN.fullmatch(text.strip()):
+        return text.replace(".", ",")
+    return DECIMAL_COMMA.sub(r"\1.\2", text) if DECIMAL_COMMA.fullmatch(text) else text
+
+
 @dataclass(frozen=True)
 class Codes:
     """The codes of one field; those for missing win over words."""
@@ -71,16 +82,10 @@ class Codes:
     def write_usual(self, texts: Sequence[str | None]) -> Sequence[str | None]:
         """Write numbers with decimal points and dates as ISO has them, if the mapping says so."""
         if self.decimal_comma and self.field.numeric:
-            return [None if text is None else self._point_decimal(text) for text in texts]
+            return [None if text is None else point_decimal(text) for text in texts]
         if self.dates and self.field.kind is Kind.DATE:
             return [None if text is None else write_iso_date(text, self.dates) for text in texts]
         return texts
-
-    def _point_decimal(self, text: str) -> str:
-        # A point may be meant to part thousands, so that number is made none.
-        if NUMBER_PATTERN.fullmatch(text.strip()):
-            return text.replace(".", ",")
-        return DECIMAL_COMMA.sub(r"\1.\2", text) if DECIMAL_COMMA.fullmatch(text) else text
 
     def translate(self, texts: Iterable[str | None]) -> Sequence[str | None]:
         """Replace codes by our words, and by None if they stand for a missing value."""

@@ -10,9 +10,6 @@ from features.intake.cells import Cells
 from features.sources.dates import find_days
 from features.sources.texts import NUMBER_PATTERN
 
-# A month is a twelfth of 365.25 days.
-DAYS_PER_YEAR = 365.25
-DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 _YEAR = re.compile(r"(1[89]|20)[0-9]{2}(?:\.0+)?")
 
 

@@ -10,10 +10,10 @@ from features.base.arrays import Flags, Indices, Numbers
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Kind
+from features.dictionary.horizon import DAYS_PER_MONTH
 from features.intake.bodies import PLAUSIBLE, measure_length
-from features.intake.cells import Cells, coalesce_cells
+from features.intake.cells import Cells, blank_cells, coalesce_cells
 from features.intake.days import (
-    DAYS_PER_MONTH,
     count_years,
     find_years,
     read_days,
@@ -223,7 +223,7 @@ class Deriver:
         if label is None:
             message = f"the table {frame.name} has no such column"
             self.problems.append(Problem(f"derive.{name}: {column}", "missing_column", message))
-            return Cells(np.full(frame.size, -1, dtype=np.int32), ())
+            return blank_cells(frame.size)
         return frame.columns[label]
 
     # A row without a course counts for every course of its patient.

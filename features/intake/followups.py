@@ -28,3 +28,10 @@ def list_followup_items(dictionary: Dictionary) -> Mapping[str, FollowupItem]:
         for name in instrument.item_fields
     }
     return MappingProxyType(items)
+
+
+@lru_cache(maxsize=8)
+def list_column_fields(dictionary: Dictionary) -> Mapping[str, Field]:
+    """List what a cohort's columns may be, by name: its fields, and items at follow-up."""
+    items = {name: item.field for name, item in list_followup_items(dictionary).items()}
+    return MappingProxyType({**items, **dictionary.cohort_fields})

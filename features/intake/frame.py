@@ -1,7 +1,7 @@
 """Frames: the tables of a mapping in memory, and what later steps make of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,12 +134,11 @@ class Courses:
 
     def keep_courses(self, kept: Flags) -> "Courses":
         """Keep some courses; positions of patients stay."""
-        return Courses(
-            self.names,
-            self.patient[kept],
-            self.number[kept],
-            self.first_dose[kept],
-            self.numbered,
+        return replace(
+            self,
+            patient=self.patient[kept],
+            number=self.number[kept],
+            first_dose=self.first_dose[kept],
         )
 
 
@@ -175,6 +174,20 @@ class Contribution:
     cells: Cells
     rows: Indices
     slot: str = BASELINE
+
+
+def find_runs(keys: Indices) -> tuple[Flags, Indices]:
+    """Find runs of equal keys in sorted ones, none below 0.
+
+    Returns
+    -------
+    Flags
+        Which entries are the first of their run.
+    Indices
+        For each entry, the position of the first of its run.
+    """
+    starts = np.diff(keys, prepend=-1) != 0
+    return starts, np.maximum.accumulate(np.where(starts, np.arange(len(keys)), 0))
 
 
 def explain_duplicates(message: str) -> str:

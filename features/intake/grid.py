@@ -10,7 +10,7 @@ from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
 from features.intake.cells import Cells
 from features.intake.codes import fold_letters, fold_word, make_loose_key
-from features.intake.frame import Grid, GridColumn, Linked, explain_duplicates
+from features.intake.frame import Grid, GridColumn, Linked, explain_duplicates, find_runs
 from features.intake.plan import IGNORED, Plan, translate_name
 
 
@@ -97,7 +97,7 @@ class _Targets:
             targets.append(names.setdefault(str(ours), len(names)) if known else -1)
         position = position.ravel()
         aside = np.isin(position, ignored)
-        frame.tally.set_aside(_mark(frame.size, rows[aside]), "visits", "ignored by the mapping")
+        frame.tally.set_aside(rows[aside], "visits", "ignored by the mapping")
         problems = self._explain_unknown(unknown, position, rows)
         return list(names), np.array([*targets, -1])[position], problems
 
@@ -119,15 +119,15 @@ class _Targets:
         problems: list[Problem] = []
         for column in dict.fromkeys(name for _, name in unknown):
             codes = [code for code, name in unknown if name == column]
-            marks = _mark(self.frame.size, rows[np.isin(position, codes)])
+            strange = rows[np.isin(position, codes)]
             if self.lenient:
-                self.frame.tally.set_aside(marks, "visits", f"unknown word: {column}")
+                self.frame.tally.set_aside(strange, "visits", f"unknown word: {column}")
                 continue
             part = "instruments" if column == self.frame.section.instrument else "items"
             message = (
                 f"is not a word of [{part}], nor one of ours; add it there, or map it to ignore"
             )
-            problems += self.frame.explain(column, "unknown", message, marks)
+            problems += self.frame.explain(column, "unknown", message, strange)
         return problems
 
 
@@ -136,7 +136,7 @@ def _pivot(link: Linked, rows: Indices, targets: _Targets) -> tuple[Grid, list[P
     label = str(section.score or section.value)
     values = frame.columns[label].without(targets.plan.missing)
     filled = values.present[rows]
-    frame.tally.set_aside(_mark(frame.size, rows[~filled]), "readings", "no value")
+    frame.tally.set_aside(rows[~filled], "readings", "no value")
     rows = rows[filled]
     names, target, problems = targets.name_columns(rows)
     rows, target = rows[target >= 0], target[target >= 0]
@@ -175,13 +175,11 @@ def _merge_cells(
 ) -> tuple[Flags, list[Problem]]:
     order = np.argsort(cell, kind="stable")
     cells, codes = cell[order], values.codes[rows][order]
-    starts = np.diff(cells, prepend=-1) != 0
-    first = np.maximum.accumulate(np.where(starts, np.arange(len(cells)), 0))
+    starts, first = find_runs(cells)
     differs = np.zeros(len(cells), dtype=bool)
     differs[order] = codes != codes[first]
-    repeats = np.zeros(len(cells), dtype=bool)
-    repeats[order] = ~starts
-    kept = ~repeats
+    kept = np.zeros(len(cells), dtype=bool)
+    kept[order] = starts
     return _settle_cells(link, rows, cell, kept, differs)
 
 
@@ -190,7 +188,7 @@ def _settle_cells(
 ) -> tuple[Flags, list[Problem]]:
     frame, rule = link.frame, link.frame.section.duplicates
     unlike = np.isin(cell, cell[differs])
-    frame.tally.set_aside(_mark(frame.size, rows[~kept & ~unlike]), "readings", "repeats a row")
+    frame.tally.set_aside(rows[~kept & ~unlike], "readings", "repeats a row")
     if not differs.any():
         return kept, []
     if rule == "refuse":
@@ -201,12 +199,5 @@ def _settle_cells(
         last = np.zeros(len(rows), dtype=bool)
         last[len(rows) - 1 - np.unique(cell[::-1], return_index=True)[1]] = True
         kept = np.where(unlike, last, kept)
-    dropped = _mark(frame.size, rows[~kept & unlike])
-    frame.tally.set_aside(dropped, "readings", f"duplicate: the {rule} is read")
+    frame.tally.set_aside(rows[~kept & unlike], "readings", f"duplicate: the {rule} is read")
     return kept, []
-
-
-def _mark(size: int, rows: Indices) -> Flags:
-    marks = np.zeros(size, dtype=bool)
-    marks[rows] = True
-    return marks

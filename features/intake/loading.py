@@ -1,6 +1,7 @@
 """Frames: the tables of a mapping in memory, each column only if something reads it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def read_frame(
 def _name_table(name: str, path: Path, error: InputError) -> Iterator[Problem]:
     for problem in error.problems:
         message = f"{path.name}: {problem.message}"
-        yield Problem(f"{name}.{problem.field}", problem.rule, message, problem.rows)
+        yield replace(problem, field=f"{name}.{problem.field}", message=message)
 
 
 def _compare_headers(name: str, first: RawTable, other: RawTable) -> list[Problem]:
@@ -90,8 +91,7 @@ def _fill_frame(
         except InputError as error:
             problems += _name_table(name, Path(table.source), error)
         problems += [
-            Problem(f"{name}.{ragged.field}", ragged.rule, ragged.message, ragged.rows)
-            for ragged in table.list_ragged()
+            replace(ragged, field=f"{name}.{ragged.field}") for ragged in table.list_ragged()
         ]
         positions = np.arange(1, count + 1, dtype=np.int64)
         numbers.append(
@@ -104,8 +104,8 @@ def _fill_frame(
     origin = Origin(name, files, np.concatenate(numbers), file_of)
     section = plan.list_tables()[name]
     columns = {column: read_cells(arrays) for column, arrays in parts.items()}
-    for column in roles.fields:
-        columns[column] = columns[column].without(plan.missing) if plan.missing else columns[column]
+    if plan.missing:
+        columns |= {column: columns[column].without(plan.missing) for column in roles.fields}
     frame = Frame(section, origin, roles, columns, RowTally(len(file_of)))
     frame.note("columns", "left out", roles.left_out)
     # Next month's file may have no note there, but a patient.

@@ -1,6 +1,7 @@
 """Patients and their courses, told over all tables, and to which course each row belongs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -134,8 +135,7 @@ def _refuse_lacking(lacker: Linked, linked: Sequence[Linked], lacking: Flags) ->
     problems = []
     for link in linked:
         rows = (link.patient >= 0) & np.append(lacking, False)[link.patient]
-        first = np.zeros_like(rows)
-        first[np.flatnonzero(rows)[np.unique(link.patient[rows], return_index=True)[1]]] = True
+        first = np.flatnonzero(rows)[np.unique(link.patient[rows], return_index=True)[1]]
         problems += link.frame.explain(link.frame.roles.patient, "lacking", message, first)
     return problems
 
@@ -197,9 +197,7 @@ def _date_courses(
             problems += link.frame.explain(link.frame.roles.patient, "course", message, several)
         np.minimum.at(first_dose, at[rows & (at >= 0)], days[rows & (at >= 0)])
     dated = np.where(np.isinf(first_dose), np.nan, first_dose)
-    return Courses(
-        courses.names, courses.patient, courses.number, dated, courses.numbered
-    ), problems
+    return replace(courses, first_dose=dated), problems
 
 
 def _date_doses(

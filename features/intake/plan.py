@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.base.errors import Problem
+from features.base.errors import Problem, join_broken
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.horizon import HORIZONS
 from features.intake.account import SINGLE
@@ -75,8 +75,8 @@ class TableSection(SourceForm):
             "a table of visits needs visit, at, day, week or date": self.kind != "visit"
             or bool(self.times),
         }
-        if broken := [rule for rule, holds in rules.items() if not holds]:
-            raise ValueError("; ".join(broken))
+        if broken := join_broken(rules):
+            raise ValueError(broken)
         return self
 
     @property
@@ -200,8 +200,8 @@ class Derivation(Section):
             self.height.unit in ("cm", "m", "in", "ft+in")
             and (self.weight is None or self.weight.unit in ("kg", "lb", "g"))
         )
-        if broken := [rule for rule, holds in kept.items() if not holds]:
-            raise ValueError("; ".join(broken))
+        if broken := join_broken(kept):
+            raise ValueError(broken)
         return self
 
     @property

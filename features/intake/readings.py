@@ -17,6 +17,7 @@ from features.intake.frame import (
     Grid,
     GridColumn,
     explain_duplicates,
+    find_runs,
 )
 from features.intake.moments import Moments, find_eligible, leave_outside
 from features.intake.plan import BASELINE, Choice, Plan
@@ -89,9 +90,7 @@ class _Visits:
     def set_aside(self, group: _Group, rows: Indices, step: str, reason: str) -> None:
         """Leave rows aside whose cells are not used; only once all that are used are known."""
         for frame, _, behind in self.list_frames(group, rows):
-            marks = np.zeros(frame.size, dtype=bool)
-            marks[behind] = True
-            frame.tally.set_aside(marks, step, reason)
+            frame.tally.set_aside(behind, step, reason)
 
     def take(self, group: _Group, chosen: Indices, slot: str) -> Iterator[Contribution]:
         """Take the cells of the chosen rows, by the table that each is from."""
@@ -203,8 +202,7 @@ class _Chooser:
         order = np.lexsort((rows, second, first, course))
         rows, course = rows[order], course[order]
         first, second = first[order], second[order]
-        leads = np.diff(course, prepend=-1) != 0
-        lead = np.maximum.accumulate(np.where(leads, np.arange(len(rows)), 0))
+        leads, lead = find_runs(course)
         tied = (first == first[lead]) & ~leads
         same = tied & (second == second[lead])
         self._note_ties(rows[tied & ~same])
@@ -269,9 +267,8 @@ def read_single(grid: Grid, courses: Courses) -> tuple[list[Contribution], list[
     dose = frame.section.kind == "dose"
     day = link.date[grid.rows][rows] if dose else np.zeros(len(rows))
     order = np.lexsort((rows, day, owner[rows]))
-    rows, day = rows[order], day[order]
-    leads = np.diff(owner[rows], prepend=-1) != 0
-    lead = np.maximum.accumulate(np.where(leads, np.arange(len(rows)), 0))
+    rows = rows[order]
+    leads, lead = find_runs(owner[rows])
     problems: list[Problem] = []
     if dose:
         chosen = rows[leads]
@@ -299,15 +296,13 @@ def _settle_single(
 ) -> tuple[Indices, list[Problem]]:
     frame, rule = grid.link.frame, grid.link.frame.section.duplicates
     differs = np.zeros(len(rows), dtype=bool)
-    columns: Sequence[GridColumn] = [*grid.columns.values()]
-    for column in columns:
+    for column in grid.columns.values():
         codes = column.cells.codes[rows]
         differs |= codes != codes[lead]
     winner = np.append(leads[1:], True) if rule == "last" and len(rows) else leads
-    repeats = np.zeros(frame.size, dtype=bool)
-    repeats[grid.rows[rows[~winner & ~differs]]] = True
+    dropped = grid.rows[rows[~winner]]
     if not differs.any():
-        frame.tally.set_aside(repeats, "rows", "repeats a row")
+        frame.tally.set_aside(dropped, "rows", "repeats a row")
         return rows[winner], []
     if rule == "refuse":
         kind = "patient" if frame.section.kind == "patient" else "course"
@@ -315,7 +310,5 @@ def _settle_single(
         return rows[leads], frame.explain(
             frame.roles.patient, "duplicate", message, grid.rows[rows[differs]]
         )
-    dropped = np.zeros(frame.size, dtype=bool)
-    dropped[grid.rows[rows[~winner]]] = True
     frame.tally.set_aside(dropped, "rows", f"duplicate: the {rule} is read")
     return rows[winner], []

@@ -1,7 +1,8 @@
 """What each column of a table is for: a key, a field, a source of a derived one, or nothing."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace as change
+from dataclasses import replace
 from typing import Literal
 
 from features.base.errors import Problem
@@ -145,14 +146,14 @@ class Sorter:
             for problem in check_names(named, self.dictionary, self.known)
             if problem.rule == "identifier"
         ]
-        return [change(problem, field=f"{table}.{problem.field}") for problem in problems]
+        return [replace(problem, field=f"{table}.{problem.field}") for problem in problems]
 
 
 def _check_targets(table: str, fields: Mapping[str, str]) -> list[Problem]:
-    ours = list(fields.values())
+    counts = Counter(fields.values())
     return [
         Problem(f"{table}.{name}", "duplicate_column", "two columns become this field")
-        for name in sorted({name for name in ours if ours.count(name) > 1})
+        for name in sorted(name for name, count in counts.items() if count > 1)
     ]
 
 

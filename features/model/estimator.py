@@ -61,6 +61,12 @@ class Estimates:
         """Whether no probability is given, ``bool[estimates]``."""
         return np.array([reason is not None for reason in self.abstained], dtype=bool)
 
+    def list_abstentions(self) -> tuple[list[str | None], list[str | None]]:
+        """List why there is no probability, and the fields behind that, joined; None if none."""
+        reasons = [part and part["reason"] for part in self.abstained]
+        fields = [" ".join(part["fields"]) or None if part else None for part in self.abstained]
+        return reasons, fields
+
     @property
     def prorated(self) -> list[list[str]]:
         """Totals that the model or its outcome rests on and that are pro-rated, for each."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from features.base.arrays import Flags, Numbers
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
+from features.dictionary.horizon import DAYS_PER_YEAR
 from features.model.curve import Curve, CurvePlan
 from features.records.columns import Columns
 
@@ -53,7 +54,6 @@ def compute_fall(early: Numbers, baseline: Numbers) -> Numbers:
 WORST_FALL = -100.0
 # Few patients lie further out: an unbounded line would claim more than the data show.
 EXCESS_CAP = 6.0
-DAYS_A_YEAR = 365.25
 # The position of a category that columns cannot hold.
 _NO_CATEGORY = -1.0
 # Transforms that are computed together.
@@ -212,7 +212,7 @@ def _describe_transform(feature: Feature) -> tuple[float, ...]:
         case "excess":
             return parameter, 1.0, 0.0, EXCESS_CAP
         case "years":
-            return parameter, DAYS_A_YEAR, -np.inf, 0.0
+            return parameter, DAYS_PER_YEAR, -np.inf, 0.0
         case "curve":
             return curve.offset, curve.scale, *curve.bounds
         case "level":

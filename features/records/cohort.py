@@ -4,20 +4,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from features.base.arrays import Numbers, Texts
-from features.base.errors import CohortError, Problem
+from features.base.errors import CohortError, Problem, join_problems
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Kind
 from features.intake.account import FOOTER, Account, count_file
 from features.intake.assemble import assemble
 from features.intake.exports import Paths, list_paths
-from features.intake.followups import list_followup_items
+from features.intake.followups import list_column_fields
 from features.intake.names import check_names
 from features.records.arrow import parse_arrow
 from features.records.columns import Columns, concatenate_columns
@@ -129,7 +128,7 @@ def collect_cohort(
 ) -> Columns:
     """Read an open table of which every row is valid; see :func:`read_cohort`."""
     batches = list(read_batches(table, mapper, ignore_unknown, dictionary))
-    problems = _merge_problems(problem for batch in batches for problem in batch.problems)
+    problems = join_problems(problem for batch in batches for problem in batch.problems)
     if incomplete:
         problems = [problem for problem in problems if not is_without_baseline(problem)]
     columns = concatenate_columns([batch.columns for batch in batches])
@@ -160,7 +159,7 @@ def read_batches(
         If a column may not come in; problems of rows are left to the caller.
     """
     known = dictionary or load_dictionary()
-    fields = _list_fields(known)
+    fields = list_column_fields(known)
     names = _choose_columns(table, mapper, ignore_unknown, known)
     codes = {ours: mapper.get_codes(fields[ours]) for ours in names.values()}
     first_row = 1
@@ -184,13 +183,6 @@ def read_batches(
         first_row += batch.num_rows
 
 
-# Fields of a cohort by name, and the items of which follow-ups may be totalled.
-@lru_cache(maxsize=8)
-def _list_fields(dictionary: Dictionary) -> dict[str, Field]:
-    items = list_followup_items(dictionary)
-    return {**{name: item.field for name, item in items.items()}, **dictionary.cohort_fields}
-
-
 def _renumber(table: RawTable, problems: list[Problem]) -> list[Problem]:
     return [located for problem in problems for located in table.locate_problem(problem)]
 
@@ -212,7 +204,7 @@ def _choose_columns(
     renamed = {
         name: mapper.rename.get(name, name) for name in table.names if name not in ignored_names
     }
-    known = _list_fields(dictionary)
+    known = list_column_fields(dictionary)
     problems = check_names(filter(None, renamed.values()), dictionary, known)
     if renamed.get("") == "":
         problems += _check_unnamed(table)
@@ -274,16 +266,6 @@ def _check_types(
             kind = table.unreadable[theirs]
             message = f"must be {known[ours].allowed}; the column's type is {kind}"
             yield Problem(ours, "type", message)
-
-
-def _merge_problems(problems: Iterator[Problem]) -> list[Problem]:
-    merged: dict[tuple[str, str, str], list[Problem]] = {}
-    for problem in problems:
-        merged.setdefault((problem.field, problem.rule, problem.message), []).append(problem)
-    return [
-        replace(parts[0], rows=tuple(chain.from_iterable(part.rows for part in parts)))
-        for parts in merged.values()
-    ]
 
 
 def list_courses(columns: Columns) -> list[tuple[str | None, float]]:

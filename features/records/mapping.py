@@ -45,8 +45,9 @@ from features.base.errors import MappingError, Problem, list_problems
 from features.base.files import read_toml
 from features.dictionary.dictionary import Dictionary, load_dictionary
 from features.dictionary.field import Field, Group, Kind
+from features.dictionary.horizon import DAYS_PER_MONTH, DAYS_PER_YEAR
+from features.intake.bodies import KILOGRAMS_PER_POUND, METRES_PER_INCH
 from features.intake.codes import Codes, Key, make_codes, make_key
-from features.intake.days import DAYS_PER_MONTH, DAYS_PER_YEAR
 from features.intake.followups import list_followup_items
 from features.intake.plan import Plan, check_plan
 from features.records.arrow import parse_arrow
@@ -54,13 +55,13 @@ from features.records.parsing import Conversion
 from features.sources.dates import have_other_dates
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
-# Factor from each of their units to ours.
 # By so much a converted number may differ from a whole one and still be that: 1 / 12 of 216 months
 # need not be exactly 18 years, at which rules change.
 ROUNDING_ERROR = 1e-9
 # Between two birthdays lie up to a day more or less than 365.25 per year: an age within a day of a
 # whole number of years is that number. Anyone's 18th birthday is 6,574 or 6,575 days after birth.
 BIRTHDAY_ERROR = 1 / DAYS_PER_YEAR
+# Factors from their units to ours, by our unit.
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "months": {"days": 1 / DAYS_PER_MONTH, "weeks": 7 / DAYS_PER_MONTH, "years": 12.0},
@@ -68,9 +69,9 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "weeks": {"days": 1 / 7, "months": DAYS_PER_MONTH / 7},
         "mg": {"µg": 1e-3, "ug": 1e-3, "g": 1e3},
         "mg a day": {"µg a day": 1e-3, "ug a day": 1e-3, "g a day": 1e3},
-        "mg/kg": {"µg/kg": 1e-3, "ug/kg": 1e-3, "mg/lb": 1 / 0.45359237},
+        "mg/kg": {"µg/kg": 1e-3, "ug/kg": 1e-3, "mg/lb": 1 / KILOGRAMS_PER_POUND},
         "mmHg": {"kPa": 7.50061683, "cmHg": 10.0},
-        "kg/m²": {"lb/in²": 0.45359237 / 0.0254**2},
+        "kg/m²": {"lb/in²": KILOGRAMS_PER_POUND / METRES_PER_INCH**2},
         "of 10": {"of 100": 0.1, "of 1": 10.0},
     }
 )

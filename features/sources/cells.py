@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as compute
 import pyarrow.types as types
 
-# Types whose values have a text; lists, structs, durations and bytes have none that is ours.
+_TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
+# Types whose values have a text that a field can hold, unlike lists, structs, durations and bytes.
 _READABLE = (
-    *(types.is_string, types.is_large_string, types.is_string_view, types.is_null),
-    *(types.is_boolean, types.is_integer, types.is_floating, types.is_decimal),
-    *(types.is_date, types.is_timestamp),
+    *(*_TEXTS, types.is_null, types.is_boolean, types.is_integer, types.is_floating),
+    *(types.is_decimal, types.is_date, types.is_timestamp),
 )
 _LEAST_DAY, _LAST_DAY = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
@@ -99,9 +99,7 @@ def _widen_floats(array: Any) -> Any:
 
 def is_text(kind: Any) -> bool:
     """Return whether an Arrow type holds texts."""
-    return any(
-        test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view)
-    )
+    return any(test(kind) for test in _TEXTS)
 
 
 def encode_distinct(array: Any) -> Any:

@@ -29,8 +29,8 @@ def compile_dates(pattern: str) -> re.Pattern[str]:
     Raises
     ------
     ValueError
-        If it does not have year, month and day once each. A year has four digits: of two, nobody
-        can say whether 50 is 1950 or 2050.
+        If it does not have year, month and day once each. Years must have four digits, since 50 may
+        mean 1950 or 2050.
     """
     parts = _PART.findall(pattern)
     between = _PART.split(pattern)

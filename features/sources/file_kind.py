@@ -1,5 +1,6 @@
 """What a file is: by its ending, and by its first bytes if they contradict it."""
 
+import codecs
 import re
 import zipfile
 from pathlib import Path
@@ -10,10 +11,11 @@ from features.base.errors import CohortError, Problem
 # Enough for every signature, and for the zero bytes of text in UTF-16.
 HEAD_BYTES = 4096
 _UNPACK, _EXPORT = "unpack it first", "export it as CSV UTF-8"
+_ARCHIVES = ("compressed", "a zip", "a 7-Zip")
 _ZIP = b"PK\x03\x04"
-# How a file is compressed whose name ends so; the codecs of Arrow.
+# Codecs of Arrow, by the endings of compressed files.
 _PACKINGS = {".gz": "gzip", ".zst": "zstd"}
-# A member by which a zip archive is a workbook.
+# Members by which a zip archive is known to be a workbook.
 _WORKBOOKS = {
     "xl/workbook.xml": ("an Excel workbook (.xlsx)", ".xlsx", ".xlsm"),
     "xl/workbook.bin": ("an Excel workbook (.xlsb)", ".xlsb"),
@@ -49,12 +51,12 @@ def refuse_file(path: Path, rule: str, message: str) -> NoReturn:
 
 
 def find_packing(path: Path) -> str | None:
-    """Return by which codec of Arrow a file is compressed, by its name; None if it is not."""
+    """Return the codec of Arrow that a file's name shows; None if it is not compressed."""
     return _PACKINGS.get(path.suffix.lower())
 
 
 def find_ending(path: Path) -> str:
-    """Return the ending that tells a file's format.
+    """Return the ending that determines a file's format.
 
     Examples
     --------
@@ -65,7 +67,7 @@ def find_ending(path: Path) -> str:
 
 
 def refuse_other_kinds(path: Path, head: bytes) -> None:
-    """Refuse a file that is something else than its name promises, and say what it is.
+    """Refuse a file whose content is of another kind than its ending, and name the kind.
 
     Parameters
     ----------
@@ -84,20 +86,22 @@ def _refuse_kind(path: Path, kind: str, endings: list[str]) -> None:
     ending = find_ending(path)
     if ending in endings:
         return
-    packed = kind.startswith(("compressed", "a zip", "a 7-Zip"))
-    remedy = f"name it {endings[0]}" if endings else _UNPACK if packed else _EXPORT
-    if endings and packed:
-        remedy = f"name it {path.name}{endings[0]}"
+    if endings:
+        # That of a compressed file follows the one that it has.
+        kept = path.name if endings[0] in _PACKINGS else ""
+        remedy = f"name it {kept}{endings[0]}"
+    else:
+        remedy = _UNPACK if kind.startswith(_ARCHIVES) else _EXPORT
     refuse_file(path, "format", f"is {kind}, not {ending}; {remedy}")
 
 
 def refuse_wide_letters(path: Path, head: bytes) -> None:
     """Refuse text in UTF-16, with or without its mark: every second byte of letters is zero."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         message = 'must be UTF-8; it is UTF-16: a mapping can say so (`encoding = "utf-16"`)'
     elif b"\x00" in head:
         message = (
-            "must be UTF-8; it is UTF-16 or no text (save the file as CSV UTF-8, or name its "
+            "must be UTF-8; it is UTF-16 or not text (save the file as CSV UTF-8, or name its "
             'encoding in a mapping: "utf-16-le", "utf-16-be")'
         )
     else:

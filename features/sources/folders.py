@@ -1,4 +1,4 @@
-"""Folders of files that are one table, as Spark, Dask and Hive write them, or one file a month."""
+"""Folders of files that are one table, as Spark, Dask and Hive write them, or a file per month."""
 
 import os
 import re
@@ -14,8 +14,7 @@ from features.base.errors import CohortError, Problem
 from features.sources.file_kind import find_ending, refuse_file
 from features.sources.raw_table import RawTable
 
-# Spark and Dask note there what they did, and leave there what they did not finish; Excel and
-# LibreOffice which files are open.
+# Logs and unfinished files of Spark and Dask; lock files of Excel and LibreOffice.
 _HIDDEN = ("_", ".", "~$")
 # Their folders also keep rows that were deleted, which only their own readers leave out.
 _TABLE_FORMATS = {
@@ -92,7 +91,7 @@ def _decode_folder_value(value: str) -> str | None:
 
 
 def join_parts(source: str, parts: Sequence[Part]) -> RawTable:
-    """Join files to one table, in their order; its rows are numbered through.
+    """Join files to one table, in their order, with rows numbered across all of them.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Tables in JSON: a list of flat objects, or one object per line; every value is given as a text.
 
-Objects are decoded one at a time, so that only the batch at hand is in memory, and the text of a
-list.
+Objects are decoded one at a time, so that only one batch is in memory, and of a list also its text.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def _read_rows(text_file: TextFile, decimal: str) -> Iterator[Row]:
         except UnicodeDecodeError:
             text_file.refuse_encoding()
         except json.JSONDecodeError as error:
-            # The library's own words do not quote the text.
+            # Safe to repeat: the library's messages do not quote the text.
             message = f"is not JSON in line {error.lineno}: {error.msg}"
             refuse_file(text_file.path, "json", message)
         except RecursionError:
@@ -96,8 +96,7 @@ class _Pairs(list[tuple[str, Any]]):
 def _decode_list(
     text_file: TextFile, file: IO[bytes], decoder: json.JSONDecoder
 ) -> Iterator[Any] | None:
-    mark = b"\xef\xbb\xbf"
-    start = _LIST.match(file.read(HEAD_BYTES).removeprefix(mark))
+    start = _LIST.match(file.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8))
     file.seek(0)
     # In other files an object is a row.
     if start is None or (start["object"] and find_ending(text_file.path) != ".json"):
@@ -107,7 +106,7 @@ def _decode_list(
         message = f"is a list of more than {MAX_LIST_BYTES >> 20} MiB; write one object per line"
         refuse_file(text_file.path, "size", message)
     end = "]}" if start["object"] else "]"
-    return _decode_elements(content.removeprefix(mark).decode(), decoder, end)
+    return _decode_elements(content.decode("utf-8-sig"), decoder, end)
 
 
 def _decode_elements(text: str, decoder: json.JSONDecoder, end: str) -> Iterator[Any]:

@@ -14,19 +14,18 @@ from features.sources.source_form import SourceForm
 
 
 def apply_labels(table: RawTable, form: SourceForm) -> RawTable:
-    """Add what a data dictionary says of a table, and replace codes by labels if asked to.
+    """Add what a data dictionary says of a table, and replace codes by labels if the form says so.
 
     Raises
     ------
     CohortError
         If the dictionary marks a column as an identifier.
     MappingError
-        If the dictionary describes none of the columns, or labels are wanted where there are none.
+        If the dictionary describes none of the columns, or a column to be labelled has no labels.
     """
     if form.dictionary is not None:
-        table = _describe_value_labels(
-            table, read_redcap_dictionary(form.dictionary), form.dictionary.name
-        )
+        fields = read_redcap_dictionary(form.dictionary)
+        table = _describe_columns(table, fields, form.dictionary.name)
     if form.labels == "codes":
         return table
     wanted = [name for name in table.names if form.is_labelled(name) and name in table.labels]
@@ -39,8 +38,12 @@ def apply_labels(table: RawTable, form: SourceForm) -> RawTable:
     return replace(table, batches=_replace_codes(table.batches, labels))
 
 
-def _describe_value_labels(table: RawTable, fields: Sequence[RedcapField], source: str) -> RawTable:
-    columns = {name: field for field in fields for name in field.list_columns()}
+def _describe_columns(table: RawTable, fields: Sequence[RedcapField], source: str) -> RawTable:
+    descriptions: dict[str, str] = {}
+    columns: dict[str, RedcapField] = {}
+    for field in fields:
+        descriptions |= field.list_columns()
+        columns |= dict.fromkeys(field.list_columns(), field)
     known = [name for name in table.names if name in columns]
     if not known:
         message = f"describes no column of {table.source}"
@@ -55,7 +58,7 @@ def _describe_value_labels(table: RawTable, fields: Sequence[RedcapField], sourc
         raise CohortError(problems, source=table.source)
     return replace(
         table,
-        descriptions={name: columns[name].list_columns()[name] for name in known},
+        descriptions={name: descriptions[name] for name in known},
         labels={
             name: columns[name].choices
             for name in known

@@ -1,7 +1,8 @@
 """Quotation marks and line breaks of a text table, checked before any row is read.
 
-To a reader all up to the next quotation mark is one value, however many rows that swallows. So
-marks must stand where RFC 4180 allows them, and no value may contain what looks like a row.
+A reader takes everything up to the next quotation mark as one value, however many rows that
+swallows. So marks must stand where RFC 4180 allows them, and no value may contain what looks like
+a row.
 """
 
 import re
@@ -32,7 +33,7 @@ class Survey:
     header: bytes = b""
     # Where the header ends, as an offset in the file.
     header_end: int = 0
-    # Rows, the header included; blank lines are none.
+    # Rows, including the header but not blank lines.
     lines: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -43,7 +44,7 @@ class Survey:
 
     @cached_property
     def width(self) -> int:
-        """Number of columns; asked for only once the header is known."""
+        """Number of columns; valid only once the header is known."""
         return _count_values(self.header, self.delimiter)
 
     def report(self, message: str) -> None:

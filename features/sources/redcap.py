@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 from features.base.errors import MappingError, Problem
 from features.sources.file_kind import find_ending
@@ -26,7 +27,7 @@ _COLUMNS = {
 }
 _FIXED_CHOICES = {"yesno": {"1": "Yes", "0": "No"}, "truefalse": {"1": "True", "0": "False"}}
 _CHOSEN = ("radio", "dropdown", "checkbox")
-# Texts that REDCap checks to be of such a form name or locate a person.
+# A text that REDCap validates as one of these names or locates a person.
 _OF_PERSONS = re.compile("email|phone|ssn|mrn|zip|postal")
 
 
@@ -57,15 +58,15 @@ class RedcapField:
 def read_redcap_dictionary(path: Path) -> list[RedcapField]:
     """Read a data dictionary.
 
-    The record id is no identifier here, even if it is marked as one: without it there are no
-    patients, and REDCap replaces it by a hash on request under the same name.
+    The record id does not count as an identifier, even if it is marked as one: it tells patients
+    apart, and REDCap can export a hash under the same name.
 
     Raises
     ------
     CohortError
         If the file cannot be read.
     MappingError
-        If there is none, or it is not a data dictionary.
+        If the file does not exist, or is not a data dictionary.
     """
     if not path.is_file():
         _refuse_dictionary(path, "exists", "must be REDCap's data dictionary, as CSV or JSON")
@@ -83,7 +84,7 @@ def read_redcap_dictionary(path: Path) -> list[RedcapField]:
     return [_make_field(number, *row) for number, row in enumerate(rows)]
 
 
-def _refuse_dictionary(path: Path, rule: str, message: str) -> None:
+def _refuse_dictionary(path: Path, rule: str, message: str) -> NoReturn:
     raise MappingError([Problem("dictionary", rule, message)], source=path.name)
 
 

@@ -1,4 +1,4 @@
-"""How one file is written, as far as neither it nor its name can tell: a mapping tells."""
+"""How one file is written: the settings of a mapping that neither the file nor its name shows."""
 
 import codecs
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from features.sources.dates import compile_dates
 
-# Codecs of Python that are no encodings of files.
+# Python codecs that are not encodings of files.
 _NOT_OF_FILES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"}
 
 
@@ -25,7 +25,7 @@ def _check_dates(pattern: str) -> str:
 def _check_encoding(name: str) -> str:
     try:
         known = codecs.lookup(name).name.replace("_", "-")
-        # Codecs that do not turn bytes into text, as base64, are unknown here.
+        # Codecs that do not turn bytes into text, such as base64, raise LookupError here.
         b"a".decode(name, "replace")
     except (LookupError, ValueError):
         known = "undefined"
@@ -39,7 +39,7 @@ def _check_delimiter(delimiter: str) -> str:
     usable = len(delimiter) == 1 and delimiter.isascii() and not delimiter.isalnum()
     if not usable or delimiter in "\"'\r\n +-.\0":
         message = 'must be one sign, for instance ";", "\\t", "|" or "^"'
-        # As when four signs alone were allowed.
+        # The rule's name dates from when only four signs were allowed.
         raise PydanticCustomError("literal_error", message)
     return delimiter
 
@@ -62,7 +62,7 @@ class SourceForm(BaseModel):
     decimal: Literal[".", ","] = "."
     # Of dates in texts, in addition to ISO 8601.
     dates: Annotated[str, AfterValidator(_check_dates)] | None = None
-    # Of a text file, UTF-8 by default, or of a file of SPSS, Stata or SAS, which else tells.
+    # Of a text file, by default UTF-8; of one of SPSS, Stata or SAS, by default what it declares.
     encoding: Annotated[str, AfterValidator(_check_encoding)] | None = None
     # Lines or rows above the header.
     skip_rows: Annotated[int, Field(ge=0)] = 0

@@ -19,7 +19,7 @@ from features.sources.raw_table import RawTable
 from features.sources.source_form import SourceForm
 from features.sources.texts import write_text
 
-# By which function of pyreadstat a file is read.
+# The function of pyreadstat that reads each kind of file.
 _READERS = {
     ".sav": "read_sav",
     ".zsav": "read_sav",
@@ -29,7 +29,7 @@ _READERS = {
     ".xpt": "read_xport",
 }
 STATISTICS_ENDINGS = tuple(_READERS)
-# pyreadstat reads .por files in one encoding alone.
+# pyreadstat has no choice of encoding for .por files.
 ENCODED_ENDINGS = tuple(ending for ending in _READERS if ending != ".por")
 # SAS transport files are made of records of this length.
 _TRANSPORT_BYTES = 80
@@ -97,11 +97,10 @@ def _name_encoding(encoding: str) -> str:
 def _refuse_unreadable(path: Path, reason: str) -> NoReturn:
     if "encoding" in reason or "character set" in reason or "codec" in reason:
         message = (
-            "has texts in another encoding than it says; name the right one in a mapping, for "
+            "has texts in another encoding than it declares; name the right one in a mapping, for "
             'instance `encoding = "windows-1252"`'
         )
         refuse_file(path, "encoding", message)
-    # The library's own words do not quote the file.
     message = f"is not readable as {find_ending(path)}; it may be damaged or cut off"
     refuse_file(path, "format", message)
 

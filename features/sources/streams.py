@@ -15,7 +15,7 @@ from features.sources.file_kind import find_packing, refuse_file
 # A file may unpack to no more, however small it is.
 MAX_UNPACKED_BYTES = 8 << 30
 _BLOCK_BYTES = 1 << 20
-# A mapping is told of these, the likeliest first, if a file is not UTF-8.
+# Suggested for a mapping if a file is not UTF-8, the likeliest first.
 _TRIED = ("windows-1252", "iso-8859-15", "mac-roman", "cp850", "cp437", "windows-1250")
 # Signs that exports hold in addition to letters of Latin scripts.
 _USUAL_SIGNS = frozenset("‘’“”„–—…•€£°±²³µ·½¼«»®™§¿¡×\u00a0")  # noqa: RUF001 - these very signs

@@ -42,7 +42,7 @@ OPENERS: Mapping[str, Opener] = MappingProxyType(
 )
 FORMATS = tuple(OPENERS)
 _PACKED = (*DELIMITERS, *JSON_ENDINGS)
-# What a mapping may say of each kind of file.
+# Keys of a mapping that apply to each kind of file.
 _OPTIONS: tuple[tuple[Collection[str], Collection[str]], ...] = (
     (FORMATS, ("decimal", "dates")),
     (DELIMITERS, ("delimiter", "encoding", "skip_rows", "dictionary", "labels")),
@@ -57,7 +57,7 @@ _HARMLESS = ("delimiter", "encoding")
 
 
 def list_options(ending: str) -> list[str]:
-    """List what a mapping may say of files with an ending."""
+    """List the keys of a mapping that apply to files with an ending."""
     return [name for endings, names in _OPTIONS if ending in endings for name in names]
 
 
@@ -67,8 +67,8 @@ def open_table(paths: Path | Sequence[Path], form: SourceForm | None = None) -> 
     Parameters
     ----------
     form
-        How the file is written, a :class:`~features.records.mapping.Mapper` for one; by default
-        the file itself and its ending tell.
+        How the file is written, for instance a :class:`~features.records.mapping.Mapper`; by
+        default, as its ending and its own first bytes show.
 
     Raises
     ------

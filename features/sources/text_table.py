@@ -1,5 +1,6 @@
 """Text tables: CSV, TSV and the like, with what differs between the programs that write them."""
 
+import codecs
 import csv
 import io
 import re
@@ -24,7 +25,6 @@ from features.sources.streams import TextFile
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Excel's own first line, in which a file names its delimiter.
 _DECLARATION = re.compile(rb'sep=([^"\r\n\x80-\xff])(\r\n|\r|\n|$)', re.IGNORECASE)
 _QUOTED = re.compile(rb'"[^"]*"')
@@ -69,8 +69,8 @@ def open_text_table(path: Path, form: SourceForm) -> RawTable:
 
 
 def _read_declaration(file: IO[bytes]) -> tuple[int, str | None]:
-    head = file.read(len(_BYTE_ORDER_MARK) + len("sep=;\r\n"))
-    start = len(_BYTE_ORDER_MARK) if head.startswith(_BYTE_ORDER_MARK) else 0
+    head = file.read(len(codecs.BOM_UTF8) + len("sep=;\r\n"))
+    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     declaration = _DECLARATION.match(head, start)
     if declaration is None:
         return start, None
@@ -186,7 +186,7 @@ def _read_rows(
                 yield batch
     except (pa.ArrowInvalid, UnicodeDecodeError):
         text_file.refuse_encoding()
-    # Should Arrow and the survey ever disagree about what a row is, none is lost in silence.
+    # If Arrow and the survey ever disagree about what a row is, no row is lost silently.
     if count + len(ragged) != survey.rows:
         message = f"has {survey.rows} rows, of which {count + len(ragged)} could be read"
         refuse_file(text_file.path, "rows", message)

@@ -177,8 +177,7 @@ def _tabulate(estimates: Estimates, numbers: Any) -> Any:
     def show(values: Any) -> Any:
         return pa.array(values, pa.float64(), mask=withheld | np.isnan(values))
 
-    reasons = [None if reason is None else reason["reason"] for reason in estimates.abstained]
-    fields = [" ".join(r["fields"]) or None if r else None for r in estimates.abstained]
+    reasons, fields = estimates.list_abstentions()
     prorated = [" ".join(names) or None for names in estimates.prorated]
     return pa.table(
         {

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 import ketamine_response as kr
+from experiments.simulator import WORLDS, simulate
+from experiments.simulator.exports import write_export
 from features.base.home import find_home
 from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"
+TABLES = ["demographics", "dosing", "scores"]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,37 @@ def test_validation_is_that_of_the_command(commands, make_commands, by_command, 
     assert [*shown] == [auc["value"], auc["low"], auc["high"]]
     assert result.summary["files"] == []
     assert result.report.html == (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_validation_on_joined_exports_accounts_for_their_rows(commands, by_command, tmp_path):
+    """As the command does: its findings, and so its report, have every table's rows."""
+    write_export("tables", simulate(WORLDS["strong"], 300, 11), 11, tmp_path / "export")
+    how = ("--mapping", tmp_path / "export" / "mapping.toml", "--out", tmp_path / "out", "--json")
+    done = commands.call("validate", f"{OUTCOME}@champion", tmp_path / "export", *how)
+    result = kr.validate(OUTCOME, tmp_path / "export", how[1], home=by_command)
+    expected = json.loads(done.stdout)["findings"]
+    assert [entry["table"] for entry in expected["flow"]["tables"]] == TABLES
+    assert result.summary["findings"]["flow"] == expected["flow"]
+
+
+def test_fit_accounts_for_the_rows_of_joined_exports(by_command, tmp_path):
+    """Of a list of files, and of a cohort that was read from them."""
+    write_export("tables", simulate(WORLDS["strong"], 120, 11), 11, tmp_path)
+    mapping, files = tmp_path / "mapping.toml", [tmp_path / f"{name}.csv" for name in TABLES]
+    study = kr.Study(
+        name="joined",
+        question="Who responds?",
+        outcome="phq9.week12.response",
+        seed=1,
+        cohort={"mapping": str(mapping)},
+        candidates=["base_rate"],
+        validation={"profile": "quick", "repeats": 1, "resamples": 100},
+        uncertainty={"redevelopments": 20},
+        gate={"redevelopments": 0},
+    )
+    for cohort in (files, kr.read_cohort(files, mapping)):
+        flow = kr.fit_study(study, cohort, jobs=1, home=by_command).findings.flow
+        assert [entry.table for entry in flow.tables] == TABLES
 
 
 def test_champions_change_as_by_command(by_command, make_commands):

@@ -21,7 +21,7 @@ name = "invented2026"
 label = "Invented 2026"
 source = "Invented for this test; no patient was ever seen"
 outcome = "remission on the QIDS at week 8"
-population = "invented patients"
+population = "none: the equation is invented"
 intercept = 1.4
 
 [missing]

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from cards import make_card
-from designs import BY_HAND, build_design
+from designs import make_plain_design
 
 from features.base.home import find_home
 from features.model.card import (
@@ -31,6 +31,8 @@ from training.registry.registry import Registry
 from training.study.courses import load_design
 from training.study.design import number_sites
 from training.study.study import Study
+
+BY_HAND = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 @pytest.fixture
@@ -58,7 +60,8 @@ def make_design():
         effects = np.array(site_effects)[sites] if site_effects else np.zeros(size)
         log_odds = strength * (columns.get_numbers("phq9") - 16) + effects
         outcome = (generator.random(size) < 1 / (1 + np.exp(-log_odds))).astype(float)
-        design = build_design(columns, ["age", "bmi", "phq9", "gad7", "bipolar"], outcome, study)
+        fields = ["age", "bmi", "phq9", "gad7", "bipolar"]
+        design = make_plain_design(columns, fields, outcome, study)
         return replace(design, enrolled=design)
 
     return make

@@ -12,13 +12,13 @@ import numpy as np
 
 from features.dictionary.dictionary import Dictionary
 from features.dictionary.field import Group
-from features.dictionary.horizon import HORIZONS
+from features.dictionary.horizon import DAYS_PER_MONTH, HORIZONS
 
 BASELINE, IGNORED = "baseline", "ignore"
 # Parts of a table from which fields are derived.
 SOURCES = ("birth_date", "birth_year", "first_dose", "height", "weight")
 _SURE = 0.8
-DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
+DAYS = {"day": 1.0, "week": 7.0, "month": DAYS_PER_MONTH}
 # Similar names count as far as they share words, or else letters; below this, not at all.
 _MIN_SIMILARITY = 0.5
 _SHARED_WORDS, _SHARED_LETTERS, _MIN_LETTERS = 0.85, 0.75, 0.8

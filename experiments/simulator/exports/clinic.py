@@ -28,8 +28,8 @@ BACKGROUND = ("failed_antidepressants", "episode_months", "benzodiazepine_mg", *
 FLAGS = (*HISTORY, "simulated")
 PERSON = ("patient_id", "site", "condition", "age", "sex", "bmi", *BACKGROUND)
 REGIMEN = ("agent", "route", "dose_mg_kg", "dose_mg", "sessions", "weeks")
-_FOLLOWUPS = ("phq9_acute", "phq9_week12", "gad7_acute", "gad7_week12", "madrs_day1", "madrs_acute")
-FIELDS = (*PERSON, "course", "assessed_on", "simulated", *TOTALS, *REGIMEN, *ITEMS, *_FOLLOWUPS)
+FOLLOWUPS = ("phq9_acute", "phq9_week12", "gad7_acute", "gad7_week12", "madrs_day1", "madrs_acute")
+FIELDS = (*PERSON, "course", "assessed_on", "simulated", *TOTALS, *REGIMEN, *ITEMS, *FOLLOWUPS)
 _KEYS = ("record", "patient_id", "course")
 # First and last day of a visit, counted from the first dose; each within its horizon.
 _DAYS = {"day1": (1, 2), "acute": (30, 44), "week12": (75, 95)}
@@ -66,7 +66,10 @@ def keep_records(simulation: Simulation, seed: int) -> Clinic:
         Of what the cohort leaves open: days within a horizon, heights, answers at follow-up.
     """
     generator = np.random.default_rng([seed, len(FIELDS)])
-    courses = _repeat_patients(simulation.cohort.to_pandas(), generator)
+    cohort = simulation.cohort.to_pandas()
+    # At intake there is no follow-up yet: its columns are blank.
+    cohort = cohort.reindex(columns=list(dict.fromkeys([*cohort, *FOLLOWUPS])))
+    courses = _repeat_patients(cohort, generator)
     courses = _schedule_courses(_complete_forms(courses), generator)
     courses = _fill_history(_measure_bodies(courses, generator))
     visits = _list_visits(courses, generator)
@@ -167,7 +170,7 @@ def _list_strays(courses: Any, generator: np.random.Generator) -> Any:
 
 
 def _answer_forms(courses: Any, visit: str, generator: np.random.Generator) -> Any:
-    names = [name for name in _FOLLOWUPS if name.endswith(f"_{visit}")]
+    names = [name for name in FOLLOWUPS if name.endswith(f"_{visit}")]
     scores = courses[names].rename(columns=lambda name: name.partition("_")[0])
     for key in scores.columns.intersection(FORMS):
         instrument, absent = _BUILT_IN.instruments[key], scores[key].isna()

@@ -9,6 +9,7 @@ import pandas as pd
 from experiments.simulator.exports.clinic import (
     BACKGROUND,
     FLAGS,
+    FOLLOWUPS,
     FORMS,
     HISTORY,
     ITEMS,
@@ -101,7 +102,7 @@ def write_redcap(clinic: Clinic, folder: Path) -> list[Path]:
 
 
 def _leave_sums_out(scores: Any, visit: Any) -> Any:
-    # At follow-up the items are answered, and nobody has added them up.
+    # Follow-up visits have item answers without totals.
     return scores.assign(
         **{key: scores[key].where(visit == "baseline") for key in FORMS if key in scores}
     )
@@ -131,12 +132,19 @@ def _describe_fields() -> Any:
     return pd.DataFrame(fields, columns=columns).reindex(columns=list(_DICTIONARY), fill_value="")
 
 
+def _list_scores(visit: str) -> list[str]:
+    # A project has the fields of every visit, whether it took place or not.
+    scales = {name.removesuffix(f"_{visit}") for name in FOLLOWUPS if name.endswith(f"_{visit}")}
+    names = (*ITEMS, *TOTALS)
+    return [name for name in names if visit == "baseline" or name.partition("_")[0] in scales]
+
+
 def write_redcap_api(clinic: Clinic, folder: Path) -> list[Path]:
     """Write what the API of a classic project answers: one object per record, all texts."""
     table = lay_out(clinic.courses, _API, _CODES)
     for visit, suffix in _SUFFIXES.items():
-        scores = clinic.visits[clinic.visits["visit"] == visit].dropna(axis=1, how="all")
-        layout = {name: name for name in _SCORES.values() if name in scores}
+        scores = clinic.visits[clinic.visits["visit"] == visit]
+        layout = {name: name for name in ("record", *_list_scores(visit))}
         laid = _leave_sums_out(lay_out(scores, layout, {}), scores["visit"])
         laid = laid.set_index("record").add_suffix(f"_{suffix}")
         table = table.join(laid, on="record_id")

@@ -11,8 +11,8 @@ from experiments.simulator.exports.workbook import write_workbook
 _TITLE = "SIMULATED patients: ketamine clinic, outcomes by course"
 _NOTE = "Blank: not recorded."
 _WORDS: Words = {"sex": {"female": "F", "male": "M"}, **dict.fromkeys(FLAGS, FLAG_WORDS)}
-# Upper header (None: there is none) = lower header = field.
-_SHEET: Mapping[str | None, Mapping[str, str]] = {
+# Upper header = lower header, if there is one = field.
+_SHEET: Mapping[str, Mapping[str | None, str]] = {
     "Patient": {
         **{"ID": "patient_id", "Course": "course", "Site": "site", "Assessed": "assessed_on"},
         **{"Diagnosis": "condition", "Age": "age", "Sex": "sex", "BMI": "bmi"},
@@ -23,7 +23,7 @@ _SHEET: Mapping[str | None, Mapping[str, str]] = {
     "Day 1": {"MADRS": "madrs_day1"},
     "Week 6": {"PHQ-9": "phq9_acute", "GAD-7": "gad7_acute", "MADRS": "madrs_acute"},
     "Week 12": {"PHQ-9": "phq9_week12", "GAD-7": "gad7_week12"},
-    None: {"simulated": "simulated"},
+    "simulated": {None: "simulated"},
 }
 _GERMAN = {
     **{"Patienten-Nr": "patient_id", "Behandlung Nr": "course", "Zentrum": "site"},

@@ -41,7 +41,7 @@ _LAYOUT = {
 
 
 def write_spss(clinic: Clinic, folder: Path) -> list[Path]:
-    """Write one row per course; what is missing has a code of its own, by turns."""
+    """Write one row per course; missing values have one of two codes, by turns."""
     import pyreadstat  # an extra: the other shapes do without
 
     table = lay_out(clinic.courses, _LAYOUT, _CODES)

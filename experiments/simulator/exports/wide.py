@@ -39,7 +39,7 @@ _BLOCK = {
     **{"PCL-5 Total": "pcl5", "MADRS Total": "madrs"},
 }
 _BLOCKS = range(1, 6)
-# What such exports are full of and no study asks for.
+# Such exports have hundreds of columns that no study needs.
 _UNWANTED = {
     **{f"Vitals {number} Note": "" for number in range(1, 21)},
     **{f"Consent Form {number}": "signed" for number in range(1, 11)},
@@ -48,7 +48,7 @@ _UNWANTED = {
 
 
 def write_wide(clinic: Clinic, folder: Path) -> list[Path]:
-    """Write one row per course, with the date, answers and totals of its every assessment."""
+    """Write one row per course, with date, answers and totals of each of its assessments."""
     late = clinic.strays[clinic.strays["visit"] == "late"]
     visits = pd.concat([clinic.visits, late]).sort_values(["record", "date"], kind="stable")
     number = visits.groupby("record").cumcount() + 1

@@ -1,1 +1,1 @@
-"""Workbooks: their sheets, and what the library that reads them does not say."""
+"""Workbooks: their sheets, and what the library that reads them does not report."""

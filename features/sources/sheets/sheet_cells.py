@@ -1,4 +1,4 @@
-"""What python-calamine does not say of a sheet: its errors, and how far it extends.
+"""What python-calamine does not report of a sheet: its errors, and how far it extends.
 
 calamine gives an error such as #N/A as an empty cell, which would be a missing value, and reserves
 memory for every cell up to the last: one at the far corner of a sheet would end the process.
@@ -30,7 +30,7 @@ _UNKNOWN_ERROR = "#N/A"
 
 @dataclass
 class SheetScan:
-    """Facts of one sheet; rows and columns count from 0."""
+    """What is in one sheet; rows and columns count from 0."""
 
     errors: dict[Position, str] = field(default_factory=dict)
     # Ranges of merged cells; from .xlsx and .xls files calamine reads them itself.
@@ -273,7 +273,7 @@ def _list_starts(content: bytes) -> Iterator[tuple[str, int]]:
     for kind, data in takewhile(lambda record: record[0] != _END, _split_records(content, 0)):
         if kind == _BOUND_SHEET:
             (start,) = struct.unpack_from("<I", data)
-            # Excel 95 has no sign that says how wide letters are.
+            # Excel 95 has no flag for the width of letters.
             begin, wide = (8, data[7] & 1) if version >= _EXCEL_97 else (7, 0)
             text = data[begin : begin + data[6] * (1 + wide)]
             yield text.decode("utf-16-le" if wide else "latin-1"), start

@@ -80,7 +80,7 @@ def _refuse_damage(path: Path, calamine: ModuleType) -> Iterator[None]:
     except (calamine.CalamineError, *_DAMAGED):
         _refuse_damaged(path)
     except BaseException as error:
-        # Where calamine itself fails, in Rust, it raises what is no Exception.
+        # A panic in calamine's Rust code arrives as a BaseException that is not an Exception.
         if type(error).__module__ != "pyo3_runtime":
             raise
         _refuse_damaged(path)
@@ -123,14 +123,14 @@ def _check_extent(path: Path, scan: SheetScan) -> None:
     if scan.rows * scan.columns > MAX_CELLS:
         message = (
             f"has a sheet of {scan.rows} rows and {scan.columns} columns, more than {MAX_CELLS:,} "
-            "cells; delete what lies far below or beside the table, or save it as CSV UTF-8"
+            "cells; delete stray cells far below or right of the table, or save it as CSV UTF-8"
         )
         refuse_file(path, "size", message)
 
 
 # Each row that is not blank, with its number in the sheet, from 0.
 def _number_cells(sheet: Any, scan: SheetScan, decimal: str) -> Iterator[tuple[int, Row]]:
-    # calamine leaves out blank columns at the left, yet no rows.
+    # calamine leaves out blank columns at the left, but not blank rows at the top.
     left = sheet.start[1] if sheet.start else 0
     errors: dict[int, dict[int, str]] = {}
     for (row, column), text in scan.errors.items():

@@ -67,6 +67,17 @@ def test_export_has_the_true_counts(name, exports, clinic):
     assert count_outcomes(frame_values(bring_in(exports / name))) == count_outcomes(scores)
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_export_at_intake_has_no_followup(name, tmp_path):
+    """And becomes the true cohort all the same."""
+    simulation = simulate(WORLDS["default"], 30, SEED, intake=True)
+    truth, _ = write_export(name, simulation, SEED, tmp_path / "export")
+    write_simulation(truth, tmp_path / "truth.parquet")
+    columns = bring_in(tmp_path / "export")
+    assert digest_cohort(columns) == digest_cohort(read_cohort(tmp_path / "truth.parquet"))
+    assert not {"phq9_acute", "madrs_day1"} & {*columns.list_recorded()}
+
+
 def test_clinic_treats_some_patients_twice(clinic):
     courses = clinic.courses
     again = courses[courses["course"] == 2].set_index("patient_id")

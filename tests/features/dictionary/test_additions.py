@@ -88,25 +88,6 @@ BUILT_IN = load_dictionary()
 
 
 @pytest.fixture
-def load(tmp_path):
-    def load(text, name="clinic.toml"):
-        (tmp_path / name).write_text(text)
-        return load_dictionary(tmp_path / name)
-
-    return load
-
-
-@pytest.fixture
-def list_rules(load):
-    def list_rules(text):
-        with pytest.raises(DictionaryError) as refused:
-            load(text)
-        return {(problem.field, problem.rule) for problem in refused.value.problems}
-
-    return list_rules
-
-
-@pytest.fixture
 def read(load, make_assessment):
     """Read assessments with everything added: their columns, and fields and rules of problems."""
 

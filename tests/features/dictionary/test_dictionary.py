@@ -20,27 +20,8 @@ source = "made up"
 """
 
 
-@pytest.fixture
-def load(tmp_path):
-    def load(text=PAIN, name="scales.toml"):
-        (tmp_path / name).write_text(text)
-        return load_dictionary(tmp_path / name)
-
-    return load
-
-
-@pytest.fixture
-def list_rules(load):
-    def list_rules(text):
-        with pytest.raises(DictionaryError) as refused:
-            load(text)
-        return {(problem.field, problem.rule) for problem in refused.value.problems}
-
-    return list_rules
-
-
 def test_an_added_scale_has_all_its_fields(load):
-    known = load()
+    known = load(PAIN)
     added = set(known.cohort_fields) - set(BUILT_IN.cohort_fields)
     items = {f"bpi_{number}" for number in range(1, 5)}
     horizons = ("day1", "week1", "week2", "acute", "week12", "month6")
@@ -51,17 +32,17 @@ def test_an_added_scale_has_all_its_fields(load):
 
 
 def test_built_in_fields_keep_their_order(load):
-    assert [name for name in load().fields if "bpi" not in name] == list(BUILT_IN.fields)
+    assert [name for name in load(PAIN).fields if "bpi" not in name] == list(BUILT_IN.fields)
 
 
 def test_the_same_scales_make_the_same_dictionary(load):
     """So that tables derived from a dictionary are cached, however often it is read."""
-    assert load() is load(name="again.toml")
+    assert load(PAIN) is load(PAIN, "again.toml")
     assert load_dictionary() is BUILT_IN
 
 
 def test_an_added_scale_makes_outcomes_and_features(load):
-    known = load()
+    known = load(PAIN)
     outcome = parse_outcome("bpi.acute.response.after-week1", known)
     assert outcome.definition.startswith("BPI severity down by at least 30")
     assert "bpi_day1" in outcome.early_scores
@@ -71,10 +52,10 @@ def test_an_added_scale_makes_outcomes_and_features(load):
 
 def test_assessments_are_read_with_their_dictionary(load):
     row = {"patient_id": "a", "condition": "depression", "bpi_1": 3, "bpi_2": 4}
-    columns = read_assessments([row | {"bpi_3": 5, "bpi_4": 6}], load())
+    columns = read_assessments([row | {"bpi_3": 5, "bpi_4": 6}], load(PAIN))
     assert columns.get_numbers("bpi").tolist() == [18]
     assert [problem.rule for problem in parse_rows([row])[1]] == ["unknown"] * 2 + ["required"]
-    _, problems = parse_rows([row | {"phq9": 9, "bpi_1": 11}], dictionary=load())
+    _, problems = parse_rows([row | {"phq9": 9, "bpi_1": 11}], dictionary=load(PAIN))
     assert [str(problem.field) for problem in problems] == ["bpi_1"]
 
 
@@ -150,7 +131,7 @@ def test_every_problem_is_listed_at_once(list_rules):
 
 
 def test_dictionaries_are_combined_unless_they_disagree(load):
-    bpi, vas = load(), load(PAIN.replace("[bpi]", "[vas]"), "vas.toml")
+    bpi, vas = load(PAIN), load(PAIN.replace("[bpi]", "[vas]"), "vas.toml")
     both = combine_dictionaries([BUILT_IN, bpi, vas, bpi])
     assert {"bpi", "vas"} <= set(both.instruments)
     assert combine_dictionaries([BUILT_IN, BUILT_IN]) is BUILT_IN

@@ -71,11 +71,11 @@ def is_equal(value, other):
 
 
 def find_wrong(cohort, truth, tolerated, strays):
-    """List courses that nobody had, or lost, and fields whose value is another or lost.
+    """List courses that were invented or lost, and fields whose values were changed or lost.
 
     If a value may be missing, a total may be pro-rated, and another visit of the patient read.
     """
-    wrong = [f"{course} is nobody's" for course in cohort.keys() - truth.keys()]
+    wrong = [f"{course} is invented" for course in cohort.keys() - truth.keys()]
     if "courses" not in tolerated:
         wrong += [f"{course} is lost" for course in truth.keys() - cohort.keys()]
     for course in truth.keys() & cohort.keys():

@@ -3,25 +3,15 @@
 import json
 
 import pytest
+from opened_files import check_refusal, read_rows
 
 from features.base.errors import CohortError
 from features.records.cohort import read_cohort
 from features.records.mapping import Mapper
-from features.sources.source_form import SourceForm
-from features.sources.tables import open_table
-
-
-def read_rows(path, **form):
-    table = open_table(path, SourceForm(**form))
-    return [row for batch in table.batches for row in batch.to_pylist()]
 
 
 def refuse(path, rule, *words):
-    with pytest.raises(CohortError) as refused:
-        read_rows(path)
-    assert [(p.field, p.rule) for p in refused.value.problems] == [("file", rule)]
-    for word in words:
-        assert word in str(refused.value)
+    check_refusal(lambda: read_rows(path), rule, *words)
 
 
 ROWS = '{"a": "007", "b": 17.0, "c": true}\n\n{"b": null, "a": "é", "d": 1e400}\n'

@@ -53,13 +53,13 @@ def damage(chance, content):
     if not text:
         return content
     for _ in range(chance.randint(1, 3)):
-        place = chance.randint(0, len(text))
+        index = chance.randint(0, len(text))
         marks = [match.start() for match in re.finditer('[",]', text)]
         if marks and chance.random() < 0.4:
             gone = chance.choice(marks)
             text = text[:gone] + text[gone + 1 :]
         else:
-            text = text[:place] + chance.choice('"",') + text[place:]
+            text = text[:index] + chance.choice('"",') + text[index:]
     return head + end + text
 
 

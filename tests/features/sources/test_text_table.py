@@ -6,6 +6,7 @@ import time
 import zipfile
 
 import pytest
+from opened_files import check_refusal
 
 from features.base.errors import CohortError
 from features.records.cohort import read_cohort
@@ -22,11 +23,7 @@ def list_problems(path, mapper=NOTES):
 
 
 def refuse(path, rule, *words, mapper=NOTES):
-    """Check that a file is refused as a whole for one reason."""
-    ((field, broken, message),) = list_problems(path, mapper)
-    assert (field, broken) == ("file", rule)
-    for word in words:
-        assert word in message, message
+    check_refusal(lambda: read_cohort(path, mapper), rule, *words)
 
 
 UNPAIRED = {

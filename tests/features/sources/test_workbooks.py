@@ -4,6 +4,7 @@ import zipfile
 from datetime import date, datetime
 
 import pytest
+from opened_files import check_refusal, read_rows
 from workbooks import Error, write_ods, write_xls, write_xlsb, write_xlsx
 
 from features.base.errors import CohortError
@@ -18,20 +19,8 @@ ROWS = [HEADER, ["a", "depression", 17], ["b", "depression", "12"]]
 WRITERS = {"xlsx": write_xlsx, "xlsb": write_xlsb, "xls": write_xls, "ods": write_ods}
 
 
-def read_rows(path, **form):
-    """A table's rows as dictionaries of texts."""
-    table = open_table(path, SourceForm(**form))
-    return [row for batch in table.batches for row in batch.to_pylist()]
-
-
 def refuse(path, rule, *words, **form):
-    """Check that a file is refused as a whole for one reason."""
-    with pytest.raises(CohortError) as refused:
-        read_rows(path, **form)
-    ((field, broken, message),) = [(p.field, p.rule, p.message) for p in refused.value.problems]
-    assert (field, broken) == ("file", rule)
-    for word in words:
-        assert word in message, message
+    check_refusal(lambda: read_rows(path, **form), rule, *words)
 
 
 @pytest.fixture(params=WRITERS)

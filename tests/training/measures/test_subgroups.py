@@ -150,7 +150,7 @@ def test_without_bands_severity_is_in_thirds_of_the_range():
 
 
 def test_agents_of_a_study_are_compared():
-    """What is not a drug has no route, which is not one that nobody recorded."""
+    """A treatment that is not a drug has no route, as opposed to an unrecorded one."""
     added = Additions(agents=(Agent(key="cbt", label="CBT", routes=()),))
     regimens = [("ketamine", "iv"), ("ketamine", "im"), ("cbt", None), ("ketamine", None)]
     rows = [

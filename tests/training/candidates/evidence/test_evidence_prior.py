@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from designs import build_design
+from designs import make_plain_design
 
 from features.dictionary.outcome import parse_outcome
 from features.model.equation import ALL_VERSIONS
@@ -25,11 +25,14 @@ from training.candidates.evidence.update import (
     update_literature,
 )
 from training.candidates.registry import make_candidates
+from training.study.study import Study
 
 CANDIDATES = make_candidates()
 
 FIELDS = ["age", "bmi", "phq9", "failed_ect", "ace_score", "expectancy", "systolic", "route"]
 CANDIDATE = CANDIDATES["evidence_prior"]
+
+STUDY = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
 
 
 def make_people(size, seed, sites=0, missing=0.15, **fixed):
@@ -59,7 +62,7 @@ def make_courses(size, log_odds, seed=1, sites=0, **changes):
     columns = make_people(size, seed, sites, **changes)
     chance = compute_probability(log_odds(columns))
     outcome = (np.random.default_rng(seed + 1).random(size) < chance).astype(float)
-    return build_design(columns, FIELDS, outcome)
+    return make_plain_design(columns, FIELDS, outcome, STUDY)
 
 
 def say_as_published(columns, factor=1.0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from designs import build_design
+from designs import make_plain_design
 
 from features.dictionary.dictionary import load_dictionary
 from features.records.assessment import read_assessments
@@ -13,6 +13,7 @@ from training.candidates.evidence.literature import (
 )
 from training.candidates.evidence.published import EFFECTS, SIGNS, UNKNOWN_SPREAD
 from training.candidates.evidence.update import update_literature
+from training.study.study import Study
 
 ADDED = """
 [fields.stated]
@@ -49,13 +50,14 @@ def make_design(tmp_path):
     def make(rows, outcome=(), spread=0.3):
         (tmp_path / "added.toml").write_text(ADDED.replace("SPREAD", str(spread)))
         dictionary = load_dictionary(tmp_path / "added.toml")
+        study = Study(name="by-hand", question="?", outcome="phq9.acute.response", seed=1)
         people = [
             {"patient_id": f"p{n}", "condition": "depression", "phq9": 17} | row
             for n, row in enumerate(rows)
         ]
         columns = read_assessments(people, dictionary)
         known = np.array(outcome if len(outcome) else np.arange(len(rows)) % 2, dtype=float)
-        return build_design(columns, FIELDS, known)
+        return make_plain_design(columns, FIELDS, known, study)
 
     return make
 
