@@ -127,7 +127,7 @@ def _explain_columns(
     mapper: Mapper, exports: Sequence[Path], dictionary: Dictionary, ignore_unknown: bool
 ) -> Iterator[Becomes]:
     fields = list_column_fields(dictionary)
-    sorter = Sorter(mapper, dictionary, fields, ignore_unknown)
+    sorter = Sorter(mapper, dictionary, ignore_unknown)
     tables = mapper.list_tables()
     for table, files in find_exports(exports, mapper).tables.items():
         # All files of a table have the same columns, or are refused when they are read.

@@ -11,7 +11,7 @@ from features.base.arrays import Flags, Indices
 
 # The table of a mapping that declares none: a file with one row per course.
 SINGLE = "cohort"
-# What is said of the rows below a table that a mapping cuts off.
+# Note on the rows below a table that a mapping cuts off.
 FOOTER = "last rows of a file, cut off as declared"
 _OPEN, _USED = 0, -1
 
@@ -27,9 +27,8 @@ class Aside:
     table: str = ""
 
     def describe(self) -> str:
-        """Describe the reason, with the table that decided."""
-        reason = f"{self.reason} ({self.table})" if self.table else self.reason
-        return reason[:1].upper() + reason[1:]
+        """Return the reason as the start of a sentence; it names the table that decided."""
+        return self.reason[:1].upper() + self.reason[1:]
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Account:
         return names == [SINGLE] and not (self.tables[0].rows.aside or self.courses.aside)
 
     def check(self) -> None:
-        """Raise AssertionError if any count does not add up; that is a fault of ours."""
+        """Raise AssertionError if any count does not add up, which is a defect here."""
         parts = {f"rows of {entry.table}": entry.rows for entry in self.tables}
         parts |= {"patients": self.patients, "courses": self.courses}
         lost = [name for name, part in parts.items() if not part.adds_up]

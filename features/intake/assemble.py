@@ -84,7 +84,8 @@ class _Assembly:
         linked, names, problems = link_patients(frames, self.plan)
         kept, aside, lacking = find_lacking(linked, len(names))
         self._stop([*problems, *lacking])
-        _drop_patients(linked, aside)
+        for lacker, absent in aside:
+            _drop_patients(linked, absent, _explain_absent(lacker))
         courses, problems = make_courses(linked, names, kept, self.plan)
         self._stop(problems)
         read, courses = courses.size, self._drop_undated(linked, courses)
@@ -112,8 +113,7 @@ class _Assembly:
         return ", ".join(path.name for path in self.paths)
 
     def _read_frames(self, exports: Exports) -> list[Frame]:
-        known = list_column_fields(self.dictionary)
-        sorter = Sorter(self.plan, self.dictionary, known, self.ignore_unknown)
+        sorter = Sorter(self.plan, self.dictionary, self.ignore_unknown)
         frames, problems = [], []
         for name, files in exports.tables.items():
             frame, refused = read_frame(name, files, self.plan, partial(sorter.sort, name))
@@ -134,7 +134,7 @@ class _Assembly:
             kept = courses.keep_courses(~lacking)
             alive = np.zeros(len(courses.names), dtype=bool)
             alive[kept.patient] = True
-            _drop_patients(linked, [("", ~alive)], "no first dose")
+            _drop_patients(linked, ~alive, "no first dose")
             return kept
         problems = []
         message = (
@@ -212,7 +212,7 @@ class _Assembly:
         table = AssembledTable(self._source, tuple(arrays), iter(batches), origins=origins)
         return table, problems
 
-    # A table's own decimal mark and dates become those of the mapping, which records read by.
+    # A table's own decimal mark and dates become those of the mapping, by which records are read.
     def _convert(self, field: Field, entry: Contribution) -> Cells:
         form = self.plan.get_form(entry.link.frame.name)
         cells = entry.cells
@@ -247,7 +247,7 @@ class _Assembly:
         return account
 
 
-# Why a row is left aside of which no step before says it.
+# Step and reason for rows that no earlier step used or left aside, by the table's kind.
 _CLOSING = {
     "visit": ("readings", "another reading is read"),
     "entry": ("derive", "no rule counts it"),
@@ -273,20 +273,21 @@ def _needs_first_dose(link: Linked) -> bool:
     )
 
 
-def _drop_patients(
-    linked: Sequence[Linked], aside: Sequence[tuple[str, Flags]], reason: str = ""
-) -> None:
-    for table, dropped in aside:
-        for link in linked:
-            rows = (link.patient >= 0) & np.append(dropped, False)[link.patient]
-            link.frame.tally.set_aside(rows, "patients", reason or f"patient not in {table}")
-            link.patient = np.where(rows, -1, link.patient)
+def _drop_patients(linked: Sequence[Linked], dropped: Flags, reason: str) -> None:
+    for link in linked:
+        rows = (link.patient >= 0) & np.append(dropped, False)[link.patient]
+        link.frame.tally.set_aside(rows, "patients", reason)
+        link.patient = np.where(rows, -1, link.patient)
+
+
+def _explain_absent(table: str) -> str:
+    return f"patient not in {table}"
 
 
 def _count_patients(kept: Flags, aside: Sequence[tuple[str, Flags]]) -> Part:
     parts = tuple(
-        Aside("patients", f"patient not in {table}", int(dropped.sum()), table)
-        for table, dropped in aside
+        Aside("patients", _explain_absent(table), int(absent.sum()), table)
+        for table, absent in aside
     )
     return Part(len(kept), int(kept.sum()), parts)
 
@@ -314,7 +315,7 @@ def _compare_tables(name: str, entries: Sequence[Contribution]) -> list[Problem]
             for entry in (first, other)
         ]
         wrong = other.rows[both[texts[0] != texts[1]]]
-        message = f"says another {name} than the table {first.link.frame.name}"
+        message = f"differs from {name} in the table {first.link.frame.name}"
         problems += other.link.frame.explain(other.label, "duplicate", message, wrong)
     return problems
 

@@ -12,8 +12,8 @@ from features.intake.days import read_decimal
 from features.intake.plan import Length
 
 METRES_PER_INCH, KILOGRAMS_PER_POUND = 0.0254, 0.45359237
-# How many of theirs a metre or kilogram has, or what one of theirs is. Dividing by 100 rounds
-# right, so that 165 cm and 1.65 m are one height; multiplying by 0.01 does not.
+# Units per metre or kilogram, and metres or kilograms per unit: 165 / 100 is exactly 1.65, so that
+# 165 cm and 1.65 m are the same height; 165 * 0.01 is not.
 _PARTS = {"cm": 100, "g": 1000}
 _FACTORS = {"m": 1.0, "in": METRES_PER_INCH, "ft+in": METRES_PER_INCH}
 _FACTORS |= {"kg": 1.0, "lb": KILOGRAMS_PER_POUND}
@@ -52,7 +52,7 @@ def measure_length(
     Numbers
         NaN if missing or implausible.
     list of Flags
-        For each column, the cells that say no number.
+        For each column, the cells that are not numbers.
     Flags
         The rows whose height or weight is implausible.
     """

@@ -1,4 +1,4 @@
-"""Days: what cells say of dates, day numbers and years, and the time between two days."""
+"""Days: dates, day numbers and years of cells, and the time between two days."""
 
 import re
 
@@ -27,16 +27,16 @@ def read_decimals(cells: Cells, decimal: str) -> tuple[Numbers, Flags]:
 
 
 def read_decimal(text: str, decimal: str = ".") -> float:
-    """Read a number; NaN if the text is none."""
+    """Read a number; NaN if the text is not one."""
     plain = text.strip()
     if decimal == ",":
-        # A point may part thousands, so that number is none.
+        # A point may separate thousands, so such a number is not read.
         plain = plain.translate({ord(","): ".", ord("."): ","})
     return float(plain) if NUMBER_PATTERN.fullmatch(plain) else float("nan")
 
 
 def read_year(text: str) -> float:
-    """Read a calendar year from 1800 to 2099; NaN if the text is none."""
+    """Read a calendar year from 1800 to 2099; NaN if the text is not one."""
     plain = text.strip()
     return float(plain) if _YEAR.fullmatch(plain) else float("nan")
 

@@ -39,7 +39,7 @@ class Derived:
 
 
 class Deriver:
-    """Derives the fields of one cohort; `problems` collects what its cells do not allow."""
+    """Derives the fields of one cohort; `problems` collects what prevents it."""
 
     def __init__(
         self,
@@ -88,8 +88,9 @@ class Deriver:
             message = "no table that is read has this column"
             self.problems.append(Problem(label, "missing_column", message))
         elif len(tables) > 1 and "*" not in pattern:
-            message = f"is in several tables; write it as one of: {', '.join(sorted(tables))}"
-            self.problems.append(Problem(label, "ambiguous", f"{message}, a dot and the column"))
+            known = ", ".join(sorted(tables))
+            message = f"is in several tables: write `table.column`, with one of: {known}"
+            self.problems.append(Problem(label, "ambiguous", message))
         return matching
 
     def _find_all(self, name: str, patterns: Sequence[str]) -> list[Contribution]:
@@ -143,7 +144,7 @@ class Deriver:
         for days in known.values() if rule.until is None and rule.count is None else ():
             if not np.isnan(days).all():
                 return days
-        message = "needs a day to count up to: say `until`, or derive assessed_on"
+        message = "needs a day to count up to: set `until`, or derive assessed_on"
         self.problems.append(Problem(f"derive.{name}", "until", message))
         return self.baseline
 
@@ -187,7 +188,7 @@ class Deriver:
             self._reject(entry, "type", f"must be a {part} in {length.unit}", rows)
         low, high = PLAUSIBLE[part]
         unit = "m" if part == "height" else "kg"
-        message = f"is no {part} in {length.unit}: must be {low:g} to {high:g} {unit}"
+        message = f"is not a {part} in {length.unit}: must be {low:g} to {high:g} {unit}"
         self._reject(entries[0], "range", message, implausible)
         return numbers, entries[0]
 
@@ -306,7 +307,7 @@ def _read_box(text: str) -> float:
 def find_baseline_days(
     contributions: Sequence[Contribution], dictionary: Dictionary, courses: int
 ) -> Numbers:
-    """Find the day of the last baseline score that is read of each course; NaN if unknown."""
+    """Return the day of the last baseline score read for each course; NaN if unknown."""
     last = np.full(courses, np.nan)
     for entry in contributions:
         if entry.slot == BASELINE and entry.target in dictionary.score_names:

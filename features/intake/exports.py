@@ -1,4 +1,4 @@
-"""Which of the exports given is which table of the mapping."""
+"""Exports: which files belong to which table of a mapping."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -52,11 +52,11 @@ def find_exports(paths: Paths, plan: Plan) -> Exports:
     matched: dict[str, list[Path]] = {}
     for name, table in tables.items():
         if table.file is None and len(tables) > 1 and len(offered) > 1:
-            message = "several exports are given: say which by `file`"
+            message = "several exports are given: set `file` to the name of this table's"
             problems.append(Problem(f"tables.{name}.file", "required", message))
         matched[name] = list(_match(table.file, offered, folders))
         if not matched[name]:
-            message = f"no export's name is like it ({_join(offered)})"
+            message = f"no export's name matches it ({_join(offered)})"
             problems.append(Problem(f"tables.{name}.file", "exists", message))
     taken = {path for files in matched.values() for path in files}
     problems += [

@@ -36,17 +36,6 @@ class Origin:
     numbers: NDArray[np.int64]
     file_of: NDArray[np.int16]
 
-    def explain(self, column: str, rule: str, message: str, rows: Flags | Indices) -> list[Problem]:
-        """Describe a rule that some rows of a column break; none if there are none."""
-        problems = []
-        for index, file in enumerate(self.files):
-            chosen = self.numbers[rows][self.file_of[rows] == index]
-            if len(chosen):
-                whole = f"{message} (in {file})" if len(self.files) > 1 else message
-                numbers = tuple(np.unique(chosen).tolist())
-                problems.append(Problem(f"{self.table}.{column}", rule, whole, numbers))
-        return problems
-
 
 @dataclass
 class Frame:
@@ -78,8 +67,21 @@ class Frame:
     def explain(
         self, column: str | None, rule: str, message: str, rows: Flags | Indices
     ) -> list[Problem]:
-        """Describe a rule that some rows break in a column of the file's name."""
-        return self.origin.explain(column or "row", rule, message, rows)
+        """List the problem that some rows have with a column of the file, once per file.
+
+        Parameters
+        ----------
+        column
+            By the file's own name; None if the problem is the row's.
+        """
+        origin, label = self.origin, f"{self.name}.{column or 'row'}"
+        problems = []
+        for index, file in enumerate(origin.files):
+            chosen = origin.numbers[rows][origin.file_of[rows] == index]
+            if len(chosen):
+                whole = f"{message} (in {file})" if len(origin.files) > 1 else message
+                problems.append(Problem(label, rule, whole, tuple(np.unique(chosen).tolist())))
+        return problems
 
 
 @dataclass
@@ -154,7 +156,7 @@ class GridColumn:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a table says, by our names."""
+    """A table's values, by our names."""
 
     link: Linked
     # `intp[rows]`: of each row the first of the frame's rows that it is made of.
@@ -164,7 +166,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What one table says of one column of the cohort."""
+    """One table's values for one column of the cohort."""
 
     # Name of ours, and of the column in its file.
     target: str
@@ -191,5 +193,5 @@ def find_runs(keys: Indices) -> tuple[Flags, Indices]:
 
 
 def explain_duplicates(message: str) -> str:
-    """Add to a message what a mapping can say of duplicates."""
-    return f'{message}; `duplicates` of the table can read the "first" or the "last"'
+    """Add to a message how a mapping settles duplicates."""
+    return f'{message}; `duplicates = "first"` or `"last"` of the table reads one of them'

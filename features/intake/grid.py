@@ -1,4 +1,4 @@
-"""Grids: what a table says with one row per visit, patient, course or dose, whatever its shape."""
+"""Grids: a table's values with one row per visit, patient, course or dose, whatever its shape."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,7 +24,7 @@ def make_grids(
     accept
         Whether a name may become a column.
     lenient
-        Whether words that say neither are left aside, instead of refused.
+        Whether unknown words are left aside instead of refused.
     """
     frame = link.frame
     rows = np.flatnonzero(frame.tally.open & (link.patient >= 0))
@@ -169,7 +169,7 @@ def _number_moments(link: Linked, rows: Indices) -> Indices:
     return moment
 
 
-# Rows that say the same cell: equal ones are merged, others are for `duplicates` to settle.
+# Of rows for the same cell, equal ones are merged; `duplicates` settles the others.
 def _merge_cells(
     link: Linked, rows: Indices, cell: NDArray[np.intp], values: Cells
 ) -> tuple[Flags, list[Problem]]:
@@ -192,7 +192,7 @@ def _settle_cells(
     if not differs.any():
         return kept, []
     if rule == "refuse":
-        message = explain_duplicates("says another value of the same visit than an earlier row")
+        message = explain_duplicates("differs from an earlier row of the same visit")
         label = frame.section.score or frame.section.value
         return kept, frame.explain(label, "duplicate", message, rows[differs])
     if rule == "last":

@@ -28,7 +28,7 @@ def read_frame(
     Parameters
     ----------
     assign
-        Says of a header's names what each column is for.
+        Assigns the columns of a header their roles.
 
     Returns
     -------
@@ -68,7 +68,9 @@ def _name_table(name: str, path: Path, error: InputError) -> Iterator[Problem]:
 def _compare_headers(name: str, first: RawTable, other: RawTable) -> list[Problem]:
     return [
         Problem(
-            f"{name}.{column}", "missing_column", f"is in one of {first.source}, {other.source}"
+            f"{name}.{column}",
+            "missing_column",
+            f"is not in both {first.source}, {other.source}",
         )
         for column in sorted({*first.names} ^ {*other.names})
     ]
@@ -108,6 +110,6 @@ def _fill_frame(
         columns |= {column: columns[column].without(plan.missing) for column in roles.fields}
     frame = Frame(section, origin, roles, columns, RowTally(len(file_of)))
     frame.note("columns", "left out", roles.left_out)
-    # Next month's file may have no note there, but a patient.
+    # Counted, since the last row of a later file may be a patient instead of a note.
     frame.note("rows", FOOTER, form.footer_rows * len(files))
     return frame, []

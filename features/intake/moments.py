@@ -24,7 +24,7 @@ class Moments:
     slots: tuple[str, ...]
     # Days after the first dose of the row's course, NaN if unknown.
     day: Numbers
-    # The slot that the row's word says; -1 if its day decides, below that it has none.
+    # The slot of the row's word; -1 if its day decides, lower if it has none.
     slot: Indices
     # Order of the words in the mapping: which visit comes before which, days apart.
     rank: Numbers
@@ -33,7 +33,7 @@ class Moments:
 def find_moments(
     link: Linked, courses: Courses, plan: Plan, lenient: bool
 ) -> tuple[Moments, list[Problem]]:
-    """Read when each row was recorded, and leave aside those of which nothing says it."""
+    """Read when each row was recorded; leave aside rows for which that is unknown."""
     frame, section = link.frame, link.frame.section
     slots = (BASELINE, *plan.list_horizons())
     day, problems = _count_visit_days(link, courses, plan)
@@ -122,7 +122,7 @@ def find_eligible(moments: Moments, plan: Plan, readable: Sequence[str]) -> Mapp
 
 
 def leave_outside(link: Linked, moments: Moments, plan: Plan) -> None:
-    """Leave aside the rows that lie in no window at all, and say on which side."""
+    """Leave aside the rows outside every window, as too early or not."""
     within, _ = plan.get_baseline()
     by_day, day = moments.slot == _BY_DAY, moments.day
     tally = link.frame.tally

@@ -1,4 +1,4 @@
-"""Patients and their courses, told over all tables, and to which course each row belongs."""
+"""Patients and their courses across all tables, and the course that each row belongs to."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,7 +91,7 @@ def _read_dates(frame: Frame, plan: Plan) -> tuple[Numbers, list[Problem]]:
 
 
 def explain_dates(plan: Plan, frame: Frame) -> str:
-    """Say how a table's dates are to be written."""
+    """Explain how a table's dates must be written."""
     pattern = plan.get_form(frame.name).dates
     also = f" or {pattern}" if pattern else ' (a mapping can say otherwise: `dates = "DD/MM/YYYY"`)'
     return f"must be a date as YYYY-MM-DD{also}"
@@ -100,7 +100,7 @@ def explain_dates(plan: Plan, frame: Frame) -> str:
 def find_lacking(
     linked: Sequence[Linked], patients: int
 ) -> tuple[Flags, list[tuple[str, Flags]], list[Problem]]:
-    """Find patients whom a table lacks.
+    """Find patients who are missing from a table that should have them.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def find_lacking(
     list
         For each table that leaves patients aside, its name and them, each patient once.
     list of Problem
-        Of tables that refuse it.
+        Of tables that refuse such patients.
     """
     kept = np.ones(patients, dtype=bool)
     aside: list[tuple[str, Flags]] = []
@@ -143,34 +143,34 @@ def _refuse_lacking(lacker: Linked, linked: Sequence[Linked], lacking: Flags) ->
 def make_courses(
     linked: Sequence[Linked], names: Sequence[str], kept: Flags, plan: Plan
 ) -> tuple[Courses, list[Problem]]:
-    """Tell apart the courses of the patients who stay, and date their first doses."""
+    """Identify the courses of the patients who stay, and date their first doses."""
     pairs = [np.stack([np.flatnonzero(kept), np.ones(int(kept.sum()))])]
     numbered = [link for link in linked if link.frame.section.course is not None]
     doses = [link for link in linked if link.frame.section.kind == "dose"]
     if plan.courses is not None:
         for link in doses:
-            link.number = _part_doses(link, plan.courses.gap_days)
+            link.number = _split_doses(link, plan.courses.gap_days)
         numbered = doses
-    telling = [link for link in numbered if link.frame.section.kind != "entry"]
-    if telling:
-        rows = [(link.patient >= 0) & ~np.isnan(link.number) for link in telling]
+    defining = [link for link in numbered if link.frame.section.kind != "entry"]
+    if defining:
+        rows = [(link.patient >= 0) & ~np.isnan(link.number) for link in defining]
         parts = [
             np.stack([link.patient[row], link.number[row]])
-            for link, row in zip(telling, rows, strict=True)
+            for link, row in zip(defining, rows, strict=True)
         ]
         seen = np.concatenate(parts, axis=1)
         seen = seen[:, kept[seen[0].astype(np.intp)]]
-        # Patients of whom no numbered table has a row have their only course.
+        # A patient without a row in these tables has one course.
         rest = pairs[0][:, ~np.isin(pairs[0][0], seen[0])]
         pairs = [seen, rest]
     both = np.unique(np.concatenate(pairs, axis=1), axis=1)
     patient = both[0].astype(np.intp)
     undated = np.full(len(patient), np.nan)
-    courses = Courses(names, patient, both[1], undated, bool(telling))
+    courses = Courses(names, patient, both[1], undated, bool(defining))
     return _date_courses(courses, linked, plan)
 
 
-def _part_doses(link: Linked, gap_days: float) -> Numbers:
+def _split_doses(link: Linked, gap_days: float) -> Numbers:
     rows = np.flatnonzero((link.patient >= 0) & ~np.isnan(link.date))
     order = rows[np.lexsort((link.date[rows], link.patient[rows]))]
     numbers = np.full(len(link.patient), np.nan)
@@ -193,7 +193,7 @@ def _date_courses(
         at = locate_rows(link, courses)
         several = rows & (at < 0) & (courses.count_by_patient()[link.patient] > 1)
         if link.frame.section.kind in ("dose", "course", "visit"):
-            message = "says not of which course it is: name its column by `course`"
+            message = "does not say which course it belongs to: name its column by `course`"
             problems += link.frame.explain(link.frame.roles.patient, "course", message, several)
         np.minimum.at(first_dose, at[rows & (at >= 0)], days[rows & (at >= 0)])
     dated = np.where(np.isinf(first_dose), np.nan, first_dose)
@@ -243,7 +243,7 @@ def assign_rows(link: Linked, courses: Courses, baseline_days: float) -> list[Pr
     frame = link.frame
     link.course = locate_rows(link, courses)
     open_rows = (link.patient >= 0) & frame.tally.open & (link.course < 0)
-    # Of courses that were left aside, whose number the row has.
+    # Rows numbered as a course that was left aside.
     gone = open_rows & ~np.isnan(link.number)
     frame.tally.set_aside(gone, "courses", "no first dose")
     open_rows &= ~gone
@@ -253,8 +253,8 @@ def assign_rows(link: Linked, courses: Courses, baseline_days: float) -> list[Pr
     link.course[rows] = _assign_dates(link.patient[rows], link.date[rows], courses, baseline_days)
     lost = open_rows & (link.course < 0)
     message = (
-        "says not of which of the patient's courses it is: by a column (`course`), or by a date "
-        "where first doses are known"
+        "does not say which of the patient's courses it belongs to: it needs a course number "
+        "(`course`), or a date and known first doses"
     )
     return frame.explain(frame.roles.patient, "course", message, lost)
 

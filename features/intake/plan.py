@@ -133,7 +133,7 @@ class Window(Section):
 
 
 class Courses(Section):
-    """How doses part into courses."""
+    """How doses are split into courses."""
 
     gap_days: Annotated[float, Field(gt=0, le=3650)]
 
@@ -274,7 +274,7 @@ class Plan(SourceForm):
 
     def get_form(self, table: str) -> SourceForm:
         """Return how a table's file is written: the table's own keys, else the mapping's."""
-        # Only what is said: a form refuses keys that do not apply to the file.
+        # Only keys that are set: a form refuses those that do not apply to the file.
         keys: dict[str, Any] = {}
         for part in (self, self.list_tables()[table]):
             own = part.model_fields_set & SourceForm.model_fields.keys()
@@ -328,7 +328,7 @@ def translate_name(name: str, words: Words) -> str:
 
 
 def check_plan(plan: Plan, dictionary: Dictionary) -> Iterator[Problem]:
-    """Find what the sections say that does not exist, or that contradicts."""
+    """Find sections that contradict, or that name what does not exist."""
     slots = (BASELINE, *HORIZONS)
     allowed = f"must be one of: {', '.join((*slots, IGNORED))}"
     words = {f"visits.{word}": slot for word, slot in plan.visits.items()}

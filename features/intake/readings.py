@@ -27,12 +27,12 @@ from features.intake.plan import BASELINE, Choice, Plan
 class _Group:
     """Columns that are read together: of an instrument, or one by itself."""
 
-    # The instruments; none of a column that is no score.
+    # Empty for a column that is not a score.
     instruments: tuple[str, ...]
     columns: tuple[str, ...]
 
     def list_readable(self, plan: Plan, dictionary: Dictionary) -> list[str]:
-        """List the horizons at which it can be read; none if it is no score."""
+        """List the horizons at which it can be read; empty if it is not a score."""
         scales = [dictionary.instruments[key] for key in self.instruments]
         return [
             horizon
@@ -103,7 +103,7 @@ class _Visits:
             for position, grid in enumerate(self.grids):
                 own = cells.keep(grid_of == position)
                 rows = np.where(own.present, behind, -1)
-                # Also a column that is blank: an item that nobody answers is no item left out.
+                # Blank columns, too: an unanswered item is not an item that the form leaves out.
                 if name in grid.columns and (grid_of == position).any():
                     grid.link.frame.tally.use(rows[rows >= 0])
                     label = grid.columns[name].label
@@ -211,7 +211,7 @@ class _Chooser:
         chosen[course[leads]] = rows[winner[leads]]
         return chosen
 
-    # By what rows are ordered: the reading that is wanted comes first.
+    # Sort keys of rows; the reading that is wanted comes first.
     def _rank(self, rows: Indices) -> tuple[Numbers, Numbers]:
         moments = self.visits.moments
         day, rank = moments.day[rows], moments.rank[rows]
@@ -228,7 +228,7 @@ class _Chooser:
             what = f"tie at {self.slot}: the earlier is read"
             grid.link.frame.note("readings", what, count)
 
-    # Of rows at one time, by position among `rows`: which is read.
+    # For each of `rows`, the position of the one that is read of all at the same time.
     def _settle_ties(self, rows: Indices, lead: Indices, same: Flags) -> Indices:
         differs = np.zeros(len(rows), dtype=bool)
         for name in self.group.columns:
@@ -239,9 +239,13 @@ class _Chooser:
             return lead
         rules = [grid.link.frame.section.duplicates for grid in self.visits.grids]
         rule = np.array(rules)[self.visits.grid_of[rows]]
-        # Of two tables, none says which of them is right.
+        # `duplicates` is about the rows of one table: it does not say which of two is right.
         apart = self.visits.grid_of[rows] != self.visits.grid_of[rows][lead]
-        self._refuse_ties(rows[differs & (apart | (rule == "refuse"))])
+        message = f"differs from another table at {self.slot}, at the same time"
+        self._refuse_ties(rows[differs & apart], message)
+        refused = rows[differs & ~apart & (rule == "refuse")]
+        message = f"differs from an earlier row at {self.slot}, at the same time"
+        self._refuse_ties(refused, explain_duplicates(message))
         winner = lead.copy()
         last = np.flatnonzero(same & (rule == "last"))
         np.maximum.at(winner, lead[last], last)
@@ -251,8 +255,7 @@ class _Chooser:
             self.aside.append((self.group, dropped, "readings", f"duplicate: the {name} is read"))
         return winner
 
-    def _refuse_ties(self, rows: Indices) -> None:
-        message = explain_duplicates(f"another row says otherwise at {self.slot}, at one time")
+    def _refuse_ties(self, rows: Indices, message: str) -> None:
         for frame, label, behind in self.visits.list_frames(self.group, rows):
             self.problems += frame.explain(label, "duplicate", message, behind)
 
@@ -306,7 +309,7 @@ def _settle_single(
         return rows[winner], []
     if rule == "refuse":
         kind = "patient" if frame.section.kind == "patient" else "course"
-        message = explain_duplicates(f"a second row of one {kind} says otherwise")
+        message = explain_duplicates(f"differs from an earlier row of the same {kind}")
         return rows[leads], frame.explain(
             frame.roles.patient, "duplicate", message, grid.rows[rows[differs]]
         )

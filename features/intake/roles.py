@@ -7,7 +7,7 @@ from typing import Literal
 
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
-from features.dictionary.field import Field
+from features.intake.followups import list_column_fields
 from features.intake.frame import Roles
 from features.intake.names import check_names
 from features.intake.plan import Plan, TableSection, matches, translate_name
@@ -18,19 +18,16 @@ PATIENT = "patient_id"
 class Sorter:
     """Sorts the columns of the tables of one mapping."""
 
-    def __init__(
-        self, plan: Plan, dictionary: Dictionary, known: Mapping[str, Field], ignore_unknown: bool
-    ) -> None:
+    def __init__(self, plan: Plan, dictionary: Dictionary, ignore_unknown: bool) -> None:
         self.plan = plan
         self.dictionary = dictionary
-        # Names that the cohort may have: fields, follow-ups and their items.
-        self.known = known
+        self.known = list_column_fields(dictionary)
         self.ignore_unknown = ignore_unknown
         # Columns that the mapping renames and that some table has.
         self.renamed: set[str] = set()
 
     def sort(self, table: str, names: Sequence[str]) -> tuple[Roles, list[Problem]]:
-        """Say what each column of a table is for, and find those that may not come in."""
+        """Assign each column of a table its role, and find those that are not allowed."""
         section = self.plan.list_tables()[table]
         problems = list(self._check_present(table, section, names))
         patient = self._find_patient(section, names)
@@ -68,7 +65,7 @@ class Sorter:
         ]
 
     def is_source(self, table: str, name: str, ours: str, only_dates: bool = False) -> bool:
-        """Return whether a field is derived from this column; if asked, from its date."""
+        """Return whether a field is derived from this column; optionally, from its date."""
         labels = {f"{table}.{name}", f"{table}.{ours}"}
         columns = self.plan.list_tables()[table].columns
         # A column that the table does not list belongs to another table of the same file.
@@ -84,8 +81,8 @@ class Sorter:
         here = first is not None and first.table in (None, table)
         return first is not None and here and first.column in (name, ours)
 
-    # Birth dates: read where an age is derived of them, and not kept; other tables of the same file
-    # have that column too.
+    # A birth date is read to derive an age, and not kept; other tables of the same file have that
+    # column, too.
     def _is_counted_from(self, name: str) -> bool:
         labels = [name, *(f"{table}.{name}" for table in self.plan.list_tables())]
         dates = [date for rule in self.plan.derive.values() for date in rule.dates]

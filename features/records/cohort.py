@@ -170,7 +170,7 @@ def read_batches(
             convert = mapper.get_conversion(fields[ours])
             parsed[ours] = parse_arrow(fields[ours], batch.column(theirs), convert, codes[ours])
             if parsed[ours].broken.keys() & _HINTED:
-                hints[ours] = mapper.find_unsaid(batch.column(theirs))
+                hints[ours] = mapper.suggest_keys(batch.column(theirs))
         for name, array in mapper.list_constants(batch.num_rows).items():
             parsed[name] = parse_arrow(fields[name], array, mapper.get_conversion(fields[name]))
         totals = total_followups(batch.num_rows, parsed, known, first_row)

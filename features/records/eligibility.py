@@ -1,9 +1,9 @@
 """Eligibility rules: who should not be treated, or not without a second look.
 
 They stand apart from the probability, in ``eligibility.toml``, and never change it; a rule that
-refuses stops the estimate. They read built-in fields only, whatever a study adds. Most are of
-ketamine: for an agent that a study adds, those alone hold that are of every treatment, and those
-whose fields its definition names.
+refuses stops the estimate. They read built-in fields only, whatever a study adds. Most are about
+ketamine: an agent that a study adds has only the rules for every treatment, and those whose fields
+its definition names.
 """
 
 import tomllib
@@ -56,7 +56,7 @@ class Rule:
     needs_all: bool
     text: str
     source: str
-    # Whether it is a rule of every treatment, not of ketamine alone.
+    # Whether it applies to every treatment, not to ketamine alone.
     every_agent: bool = False
 
     def describe(self, action: Action) -> Notice:
@@ -158,13 +158,13 @@ def check_eligibility(columns: Columns) -> Eligibility:
     for position, agent in columns.dictionary.agent_positions.items():
         treated = columns.get_numbers("agent") == position
         if np.count_nonzero(treated):
-            states[np.ix_(_list_foreign(agent), treated)] = NOT_MET
+            states[np.ix_(_list_inapplicable(agent), treated)] = NOT_MET
     return Eligibility(states)
 
 
 @lru_cache(maxsize=256)
-def _list_foreign(agent: Agent) -> list[int]:
-    """List the indices of the rules that do not hold for an added agent."""
+def _list_inapplicable(agent: Agent) -> list[int]:
+    """List the indices of the rules that do not apply to an added agent."""
     if agent.screening == "all":
         return []
     named = {*agent.screening}

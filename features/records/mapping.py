@@ -55,11 +55,11 @@ from features.records.parsing import Conversion
 from features.sources.dates import have_other_dates
 from features.sources.texts import DECIMAL_COMMA, MISSING_TOKENS
 
-# By so much a converted number may differ from a whole one and still be that: 1 / 12 of 216 months
-# need not be exactly 18 years, at which rules change.
+# A converted number this close to a whole one becomes that: 1 / 12 of 216 months need not be
+# exactly 18 years, at which rules change.
 ROUNDING_ERROR = 1e-9
 # Between two birthdays lie up to a day more or less than 365.25 per year: an age within a day of a
-# whole number of years is that number. Anyone's 18th birthday is 6,574 or 6,575 days after birth.
+# whole number of years is that number. An 18th birthday is 6,574 or 6,575 days after birth.
 BIRTHDAY_ERROR = 1 / DAYS_PER_YEAR
 # Factors from their units to ours, by our unit.
 UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -103,7 +103,7 @@ def convert_unit(ours: str, theirs: str, values: Numbers) -> Numbers:
     return nearest
 
 
-# Ends the name of a table of words for all items of an instrument; and the one for all flags.
+# Names of shared tables of words: the ending of an instrument's items, and all flags.
 _ITEMS = "_items"
 FLAGS = "flags"
 
@@ -135,8 +135,8 @@ class Mapper(Plan):
         done = {"rename": {}, "ignore": (), "tables": {}, "derive": {}, "units": units}
         return self.model_copy(update=done)
 
-    def find_unsaid(self, array: Any) -> str:
-        """Say what the mapping would have to say of a column's texts; empty if nothing is seen."""
+    def suggest_keys(self, array: Any) -> str:
+        """Suggest keys by which a column's texts could be read; empty if there are none."""
         if not types.is_string(array.type):
             return ""
         texts = array.unique().to_pylist()

@@ -89,7 +89,7 @@ class ShortForms:
 
     def explain_short(self) -> Iterator[Problem]:
         """List the instruments of which some items are in no row."""
-        # A file may have the items of a subscale alone, which is whole: its form is not asked for.
+        # The items of a complete subscale alone are not a short version of the whole form.
         complete = {
             item
             for answers in self.answers.values()

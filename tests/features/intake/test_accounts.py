@@ -53,7 +53,7 @@ def generate(chance):
 
 
 def solve(people, visits, lacking, rule):
-    """The cohort, the slow and plain way: a dictionary per course."""
+    """The cohort by a slow and plain reference: a dictionary per course."""
     sexes = {}
     for patient, sex in people:
         sexes.setdefault(patient, sex)
@@ -69,9 +69,9 @@ def solve(people, visits, lacking, rule):
         if slot := find_slot(scale, int(day)):
             away = abs(int(day) - TARGETS.get(slot, 0))
             readings.setdefault((key, scale, slot), []).append((away, int(day), int(score)))
-    for (key, scale, slot), found in readings.items():
-        first = min((away, day) for away, day, _ in found)
-        scores = [score for *when, score in found if tuple(when) == first]
+    for (key, scale, slot), scored in readings.items():
+        first = min((away, day) for away, day, _ in scored)
+        scores = [score for *when, score in scored if tuple(when) == first]
         name = scale if slot == "baseline" else f"{scale}_{slot}"
         courses[key][name] = scores[0 if rule == "first" else -1]
     for (patient, course), cells in courses.items():

@@ -1,4 +1,4 @@
-"""Several courses of one patient: numbered by a column, or told apart by their doses."""
+"""Several courses of one patient: numbered by a column, or separated by their doses."""
 
 import pytest
 from cohorts import list_aside
@@ -81,7 +81,7 @@ def test_course_numbers_come_from_a_column(bring_in, list_cells, find_problems):
     assert find_problems(mapping, files) == expected
 
 
-def test_what_is_known_of_a_patient_is_known_of_every_course(bring_in):
+def test_patient_fields_hold_for_every_course(bring_in):
     mapping = DOSES + '\n[tables.people]\nfile = "people.csv"\npatient = "id"\n'
     files = write_scores("a,2026-01-01,phq9,20", "a,2026-06-01,phq9,18", "b,2026-02-01,phq9,9")
     columns, account = bring_in(mapping, files | {"people.csv": "id,sex\na,male\nb,female\n"})
@@ -110,7 +110,7 @@ def test_rows_are_counted_for_their_course_or_for_all(list_cells):
     assert list_cells(mapping, files, "failed_antidepressants") == [(1,), (2,), (0,)]
 
 
-def test_row_that_may_be_of_any_course_is_refused(find_problems):
+def test_row_of_an_unknown_course_is_refused(find_problems):
     mapping = DOSES.replace('date = "seen"', 'day = "seen"')
     files = write_scores("a,0,phq9,20", "b,0,phq9,9")
     assert find_problems(mapping, files) == {("scores.id", "course"): (1,)}

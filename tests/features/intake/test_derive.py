@@ -60,14 +60,14 @@ def test_birth_date_is_not_kept_and_otherwise_refused(bring_in, find_problems):
     assert ("cohort.birth_date", "identifier") in refused
 
 
-def test_dates_that_are_none_or_in_the_wrong_order_name_their_rows(find_problems):
+def test_invalid_or_reversed_dates_name_their_rows(find_problems):
     files = write("dob,assessed_on", "1990-06-15,2026-06-14", "15.6.1990,2026-06-14")
     assert find_problems(derive('years_since = "dob"'), files) == {("cohort.dob", "date"): (2,)}
     files = write("dob,assessed_on", "1990-06-15,2026-06-14", "2027-01-01,2026-06-14")
     assert find_problems(derive('years_since = "dob"'), files) == {("cohort.dob", "order"): (2,)}
 
 
-def test_value_that_is_derived_out_of_range_names_its_source(find_problems):
+def test_derived_value_out_of_range_names_its_source(find_problems):
     files = write("dob,assessed_on", "1890-06-15,2026-06-14")
     assert find_problems(derive('years_since = "dob"'), files) == {("cohort.dob", "range"): (1,)}
 
@@ -113,6 +113,7 @@ def test_height_in_another_unit_is_refused(find_problems):
 TRIALS = """
 [tables.people]
 file = "people.csv"
+lacking = "aside"
 
 [tables.medication]
 file = "medication.csv"
@@ -141,9 +142,7 @@ d,SSRI,failed,x,2020-01-01
 def test_rows_of_a_table_are_counted(bring_in, more, counts):
     people = "patient_id,phq9,assessed_on\n" + "".join(f"{p},9,2026-01-01\n" for p in "abc")
     files = {"people.csv": people, "medication.csv": MEDICATION}
-    mapping = WIDE + TRIALS.replace('"refuse"', '"aside"') + more
-    mapping = mapping.replace('file = "people.csv"', 'file = "people.csv"\nlacking = "aside"')
-    columns, account = bring_in(mapping, files)
+    columns, account = bring_in(WIDE + TRIALS + more, files)
     assert show_field(columns, "failed_antidepressants") == counts
     read, used, aside = list_aside(account, "medication")
     assert aside["patient not in people"] == 1
@@ -179,7 +178,7 @@ def test_box_that_is_neither_is_refused(find_problems):
     assert found == {("cohort.m___1", "type"): (2,)}
 
 
-def test_source_that_no_or_several_tables_have_is_refused(find_problems):
+def test_missing_or_ambiguous_source_is_refused(find_problems):
     mapping = WIDE + '[tables.a]\nfile = "a.csv"\n[tables.b]\nfile = "b.csv"\n'
     mapping += '[derive.age]\nyears_since = "dob"\nuntil = "day"\n'
     files = {"a.csv": "patient_id,phq9,dob\n1,9,1990-01-01\n", "b.csv": "patient_id,dob\n1,\n"}
@@ -190,7 +189,7 @@ def test_source_that_no_or_several_tables_have_is_refused(find_problems):
 
 
 def test_day_that_no_course_has_is_refused(find_problems):
-    """Time up to it would be missing in every course, without a word."""
+    """Otherwise time up to it would be missing in every course without notice."""
     files = write("dob", "1990-06-15")
     for moment in ("baseline", "first_dose"):
         found = find_problems(derive(f'years_since = "dob"\nuntil = "{moment}"'), files)
@@ -199,7 +198,7 @@ def test_day_that_no_course_has_is_refused(find_problems):
     assert found == {("derive.age", "until"): ()}
 
 
-def test_units_of_the_mapping_do_not_convert_what_is_derived(list_cells):
+def test_units_of_the_mapping_do_not_convert_derived_fields(list_cells):
     mapping = '[units]\nepisode_months = "years"\n' + derive(
         'months_since = "onset"', "episode_months"
     )

@@ -115,7 +115,7 @@ def test_row_without_patient_is_refused(find_problems):
     assert find_problems(fill(), files) == {("visits.id", "required"): (5,)}
 
 
-def test_two_tables_that_contradict_are_refused(find_problems, list_cells):
+def test_contradicting_tables_are_refused(find_problems, list_cells):
     mapping = (
         fill() + '\n[tables.other]\nfile = "other.csv"\npatient = "subject"\nlacking = "keep"\n'
     )
@@ -146,7 +146,7 @@ def test_unknown_columns_are_refused_or_counted(find_problems, bring_in):
     assert note in account.as_dict()["notes"]
 
 
-def test_every_problem_is_told_at_once_with_table_column_and_row(find_problems):
+def test_every_problem_names_table_column_and_row(find_problems):
     files = {
         "people.csv": "subject,gender\n7,f\n8,m\n9,x\n",
         "visits.csv": VISITS + "9,zero,phq9,3\n9,0,unheard,7\n8,28,phq9,99\n",
@@ -241,7 +241,7 @@ condition = "depression"
 
 
 def test_file_below_the_folder_is_named_by_its_path(tmp_path):
-    """Not the file of that name beside it, which is left aside; given itself, it is taken."""
+    """The file of that name above it is left aside; a file given by itself is read."""
     (tmp_path / "mapping.toml").write_text(BELOW)
     folder = tmp_path / "export"
     (folder / "scales").mkdir(parents=True)

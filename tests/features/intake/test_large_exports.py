@@ -1,4 +1,4 @@
-"""A large export is read in little time and memory, and to the digit."""
+"""A large export is read exactly, within limits of time and memory."""
 
 import os
 import subprocess

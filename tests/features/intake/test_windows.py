@@ -49,25 +49,25 @@ def write_days(days, scale="phq9"):
         ("phq9", [-14, -2, 1], "", "phq9", 2),
         ("phq9", [-20, -14], "", "phq9", 2),
         ("phq9", [0, -3], "", "phq9", 1),
-        ("phq9", [-9, -3, 0], 'baseline = {{ choose = "first" }}', "phq9", 1),
-        ("phq9", [-20, -3], "baseline = {{ within_days = 30 }}", "phq9", 2),
-        ("phq9", [-20, -3], 'baseline = {{ within_days = 30, choose = "first" }}', "phq9", 1),
+        ("phq9", [-9, -3, 0], 'baseline = { choose = "first" }', "phq9", 1),
+        ("phq9", [-20, -3], "baseline = { within_days = 30 }", "phq9", 2),
+        ("phq9", [-20, -3], 'baseline = { within_days = 30, choose = "first" }', "phq9", 1),
         ("madrs", [0, 1, 2, 3], "", "madrs_day1", 2),
         ("madrs", [0, 2, 3], "", "madrs_day1", 2),
         ("madrs", [0, 5, 8], "", "madrs_week1", 3),
         ("phq9", [0, 11, 17], "", "phq9_week2", 2),
         ("phq9", [0, 20, 27, 29, 45], "", "phq9_acute", 3),
-        ("phq9", [0, 20, 27, 45], 'acute = {{ choose = "last" }}', "phq9_acute", 4),
-        ("phq9", [0, 20, 27, 45], 'acute = {{ choose = "first" }}', "phq9_acute", 2),
-        ("phq9", [0, 20, 30, 45], "acute = {{ target = 42 }}", "phq9_acute", 4),
-        ("phq9", [0, 20, 45], "acute = {{ from = 21, to = 42 }}", "phq9_acute", None),
+        ("phq9", [0, 20, 27, 45], 'acute = { choose = "last" }', "phq9_acute", 4),
+        ("phq9", [0, 20, 27, 45], 'acute = { choose = "first" }', "phq9_acute", 2),
+        ("phq9", [0, 20, 30, 45], "acute = { target = 42 }", "phq9_acute", 4),
+        ("phq9", [0, 20, 45], "acute = { from = 21, to = 42 }", "phq9_acute", None),
         ("phq9", [0, 60, 83, 86, 120], "", "phq9_week12", 3),
         ("phq9", [0, 121, 180, 270], "", "phq9_month6", 3),
         ("phq9", [0, 50, 271], "", "phq9_acute", None),
     ],
 )
 def test_reading_of_a_horizon(bring_in, scale, days, windows, field, expected):
-    section = f"[windows]\n{windows}\n".replace("{{", "{").replace("}}", "}") if windows else ""
+    section = f"[windows]\n{windows}\n" if windows else ""
     columns, account = bring_in(LONG + section, write_days(days, scale))
     assert show_field(columns, field) == [expected]
     assert account.tables[0].rows.read == len(days)
@@ -130,7 +130,7 @@ def test_two_values_of_one_visit_are_refused_or_settled(bring_in, find_problems)
         assert list_aside(account, "visits") == (3, 1, {f"duplicate: the {rule} is read": 2})
 
 
-def test_words_say_the_horizon(bring_in, find_problems):
+def test_words_name_the_horizon(bring_in, find_problems):
     mapping = (
         LONG.replace('day = "day"', 'visit = "visit"')
         + """
@@ -210,7 +210,7 @@ def test_windows_choose_among_the_visits_of_all_tables(bring_in, find_problems):
     assert list_aside(account, "clinic") == (4, 3, {"another reading is read": 1})
     assert list_aside(account, "phone") == (2, 1, {"repeats a row": 1})
     files["phone.csv"] = files["phone.csv"].replace("b,28,5", "b,28,4")
-    # Of two tables none says which is right, whatever `duplicates` says of each.
+    # `duplicates` settles rows of one table, and does not say which of two is right.
     settled = TWO.replace('day = "day"', 'day = "day"\nduplicates = "first"')
     assert find_problems(settled, files) == {("phone.phq9", "duplicate"): (2,)}
 
@@ -226,13 +226,14 @@ def test_tables_may_write_numbers_and_missing_values_in_their_own_way(list_cells
     }
     fields = ("phq9", "bmi", "benzodiazepine_mg", "phq9_acute")
     assert list_cells(mapping, files, *fields) == [(20, 21.5, 2.5, 7)]
-    comma = 'decimal = ","\n' + mapping.replace('decimal = ","', 'decimal = ","', 1)
-    comma = comma.replace('file = "clinic.csv"', 'file = "clinic.csv"\ndecimal = "."')
+    comma = 'decimal = ","\n' + mapping.replace(
+        'file = "clinic.csv"', 'file = "clinic.csv"\ndecimal = "."'
+    )
     assert list_cells(comma, files, *fields) == [(20, 21.5, 2.5, 7)]
 
 
-def test_dates_order_visits_that_words_place(list_cells):
-    """Also where no first dose is known: the last of two baselines is the later one."""
+def test_dates_order_visits_of_one_word(list_cells):
+    """Even if no first dose is known: the last of two baselines is the later one."""
     mapping = TWO.replace('day = "day"', 'visit = "visit"\ndate = "seen"', 1)
     mapping += '[visits]\nScreening = "baseline"\nBaseline = "baseline"\n'
     rows = "a,Screening,2026-03-02,20\na,Baseline,2026-03-01,18\n"
@@ -254,7 +255,7 @@ def test_dates_are_counted_from_the_first_dose(bring_in, find_problems):
     columns, account = bring_in(DATED.format(lacking="aside"), files)
     assert show_field(columns, "phq9") == [20, 15]
     assert show_field(columns, "phq9_acute") == [8, 5]
-    # Read at baseline alone: what was noted later is not known before treatment.
+    # Read at baseline alone: what was recorded later is not known before treatment.
     assert show_field(columns, "sex") == [0, None]
     assert list_aside(account, "visits") == (5, 4, {"no first dose": 1})
     assert account.as_dict()["courses"] == {
@@ -305,12 +306,12 @@ def test_total_and_items_are_of_one_visit(bring_in):
         ('[tables.x]\nat = "never"', "tables.x.at"),
     ],
 )
-def test_what_a_mapping_cannot_mean_is_refused(tmp_path, text, problem):
+def test_contradictory_mapping_is_refused(tmp_path, text, problem):
     path = tmp_path / "mapping.toml"
     path.write_text(f'horizons = ["week9"]\n{LONG}{text}')
     with pytest.raises(MappingError) as refused:
         read_mapping(path)
     fields = {entry.field for entry in refused.value.problems}
-    # What the model of the file refuses is told first.
+    # Problems of the file's form are reported first, and alone.
     assert problem in fields
     assert "horizons: week9" in fields or len(fields) == 1

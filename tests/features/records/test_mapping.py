@@ -243,7 +243,7 @@ def test_decimal_commas_are_read_in_texts_of_any_format(tmp_path):
         assert columns.get_texts("patient_id")[0] == "a.1"
 
 
-def test_a_draft_is_refused_until_it_is_said_to_be_none(tmp_path):
+def test_a_draft_is_refused_until_its_mark_is_removed(tmp_path):
     path = tmp_path / "draft.toml"
     for mark, is_draft in (("true", True), ('"yes"', True), ("false", False)):
         path.write_text(f"draft = {mark}\n[rename]\nTotal = 'phq9'\n")

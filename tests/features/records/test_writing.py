@@ -13,8 +13,8 @@ COHORT = f"""\
 patient_id,course,condition,assessed_on,bipolar,sex,bmi,{ITEMS},phq9_acute
 007,1,depression,2024-02-29,true,female,24.1,1,1,1,1,1,1,1,1,1,4
 b,2,ptsd,,false,,,3,3,3,3,3,3,3,3,3,
-c,,anxiety,2023-01-01,,other,0x,2,2,2,2,2,2,2,2,,1
-""".replace("0x", "30.25")
+c,,anxiety,2023-01-01,,other,30.25,2,2,2,2,2,2,2,2,,1
+"""
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
