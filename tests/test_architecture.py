@@ -18,6 +18,7 @@ import training
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = (features, training, serving, experiments, ketamine_response)
+PICKLES = {"pickle", "cloudpickle", "dill", "skops"}
 SOURCES = [path for package in PACKAGES for path in Path(package.__file__).parent.rglob("*.py")]
 
 
@@ -101,16 +102,24 @@ def test_scoring_works_without_training_stack(commands, intake, tmp_path):
     assert out.read_text().count("\n") == 401
 
 
+def list_imported(path):
+    """List the packages that a module imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_module_uses_pickles(path):
-    names = {
-        alias.name.partition(".")[0]
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    }
-    assert not names & {"pickle", "cloudpickle", "dill", "skops"}
+    assert not list_imported(path) & PICKLES
     assert "allow_pickle=True" not in path.read_text("utf-8")
+
+
+def test_no_test_imports_a_pickler():
+    """They may only show that pickles of others are refused."""
+    tests = (ROOT / "tests").rglob("*.py")
+    assert [path.name for path in tests if list_imported(path) & PICKLES] == []
 
 
 def test_pins_have_hashes_and_name_no_index():

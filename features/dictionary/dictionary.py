@@ -108,6 +108,11 @@ class Dictionary:
         return {categories.index(key): agent for key, agent in self.agents.items()}
 
     @cached_property
+    def undosed_agents(self) -> list[int]:
+        """Positions of the agents that have neither route nor dose."""
+        return [position for position, agent in self.agent_positions.items() if not agent.is_drug]
+
+    @cached_property
     def dose_limits(self) -> Mapping[str, Mapping[int | None, tuple[float, float]]]:
         """Lowest and highest dose accepted: per dose field, by the agent's position.
 

@@ -116,9 +116,9 @@ class PublishedFacts(Facts):
     source: str
     # What it was made to predict: an outcome of ours, or the paper's own words.
     outcome: str
-    # Whom it was developed on; empty if the file does not say.
+    # The patients it was developed on; empty if the file does not say.
     population: str
-    # As the study asked: "as-published", "intercept", "logistic" or "closed-test".
+    # As the study states it: "as-published", "intercept", "logistic" or "closed-test".
     update: str
     # The published log-odds times the slope, plus the intercept, are the model's.
     intercept: float

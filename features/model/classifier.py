@@ -1,4 +1,4 @@
-"""Exported classifiers: ONNX files run by onnxruntime; the only contact with it here.
+"""Exported classifiers: ONNX files run by onnxruntime, which no other module imports.
 
 Training exports them from scikit-learn; nothing of scikit-learn is needed to run one. All that an
 equation knows of it is the probability that it gives for a row of the matrix.
@@ -26,7 +26,7 @@ NEEDS_RUNTIME = (
 UNSPLIT = (
     "this model was exported from scikit-learn as a whole, so its log-odds cannot be split by field"
 )
-# Only fatal errors are onnxruntime's to print: others are raised, and are ours to explain.
+# onnxruntime prints fatal errors alone; others are raised, and explained here.
 _FATAL = 4
 
 
@@ -38,7 +38,7 @@ class ExportedClassifier:
 
     @cached_property
     def session(self) -> Any:
-        """What runs it, made once; threads may share it.
+        """The session that runs it, made once; threads may share it.
 
         Raises
         ------
@@ -63,11 +63,11 @@ class ExportedClassifier:
             session = onnxruntime.InferenceSession(
                 self.content, options, providers=["CPUExecutionProvider"]
             )
-            ends = [end.name for end in (*session.get_inputs(), *session.get_outputs())]
+            names = {end.name for end in (*session.get_inputs(), *session.get_outputs())}
         # onnxruntime raises classes of its own for each kind of damage, without a common parent.
         except Exception:
             raise ArtifactError("an exported classifier cannot be read") from None
-        if not {INPUT, OUTPUT} <= set(ends):
+        if not {INPUT, OUTPUT} <= names:
             raise ArtifactError(f"an exported classifier must turn {INPUT} into {OUTPUT}")
         return session
 

@@ -69,9 +69,11 @@ class Equation:
 
     def __post_init__(self) -> None:
         self.terms.check(len(self.features), len(self.sites))
-        grown = self.boosters or self.classifiers
-        if grown and len(grown) != len(self.terms.intercept):
-            raise ArtifactError("trees and terms must have the same number of versions")
+        parts = self.boosters or self.classifiers
+        if parts and len(parts) != len(self.terms.intercept):
+            raise ArtifactError(
+                "terms, and trees or classifiers, must have the same number of versions"
+            )
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -118,6 +118,7 @@ class Estimator:
         self._base_rate = BaseRatePart(
             probability=card.population.base_rate, n=card.population.courses
         )
+        self._factors_reason = card.factors_reason
         self._note = f"{SIMULATED_NOTE}. {card.note}" if card.simulated else card.note
 
     def list_estimates(self, columns: Columns) -> list[Estimate | None]:
@@ -205,7 +206,7 @@ class Estimator:
                 "abstained": abstained,
                 "intercept": intercept,
                 "factors": factors,
-                "factors_reason": self.model.card.factors_reason,
+                "factors_reason": self._factors_reason,
                 "imputed": imputed,
                 "prorated": prorated,
                 "model": self._model_part,
@@ -262,9 +263,9 @@ class Estimator:
     # A site that the model does not know counts as missing.
     def _list_imputed(self, columns: Columns) -> list[list[str]]:
         missing = np.isnan(columns.stack(self._recorded))
-        undosed = columns.find_undosed()
-        if np.count_nonzero(undosed):
-            missing[self._of_drugs] &= ~undosed
+        # Fast path of the line below: usually no champion knows such an agent.
+        if columns.dictionary.undosed_agents:
+            missing[self._of_drugs] &= ~columns.find_undosed()
         if self._sites:
             sites = columns.get_texts("site").tolist()
             unknown = np.array([[site not in self._sites for site in sites]], dtype=bool)

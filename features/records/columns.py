@@ -81,12 +81,7 @@ class Columns:
 
     def find_undosed(self) -> Flags:
         """Return in which rows the agent has neither route nor dose, as ``bool[size]``."""
-        agents = self.dictionary.agent_positions
-        positions = [position for position, agent in agents.items() if not agent.is_drug]
-        # Fast path of the line below: no built-in agent is one of these.
-        if not positions:
-            return np.zeros(self.size, dtype=bool)
-        return np.isin(self.get_numbers("agent"), positions)
+        return np.isin(self.get_numbers("agent"), self.dictionary.undosed_agents)
 
     def find_prorated(self, name: str) -> Flags:
         """Return in which rows a total was pro-rated from part of its items, as ``bool[size]``."""

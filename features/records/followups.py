@@ -7,10 +7,10 @@ from typing import NamedTuple
 from features.base.arrays import Flags
 from features.base.errors import Problem
 from features.dictionary.dictionary import Dictionary
-from features.intake.followups import list_followup_items
+from features.intake.followups import list_column_fields, list_followup_items
 from features.records.columns import Columns
 from features.records.parsing import Parsed
-from features.records.rules import check_totals, list_rows
+from features.records.rules import check_totals, list_broken
 from features.records.scoring import derive_totals, list_scored
 
 
@@ -31,22 +31,15 @@ def total_followups(
 ) -> FollowupTotals:
     """Total the items at each horizon, and leave them out of what was parsed."""
     items = list_followup_items(dictionary)
-    totals = FollowupTotals({k: v for k, v in parsed.items() if k not in items}, {}, {}, [])
-    itemised = [name for name in parsed if name in items]
-    for name in itemised:
-        message = f"must be {items[name].field.allowed}"
-        for rule, mask in parsed[name].broken.items():
-            totals.problems.append(Problem(name, rule, message, list_rows(mask, first_row)))
-    for horizon in dict.fromkeys(items[name].horizon for name in itemised):
-        own = [name for name in itemised if items[name].horizon == horizon]
-        _total_horizon(
-            size,
-            totals,
-            {items[name].field.name: parsed[name] for name in own},
-            horizon,
-            dictionary,
-            first_row,
-        )
+    others = {name: values for name, values in parsed.items() if name not in items}
+    itemised = {name: values for name, values in parsed.items() if name in items}
+    problems = [*list_broken(itemised, list_column_fields(dictionary), first_row)]
+    totals = FollowupTotals(others, {}, {}, problems)
+    horizons: dict[str, dict[str, Parsed]] = {}
+    for name, values in itemised.items():
+        horizons.setdefault(items[name].horizon, {})[items[name].field.name] = values
+    for horizon, answers in horizons.items():
+        _total_horizon(size, totals, answers, horizon, dictionary, first_row)
     return totals
 
 

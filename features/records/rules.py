@@ -11,6 +11,7 @@ from features.base.arrays import Flags
 from features.base.errors import Problem
 from features.dictionary.additions import Agent
 from features.dictionary.dictionary import DOSES, Dictionary
+from features.dictionary.field import Field
 from features.records.columns import Columns
 from features.records.parsing import Parsed
 from features.records.scoring import Scored, derive_totals, list_scored
@@ -45,7 +46,7 @@ def check_columns(
     scored = list_scored(columns)
     columns = derive_totals(columns, scored)
     problems = [
-        *_list_broken(columns, parsed, first_row),
+        *list_broken(parsed, columns.dictionary.cohort_fields, first_row),
         *_check_required(columns, parsed, first_row),
         *_check_scores(columns, parsed, first_row),
         *check_totals(columns, scored, first_row),
@@ -58,13 +59,14 @@ def check_columns(
     return columns, problems
 
 
-def _list_broken(
-    columns: Columns, parsed: Mapping[str, Parsed], first_row: int
+def list_broken(
+    parsed: Mapping[str, Parsed], fields: Mapping[str, Field], first_row: int
 ) -> Iterator[Problem]:
-    for name, field in parsed.items():
-        for rule, mask in field.broken.items():
-            message = f"must be {columns.dictionary.cohort_fields[name].allowed}"
-            yield Problem(name, rule, message, list_rows(mask, first_row))
+    """List the rules of their own fields that values break."""
+    for name, values in parsed.items():
+        for rule, mask in values.broken.items():
+            message = f"must be {fields[name].allowed}"
+            yield Problem(name, rule, message, _find_rows(mask, first_row))
 
 
 def _check_required(
@@ -77,7 +79,7 @@ def _check_required(
             missing &= ~_find_broken(columns.size, parsed, (name,))
         if np.count_nonzero(missing):
             message = f"is required: {columns.dictionary.fields[name].allowed}"
-            yield Problem(name, "required", message, list_rows(missing, first_row))
+            yield Problem(name, "required", message, _find_rows(missing, first_row))
 
 
 def is_without_baseline(problem: Problem) -> bool:
@@ -99,7 +101,7 @@ def _check_scores(
     missing &= ~_find_broken(columns.size, parsed, columns.dictionary.score_names)
     if missing.any():
         message = f"at least one baseline total (or its items): {', '.join(known)}"
-        yield Problem(_BASELINE, "required", message, list_rows(missing, first_row))
+        yield Problem(_BASELINE, "required", message, _find_rows(missing, first_row))
 
 
 def check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> Iterator[Problem]:
@@ -110,11 +112,11 @@ def check_totals(columns: Columns, scored: Sequence[Scored], first_row: int) -> 
         wrong = (total < score.lowest) | (total > score.highest)
         if np.count_nonzero(wrong):
             message = f"disagrees with its items {fields[0]} … {fields[-1]}{_mention_factor(score)}"
-            yield Problem(key, "total", message, list_rows(wrong, first_row))
+            yield Problem(key, "total", message, _find_rows(wrong, first_row))
         # A form that sums what was answered gives such a total: it takes blank items for 0.
         summed = score.is_short & (total == score.lowest)
         if np.count_nonzero(summed):
-            yield Problem(key, "total", _explain_sum(score), list_rows(summed, first_row))
+            yield Problem(key, "total", _explain_sum(score), _find_rows(summed, first_row))
 
 
 def _check_multiples(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -124,7 +126,7 @@ def _check_multiples(columns: Columns, first_row: int) -> Iterator[Problem]:
         odd = columns.get_numbers(field.name) % times > 0
         if np.count_nonzero(odd):
             message = f"must be a multiple of {times}: the sum of the items times {times}"
-            yield Problem(field.name, "multiple", message, list_rows(odd, first_row))
+            yield Problem(field.name, "multiple", message, _find_rows(odd, first_row))
 
 
 def _mention_factor(score: Scored) -> str:
@@ -149,13 +151,13 @@ def _check_regimen(columns: Columns, first_row: int) -> Iterator[Problem]:
     twice = ~np.isnan(by_weight) & ~np.isnan(fixed)
     if twice.any():
         message = "give dose_mg_kg or dose_mg, not both"
-        yield Problem("dose_mg", "one_dose", message, list_rows(twice, first_row))
+        yield Problem("dose_mg", "one_dose", message, _find_rows(twice, first_row))
     spray = _is_category(columns, "agent", "esketamine")
     spray &= _is_category(columns, "route", "intranasal") & ~np.isnan(fixed)
     odd = spray & ~np.isin(fixed, ESKETAMINE_DOSES)
     if odd.any():
         message = "intranasal esketamine is given as 28, 56 or 84 mg"
-        yield Problem("dose_mg", "dose", message, list_rows(odd, first_row))
+        yield Problem("dose_mg", "dose", message, _find_rows(odd, first_row))
 
 
 def _check_doses(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -170,7 +172,7 @@ def _check_doses(columns: Columns, first_row: int) -> Iterator[Problem]:
             unit = columns.dictionary.fields[name].unit
             lowest, highest = limits[None]
             message = f"must be from {lowest:g} to {highest:g} {unit}, or what its agent states"
-            yield Problem(name, "range", message, list_rows(wrong, first_row))
+            yield Problem(name, "range", message, _find_rows(wrong, first_row))
 
 
 def _check_routes(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -188,7 +190,7 @@ def _check_routes(columns: Columns, first_row: int) -> Iterator[Problem]:
                     if known
                     else f"{agent.label} has no route: leave it out"
                 )
-                yield Problem("route", "agent", message, list_rows(wrong, first_row))
+                yield Problem("route", "agent", message, _find_rows(wrong, first_row))
             yield from _check_undosed(columns, agent, treated, first_row)
 
 
@@ -199,7 +201,7 @@ def _check_undosed(
         dosed = treated & ~columns.find_missing(name)
         if dosed.any():
             message = f"{agent.label} has no dose: leave it out"
-            yield Problem(name, "agent", message, list_rows(dosed, first_row))
+            yield Problem(name, "agent", message, _find_rows(dosed, first_row))
 
 
 def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
@@ -209,11 +211,10 @@ def _check_order(columns: Columns, first_row: int) -> Iterator[Problem]:
         wrong = columns.values[low] > columns.values[high]
         if np.count_nonzero(wrong):
             message = f"cannot be above {high}"
-            yield Problem(low, "order", message, list_rows(wrong, first_row))
+            yield Problem(low, "order", message, _find_rows(wrong, first_row))
 
 
-def list_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
-    """List the numbers of the rows marked."""
+def _find_rows(mask: Flags, first_row: int) -> tuple[int, ...]:
     return tuple((np.flatnonzero(mask) + first_row).tolist())
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from features.base.home import find_home
 from features.model.response_model import ResponseModel
 from serving.estimates.predictor import Predictor
-from serving.models.models import Champion
+from serving.models.champion import Champion
 from training.registry.registry import Registry
 
 OUTCOME = "phq9.acute.response"

@@ -60,7 +60,7 @@ def export_classifier(estimator: Any, matrix: NDArray[np.float32]) -> ExportedCl
     # onnxruntime's errors have no common parent, and may quote the graph.
     except Exception as error:
         raise ExportError("onnxruntime cannot run what skl2onnx made of it") from error
-    # So put that a probability that is no number is refused.
+    # Written so that NaN is refused, too.
     if not difference <= MAX_DIFFERENCE:
         raise ExportError(
             f"exported, it gives other probabilities than scikit-learn: the largest difference is "

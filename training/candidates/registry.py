@@ -99,7 +99,7 @@ def complete_study(study: Study) -> Study:
     ]
     if BASE_RATE not in study.candidates:
         problems.append(Problem("candidates", BASE_RATE, "must compare with base_rate"))
-    # Its place in the order of preference is the study's to say.
+    # The study decides their place in the order of preference.
     problems += [
         Problem("candidates", "published", f"must name {name}, which `published` imports")
         for name in import_equations(study)

@@ -89,11 +89,11 @@ class SklearnCandidate(Candidate):
     def make(self, **settings: float) -> Any:
         """Make the classifier, unfitted; it must have `predict_proba`.
 
-        Where it leaves `random_state` open, that follows from the study's seed.
+        `random_state`, if it is not set, follows from the study's seed.
         """
 
     def find_problems(self, design: Design) -> list[Problem]:
-        """Try every fixed setting: on made-up numbers, whose errors can be quoted, and in earnest.
+        """Try every fixed setting: on made-up numbers, whose errors can be quoted, and on courses.
 
         Raises
         ------
@@ -221,10 +221,10 @@ class SklearnCandidate(Candidate):
     def _fit_estimator(self, design: Design, settings: Settings, seed: int) -> Any:
         estimator = clone(self.make(**settings))
         estimator.set_params(**_list_parameters(estimator, seed))
-        given = design.given_weights
-        weights = {} if given is None else {_name_weights(estimator): given}
+        weights = design.given_weights
+        arguments = {} if weights is None else {_name_weights(estimator): weights}
         outcome = design.outcome.astype(np.int64)
-        return estimator.fit(_fill_unrecorded(design.matrix), outcome, **weights)
+        return estimator.fit(_fill_unrecorded(design.matrix), outcome, **arguments)
 
 
 @dataclass(frozen=True)

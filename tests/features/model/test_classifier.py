@@ -1,8 +1,9 @@
 """Exported classifiers: the file's own probabilities, within bounds, in any thread or process."""
 
-import pickle
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from copy import deepcopy
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -60,9 +61,10 @@ def test_threads_share_a_session_and_processes_do_not(exported):
     with ThreadPoolExecutor(8) as pool:
         together = pool.map(exported.predict_margin, [MATRIX] * 200)
     assert all(np.array_equal(alone, margins) for margins in together)
-    sent = pickle.loads(pickle.dumps(exported))
-    assert vars(sent) == {"content": exported.content}
-    assert np.array_equal(sent.predict_margin(MATRIX), alone)
+    assert vars(deepcopy(exported)) == {"content": exported.content}
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        elsewhere = pool.submit(exported.predict_margin, MATRIX).result()
+    assert np.array_equal(elsewhere, alone)
 
 
 def test_session_has_one_thread(exported):

@@ -167,13 +167,13 @@ def _check_levels(term: TermPart, field: Field) -> Iterator[tuple[str, str, str]
     for level in sorted(level for level in set(named) if named.count(level) > 1):
         yield level, "duplicate", "is either a level with a coefficient or a reference"
     for level in [level for level in field.categories if level not in named]:
-        message = "this level counts as what? Give its coefficient, or name it in `reference`"
+        message = "must have a coefficient, or be named in `reference`"
         yield level, "required", message
 
 
 def _list_levels(term: TermPart) -> list[str]:
-    given = term.coefficient if term.odds_ratio is None else term.odds_ratio
-    return list(given) if isinstance(given, Mapping) else []
+    table = term.coefficient if term.odds_ratio is None else term.odds_ratio
+    return list(table) if isinstance(table, Mapping) else []
 
 
 def _list_reference(term: TermPart) -> tuple[str, ...]:
@@ -270,15 +270,15 @@ def _read_inputs(
     name: str, term: TermPart, labels: Sequence[str]
 ) -> list[tuple[float, float | None]]:
     keys = ("coefficient", "odds_ratio", "standard_error", "interval")
-    given = {key: value for key in keys if (value := getattr(term, key)) is not None}
-    aligned = {key: _align(value, labels, key == "interval") for key, value in given.items()}
+    stated = {key: value for key in keys if (value := getattr(term, key)) is not None}
+    aligned = {key: _align(value, labels, key == "interval") for key, value in stated.items()}
     shape = "a single one"
     if labels[0].startswith("."):
         shape = f"a list of {len(labels)}"
     elif labels[0].startswith("="):
         shape = f"a table of {', '.join(label[1:] for label in labels)}"
     problems = [(key, "shape", f"must be {shape}") for key, values in aligned.items() if not values]
-    logged = "odds_ratio" in given
+    logged = "odds_ratio" in stated
     intervals = aligned.get("interval") or ()
     if any(low > high or (logged and low <= 0) for low, high in intervals):
         problems.append(("interval", "order", "must be a lower and an upper bound, as printed"))
@@ -290,8 +290,8 @@ def _read_inputs(
         errors = [
             float(np.ptp(np.log(pair) if logged else pair)) / 2 / _HALF_WIDTH for pair in intervals
         ]
-    found = coefficients or aligned["coefficient"]
-    return list(zip(found, errors or [None] * len(found), strict=True))
+    coefficients = coefficients or aligned["coefficient"]
+    return list(zip(coefficients, errors or [None] * len(coefficients), strict=True))
 
 
 # One value for each column; empty if the value is of another shape. A pair is a single value.

@@ -48,7 +48,7 @@ class TermPart(Part):
     power: Number | None = None
     powers: tuple[Number, ...] = ()
     knots: Annotated[tuple[Number, ...], Field(max_length=20)] = ()
-    # As R's rms::rcspline.eval has it.
+    # As in R's rms::rcspline.eval.
     norm: Literal[0, 1, 2] = 2
     centre: Number | tuple[Number, ...] = 0.0
     deviation: Positive = 1.0
@@ -77,7 +77,7 @@ class EquationFile(Part):
         What it was made to predict: an outcome of ours, such as ``madrs.acute.response``, or the
         paper's own words.
     population
-        Whom it was developed on.
+        The patients it was developed on.
     intercept
         None if the paper does not print it.
     units, missing

@@ -72,8 +72,8 @@ def recalibrate(log_odds, outcome, weights, slope):
         return weights @ (np.logaddexp(0, moved) - outcome * moved)
 
     tight = {"method": "Nelder-Mead", "options": {"xatol": 1e-9, "fatol": 1e-10}}
-    found = minimize(lose, [0.0, 1.0] if slope else [0.0], **tight).x
-    return (found[0], found[1] if slope else 1.0)
+    best = minimize(lose, [0.0, 1.0] if slope else [0.0], **tight).x
+    return (best[0], best[1] if slope else 1.0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -194,18 +194,18 @@ def test_published_errors_widen_intervals_where_patients_are_unusual(design):
 
 def test_before_the_first_outcome_it_draws_clinics_levels(design):
     study = make_study(cohort={"outcomes": "none-yet"})
-    no_courses = replace(design.select(np.arange(0)), study=study, enrolled=design)
+    empty = replace(design.select(np.arange(0)), study=study, enrolled=design)
     candidate = import_equations(study)[AS_PUBLISHED]
-    made = candidate.fit(no_courses, 1)
+    made = candidate.fit(empty, 1)
     assert not candidate.needs_outcomes
-    versions = redevelop(no_courses, candidate, made, jobs=1)
+    versions = redevelop(empty, candidate, made, jobs=1)
     log_odds = versions.compute_log_odds(design.columns, slice(None))
     assert log_odds[:, 0] == pytest.approx(0.15 * design.columns.get_numbers("phq9") - 2.4)
     # docs/reference/evidence.md: clinics' levels differ by 0.8.
     assert log_odds[:, 1:].std(axis=1) == pytest.approx(0.8, rel=0.3)
 
 
-def test_missing_values_that_no_courses_provided_for_refuse_the_study(design):
+def test_missing_values_the_file_does_not_provide_for_are_refused(design):
     text = EQUATION + "[terms.age]\ncoefficient = 0.01\n"
     missing = int(np.isnan(design.columns.get_numbers("age")).sum())
     with pytest.raises(CohortError, match=f"missing in {missing} of 400 courses"):
@@ -246,7 +246,7 @@ def test_names_that_are_taken_are_refused():
         import_equations(twice)
 
 
-def test_a_columns_table_of_no_courses_is_computed():
+def test_columns_without_rows_are_computed():
     """A cohort may have no course at all in a fold's test."""
     equation = import_equations(make_study())[AS_PUBLISHED].equation
     written = equation.write(equation.coefficients[None, :], Columns(0, {}))

@@ -42,7 +42,7 @@ def write(equation, people):
 
 
 def compute(text, *rows):
-    """Compute log-odds less the intercept of 0.5, and check them one by one and explained."""
+    """Compute log-odds minus the intercept of 0.5; single rows and explanations must agree."""
     equation, people = read(text), make_people(*rows)
     written = write(equation, people)
     log_odds = written.compute_log_odds(people)[:, 0]
