@@ -21,7 +21,7 @@ _SIMULATED = "**SIMULATED DATA: these patients do not exist.**"
 
 @dataclass(frozen=True)
 class IntakeOrder:
-    """What an intake is asked to do; the paths are as the user gave them."""
+    """What an intake reads and writes, and its options; paths are as the user gave them."""
 
     exports: Sequence[Path]
     out: Path
@@ -33,7 +33,7 @@ class IntakeOrder:
     ignore_unknown: bool = False
 
     def list_reports(self) -> list[Path]:
-        """List the files of the report; none if none is asked for."""
+        """List the files of the report; none if no report is wanted."""
         if self.report is None:
             return []
         if self.report.suffix in (".html", ".json") and not self.report.is_dir():

@@ -229,7 +229,7 @@ def test_a_draft_states_the_confidence_of_what_it_leaves_out(suggest, tmp_path):
     draft, path = suggest(tmp_path / "c.csv")
     assert draft["ignore"] == ["shoe", "phq9_first"]
     text = path.read_text("utf-8")
-    assert "    # 0%: like no field. Is it needed? If not, it stays ignored.\n" in text
+    assert "    # 0%: resembles no field. Is it needed? If not, it stays ignored.\n" in text
 
 
 def test_every_column_has_a_suggestion_with_its_confidence(german, commands):

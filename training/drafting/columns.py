@@ -1,6 +1,6 @@
 """Suggestions: which field a column may be, how sure that is, and what to ask the analyst.
 
-The confidence is the likeness of names times the fit of values: see :func:`rate`.
+The confidence combines the similarity of names and the fit of values: see :func:`rate`.
 """
 
 from collections import Counter
@@ -29,14 +29,14 @@ IDENTIFIER = "looks like a direct identifier"
 # Below it, a suggestion is only mentioned.
 MIN_CONFIDENCE = 0.5
 # Words of a column are written into a draft if so many rows have them, or if the vocabulary does:
-# rarer ones could say something of a single patient.
+# rarer ones could reveal something about a single patient.
 MIN_WORD_ROWS = 5
 MAX_WORD_LETTERS = 40
 _NAME_ALONE, _DESCRIPTION, _PARTLY_READ = 0.4, 0.9, 0.7
-# A column of so few codes may be a category or flag although no code is a word of it.
+# A column with this few codes may be a category or flag even if no code is a known word.
 _MAX_CODES, _CODES_FIT = 12, 0.25
 _UNKNOWN = "Is it needed? If not, it stays ignored."
-# Whose row it is, is the shape's to find.
+# The shape of the table determines the patient's column.
 _PATIENT = "patient_id"
 _OTHER_CODE = "Do several records share it, as a patient's own code? Then rename it to patient_id."
 
@@ -46,7 +46,7 @@ class Suggestion:
     """What one column may be."""
 
     column: str
-    # Our field, or none.
+    # Our field; None if it resembles none.
     target: str | None
     confidence: float
     reason: str
@@ -66,7 +66,7 @@ class Suggestion:
 
     def give_way(self, rival: str) -> "Suggestion":
         """Leave the field to another column that may be it, too."""
-        reason = f"may be {self.target}, as {rival} may"
+        reason = f"may be {self.target}, but so may {rival}"
         return replace(self, target=None, reason=reason, question="Which of the two is it?")
 
     def as_dict(self) -> dict[str, object]:
@@ -81,12 +81,12 @@ class Suggestion:
 
 
 def rate(name: float, fit: float) -> float:
-    """Return a confidence: four tenths are the name's alone, the rest needs values that fit.
+    """Return a confidence: 40% of it rests on the name alone, the rest also on values that fit.
 
     Parameters
     ----------
     name
-        Likeness of names, from 0 to 1.
+        Similarity of names, from 0 to 1.
     fit
         Share of values that the field allows.
     """
@@ -151,34 +151,34 @@ def _suggest_score(
     name = 1.0 if reading.is_whole else _PARTLY_READ
     reasons = [
         f"named like {instrument.name}",
-        _say_share(fit, "answers" if words else f"whole numbers from {low:g} to {high:g}"),
+        _describe_share(fit, "answers" if words else f"whole numbers from {low:g} to {high:g}"),
     ]
     confidence = rate(name, fit)
-    question = f"Is it measured {_say_time(slot)}?"
+    question = f"Is it measured {_describe_time(slot)}?"
     group = ""
     if reading.item is not None:
-        # Half of a suggestion of items is that the instrument's others are there.
+        # Half of an item's confidence depends on how many of the instrument's items are there.
         confidence *= (1 + min(1, present / len(instrument.item_highs))) / 2
         reasons.append(f"{present} of {len(instrument.item_highs)} items")
-        group, question = f"items of {total}", _ask_items(instrument, present, slot)
+        group, question = f"items of {total}", _question_items(instrument, present, slot)
     target = ours if slot is None else f"{ours}_{slot}"
     return Suggestion(
         profile.name, target, confidence, "; ".join(reasons), question, words=words, group=group
     )
 
 
-def _ask_items(instrument: Instrument, present: int, slot: str | None) -> str:
+def _question_items(instrument: Instrument, present: int, slot: str | None) -> str:
     if present < len(instrument.item_highs):
         shorter = ", ".join(instrument.short_forms) or "a shorter scale"
-        return f"Items are lacking: is it {instrument.name}, or {shorter}?"
-    return f"Are they the items of {instrument.name} in its order, {_say_time(slot)}?"
+        return f"Items are missing: is it {instrument.name}, or {shorter}?"
+    return f"Are they the items of {instrument.name} in its order, {_describe_time(slot)}?"
 
 
-def _say_time(slot: str | None) -> str:
+def _describe_time(slot: str | None) -> str:
     return "before the first dose" if slot is None else f"at the horizon {slot}"
 
 
-def _say_share(share: float, what: str) -> str:
+def _describe_share(share: float, what: str) -> str:
     word = "all" if share == 1 else "no" if share == 0 else f"{share:.0%} of"
     return f"{word} values are {what}"
 
@@ -191,34 +191,36 @@ def suggest_field(profile: Profile, dictionary: Dictionary) -> Suggestion:
         )
     known = dictionary.cohort_fields.get(profile.label)
     if known is not None and known.numeric:
-        # Also items that share the name of another scale's, as of subscales.
+        # This includes items with the name of another scale's, such as those of subscales.
         return fit_field(profile, known, 1.0)
-    best = Suggestion(profile.name, None, 0, "like no field", _UNKNOWN)
+    best = Suggestion(profile.name, None, 0, "resembles no field", _UNKNOWN)
     for name, names in list_field_names(dictionary):
-        likeness = compare_names(profile.label, names)
+        similarity = compare_names(profile.label, names)
         if name == _PATIENT:
-            # The shape has chosen the column that joins tables already: this may be another code.
-            if likeness == 1:
-                return Suggestion(profile.name, None, likeness, "like patient_id, too", _OTHER_CODE)
+            # The shape has already chosen the column that joins tables: this may be another code.
+            if similarity == 1:
+                return Suggestion(
+                    profile.name, None, similarity, "also named like patient_id", _OTHER_CODE
+                )
             continue
-        likeness = max(likeness, _DESCRIPTION * compare_names(profile.description, names))
-        if likeness > best.confidence:
-            suggestion = fit_field(profile, dictionary.fields[name], likeness)
+        similarity = max(similarity, _DESCRIPTION * compare_names(profile.description, names))
+        if similarity > best.confidence:
+            suggestion = fit_field(profile, dictionary.fields[name], similarity)
             if suggestion.confidence > best.confidence:
                 best = suggestion
     if best.confidence >= MIN_CONFIDENCE or best.target is None:
         return best
-    nearest = f"like no field; the nearest is {best.target} ({best.confidence:.0%})"
+    nearest = f"resembles no field; the nearest is {best.target} ({best.confidence:.0%})"
     return Suggestion(profile.name, None, best.confidence, nearest, _UNKNOWN)
 
 
-def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
-    """Say how well a column's values are those of a field."""
+def fit_field(profile: Profile, ours: Field, similarity: float) -> Suggestion:
+    """Rate how well a column fits a field, by its values and the similarity of names."""
     base = Suggestion(profile.name, ours.name, 0, f"named like {ours.label}", "")
     if ours.numeric:
-        return _fit_number(profile, ours, likeness, base)
+        return _fit_number(profile, ours, similarity, base)
     if ours.kind in (Kind.CATEGORY, Kind.FLAG):
-        return _fit_words(profile, ours, likeness, base)
+        return _fit_words(profile, ours, similarity, base)
     if ours.kind is Kind.DATE:
         fit = float(bool(profile.list_date_patterns()))
         question = "Is it the day of the assessment before the first dose?"
@@ -226,11 +228,11 @@ def fit_field(profile: Profile, ours: Field, likeness: float) -> Suggestion:
         fit = profile.share_texts(is_code)
         question = "Is it an opaque code?"
     kinds = "dates" if ours.kind is Kind.DATE else "codes"
-    reason = f"{base.reason}; {_say_share(fit, kinds)}"
-    return replace(base, confidence=rate(likeness, fit), reason=reason, question=question)
+    reason = f"{base.reason}; {_describe_share(fit, kinds)}"
+    return replace(base, confidence=rate(similarity, fit), reason=reason, question=question)
 
 
-def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:
+def _fit_number(profile: Profile, ours: Field, similarity: float, base: Suggestion) -> Suggestion:
     words = {*split_name(f"{profile.name} {profile.description}")}
     units = UNITS.get(ours.unit, {})
     named = [unit for unit in units if {*split_name(unit)} <= words or unit.rstrip("s") in words]
@@ -242,13 +244,13 @@ def _fit_number(profile: Profile, ours: Field, likeness: float, base: Suggestion
         unit = max(fits, key=lambda name: fits[name])
     allowed = f"{ours.low:g} to {ours.high:g} {ours.unit}".rstrip()
     assumed = f" if they are in {unit}" if unit else ""
-    reason = f"{base.reason}; {_say_share(fits[unit], allowed)}{assumed}"
+    reason = f"{base.reason}; {_describe_share(fits[unit], allowed)}{assumed}"
     question = f"Is it in {unit or ours.unit}?" if ours.unit else f"Is it this: {ours.label}?"
-    confidence = rate(likeness, fits[unit])
+    confidence = rate(similarity, fits[unit])
     return replace(base, confidence=confidence, reason=reason, question=question, unit=unit)
 
 
-def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion) -> Suggestion:
+def _fit_words(profile: Profile, ours: Field, similarity: float, base: Suggestion) -> Suggestion:
     words, unknown, hidden, fitting = {}, [], 0, 0
     for text, count in profile.counts.items():
         translated = _translate_text(profile.labels.get(text, text), ours)
@@ -260,13 +262,13 @@ def _fit_words(profile: Profile, ours: Field, likeness: float, base: Suggestion)
         elif translated != _read_word(text, ours):
             words[text] = translated
     fit = profile.share(fitting)
-    # Codes without labels: what they mean is the analyst's to say.
+    # Codes without labels: only the analyst knows what they mean.
     as_codes = fit == 0 and 0 < len(profile.counts) <= _MAX_CODES
     what = "true or false" if ours.kind is Kind.FLAG else "words for its categories"
     return replace(
         base,
-        confidence=rate(likeness, _CODES_FIT if as_codes else fit),
-        reason=f"{base.reason}; {_say_share(fit, what)}",
+        confidence=rate(similarity, _CODES_FIT if as_codes else fit),
+        reason=f"{base.reason}; {_describe_share(fit, what)}",
         question=f"Do its words mean {ours.allowed.removeprefix('one of: ')}?",
         words=words,
         unknown=tuple(sorted(unknown)),

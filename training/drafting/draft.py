@@ -36,16 +36,16 @@ _HEAD = """\
 # Answer each question, then keep, correct or delete the line below it. Delete `draft = true` last:
 # until then every command refuses this file. `python -m training mapping check` previews it.
 draft = true
-# Confidence is the similarity of names; six tenths of it also need values that fit. Half of an
-# item's confidence needs the instrument's other items. Values are quoted only if they are known
+# Confidence is the similarity of names; 60% of it also needs values that fit. Half of an item's
+# confidence needs the instrument's other items. Values are quoted only if they are known
 # words or occur in at least 5 rows.
 """
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-# What a part of a table asks the analyst.
+# The question about each part of a table.
 _QUESTIONS = {
     "patient": "Is it an opaque code of the patient, the same in all tables?",
     "course": "Does it number the treatment courses of a patient?",
-    "visit": "Does it say which visit a row is of?",
+    "visit": "Does it say which visit a row belongs to?",
     "day": "Does it count days since the first dose, 0 being its day?",
     "week": "Does it count weeks since the first dose?",
     "date": "Is it the day on which the row's values were recorded?",
@@ -58,7 +58,7 @@ _QUESTIONS = {
 
 @dataclass(frozen=True)
 class TableDraft:
-    """What is drafted of one table."""
+    """The draft of one table."""
 
     name: str
     profile: TableProfile
@@ -122,7 +122,7 @@ def draft_mapping(
         lent = {k: keys[k] for k in ("patient", "course") if k in keys and profile.is_part}
         whole = Shape(shape.row, lent | {**shape.parts})
         table = _keep_first(_draft_table(name, profile, whole, dictionary), tables, dictionary)
-        # A part of which nothing would be read, such as a block of empty columns.
+        # Not a part from which nothing would be read, such as a block of empty columns.
         tables += [table] if table.renamed or not profile.is_part else []
     writer = _Writer(tables, dictionary, folder)
     return Draft(tables, "\n".join(writer.write()).rstrip() + "\n")
@@ -292,7 +292,7 @@ class _Writer:
             if not words and not hidden[section]:
                 continue
             yield f"[{section}]"
-            yield '# Is each of these right? What is not to be read is "ignore".'
+            yield '# Is each of these right? Map what must not be read to "ignore".'
             yield from _count_hidden(hidden[section])
             yield from (f"{_quote_key(theirs)} = {_quote(ours)}" for theirs, ours in words.items())
             yield ""
@@ -302,7 +302,7 @@ class _Writer:
         for text, count in profile.counts.items():
             ours = self._translate_word(section, text)
             if ours is not None:
-                # What a field is derived from is no word of ours: it must be named.
+                # Sources of derived fields are not words of the reader: they must be named.
                 if ours != text or ours in SOURCES:
                     words[text] = ours
             elif count >= MIN_WORD_ROWS and len(text) <= MAX_WORD_LETTERS:
@@ -369,7 +369,7 @@ class _Writer:
                 yield "[derive.bmi]"
                 for name in ("height", "weight"):
                     yield from _explain_part(
-                        parts[name], "Is its unit right? It is a guess by size."
+                        parts[name], "Is its unit right? It was guessed from the values."
                     )
                 for name, guess in (("height", _guess_length), ("weight", _guess_weight)):
                     column = parts[name].column
@@ -377,7 +377,7 @@ class _Writer:
                     yield f"{name} = {{ column = {_quote(column)}, unit = {_quote(unit)} }}"
                 yield ""
             if table.shape.row == "dose":
-                yield "# ? Do doses so many days apart begin a new course of a patient? Then:"
+                yield "# ? Do doses this many days apart begin a new course? If so:"
                 yield from ("# [courses]", "# gap_days = 60", "")
             if table.shape.row == "visit" and "date" in parts and "assessed_on" not in self.fields:
                 self.fields.add("assessed_on")
@@ -406,7 +406,7 @@ class _Writer:
         if "condition" not in self.fields | translated:
             categories = ", ".join(self.dictionary.fields["condition"].categories)
             yield "[constants]"
-            yield f"# No column seems to say what is treated. Is it the same for all: {categories}?"
+            yield f"# No column seems to hold the condition. Is it the same for all: {categories}?"
             yield '# condition = "depression"'
 
 

@@ -1,4 +1,4 @@
-"""Opening exports of which nothing is known yet: each is tried as it may be written."""
+"""Opening unknown exports: each is tried in the ways in which it may be written."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,7 +98,7 @@ def _profile(path: Path, form: Form) -> list[TableProfile]:
 
 
 def _split_tables(tables: Sequence[TableProfile]) -> Iterator[TableProfile]:
-    """Say how dates are written, as most columns with dates have it, and part blocks of columns."""
+    """Add the pattern of most columns with dates, and split blocks of columns into tables."""
     columns = [column for table in tables for column in table.columns.values()]
     patterns = [column.list_date_patterns() for column in columns]
     first = Counter(names[0] for names in patterns if names and ISO_DATES not in names)
@@ -152,7 +152,7 @@ def _choose_header(path: Path, sheet: Form, dictionary: Dictionary) -> TableProf
 
 
 def _leave_footer(table: TableProfile, dictionary: Dictionary) -> TableProfile:
-    """Leave out notes below the table, by which the patient's column has more than codes."""
+    """Leave out notes below the table, which show as words in the patient's column."""
     patient = find_shape(table, dictionary).get_column("patient")
     if patient is None or all(map(is_code, table.columns[patient].counts)):
         return table

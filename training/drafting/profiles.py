@@ -22,7 +22,7 @@ from features.sources.texts import MISSING_TOKENS
 # Rows that are looked at; more would change no suggestion.
 MAX_ROWS = 50_000
 ISO_DATES = "YYYY-MM-DD"
-# The likeliest first; of two that read the same dates, the analyst is asked.
+# The likeliest first: if several read the same dates, it is suggested.
 DATE_PATTERNS = (
     *(ISO_DATES, "DD/MM/YYYY", "MM/DD/YYYY", "DD.MM.YYYY", "DD-MM-YYYY", "MM-DD-YYYY"),
     *("YYYY/MM/DD", "DD-MMM-YYYY", "DD MMM YYYY", "YYYYMMDD"),
@@ -49,12 +49,12 @@ class Profile:
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     decimal: str = "."
-    # What ends the name because there are several such columns: ``PHQ-9 Total (2)``.
+    # The part of the name that tells a block of columns from others: `` (2)`` of ``PHQ-9 (2)``.
     ending: str = ""
 
     @property
     def label(self) -> str:
-        """The name without that ending."""
+        """The name without its ending."""
         return self.name.removesuffix(self.ending)
 
     @property
@@ -109,9 +109,9 @@ class TableProfile:
     Parameters
     ----------
     where
-        Of which rows of the file it is, by column.
+        Which rows of the file belong to it: the text that they have, by column.
     is_part
-        Whether other tables have the file's other columns or rows.
+        Whether the file's other columns or rows belong to other tables.
     """
 
     path: Path
@@ -227,7 +227,7 @@ def split_blocks(table: TableProfile) -> list[TableProfile]:
 
 
 def _count_texts(batch: Any, name: str) -> Iterator[tuple[str, int]]:
-    # None of a type without a text; several columns may have no name.
+    # Columns whose type has no text are not in a batch; several may have no name.
     places = batch.schema.get_all_field_indices(name)
     if not places:
         return

@@ -15,7 +15,7 @@ from training.drafting.vocabulary import (
     recognise_instrument,
 )
 
-# A role needs a name that is nearly the vocabulary's, or as many values that speak for it.
+# A part needs this similarity to a name in the vocabulary, or this share of values that fit.
 _MIN_NAME = _MIN_SHARE = 0.5
 _SURE_NAME = 0.8
 _MOST = 0.9
@@ -24,7 +24,7 @@ _YEARS = (1900, 2100)
 
 @dataclass(frozen=True)
 class Part:
-    """The part that a column plays in its table, and how sure that is."""
+    """The part that a column has in its table, and how sure that is."""
 
     column: str
     confidence: float
@@ -39,7 +39,7 @@ class Shape:
     parts: Mapping[str, Part] = field(default_factory=dict)
 
     def get_column(self, part: str) -> str | None:
-        """Return the column of a part; None if no column plays it."""
+        """Return the column of a part; None if no column has it."""
         return self.parts[part].column if part in self.parts else None
 
 
@@ -83,7 +83,7 @@ def _repeats_courses(table: TableProfile, parts: Mapping[str, Part]) -> bool:
 def _seek_parts(
     table: TableProfile, dictionary: Dictionary, taken: Mapping[str, Part]
 ) -> Iterator[tuple[str, Part | None]]:
-    # Each part is sought among the columns that play none yet, so that order matters.
+    # Each part is sought among the columns that have no part yet, so the order matters.
     roles, fields = dict(list_role_names()), read_vocabulary()["fields"]
 
     def seek(
@@ -96,8 +96,8 @@ def _seek_parts(
         best = None
         for name in (name for name in table.columns if name in free):
             profile = table.columns[name]
-            likeness, share = compare_names(profile.label, names), fit(profile)
-            confidence = rate(likeness, share) if likeness >= least else 0.0
+            similarity, share = compare_names(profile.label, names), fit(profile)
+            confidence = rate(similarity, share) if similarity >= least else 0.0
             if best is None or confidence > best.confidence:
                 reason = f"named like {names[0]}; {share:.0%} of values are {what}"
                 best = Part(name, confidence, reason)
@@ -172,11 +172,11 @@ def _seek_visit(
     by_words = _seek_words(table, taken, lambda text: read_slot(text) is not None, "times")
     if by_words is not None:
         return by_words
-    likeness = {name: compare_names(name, names) for name in table.columns}
-    best = max(likeness, key=lambda name: likeness[name], default=None)
-    if best is None or likeness[best] < _SURE_NAME or _share_dates(table.columns[best]):
+    similarity = {name: compare_names(name, names) for name in table.columns}
+    best = max(similarity, key=lambda name: similarity[name], default=None)
+    if best is None or similarity[best] < _SURE_NAME or _share_dates(table.columns[best]):
         return None
-    return Part(best, likeness[best], "named like visit")
+    return Part(best, similarity[best], "named like visit")
 
 
 def _is_item(text: str, dictionary: Dictionary) -> bool:

@@ -1,4 +1,4 @@
-"""Sniffing: how a text file is written, as far as its bytes tell."""
+"""Sniffing: how a text file is written, as far as its bytes show."""
 
 import codecs
 import csv
@@ -21,12 +21,12 @@ def sniff_text(head: bytes, usual: str) -> Form:
     Parameters
     ----------
     usual
-        The delimiter that its ending promises.
+        The delimiter that the file's ending implies.
 
     Returns
     -------
     Form
-        Keys of a mapping; only those that differ from what is usual.
+        Keys of a mapping; only those that differ from the default.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def _sniff_encoding(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     try:
-        # The last letter may be cut in two.
+        # The head may end within a letter.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return "windows-1252"

@@ -1,4 +1,4 @@
-"""The words by which exports name things, and what a column's name says by them."""
+"""The words that exports use in names, and how column names are read with them."""
 
 import re
 import tomllib
@@ -19,10 +19,10 @@ from features.intake.plan import BASELINE, IGNORED
 SOURCES = ("birth_date", "birth_year", "first_dose", "height", "weight")
 _SURE = 0.8
 _DAYS = {"day": 1.0, "week": 7.0, "month": DAYS_PER_MONTH}
-# Similar names count as far as they share words, or else letters; below this, not at all.
+# Similarity is measured by shared words, or else by shared letters; below this it is 0.
 _MIN_SIMILARITY = 0.5
 _SHARED_WORDS, _SHARED_LETTERS, _MIN_LETTERS = 0.85, 0.75, 0.8
-# Words such as "patient" in "Patient Age" say little.
+# Words such as "patient" in "Patient Age" distinguish little.
 _TELLING = 0.95
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
@@ -49,12 +49,12 @@ def split_name(text: str) -> tuple[str, ...]:
 
 
 def join_words(text: str) -> str:
-    """Write a name as the vocabulary has it: ``"Date-of-Birth"`` is ``"date of birth"``."""
+    """Write a name as in the vocabulary: ``"Date-of-Birth"`` is ``"date of birth"``."""
     return " ".join(split_name(text))
 
 
 class NameReading(NamedTuple):
-    """What a column's name says of a rating scale."""
+    """What a column's name says about a rating scale."""
 
     instrument: str
     # Number of the item; None if it is a total.
@@ -121,7 +121,7 @@ def _find_instrument(words: list[str], dictionary: Dictionary) -> tuple[str, lis
 
 
 def read_slot(text: str) -> str | None:
-    """Return when a visit's name says that it was: ``baseline``, a horizon, ``ignore`` or None.
+    """Return the time that a visit's name states: ``baseline``, a horizon, ``ignore`` or None.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def read_slot(text: str) -> str | None:
 
 
 def _take_slot(words: list[str]) -> tuple[str | None, list[str]]:
-    # Returns what is left of the words, too.
+    # Also returns the remaining words.
     for read, width in (
         (_read_time, 2),
         (_read_reversed_time, 2),
@@ -167,7 +167,7 @@ def _read_word(words: list[str]) -> str | None:
 
 
 def find_slot(day: float) -> str | None:
-    """Return where a day after the first dose belongs; ``ignore`` if no horizon contains it.
+    """Return the slot of a day after the first dose; ``ignore`` if no horizon contains it.
 
     None if it is NaN. Of two horizons that overlap, the earlier.
     """
@@ -182,8 +182,8 @@ def find_slot(day: float) -> str | None:
 def compare_names(name: str, others: Sequence[str]) -> float:
     """Return how similar a name is to the most similar of others, from 0 to 1.
 
-    1 if they have the same words, a little less without words that say little; else as far as they
-    share words, or else letters.
+    1 if they have the same words, slightly less if only common words differ; otherwise by the
+    words that they share, or else by the letters.
     """
     words, common = split_name(name), {*read_vocabulary()["names"]["common"]}
     telling = tuple(word for word in words if word not in common)
@@ -206,7 +206,7 @@ def _compare_words(words: tuple[str, ...], others: tuple[str, ...]) -> float:
 
 
 def list_field_names(dictionary: Dictionary) -> Iterator[tuple[str, list[str]]]:
-    """List the fields of an assessment that are no scores, with the names that they may bear."""
+    """List the fields of an assessment that are not scores, with their possible names."""
     known = read_vocabulary()["fields"]
     for name, field in dictionary.fields.items():
         if field.group not in (Group.SCORE, Group.ITEM, Group.FOLLOWUP):
@@ -214,7 +214,7 @@ def list_field_names(dictionary: Dictionary) -> Iterator[tuple[str, list[str]]]:
 
 
 def list_role_names() -> Iterator[tuple[str, list[str]]]:
-    """List the parts that a column may play in a table, with the names that they may bear."""
+    """List the parts that a column may have in a table, with their possible names."""
     for role, names in read_vocabulary()["roles"].items():
         yield role, [role, *names]
 
@@ -249,10 +249,10 @@ def translate_answers(texts: Iterable[str]) -> dict[str, str]:
 
 
 def name_field_like(text: str, dictionary: Dictionary) -> str | None:
-    """Return the field, or the source of a field, that a word surely names."""
+    """Return the field, or the source of one, that a word names with near certainty."""
     for role, names in list_role_names():
         if role in SOURCES and compare_names(text, names) == 1:
             return role
-    likeness = {name: compare_names(text, names) for name, names in list_field_names(dictionary)}
-    best = max(likeness, key=lambda name: likeness[name])
-    return best if likeness[best] >= _SURE else None
+    similarity = {name: compare_names(text, names) for name, names in list_field_names(dictionary)}
+    best = max(similarity, key=lambda name: similarity[name])
+    return best if similarity[best] >= _SURE else None

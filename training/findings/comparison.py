@@ -121,6 +121,6 @@ def list_published_alarms(card: ModelCard) -> list[str]:
         return []
     return [
         f"ANOTHER OUTCOME: the published equation “{published.label}” was made for "
-        f"{published.outcome}, and is used for {card.outcome.id} here. What it claims of the "
-        "former it does not claim of the latter: trust what was measured here alone."
+        f"{published.outcome}, and is used for {card.outcome.id} here. What was "
+        "published about its performance does not apply: trust only what was measured here."
     ]

@@ -1,4 +1,4 @@
-"""What an intake made of its exports: counts that add up, by table and by field."""
+"""What became of the exports of an intake: counts that add up, by table and by field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ from training.study.design import is_simulated
 
 # A smaller count could identify patients, as in the histograms of a validation.
 MIN_SHOWN = 5
-# So large a share at an end of what is allowed suggests another scale, unit or code.
+# A share this large at an end of the allowed range suggests another scale, unit or code.
 _MUCH_AT_END = 0.25
 _MISSING = "missing"
 
@@ -75,7 +75,7 @@ def describe_intake(
     mapping: str | None,
     out: str,
 ) -> IntakeFacts:
-    """Describe a cohort and how it came about.
+    """Describe a cohort and how it was made.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _count_field(columns: Columns, ours: Field) -> FieldCount:
 
 
 def hide_few(counts: Mapping[str, int]) -> dict[str, int | None]:
-    """Hide counts below `MIN_SHOWN`, and others until what is hidden together is not.
+    """Hide counts below `MIN_SHOWN`, and the next smallest until their sum is not below it.
 
     Examples
     --------

@@ -112,7 +112,7 @@ def describe_update(published: PublishedFacts) -> str:
     if (published.intercept, published.slope) != (0, 1):
         stretched = f"times {published.slope:.3f}, " if published.slope != 1 else ""
         done = f"Recalibrated: its log-odds {stretched}plus {published.intercept:.3f}."
-    known = "Its coefficients' uncertainty is not published, and in no interval."
+    known = "The uncertainty of its coefficients is not published, and no interval includes it."
     if published.uncertainty != "unknown":
         known = f"Intervals include its published {published.uncertainty}."
     return f"{done} {known}"

@@ -1,4 +1,4 @@
-"""The flow diagram: from the courses read to those analysed, those excluded beside them."""
+"""The flow diagram: from the courses read to those analysed, with exclusions at the side."""
 
 from collections.abc import Sequence
 from textwrap import wrap
@@ -82,7 +82,7 @@ def _wrap_count(courses: int, name: str, edges: _Edges) -> list[Markup]:
 
 
 def _draw_box(edges: _Edges, top: float, texts: Sequence[Markup]) -> tuple[Markup, float]:
-    # Returns where it ends, too.
+    # Also returns its lower edge.
     left, height = edges[0], _LINE * len(texts) + 2 * _PADDING
     box = draw("rect", x=left, y=top, width=edges[1] - left, height=height, rx=4, class_="box")
     lines = (

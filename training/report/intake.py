@@ -44,7 +44,7 @@ def tabulate_intake(facts: IntakeFacts) -> dict[str, Table | None]:
             wordy=True,
         ),
         "notes": make_table(
-            "Not left aside, but to be known",
+            "Worth knowing, although nothing was left aside",
             ["Table", "Step", "Number", "What"],
             ([n["table"], n["step"], show_count(n["count"]), n["what"]] for n in account["notes"]),
             wordy=True,

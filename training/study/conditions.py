@@ -26,7 +26,7 @@ from features.records.parsing import TEXT_READERS, parse_values
 Wanted = bool | float | str | tuple[str, ...]
 
 _FORM = re.compile(r"(?P<sign>>=|<=|>|<|=)\s*(?P<end>\S+)|(?P<low>\S+?)\s*\.\.\s*(?P<high>\S+)")
-# Of a comparison: its name in :func:`make_interval`, and what courses are that do not meet it.
+# Of each comparison: its name in :func:`make_interval`, and the values that do not meet it.
 _SIGNS = {
     ">=": ("from", "below {}"),
     ">": ("above", "{} or below"),
@@ -69,7 +69,7 @@ class Condition:
     """What a study requires of one field; a course without the field does not meet it."""
 
     field: Field
-    # What courses are that do not meet it, in words: ``below 10``.
+    # The values that do not meet it, in words: ``below 10``.
     otherwise: str
     # Both ends included; numbers, flags, categories by position, dates by day.
     intervals: tuple[Interval, ...] = ()
@@ -87,7 +87,7 @@ class Condition:
 def parse_conditions(
     where: Mapping[str, Wanted], dictionary: Dictionary
 ) -> tuple[list[Condition], list[Problem]]:
-    """Read every line of ``where``, and list the problems of those that make no sense."""
+    """Read every line of ``where``, and list the problems of the lines that are invalid."""
     conditions: list[Condition] = []
     problems: list[Problem] = []
     for name, wanted in where.items():
@@ -162,14 +162,14 @@ def _parse_end(field: Field, text: str, message: str) -> float:
     if {*parsed.broken} - {"range"}:
         _refuse_condition(field.name, "comparison", message)
     end = float(parsed.values[0])
-    # An end that no course can have is a slip, or in another unit.
+    # An end that no course can have is a typing error, or in another unit.
     if parsed.broken or (field.numeric and not field.low <= end <= field.high):
         _refuse_condition(field.name, "range", f"each end must be {field.allowed}")
     return end
 
 
 def list_exclusions(conditions: Iterable[Condition], columns: Columns) -> Iterator[Exclusion]:
-    """Count the courses that conditions exclude, in their order; without a value apart."""
+    """Count the courses that each condition excludes, those without a value separately."""
     left = np.ones(columns.size, dtype=bool)
     for condition in conditions:
         key, label = f"{CONDITION_KEY}.{condition.field.name}", condition.field.label

@@ -27,5 +27,5 @@ def test_form_is_what_differs_from_the_usual(head, form):
     assert sniff_text(head, ",") == form
 
 
-def test_a_letter_cut_in_two_is_no_other_encoding():
+def test_letter_cut_in_two_is_still_utf8():
     assert sniff_text("a,größe\n1,ö".encode()[:-1], ",") == {}

@@ -44,7 +44,7 @@ def test_scores_are_read_from_names(name, instrument, item, slot):
 @pytest.mark.parametrize(
     "name", ["phq9_date", "phq9_complete", "phq9_10", "hamd17_last", "PHQ-9 severity", "age", ""]
 )
-def test_other_names_are_no_scores(name):
+def test_other_names_are_not_scores(name):
     assert read_score_name(name, BUILT_IN) is None
 
 
