@@ -193,6 +193,22 @@ def test_a_clinics_own_instruments_and_fields_are_suggested(commands, tmp_path):
     assert fields == [*(f"who5_{n}" for n in range(1, 6)), "gene_score"]
 
 
+def test_answers_of_an_instrument_are_have_a_name_that_mappings_know(commands, tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(OWN.replace("who5", "well_being").replace("[5, 5, 5, 5, 5]", "[3, 3]"))
+    table = {"patient_id": [f"p{n}" for n in range(8)], "condition": "ptsd"}
+    table |= {f"well_being_{item}": list(WORDS) * 2 for item in (1, 2)}
+    pd.DataFrame(table).to_csv(tmp_path / "e.csv", index=False)
+    path = tmp_path / "draft.toml"
+    commands.call(*("mapping", "suggest", tmp_path / "e.csv", "--dictionary", own, "--out", path))
+    draft = tomllib.loads(path.read_text("utf-8"))
+    assert draft["values"] == {
+        "well_being_items": {word: str(score) for score, word in enumerate(WORDS)}
+    }
+    path.write_text(path.read_text("utf-8").replace("draft = true\n", ""), "utf-8")
+    commands.call("mapping", "check", path, tmp_path / "e.csv", "--dictionary", own)
+
+
 def test_units_are_suggested_by_name_and_by_range(suggest, tmp_path):
     frame = pd.DataFrame({"patient_id": [f"p{n}" for n in range(20)], "phq9": 12})
     frame["condition"] = "depression"

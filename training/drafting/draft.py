@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from features.dictionary.dictionary import Dictionary
+from features.intake.followups import list_column_fields
 from features.intake.plan import IGNORED
+from features.records.mapping import name_shared
 from training.drafting.columns import (
     IDENTIFIER,
     MAX_WORD_LETTERS,
@@ -318,8 +320,8 @@ class _Writer:
             return recognise_instrument(text, self.dictionary)
         reading = read_score_name(text, self.dictionary)
         if reading is not None:
-            item = "" if reading.item is None else f"_{reading.item}"
-            return f"{reading.instrument}{item}"
+            items = self.dictionary.instruments[reading.instrument].numbered_items
+            return reading.instrument if reading.item is None else items[reading.item]
         if text.isdigit():
             return text
         return name_field_like(text, self.dictionary)
@@ -334,7 +336,7 @@ class _Writer:
             name = entry.target
             if entry.group and entry.words:
                 # Once for all items of the instrument, at every visit.
-                name = f"{(entry.target or '').partition('_')[0]}_items"
+                name = name_shared(list_column_fields(self.dictionary)[entry.target or ""])
             if name in answered or not (entry.words or entry.unknown or entry.hidden):
                 continue
             answered.add(name or "")
